@@ -1,0 +1,229 @@
+//! One action: its states, what a fact makes of them, and when its next timer is due.
+
+use crate::event::{ActionSpec, Fact, StepOutcome};
+use crate::policy::limit;
+use crate::{ActionName, AttemptNo, Failure, Phase, Timestamp};
+
+/// Where an action is.
+///
+/// ```text
+/// Queued --Launched--> Launched --Started--> Running --Succeeded/Failed/TimedOut/Aborted--> Finished
+///   ^                      |                    |
+///   |<--Requeued-- (AttemptFailed, AttemptTimedOut, AttemptLost, AttemptReleased, BackedOff..Requeued)
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub enum State {
+    /// Waits for an executor. Caused by [`Fact::Enqueued`], [`Fact::Requeued`] or [`Fact::AttemptReleased`].
+    Queued {
+        /// Since when; `max_queued_time` counts from here.
+        since: Timestamp,
+        /// True if it waits for a place ([`Fact::Held`]).
+        held: bool,
+    },
+    /// An executor has taken the attempt ([`Fact::Launched`]).
+    Launched {
+        /// The attempt.
+        attempt: AttemptNo,
+    },
+    /// The attempt runs ([`Fact::Started`]).
+    Running {
+        /// The attempt.
+        attempt: AttemptNo,
+        /// Since when; `max_runtime` counts from here.
+        since: Timestamp,
+    },
+    /// Between an attempt's end and the fact that says what follows from it. Never seen between two commands.
+    Judged,
+    /// Waits out the pause before the next attempt ([`Fact::BackedOff`]).
+    Backoff {
+        /// When the pause ends.
+        until: Timestamp,
+    },
+    /// At its end, for good.
+    Finished(End),
+}
+
+/// How an action ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum End {
+    /// With outputs, stored beside the event.
+    Succeeded {
+        /// The attempt that delivered them; 0 for a step.
+        attempt: AttemptNo,
+    },
+    /// With an error.
+    Failed(Box<Failure>),
+    /// By one of its timeouts.
+    TimedOut(Box<Failure>),
+    /// On request.
+    Aborted {
+        /// Who asked.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// An action: what is fixed about it, its counters and its state.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Action {
+    /// What was fixed when it was accepted.
+    pub spec: Box<ActionSpec>,
+    /// When it was accepted; `deadline` counts from here. For a step, when its body began.
+    pub enqueued_at: Timestamp,
+    /// When its last fact happened.
+    pub updated_at: Timestamp,
+    /// When its first attempt started to run.
+    pub started_at: Option<Timestamp>,
+    /// Attempts launched so far.
+    pub attempts: u32,
+    /// Attempts that cost a retry: user failures and expired limits.
+    pub failures: u32,
+    /// Attempts lost to the system in a row, with no progress in between.
+    pub system_failures: u32,
+    /// Where it is.
+    pub state: State,
+    /// Children that are not at their end.
+    pub(crate) live_children: u32,
+    /// Its place in the queue of a run with a limit.
+    pub(crate) turn: Option<u64>,
+    /// The names of all its children.
+    pub(crate) children: Vec<ActionName>,
+}
+
+impl Action {
+    /// The action as its first fact leaves it.
+    pub(crate) fn new(spec: &ActionSpec, at: Timestamp) -> Action {
+        Action {
+            spec: Box::new(spec.clone()),
+            enqueued_at: at,
+            updated_at: at,
+            started_at: None,
+            attempts: 0,
+            failures: 0,
+            system_failures: 0,
+            state: State::Queued { since: at, held: false },
+            live_children: 0,
+            turn: None,
+            children: Vec::new(),
+        }
+    }
+
+    /// The phase to show.
+    pub fn phase(&self) -> Phase {
+        match &self.state {
+            State::Queued { held: true, .. } => Phase::WaitingForResources,
+            State::Queued { .. } | State::Backoff { .. } | State::Judged => Phase::Queued,
+            State::Launched { .. } => Phase::Initializing,
+            State::Running { .. } => Phase::Running,
+            State::Finished(End::Succeeded { .. }) => Phase::Succeeded,
+            State::Finished(End::Failed(_)) => Phase::Failed,
+            State::Finished(End::TimedOut(_)) => Phase::TimedOut,
+            State::Finished(End::Aborted { .. }) => Phase::Aborted,
+        }
+    }
+
+    /// How it ended, if it has.
+    pub fn end(&self) -> Option<&End> {
+        match &self.state {
+            State::Finished(end) => Some(end),
+            _ => None,
+        }
+    }
+
+    /// True once nothing can change any more (a step that failed recoverably may still be recorded over).
+    pub fn is_finished(&self) -> bool {
+        self.end().is_some()
+    }
+
+    /// The attempt under way, if there is one.
+    pub fn attempt(&self) -> Option<AttemptNo> {
+        match self.state {
+            State::Launched { attempt } | State::Running { attempt, .. } => Some(attempt),
+            _ => None,
+        }
+    }
+
+    /// Children that are not at their end.
+    pub fn live_children(&self) -> u32 {
+        self.live_children
+    }
+
+    /// True while it takes up a place: an attempt is under way and does more than wait for children (semantics S4).
+    pub fn occupies_place(&self) -> bool {
+        self.attempt().is_some() && self.live_children == 0
+    }
+
+    /// When something must happen to this action even if nobody says anything.
+    pub fn due(&self) -> Option<Timestamp> {
+        let timeouts = &self.spec.timeouts;
+        let own = match self.state {
+            State::Queued { since, .. } => limit(timeouts.max_queued_time).map(|limit| since.after(limit)),
+            State::Running { since, .. } => limit(timeouts.max_runtime).map(|limit| since.after(limit)),
+            State::Backoff { until } => Some(until),
+            State::Launched { .. } | State::Judged => None,
+            State::Finished(_) => return None,
+        };
+        [own, self.deadline()].into_iter().flatten().min()
+    }
+
+    /// When `deadline` is over.
+    pub(crate) fn deadline(&self) -> Option<Timestamp> {
+        limit(self.spec.timeouts.deadline).map(|limit| self.enqueued_at.after(limit))
+    }
+
+    /// Applies a fact about this action. Total: a fact that fits no state changes the counters only.
+    pub(crate) fn apply(&mut self, fact: &Fact, at: Timestamp) {
+        self.updated_at = at;
+        match fact {
+            Fact::Launched { attempt } => self.attempts = self.attempts.max(attempt.0),
+            Fact::Started { .. } => self.started_at = self.started_at.or(Some(at)),
+            Fact::AttemptFailed { failure, .. } if failure.kind == crate::FailureKind::System => {
+                self.system_failures += 1;
+            }
+            Fact::AttemptFailed { .. } | Fact::AttemptTimedOut { .. } | Fact::QueueTimedOut => {
+                self.failures += 1;
+                self.system_failures = 0;
+            }
+            Fact::AttemptLost { blamed: true, .. } => self.system_failures += 1,
+            Fact::StepRecorded { spec, started, .. } => {
+                self.spec = spec.clone();
+                self.enqueued_at = *started;
+                self.started_at = Some(*started);
+            }
+            _ => {}
+        }
+        let state = std::mem::replace(&mut self.state, State::Judged);
+        self.state = state.apply(fact, at);
+    }
+}
+
+impl State {
+    /// The state after a fact. Total: cannot fail.
+    fn apply(self, fact: &Fact, at: Timestamp) -> State {
+        match fact {
+            Fact::Enqueued { .. } | Fact::Requeued | Fact::AttemptReleased { .. } => {
+                State::Queued { since: at, held: false }
+            }
+            Fact::Held => match self {
+                State::Queued { since, .. } => State::Queued { since, held: true },
+                other => other,
+            },
+            Fact::Launched { attempt } => State::Launched { attempt: *attempt },
+            Fact::Started { attempt } => State::Running { attempt: *attempt, since: at },
+            Fact::AttemptFailed { .. }
+            | Fact::AttemptTimedOut { .. }
+            | Fact::QueueTimedOut
+            | Fact::AttemptLost { .. } => State::Judged,
+            Fact::BackedOff { until } => State::Backoff { until: *until },
+            Fact::Succeeded { attempt } => State::Finished(End::Succeeded { attempt: *attempt }),
+            Fact::Failed { failure } => State::Finished(End::Failed(Box::new(failure.clone()))),
+            Fact::TimedOut { failure } => State::Finished(End::TimedOut(Box::new(failure.clone()))),
+            Fact::Aborted { by, reason } => State::Finished(End::Aborted { by: by.clone(), reason: reason.clone() }),
+            Fact::StepRecorded { outcome, .. } => State::Finished(match outcome {
+                StepOutcome::Succeeded => End::Succeeded { attempt: AttemptNo(0) },
+                StepOutcome::Failed(failure) => End::Failed(Box::new(failure.clone())),
+            }),
+        }
+    }
+}

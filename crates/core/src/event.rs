@@ -1,0 +1,173 @@
+//! The facts of a run, as they stand in the journal.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ActionName, AttemptNo, Failure, RetryPolicy, TaskName, Timeouts, Timestamp};
+
+/// Something that happened to an action. Stored, never edited; a later version may only add optional fields.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// The action it happened to.
+    pub action: ActionName,
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub fact: Fact,
+}
+
+/// What happened. The tag and the fields are the stored form (JSON), version 1.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Fact {
+    /// The action was accepted.
+    Enqueued {
+        /// Everything that is fixed about it.
+        spec: Box<ActionSpec>,
+    },
+    /// No place was free: the action waits for one.
+    Held,
+    /// An attempt was handed to an executor.
+    Launched {
+        /// Its number.
+        attempt: AttemptNo,
+    },
+    /// The attempt gave its first sign of life.
+    Started {
+        /// Its number.
+        attempt: AttemptNo,
+    },
+    /// The attempt delivered outputs; the action is at its end.
+    Succeeded {
+        /// Its number.
+        attempt: AttemptNo,
+    },
+    /// The attempt delivered an error.
+    AttemptFailed {
+        /// Its number.
+        attempt: AttemptNo,
+        /// The error.
+        failure: Failure,
+    },
+    /// The attempt was longer in RUNNING than `max_runtime` allows.
+    AttemptTimedOut {
+        /// Its number.
+        attempt: AttemptNo,
+    },
+    /// No attempt began within `max_queued_time`.
+    QueueTimedOut,
+    /// The attempt's process went away without a word.
+    AttemptLost {
+        /// Its number.
+        attempt: AttemptNo,
+        /// What is known about it.
+        reason: String,
+        /// False if the attempt only waited for its children, so that the loss is not its own.
+        blamed: bool,
+    },
+    /// The attempt was given back by its executor (shutdown, end of its parent's attempt); it costs nothing.
+    AttemptReleased {
+        /// Its number.
+        attempt: AttemptNo,
+    },
+    /// The pause before the next attempt began.
+    BackedOff {
+        /// When it ends.
+        until: Timestamp,
+    },
+    /// The action waits for its next attempt.
+    Requeued,
+    /// The action is at its end with an error.
+    Failed {
+        /// The error of its last attempt.
+        failure: Failure,
+    },
+    /// The action is at its end because of a timeout.
+    TimedOut {
+        /// Which one, by its code.
+        failure: Failure,
+    },
+    /// The action is at its end on request.
+    Aborted {
+        /// Who asked.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// A step was completed and recorded; it is at its end.
+    StepRecorded {
+        /// The step's name and place.
+        spec: Box<ActionSpec>,
+        /// When its body began.
+        started: Timestamp,
+        /// When its body ended.
+        ended: Timestamp,
+        /// How.
+        outcome: StepOutcome,
+    },
+}
+
+/// How a step ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepOutcome {
+    /// With outputs, which are stored beside the event.
+    Succeeded,
+    /// With an error.
+    Failed(Failure),
+}
+
+/// What an action runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ActionKind {
+    /// A task: it has attempts.
+    Task,
+    /// A step inside a task (`flyte.trace`): recorded once it is done.
+    Step,
+}
+
+/// Everything that is fixed about an action when it is accepted. Inputs and context are stored beside it, never in it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ActionSpec {
+    /// The task action that asked for it; none for the root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<ActionName>,
+    /// Task or step.
+    pub kind: ActionKind,
+    /// The task's full name, or the step's name.
+    pub task: TaskName,
+    /// The group it is shown in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// How often it is tried again.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub retry: RetryPolicy,
+    /// How long it may take.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub timeouts: Timeouts,
+}
+
+/// Leaves out of the stored form what says nothing.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+impl ActionSpec {
+    /// A task with no parent, no retries and no timeouts.
+    pub fn task(name: impl Into<TaskName>) -> ActionSpec {
+        ActionSpec {
+            parent: None,
+            kind: ActionKind::Task,
+            task: name.into(),
+            group: None,
+            retry: RetryPolicy::default(),
+            timeouts: Timeouts::default(),
+        }
+    }
+
+    /// A step of the task action `parent`.
+    pub fn step(name: impl Into<TaskName>, parent: ActionName) -> ActionSpec {
+        ActionSpec { parent: Some(parent), kind: ActionKind::Step, ..ActionSpec::task(name) }
+    }
+}

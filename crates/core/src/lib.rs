@@ -1,0 +1,28 @@
+//! The rules of Spanwise, pure.
+//!
+//! What a run, an action and an attempt may do next is decided here and nowhere else. Nothing in this crate reads a clock, a
+//! setting or a file, and nothing waits: time, ids and limits are arguments, so the same commands always give the same events.
+//!
+//! | word | form | meaning |
+//! |---|---|---|
+//! | [`Command`] | imperative | a wish, may be refused with a [`Rejection`] |
+//! | [`Event`] | past tense | a fact, stored, never edited |
+//! | [`Run`], [`State`] | noun, participle | the fold of the events |
+//! | [`Effect`] | order | what the world now owes to a state |
+
+mod action;
+mod event;
+mod failure;
+mod id;
+mod phase;
+mod policy;
+mod run;
+pub mod trace;
+
+pub use action::{Action, End, State};
+pub use event::{ActionKind, ActionSpec, Event, Fact, StepOutcome};
+pub use failure::{Failure, FailureKind, code};
+pub use id::{ActionName, AttemptNo, InvalidName, RunId, RunName, TaskName, Timestamp};
+pub use phase::Phase;
+pub use policy::{Backoff, InvalidPolicy, RetryPolicy, Timeouts};
+pub use run::{Command, Effect, Rejection, Run, RunLimits, SYSTEM_FAILURE_BUDGET};

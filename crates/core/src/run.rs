@@ -1,0 +1,318 @@
+//! A run: its actions, the commands it accepts and what it owes to the world.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::action::{Action, State};
+use crate::event::{ActionKind, ActionSpec, Event, Fact, StepOutcome};
+use crate::{ActionName, AttemptNo, Failure, Timestamp};
+
+mod decide;
+#[cfg(test)]
+mod tests;
+
+/// Attempts that may be lost to the system in a row before the action fails (Flyte's backend: 3).
+pub const SYSTEM_FAILURE_BUDGET: u32 = 3;
+
+/// A wish. It may be refused.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Accept an action. Accepting a name again is harmless: the first one stays as it is.
+    Enqueue {
+        /// Its name.
+        action: ActionName,
+        /// What is fixed about it.
+        spec: Box<ActionSpec>,
+    },
+    /// Hand the next attempt to an executor.
+    Launch {
+        /// Of which action.
+        action: ActionName,
+    },
+    /// The attempt gave a sign of life.
+    ReportStarted {
+        /// Of which action.
+        action: ActionName,
+        /// Which attempt.
+        attempt: AttemptNo,
+    },
+    /// The attempt delivered outputs.
+    ReportSucceeded {
+        /// Of which action.
+        action: ActionName,
+        /// Which attempt.
+        attempt: AttemptNo,
+    },
+    /// The attempt delivered an error.
+    ReportFailed {
+        /// Of which action.
+        action: ActionName,
+        /// Which attempt.
+        attempt: AttemptNo,
+        /// The error.
+        failure: Failure,
+    },
+    /// The attempt's process went away without a word.
+    ReportLost {
+        /// Of which action.
+        action: ActionName,
+        /// Which attempt.
+        attempt: AttemptNo,
+        /// What is known about it.
+        reason: String,
+    },
+    /// The executor gives the attempt back; it costs nothing.
+    Release {
+        /// Of which action.
+        action: ActionName,
+        /// Which attempt.
+        attempt: AttemptNo,
+    },
+    /// Look at the clock: whatever is due happens now.
+    Tick {
+        /// Of which action.
+        action: ActionName,
+    },
+    /// End the action and everything under it.
+    Abort {
+        /// Which action; the root ends the run.
+        action: ActionName,
+        /// Who asks.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// Record a completed step.
+    RecordStep {
+        /// The step's name.
+        action: ActionName,
+        /// Its spec; the parent is the task action it ran in.
+        spec: Box<ActionSpec>,
+        /// When its body began.
+        started: Timestamp,
+        /// How it ended.
+        outcome: StepOutcome,
+    },
+}
+
+/// Why a command was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// The action is not part of the run.
+    #[error("action `{0}` is not known to the run")]
+    NotFound(ActionName),
+    /// The root is at its end: nothing new is accepted.
+    #[error("the run has ended, `{0}` is not accepted")]
+    RunEnded(ActionName),
+    /// The parent is at its end: it can ask for nothing more.
+    #[error("the parent `{parent}` has ended, `{action}` is not accepted")]
+    ParentEnded {
+        /// The parent.
+        parent: ActionName,
+        /// The action that was to be accepted.
+        action: ActionName,
+    },
+    /// A late report of an attempt that is not the one under way.
+    #[error("attempt {attempt} of `{action}` is not under way")]
+    Stale {
+        /// The action.
+        action: ActionName,
+        /// The attempt the report was about.
+        attempt: AttemptNo,
+    },
+    /// The action is not in a state for this command.
+    #[error("cannot {command} `{action}`: it is {phase}")]
+    WrongState {
+        /// What was asked, as a verb.
+        command: &'static str,
+        /// The action.
+        action: ActionName,
+        /// Where it is.
+        phase: crate::Phase,
+    },
+    /// The limit of running actions is reached; the action keeps its turn.
+    #[error("`{0}` waits for a place")]
+    NoPlace(ActionName),
+}
+
+/// What the world owes to a state. Derived, so a restart derives it again; doing it twice is harmless.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Hand the next attempt to an executor.
+    LaunchAttempt {
+        /// Of which action.
+        action: ActionName,
+    },
+    /// Make sure that somebody runs this attempt, or report it lost.
+    WatchAttempt {
+        /// Of which action.
+        action: ActionName,
+        /// Which attempt.
+        attempt: AttemptNo,
+    },
+    /// Send [`Command::Tick`] at this time.
+    WakeAt {
+        /// To which action.
+        action: ActionName,
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// Limits of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RunLimits {
+    /// How many actions may run at one time; parents that only wait for children are not counted. `None` = no limit.
+    pub max_action_concurrency: Option<u32>,
+}
+
+/// A run: the fold of its events.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Run {
+    limits: RunLimits,
+    actions: HashMap<ActionName, Action>,
+    /// Queued actions in the order of their turn. Kept only where there is a limit.
+    queue: BTreeMap<u64, ActionName>,
+    next_turn: u64,
+    occupied: u32,
+}
+
+impl Run {
+    /// A run with no actions yet.
+    pub fn new(limits: RunLimits) -> Run {
+        Run { limits, ..Run::default() }
+    }
+
+    /// The action with this name.
+    pub fn action(&self, name: &ActionName) -> Option<&Action> {
+        self.actions.get(name)
+    }
+
+    /// The root action, once it was accepted.
+    pub fn root(&self) -> Option<&Action> {
+        self.action(&ActionName::ROOT)
+    }
+
+    /// All actions, in no order.
+    pub fn actions(&self) -> impl Iterator<Item = (&ActionName, &Action)> {
+        self.actions.iter()
+    }
+
+    /// True once the root is at its end.
+    pub fn is_finished(&self) -> bool {
+        self.root().is_some_and(Action::is_finished)
+    }
+
+    /// Places taken by running actions.
+    pub fn occupied(&self) -> u32 {
+        self.occupied
+    }
+
+    /// The queued actions that may be launched now, in the order of their turn.
+    pub fn launchable(&self) -> impl Iterator<Item = ActionName> + '_ {
+        let free = self.limits.max_action_concurrency.map_or(0, |limit| limit.saturating_sub(self.occupied));
+        self.queue.values().copied().take(free as usize)
+    }
+
+    /// What the world owes to one action.
+    pub fn owed_to(&self, name: &ActionName) -> Vec<Effect> {
+        let Some(action) = self.actions.get(name) else { return Vec::new() };
+        let work = match action.state {
+            State::Queued { .. } if self.has_turn(name) => Some(Effect::LaunchAttempt { action: *name }),
+            State::Launched { attempt } | State::Running { attempt, .. } => {
+                Some(Effect::WatchAttempt { action: *name, attempt })
+            }
+            _ => None,
+        };
+        let timer = action.due().map(|at| Effect::WakeAt { action: *name, at });
+        work.into_iter().chain(timer).collect()
+    }
+
+    /// What the world owes to the whole run.
+    pub fn owed(&self) -> Vec<Effect> {
+        let mut names: Vec<&ActionName> = self.actions.keys().collect();
+        names.sort_unstable();
+        names.into_iter().flat_map(|name| self.owed_to(name)).collect()
+    }
+
+    /// True if a queued action may be launched now.
+    pub fn has_turn(&self, name: &ActionName) -> bool {
+        self.limits.max_action_concurrency.is_none() || self.launchable().any(|first| first == *name)
+    }
+
+    /// Applies a fact. Total: cannot fail, cannot refuse.
+    pub fn apply(&mut self, event: &Event) {
+        let name = event.action;
+        let before = self.actions.get(&name).map(|action| (action.is_finished(), action.occupies_place()));
+        match &event.fact {
+            Fact::Enqueued { spec } | Fact::StepRecorded { spec, .. } if before.is_none() => {
+                self.insert(name, spec, event.at);
+            }
+            _ => {}
+        }
+        let Some(action) = self.actions.get_mut(&name) else { return };
+        action.apply(&event.fact, event.at);
+        let (was_finished, was_occupying) = before.unwrap_or((false, false));
+        let (finished, occupying) = (action.is_finished(), action.occupies_place());
+        let parent = action.spec.parent;
+        let is_step = action.spec.kind == ActionKind::Step;
+        self.count_place(was_occupying, occupying);
+        if let Some(parent) = parent {
+            match (before.is_none() && !is_step, !was_finished && finished) {
+                (true, _) => self.change_live_children(&parent, 1),
+                (false, true) if is_step => self.note_progress(&parent),
+                (false, true) => self.change_live_children(&parent, -1),
+                (false, false) => {}
+            }
+        }
+        self.keep_queue(name);
+    }
+
+    fn insert(&mut self, name: ActionName, spec: &ActionSpec, at: Timestamp) {
+        self.actions.insert(name, Action::new(spec, at));
+        if let Some(parent) = spec.parent.and_then(|parent| self.actions.get_mut(&parent)) {
+            parent.children.push(name);
+        }
+    }
+
+    fn count_place(&mut self, before: bool, after: bool) {
+        self.occupied = self.occupied + u32::from(after) - u32::from(before);
+    }
+
+    /// A child began or ended; its end is progress of the parent.
+    fn change_live_children(&mut self, parent: &ActionName, by: i32) {
+        let Some(action) = self.actions.get_mut(parent) else { return };
+        let before = action.occupies_place();
+        action.live_children = action.live_children.saturating_add_signed(by);
+        if by < 0 {
+            action.system_failures = 0;
+        }
+        let after = action.occupies_place();
+        self.count_place(before, after);
+    }
+
+    fn note_progress(&mut self, parent: &ActionName) {
+        if let Some(action) = self.actions.get_mut(parent) {
+            action.system_failures = 0;
+        }
+    }
+
+    /// Keeps the order of turns: an action enters when it is queued and leaves when it is not.
+    fn keep_queue(&mut self, name: ActionName) {
+        if self.limits.max_action_concurrency.is_none() {
+            return;
+        }
+        let Some(action) = self.actions.get_mut(&name) else { return };
+        match (matches!(action.state, State::Queued { .. }), action.turn) {
+            (true, None) => {
+                action.turn = Some(self.next_turn);
+                self.queue.insert(self.next_turn, name);
+                self.next_turn += 1;
+            }
+            (false, Some(turn)) => {
+                action.turn = None;
+                self.queue.remove(&turn);
+            }
+            _ => {}
+        }
+    }
+}

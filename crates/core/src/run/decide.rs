@@ -1,0 +1,248 @@
+//! What may happen next: each command against each state, in one place.
+
+use super::{Command, Rejection, Run, SYSTEM_FAILURE_BUDGET};
+use crate::action::{Action, End, State};
+use crate::event::{ActionKind, ActionSpec, Event, Fact, StepOutcome};
+use crate::failure::{Failure, FailureKind, code};
+use crate::{ActionName, AttemptNo, Timestamp};
+
+impl Run {
+    /// Refuses a command or says what becomes true. Deterministic; changes nothing.
+    ///
+    /// # Errors
+    /// A [`Rejection`]; the run is as it was.
+    pub fn decide(&self, command: &Command, now: Timestamp) -> Result<Vec<Event>, Rejection> {
+        let mut facts = Facts { run: self, now, events: Vec::new() };
+        match command {
+            Command::Enqueue { action, spec } => facts.enqueue(*action, spec)?,
+            Command::Launch { action } => facts.launch(*action)?,
+            Command::ReportStarted { action, attempt } => {
+                if let State::Launched { .. } = facts.under_way(*action, *attempt)?.state {
+                    facts.push(*action, Fact::Started { attempt: *attempt });
+                }
+            }
+            Command::ReportSucceeded { action, attempt } => {
+                facts.under_way(*action, *attempt)?;
+                facts.end(*action, Fact::Succeeded { attempt: *attempt });
+            }
+            Command::ReportFailed { action, attempt, failure } => facts.attempt_failed(*action, *attempt, failure)?,
+            Command::ReportLost { action, attempt, reason } => facts.attempt_lost(*action, *attempt, reason)?,
+            Command::Release { action, attempt } => {
+                facts.under_way(*action, *attempt)?;
+                facts.push(*action, Fact::AttemptReleased { attempt: *attempt });
+            }
+            Command::Tick { action } => facts.tick(*action)?,
+            Command::Abort { action, by, reason } => {
+                if !facts.known(*action)?.is_finished() {
+                    facts.end(*action, Fact::Aborted { by: by.clone(), reason: reason.clone() });
+                }
+            }
+            Command::RecordStep { action, spec, started, outcome } => {
+                facts.record_step(*action, spec, *started, outcome)?;
+            }
+        }
+        Ok(facts.events)
+    }
+}
+
+/// The events of one decision, as they come together.
+struct Facts<'run> {
+    run: &'run Run,
+    now: Timestamp,
+    events: Vec<Event>,
+}
+
+impl<'run> Facts<'run> {
+    fn push(&mut self, action: ActionName, fact: Fact) {
+        self.events.push(Event { action, at: self.now, fact });
+    }
+
+    fn known(&self, action: ActionName) -> Result<&'run Action, Rejection> {
+        self.run.action(&action).ok_or(Rejection::NotFound(action))
+    }
+
+    /// The action, if this very attempt is under way: a late report of an old attempt is fenced here.
+    fn under_way(&self, action: ActionName, attempt: AttemptNo) -> Result<&'run Action, Rejection> {
+        let known = self.known(action)?;
+        if known.attempt() == Some(attempt) {
+            return Ok(known);
+        }
+        Err(Rejection::Stale { action, attempt })
+    }
+
+    fn enqueue(&mut self, action: ActionName, spec: &ActionSpec) -> Result<(), Rejection> {
+        if self.run.action(&action).is_some() {
+            return Ok(());
+        }
+        self.parent_accepts(action, spec)?;
+        self.push(action, Fact::Enqueued { spec: Box::new(spec.clone()) });
+        if self.is_full_for(spec.parent) {
+            self.push(action, Fact::Held);
+        }
+        Ok(())
+    }
+
+    fn parent_accepts(&self, action: ActionName, spec: &ActionSpec) -> Result<(), Rejection> {
+        if self.run.is_finished() {
+            return Err(Rejection::RunEnded(action));
+        }
+        let Some(parent) = spec.parent else { return Ok(()) };
+        if self.known(parent)?.is_finished() {
+            return Err(Rejection::ParentEnded { parent, action });
+        }
+        Ok(())
+    }
+
+    /// True if a newcomer has to wait for a place. Its parent gives up its own by having a child to wait for.
+    fn is_full_for(&self, parent: Option<ActionName>) -> bool {
+        let Some(limit) = self.run.limits.max_action_concurrency else { return false };
+        let parent = parent.and_then(|parent| self.run.action(&parent));
+        let given_up = u32::from(parent.is_some_and(Action::occupies_place));
+        self.run.occupied - given_up + self.run.queue.len() as u32 >= limit
+    }
+
+    fn launch(&mut self, action: ActionName) -> Result<(), Rejection> {
+        let known = self.known(action)?;
+        match known.state {
+            State::Queued { .. } if !self.run.has_turn(&action) => Err(Rejection::NoPlace(action)),
+            State::Queued { .. } => {
+                self.push(action, Fact::Launched { attempt: AttemptNo(known.attempts + 1) });
+                Ok(())
+            }
+            _ => Err(Rejection::WrongState { command: "launch", action, phase: known.phase() }),
+        }
+    }
+
+    fn attempt_failed(&mut self, action: ActionName, attempt: AttemptNo, failure: &Failure) -> Result<(), Rejection> {
+        let known = self.under_way(action, attempt)?;
+        self.push(action, Fact::AttemptFailed { attempt, failure: failure.clone() });
+        if failure.kind == FailureKind::System {
+            self.after_system_failure(action, known, &failure.message);
+        } else if failure.recoverable {
+            self.retry_or(action, known, Fact::Failed { failure: failure.clone() });
+        } else {
+            self.end(action, Fact::Failed { failure: failure.clone() });
+        }
+        Ok(())
+    }
+
+    fn attempt_lost(&mut self, action: ActionName, attempt: AttemptNo, reason: &str) -> Result<(), Rejection> {
+        let known = self.under_way(action, attempt)?;
+        let blamed = known.live_children() == 0;
+        self.push(action, Fact::AttemptLost { attempt, reason: reason.to_owned(), blamed });
+        if blamed {
+            self.after_system_failure(action, known, reason);
+        } else {
+            self.requeue(action);
+        }
+        Ok(())
+    }
+
+    /// The system's budget is its own: it does not cost a retry of the user.
+    fn after_system_failure(&mut self, action: ActionName, known: &Action, last: &str) {
+        if known.system_failures + 1 < SYSTEM_FAILURE_BUDGET {
+            self.requeue(action);
+            return;
+        }
+        let message =
+            format!("{SYSTEM_FAILURE_BUDGET} attempts in a row were lost to the system, the last one: {last}");
+        let failure = Failure::system(code::MAX_SYSTEM_FAILURES, message).terminal();
+        self.end(action, Fact::Failed { failure });
+    }
+
+    /// Another attempt if the policy has one left, else the given end.
+    fn retry_or(&mut self, action: ActionName, known: &Action, end: Fact) {
+        let retry = &known.spec.retry;
+        if known.failures >= retry.retries {
+            self.end(action, end);
+            return;
+        }
+        let delay = retry.backoff.as_ref().map(|backoff| backoff.delay(known.failures)).unwrap_or_default();
+        if delay.is_zero() {
+            self.requeue(action);
+        } else {
+            self.push(action, Fact::BackedOff { until: self.now.after(delay) });
+        }
+    }
+
+    fn requeue(&mut self, action: ActionName) {
+        self.push(action, Fact::Requeued);
+    }
+
+    fn tick(&mut self, action: ActionName) -> Result<(), Rejection> {
+        let known = self.known(action)?;
+        if known.due().is_none_or(|due| due > self.now) {
+            return Ok(());
+        }
+        let timeouts = known.spec.timeouts;
+        if known.deadline().is_some_and(|deadline| deadline <= self.now) {
+            self.end(action, timed_out(code::DEADLINE_EXCEEDED, "deadline", timeouts.deadline));
+            return Ok(());
+        }
+        match known.state {
+            State::Queued { .. } => {
+                self.push(action, Fact::QueueTimedOut);
+                let end = timed_out(code::QUEUED_TIMEOUT_EXCEEDED, "max_queued_time", timeouts.max_queued_time);
+                self.retry_or(action, known, end);
+            }
+            State::Running { attempt, .. } => {
+                self.push(action, Fact::AttemptTimedOut { attempt });
+                let end = timed_out(code::MAX_RUNTIME_EXCEEDED, "max_runtime", timeouts.max_runtime);
+                self.retry_or(action, known, end);
+            }
+            State::Backoff { .. } => self.requeue(action),
+            State::Launched { .. } | State::Judged | State::Finished(_) => {}
+        }
+        Ok(())
+    }
+
+    fn record_step(
+        &mut self,
+        action: ActionName,
+        spec: &ActionSpec,
+        started: Timestamp,
+        outcome: &StepOutcome,
+    ) -> Result<(), Rejection> {
+        match self.run.action(&action).map(Action::end) {
+            // A recoverable failure is tried again and recorded over (semantics S6).
+            Some(Some(End::Failed(failure))) if failure.recoverable => {}
+            Some(_) => return Ok(()),
+            None => {}
+        }
+        self.parent_accepts(action, spec)?;
+        let outcome = outcome.clone();
+        self.push(action, Fact::StepRecorded { spec: Box::new(spec.clone()), started, ended: self.now, outcome });
+        Ok(())
+    }
+
+    /// Ends an action, and with it what must not go on: everything under a root, or under an action that was cut short.
+    fn end(&mut self, action: ActionName, end: Fact) {
+        let cut_short = matches!(end, Fact::Aborted { .. } | Fact::TimedOut { .. });
+        self.push(action, end);
+        if action.is_root() || cut_short {
+            self.abort_descendants(action);
+        }
+    }
+
+    fn abort_descendants(&mut self, ended: ActionName) {
+        let mut pending = vec![ended];
+        while let Some(name) = pending.pop() {
+            let Some(action) = self.run.action(&name) else { continue };
+            for child in &action.children {
+                let Some(known) = self.run.action(child) else { continue };
+                if !known.is_finished() {
+                    let (by, reason) = ("spanwise".to_owned(), format!("`{ended}` ended"));
+                    self.push(*child, Fact::Aborted { by, reason });
+                }
+                if known.spec.kind == ActionKind::Task {
+                    pending.push(*child);
+                }
+            }
+        }
+    }
+}
+
+fn timed_out(code: &'static str, field: &str, limit: Option<std::time::Duration>) -> Fact {
+    let message = format!("{field} of {:?} exceeded", limit.unwrap_or_default());
+    Fact::TimedOut { failure: Failure::user(code, message) }
+}
