@@ -1,0 +1,138 @@
+//! The store of tests and of programs that need no durability: everything in memory.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use spanwise_core::{ActionName, Event, RunId, Timestamp};
+
+use crate::{ActionRow, Append, Error, Payloads, Pruned, Retention, RunKey, RunRow, Store, StoredRun};
+
+/// Keeps runs in memory; they are gone with the process.
+#[derive(Debug, Default)]
+pub struct Memory {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    runs: BTreeMap<RunKey, MemoryRun>,
+    names: HashMap<RunId, RunKey>,
+    last_key: i64,
+}
+
+#[derive(Debug)]
+struct MemoryRun {
+    row: RunRow,
+    events: Vec<Event>,
+    actions: HashMap<ActionName, (ActionRow, Payloads)>,
+    order: Vec<ActionName>,
+}
+
+impl Memory {
+    /// An empty store.
+    pub fn new() -> Memory {
+        Memory::default()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Nothing in here panics half-way through a change, so a poisoned lock guards sound data.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl MemoryRun {
+    fn append(&mut self, append: &Append) {
+        self.events.extend(append.events.iter().cloned());
+        for (row, payloads) in &append.actions {
+            let known = self.actions.entry(row.name).or_insert_with(|| {
+                self.order.push(row.name);
+                (row.clone(), Payloads::default())
+            });
+            known.0 = row.clone();
+            known.1.inputs = payloads.inputs.clone().or(known.1.inputs.take());
+            known.1.outputs = payloads.outputs.clone().or(known.1.outputs.take());
+        }
+        if let Some((phase, ended_at)) = append.run_phase {
+            self.row.phase = phase;
+            self.row.ended_at = ended_at;
+        }
+    }
+}
+
+impl Store for Memory {
+    fn create_run(&self, run: &RunRow) -> Result<RunKey, Error> {
+        let mut inner = self.lock();
+        if inner.names.contains_key(&run.id) {
+            return Err(Error::AlreadyExists(run.id.name.to_string()));
+        }
+        inner.last_key += 1;
+        let key = RunKey(inner.last_key);
+        inner.names.insert(run.id.clone(), key);
+        let stored = MemoryRun { row: run.clone(), events: Vec::new(), actions: HashMap::new(), order: Vec::new() };
+        inner.runs.insert(key, stored);
+        Ok(key)
+    }
+
+    fn commit(&self, batch: &[Append]) -> Result<(), Error> {
+        let mut inner = self.lock();
+        let mut lengths = HashMap::new();
+        for append in batch {
+            let Some(run) = inner.runs.get(&append.run) else {
+                return Err(Error::Corrupt { what: format!("run {} is not there", append.run.0) });
+            };
+            let length = lengths.entry(append.run).or_insert(run.events.len() as u64);
+            if append.first_seq < *length {
+                return Err(Error::Conflict { run: append.run.0, seq: append.first_seq });
+            }
+            *length += append.events.len() as u64;
+        }
+        for append in batch {
+            if let Some(run) = inner.runs.get_mut(&append.run) {
+                run.append(append);
+            }
+        }
+        Ok(())
+    }
+
+    fn find(&self, id: &RunId) -> Result<Option<(RunKey, RunRow)>, Error> {
+        let inner = self.lock();
+        Ok(inner.names.get(id).map(|key| (*key, inner.runs[key].row.clone())))
+    }
+
+    fn load(&self, run: RunKey) -> Result<Option<StoredRun>, Error> {
+        let inner = self.lock();
+        Ok(inner.runs.get(&run).map(|run| StoredRun { row: run.row.clone(), events: run.events.clone() }))
+    }
+
+    fn payloads(&self, run: RunKey, action: &ActionName) -> Result<Payloads, Error> {
+        let inner = self.lock();
+        let known = inner.runs.get(&run).and_then(|run| run.actions.get(action));
+        Ok(known.map(|(_, payloads)| payloads.clone()).unwrap_or_default())
+    }
+
+    fn actions(&self, run: RunKey) -> Result<Vec<ActionRow>, Error> {
+        let inner = self.lock();
+        let rows = inner.runs.get(&run).map(|run| run.order.iter().map(|name| run.actions[name].0.clone()).collect());
+        let mut rows: Vec<ActionRow> = rows.unwrap_or_default();
+        rows.sort_by_key(|row| row.enqueued_at);
+        Ok(rows)
+    }
+
+    fn runs(&self, limit: usize) -> Result<Vec<(RunKey, RunRow)>, Error> {
+        let inner = self.lock();
+        Ok(inner.runs.iter().rev().take(limit).map(|(key, run)| (*key, run.row.clone())).collect())
+    }
+
+    fn prune(&self, keep: &Retention, now: Timestamp) -> Result<Pruned, Error> {
+        let mut inner = self.lock();
+        let Some(max_age) = keep.max_age else { return Ok(Pruned::default()) };
+        let old = |run: &MemoryRun| run.row.ended_at.is_some_and(|ended| now.since(ended) > max_age);
+        let runs: Vec<RunKey> = inner.runs.iter().filter(|(_, run)| old(run)).map(|(key, _)| *key).collect();
+        for key in &runs {
+            if let Some(run) = inner.runs.remove(key) {
+                inner.names.remove(&run.row.id);
+            }
+        }
+        Ok(Pruned { runs })
+    }
+}

@@ -1,0 +1,119 @@
+//! What is stored, as plain data.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use spanwise_core::{ActionKind, ActionName, Event, Failure, Phase, RunId, TaskName, Timestamp};
+
+/// The number of a run in its store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RunKey(pub i64);
+
+/// A run, as lists show it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunRow {
+    /// Its full name.
+    pub id: RunId,
+    /// The task of its root action.
+    pub task: TaskName,
+    /// The phase of its root action.
+    pub phase: Phase,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+    /// When its root came to its end.
+    pub ended_at: Option<Timestamp>,
+    /// What the engine needs to run it again, as JSON of the engine's own making.
+    pub settings: String,
+}
+
+/// An action, as lists show it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ActionRow {
+    /// Its name.
+    pub name: ActionName,
+    /// The task action that asked for it.
+    pub parent: Option<ActionName>,
+    /// Task or step.
+    pub kind: ActionKind,
+    /// The task's full name, or the step's name.
+    pub task: TaskName,
+    /// The group it is shown in.
+    pub group: Option<String>,
+    /// Where it is.
+    pub phase: Phase,
+    /// Attempts launched so far.
+    pub attempts: u32,
+    /// When it was accepted.
+    pub enqueued_at: Timestamp,
+    /// When its first attempt began to run.
+    pub started_at: Option<Timestamp>,
+    /// When it came to its end.
+    pub ended_at: Option<Timestamp>,
+    /// What went wrong, if it failed or timed out.
+    pub failure: Option<Failure>,
+}
+
+/// A value that an action was given or delivered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Payload {
+    /// The value itself.
+    Inline(Bytes),
+    /// Its key in the blob store.
+    Blob(String),
+}
+
+/// The values of an action, as far as they are known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Payloads {
+    /// What it was given.
+    pub inputs: Option<Payload>,
+    /// What it delivered.
+    pub outputs: Option<Payload>,
+}
+
+/// Events of one run that belong together, and what follows from them.
+#[derive(Clone, Debug)]
+pub struct Append {
+    /// The run.
+    pub run: RunKey,
+    /// The number of the first event; the others follow without a gap.
+    pub first_seq: u64,
+    /// What happened.
+    pub events: Vec<Event>,
+    /// The actions it happened to, as they are now, with values that are new.
+    pub actions: Vec<(ActionRow, Payloads)>,
+    /// The run's phase, if it changed.
+    pub run_phase: Option<(Phase, Option<Timestamp>)>,
+}
+
+/// A run with its events.
+#[derive(Clone, Debug)]
+pub struct StoredRun {
+    /// The run.
+    pub row: RunRow,
+    /// Its events, in order, from number 0.
+    pub events: Vec<Event>,
+}
+
+/// How long finished runs are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Finished runs older than this are deleted; none keeps them for ever.
+    pub max_age: Option<Duration>,
+    /// While the store is larger than this (bytes), the oldest finished runs are deleted; none means no limit.
+    pub max_bytes: Option<u64>,
+}
+
+impl Default for Retention {
+    /// 30 days and 1 GiB: room for millions of actions, and no laptop's disk fills up unnoticed.
+    fn default() -> Retention {
+        Retention { max_age: Some(Duration::from_secs(30 * 24 * 3600)), max_bytes: Some(1 << 30) }
+    }
+}
+
+/// What a pruning deleted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// The runs that are gone.
+    pub runs: Vec<RunKey>,
+}

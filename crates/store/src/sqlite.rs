@@ -1,0 +1,177 @@
+//! The journal in SQLite: one file in the data directory, write-ahead log, one writing connection.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, params};
+use spanwise_core::{ActionName, RunId, Timestamp};
+
+use crate::{ActionRow, Append, Error, Payloads, Pruned, Retention, RunKey, RunRow, Store, StoredRun};
+
+mod lock;
+mod rows;
+
+/// What a commit survives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// The death of the process (`kill -9`); a power cut may take the last commits, never the order.
+    #[default]
+    Process,
+    /// A power cut too: each commit waits for the disk.
+    Disk,
+}
+
+/// A journal in a SQLite database.
+#[derive(Debug)]
+pub struct Sqlite {
+    path: PathBuf,
+    writer: Mutex<Connection>,
+    reader: Mutex<Connection>,
+    _lock: lock::DirectoryLock,
+}
+
+/// Steps from an empty database to today's, in order. The number of those applied stands in `user_version`.
+const MIGRATIONS: [&str; 1] = [include_str!("../migrations/sqlite/0001_journal.sql")];
+
+/// The write-ahead log is folded into the database when it has this many pages (16 MiB): rarely enough not to be felt,
+/// early enough to keep the log small.
+const CHECKPOINT_PAGES: u32 = 4096;
+
+impl Sqlite {
+    /// Opens the journal in a directory, makes both if they are not there, and keeps other processes out.
+    ///
+    /// # Errors
+    /// [`Error::InUse`] if another process has it; [`Error::Newer`] if it was written by a newer version.
+    pub fn open(directory: &Path, durability: Durability) -> Result<Sqlite, Error> {
+        let open_error = |source| Error::Open { path: directory.to_owned(), source };
+        std::fs::create_dir_all(directory).map_err(open_error)?;
+        let lock = lock::DirectoryLock::take(directory)?;
+        let file = directory.join("journal.db");
+        let mut writer = Connection::open(&file).map_err(Error::Database)?;
+        prepare(&mut writer, durability).map_err(|error| name_full(error, directory))?;
+        let reader = Connection::open(&file).map_err(Error::Database)?;
+        reader.pragma_update(None, "query_only", true).map_err(Error::Database)?;
+        Ok(Sqlite { path: directory.to_owned(), writer: Mutex::new(writer), reader: Mutex::new(reader), _lock: lock })
+    }
+
+    /// Lets the database grow to this many pages (4 KiB each) and no further; a commit that needs more is [`Error::Full`].
+    ///
+    /// # Errors
+    /// If the database refuses the setting.
+    pub fn limit_pages(&self, pages: u32) -> Result<(), Error> {
+        self.writer().pragma_update(None, "max_page_count", pages).map_err(Error::Database)
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Connection> {
+        // A panic inside a transaction rolls it back, so a poisoned lock guards a sound connection.
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn reader(&self) -> MutexGuard<'_, Connection> {
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn database(&self, error: rusqlite::Error) -> Error {
+        name_full(Error::Database(error), &self.path)
+    }
+}
+
+/// Settings of the connection, then the migrations that are missing.
+fn prepare(connection: &mut Connection, durability: Durability) -> Result<(), Error> {
+    let synchronous = match durability {
+        Durability::Process => "NORMAL",
+        Durability::Disk => "FULL",
+    };
+    let settings = format!(
+        "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous};
+         PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}; PRAGMA journal_size_limit = 67108864; PRAGMA temp_store = MEMORY;"
+    );
+    connection.execute_batch(&settings).map_err(Error::Database)?;
+    connection.set_prepared_statement_cache_capacity(32);
+    migrate(connection)
+}
+
+fn migrate(connection: &mut Connection) -> Result<(), Error> {
+    let version = connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
+    let applied = usize::try_from(version.map_err(Error::Database)?).unwrap_or(usize::MAX);
+    if applied > MIGRATIONS.len() {
+        return Err(Error::Newer { what: format!("schema {applied}, this version knows {}", MIGRATIONS.len()) });
+    }
+    for (index, migration) in MIGRATIONS.iter().enumerate().skip(applied) {
+        let transaction = connection.transaction().map_err(Error::Database)?;
+        transaction.execute_batch(migration).map_err(Error::Database)?;
+        transaction.pragma_update(None, "user_version", index as i64 + 1).map_err(Error::Database)?;
+        transaction.commit().map_err(Error::Database)?;
+    }
+    Ok(())
+}
+
+/// A full disk gets its own error: the caller can do something about it.
+fn name_full(error: Error, path: &Path) -> Error {
+    match &error {
+        Error::Database(cause) if cause.sqlite_error_code() == Some(ErrorCode::DiskFull) => {
+            Error::Full { path: path.to_owned() }
+        }
+        _ => error,
+    }
+}
+
+impl Store for Sqlite {
+    fn create_run(&self, run: &RunRow) -> Result<RunKey, Error> {
+        let connection = self.writer();
+        match rows::insert_run(&connection, run) {
+            Ok(()) => Ok(RunKey(connection.last_insert_rowid())),
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
+                Err(Error::AlreadyExists(run.id.name.to_string()))
+            }
+            Err(error) => Err(self.database(error)),
+        }
+    }
+
+    fn commit(&self, batch: &[Append]) -> Result<(), Error> {
+        let mut connection = self.writer();
+        let transaction = Transaction::new(&mut connection, rusqlite::TransactionBehavior::Immediate)
+            .map_err(|error| self.database(error))?;
+        rows::append(&transaction, batch).map_err(|error| match error {
+            Error::Database(error) => self.database(error),
+            other => other,
+        })?;
+        transaction.commit().map_err(|error| self.database(error))
+    }
+
+    fn find(&self, id: &RunId) -> Result<Option<(RunKey, RunRow)>, Error> {
+        let connection = self.reader();
+        let mut statement =
+            connection.prepare_cached(rows::SELECT_RUN_BY_NAME).map_err(|error| self.database(error))?;
+        let key = params![id.org, id.project, id.domain, id.name.as_str()];
+        let found = statement.query_row(key, |row| Ok(rows::read_run(row))).optional();
+        found.map_err(|error| self.database(error))?.transpose()
+    }
+
+    fn load(&self, run: RunKey) -> Result<Option<StoredRun>, Error> {
+        let connection = self.reader();
+        let found = connection.query_row(rows::SELECT_RUN_BY_KEY, [run.0], |row| Ok(rows::read_run(row))).optional();
+        let Some((_, row)) = found.map_err(|error| self.database(error))?.transpose()? else { return Ok(None) };
+        Ok(Some(StoredRun { row, events: rows::read_events(&connection, run)? }))
+    }
+
+    fn payloads(&self, run: RunKey, action: &ActionName) -> Result<Payloads, Error> {
+        let connection = self.reader();
+        rows::read_payloads(&connection, run, action)
+    }
+
+    fn actions(&self, run: RunKey) -> Result<Vec<ActionRow>, Error> {
+        let connection = self.reader();
+        rows::read_actions(&connection, run)
+    }
+
+    fn runs(&self, limit: usize) -> Result<Vec<(RunKey, RunRow)>, Error> {
+        let connection = self.reader();
+        rows::read_runs(&connection, limit)
+    }
+
+    fn prune(&self, keep: &Retention, now: Timestamp) -> Result<Pruned, Error> {
+        let mut connection = self.writer();
+        rows::prune(&mut connection, keep, now)
+    }
+}

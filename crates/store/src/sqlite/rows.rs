@@ -1,0 +1,289 @@
+//! SQL and row mapping.
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, Row, ToSql, Transaction, params};
+use spanwise_core::{ActionKind, ActionName, Event, Fact, Phase, RunId, RunName, TaskName, Timestamp};
+
+use crate::{ActionRow, Append, Error, Payload, Payloads, Pruned, Retention, RunKey, RunRow};
+
+/// The version of the stored form of [`Fact`].
+const EVENT_VERSION: i64 = 1;
+
+pub(super) const SELECT_RUN_BY_NAME: &str =
+    "SELECT key, org, project, domain, name, task, phase, created_at, ended_at, settings FROM runs
+     WHERE org = ?1 AND project = ?2 AND domain = ?3 AND name = ?4";
+
+pub(super) const SELECT_RUN_BY_KEY: &str =
+    "SELECT key, org, project, domain, name, task, phase, created_at, ended_at, settings FROM runs WHERE key = ?1";
+
+const SELECT_RUNS: &str =
+    "SELECT key, org, project, domain, name, task, phase, created_at, ended_at, settings FROM runs
+     ORDER BY key DESC LIMIT ?1";
+
+const UPSERT_ACTION: &str =
+    "INSERT INTO actions (run, name, parent, kind, task, action_group, phase, attempts, enqueued_at, started_at,
+                          ended_at, failure, inputs, outputs)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+     ON CONFLICT (run, name) DO UPDATE SET
+         phase = excluded.phase, attempts = excluded.attempts, started_at = excluded.started_at,
+         ended_at = excluded.ended_at, failure = excluded.failure,
+         inputs = coalesce(excluded.inputs, inputs), outputs = coalesce(excluded.outputs, outputs)";
+
+pub(super) fn insert_run(connection: &Connection, run: &RunRow) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO runs (org, project, domain, name, task, phase, created_at, ended_at, settings)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    )?;
+    statement.execute(params![
+        run.id.org,
+        run.id.project,
+        run.id.domain,
+        run.id.name.as_str(),
+        run.task.as_str(),
+        run.phase.number(),
+        run.created_at.0,
+        run.ended_at.map(|at| at.0),
+        run.settings,
+    ])?;
+    Ok(())
+}
+
+pub(super) fn append(transaction: &Transaction<'_>, batch: &[Append]) -> Result<(), Error> {
+    insert_events(transaction, batch)?;
+    let mut upsert = transaction.prepare_cached(UPSERT_ACTION).map_err(Error::Database)?;
+    for append in batch {
+        for (row, payloads) in &append.actions {
+            upsert_action(&mut upsert, append.run, row, payloads)?;
+        }
+        if let Some((phase, ended_at)) = append.run_phase {
+            transaction
+                .prepare_cached("UPDATE runs SET phase = ?2, ended_at = ?3 WHERE key = ?1")
+                .and_then(|mut update| update.execute(params![append.run.0, phase.number(), ended_at.map(|at| at.0)]))
+                .map_err(Error::Database)?;
+        }
+    }
+    Ok(())
+}
+
+fn insert_events(transaction: &Transaction<'_>, batch: &[Append]) -> Result<(), Error> {
+    let mut insert = transaction
+        .prepare_cached("INSERT INTO events (run, seq, action, at, v, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")
+        .map_err(Error::Database)?;
+    let mut body = Vec::with_capacity(256);
+    for append in batch {
+        for (seq, event) in (append.first_seq..).zip(&append.events) {
+            body.clear();
+            serde_json::to_writer(&mut body, &event.fact).map_err(|error| corrupt("event", &error))?;
+            let body = std::str::from_utf8(&body).map_err(|error| corrupt("event", &error))?;
+            let row = params![append.run.0, seq as i64, event.action.as_str(), event.at.0, EVENT_VERSION, body];
+            insert.execute(row).map_err(|error| match error.sqlite_error_code() {
+                Some(rusqlite::ErrorCode::ConstraintViolation) => Error::Conflict { run: append.run.0, seq },
+                _ => Error::Database(error),
+            })?;
+        }
+    }
+    Ok(())
+}
+
+fn upsert_action(
+    upsert: &mut rusqlite::CachedStatement<'_>,
+    run: RunKey,
+    row: &ActionRow,
+    payloads: &Payloads,
+) -> Result<(), Error> {
+    let failure = row.failure.as_ref().map(serde_json::to_string).transpose();
+    let failure = failure.map_err(|error| corrupt("failure", &error))?;
+    let kind = match row.kind {
+        ActionKind::Task => 1,
+        ActionKind::Step => 2,
+    };
+    let values = params![
+        run.0,
+        row.name.as_str(),
+        row.parent.as_ref().map(ActionName::as_str),
+        kind,
+        row.task.as_str(),
+        row.group,
+        row.phase.number(),
+        row.attempts,
+        row.enqueued_at.0,
+        row.started_at.map(|at| at.0),
+        row.ended_at.map(|at| at.0),
+        failure,
+        payloads.inputs,
+        payloads.outputs,
+    ];
+    upsert.execute(values).map_err(Error::Database)?;
+    Ok(())
+}
+
+impl ToSql for Payload {
+    fn to_sql(&self) -> rusqlite::Result<rusqlite::types::ToSqlOutput<'_>> {
+        Ok(rusqlite::types::ToSqlOutput::Borrowed(match self {
+            Payload::Inline(bytes) => ValueRef::Blob(bytes),
+            Payload::Blob(key) => ValueRef::Text(key.as_bytes()),
+        }))
+    }
+}
+
+fn read_payload(value: ValueRef<'_>) -> Option<Payload> {
+    match value {
+        ValueRef::Blob(bytes) => Some(Payload::Inline(bytes.to_vec().into())),
+        ValueRef::Text(key) => Some(Payload::Blob(String::from_utf8_lossy(key).into_owned())),
+        _ => None,
+    }
+}
+
+pub(super) fn read_run(row: &Row<'_>) -> Result<(RunKey, RunRow), Error> {
+    let name: String = get(row, 4)?;
+    let task: String = get(row, 5)?;
+    let id = RunId {
+        org: get(row, 1)?,
+        project: get(row, 2)?,
+        domain: get(row, 3)?,
+        name: RunName::new(&name).map_err(|error| corrupt("run name", &error))?,
+    };
+    let run = RunRow {
+        id,
+        task: TaskName::from(task.as_str()),
+        phase: read_phase(get(row, 6)?)?,
+        created_at: Timestamp(get(row, 7)?),
+        ended_at: get::<Option<i64>>(row, 8)?.map(Timestamp),
+        settings: get(row, 9)?,
+    };
+    Ok((RunKey(get(row, 0)?), run))
+}
+
+pub(super) fn read_runs(connection: &Connection, limit: usize) -> Result<Vec<(RunKey, RunRow)>, Error> {
+    let mut statement = connection.prepare_cached(SELECT_RUNS).map_err(Error::Database)?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows = statement.query_map([limit], |row| Ok(read_run(row))).map_err(Error::Database)?;
+    rows.map(|row| row.map_err(Error::Database)?).collect()
+}
+
+pub(super) fn read_events(connection: &Connection, run: RunKey) -> Result<Vec<Event>, Error> {
+    let mut statement = connection
+        .prepare_cached("SELECT action, at, v, body FROM events WHERE run = ?1 ORDER BY seq")
+        .map_err(Error::Database)?;
+    let rows = statement.query_map([run.0], |row| Ok(read_event(row))).map_err(Error::Database)?;
+    rows.map(|row| row.map_err(Error::Database)?).collect()
+}
+
+fn read_event(row: &Row<'_>) -> Result<Event, Error> {
+    let version: i64 = get(row, 2)?;
+    let body: String = get(row, 3)?;
+    if version > EVENT_VERSION {
+        return Err(Error::Newer { what: format!("event version {version}, this version knows {EVENT_VERSION}") });
+    }
+    let fact: Fact =
+        serde_json::from_str(&body).map_err(|error| Error::Newer { what: format!("event `{body}`: {error}") })?;
+    Ok(Event { action: read_name(&get::<String>(row, 0)?)?, at: Timestamp(get(row, 1)?), fact })
+}
+
+pub(super) fn read_payloads(connection: &Connection, run: RunKey, action: &ActionName) -> Result<Payloads, Error> {
+    let mut statement = connection
+        .prepare_cached("SELECT inputs, outputs FROM actions WHERE run = ?1 AND name = ?2")
+        .map_err(Error::Database)?;
+    let mut rows = statement.query(params![run.0, action.as_str()]).map_err(Error::Database)?;
+    let Some(row) = rows.next().map_err(Error::Database)? else { return Ok(Payloads::default()) };
+    let column = |index| row.get_ref(index).map(read_payload).map_err(Error::Database);
+    Ok(Payloads { inputs: column(0)?, outputs: column(1)? })
+}
+
+pub(super) fn read_actions(connection: &Connection, run: RunKey) -> Result<Vec<ActionRow>, Error> {
+    let mut statement = connection
+        .prepare_cached(
+            "SELECT name, parent, kind, task, action_group, phase, attempts, enqueued_at, started_at, ended_at, failure
+             FROM actions WHERE run = ?1 ORDER BY enqueued_at, name",
+        )
+        .map_err(Error::Database)?;
+    let rows = statement.query_map([run.0], |row| Ok(read_action(row))).map_err(Error::Database)?;
+    rows.map(|row| row.map_err(Error::Database)?).collect()
+}
+
+fn read_action(row: &Row<'_>) -> Result<ActionRow, Error> {
+    let failure = get::<Option<String>>(row, 10)?.map(|text| serde_json::from_str(&text)).transpose();
+    Ok(ActionRow {
+        name: read_name(&get::<String>(row, 0)?)?,
+        parent: get::<Option<String>>(row, 1)?.as_deref().map(read_name).transpose()?,
+        kind: if get::<i64>(row, 2)? == 2 { ActionKind::Step } else { ActionKind::Task },
+        task: TaskName::from(get::<String>(row, 3)?.as_str()),
+        group: get(row, 4)?,
+        phase: read_phase(get(row, 5)?)?,
+        attempts: get(row, 6)?,
+        enqueued_at: Timestamp(get(row, 7)?),
+        started_at: get::<Option<i64>>(row, 8)?.map(Timestamp),
+        ended_at: get::<Option<i64>>(row, 9)?.map(Timestamp),
+        failure: failure.map_err(|error| corrupt("failure", &error))?,
+    })
+}
+
+pub(super) fn prune(connection: &mut Connection, keep: &Retention, now: Timestamp) -> Result<Pruned, Error> {
+    let mut pruned = Pruned::default();
+    if let Some(max_age) = keep.max_age {
+        let oldest = now.0.saturating_sub(i64::try_from(max_age.as_micros()).unwrap_or(i64::MAX));
+        let old = select_finished(connection, "ended_at < ?1", oldest, i64::MAX)?;
+        delete_runs(connection, &old)?;
+        pruned.runs.extend(old);
+    }
+    while let Some(max_bytes) = keep.max_bytes {
+        if used_bytes(connection)? <= max_bytes {
+            break;
+        }
+        // A few runs at a time: the size is looked at again before the next ones go.
+        let oldest = select_finished(connection, "?1 = 0", 0, 16)?;
+        if oldest.is_empty() {
+            break;
+        }
+        delete_runs(connection, &oldest)?;
+        pruned.runs.extend(oldest);
+    }
+    if !pruned.runs.is_empty() {
+        connection.execute_batch("PRAGMA incremental_vacuum").map_err(Error::Database)?;
+    }
+    Ok(pruned)
+}
+
+fn used_bytes(connection: &Connection) -> Result<u64, Error> {
+    let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let pages = pragma("page_count").map_err(Error::Database)? - pragma("freelist_count").map_err(Error::Database)?;
+    let size = pragma("page_size").map_err(Error::Database)?;
+    Ok(u64::try_from(pages * size).unwrap_or(0))
+}
+
+fn select_finished(connection: &Connection, filter: &str, value: i64, limit: i64) -> Result<Vec<RunKey>, Error> {
+    let sql = format!("SELECT key FROM runs WHERE ended_at IS NOT NULL AND {filter} ORDER BY ended_at LIMIT ?2");
+    let mut statement = connection.prepare_cached(&sql).map_err(Error::Database)?;
+    let keys = statement.query_map([value, limit], |row| row.get(0).map(RunKey)).map_err(Error::Database)?;
+    keys.collect::<rusqlite::Result<_>>().map_err(Error::Database)
+}
+
+fn delete_runs(connection: &mut Connection, runs: &[RunKey]) -> Result<(), Error> {
+    let transaction = connection.transaction().map_err(Error::Database)?;
+    for run in runs {
+        for sql in [
+            "DELETE FROM events WHERE run = ?1",
+            "DELETE FROM actions WHERE run = ?1",
+            "DELETE FROM runs WHERE key = ?1",
+        ] {
+            transaction.prepare_cached(sql).and_then(|mut delete| delete.execute([run.0])).map_err(Error::Database)?;
+        }
+    }
+    transaction.commit().map_err(Error::Database)
+}
+
+fn read_name(name: &str) -> Result<ActionName, Error> {
+    ActionName::new(name).map_err(|error| corrupt("action name", &error))
+}
+
+fn read_phase(number: i32) -> Result<Phase, Error> {
+    Phase::from_number(number).ok_or_else(|| Error::Corrupt { what: format!("phase {number}") })
+}
+
+fn get<T: rusqlite::types::FromSql>(row: &Row<'_>, index: usize) -> Result<T, Error> {
+    row.get(index).map_err(Error::Database)
+}
+
+fn corrupt(what: &str, error: &dyn std::error::Error) -> Error {
+    Error::Corrupt { what: format!("{what}: {error}") }
+}

@@ -1,0 +1,189 @@
+//! What every store promises, as one suite.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use spanwise_core::{
+    ActionKind, ActionName, ActionSpec, AttemptNo, Event, Fact, Failure, Phase, RunId, RunName, TaskName, Timestamp,
+};
+use spanwise_store::{
+    ActionRow, Append, Durability, Error, Memory, Payload, Payloads, Retention, RunKey, RunRow, Sqlite, Store,
+};
+
+/// Runs every case against one kind of store.
+macro_rules! conformance {
+    ($store:ident, $open:expr) => {
+        mod $store {
+            use super::*;
+            conformance!(@cases $open;
+                a_name_is_taken_once, events_come_back_in_order, a_conflict_leaves_nothing_of_the_batch,
+                values_are_kept_when_later_rows_leave_them_out, rows_show_the_last_state,
+                old_finished_runs_are_pruned_and_live_ones_are_not, names_are_unique_in_org_project_and_domain_only,
+                unicode_and_empty_values_survive
+            );
+        }
+    };
+    (@cases $open:expr; $($case:ident),+) => {$(
+        #[test]
+        fn $case() {
+            let directory = tempfile::tempdir().unwrap();
+            let open: fn(&std::path::Path) -> Box<dyn Store> = $open;
+            super::$case(open(directory.path()).as_ref());
+        }
+    )+};
+}
+
+conformance!(memory, |_| Box::new(Memory::new()));
+conformance!(sqlite_process, |path| Box::new(Sqlite::open(path, Durability::Process).unwrap()));
+conformance!(sqlite_disk, |path| Box::new(Sqlite::open(path, Durability::Disk).unwrap()));
+
+pub(crate) fn run(name: &str) -> RunRow {
+    RunRow {
+        id: RunId {
+            org: String::new(),
+            project: "p".to_owned(),
+            domain: "development".to_owned(),
+            name: RunName::new(name).unwrap(),
+        },
+        task: TaskName::from("env.main"),
+        phase: Phase::Queued,
+        created_at: Timestamp(1),
+        ended_at: None,
+        settings: "{}".to_owned(),
+    }
+}
+
+pub(crate) fn enqueued(at: i64) -> Event {
+    Event {
+        action: ActionName::ROOT,
+        at: Timestamp(at),
+        fact: Fact::Enqueued { spec: Box::new(ActionSpec::task("env.main")) },
+    }
+}
+
+fn launched(at: i64, attempt: u32) -> Event {
+    Event { action: ActionName::ROOT, at: Timestamp(at), fact: Fact::Launched { attempt: AttemptNo(attempt) } }
+}
+
+pub(crate) fn row(phase: Phase) -> ActionRow {
+    ActionRow {
+        name: ActionName::ROOT,
+        parent: None,
+        kind: ActionKind::Task,
+        task: TaskName::from("env.main"),
+        group: None,
+        phase,
+        attempts: 0,
+        enqueued_at: Timestamp(1),
+        started_at: None,
+        ended_at: phase.is_terminal().then_some(Timestamp(9)),
+        failure: None,
+    }
+}
+
+pub(crate) fn append(run: RunKey, first_seq: u64, events: Vec<Event>) -> Append {
+    Append { run, first_seq, events, actions: Vec::new(), run_phase: None }
+}
+
+fn inline(text: &str) -> Option<Payload> {
+    Some(Payload::Inline(Bytes::copy_from_slice(text.as_bytes())))
+}
+
+fn a_name_is_taken_once(store: &dyn Store) {
+    let key = store.create_run(&run("one")).unwrap();
+    assert!(matches!(store.create_run(&run("one")), Err(Error::AlreadyExists(name)) if name == "one"));
+    assert_eq!(store.find(&run("one").id).unwrap(), Some((key, run("one"))));
+    assert_eq!(store.find(&run("two").id).unwrap(), None);
+}
+
+fn names_are_unique_in_org_project_and_domain_only(store: &dyn Store) {
+    store.create_run(&run("one")).unwrap();
+    let mut other = run("one");
+    other.id.domain = "production".to_owned();
+    store.create_run(&other).unwrap();
+    assert_eq!(store.runs(10).unwrap().len(), 2);
+    assert_eq!(store.runs(1).unwrap()[0].1, other);
+}
+
+fn events_come_back_in_order(store: &dyn Store) {
+    let (one, two) = (store.create_run(&run("one")).unwrap(), store.create_run(&run("two")).unwrap());
+    let batch =
+        [append(one, 0, vec![enqueued(1)]), append(two, 0, vec![enqueued(5)]), append(one, 1, vec![launched(2, 1)])];
+    store.commit(&batch).unwrap();
+    store.commit(&[append(one, 2, vec![launched(3, 2), launched(4, 3)])]).unwrap();
+    let events = store.load(one).unwrap().unwrap().events;
+    assert_eq!(events, [enqueued(1), launched(2, 1), launched(3, 2), launched(4, 3)]);
+    assert_eq!(store.load(two).unwrap().unwrap().events, [enqueued(5)]);
+    assert!(store.load(RunKey(99)).unwrap().is_none());
+}
+
+fn a_conflict_leaves_nothing_of_the_batch(store: &dyn Store) {
+    let (one, two) = (store.create_run(&run("one")).unwrap(), store.create_run(&run("two")).unwrap());
+    store.commit(&[append(one, 0, vec![enqueued(1)])]).unwrap();
+    let refused = store.commit(&[append(two, 0, vec![enqueued(1)]), append(one, 0, vec![launched(2, 1)])]);
+    assert!(matches!(refused, Err(Error::Conflict { seq: 0, .. })), "{refused:?}");
+    assert_eq!(store.load(one).unwrap().unwrap().events, [enqueued(1)]);
+    assert_eq!(store.load(two).unwrap().unwrap().events, []);
+}
+
+fn values_are_kept_when_later_rows_leave_them_out(store: &dyn Store) {
+    let key = store.create_run(&run("one")).unwrap();
+    let with = |first_seq, event, row, payloads| Append {
+        actions: vec![(row, payloads)],
+        ..append(key, first_seq, vec![event])
+    };
+    let inputs = Payloads { inputs: inline("in"), outputs: None };
+    store.commit(&[with(0, enqueued(1), row(Phase::Queued), inputs)]).unwrap();
+    let outputs = Payloads { inputs: None, outputs: Some(Payload::Blob("a0/outputs".to_owned())) };
+    store.commit(&[with(1, launched(2, 1), row(Phase::Succeeded), outputs)]).unwrap();
+    let both = Payloads { inputs: inline("in"), outputs: Some(Payload::Blob("a0/outputs".to_owned())) };
+    assert_eq!(store.payloads(key, &ActionName::ROOT).unwrap(), both);
+    assert_eq!(store.payloads(key, &ActionName::new("x").unwrap()).unwrap(), Payloads::default());
+}
+
+fn rows_show_the_last_state(store: &dyn Store) {
+    let key = store.create_run(&run("one")).unwrap();
+    let failed = ActionRow { failure: Some(Failure::user("E", "broken")), attempts: 2, ..row(Phase::Failed) };
+    let batch = [
+        Append { actions: vec![(row(Phase::Queued), Payloads::default())], ..append(key, 0, vec![enqueued(1)]) },
+        Append {
+            actions: vec![(failed.clone(), Payloads::default())],
+            run_phase: Some((Phase::Failed, Some(Timestamp(9)))),
+            ..append(key, 1, vec![launched(2, 1)])
+        },
+    ];
+    store.commit(&batch).unwrap();
+    assert_eq!(store.actions(key).unwrap(), [failed]);
+    let (_, stored) = store.find(&run("one").id).unwrap().unwrap();
+    assert_eq!((stored.phase, stored.ended_at), (Phase::Failed, Some(Timestamp(9))));
+}
+
+fn old_finished_runs_are_pruned_and_live_ones_are_not(store: &dyn Store) {
+    let finish = |name: &str, ended: i64| {
+        let key = store.create_run(&run(name)).unwrap();
+        let run_phase = Some((Phase::Succeeded, Some(Timestamp(ended))));
+        store.commit(&[Append { run_phase, ..append(key, 0, vec![enqueued(1)]) }]).unwrap();
+        key
+    };
+    let (old, young) = (finish("old", 10), finish("young", 1_000_000));
+    let live = store.create_run(&run("live")).unwrap();
+    let keep = Retention { max_age: Some(Duration::from_millis(500)), max_bytes: None };
+    assert_eq!(store.prune(&keep, Timestamp(1_000_100)).unwrap().runs, [old]);
+    assert!(store.load(old).unwrap().is_none());
+    assert!(store.load(young).unwrap().is_some() && store.load(live).unwrap().is_some());
+    store.create_run(&run("old")).unwrap();
+}
+
+fn unicode_and_empty_values_survive(store: &dyn Store) {
+    let key = store.create_run(&run("one")).unwrap();
+    let named =
+        ActionRow {
+            task: TaskName::from("umgebung.größe"), group: Some("группа 🦀".to_owned()), ..row(Phase::Queued)
+        };
+    let empty = Payloads { inputs: inline(""), outputs: None };
+    store
+        .commit(&[Append { actions: vec![(named.clone(), empty.clone())], ..append(key, 0, vec![enqueued(1)]) }])
+        .unwrap();
+    assert_eq!(store.actions(key).unwrap(), [named]);
+    assert_eq!(store.payloads(key, &ActionName::ROOT).unwrap(), empty);
+}
