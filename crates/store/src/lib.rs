@@ -17,13 +17,13 @@ use spanwise_core::{ActionName, RunId, Timestamp};
 
 /// A journal. Each method is one transaction; all of them may block on the disk.
 pub trait Store: Send + Sync + 'static {
-    /// Adds a run with no events.
+    /// Adds a run with its first events, whose `run` is filled in here: both or neither.
     ///
     /// After `Ok` the name is taken, also after a restart.
     ///
     /// # Errors
     /// [`Error::AlreadyExists`] if org, project and domain have a run of that name.
-    fn create_run(&self, run: &RunRow) -> Result<RunKey, Error>;
+    fn create_run(&self, run: &RunRow, first: Append) -> Result<RunKey, Error>;
 
     /// Appends events and the rows that follow from them: all of them or none.
     ///

@@ -60,7 +60,7 @@ impl MemoryRun {
 }
 
 impl Store for Memory {
-    fn create_run(&self, run: &RunRow) -> Result<RunKey, Error> {
+    fn create_run(&self, run: &RunRow, first: Append) -> Result<RunKey, Error> {
         let mut inner = self.lock();
         if inner.names.contains_key(&run.id) {
             return Err(Error::AlreadyExists(run.id.name.to_string()));
@@ -68,7 +68,8 @@ impl Store for Memory {
         inner.last_key += 1;
         let key = RunKey(inner.last_key);
         inner.names.insert(run.id.clone(), key);
-        let stored = MemoryRun { row: run.clone(), events: Vec::new(), actions: HashMap::new(), order: Vec::new() };
+        let mut stored = MemoryRun { row: run.clone(), events: Vec::new(), actions: HashMap::new(), order: Vec::new() };
+        stored.append(&first);
         inner.runs.insert(key, stored);
         Ok(key)
     }

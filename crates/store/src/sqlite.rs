@@ -71,6 +71,16 @@ impl Sqlite {
         self.reader.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// All of it or none of it; dropping the transaction on an error rolls it back.
+    fn transact<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Result<T, Error>) -> Result<T, Error> {
+        let mut connection = self.writer();
+        let transaction = Transaction::new(&mut connection, rusqlite::TransactionBehavior::Immediate)
+            .map_err(|error| self.database(error))?;
+        let done = work(&transaction).map_err(|error| name_full(error, &self.path))?;
+        transaction.commit().map_err(|error| self.database(error))?;
+        Ok(done)
+    }
+
     fn database(&self, error: rusqlite::Error) -> Error {
         name_full(Error::Database(error), &self.path)
     }
@@ -117,26 +127,21 @@ fn name_full(error: Error, path: &Path) -> Error {
 }
 
 impl Store for Sqlite {
-    fn create_run(&self, run: &RunRow) -> Result<RunKey, Error> {
-        let connection = self.writer();
-        match rows::insert_run(&connection, run) {
-            Ok(()) => Ok(RunKey(connection.last_insert_rowid())),
-            Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
-                Err(Error::AlreadyExists(run.id.name.to_string()))
-            }
-            Err(error) => Err(self.database(error)),
-        }
+    fn create_run(&self, run: &RunRow, first: Append) -> Result<RunKey, Error> {
+        let taken = |error: rusqlite::Error| match error.sqlite_error_code() {
+            Some(ErrorCode::ConstraintViolation) => Error::AlreadyExists(run.id.name.to_string()),
+            _ => self.database(error),
+        };
+        self.transact(|transaction| {
+            rows::insert_run(transaction, run).map_err(taken)?;
+            let key = RunKey(transaction.last_insert_rowid());
+            rows::append(transaction, &[Append { run: key, ..first }])?;
+            Ok(key)
+        })
     }
 
     fn commit(&self, batch: &[Append]) -> Result<(), Error> {
-        let mut connection = self.writer();
-        let transaction = Transaction::new(&mut connection, rusqlite::TransactionBehavior::Immediate)
-            .map_err(|error| self.database(error))?;
-        rows::append(&transaction, batch).map_err(|error| match error {
-            Error::Database(error) => self.database(error),
-            other => other,
-        })?;
-        transaction.commit().map_err(|error| self.database(error))
+        self.transact(|transaction| rows::append(transaction, batch))
     }
 
     fn find(&self, id: &RunId) -> Result<Option<(RunKey, RunRow)>, Error> {

@@ -19,7 +19,7 @@ macro_rules! conformance {
                 a_name_is_taken_once, events_come_back_in_order, a_conflict_leaves_nothing_of_the_batch,
                 values_are_kept_when_later_rows_leave_them_out, rows_show_the_last_state,
                 old_finished_runs_are_pruned_and_live_ones_are_not, names_are_unique_in_org_project_and_domain_only,
-                unicode_and_empty_values_survive
+                unicode_and_empty_values_survive, a_run_is_created_with_its_first_events
             );
         }
     };
@@ -51,6 +51,11 @@ pub(crate) fn run(name: &str) -> RunRow {
         ended_at: None,
         settings: "{}".to_owned(),
     }
+}
+
+/// Adds a run with no events yet.
+pub(crate) fn create(store: &dyn Store, run: &RunRow) -> Result<RunKey, Error> {
+    store.create_run(run, append(RunKey(0), 0, Vec::new()))
 }
 
 pub(crate) fn enqueued(at: i64) -> Event {
@@ -90,23 +95,23 @@ fn inline(text: &str) -> Option<Payload> {
 }
 
 fn a_name_is_taken_once(store: &dyn Store) {
-    let key = store.create_run(&run("one")).unwrap();
-    assert!(matches!(store.create_run(&run("one")), Err(Error::AlreadyExists(name)) if name == "one"));
+    let key = create(store, &run("one")).unwrap();
+    assert!(matches!(create(store, &run("one")), Err(Error::AlreadyExists(name)) if name == "one"));
     assert_eq!(store.find(&run("one").id).unwrap(), Some((key, run("one"))));
     assert_eq!(store.find(&run("two").id).unwrap(), None);
 }
 
 fn names_are_unique_in_org_project_and_domain_only(store: &dyn Store) {
-    store.create_run(&run("one")).unwrap();
+    create(store, &run("one")).unwrap();
     let mut other = run("one");
     other.id.domain = "production".to_owned();
-    store.create_run(&other).unwrap();
+    create(store, &other).unwrap();
     assert_eq!(store.runs(10).unwrap().len(), 2);
     assert_eq!(store.runs(1).unwrap()[0].1, other);
 }
 
 fn events_come_back_in_order(store: &dyn Store) {
-    let (one, two) = (store.create_run(&run("one")).unwrap(), store.create_run(&run("two")).unwrap());
+    let (one, two) = (create(store, &run("one")).unwrap(), create(store, &run("two")).unwrap());
     let batch =
         [append(one, 0, vec![enqueued(1)]), append(two, 0, vec![enqueued(5)]), append(one, 1, vec![launched(2, 1)])];
     store.commit(&batch).unwrap();
@@ -118,7 +123,7 @@ fn events_come_back_in_order(store: &dyn Store) {
 }
 
 fn a_conflict_leaves_nothing_of_the_batch(store: &dyn Store) {
-    let (one, two) = (store.create_run(&run("one")).unwrap(), store.create_run(&run("two")).unwrap());
+    let (one, two) = (create(store, &run("one")).unwrap(), create(store, &run("two")).unwrap());
     store.commit(&[append(one, 0, vec![enqueued(1)])]).unwrap();
     let refused = store.commit(&[append(two, 0, vec![enqueued(1)]), append(one, 0, vec![launched(2, 1)])]);
     assert!(matches!(refused, Err(Error::Conflict { seq: 0, .. })), "{refused:?}");
@@ -127,7 +132,7 @@ fn a_conflict_leaves_nothing_of_the_batch(store: &dyn Store) {
 }
 
 fn values_are_kept_when_later_rows_leave_them_out(store: &dyn Store) {
-    let key = store.create_run(&run("one")).unwrap();
+    let key = create(store, &run("one")).unwrap();
     let with = |first_seq, event, row, payloads| Append {
         actions: vec![(row, payloads)],
         ..append(key, first_seq, vec![event])
@@ -142,7 +147,7 @@ fn values_are_kept_when_later_rows_leave_them_out(store: &dyn Store) {
 }
 
 fn rows_show_the_last_state(store: &dyn Store) {
-    let key = store.create_run(&run("one")).unwrap();
+    let key = create(store, &run("one")).unwrap();
     let failed = ActionRow { failure: Some(Failure::user("E", "broken")), attempts: 2, ..row(Phase::Failed) };
     let batch = [
         Append { actions: vec![(row(Phase::Queued), Payloads::default())], ..append(key, 0, vec![enqueued(1)]) },
@@ -160,22 +165,22 @@ fn rows_show_the_last_state(store: &dyn Store) {
 
 fn old_finished_runs_are_pruned_and_live_ones_are_not(store: &dyn Store) {
     let finish = |name: &str, ended: i64| {
-        let key = store.create_run(&run(name)).unwrap();
+        let key = create(store, &run(name)).unwrap();
         let run_phase = Some((Phase::Succeeded, Some(Timestamp(ended))));
         store.commit(&[Append { run_phase, ..append(key, 0, vec![enqueued(1)]) }]).unwrap();
         key
     };
     let (old, young) = (finish("old", 10), finish("young", 1_000_000));
-    let live = store.create_run(&run("live")).unwrap();
+    let live = create(store, &run("live")).unwrap();
     let keep = Retention { max_age: Some(Duration::from_millis(500)), max_bytes: None };
     assert_eq!(store.prune(&keep, Timestamp(1_000_100)).unwrap().runs, [old]);
     assert!(store.load(old).unwrap().is_none());
     assert!(store.load(young).unwrap().is_some() && store.load(live).unwrap().is_some());
-    store.create_run(&run("old")).unwrap();
+    create(store, &run("old")).unwrap();
 }
 
 fn unicode_and_empty_values_survive(store: &dyn Store) {
-    let key = store.create_run(&run("one")).unwrap();
+    let key = create(store, &run("one")).unwrap();
     let named =
         ActionRow {
             task: TaskName::from("umgebung.größe"), group: Some("группа 🦀".to_owned()), ..row(Phase::Queued)
@@ -186,4 +191,16 @@ fn unicode_and_empty_values_survive(store: &dyn Store) {
         .unwrap();
     assert_eq!(store.actions(key).unwrap(), [named]);
     assert_eq!(store.payloads(key, &ActionName::ROOT).unwrap(), empty);
+}
+
+fn a_run_is_created_with_its_first_events(store: &dyn Store) {
+    let first = Append {
+        actions: vec![(row(Phase::Queued), Payloads { inputs: inline("in"), outputs: None })],
+        ..append(RunKey(0), 0, vec![enqueued(1)])
+    };
+    let key = store.create_run(&run("one"), first.clone()).unwrap();
+    assert_eq!(store.load(key).unwrap().unwrap().events, [enqueued(1)]);
+    assert_eq!(store.payloads(key, &ActionName::ROOT).unwrap().inputs, inline("in"));
+    assert!(matches!(store.create_run(&run("one"), first), Err(Error::AlreadyExists(_))));
+    assert_eq!(store.load(key).unwrap().unwrap().events.len(), 1);
 }

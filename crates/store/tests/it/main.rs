@@ -1,5 +1,7 @@
 //! The conformance suite of all stores, and what only a database on disk can show.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops with the reason")]
+
 mod conformance;
 mod on_disk;
 mod stored_form;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use spanwise_core::{Phase, Timestamp};
 use spanwise_store::{Append, Durability, Error, Payload, Payloads, Retention, Sqlite, Store};
 
-use crate::conformance::{append, enqueued, row, run};
+use crate::conformance::{append, create, enqueued, row, run};
 
 fn open(path: &std::path::Path) -> Result<Sqlite, Error> {
     Sqlite::open(path, Durability::Process)
@@ -15,7 +15,7 @@ fn what_was_committed_is_there_after_a_restart() {
     let directory = tempfile::tempdir().unwrap();
     let key = {
         let store = open(directory.path()).unwrap();
-        let key = store.create_run(&run("one")).unwrap();
+        let key = create(&store, &run("one")).unwrap();
         store.commit(&[append(key, 0, vec![enqueued(1)])]).unwrap();
         key
     };
@@ -47,7 +47,7 @@ fn a_schema_from_the_future_is_refused() {
 fn an_event_from_the_future_is_refused_and_not_skipped() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path()).unwrap();
-    let key = store.create_run(&run("one")).unwrap();
+    let key = create(&store, &run("one")).unwrap();
     let sql = "INSERT INTO events (run, seq, action, at, v, body) VALUES (?1, 0, 'a0', 1, ?2, ?3)";
     rusqlite_open(directory.path()).execute(sql, rusqlite::params![key.0, 1, r#"{"type":"teleported"}"#]).unwrap();
     let message = store.load(key).unwrap_err().to_string();
@@ -58,7 +58,7 @@ fn an_event_from_the_future_is_refused_and_not_skipped() {
 fn a_full_disk_is_named_and_loses_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path()).unwrap();
-    let key = store.create_run(&run("one")).unwrap();
+    let key = create(&store, &run("one")).unwrap();
     store.commit(&[append(key, 0, vec![enqueued(1)])]).unwrap();
     store.limit_pages(40).unwrap();
     let large = Payloads { inputs: Some(Payload::Inline(Bytes::from(vec![7; 1 << 20]))), outputs: None };
@@ -76,7 +76,7 @@ fn pruning_by_size_gives_the_space_back() {
     let keep = Retention { max_age: None, max_bytes: Some(2 << 20) };
     let database = directory.path().join("journal.db");
     for index in 0..60i64 {
-        let key = store.create_run(&run(&format!("run-{index}"))).unwrap();
+        let key = create(&store, &run(&format!("run-{index}"))).unwrap();
         let value = Payloads { inputs: Some(Payload::Inline(Bytes::from(vec![7; 100_000]))), outputs: None };
         let run_phase = Some((Phase::Succeeded, Some(Timestamp(index))));
         let append = append(key, 0, vec![enqueued(index)]);
