@@ -1,1 +1,24 @@
-//! Placeholder.
+//! The loop around the rules: load, decide, commit, act.
+//!
+//! An [`Engine`] owns a journal and the runs of this process. A command is decided in memory (`spanwise-core`), its events
+//! are committed in groups (`journal.rs`), and whoever waits for an action drives it ([`RunHandle::drive`]): the driver looks
+//! at the state, does what the state owes, and looks again. A restart does the same from the stored events, so live running
+//! and recovery are one path.
+
+mod clock;
+mod drive;
+mod engine;
+mod error;
+mod journal;
+mod run;
+mod scope;
+mod settings;
+
+pub use clock::Clock;
+pub use drive::{Attempt, Call, Executor, Outcome, Report};
+pub use engine::{Engine, EngineConfig, NewRun, Storage};
+pub use error::Error;
+pub use run::{ActionView, RunHandle, StepRecord};
+pub use scope::{AttemptScope, CallToken};
+pub use settings::{Relation, RunSettings};
+pub use spanwise_store::{Durability, Retention};

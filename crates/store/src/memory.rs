@@ -49,8 +49,7 @@ impl MemoryRun {
                 (row.clone(), Payloads::default())
             });
             known.0 = row.clone();
-            known.1.inputs = payloads.inputs.clone().or(known.1.inputs.take());
-            known.1.outputs = payloads.outputs.clone().or(known.1.outputs.take());
+            known.1.take_new(payloads.clone());
         }
         if let Some((phase, ended_at)) = append.run_phase {
             self.row.phase = phase;

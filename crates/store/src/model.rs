@@ -71,6 +71,14 @@ pub struct Payloads {
     pub outputs: Option<Payload>,
 }
 
+impl Payloads {
+    /// Takes over the values that `new` has; keeps the others.
+    pub fn take_new(&mut self, new: Payloads) {
+        self.inputs = new.inputs.or(self.inputs.take());
+        self.outputs = new.outputs.or(self.outputs.take());
+    }
+}
+
 /// Events of one run that belong together, and what follows from them.
 #[derive(Clone, Debug)]
 pub struct Append {

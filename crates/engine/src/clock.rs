@@ -1,0 +1,30 @@
+//! The engine's clock: wall time that never goes backwards.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use spanwise_core::Timestamp;
+
+/// Reads the wall clock once and counts from there, so that a step of the system's clock moves no timeout of this process.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    wall: Timestamp,
+    start: Instant,
+}
+
+impl Clock {
+    /// Starts counting from the system's time.
+    pub fn start() -> Clock {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        Clock { wall: Timestamp(i64::try_from(wall.as_micros()).unwrap_or(i64::MAX)), start: Instant::now() }
+    }
+
+    /// The time now.
+    pub fn now(&self) -> Timestamp {
+        self.wall.after(self.start.elapsed())
+    }
+
+    /// The instant of a time; one in the past is now.
+    pub(crate) fn instant(&self, at: Timestamp) -> tokio::time::Instant {
+        tokio::time::Instant::now() + at.since(self.now())
+    }
+}

@@ -1,0 +1,332 @@
+//! Driving an action to its end: look at the state, do what it owes, look again.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use spanwise_core::{ActionName, AttemptNo, Command, End, Failure, Timestamp};
+use spanwise_store::{Payload, Payloads};
+
+use crate::error::Error;
+use crate::run::{Next, RunHandle};
+use crate::scope::{AttemptScope, Fate};
+
+/// One attempt, handed to an executor.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// The run.
+    pub run: RunHandle,
+    /// What belongs to the attempt; the calls made by its body refer to it.
+    pub scope: Arc<AttemptScope>,
+    /// The inputs, as they were frozen when the action was accepted.
+    pub inputs: Bytes,
+}
+
+/// What an attempt came to.
+#[derive(Clone, Debug)]
+pub enum Report {
+    /// Its outputs.
+    Succeeded(Bytes),
+    /// What went wrong.
+    Failed(Failure),
+}
+
+/// Runs attempts. The future may be dropped at any time: the attempt is over then.
+pub trait Executor: Send + Sync {
+    /// Starts an attempt.
+    fn execute(&self, attempt: Attempt) -> Pin<Box<dyn Future<Output = Report> + Send>>;
+}
+
+/// How an action ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// With these outputs.
+    Succeeded(Bytes),
+    /// With an error.
+    Failed(Failure),
+    /// By one of its timeouts.
+    TimedOut(Failure),
+    /// On request.
+    Aborted {
+        /// Who asked.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// An action to be driven.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// Its name. It must have been accepted.
+    pub action: ActionName,
+    /// Its inputs, if the caller has just frozen them; else they are read from the journal.
+    pub inputs: Option<Bytes>,
+    /// The body that made the call; none for a root.
+    pub caller: Option<Arc<AttemptScope>>,
+}
+
+impl RunHandle {
+    /// Drives an action to its end and returns its outcome, which is safe by then. If somebody drives it already, waits.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the journal failed.
+    ///
+    /// # Cancellation
+    /// Dropping the future aborts the action, or gives its attempt back if the caller's own attempt is over or the engine
+    /// is interrupted.
+    pub async fn drive(&self, call: Call, executor: &dyn Executor) -> Result<Outcome, Error> {
+        let _root = call.caller.is_none().then(|| RootLeaf::count(self));
+        let mut driver = Driver { run: self, call, driving: false, delivered: None };
+        let outcome = driver.drive(executor).await;
+        driver.stop();
+        if driver.call.action.is_root() && outcome.is_ok() {
+            self.engine.run_finished(&self.cell);
+        }
+        outcome
+    }
+
+    /// Waits for an action that somebody else drives.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the journal failed; [`Error::Interrupted`] if the engine is interrupted.
+    pub async fn wait(&self, action: ActionName) -> Result<Outcome, Error> {
+        let watch = self.cell.watch(action);
+        loop {
+            if let Next::Finished(end) = self.cell.next(&action)? {
+                return self.outcome(action, end, None).await;
+            }
+            if self.engine.is_interrupted() {
+                return Err(Error::Interrupted);
+            }
+            watch.changed().await;
+        }
+    }
+
+    async fn outcome(&self, action: ActionName, end: End, delivered: Option<Bytes>) -> Result<Outcome, Error> {
+        self.committed().await?;
+        Ok(match end {
+            End::Succeeded { .. } => match delivered {
+                Some(outputs) => Outcome::Succeeded(outputs),
+                None => Outcome::Succeeded(self.payloads(&action).await?.1.unwrap_or_default()),
+            },
+            End::Failed(failure) => Outcome::Failed(*failure),
+            End::TimedOut(failure) => Outcome::TimedOut(*failure),
+            End::Aborted { by, reason } => Outcome::Aborted { by, reason },
+        })
+    }
+}
+
+/// Whoever drives an action; dropping it half-way settles what becomes of the action.
+struct Driver<'a> {
+    run: &'a RunHandle,
+    call: Call,
+    driving: bool,
+    delivered: Option<Bytes>,
+}
+
+impl Driver<'_> {
+    async fn drive(&mut self, executor: &dyn Executor) -> Result<Outcome, Error> {
+        let action = self.call.action;
+        loop {
+            match self.run.cell.next(&action)? {
+                Next::Finished(end) => return self.run.outcome(action, end, self.delivered.take()).await,
+                Next::Launch if self.take_wheel() => {
+                    // Between the look and the launch another thread may have ended it: look again.
+                    if let Ok(attempt) = self.run.cell.launch(action, self.run.now()) {
+                        self.run_attempt(attempt, executor).await?;
+                    }
+                }
+                Next::Launch => self.wait(None).await,
+                Next::Wait { due } => {
+                    // Whoever waits takes the wheel if nobody has it: the next attempt needs a driver.
+                    self.take_wheel();
+                    self.wait(due).await;
+                }
+            }
+        }
+    }
+
+    fn take_wheel(&mut self) -> bool {
+        self.driving = self.driving || self.run.cell.take_wheel(self.call.action);
+        self.driving
+    }
+
+    async fn run_attempt(&mut self, attempt: AttemptNo, executor: &dyn Executor) -> Result<(), Error> {
+        let action = self.call.action;
+        let inputs = match &self.call.inputs {
+            Some(inputs) => inputs.clone(),
+            None => self.run.payloads(&action).await?.0.unwrap_or_default(),
+        };
+        let scope = Arc::new(AttemptScope::new(action, attempt));
+        let work = Attempt { run: self.run.clone(), scope: Arc::clone(&scope), inputs };
+        let mut body = Body { run: self.run, scope, future: executor.execute(work) };
+        let Some(report) = self.finish(&mut body, attempt).await else { return Ok(()) };
+        let now = self.run.now();
+        let reported = match report {
+            Report::Succeeded(outputs) => {
+                self.delivered = Some(outputs.clone());
+                let payloads = Payloads { inputs: None, outputs: Some(Payload::Inline(outputs)) };
+                self.run.cell.command(&Command::ReportSucceeded { action, attempt }, now, payloads)
+            }
+            Report::Failed(failure) => {
+                let command = Command::ReportFailed { action, attempt, failure };
+                self.run.cell.command(&command, now, Payloads::default())
+            }
+        };
+        if reported.is_err() {
+            // The attempt was ended from outside while it delivered: what the state says stands.
+            self.delivered = None;
+        }
+        Ok(())
+    }
+
+    /// Runs the body to its end; none if the attempt was ended from outside.
+    async fn finish(&self, body: &mut Body<'_>, attempt: AttemptNo) -> Option<Report> {
+        let first = std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut *body).poll(cx))).await;
+        if let Poll::Ready(report) = first {
+            return Some(report);
+        }
+        let action = self.call.action;
+        let cell = &self.run.cell;
+        let watch = cell.watch(action);
+        // The body waits for something, so there is time to write that it began.
+        self.run.engine.inner.journal.write_soon(cell);
+        while cell.is_under_way(&action, attempt) {
+            let due = cell.due(&action);
+            tokio::select! {
+                biased;
+                report = &mut *body => return Some(report),
+                () = watch.changed() => {}
+                () = self.run.until(due), if due.is_some() => self.tick(),
+            }
+        }
+        None
+    }
+
+    /// Waits for a change, or until a timer of the action is due.
+    async fn wait(&mut self, due: Option<Timestamp>) {
+        let action = self.call.action;
+        let watch = self.run.cell.watch(action);
+        // A change between the last look and the watch would be missed, so there is one more look.
+        match self.run.cell.next(&action) {
+            Ok(Next::Wait { due: still }) if still == due => {}
+            Ok(Next::Launch) if !self.take_wheel() => {}
+            _ => return,
+        }
+        self.run.engine.inner.journal.write_soon(&self.run.cell);
+        tokio::select! {
+            biased;
+            () = watch.changed() => {}
+            () = self.run.until(due), if due.is_some() => self.tick(),
+        }
+    }
+
+    fn tick(&self) {
+        let command = Command::Tick { action: self.call.action };
+        // The action is known; a tick that comes too late does nothing.
+        let _ = self.run.cell.command(&command, self.run.now(), Payloads::default());
+    }
+
+    fn stop(&mut self) {
+        if std::mem::take(&mut self.driving) {
+            self.run.cell.leave_wheel(&self.call.action);
+        }
+    }
+}
+
+impl Drop for Driver<'_> {
+    fn drop(&mut self) {
+        if !self.driving {
+            return;
+        }
+        let action = self.call.action;
+        if !self.run.cell.is_finished(&action) {
+            let attempt = self.run.cell.attempt(&action);
+            let fate = self.fate(action, attempt);
+            self.run.settle(action, attempt, fate);
+        }
+        self.stop();
+    }
+}
+
+impl Driver<'_> {
+    fn fate(&self, action: ActionName, attempt: Option<AttemptNo>) -> Fate {
+        let Some(caller) = self.call.caller.as_deref() else { return Fate::Release };
+        if self.run.engine.is_interrupted() || !self.run.cell.is_under_way(&caller.action, caller.attempt) {
+            return Fate::Release;
+        }
+        caller.call_dropped(action, attempt)
+    }
+}
+
+impl RunHandle {
+    async fn until(&self, due: Option<Timestamp>) {
+        if let Some(due) = due {
+            tokio::time::sleep_until(self.engine.inner.clock.instant(due)).await;
+        }
+    }
+
+    /// Carries out what becomes of a dropped call. A refusal means that the action has moved on by itself.
+    fn settle(&self, action: ActionName, attempt: Option<AttemptNo>, fate: Fate) {
+        let command = match (fate, attempt) {
+            (Fate::Abort, _) => {
+                Command::Abort { action, by: "caller".to_owned(), reason: "the call was dropped".to_owned() }
+            }
+            (Fate::Release, Some(attempt)) => Command::Release { action, attempt },
+            (Fate::Release, None) | (Fate::Deferred, _) => return,
+        };
+        let _ = self.cell.command(&command, self.now(), Payloads::default());
+        self.engine.inner.journal.write_soon(&self.cell);
+    }
+}
+
+/// The body of an attempt. Calls that it drops are aborted if it goes on, and wait for its next attempt if it fails in the
+/// same turn.
+struct Body<'a> {
+    run: &'a RunHandle,
+    scope: Arc<AttemptScope>,
+    future: Pin<Box<dyn Future<Output = Report> + Send>>,
+}
+
+impl Future for Body<'_> {
+    type Output = Report;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Report> {
+        self.scope.begin_turn();
+        let polled = self.future.as_mut().poll(cx);
+        let fate = match polled {
+            Poll::Ready(Report::Failed(_)) => Fate::Release,
+            _ => Fate::Abort,
+        };
+        for (action, attempt) in self.scope.end_turn() {
+            self.run.settle(action, attempt, fate);
+        }
+        polled
+    }
+}
+
+impl Drop for Body<'_> {
+    fn drop(&mut self) {
+        self.scope.close();
+    }
+}
+
+/// Counts a root among the actions that are doing something.
+struct RootLeaf<'a>(&'a RunHandle);
+
+impl RootLeaf<'_> {
+    fn count(run: &RunHandle) -> RootLeaf<'_> {
+        run.engine.inner.leaves.fetch_add(1, Ordering::AcqRel);
+        RootLeaf(run)
+    }
+}
+
+impl Drop for RootLeaf<'_> {
+    fn drop(&mut self) {
+        self.0.engine.inner.leaves.fetch_sub(1, Ordering::AcqRel);
+    }
+}

@@ -1,0 +1,199 @@
+//! The engine: a journal, and the runs of this process.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use spanwise_core::{ActionName, ActionSpec, Command, Run, RunId};
+use spanwise_store::{Durability, Memory, Payload, Payloads, Retention, RunKey, RunRow, Sqlite, Store};
+
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::journal::Journal;
+use crate::run::{RunCell, RunHandle};
+use crate::settings::RunSettings;
+
+/// Where an engine keeps its journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Storage {
+    /// In memory: nothing survives the process.
+    Memory,
+    /// In a directory, made if it is not there.
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// What a commit survives.
+        durability: Durability,
+    },
+}
+
+/// How an engine is set up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineConfig {
+    /// Where the journal is kept.
+    pub storage: Storage,
+    /// How long finished runs are kept.
+    pub retention: Retention,
+}
+
+/// A run to be created.
+#[derive(Clone, Debug)]
+pub struct NewRun {
+    /// Its full name.
+    pub id: RunId,
+    /// Its root action.
+    pub spec: ActionSpec,
+    /// The root's inputs, with the context in them.
+    pub inputs: Bytes,
+    /// Its settings.
+    pub settings: RunSettings,
+}
+
+/// The engine. Cheap to clone; the journal is closed when the last clone and the last run handle are gone.
+#[derive(Clone)]
+pub struct Engine {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) clock: Clock,
+    pub(crate) journal: Journal,
+    pub(crate) interrupted: AtomicBool,
+    /// Actions under way that do not wait for a child of their own.
+    pub(crate) leaves: AtomicUsize,
+    retention: Retention,
+    finished_runs: Mutex<u32>,
+    runs: Mutex<HashMap<RunId, Arc<RunCell>>>,
+}
+
+/// Finished runs are looked through for old ones at the start and after this many more.
+const PRUNE_EVERY: u32 = 256;
+
+impl Engine {
+    /// Opens the journal.
+    ///
+    /// # Errors
+    /// If the directory cannot be used: see [`spanwise_store::Error`].
+    pub fn open(config: EngineConfig) -> Result<Engine, Error> {
+        let (store, always_inline): (Arc<dyn Store>, bool) = match config.storage {
+            Storage::Memory => (Arc::new(Memory::new()), true),
+            Storage::Directory { path, durability } => (Arc::new(Sqlite::open(&path, durability)?), false),
+        };
+        let clock = Clock::start();
+        store.prune(&config.retention, clock.now())?;
+        let inner = Inner {
+            clock,
+            journal: Journal::open(store, always_inline)?,
+            interrupted: AtomicBool::new(false),
+            leaves: AtomicUsize::new(0),
+            retention: config.retention,
+            finished_runs: Mutex::new(0),
+            runs: Mutex::default(),
+        };
+        Ok(Engine { inner: Arc::new(inner) })
+    }
+
+    /// Accepts a run. After `Ok` it survives the process.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyExists`] if the name is taken; [`Error::ConcurrencyOfOne`].
+    pub fn create_run(&self, new: NewRun) -> Result<RunHandle, Error> {
+        if new.settings.max_action_concurrency == Some(1) {
+            return Err(Error::ConcurrencyOfOne);
+        }
+        let now = self.inner.clock.now();
+        let row = RunRow {
+            id: new.id.clone(),
+            task: new.spec.task.clone(),
+            phase: spanwise_core::Phase::Queued,
+            created_at: now,
+            ended_at: None,
+            settings: serde_json::to_string(&new.settings).unwrap_or_default(),
+        };
+        let cell = RunCell::new(new.id.clone(), new.settings);
+        let action = ActionName::ROOT;
+        let inputs = Payloads { inputs: Some(Payload::Inline(new.inputs)), outputs: None };
+        cell.command(&Command::Enqueue { action, spec: Box::new(new.spec) }, now, inputs)?;
+        let first = cell.take_first();
+        let key = self.inner.journal.store().create_run(&row, first).map_err(|error| match error {
+            spanwise_store::Error::AlreadyExists(_) => Error::AlreadyExists(new.id.name.clone()),
+            other => other.into(),
+        })?;
+        cell.set_key(key);
+        let cell = Arc::new(cell);
+        self.runs().insert(new.id, Arc::clone(&cell));
+        Ok(RunHandle::new(self.clone(), cell))
+    }
+
+    /// Takes up a run that is in the journal, or the one that this process has already. Attempts that were under way when
+    /// their process ended are lost and tried again by the rules; finished actions and steps stay as they are.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is no such run.
+    pub fn resume(&self, id: &RunId) -> Result<RunHandle, Error> {
+        let mut runs = self.runs();
+        if let Some(cell) = runs.get(id) {
+            return Ok(RunHandle::new(self.clone(), Arc::clone(cell)));
+        }
+        let store = self.inner.journal.store();
+        let found = store.find(id)?.ok_or_else(|| Error::NotFound(id.name.clone()))?;
+        let cell = Arc::new(self.load(found)?);
+        runs.insert(id.clone(), Arc::clone(&cell));
+        Ok(RunHandle::new(self.clone(), cell))
+    }
+
+    fn load(&self, (key, row): (RunKey, RunRow)) -> Result<RunCell, Error> {
+        let settings: RunSettings = serde_json::from_str(&row.settings).map_err(|error| {
+            spanwise_store::Error::Corrupt { what: format!("settings of run {}: {error}", row.id.name) }
+        })?;
+        let stored = self.inner.journal.store().load(key)?.ok_or_else(|| Error::NotFound(row.id.name.clone()))?;
+        let mut run = Run::new(settings.limits());
+        for event in &stored.events {
+            run.apply(event);
+        }
+        let cell = RunCell::restored(row.id, key, settings, run, stored.events.len() as u64);
+        cell.report_lost(self.inner.clock.now());
+        Ok(cell)
+    }
+
+    /// Tells every driver that is dropped from now on to give its attempt back instead of ending it: the run goes on when
+    /// it is resumed. For a process that ends while runs are under way.
+    pub fn interrupt(&self) {
+        self.inner.interrupted.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.inner.interrupted.load(Ordering::Acquire)
+    }
+
+    /// True if one action at most is doing something: its commit has nobody to be grouped with.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.inner.leaves.load(Ordering::Acquire) <= 1
+    }
+
+    /// Forgets a finished run's memory; it stays in the journal until retention takes it.
+    pub(crate) fn run_finished(&self, cell: &RunCell) {
+        self.runs().remove(cell.id());
+        let due = {
+            let mut finished = self.inner.finished_runs.lock().unwrap_or_else(PoisonError::into_inner);
+            *finished += 1;
+            *finished % PRUNE_EVERY == 0
+        };
+        if due {
+            let inner = Arc::clone(&self.inner);
+            tokio::task::spawn_blocking(move || inner.journal.store().prune(&inner.retention, inner.clock.now()));
+        }
+    }
+
+    fn runs(&self) -> MutexGuard<'_, HashMap<RunId, Arc<RunCell>>> {
+        self.inner.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,34 @@
+//! What can go wrong with the engine, by what the caller can do about it.
+
+use std::sync::Arc;
+
+use spanwise_core::{Rejection, RunName};
+
+/// A failure of the engine.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// The command was refused; nothing changed.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    /// A run of this name exists.
+    #[error("run `{0}` already exists")]
+    AlreadyExists(RunName),
+    /// No run of this name exists.
+    #[error("run `{0}` does not exist in this data directory")]
+    NotFound(RunName),
+    /// The journal failed. What was acknowledged before is safe; what was not may be lost, and nothing more is accepted.
+    #[error("the journal failed")]
+    Store(#[source] Arc<spanwise_store::Error>),
+    /// The process is shutting down: the action goes on when the run is resumed.
+    #[error("interrupted: the run goes on when it is resumed")]
+    Interrupted,
+    /// `max_action_concurrency` is 1: a parent holds the only place and its child waits for it for ever.
+    #[error("max_action_concurrency is 1: a parent would wait for its child for ever; give 0 (no limit) or at least 2")]
+    ConcurrencyOfOne,
+}
+
+impl From<spanwise_store::Error> for Error {
+    fn from(error: spanwise_store::Error) -> Error {
+        Error::Store(Arc::new(error))
+    }
+}

@@ -1,0 +1,436 @@
+//! A run of this process: its state, its unwritten events and who watches what.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use bytes::Bytes;
+use spanwise_core::{
+    Action, ActionName, ActionSpec, AttemptNo, Command, End, Event, Failure, Rejection, Run, RunId, State, StepOutcome,
+    Timestamp,
+};
+use spanwise_store::{ActionRow, Append, Payload, Payloads, RunKey};
+use tokio::sync::{Notify, watch};
+
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::settings::RunSettings;
+
+/// The state of a run behind one lock; commands are decided and applied under it, commits happen outside.
+pub(crate) struct RunCell {
+    id: RunId,
+    key: OnceLock<RunKey>,
+    settings: RunSettings,
+    state: Mutex<CellState>,
+    unwritten: AtomicBool,
+    changes: watch::Sender<()>,
+}
+
+struct CellState {
+    run: Run,
+    next_seq: u64,
+    /// Events that no transaction has taken yet, and the actions they changed.
+    events: Vec<Event>,
+    changed: HashMap<ActionName, Payloads>,
+    watchers: HashMap<ActionName, Vec<Arc<Notify>>>,
+    /// Actions that somebody in this process drives.
+    driven: HashSet<ActionName>,
+}
+
+/// What a driver has to do next.
+pub(crate) enum Next {
+    Finished(End),
+    Launch,
+    Wait { due: Option<Timestamp> },
+}
+
+impl RunCell {
+    pub(crate) fn new(id: RunId, settings: RunSettings) -> RunCell {
+        let run = Run::new(settings.limits());
+        RunCell::with(id, OnceLock::new(), settings, run, 0)
+    }
+
+    pub(crate) fn restored(id: RunId, key: RunKey, settings: RunSettings, run: Run, next_seq: u64) -> RunCell {
+        RunCell::with(id, OnceLock::from(key), settings, run, next_seq)
+    }
+
+    fn with(id: RunId, key: OnceLock<RunKey>, settings: RunSettings, run: Run, next_seq: u64) -> RunCell {
+        let state = CellState {
+            run,
+            next_seq,
+            events: Vec::new(),
+            changed: HashMap::new(),
+            watchers: HashMap::new(),
+            driven: HashSet::new(),
+        };
+        let state = Mutex::new(state);
+        RunCell { id, key, settings, state, unwritten: AtomicBool::new(false), changes: watch::Sender::new(()) }
+    }
+
+    pub(crate) fn id(&self) -> &RunId {
+        &self.id
+    }
+
+    pub(crate) fn set_key(&self, key: RunKey) {
+        let _ = self.key.set(key);
+    }
+
+    fn key(&self) -> RunKey {
+        *self.key.get().expect("a run is shared only after the store gave it a key")
+    }
+
+    fn lock(&self) -> MutexGuard<'_, CellState> {
+        // The rules do not panic, and nothing else runs under this lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Decides a command and applies its events. `payloads` belong to the command's action, if events follow for it.
+    pub(crate) fn command(&self, command: &Command, now: Timestamp, payloads: Payloads) -> Result<bool, Rejection> {
+        let mut state = self.lock();
+        let events = state.run.decide(command, now)?;
+        let Some(first) = events.first() else { return Ok(false) };
+        state.changed.entry(first.action).or_default().take_new(payloads);
+        for event in &events {
+            state.run.apply(event);
+            state.changed.entry(event.action).or_default();
+            state.notify(&event.action);
+        }
+        let CellState { run, watchers, .. } = &*state;
+        for waiting in run.launchable() {
+            watchers.get(&waiting).into_iter().flatten().for_each(|watcher| watcher.notify_one());
+        }
+        state.events.extend(events);
+        self.unwritten.store(true, Ordering::Release);
+        drop(state);
+        if self.changes.receiver_count() > 0 {
+            self.changes.send_replace(());
+        }
+        Ok(true)
+    }
+
+    /// Launches the next attempt of an in-process executor: it gives its first sign of life by being asked.
+    pub(crate) fn launch(&self, action: ActionName, now: Timestamp) -> Result<AttemptNo, Rejection> {
+        self.command(&Command::Launch { action }, now, Payloads::default())?;
+        let stale = Rejection::Stale { action, attempt: AttemptNo(0) };
+        let attempt = self.attempt(&action).ok_or(stale)?;
+        self.command(&Command::ReportStarted { action, attempt }, now, Payloads::default())?;
+        Ok(attempt)
+    }
+
+    /// Reports every attempt that the journal says is under way: its process is gone.
+    pub(crate) fn report_lost(&self, now: Timestamp) {
+        let mut lost: Vec<(ActionName, AttemptNo)> = {
+            let state = self.lock();
+            state.run.actions().filter_map(|(name, action)| Some((*name, action.attempt()?))).collect()
+        };
+        lost.sort_unstable();
+        for (action, attempt) in lost {
+            let reason = "its process ended without a report".to_owned();
+            let command = Command::ReportLost { action, attempt, reason };
+            // A refusal means that an earlier report of this loop has already ended it.
+            let _ = self.command(&command, now, Payloads::default());
+        }
+    }
+
+    pub(crate) fn has_unwritten(&self) -> bool {
+        self.unwritten.load(Ordering::Acquire)
+    }
+
+    /// Takes what is to be written: the events, and each changed action once, as it is now.
+    pub(crate) fn take_unwritten(&self) -> Option<Append> {
+        let append = self.take(self.key());
+        (!append.events.is_empty()).then_some(append)
+    }
+
+    /// The same for a run that the store does not know yet.
+    pub(crate) fn take_first(&self) -> Append {
+        self.take(RunKey(0))
+    }
+
+    fn take(&self, run: RunKey) -> Append {
+        let mut state = self.lock();
+        self.unwritten.store(false, Ordering::Release);
+        let events = std::mem::take(&mut state.events);
+        let first_seq = state.next_seq;
+        state.next_seq += events.len() as u64;
+        let changed = std::mem::take(&mut state.changed);
+        let root_changed = changed.contains_key(&ActionName::ROOT);
+        let rows =
+            changed.into_iter().filter_map(|(name, payloads)| Some((row(name, state.run.action(&name)?), payloads)));
+        let actions = rows.collect();
+        let run_phase = state.run.root().filter(|_| root_changed).map(|root| (root.phase(), ended_at(root)));
+        Append { run, first_seq, events, actions, run_phase }
+    }
+
+    pub(crate) fn attempt(&self, action: &ActionName) -> Option<AttemptNo> {
+        self.lock().run.action(action).and_then(Action::attempt)
+    }
+
+    pub(crate) fn is_under_way(&self, action: &ActionName, attempt: AttemptNo) -> bool {
+        self.attempt(action) == Some(attempt)
+    }
+
+    pub(crate) fn due(&self, action: &ActionName) -> Option<Timestamp> {
+        self.lock().run.action(action).and_then(Action::due)
+    }
+
+    pub(crate) fn next(&self, action: &ActionName) -> Result<Next, Rejection> {
+        let state = self.lock();
+        let known = state.run.action(action).ok_or(Rejection::NotFound(*action))?;
+        Ok(match &known.state {
+            State::Finished(end) => Next::Finished(end.clone()),
+            State::Queued { .. } if state.run.has_turn(action) => Next::Launch,
+            _ => Next::Wait { due: known.due() },
+        })
+    }
+
+    /// Becomes the driver of an action, unless it has one.
+    pub(crate) fn take_wheel(&self, action: ActionName) -> bool {
+        self.lock().driven.insert(action)
+    }
+
+    /// Stops driving; whoever waits for the action may go on.
+    pub(crate) fn leave_wheel(&self, action: &ActionName) {
+        let mut state = self.lock();
+        state.driven.remove(action);
+        state.notify(action);
+    }
+
+    pub(crate) fn is_finished(&self, action: &ActionName) -> bool {
+        self.lock().run.action(action).is_some_and(Action::is_finished)
+    }
+
+    /// Watches an action from now on.
+    pub(crate) fn watch(self: &Arc<Self>, action: ActionName) -> Watch {
+        let notify = Arc::new(Notify::new());
+        self.lock().watchers.entry(action).or_default().push(Arc::clone(&notify));
+        Watch { cell: Arc::clone(self), action, notify }
+    }
+}
+
+impl CellState {
+    fn notify(&self, action: &ActionName) {
+        self.watchers.get(action).into_iter().flatten().for_each(|watcher| watcher.notify_one());
+    }
+}
+
+/// A subscription to the changes of one action.
+pub(crate) struct Watch {
+    cell: Arc<RunCell>,
+    action: ActionName,
+    notify: Arc<Notify>,
+}
+
+impl Watch {
+    /// Returns when the action may have changed since the last call.
+    pub(crate) async fn changed(&self) {
+        self.notify.notified().await;
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let mut state = self.cell.lock();
+        if let Some(watchers) = state.watchers.get_mut(&self.action) {
+            watchers.retain(|watcher| !Arc::ptr_eq(watcher, &self.notify));
+            if watchers.is_empty() {
+                state.watchers.remove(&self.action);
+            }
+        }
+    }
+}
+
+fn ended_at(action: &Action) -> Option<Timestamp> {
+    action.is_finished().then_some(action.updated_at)
+}
+
+fn failure(action: &Action) -> Option<Failure> {
+    match action.end()? {
+        End::Failed(failure) | End::TimedOut(failure) => Some(failure.as_ref().clone()),
+        End::Succeeded { .. } => None,
+        End::Aborted { by, reason } => {
+            let message = format!("aborted by {by}: {reason}");
+            Some(Failure::user(spanwise_core::code::ABORTED, message).terminal())
+        }
+    }
+}
+
+fn row(name: ActionName, action: &Action) -> ActionRow {
+    ActionRow {
+        name,
+        parent: action.spec.parent,
+        kind: action.spec.kind,
+        task: action.spec.task.clone(),
+        group: action.spec.group.clone(),
+        phase: action.phase(),
+        attempts: action.attempts,
+        enqueued_at: action.enqueued_at,
+        started_at: action.started_at,
+        ended_at: ended_at(action),
+        failure: failure(action),
+    }
+}
+
+/// An action as it is now, for display.
+pub type ActionView = ActionRow;
+
+/// A recorded step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StepRecord {
+    /// When its body began.
+    pub started: Timestamp,
+    /// When its body ended.
+    pub ended: Timestamp,
+    /// Its outputs, or what went wrong.
+    pub outcome: Result<Bytes, Failure>,
+}
+
+/// A run of this process. Cheap to clone.
+#[derive(Clone)]
+pub struct RunHandle {
+    pub(crate) engine: Engine,
+    pub(crate) cell: Arc<RunCell>,
+}
+
+impl RunHandle {
+    pub(crate) fn new(engine: Engine, cell: Arc<RunCell>) -> RunHandle {
+        RunHandle { engine, cell }
+    }
+
+    /// The run's full name.
+    pub fn id(&self) -> &RunId {
+        &self.cell.id
+    }
+
+    /// What the run was started with.
+    pub fn settings(&self) -> &RunSettings {
+        &self.cell.settings
+    }
+
+    /// The engine it runs on.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The task of the root action.
+    pub fn root_task(&self) -> Option<spanwise_core::TaskName> {
+        self.cell.lock().run.root().map(|root| root.spec.task.clone())
+    }
+
+    /// True once the root is at its end.
+    pub fn is_finished(&self) -> bool {
+        self.cell.lock().run.is_finished()
+    }
+
+    /// All actions as they are now, in the order in which they were accepted.
+    pub fn actions(&self) -> Vec<ActionView> {
+        let mut rows: Vec<ActionView> = {
+            let state = self.cell.lock();
+            state.run.actions().map(|(name, action)| row(*name, action)).collect()
+        };
+        rows.sort_by_key(|row| (row.enqueued_at, row.name));
+        rows
+    }
+
+    /// Tells when the run has changed.
+    pub fn subscribe(&self) -> watch::Receiver<()> {
+        self.cell.changes.subscribe()
+    }
+
+    /// Accepts an action, in memory: it is safe at the latest when its outcome is. True if it is new; otherwise the first
+    /// one of that name stays as it was, with its inputs.
+    ///
+    /// # Errors
+    /// [`Error::Rejected`] if the run or the parent has ended.
+    pub fn enqueue(&self, action: ActionName, spec: ActionSpec, inputs: Bytes) -> Result<bool, Error> {
+        let payloads = Payloads { inputs: Some(Payload::Inline(inputs)), outputs: None };
+        let command = Command::Enqueue { action, spec: Box::new(spec) };
+        Ok(self.cell.command(&command, self.now(), payloads)?)
+    }
+
+    /// Ends an action and everything under it. Harmless if it is at its end.
+    ///
+    /// # Errors
+    /// [`Error::Rejected`] if there is no such action.
+    pub async fn abort(&self, action: ActionName, by: &str, reason: &str) -> Result<(), Error> {
+        let command = Command::Abort { action, by: by.to_owned(), reason: reason.to_owned() };
+        self.cell.command(&command, self.now(), Payloads::default())?;
+        self.committed().await
+    }
+
+    /// Looks a step up: what was recorded under this name, if it stands. A recoverable failure does not: the step runs again.
+    ///
+    /// # Errors
+    /// If the journal cannot be read.
+    pub async fn step(&self, action: ActionName) -> Result<Option<StepRecord>, Error> {
+        let (started, ended, end) = {
+            let state = self.cell.lock();
+            let Some(known) = state.run.action(&action) else { return Ok(None) };
+            let Some(end) = known.end() else { return Ok(None) };
+            (known.enqueued_at, known.updated_at, end.clone())
+        };
+        let outcome = match end {
+            End::Succeeded { .. } => match self.payloads(&action).await?.1 {
+                Some(outputs) => Ok(outputs),
+                None => return Ok(None),
+            },
+            End::Failed(failure) if !failure.recoverable => Err(*failure),
+            _ => return Ok(None),
+        };
+        Ok(Some(StepRecord { started, ended, outcome }))
+    }
+
+    /// Records a completed step. After `Ok` it is safe.
+    ///
+    /// # Errors
+    /// [`Error::Rejected`] if the run or the parent has ended; [`Error::Store`].
+    pub async fn record_step(
+        &self,
+        action: ActionName,
+        spec: ActionSpec,
+        started: Timestamp,
+        inputs: Bytes,
+        outcome: Result<Bytes, Failure>,
+    ) -> Result<(), Error> {
+        let (outcome, outputs) = match outcome {
+            Ok(outputs) => (StepOutcome::Succeeded, Some(Payload::Inline(outputs))),
+            Err(failure) => (StepOutcome::Failed(failure), None),
+        };
+        let command = Command::RecordStep { action, spec: Box::new(spec), started, outcome };
+        let payloads = Payloads { inputs: Some(Payload::Inline(inputs)), outputs };
+        self.cell.command(&command, self.now(), payloads)?;
+        self.committed().await
+    }
+
+    /// The values of an action as the journal has them: inputs and outputs.
+    ///
+    /// # Errors
+    /// If the journal cannot be written or read.
+    pub async fn payloads(&self, action: &ActionName) -> Result<(Option<Bytes>, Option<Bytes>), Error> {
+        self.committed().await?;
+        let stored = self.engine.inner.journal.store().payloads(self.cell.key(), action)?;
+        Ok((stored.inputs.map(inline), stored.outputs.map(inline)))
+    }
+
+    /// Returns when everything that happened so far is safe.
+    pub(crate) async fn committed(&self) -> Result<(), Error> {
+        self.engine.inner.journal.commit(&self.cell, self.engine.is_alone()).await
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.engine.inner.clock.now()
+    }
+}
+
+fn inline(payload: Payload) -> Bytes {
+    match payload {
+        Payload::Inline(bytes) => bytes,
+        Payload::Blob(_) => Bytes::new(),
+    }
+}
+
+impl std::fmt::Debug for RunHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RunHandle").field("id", &self.cell.id).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,38 @@
+//! Reading `tests/golden/golden.json`, which `make.py` beside it writes with stock Flyte.
+
+use std::sync::LazyLock;
+
+use serde_json::Value;
+
+static GOLDEN: LazyLock<Value> =
+    LazyLock::new(|| serde_json::from_str(include_str!("../golden/golden.json")).expect("golden.json is JSON"));
+
+/// The cases of one section, which is never empty.
+pub(crate) fn cases(section: &str) -> &'static [Value] {
+    let cases = GOLDEN[section].as_array().unwrap();
+    assert!(!cases.is_empty());
+    cases
+}
+
+/// The case of a section with this `name`.
+pub(crate) fn case(section: &str, name: &str) -> &'static Value {
+    cases(section).iter().find(|case| case["name"] == name).unwrap_or_else(|| panic!("no case {name} in {section}"))
+}
+
+/// Number, type and whether it is repeated of the field with this full name.
+pub(crate) fn field(full_name: &str) -> &'static Value {
+    &GOLDEN["fields"][full_name]
+}
+
+pub(crate) fn text(value: &'static Value) -> &'static str {
+    value.as_str().unwrap()
+}
+
+pub(crate) fn bytes(value: &Value) -> Vec<u8> {
+    let hex = value.as_str().unwrap();
+    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
