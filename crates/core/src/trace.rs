@@ -1,10 +1,10 @@
 //! Trace and span ids that are derived from names, so that every process of a run computes the same ones.
 
 use blake2::Blake2bMac;
-use blake2::digest::consts::U16;
+use blake2::digest::consts::{U8, U16};
 use blake2::digest::{FixedOutput, Update};
 
-use crate::RunId;
+use crate::{ActionName, RunId};
 
 /// The trace id of a run that came with no trace of its own: the same 16 bytes as Flyte's OpenTelemetry plugin derives
 /// (`flyteplugins.otel._ids`), so that all attempts and all processes of a run meet in one trace.
@@ -24,6 +24,29 @@ pub fn derived_trace_id(run: &RunId) -> [u8; 16] {
     let id: [u8; 16] = hash.finalize_fixed().into();
     match u128::from_be_bytes(id) {
         0 => 1u128.to_be_bytes(),
+        _ => id,
+    }
+}
+
+/// The span id of a span that the engine makes: the same for everyone who makes it, so exporting it twice is harmless.
+///
+/// blake2b with an 8-byte digest, personalised `spanwise.span.v1`, over org, project, domain, run, action, kind, attempt and
+/// ordinal joined by NUL. The invalid id 0 becomes 1.
+pub fn derived_span_id(run: &RunId, action: &ActionName, kind: &str, attempt: u32, ordinal: u32) -> [u8; 8] {
+    let mut hash = Blake2bMac::<U8>::new_with_salt_and_personal(None, &[], b"spanwise.span.v1")
+        .expect("no key, no salt and 16 bytes of personalisation are in bounds");
+    let (attempt, ordinal) = (attempt.to_string(), ordinal.to_string());
+    let run = [run.org.as_str(), &run.project, &run.domain, run.name.as_str()];
+    let span = [action.as_str(), kind, &attempt, &ordinal];
+    for (index, part) in run.into_iter().chain(span).enumerate() {
+        if index > 0 {
+            hash.update(&[0]);
+        }
+        hash.update(part.as_bytes());
+    }
+    let id: [u8; 8] = hash.finalize_fixed().into();
+    match u64::from_be_bytes(id) {
+        0 => 1u64.to_be_bytes(),
         _ => id,
     }
 }

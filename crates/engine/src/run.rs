@@ -317,6 +317,21 @@ impl RunHandle {
         self.cell.lock().run.root().map(|root| root.spec.task.clone())
     }
 
+    /// What was fixed about the root action.
+    pub fn root_spec(&self) -> Option<ActionSpec> {
+        self.cell.lock().run.root().map(|root| (*root.spec).clone())
+    }
+
+    /// True if somebody in this process drives the action.
+    pub fn is_driven(&self, action: &ActionName) -> bool {
+        self.cell.lock().driven.contains(action)
+    }
+
+    /// The engine's time.
+    pub fn now(&self) -> Timestamp {
+        self.engine.inner.clock.now()
+    }
+
     /// True once the root is at its end.
     pub fn is_finished(&self) -> bool {
         self.cell.lock().run.is_finished()
@@ -415,10 +430,6 @@ impl RunHandle {
     /// Returns when everything that happened so far is safe.
     pub(crate) async fn committed(&self) -> Result<(), Error> {
         self.engine.inner.journal.commit(&self.cell, self.engine.is_alone()).await
-    }
-
-    pub(crate) fn now(&self) -> Timestamp {
-        self.engine.inner.clock.now()
     }
 }
 

@@ -1,1 +1,66 @@
-//! Placeholder.
+//! The attributes of Spanwise: `#[task]`, `#[trace]`, `#[traced]` and `#[derive(Value)]`.
+//!
+//! They are sugar: each writes down what stands in the signature and calls documented functions of the crate `spanwise`. A
+//! signature that does not fit is refused with a message at the place that has to change.
+
+use proc_macro::TokenStream;
+
+mod duration;
+mod signature;
+mod task;
+mod trace;
+mod traced;
+mod value;
+
+/// Makes a function a task.
+///
+/// ```ignore
+/// #[task(env = ENV, retries = 3, timeout = "30s")]
+/// async fn fetch(url: String) -> spanwise::Result<u16> { .. }
+/// ```
+///
+/// The function gives a `Call` of its output: inside a task a child action, anywhere else the plain function. Arguments are
+/// owned values (`spanwise::Value`), the return type is a `Result`. A function that is not async runs on the pool for blocking
+/// work.
+///
+/// - `env = ENV`: the `TaskEnvironment`, a static (usually in a `LazyLock`). Required.
+/// - `retries = 3`: attempts after the first one.
+/// - `backoff(base = "1s", factor = 2, cap = "30s")`: the pause before a retry; `factor` is 1 and `cap` none by default.
+/// - `timeout = "30s"`: the limit of each attempt in RUNNING. Or `timeout(max_runtime = "30s", max_queued_time = "1m",
+///   deadline = "1h")`.
+/// - `name = "fetch"`: the second part of the task's name, if it is not the function's.
+///
+/// Durations are numbers with `ms`, `s`, `m`, `h` or `d`, one after the other: `"1h30m"`.
+#[proc_macro_attribute]
+pub fn task(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    finish(task::expand(arguments.into(), item.into()))
+}
+
+/// Makes an async function a step: inside a task its result is recorded once it is done, and not computed again by a retry or
+/// after a crash.
+///
+/// A step is known by its name, the text of its code and its arguments; `#[trace(version = "2")]` takes a version instead of the
+/// text. Tasks cannot be called inside a step; other steps can.
+#[proc_macro_attribute]
+pub fn trace(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    finish(trace::expand(arguments.into(), item.into()))
+}
+
+/// Runs a function in an OpenTelemetry span of the program's own tracer provider, and carries the span to the tasks that it
+/// calls: `#[traced("fetch")]`. Without a name the span has the function's.
+///
+/// On a task it stands below `#[task]`.
+#[proc_macro_attribute]
+pub fn traced(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    finish(traced::expand(arguments.into(), item.into()))
+}
+
+/// Makes a struct, or an enum, a value that tasks take and give. Needs `serde::Serialize` and `serde::Deserialize`.
+#[proc_macro_derive(Value)]
+pub fn value(item: TokenStream) -> TokenStream {
+    finish(value::expand(item.into()))
+}
+
+fn finish(expanded: syn::Result<proc_macro2::TokenStream>) -> TokenStream {
+    expanded.unwrap_or_else(|error| error.to_compile_error()).into()
+}

@@ -1,1 +1,84 @@
-//! Placeholder.
+//! Durable tasks for Rust that keep one trace whole.
+//!
+//! A task is an async function with [`#[task]`](task). Called inside a task it becomes a child action: recorded in a
+//! journal, retried by its policy, found again after a crash. Called anywhere else it is the plain function that you wrote.
+//!
+//! ```
+//! use std::sync::LazyLock;
+//! use spanwise::{task, TaskEnvironment};
+//!
+//! static ENV: LazyLock<TaskEnvironment> = LazyLock::new(|| TaskEnvironment::new("hello"));
+//!
+//! #[task(env = ENV, retries = 3)]
+//! async fn greet(name: String) -> spanwise::Result<String> {
+//!     Ok(format!("Hello, {name}!"))
+//! }
+//!
+//! #[task(env = ENV)]
+//! async fn main_task(name: String) -> spanwise::Result<String> {
+//!     greet(name).await // a child action
+//! }
+//!
+//! # fn main() -> spanwise::ExitCode {
+//! # let directory = std::env::temp_dir().join(format!("spanwise-doc-{}", std::process::id()));
+//! spanwise::main(async move {
+//!     spanwise::init_with(spanwise::Config::new().data_dir(directory)).await?;
+//!     let run = spanwise::with_runcontext().run(main_task("world".to_owned())).await?;
+//!     assert_eq!(run.output().await?, "Hello, world!");
+//!     Ok(())
+//! })
+//! # }
+//! ```
+//!
+//! # Context
+//!
+//! A string map, the [`CustomContext`], is given to a run and reaches every action of it. A task sees it as
+//! `ctx().custom_context()` and may override keys for a part of its body with [`custom_context`]. A call carries the map of
+//! the place **where the call was written**, so it does not matter who polls it: `tokio::spawn(fetch(url))`, a `JoinSet` and
+//! `tokio::join!` all carry the scope in which `fetch(url)` stands. (The stock Python SDK captures when the call is first
+//! awaited.) W3C `traceparent`, `tracestate` and `baggage` ride in this map; see the `otel` module.
+//!
+//! What a call captures is not what a plain `tokio::spawn(async { fetch(url).await })` captures: there the call is written
+//! inside another tokio task, which knows of no action. Use [`spawn`] and [`spawn_blocking`] for that.
+
+mod call;
+mod client;
+mod config;
+mod context;
+mod ctx;
+mod entry;
+mod environment;
+mod error;
+mod executor;
+mod map;
+#[cfg(feature = "otel")]
+pub mod otel;
+mod overrides;
+mod panic;
+mod run;
+mod step;
+mod task;
+mod value;
+
+#[doc(hidden)]
+pub mod __private;
+
+pub use call::Call;
+pub use client::{Client, init, init_with, resume, with_runcontext};
+pub use config::Config;
+pub use context::{ContextError, CustomContext};
+pub use ctx::{Ctx, CustomContextScope, Group, ctx, custom_context, group, spawn, spawn_blocking};
+pub use entry::{ExitCode, at_exit, main};
+pub use environment::TaskEnvironment;
+pub use error::{Error, ErrorKind, Result, Terminal};
+pub use map::{Map, map};
+pub use overrides::Overrides;
+pub use run::{Run, RunContext, RunUrl};
+pub use value::{Value, ValueError};
+
+pub use spanwise_core::{
+    ActionName, AttemptNo, Backoff, InvalidName, Phase, RunId, RunName, TaskName, Timeouts, Timestamp,
+};
+pub use spanwise_engine::{ActionView, Durability, Relation, Retention};
+pub use spanwise_macros::{Value, task, trace, traced};
+pub use spanwise_proto::Image;

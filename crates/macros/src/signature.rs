@@ -1,0 +1,105 @@
+//! What a task and a step have in common: a signature whose values can cross a task border.
+
+use syn::spanned::Spanned;
+use syn::{FnArg, GenericArgument, Ident, ItemFn, Pat, PathArguments, ReturnType, Type};
+
+/// The parts of a signature that the macros need.
+pub(crate) struct Signature {
+    pub(crate) names: Vec<Ident>,
+    pub(crate) types: Vec<Type>,
+    pub(crate) output: Type,
+}
+
+/// Flyte's tasks have no limit here; tuples of the crate end at this many.
+const MAX_ARGUMENTS: usize = 12;
+
+/// Reads a signature. `what` is `a task` or `a step`.
+pub(crate) fn read(function: &ItemFn, what: &str) -> syn::Result<Signature> {
+    let signature = &function.sig;
+    if !signature.generics.params.is_empty() || signature.generics.where_clause.is_some() {
+        let span = signature.generics.span();
+        let span = if signature.generics.params.is_empty() { signature.generics.where_clause.span() } else { span };
+        return Err(syn::Error::new(
+            span,
+            format!("{what} cannot be generic: its values have one type on the wire; write one function per type"),
+        ));
+    }
+    if let Some(unsafety) = signature.unsafety {
+        return Err(syn::Error::new(unsafety.span(), format!("{what} cannot be unsafe")));
+    }
+    let (mut names, mut types) = (Vec::new(), Vec::new());
+    for input in &signature.inputs {
+        let (name, kind) = read_argument(input, what)?;
+        names.push(name);
+        types.push(kind);
+    }
+    if let Some(extra) = signature.inputs.iter().nth(MAX_ARGUMENTS) {
+        return Err(syn::Error::new(
+            extra.span(),
+            format!("{what} takes at most {MAX_ARGUMENTS} arguments: put them into a struct"),
+        ));
+    }
+    Ok(Signature { names, types, output: read_output(function, what)? })
+}
+
+fn read_argument(input: &FnArg, what: &str) -> syn::Result<(Ident, Type)> {
+    let argument = match input {
+        FnArg::Typed(argument) => argument,
+        FnArg::Receiver(receiver) => {
+            let message = format!("{what} cannot take `self`: make it a free function with owned arguments");
+            return Err(syn::Error::new(receiver.span(), message));
+        }
+    };
+    let Pat::Ident(name) = &*argument.pat else {
+        let message = format!("expected a name: the arguments of {what} are known by their names");
+        return Err(syn::Error::new(argument.pat.span(), message));
+    };
+    match &*argument.ty {
+        Type::Reference(reference) => {
+            let message = format!(
+                "{what} takes owned values, found a reference: it may run in another process; try `{}`",
+                owned(reference)
+            );
+            Err(syn::Error::new(reference.span(), message))
+        }
+        Type::ImplTrait(kind) => {
+            let message = format!("{what} cannot be generic: name the type of `{}`", name.ident);
+            Err(syn::Error::new(kind.span(), message))
+        }
+        kind => Ok((name.ident.clone(), kind.clone())),
+    }
+}
+
+/// What to write instead of a reference.
+fn owned(reference: &syn::TypeReference) -> String {
+    let elem = &reference.elem;
+    match &**elem {
+        Type::Path(path) if path.path.is_ident("str") => "String".to_owned(),
+        Type::Slice(slice) => {
+            let item = &slice.elem;
+            format!("Vec<{}>", quote::quote!(#item))
+        }
+        other => quote::quote!(#other).to_string(),
+    }
+}
+
+/// The `T` of the `Result<T>` that the function returns.
+fn read_output(function: &ItemFn, what: &str) -> syn::Result<Type> {
+    let name = &function.sig.ident;
+    let ReturnType::Type(_, output) = &function.sig.output else {
+        let message = format!("{what} returns a `Result`: write `-> spanwise::Result<()>`");
+        return Err(syn::Error::new(name.span(), message));
+    };
+    let wrong = || {
+        let found = quote::quote!(#output);
+        let message = format!("{what} returns a `Result`, found `{found}`: write `-> spanwise::Result<{found}>`");
+        syn::Error::new(output.span(), message)
+    };
+    let Type::Path(path) = &**output else { return Err(wrong()) };
+    let last = path.path.segments.last().filter(|last| last.ident == "Result").ok_or_else(wrong)?;
+    let PathArguments::AngleBracketed(arguments) = &last.arguments else { return Err(wrong()) };
+    match arguments.args.first() {
+        Some(GenericArgument::Type(output)) => Ok(output.clone()),
+        _ => Err(wrong()),
+    }
+}

@@ -1,0 +1,182 @@
+//! `#[task]`.
+
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote};
+use syn::meta::ParseNestedMeta;
+use syn::{Expr, ItemFn, LitFloat, LitInt, LitStr};
+
+use crate::{duration, signature};
+
+/// What stands in the parentheses.
+#[derive(Default)]
+struct Options {
+    env: Option<Expr>,
+    name: Option<LitStr>,
+    retries: u32,
+    backoff: Option<Backoff>,
+    max_runtime: Option<u64>,
+    max_queued_time: Option<u64>,
+    deadline: Option<u64>,
+}
+
+struct Backoff {
+    base: u64,
+    factor: f64,
+    cap: Option<u64>,
+}
+
+pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> syn::Result<TokenStream> {
+    let options = Options::read(arguments)?;
+    let function: ItemFn = syn::parse2(item)?;
+    let signature = signature::read(&function, "a task")?;
+    let signature::Signature { names, types, output } = &signature;
+
+    let ItemFn { attrs, vis, sig, block } = &function;
+    let is_doc = |attribute: &&syn::Attribute| attribute.path().is_ident("doc");
+    let docs: Vec<_> = attrs.iter().filter(is_doc).collect();
+    let others = attrs.iter().filter(|attribute| !is_doc(attribute));
+    let name = &sig.ident;
+    let task_name = options.name.as_ref().map_or_else(|| name.to_string(), LitStr::value);
+    let argument_names = names.iter().map(ToString::to_string);
+    let (env, policy) = (options.env()?, options.policy());
+    let body_name = format_ident!("__{}_body", name);
+    let mut body = sig.clone();
+    body.ident = body_name.clone();
+    let run = if sig.asyncness.is_some() {
+        quote!(::std::boxed::Box::pin(async move { ::std::result::Result::Ok(#body_name(#(#names),*).await?) }))
+    } else {
+        quote!(::std::boxed::Box::pin(::spanwise::__private::blocking(move || {
+            ::std::result::Result::Ok(#body_name(#(#names),*)?)
+        })))
+    };
+    Ok(quote! {
+        #(#docs)*
+        #vis fn #name(#(#names: #types),*) -> ::spanwise::Call<#output> {
+            #(#others)*
+            #body #block
+
+            static TASK: ::spanwise::__private::TypedTask<(#(#types,)*), #output> = ::spanwise::__private::TypedTask {
+                function: #task_name,
+                environment: || &#env,
+                arguments: &[#(#argument_names),*],
+                policy: || #policy,
+                body: |(#(#names,)*)| #run,
+                described: ::spanwise::__private::OnceLock::new(),
+            };
+            ::spanwise::__private::inventory::submit!(::spanwise::__private::Registered(&TASK));
+            TASK.call((#(#names,)*))
+        }
+    })
+}
+
+impl Options {
+    fn read(arguments: TokenStream) -> syn::Result<Options> {
+        let mut options = Options::default();
+        let parser = syn::meta::parser(|meta| options.read_one(&meta));
+        syn::parse::Parser::parse2(parser, arguments)?;
+        Ok(options)
+    }
+
+    fn read_one(&mut self, meta: &ParseNestedMeta<'_>) -> syn::Result<()> {
+        let key = meta.path.get_ident().map(ToString::to_string).unwrap_or_default();
+        match key.as_str() {
+            "env" => self.env = Some(meta.value()?.parse()?),
+            "name" => self.name = Some(meta.value()?.parse()?),
+            "retries" => self.retries = meta.value()?.parse::<LitInt>()?.base10_parse()?,
+            "backoff" => self.backoff = Some(Backoff::read(meta)?),
+            "timeout" if meta.input.peek(syn::token::Paren) => {
+                meta.parse_nested_meta(|meta| self.read_timeout(&meta))?
+            }
+            "timeout" => self.max_runtime = Some(read_millis(meta)?),
+            _ => return Err(meta.error("expected one of `env`, `name`, `retries`, `backoff(..)`, `timeout`")),
+        }
+        Ok(())
+    }
+
+    fn read_timeout(&mut self, meta: &ParseNestedMeta<'_>) -> syn::Result<()> {
+        let key = meta.path.get_ident().map(ToString::to_string).unwrap_or_default();
+        let limit = match key.as_str() {
+            "max_runtime" => &mut self.max_runtime,
+            "max_queued_time" => &mut self.max_queued_time,
+            "deadline" => &mut self.deadline,
+            _ => return Err(meta.error("expected one of `max_runtime`, `max_queued_time`, `deadline`")),
+        };
+        *limit = Some(read_millis(meta)?);
+        Ok(())
+    }
+
+    fn env(&self) -> syn::Result<&Expr> {
+        let missing = "a task needs its environment: write `#[task(env = ENV)]`, with `ENV` a static `TaskEnvironment`";
+        self.env.as_ref().ok_or_else(|| syn::Error::new(proc_macro2::Span::call_site(), missing))
+    }
+
+    /// The expression that makes the retries and the timeouts.
+    fn policy(&self) -> TokenStream {
+        let Options { retries, max_runtime, max_queued_time, deadline, .. } = self;
+        let (max_runtime, max_queued_time, deadline) =
+            (optional(max_runtime), optional(max_queued_time), optional(deadline));
+        let backoff = match &self.backoff {
+            None => quote!(::std::option::Option::None),
+            Some(Backoff { base, factor, cap }) => {
+                let cap = optional(cap);
+                quote!(::std::option::Option::Some(::spanwise::__private::Backoff {
+                    base: ::spanwise::__private::Duration::from_millis(#base),
+                    factor: #factor,
+                    cap: #cap,
+                }))
+            }
+        };
+        quote!((
+            ::spanwise::__private::RetryPolicy { retries: #retries, backoff: #backoff },
+            ::spanwise::__private::Timeouts {
+                max_runtime: #max_runtime,
+                max_queued_time: #max_queued_time,
+                deadline: #deadline,
+            },
+        ))
+    }
+}
+
+impl Backoff {
+    fn read(meta: &ParseNestedMeta<'_>) -> syn::Result<Backoff> {
+        let (mut base, mut factor, mut cap) = (None, 1.0, None);
+        meta.parse_nested_meta(|meta| {
+            let key = meta.path.get_ident().map(ToString::to_string).unwrap_or_default();
+            match key.as_str() {
+                "base" => base = Some(read_millis(&meta)?),
+                "cap" => cap = Some(read_millis(&meta)?),
+                "factor" => factor = read_factor(&meta)?,
+                _ => return Err(meta.error("expected one of `base`, `factor`, `cap`")),
+            }
+            Ok(())
+        })?;
+        let base = base.ok_or_else(|| meta.error("a backoff needs its base: `backoff(base = \"1s\")`"))?;
+        Ok(Backoff { base, factor, cap })
+    }
+}
+
+fn read_millis(meta: &ParseNestedMeta<'_>) -> syn::Result<u64> {
+    duration::millis(&meta.value()?.parse::<LitStr>()?)
+}
+
+fn read_factor(meta: &ParseNestedMeta<'_>) -> syn::Result<f64> {
+    let value = meta.value()?;
+    let (factor, span) = if value.peek(LitInt) {
+        let literal: LitInt = value.parse()?;
+        (literal.base10_parse::<u32>().map(f64::from)?, literal.span())
+    } else {
+        let literal: LitFloat = value.parse()?;
+        (literal.base10_parse()?, literal.span())
+    };
+    if factor < 1.0 {
+        return Err(syn::Error::new(span, "a backoff's factor is at least 1"));
+    }
+    Ok(factor)
+}
+
+fn optional(millis: &Option<u64>) -> TokenStream {
+    match millis {
+        None => quote!(::std::option::Option::None),
+        Some(millis) => quote!(::std::option::Option::Some(::spanwise::__private::Duration::from_millis(#millis))),
+    }
+}

@@ -1,0 +1,55 @@
+//! `#[trace]`.
+
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote};
+use syn::{ItemFn, LitStr};
+
+use crate::signature;
+
+pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> syn::Result<TokenStream> {
+    let mut version: Option<LitStr> = None;
+    let parser = syn::meta::parser(|meta| {
+        if !meta.path.is_ident("version") {
+            return Err(meta.error("expected `version = \"..\"`"));
+        }
+        version = Some(meta.value()?.parse()?);
+        Ok(())
+    });
+    syn::parse::Parser::parse2(parser, arguments)?;
+
+    let function: ItemFn = syn::parse2(item)?;
+    if function.sig.asyncness.is_none() {
+        let message = "a step is an async function: recording it waits for the journal; write `async fn`";
+        return Err(syn::Error::new_spanned(function.sig.fn_token, message));
+    }
+    let signature::Signature { names, types, output } = &signature::read(&function, "a step")?;
+    let ItemFn { attrs, vis, sig, block } = &function;
+    let is_doc = |attribute: &&syn::Attribute| attribute.path().is_ident("doc");
+    let docs: Vec<_> = attrs.iter().filter(is_doc).collect();
+    let others = attrs.iter().filter(|attribute| !is_doc(attribute));
+    let (name, result) = (&sig.ident, &sig.output);
+    let source = version.map_or_else(|| quote!(#sig #block).to_string(), |version| version.value());
+    let step_name = name.to_string();
+    let argument_names = names.iter().map(ToString::to_string);
+    let body_name = format_ident!("__{}_body", name);
+    let mut body = sig.clone();
+    body.ident = body_name.clone();
+    Ok(quote! {
+        #(#docs)*
+        #vis async fn #name(#(#names: #types),*) #result {
+            #(#others)*
+            #body #block
+
+            static STEP: ::spanwise::__private::Step = ::spanwise::__private::Step {
+                function: #step_name,
+                source: #source,
+                arguments: &[#(#argument_names),*],
+                identity: ::spanwise::__private::OnceLock::new(),
+            };
+            let done: ::spanwise::Result<#output> = STEP
+                .run((#(#names,)*), |(#(#names,)*)| async move { ::std::result::Result::Ok(#body_name(#(#names),*).await?) })
+                .await;
+            ::std::result::Result::Ok(done?)
+        }
+    })
+}

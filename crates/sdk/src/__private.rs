@@ -1,0 +1,19 @@
+//! What the macros expand to. Not part of the public interface.
+
+pub use inventory;
+pub use spanwise_core::{Backoff, RetryPolicy, Timeouts};
+pub use std::sync::OnceLock;
+pub use std::time::Duration;
+
+pub use crate::step::Step;
+pub use crate::task::{Registered, TaskOutput, TypedTask};
+pub use crate::value::{enumeration_from_literal, structure_from_literal, structure_schema, structure_to_literal};
+pub use serde_json::{Value as Json, json};
+pub use spanwise_proto::flyteidl2::core::{Literal, LiteralType};
+
+use crate::error::Result;
+
+/// Runs the body of a task that is not async.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    crate::executor::blocking(work).await
+}

@@ -1,0 +1,270 @@
+//! A call of a task: a child action inside a task, the plain function anywhere else.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use spanwise_core::{ActionName, ActionSpec, Failure, FailureKind, code};
+use spanwise_engine::{CallToken, Outcome};
+use spanwise_proto::Message;
+use spanwise_proto::flyteidl2::core::KeyValuePair;
+use spanwise_proto::flyteidl2::task::{Inputs, NamedLiteral, Outputs};
+use spanwise_proto::hash;
+
+use crate::context::CustomContext;
+use crate::ctx::{Ambient, CallKey};
+use crate::error::{Error, ErrorKind, Result};
+use crate::executor::InProcess;
+use crate::overrides::Overrides;
+use crate::task::{AnyTask, Arguments, BodyFuture, OUTPUT, TaskOutput, TypedTask};
+use crate::value::ValueError;
+
+/// Inputs and outputs of an action may have this many bytes (Flyte's inline limit, semantics S8).
+pub(crate) const MAX_PAYLOAD: usize = 10 * 1024 * 1024;
+
+/// A task with its arguments: what calling a `#[task]` function gives.
+///
+/// Awaited inside a task it is a child action; awaited anywhere else it runs the function; given to
+/// [`RunContext::run`](crate::RunContext::run) it becomes a run. It carries the custom context and the group of the place where
+/// it was made, whoever polls it.
+///
+/// # Cancellation
+/// Dropping a call that has begun aborts its action. If it is dropped because the body around it fails in the same turn, the
+/// action is kept for the next attempt of that body.
+#[must_use = "a call does nothing until it is awaited or run"]
+pub struct Call<T>(State<T>);
+
+enum State<T> {
+    Made(Option<Box<Made<T>>>),
+    Running(Pin<Box<dyn Future<Output = Result<T>> + Send>>),
+}
+
+pub(crate) struct Made<T> {
+    pub(crate) task: &'static dyn AnyTask,
+    arguments: Box<dyn Unstarted<T>>,
+    ambient: Option<Ambient>,
+    token: Option<CallToken>,
+    overrides: Overrides,
+}
+
+/// Arguments with their types forgotten, before it is known where the call runs.
+trait Unstarted<T>: Send {
+    fn encode(&self) -> Result<Vec<NamedLiteral>, ValueError>;
+    fn run(self: Box<Self>) -> BodyFuture<T>;
+}
+
+struct Typed<A: 'static, T: 'static> {
+    task: &'static TypedTask<A, T>,
+    arguments: A,
+}
+
+impl<A: Arguments, T: TaskOutput> Unstarted<T> for Typed<A, T> {
+    fn encode(&self) -> Result<Vec<NamedLiteral>, ValueError> {
+        self.arguments.encode(self.task.arguments)
+    }
+
+    fn run(self: Box<Self>) -> BodyFuture<T> {
+        (self.task.body)(self.arguments)
+    }
+}
+
+impl<T: TaskOutput> Call<T> {
+    pub(crate) fn new<A: Arguments>(task: &'static TypedTask<A, T>, arguments: A) -> Call<T> {
+        let ambient = Ambient::current();
+        let token = ambient.as_ref().map(|ambient| CallToken::new(ambient.task.run.engine(), &ambient.task.scope));
+        let arguments = Box::new(Typed { task, arguments });
+        Call(State::Made(Some(Box::new(Made { task, arguments, ambient, token, overrides: Overrides::new() }))))
+    }
+
+    /// Replaces settings of the task for this call.
+    pub fn override_with(mut self, overrides: Overrides) -> Call<T> {
+        if let State::Made(Some(made)) = &mut self.0 {
+            made.overrides = overrides;
+        }
+        self
+    }
+
+    /// Waits for the call without async: for tasks that are not async functions, and for plain programs.
+    ///
+    /// # Errors
+    /// Those of the call; [`ErrorKind::Usage`] inside an async body on a single-threaded runtime, which it would block.
+    pub fn wait(self) -> Result<T> {
+        crate::executor::block_on(self)?
+    }
+
+    /// Puts the call into another group, unless it is in one.
+    pub(crate) fn in_group(mut self, group: &std::sync::Arc<str>) -> Call<T> {
+        if let State::Made(Some(made)) = &mut self.0
+            && let Some(ambient) = &mut made.ambient
+        {
+            ambient.group = Some(std::sync::Arc::clone(group));
+        }
+        self
+    }
+
+    /// The task's full name, before the call has begun.
+    pub(crate) fn task_name(&self) -> Option<&str> {
+        match &self.0 {
+            State::Made(Some(made)) => Some(made.task.described().name.as_str()),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn into_made(self) -> Result<Made<T>> {
+        match self.0 {
+            State::Made(Some(made)) => Ok(*made),
+            _ => Err(Error::usage("the call has begun already")),
+        }
+    }
+}
+
+impl<T: TaskOutput> Future for Call<T> {
+    type Output = Result<T>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T>> {
+        loop {
+            match &mut self.0 {
+                State::Running(future) => return future.as_mut().poll(cx),
+                State::Made(made) => {
+                    let made = made.take().expect("a call that has not begun has its arguments");
+                    self.0 = State::Running(made.start());
+                }
+            }
+        }
+    }
+}
+
+impl<T: TaskOutput> Made<T> {
+    fn start(self) -> Pin<Box<dyn Future<Output = Result<T>> + Send>> {
+        match self.ambient {
+            None => self.arguments.run(),
+            Some(_) => Box::pin(self.child()),
+        }
+    }
+
+    /// The call as a child action.
+    async fn child(self) -> Result<T> {
+        let encoded = self.encode();
+        let Made { task, ambient, token: _token, overrides, .. } = self;
+        let Some(ambient) = ambient else { return Err(Error::usage("not inside a task")) };
+        if ambient.step.is_some() {
+            let name = &task.described().name;
+            return Err(Error::usage(format!("task `{name}` is called inside a step: only other steps can be")));
+        }
+        let literals = encoded?;
+        let action = child_name(&ambient, &task.described().identity, &literals);
+        let inputs = freeze(literals, &ambient.context)?;
+        let spec = ActionSpec {
+            parent: Some(ambient.task.scope.action),
+            group: ambient.group.as_deref().map(str::to_owned),
+            ..spec(task, &overrides)
+        };
+        let run = &ambient.task.run;
+        let is_new = run.enqueue(action, spec, inputs.clone())?;
+        let caller = Some(std::sync::Arc::clone(&ambient.task.scope));
+        let call = spanwise_engine::Call { action, inputs: is_new.then_some(inputs), caller };
+        let executor = InProcess { task, depth: ambient.task.depth + 1 };
+        read_outcome(run.drive(call, &executor).await?)
+    }
+
+    /// The arguments as literals.
+    pub(crate) fn encode(&self) -> Result<Vec<NamedLiteral>, ValueError> {
+        self.arguments.encode()
+    }
+
+    /// The root action that this call would be.
+    pub(crate) fn root_spec(&self) -> ActionSpec {
+        spec(self.task, &self.overrides)
+    }
+}
+
+fn spec(task: &'static dyn AnyTask, overrides: &Overrides) -> ActionSpec {
+    let described = task.described();
+    let mut spec = ActionSpec {
+        retry: described.retry.clone(),
+        timeouts: described.timeouts,
+        ..ActionSpec::task(described.name.clone())
+    };
+    overrides.apply(&mut spec.retry, &mut spec.timeouts);
+    spec
+}
+
+/// The name of the action that a call is (semantics S3). Called once a call: it counts equal ones.
+pub(crate) fn child_name(ambient: &Ambient, identity: &std::sync::Arc<str>, literals: &[NamedLiteral]) -> ActionName {
+    let key = CallKey {
+        caller: ambient.caller(),
+        identity: std::sync::Arc::clone(identity),
+        inputs_hash: hash::inputs_hash(literals),
+        group: ambient.group.clone(),
+    };
+    let (caller, inputs_hash, group) = (key.caller, key.inputs_hash.clone(), key.group.clone());
+    let sequence = ambient.task.next_sequence(key);
+    let name = hash::child_action_name(caller.as_str(), &inputs_hash, identity, sequence, group.as_deref());
+    ActionName::new(&name).expect("base36 of 16 bytes has at most 25 characters")
+}
+
+/// Inputs with their context, as they are stored and never changed.
+pub(crate) fn freeze(literals: Vec<NamedLiteral>, context: &CustomContext) -> Result<Bytes> {
+    context.check()?;
+    let pairs = context.pairs().iter().cloned();
+    let context = pairs.map(|(key, value)| KeyValuePair { key, value, ..KeyValuePair::default() }).collect();
+    let inputs = Inputs { literals, context, ..Inputs::default() };
+    let bytes = inputs.encode_to_vec();
+    if bytes.len() > MAX_PAYLOAD {
+        return Err(too_large("inputs", bytes.len(), &inputs.literals).into());
+    }
+    Ok(bytes.into())
+}
+
+pub(crate) fn too_large(what: &str, size: usize, literals: &[NamedLiteral]) -> ValueError {
+    let size_of = |literal: &&NamedLiteral| literal.value.as_option().map_or(0, |value| value.encode_to_vec().len());
+    let largest = literals.iter().max_by_key(size_of);
+    let error = ValueError::new(format!("the {what} have {size} bytes in all, the limit is {MAX_PAYLOAD}"));
+    error.at(largest.map_or("", |literal| &literal.name))
+}
+
+/// Frozen inputs, read back.
+pub(crate) fn thaw(bytes: &[u8]) -> Result<(Vec<NamedLiteral>, CustomContext)> {
+    let inputs = Inputs::decode_from_slice(bytes)?;
+    let pairs = inputs.context.into_iter().map(|pair| (pair.key, pair.value)).collect();
+    Ok((inputs.literals, CustomContext::from_pairs(pairs)))
+}
+
+/// What an action came to, as its caller sees it.
+pub(crate) fn read_outcome<T: TaskOutput>(outcome: Outcome) -> Result<T> {
+    match outcome {
+        Outcome::Succeeded(bytes) => read_outputs(&bytes),
+        Outcome::Failed(failure) => Err(Error::of_child(failed_kind(&failure), failure)),
+        Outcome::TimedOut(failure) => Err(Error::of_child(ErrorKind::TimedOut, failure)),
+        Outcome::Aborted { by, reason } => {
+            let failure = Failure::user(code::ABORTED, format!("aborted by {by}: {reason}"));
+            Err(Error::of_child(ErrorKind::Aborted, failure))
+        }
+    }
+}
+
+fn failed_kind(failure: &Failure) -> ErrorKind {
+    match failure.kind {
+        FailureKind::User => ErrorKind::User,
+        FailureKind::System => ErrorKind::System,
+    }
+}
+
+/// The output of a task or a step.
+pub(crate) fn read_outputs<T: TaskOutput>(bytes: &[u8]) -> Result<T> {
+    let outputs = Outputs::decode_from_slice(bytes)?;
+    let output = outputs.literals.iter().find(|literal| literal.name == OUTPUT);
+    let output = output.and_then(|output| output.value.as_option());
+    Ok(T::from_output(output).map_err(|error| error.at(OUTPUT))?)
+}
+
+impl<T> std::fmt::Debug for Call<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let state = match &self.0 {
+            State::Made(Some(made)) => made.task.described().name.as_str(),
+            _ => "begun",
+        };
+        f.debug_tuple("Call").field(&state).finish()
+    }
+}

@@ -1,0 +1,220 @@
+//! The string map that crosses task borders.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// A map may have this many keys (semantics S1.9).
+const MAX_KEYS: usize = 64;
+/// The keys and values of a map may have this many bytes in all.
+const MAX_BYTES: usize = 8 * 1024;
+/// Keys with this prefix are Flyte's own: kept on the wire, hidden from users.
+const RESERVED_PREFIX: &str = "_u_";
+/// The keys that carry a trace. They belong to one run and are not reused by a rerun.
+const TRACE_KEYS: [&str; 3] = ["traceparent", "tracestate", "baggage"];
+
+/// A custom context that is over its limits.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ContextError {
+    /// Too many keys.
+    #[error("custom_context has {count} keys, the limit is {MAX_KEYS}; the last one is `{key}`")]
+    TooManyKeys {
+        /// How many there are.
+        count: usize,
+        /// The key that is one too many.
+        key: String,
+    },
+    /// Too many bytes.
+    #[error("custom_context has {bytes} bytes, the limit is {MAX_BYTES}; the largest value is that of `{key}`")]
+    TooLarge {
+        /// Bytes of all keys and values.
+        bytes: usize,
+        /// The key with the largest value.
+        key: String,
+    },
+}
+
+/// The custom context: an ordered map of strings, given to a run and frozen with the inputs of each action.
+///
+/// Cheap to clone. With the feature `otel` it is an OpenTelemetry `Injector` and `Extractor`, so that
+/// `propagator.inject_context(&cx, &mut carrier)` works on it directly. An empty value is not kept (opentelemetry-rust
+/// injects an empty `tracestate`).
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct CustomContext {
+    entries: Arc<Vec<(String, String)>>,
+}
+
+impl CustomContext {
+    /// An empty map.
+    pub fn new() -> CustomContext {
+        CustomContext::default()
+    }
+
+    /// The value of a key. Reserved keys have none.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.iter().find(|(known, _)| *known == key).map(|(_, value)| value)
+    }
+
+    /// Sets a key; an empty value leaves the map as it is.
+    pub fn set(&mut self, key: impl Into<String>, value: impl Into<String>) {
+        let (key, value) = (key.into(), value.into());
+        if value.is_empty() {
+            return;
+        }
+        let entries = Arc::make_mut(&mut self.entries);
+        match entries.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, old)) => *old = value,
+            None => entries.push((key, value)),
+        }
+    }
+
+    /// The keys and values, in the order in which the keys were first set. Reserved keys are left out.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        let entries = self.entries.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        entries.filter(|(key, _)| !key.starts_with(RESERVED_PREFIX))
+    }
+
+    /// How many keys there are.
+    pub fn len(&self) -> usize {
+        self.iter().count()
+    }
+
+    /// True if there is no key.
+    pub fn is_empty(&self) -> bool {
+        self.iter().next().is_none()
+    }
+
+    /// The W3C environment carrier: `TRACEPARENT`, `TRACESTATE` and `BAGGAGE` for a process that a task starts, so that it
+    /// joins the trace.
+    ///
+    /// ```
+    /// # let context = spanwise::CustomContext::new();
+    /// std::process::Command::new("true").envs(context.environment()).status()?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn environment(&self) -> impl Iterator<Item = (String, &str)> {
+        TRACE_KEYS.into_iter().filter_map(|key| Some((key.to_uppercase(), self.get(key)?)))
+    }
+
+    /// `self` with the keys of `inner` on top (semantics S1.2).
+    pub(crate) fn merged(&self, inner: &CustomContext) -> CustomContext {
+        if self.entries.is_empty() {
+            return inner.clone();
+        }
+        let mut merged = self.clone();
+        for (key, value) in inner.entries.iter() {
+            merged.set(key.as_str(), value.as_str());
+        }
+        merged
+    }
+
+    /// The same map without the keys that carry a trace.
+    pub(crate) fn without_trace(&self) -> CustomContext {
+        let keep = |(key, _): &&(String, String)| !TRACE_KEYS.contains(&key.as_str());
+        CustomContext { entries: Arc::new(self.entries.iter().filter(keep).cloned().collect()) }
+    }
+
+    /// Checks the limits; called where the map is about to be frozen.
+    pub(crate) fn check(&self) -> Result<(), ContextError> {
+        let bytes: usize = self.entries.iter().map(|(key, value)| key.len() + value.len()).sum();
+        if let Some((key, _)) = self.entries.get(MAX_KEYS) {
+            return Err(ContextError::TooManyKeys { count: self.entries.len(), key: key.clone() });
+        }
+        if bytes > MAX_BYTES {
+            let largest = self.entries.iter().max_by_key(|(_, value)| value.len());
+            return Err(ContextError::TooLarge { bytes, key: largest.map(|(key, _)| key.clone()).unwrap_or_default() });
+        }
+        Ok(())
+    }
+
+    /// All pairs, reserved ones too, as they stand in `Inputs.context`.
+    pub(crate) fn pairs(&self) -> &[(String, String)] {
+        &self.entries
+    }
+
+    pub(crate) fn from_pairs(pairs: Vec<(String, String)>) -> CustomContext {
+        CustomContext { entries: Arc::new(pairs) }
+    }
+}
+
+impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for CustomContext {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> CustomContext {
+        let mut context = CustomContext::new();
+        for (key, value) in pairs {
+            context.set(key, value);
+        }
+        context
+    }
+}
+
+impl<K: Into<String>, V: Into<String>, const N: usize> From<[(K, V); N]> for CustomContext {
+    fn from(pairs: [(K, V); N]) -> CustomContext {
+        pairs.into_iter().collect()
+    }
+}
+
+impl<K: Into<String>, V: Into<String>> From<std::collections::HashMap<K, V>> for CustomContext {
+    /// In no particular order.
+    fn from(pairs: std::collections::HashMap<K, V>) -> CustomContext {
+        pairs.into_iter().collect()
+    }
+}
+
+impl fmt::Debug for CustomContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s1_9_the_65th_key_and_the_8_kib_are_named() {
+        let many: CustomContext = (0..65).map(|index| (format!("key-{index}"), "v")).collect();
+        let message = many.check().unwrap_err().to_string();
+        assert_eq!(message, "custom_context has 65 keys, the limit is 64; the last one is `key-64`");
+        let large = CustomContext::from([("small", "v".to_owned()), ("large", "x".repeat(8200))]);
+        let message = large.check().unwrap_err().to_string();
+        assert!(message.contains("the limit is 8192") && message.contains("`large`"), "{message}");
+        let most: CustomContext = (0..64).map(|index| (format!("key-{index}"), "v")).collect();
+        most.check().unwrap();
+    }
+
+    #[test]
+    fn s1_10_empty_values_are_dropped_before_they_reach_the_map() {
+        let mut context = CustomContext::from([("traceparent", "00-x"), ("tracestate", "")]);
+        context.set("baggage", "");
+        assert_eq!(context.iter().collect::<Vec<_>>(), [("traceparent", "00-x")]);
+    }
+
+    #[test]
+    fn s1_reserved_keys_are_kept_and_hidden() {
+        let pairs = vec![("_u_kickoff_time_input_arg".to_owned(), "t".to_owned()), ("team".to_owned(), "a".to_owned())];
+        let context = CustomContext::from_pairs(pairs.clone());
+        assert_eq!(context.iter().collect::<Vec<_>>(), [("team", "a")]);
+        assert_eq!(context.get("_u_kickoff_time_input_arg"), None);
+        assert_eq!(context.pairs(), pairs);
+    }
+
+    #[test]
+    fn s1_2_the_inner_map_wins_and_keeps_the_rest() {
+        let outer = CustomContext::from([("a", "1"), ("b", "2")]);
+        let merged = outer.merged(&CustomContext::from([("b", "3"), ("c", "4")]));
+        assert_eq!(merged.iter().collect::<Vec<_>>(), [("a", "1"), ("b", "3"), ("c", "4")]);
+    }
+
+    #[test]
+    fn s1_6_a_rerun_drops_what_carries_the_trace() {
+        let context = CustomContext::from([("traceparent", "t"), ("tracestate", "s"), ("baggage", "b"), ("team", "a")]);
+        assert_eq!(context.without_trace(), CustomContext::from([("team", "a")]));
+    }
+
+    #[test]
+    fn s1_11_the_environment_carrier_has_the_w3c_names() {
+        let context = CustomContext::from([("traceparent", "t"), ("baggage", "b"), ("team", "a")]);
+        let variables: Vec<_> = context.environment().collect();
+        assert_eq!(variables, [("TRACEPARENT".to_owned(), "t"), ("BAGGAGE".to_owned(), "b")]);
+    }
+}

@@ -1,0 +1,233 @@
+//! What a task can ask about itself, and the scopes that change what its calls carry.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use spanwise_core::{ActionName, RunName, TaskName};
+use spanwise_engine::{AttemptScope, RunHandle};
+use tokio::task::JoinHandle;
+
+use crate::context::CustomContext;
+
+tokio::task_local! {
+    static AMBIENT: Ambient;
+}
+
+/// What belongs to one attempt of a task in this process.
+pub(crate) struct TaskContext {
+    pub(crate) run: RunHandle,
+    pub(crate) scope: Arc<AttemptScope>,
+    pub(crate) task: TaskName,
+    /// How many tasks of this process stand above it; deep chains move to a stack of their own.
+    pub(crate) depth: u32,
+    /// How often each equal call was made, so that equal calls get different names (semantics S3).
+    sequences: Mutex<HashMap<CallKey, u64>>,
+}
+
+#[derive(PartialEq, Eq, Hash)]
+pub(crate) struct CallKey {
+    pub(crate) caller: ActionName,
+    pub(crate) identity: Arc<str>,
+    pub(crate) inputs_hash: String,
+    pub(crate) group: Option<Arc<str>>,
+}
+
+/// What the code that runs now would pass on.
+#[derive(Clone)]
+pub(crate) struct Ambient {
+    pub(crate) task: Arc<TaskContext>,
+    pub(crate) context: CustomContext,
+    pub(crate) group: Option<Arc<str>>,
+    /// The step that runs now: it names what is called in it.
+    pub(crate) step: Option<ActionName>,
+}
+
+impl TaskContext {
+    pub(crate) fn new(run: RunHandle, scope: Arc<AttemptScope>, task: TaskName, depth: u32) -> TaskContext {
+        TaskContext { run, scope, task, depth, sequences: Mutex::default() }
+    }
+
+    /// Counts a call; the first one of its kind is 1.
+    pub(crate) fn next_sequence(&self, key: CallKey) -> u64 {
+        let mut sequences = self.sequences.lock().unwrap_or_else(PoisonError::into_inner);
+        let sequence = sequences.entry(key).or_insert(0);
+        *sequence += 1;
+        *sequence
+    }
+}
+
+impl Ambient {
+    /// What the code that runs now is in, if it is in a task.
+    pub(crate) fn current() -> Option<Ambient> {
+        AMBIENT.try_with(Clone::clone).ok()
+    }
+
+    pub(crate) async fn scope<F: Future>(self, future: F) -> F::Output {
+        AMBIENT.scope(self, future).await
+    }
+
+    pub(crate) fn sync_scope<R>(self, work: impl FnOnce() -> R) -> R {
+        AMBIENT.sync_scope(self, work)
+    }
+
+    /// The action that names what is called here: the step, or the task.
+    pub(crate) fn caller(&self) -> ActionName {
+        self.step.unwrap_or(self.task.scope.action)
+    }
+}
+
+/// The context of the code that runs now. See [`ctx`].
+#[derive(Clone)]
+pub struct Ctx(Option<Ambient>);
+
+/// The context of the code that runs now. Outside a task it gives nothing: `None`, and an empty [`CustomContext`].
+pub fn ctx() -> Ctx {
+    Ctx(Ambient::current())
+}
+
+impl Ctx {
+    /// True inside a task.
+    pub fn is_task(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// The custom context as it is here: a view that nobody changes any more. Empty outside a task.
+    pub fn custom_context(&self) -> CustomContext {
+        self.0.as_ref().map(|ambient| ambient.context.clone()).unwrap_or_default()
+    }
+
+    /// The name of the run.
+    pub fn run_name(&self) -> Option<&RunName> {
+        self.0.as_ref().map(|ambient| &ambient.task.run.id().name)
+    }
+
+    /// The name of the action: `a0` for the root.
+    pub fn action_name(&self) -> Option<ActionName> {
+        self.0.as_ref().map(|ambient| ambient.task.scope.action)
+    }
+
+    /// The full name of the task, `environment.function`.
+    pub fn task_name(&self) -> Option<&str> {
+        self.0.as_ref().map(|ambient| ambient.task.task.as_str())
+    }
+
+    /// The number of this attempt, from 0 as in Flyte's `ctx().attempt_number`.
+    pub fn attempt_number(&self) -> Option<u32> {
+        self.0.as_ref().map(|ambient| ambient.task.scope.attempt.0.saturating_sub(1))
+    }
+
+    /// The group that calls made here are shown in.
+    pub fn group(&self) -> Option<&str> {
+        self.0.as_ref().and_then(|ambient| ambient.group.as_deref())
+    }
+
+    /// The organisation of the run, often empty.
+    pub fn org(&self) -> Option<&str> {
+        self.0.as_ref().map(|ambient| ambient.task.run.id().org.as_str())
+    }
+
+    /// The project of the run.
+    pub fn project(&self) -> Option<&str> {
+        self.0.as_ref().map(|ambient| ambient.task.run.id().project.as_str())
+    }
+
+    /// The domain of the run.
+    pub fn domain(&self) -> Option<&str> {
+        self.0.as_ref().map(|ambient| ambient.task.run.id().domain.as_str())
+    }
+}
+
+impl std::fmt::Debug for Ctx {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut debug = f.debug_struct("Ctx");
+        debug.field("run", &self.run_name()).field("action", &self.action_name()).field("task", &self.task_name());
+        debug.field("attempt_number", &self.attempt_number()).field("custom_context", &self.custom_context()).finish()
+    }
+}
+
+/// Overrides keys of the custom context for a part of a task's body: `custom_context(map).scope(..)`.
+///
+/// Scopes nest and the innermost wins; leaving one restores what was before, also by an error, a panic or cancellation. A key
+/// can be overridden, not deleted. Outside a task a scope changes nothing.
+pub fn custom_context(context: impl Into<CustomContext>) -> CustomContextScope {
+    CustomContextScope(context.into())
+}
+
+/// Made by [`custom_context`].
+#[derive(Clone, Debug)]
+#[must_use = "a scope does something only with `scope` or `sync_scope`"]
+pub struct CustomContextScope(CustomContext);
+
+impl CustomContextScope {
+    /// Runs a future with the keys set. Calls written in it carry them.
+    pub async fn scope<F: Future>(self, future: F) -> F::Output {
+        match self.ambient() {
+            Some(ambient) => ambient.scope(future).await,
+            None => future.await,
+        }
+    }
+
+    /// Runs a closure with the keys set, in a task that is not async.
+    pub fn sync_scope<R>(self, work: impl FnOnce() -> R) -> R {
+        match self.ambient() {
+            Some(ambient) => ambient.sync_scope(work),
+            None => work(),
+        }
+    }
+
+    fn ambient(&self) -> Option<Ambient> {
+        let ambient = Ambient::current()?;
+        Some(Ambient { context: ambient.context.merged(&self.0), ..ambient })
+    }
+}
+
+/// Shows the calls made in it as one group: `group("name").scope(..)`. The group is part of their names, as in Flyte.
+pub fn group(name: impl Into<String>) -> Group {
+    Group(name.into().into())
+}
+
+/// Made by [`group`].
+#[derive(Clone, Debug)]
+#[must_use = "a group does something only with `scope` or `sync_scope`"]
+pub struct Group(Arc<str>);
+
+impl Group {
+    /// Runs a future in the group.
+    pub async fn scope<F: Future>(self, future: F) -> F::Output {
+        match Ambient::current() {
+            Some(ambient) => Ambient { group: Some(self.0), ..ambient }.scope(future).await,
+            None => future.await,
+        }
+    }
+
+    /// Runs a closure in the group, in a task that is not async.
+    pub fn sync_scope<R>(self, work: impl FnOnce() -> R) -> R {
+        match Ambient::current() {
+            Some(ambient) => Ambient { group: Some(self.0), ..ambient }.sync_scope(work),
+            None => work(),
+        }
+    }
+}
+
+/// `tokio::spawn` that takes the task's context along, for futures that make calls. (A call itself carries its context: it
+/// can be given to `tokio::spawn` directly.)
+pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    match Ambient::current() {
+        Some(ambient) => tokio::spawn(ambient.scope(future)),
+        None => tokio::spawn(future),
+    }
+}
+
+/// `tokio::task::spawn_blocking` that takes the task's context along.
+pub fn spawn_blocking<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> JoinHandle<R> {
+    let ambient = Ambient::current();
+    tokio::task::spawn_blocking(move || match ambient {
+        Some(ambient) => ambient.sync_scope(work),
+        None => work(),
+    })
+}

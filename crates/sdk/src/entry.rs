@@ -1,0 +1,109 @@
+//! The entry of a program: a runtime, signals, and a flush at the end.
+
+use std::future::Future;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::client;
+use crate::error::{ErrorKind, Result};
+
+pub use std::process::ExitCode;
+
+type Hook = Box<dyn FnOnce() + Send>;
+
+static AT_EXIT: Mutex<Vec<Hook>> = Mutex::new(Vec::new());
+
+/// Hooks have this long in all: a trace backend that does not answer must not keep the program.
+const EXIT_GRACE: Duration = Duration::from_secs(10);
+
+/// Adds something that [`main`] does before the program ends, whether it succeeds, fails, panics or is interrupted: the place
+/// to flush a tracer provider. Hooks run in the reverse of the order in which they were added, on a thread that may block.
+///
+/// ```no_run
+/// # let provider = opentelemetry_sdk::trace::SdkTracerProvider::default();
+/// spanwise::at_exit(move || {
+///     let _ = provider.shutdown();
+/// });
+/// ```
+pub fn at_exit(hook: impl FnOnce() + Send + 'static) {
+    AT_EXIT.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(hook));
+}
+
+/// Runs a program on a multi-threaded runtime.
+///
+/// On SIGINT or SIGTERM attempts that are under way are given back and their runs go on when they are resumed; a second signal
+/// ends the program at once. Whatever happens, the hooks of [`at_exit`] run at the end.
+///
+/// The exit code is 0, or 1 after an error or a panic, or 128 + the signal.
+pub fn main(program: impl Future<Output = Result<()>>) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: start the async runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let end = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runtime.block_on(until_signal(program))));
+    runtime.block_on(wind_up());
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    match end {
+        Ok(End::Done(Ok(()))) => ExitCode::SUCCESS,
+        Ok(End::Done(Err(error))) => {
+            eprintln!("error: {error:?}");
+            if error.kind() == ErrorKind::Interrupted { ExitCode::from(130) } else { ExitCode::FAILURE }
+        }
+        Ok(End::Signal { number, name }) => {
+            eprintln!("interrupted by {name}: unfinished runs go on when they are resumed");
+            ExitCode::from(128 + number)
+        }
+        // The panic hook has already said what happened.
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+enum End {
+    Done(Result<()>),
+    Signal { number: u8, name: &'static str },
+}
+
+async fn until_signal(program: impl Future<Output = Result<()>>) -> End {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return End::Done(program.await);
+    };
+    tokio::select! {
+        biased;
+        done = program => End::Done(done),
+        _ = interrupt.recv() => End::Signal { number: 2, name: "SIGINT" },
+        _ = terminate.recv() => End::Signal { number: 15, name: "SIGTERM" },
+    }
+}
+
+/// Gives attempts back, writes the journal and runs the hooks; a signal during that ends the program at once.
+async fn wind_up() {
+    let orderly = async {
+        if let Some(client) = client::take_default() {
+            client.shutdown().await;
+        }
+        let hooks = std::mem::take(&mut *AT_EXIT.lock().unwrap_or_else(PoisonError::into_inner));
+        if hooks.is_empty() {
+            return;
+        }
+        let run_hooks = tokio::task::spawn_blocking(|| hooks.into_iter().rev().for_each(|hook| hook()));
+        if tokio::time::timeout(EXIT_GRACE, run_hooks).await.is_err() {
+            eprintln!("the hooks of at_exit took longer than {EXIT_GRACE:?} and were left behind");
+        }
+    };
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return orderly.await;
+    };
+    tokio::select! {
+        biased;
+        () = orderly => {}
+        _ = interrupt.recv() => std::process::exit(130),
+        _ = terminate.recv() => std::process::exit(143),
+    }
+}

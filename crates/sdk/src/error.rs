@@ -1,0 +1,270 @@
+//! The error of a task: any error with `?`, its causes, its code, and whether trying again can help.
+
+use std::any::Any;
+use std::error::Error as StdError;
+use std::fmt;
+
+use spanwise_core::{Failure, FailureKind, code};
+
+/// The result of a task, a step or a call of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong.
+///
+/// Any `std::error::Error` becomes one with `?`; its code is then the name of its type. Errors of a task are recoverable,
+/// that is, retried by the task's policy; wrap one in [`Terminal`] or use [`Error::terminal`] to fail at once.
+///
+/// `{}` prints the message, `{:#}` and `{:?}` print the causes too.
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    failure: Failure,
+    kind: ErrorKind,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// Whose error it is and what it says about the action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The task's own code failed (Flyte: `RuntimeUserError`).
+    User,
+    /// The machine, the process or Spanwise failed (Flyte: `RuntimeSystemError`).
+    System,
+    /// A timeout ended the action (Flyte: `TaskTimeoutError`).
+    TimedOut,
+    /// The action was aborted (Flyte: `ActionAbortedError`).
+    Aborted,
+    /// A value does not fit: it cannot be encoded, decoded, or is too large.
+    Value,
+    /// A custom context is over its limits.
+    Context,
+    /// The run's name is taken (Flyte: `RunAlreadyExistsError`).
+    AlreadyExists,
+    /// There is no such run or task.
+    NotFound,
+    /// Something was asked that is not possible there, or a setting is wrong.
+    Usage,
+    /// The process is shutting down; the run goes on when it is resumed.
+    Interrupted,
+}
+
+/// Marks an error as final: the action fails at once, whatever its retries (Flyte: `NonRecoverableError`).
+#[derive(Debug)]
+pub struct Terminal(Box<dyn StdError + Send + Sync>);
+
+impl Terminal {
+    /// Takes a message or an error.
+    pub fn new(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Terminal {
+        Terminal(error.into())
+    }
+}
+
+impl fmt::Display for Terminal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl StdError for Terminal {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source()
+    }
+}
+
+impl Error {
+    /// A recoverable error with a code of your own.
+    pub fn user(code: impl Into<String>, message: impl Into<String>) -> Error {
+        Error::from_failure(ErrorKind::User, Failure::user(code, message))
+    }
+
+    /// An error that is not retried.
+    pub fn terminal(message: impl Into<String>) -> Error {
+        Error::from_failure(ErrorKind::User, Failure::user("NonRecoverableError", message).terminal())
+    }
+
+    /// Takes a boxed error, for instance one made by `anyhow`.
+    pub fn from_boxed(source: Box<dyn StdError + Send + Sync>) -> Error {
+        Error::with_source("Error".to_owned(), source)
+    }
+
+    pub(crate) fn from_failure(kind: ErrorKind, failure: Failure) -> Error {
+        Error(Box::new(Inner { failure, kind, source: None }))
+    }
+
+    pub(crate) fn usage(message: impl Into<String>) -> Error {
+        Error::from_failure(ErrorKind::Usage, Failure::user("Usage", message).terminal())
+    }
+
+    /// An error of this crate's own, with its kind, its code and the chain of its causes.
+    pub(crate) fn of(kind: ErrorKind, code: &str, source: impl StdError + Send + Sync + 'static) -> Error {
+        let mut error = Error::with_source(code.to_owned(), Box::new(source));
+        error.0.kind = kind;
+        error
+    }
+
+    fn with_source(code: String, source: Box<dyn StdError + Send + Sync>) -> Error {
+        let mut causes = Vec::new();
+        let mut cause = source.source();
+        while let Some(error) = cause {
+            causes.push(error.to_string());
+            cause = error.source();
+        }
+        let failure = Failure { causes, ..Failure::user(code, source.to_string()) };
+        Error(Box::new(Inner { failure, kind: ErrorKind::User, source: Some(source) }))
+    }
+
+    /// Whose error it is.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// A short name for programs: the type of the error, or a code such as `MAX_RUNTIME_EXCEEDED`.
+    pub fn code(&self) -> &str {
+        &self.0.failure.code
+    }
+
+    /// What happened.
+    pub fn message(&self) -> &str {
+        &self.0.failure.message
+    }
+
+    /// The messages of the causes, nearest first. They are kept across actions and restarts.
+    pub fn causes(&self) -> &[String] {
+        &self.0.failure.causes
+    }
+
+    /// Where it happened (`file:line:column`), if that is known; for a panic it is.
+    pub fn place(&self) -> Option<&str> {
+        self.0.failure.place.as_deref()
+    }
+
+    /// True if a retry cannot help.
+    pub fn is_terminal(&self) -> bool {
+        !self.0.failure.recoverable
+    }
+
+    /// The error that was wrapped, if it is an `E` and was made in this very attempt: only its texts cross an action's border.
+    pub fn downcast_ref<E: StdError + 'static>(&self) -> Option<&E> {
+        self.0.source.as_deref()?.downcast_ref()
+    }
+
+    /// The form that is stored and sent.
+    pub(crate) fn to_failure(&self) -> Failure {
+        self.0.failure.clone()
+    }
+
+    /// An error of a child as its caller sees it. It is recoverable again: it is the caller's own retries that count now.
+    pub(crate) fn of_child(kind: ErrorKind, failure: Failure) -> Error {
+        Error::from_failure(kind, Failure { recoverable: true, ..failure })
+    }
+}
+
+impl<E: StdError + Send + Sync + 'static> From<E> for Error {
+    fn from(error: E) -> Error {
+        let any: &dyn Any = &error;
+        if any.is::<Terminal>() {
+            let mut wrapped = Error::with_source("NonRecoverableError".to_owned(), Box::new(error));
+            wrapped.0.failure.recoverable = false;
+            return wrapped;
+        }
+        if let Some(error) = any.downcast_ref::<spanwise_engine::Error>() {
+            return Error::from_engine(error.clone());
+        }
+        let kind = match () {
+            () if any.is::<crate::ValueError>() => ErrorKind::Value,
+            () if any.is::<crate::ContextError>() => ErrorKind::Context,
+            () => ErrorKind::User,
+        };
+        let mut wrapped = Error::with_source(type_code(std::any::type_name::<E>()), Box::new(error));
+        wrapped.0.kind = kind;
+        wrapped
+    }
+}
+
+impl Error {
+    fn from_engine(error: spanwise_engine::Error) -> Error {
+        use spanwise_engine::Error as Engine;
+        match &error {
+            Engine::AlreadyExists(_) => Error::of(ErrorKind::AlreadyExists, "RunAlreadyExists", error),
+            Engine::NotFound(_) => Error::of(ErrorKind::NotFound, "NotFound", error),
+            Engine::Interrupted => Error::of(ErrorKind::Interrupted, "Interrupted", error),
+            Engine::ConcurrencyOfOne => Error::of(ErrorKind::Usage, "InvalidArgument", error),
+            Engine::Rejected(_) => Error::of(ErrorKind::Aborted, code::ABORTED, error),
+            Engine::Store(_) => {
+                let mut error = Error::of(ErrorKind::System, "JournalFailed", error);
+                error.0.failure.kind = FailureKind::System;
+                error
+            }
+        }
+    }
+}
+
+/// The name of a type without its path; one that only says `Error` keeps the crate it comes from.
+fn type_code(name: &str) -> String {
+    let plain = name.split('<').next().unwrap_or(name);
+    let last = plain.rsplit("::").next().unwrap_or(plain);
+    match plain.split_once("::") {
+        Some((krate, _)) if last == "Error" => format!("{krate}::{last}"),
+        _ => last.to_owned(),
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.message())?;
+        if f.alternate() {
+            for cause in self.causes() {
+                write!(f, ": {cause}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{}] {}", self.code(), self.message())?;
+        if let Some(place) = self.place() {
+            write!(f, " at {place}")?;
+        }
+        for cause in self.causes() {
+            write!(f, "\n  caused by: {cause}")?;
+        }
+        Ok(())
+    }
+}
+
+impl From<Error> for Box<dyn StdError + Send + Sync> {
+    fn from(error: Error) -> Self {
+        format!("{error:#}").into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_error_becomes_one_with_its_type_as_code_and_its_causes() {
+        let error = Error::from("x".parse::<u8>().unwrap_err());
+        assert_eq!((error.code(), error.kind(), error.is_terminal()), ("ParseIntError", ErrorKind::User, false));
+        assert!(error.downcast_ref::<std::num::ParseIntError>().is_some());
+
+        #[derive(Debug, thiserror::Error)]
+        #[error("outer")]
+        struct Outer(#[source] std::num::ParseIntError);
+        let error = Error::from(Outer("x".parse::<u8>().unwrap_err()));
+        assert_eq!(error.causes(), ["invalid digit found in string"]);
+        assert_eq!(format!("{error:#}"), "outer: invalid digit found in string");
+        assert_eq!(Error::from(std::io::Error::other("x")).code(), "std::Error");
+    }
+
+    #[test]
+    fn s4_terminal_stops_retries_and_keeps_the_causes() {
+        let error = Error::from(Terminal::new("x".parse::<u8>().unwrap_err()));
+        assert!(error.is_terminal());
+        assert_eq!(error.code(), "NonRecoverableError");
+        assert!(Error::terminal("no").is_terminal());
+    }
+}

@@ -1,0 +1,115 @@
+//! Running attempts in this process.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use spanwise_core::Failure;
+use spanwise_engine::{Attempt, Executor, Report};
+use spanwise_proto::Message;
+use spanwise_proto::flyteidl2::core::Literal;
+use spanwise_proto::flyteidl2::task::{NamedLiteral, Outputs};
+
+use crate::call::{MAX_PAYLOAD, thaw, too_large};
+use crate::ctx::{Ambient, TaskContext};
+use crate::error::{Error, Result};
+use crate::task::{AnyTask, OUTPUT};
+
+/// Bodies run inside their caller's turn, which costs nothing; one in this many is moved to a task of its own, so that a deep
+/// chain of calls does not use up one stack.
+const INLINE_DEPTH: u32 = 16;
+
+/// Runs a task of this program.
+pub(crate) struct InProcess {
+    pub(crate) task: &'static dyn AnyTask,
+    pub(crate) depth: u32,
+}
+
+impl Executor for InProcess {
+    fn execute(&self, attempt: Attempt) -> Pin<Box<dyn Future<Output = Report> + Send>> {
+        let (task, depth) = (self.task, self.depth);
+        if depth % INLINE_DEPTH == INLINE_DEPTH - 1 {
+            return Box::pin(on_own_stack(run_attempt(task, attempt, depth)));
+        }
+        Box::pin(run_attempt(task, attempt, depth))
+    }
+}
+
+async fn run_attempt(task: &'static dyn AnyTask, attempt: Attempt, depth: u32) -> Report {
+    crate::panic::install_hook();
+    let run_body = async {
+        let (inputs, context) = thaw(&attempt.inputs)?;
+        let name = task.described().name.clone();
+        let task_context = TaskContext::new(attempt.run.clone(), Arc::clone(&attempt.scope), name, depth);
+        let ambient = Ambient { task: Arc::new(task_context), context, group: None, step: None };
+        run_in(ambient, task, &inputs).await
+    };
+    match AssertUnwindSafe(run_body).catch_unwind().await {
+        Ok(Ok(outputs)) => Report::Succeeded(outputs),
+        Ok(Err(error)) => Report::Failed(error.to_failure()),
+        Err(panic) => Report::Failed(crate::panic::failure(panic.as_ref())),
+    }
+}
+
+async fn run_in(ambient: Ambient, task: &'static dyn AnyTask, inputs: &[NamedLiteral]) -> Result<bytes::Bytes> {
+    let body = ambient.clone().sync_scope(|| task.start(inputs))?;
+    #[cfg(feature = "otel")]
+    let output = crate::otel::around_task(ambient, body).await?;
+    #[cfg(not(feature = "otel"))]
+    let output = ambient.scope(body).await?;
+    encode_outputs(output)
+}
+
+/// The outputs of a task or a step as they are stored; nothing at all for a unit.
+pub(crate) fn encode_outputs(output: Option<Literal>) -> Result<bytes::Bytes> {
+    let literals = output.map(|literal| NamedLiteral::new(OUTPUT, literal)).into_iter().collect();
+    let outputs = Outputs { literals, ..Outputs::default() };
+    let bytes = outputs.encode_to_vec();
+    if bytes.len() > MAX_PAYLOAD {
+        return Err(too_large("outputs", bytes.len(), &outputs.literals).into());
+    }
+    Ok(bytes.into())
+}
+
+/// Runs a future as a tokio task that ends with the caller.
+async fn on_own_stack(future: impl Future<Output = Report> + Send + 'static) -> Report {
+    let mut own = AbortOnDrop(tokio::spawn(future));
+    match (&mut own.0).await {
+        Ok(report) => report,
+        Err(error) => Report::Failed(Failure::system("AttemptLost", error.to_string())),
+    }
+}
+
+struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Runs a body that is not async on the pool for blocking work, with the task's context. The work cannot be cut short: after
+/// a timeout or an abort it goes on, and what it gives is not used.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    match crate::ctx::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(error) => Err(Error::from(error)),
+        },
+    }
+}
+
+/// Waits for a future on this thread.
+pub(crate) fn block_on<F: Future>(future: F) -> Result<F::Output> {
+    use tokio::runtime::{Builder, Handle, RuntimeFlavor};
+    match Handle::try_current() {
+        Ok(handle) if handle.runtime_flavor() == RuntimeFlavor::CurrentThread => Err(Error::usage(
+            "`wait` would block a single-threaded runtime: await the call, or use a multi-threaded one",
+        )),
+        Ok(handle) => Ok(tokio::task::block_in_place(|| handle.block_on(future))),
+        Err(_) => Ok(Builder::new_current_thread().enable_all().build()?.block_on(future)),
+    }
+}

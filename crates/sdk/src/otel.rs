@@ -1,0 +1,158 @@
+//! OpenTelemetry, the user's own: carriers, `#[traced]` and the observer.
+//!
+//! Nothing here installs a provider, an exporter or a propagator. Spans are made with the tracer provider that the program
+//! has set (`opentelemetry::global`); with none they cost next to nothing and ids still flow through the custom context.
+//! The global propagator is used if one is set; otherwise W3C `traceparent` and `tracestate` are read and written here, because a
+//! program that forgot `set_text_map_propagator` would lose its trace without a word.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use opentelemetry::propagation::{Extractor, Injector};
+use opentelemetry::trace::{FutureExt, SpanContext, SpanKind, Status, TraceContextExt, Tracer};
+use opentelemetry::{Context, KeyValue, global};
+
+use crate::context::CustomContext;
+use crate::ctx::ctx;
+
+mod observer;
+#[cfg(feature = "otel-sdk")]
+mod run_ids;
+mod w3c;
+
+pub use observer::observe;
+#[cfg(feature = "otel-sdk")]
+pub use run_ids::RunScopedIdGenerator;
+
+pub(crate) use observer::{around_step, around_task, replayed_step};
+
+/// Set once a [`RunScopedIdGenerator`] exists: then a root span can have the trace id of its run.
+static RUN_IDS: AtomicBool = AtomicBool::new(false);
+
+impl Injector for CustomContext {
+    fn set(&mut self, key: &str, value: String) {
+        CustomContext::set(self, key, value);
+    }
+}
+
+impl Extractor for CustomContext {
+    fn get(&self, key: &str) -> Option<&str> {
+        CustomContext::get(self, key)
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.iter().map(|(key, _)| key).collect()
+    }
+}
+
+/// Reads the caller's context out of a carrier. One that is missing or malformed gives no parent, never an error.
+pub fn extract(carrier: &CustomContext) -> Context {
+    let parent = Context::new();
+    global::get_text_map_propagator(|propagator| match propagator.fields().next() {
+        Some(_) => propagator.extract_with_context(&parent, carrier),
+        None => w3c::extract(&parent, carrier),
+    })
+}
+
+/// Writes a context into a carrier.
+pub fn inject(context: &Context, carrier: &mut CustomContext) {
+    global::get_text_map_propagator(|propagator| match propagator.fields().next() {
+        Some(_) => propagator.inject_context(context, carrier),
+        None => w3c::inject(context, carrier),
+    });
+}
+
+/// The parent of a span that starts here: the span that is active in this attempt, else what the custom context says.
+fn parent() -> Context {
+    let current = Context::current();
+    if current.span().span_context().is_valid() || !ctx().is_task() {
+        return current;
+    }
+    extract(&ctx().custom_context())
+}
+
+/// Runs a future in a span of the user's tracer: extract, start, inject, scope. What `#[traced("name")]` expands to.
+pub async fn traced<T, E: fmt::Display>(
+    scope: &'static str,
+    name: &'static str,
+    future: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    let span = ActiveSpan::start(scope, name);
+    let result = span.carrier().scope(future.with_context(span.context.clone())).await;
+    span.end(&result);
+    result
+}
+
+/// The same for a function that is not async.
+pub fn traced_sync<T, E: fmt::Display>(
+    scope: &'static str,
+    name: &'static str,
+    work: impl FnOnce() -> Result<T, E>,
+) -> Result<T, E> {
+    let span = ActiveSpan::start(scope, name);
+    let result = span.carrier().sync_scope(|| {
+        let _active = span.context.clone().attach();
+        work()
+    });
+    span.end(&result);
+    result
+}
+
+/// A span that ends when it is dropped, with what a panic left behind.
+struct ActiveSpan {
+    context: Context,
+}
+
+impl ActiveSpan {
+    fn start(scope: &'static str, name: &'static str) -> ActiveSpan {
+        let parent = parent();
+        let span = global::tracer(scope).span_builder(name).with_kind(SpanKind::Internal);
+        let span = span.start_with_context(&global::tracer(scope), &parent);
+        ActiveSpan { context: parent.with_span(span) }
+    }
+
+    /// The scope in which calls carry this span.
+    fn carrier(&self) -> crate::CustomContextScope {
+        let mut carrier = CustomContext::new();
+        inject(&self.context, &mut carrier);
+        crate::custom_context(carrier)
+    }
+
+    fn end<T, E: fmt::Display>(&self, result: &Result<T, E>) {
+        if let Err(error) = result {
+            record_exception(&self.context, std::any::type_name::<E>(), &error.to_string());
+        }
+    }
+}
+
+impl Drop for ActiveSpan {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            record_exception(&self.context, "panic", "the task panicked");
+        }
+        self.context.span().end();
+    }
+}
+
+/// An exception event and the status ERROR, by the semantic conventions for exceptions.
+fn record_exception(context: &Context, kind: &str, message: &str) {
+    let attributes =
+        vec![KeyValue::new("exception.type", kind.to_owned()), KeyValue::new("exception.message", message.to_owned())];
+    context.span().add_event("exception", attributes);
+    context.span().set_status(Status::error(message.to_owned()));
+}
+
+/// True if the carrier names a parent.
+fn has_parent(context: &Context) -> bool {
+    context.span().span_context().is_valid()
+}
+
+fn run_ids_installed() -> bool {
+    RUN_IDS.load(Ordering::Acquire)
+}
+
+/// A context whose span is somebody else's.
+fn remote(span: SpanContext) -> Context {
+    Context::new().with_remote_span_context(span)
+}

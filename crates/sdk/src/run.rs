@@ -1,0 +1,249 @@
+//! Runs: described with a [`RunContext`], held with a [`Run`].
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use spanwise_core::{ActionName, ActionSpec, RunName, TaskName};
+use spanwise_engine::{ActionView, NewRun, Relation, RunHandle, RunSettings};
+use tokio::sync::watch;
+
+use crate::call::{Call, freeze, read_outcome, thaw};
+use crate::client::Client;
+use crate::context::CustomContext;
+use crate::ctx::Ambient;
+use crate::error::{Error, ErrorKind, Result};
+use crate::task::TaskOutput;
+
+/// Describes a run: its name, its custom context, its limits. Made by [`with_runcontext`](crate::with_runcontext).
+#[must_use = "a run begins with `run`"]
+pub struct RunContext {
+    client: Result<Client>,
+    name: Option<String>,
+    context: Option<CustomContext>,
+    max_action_concurrency: Option<u32>,
+}
+
+impl RunContext {
+    pub(crate) fn new(client: Result<Client>) -> RunContext {
+        RunContext { client, name: None, context: None, max_action_concurrency: None }
+    }
+
+    /// Names the run: a DNS-1035 label of at most 30 characters. A run of that name that was interrupted goes on if it is the
+    /// same task with the same inputs; otherwise the name is taken.
+    pub fn name(mut self, name: impl Into<String>) -> RunContext {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// The map that the root action sees. A run that is started inside a task sees that task's map too; what is given here wins.
+    pub fn custom_context(mut self, context: impl Into<CustomContext>) -> RunContext {
+        self.context = Some(context.into());
+        self
+    }
+
+    /// How many actions may run at one time; parents that only wait are not counted. 0 means no limit, 1 is refused.
+    pub fn max_action_concurrency(mut self, limit: u32) -> RunContext {
+        self.max_action_concurrency = Some(limit);
+        self
+    }
+
+    /// Starts the run. After `Ok` it survives the process.
+    ///
+    /// # Errors
+    /// [`ErrorKind::AlreadyExists`] if the name is taken; [`ErrorKind::Value`] and [`ErrorKind::Context`] if an argument or
+    /// the context does not fit.
+    pub async fn run<T: TaskOutput>(self, call: Call<T>) -> Result<Run<T>> {
+        let made = call.into_made()?;
+        let literals = made.encode()?;
+        let ambient = Ambient::current();
+        let context = match (&ambient, self.context.clone()) {
+            (Some(ambient), explicit) => ambient.context.merged(&explicit.unwrap_or_default()),
+            (None, explicit) => explicit.unwrap_or_default(),
+        };
+        let relation = ambient.map(|ambient| Relation::Spawn { run: ambient.task.run.id().name.clone() });
+        let inputs = freeze(literals, &context)?;
+        self.start(made.root_spec(), inputs, relation).await
+    }
+
+    /// Runs the task of an earlier run again, with the same inputs. Its map is reused without `traceparent`, `tracestate` and
+    /// `baggage`, so the new run has a trace of its own; a map given here is used instead.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] if there is no such run, or its task is not in this program.
+    pub async fn rerun<T: TaskOutput>(self, source: &str) -> Result<Run<T>> {
+        let client = self.client?;
+        let source = client.engine().resume(&client.run_id(RunName::new(source)?))?;
+        let inputs = source.payloads(&ActionName::ROOT).await?.0.unwrap_or_default();
+        let (literals, context) = thaw(&inputs)?;
+        let context = self.context.unwrap_or_else(|| context.without_trace());
+        let spec = source.root_spec().ok_or_else(|| Error::usage("the run has no root action"))?;
+        let new = NewRun {
+            id: client.run_id(new_name(self.name.as_deref())?),
+            spec,
+            inputs: freeze(literals, &context)?,
+            settings: RunSettings {
+                max_action_concurrency: self.max_action_concurrency.or(source.settings().max_action_concurrency),
+                relation: Some(Relation::Rerun { run: source.id().name.clone() }),
+            },
+        };
+        let handle = client.engine().create_run(new)?;
+        client.drive(&handle)?;
+        Ok(Run::new(client, handle))
+    }
+
+    async fn start<T: TaskOutput>(
+        self,
+        spec: ActionSpec,
+        inputs: bytes::Bytes,
+        relation: Option<Relation>,
+    ) -> Result<Run<T>> {
+        let client = self.client?;
+        let settings = RunSettings { max_action_concurrency: self.max_action_concurrency, relation };
+        let id = client.run_id(new_name(self.name.as_deref())?);
+        let new = NewRun { id: id.clone(), spec: spec.clone(), inputs: inputs.clone(), settings };
+        let handle = match client.engine().create_run(new) {
+            Ok(handle) => handle,
+            Err(taken @ spanwise_engine::Error::AlreadyExists(_)) => {
+                let existing = client.engine().resume(&id)?;
+                same_run(&existing, &spec.task, &inputs).await.map_err(|why| already_exists(&taken, &why))?;
+                existing
+            }
+            Err(error) => return Err(error.into()),
+        };
+        client.drive(&handle)?;
+        Ok(Run::new(client, handle))
+    }
+}
+
+/// Whether an existing run is the interrupted one that is meant; else why not.
+async fn same_run(existing: &RunHandle, task: &TaskName, inputs: &bytes::Bytes) -> Result<(), String> {
+    let name = &existing.id().name;
+    if existing.is_finished() {
+        return Err(format!("it has ended; `spanwise::resume(\"{name}\")` gives its result"));
+    }
+    if existing.is_driven(&ActionName::ROOT) {
+        return Err("it is running in this process".to_owned());
+    }
+    if existing.root_task().as_ref() != Some(task) {
+        return Err("it is a run of another task".to_owned());
+    }
+    let stored = existing.payloads(&ActionName::ROOT).await.ok().and_then(|(inputs, _)| inputs);
+    let literals = |bytes: &[u8]| thaw(bytes).map(|(literals, _)| literals).ok();
+    if stored.as_deref().map(literals) != Some(literals(inputs)) {
+        return Err("it has other inputs".to_owned());
+    }
+    Ok(())
+}
+
+fn already_exists(taken: &spanwise_engine::Error, why: &str) -> Error {
+    let failure = spanwise_core::Failure::user("RunAlreadyExists", format!("{taken}: {why}")).terminal();
+    Error::from_failure(ErrorKind::AlreadyExists, failure)
+}
+
+/// The name that was given, or a random one.
+fn new_name(given: Option<&str>) -> Result<RunName> {
+    match given {
+        Some(name) => Ok(RunName::new(name)?),
+        None => Ok(RunName::from_random(random_bits())),
+    }
+}
+
+/// Random bits for a name. The hasher of the standard library is seeded by the system; time and a counter keep apart what one
+/// seed would not.
+fn random_bits() -> u128 {
+    use std::hash::{BuildHasher, RandomState};
+    let half = || u128::from(RandomState::new().hash_one((std::process::id(), std::time::SystemTime::now())));
+    (half() << 64) | half()
+}
+
+/// A run: its name, its URL, its output. Dropping it does not end the run.
+pub struct Run<T> {
+    client: Client,
+    handle: RunHandle,
+    output: PhantomData<fn() -> T>,
+}
+
+impl<T: TaskOutput> Run<T> {
+    pub(crate) fn new(client: Client, handle: RunHandle) -> Run<T> {
+        Run { client, handle, output: PhantomData }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &RunName {
+        &self.handle.id().name
+    }
+
+    /// The address of its page in the console: stable, in Flyte's shape.
+    pub fn url(&self) -> RunUrl {
+        let id = self.handle.id();
+        let (console, name) = (self.client.console(), &id.name);
+        let page = format!("{console}/v2/domain/{}/project/{}/runs/{name}", id.domain, id.project);
+        RunUrl { page, directory: self.client.directory().map(|path| path.display().to_string()) }
+    }
+
+    /// Where the run comes from, if it comes from another one.
+    pub fn relation(&self) -> Option<&Relation> {
+        self.handle.settings().relation.as_ref()
+    }
+
+    /// Waits for its end and returns the root's output.
+    ///
+    /// # Errors
+    /// The root's error; [`ErrorKind::Interrupted`] if the process is shutting down.
+    pub async fn output(&self) -> Result<T> {
+        read_outcome(self.handle.wait(ActionName::ROOT).await?)
+    }
+
+    /// Ends it and everything under it; who and why are recorded.
+    ///
+    /// # Errors
+    /// [`ErrorKind::System`] if the journal failed.
+    pub async fn abort(&self, reason: &str) -> Result<()> {
+        let by = std::env::var("USER").unwrap_or_else(|_| "user".to_owned());
+        Ok(self.handle.abort(ActionName::ROOT, &by, reason).await?)
+    }
+
+    /// Its actions as they are now, in the order in which they were accepted.
+    pub fn actions(&self) -> Vec<ActionView> {
+        self.handle.actions()
+    }
+
+    /// Tells when anything about it has changed.
+    pub fn subscribe(&self) -> watch::Receiver<()> {
+        self.handle.subscribe()
+    }
+}
+
+impl<T> fmt::Debug for Run<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Run").field("name", &self.handle.id().name.as_str()).finish_non_exhaustive()
+    }
+}
+
+/// The address of a run's page. Prints as the address alone; [`RunUrl::how_to_open`] says what serves it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunUrl {
+    page: String,
+    directory: Option<String>,
+}
+
+impl RunUrl {
+    /// The address.
+    pub fn as_str(&self) -> &str {
+        &self.page
+    }
+
+    /// What has to run for the page to open: the console of `spanwise dev` on the same data directory.
+    pub fn how_to_open(&self) -> String {
+        match &self.directory {
+            Some(directory) => format!("served by `spanwise dev --data-dir {directory}` once this process has ended"),
+            None => "the run is kept in memory only: there is no page to open".to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for RunUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.page)
+    }
+}

@@ -1,0 +1,204 @@
+//! Tasks as `#[task]` describes them, and the registry by which a run finds its tasks again.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+
+use spanwise_core::{RetryPolicy, TaskName, Timeouts};
+use spanwise_proto::flyteidl2::core::{Literal, LiteralType, TypedInterface};
+use spanwise_proto::flyteidl2::task::NamedLiteral;
+use spanwise_proto::hash;
+
+use crate::call::Call;
+use crate::environment::TaskEnvironment;
+use crate::error::{Error, Result};
+use crate::value::{Value, ValueError};
+
+/// A future of a task's body.
+pub(crate) type BodyFuture<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
+
+/// A body that was started, with its output as a literal.
+pub(crate) type Started = Pin<Box<dyn Future<Output = Result<Option<Literal>>> + Send>>;
+
+/// What `#[task]` writes down about a function.
+pub struct TypedTask<A: 'static, T: 'static> {
+    /// The function's name.
+    pub function: &'static str,
+    /// Its environment.
+    pub environment: fn() -> &'static TaskEnvironment,
+    /// The names of its arguments.
+    pub arguments: &'static [&'static str],
+    /// Its retries and timeouts.
+    pub policy: fn() -> (RetryPolicy, Timeouts),
+    /// Its body.
+    pub body: fn(A) -> Pin<Box<dyn Future<Output = Result<T>> + Send>>,
+    /// What is computed from the rest, once.
+    pub described: OnceLock<Described>,
+}
+
+/// What is computed once from a task's signature.
+pub struct Described {
+    pub(crate) name: TaskName,
+    pub(crate) identity: Arc<str>,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) timeouts: Timeouts,
+}
+
+impl<A: Arguments, T: TaskOutput> TypedTask<A, T> {
+    /// Makes a call.
+    pub fn call(&'static self, arguments: A) -> Call<T> {
+        Call::new(self, arguments)
+    }
+}
+
+/// A task with its types forgotten: what the registry holds.
+pub trait AnyTask: Sync + 'static {
+    /// What is computed once from the signature.
+    fn described(&self) -> &Described;
+    /// Starts the body with decoded inputs.
+    ///
+    /// # Errors
+    /// [`ValueError`] if the inputs do not fit the signature.
+    fn start(&self, inputs: &[NamedLiteral]) -> Result<Started, ValueError>;
+}
+
+impl<A: Arguments, T: TaskOutput> AnyTask for TypedTask<A, T> {
+    fn described(&self) -> &Described {
+        self.described.get_or_init(|| {
+            let name = format!("{}.{}", (self.environment)().name(), self.function);
+            let inputs = self.arguments.iter().map(|name| (*name).to_owned()).zip(A::types());
+            let outputs = T::literal_type().map(|output| (OUTPUT.to_owned(), output));
+            let interface = TypedInterface::new(inputs, outputs);
+            // Rust tasks have no cache version: their discovery version is empty.
+            let identity = hash::task_identity(&name, &hash::interface_hash(&interface), "");
+            let (retry, timeouts) = (self.policy)();
+            Described { name: TaskName::from(name.as_str()), identity: identity.into(), retry, timeouts }
+        })
+    }
+
+    fn start(&self, inputs: &[NamedLiteral]) -> Result<Started, ValueError> {
+        let body = (self.body)(A::decode(inputs, self.arguments)?);
+        Ok(Box::pin(async move { body.await?.to_output().map_err(|error| Error::from(error.at(OUTPUT))) }))
+    }
+}
+
+/// The name of a task's output on Flyte's wire.
+pub(crate) const OUTPUT: &str = "o0";
+
+/// A registered task.
+pub struct Registered(pub &'static dyn AnyTask);
+
+inventory::collect!(Registered);
+
+/// The task of this name in this program.
+pub(crate) fn find(name: &TaskName) -> Option<&'static dyn AnyTask> {
+    inventory::iter::<Registered>.into_iter().map(|task| task.0).find(|task| task.described().name == *name)
+}
+
+/// What a task may give: a [`Value`] or nothing.
+pub trait TaskOutput: Sized + Send + 'static {
+    /// Its type; none for nothing.
+    fn literal_type() -> Option<LiteralType>;
+    /// It as a literal; none for nothing.
+    ///
+    /// # Errors
+    /// [`ValueError`] if it cannot be encoded.
+    fn to_output(&self) -> Result<Option<Literal>, ValueError>;
+    /// It from a literal.
+    ///
+    /// # Errors
+    /// [`ValueError`] if the literal is missing or of another type.
+    fn from_output(literal: Option<&Literal>) -> Result<Self, ValueError>;
+}
+
+impl TaskOutput for () {
+    fn literal_type() -> Option<LiteralType> {
+        None
+    }
+
+    fn to_output(&self) -> Result<Option<Literal>, ValueError> {
+        Ok(None)
+    }
+
+    fn from_output(_: Option<&Literal>) -> Result<(), ValueError> {
+        Ok(())
+    }
+}
+
+impl<T: Value> TaskOutput for T {
+    fn literal_type() -> Option<LiteralType> {
+        Some(T::literal_type())
+    }
+
+    fn to_output(&self) -> Result<Option<Literal>, ValueError> {
+        self.to_literal().map(Some)
+    }
+
+    fn from_output(literal: Option<&Literal>) -> Result<T, ValueError> {
+        T::from_literal(literal.ok_or_else(|| ValueError::new("there is no output"))?)
+    }
+}
+
+/// The arguments of a task, as a tuple.
+pub trait Arguments: Sized + Send + 'static {
+    /// Their types.
+    fn types() -> Vec<LiteralType>;
+    /// They as literals, in order.
+    ///
+    /// # Errors
+    /// [`ValueError`] names the argument.
+    fn encode(&self, names: &[&str]) -> Result<Vec<NamedLiteral>, ValueError>;
+    /// They from literals, by name.
+    ///
+    /// # Errors
+    /// [`ValueError`] names the argument.
+    fn decode(inputs: &[NamedLiteral], names: &[&str]) -> Result<Self, ValueError>;
+}
+
+macro_rules! arguments {
+    ($($argument:ident $index:tt),*) => {
+        impl<$($argument: Value),*> Arguments for ($($argument,)*) {
+            fn types() -> Vec<LiteralType> {
+                vec![$($argument::literal_type()),*]
+            }
+
+            #[expect(clippy::allow_attributes, reason = "only the tuple of no arguments leaves them unused")]
+            fn encode(&self, #[allow(unused_variables)] names: &[&str]) -> Result<Vec<NamedLiteral>, ValueError> {
+                Ok(vec![$(encode_one(&self.$index, names[$index])?),*])
+            }
+
+            #[expect(clippy::allow_attributes, reason = "only the tuple of no arguments leaves them unused")]
+            fn decode(
+                #[allow(unused_variables)] inputs: &[NamedLiteral],
+                #[allow(unused_variables)] names: &[&str],
+            ) -> Result<Self, ValueError> {
+                Ok(($(decode_one::<$argument>(inputs, names[$index])?,)*))
+            }
+        }
+    };
+}
+
+arguments!();
+arguments!(A 0);
+arguments!(A 0, B 1);
+arguments!(A 0, B 1, C 2);
+arguments!(A 0, B 1, C 2, D 3);
+arguments!(A 0, B 1, C 2, D 3, E 4);
+arguments!(A 0, B 1, C 2, D 3, E 4, F 5);
+arguments!(A 0, B 1, C 2, D 3, E 4, F 5, G 6);
+arguments!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7);
+arguments!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8);
+arguments!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9);
+arguments!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10);
+arguments!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10, L 11);
+
+fn encode_one<T: Value>(value: &T, name: &str) -> Result<NamedLiteral, ValueError> {
+    Ok(NamedLiteral::new(name, value.to_literal().map_err(|error| error.at(name))?))
+}
+
+fn decode_one<T: Value>(inputs: &[NamedLiteral], name: &str) -> Result<T, ValueError> {
+    let input = inputs.iter().find(|input| input.name == name);
+    let literal = input.and_then(|input| input.value.as_option());
+    let literal = literal.ok_or_else(|| ValueError::new("the input is missing").at(name))?;
+    T::from_literal(literal).map_err(|error| error.at(name))
+}
