@@ -179,7 +179,7 @@ impl Engine {
         let due = {
             let mut finished = self.inner.finished_runs.lock().unwrap_or_else(PoisonError::into_inner);
             *finished += 1;
-            *finished % PRUNE_EVERY == 0
+            finished.is_multiple_of(PRUNE_EVERY)
         };
         if due {
             let inner = Arc::clone(&self.inner);

@@ -42,12 +42,11 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> syn::Result<T
     let body_name = format_ident!("__{}_body", name);
     let mut body = sig.clone();
     body.ident = body_name.clone();
+    let call = quote!(#body_name(#(#names),*));
     let run = if sig.asyncness.is_some() {
-        quote!(::std::boxed::Box::pin(async move { ::std::result::Result::Ok(#body_name(#(#names),*).await?) }))
+        quote!(::std::boxed::Box::pin(async move { ::spanwise::__private::result(#call.await) }))
     } else {
-        quote!(::std::boxed::Box::pin(::spanwise::__private::blocking(move || {
-            ::std::result::Result::Ok(#body_name(#(#names),*)?)
-        })))
+        quote!(::std::boxed::Box::pin(::spanwise::__private::blocking(move || ::spanwise::__private::result(#call))))
     };
     Ok(quote! {
         #(#docs)*

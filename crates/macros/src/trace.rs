@@ -47,9 +47,9 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> syn::Result<T
                 identity: ::spanwise::__private::OnceLock::new(),
             };
             let done: ::spanwise::Result<#output> = STEP
-                .run((#(#names,)*), |(#(#names,)*)| async move { ::std::result::Result::Ok(#body_name(#(#names),*).await?) })
+                .run((#(#names,)*), |(#(#names,)*)| async move { ::spanwise::__private::result(#body_name(#(#names),*).await) })
                 .await;
-            ::std::result::Result::Ok(done?)
+            ::spanwise::__private::result(done)
         }
     })
 }

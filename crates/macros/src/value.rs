@@ -88,8 +88,7 @@ fn enumeration(name: &Ident, data: &DataEnum) -> syn::Result<TokenStream> {
             fn from_literal(
                 literal: &::spanwise::__private::Literal,
             ) -> ::std::result::Result<Self, ::spanwise::ValueError> {
-                let variants: &[(&str, fn() -> #name)] = &[#((#names, || #name::#variants)),*];
-                ::spanwise::__private::enumeration_from_literal(literal, variants)
+                ::spanwise::__private::enumeration_from_literal(literal, &[#((#names, || #name::#variants)),*])
             }
         }
     })

@@ -7,11 +7,21 @@ pub use std::time::Duration;
 
 pub use crate::step::Step;
 pub use crate::task::{Registered, TaskOutput, TypedTask};
-pub use crate::value::{enumeration_from_literal, structure_from_literal, structure_schema, structure_to_literal};
+pub use crate::value::{
+    Variant, enumeration_from_literal, structure_from_literal, structure_schema, structure_to_literal,
+};
 pub use serde_json::{Value as Json, json};
 pub use spanwise_proto::flyteidl2::core::{Literal, LiteralType};
 
 use crate::error::Result;
+
+/// The result of a body with the crate's own error.
+///
+/// # Errors
+/// The body's.
+pub fn result<T, E: Into<F>, F>(result: std::result::Result<T, E>) -> std::result::Result<T, F> {
+    result.map_err(Into::into)
+}
 
 /// Runs the body of a task that is not async.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {

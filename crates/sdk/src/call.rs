@@ -17,7 +17,7 @@ use crate::ctx::{Ambient, CallKey};
 use crate::error::{Error, ErrorKind, Result};
 use crate::executor::InProcess;
 use crate::overrides::Overrides;
-use crate::task::{AnyTask, Arguments, BodyFuture, OUTPUT, TaskOutput, TypedTask};
+use crate::task::{AnyTask, Arguments, Body, OUTPUT, TaskOutput, TypedTask};
 use crate::value::ValueError;
 
 /// Inputs and outputs of an action may have this many bytes (Flyte's inline limit, semantics S8).
@@ -51,7 +51,7 @@ pub(crate) struct Made<T> {
 /// Arguments with their types forgotten, before it is known where the call runs.
 trait Unstarted<T>: Send {
     fn encode(&self) -> Result<Vec<NamedLiteral>, ValueError>;
-    fn run(self: Box<Self>) -> BodyFuture<T>;
+    fn run(self: Box<Self>) -> Body<T>;
 }
 
 struct Typed<A: 'static, T: 'static> {
@@ -64,7 +64,7 @@ impl<A: Arguments, T: TaskOutput> Unstarted<T> for Typed<A, T> {
         self.arguments.encode(self.task.arguments)
     }
 
-    fn run(self: Box<Self>) -> BodyFuture<T> {
+    fn run(self: Box<Self>) -> Body<T> {
         (self.task.body)(self.arguments)
     }
 }

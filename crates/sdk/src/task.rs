@@ -14,11 +14,8 @@ use crate::environment::TaskEnvironment;
 use crate::error::{Error, Result};
 use crate::value::{Value, ValueError};
 
-/// A future of a task's body.
-pub(crate) type BodyFuture<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
-
-/// A body that was started, with its output as a literal.
-pub(crate) type Started = Pin<Box<dyn Future<Output = Result<Option<Literal>>> + Send>>;
+/// A body that gives a `T`.
+pub(crate) type Body<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
 
 /// What `#[task]` writes down about a function.
 pub struct TypedTask<A: 'static, T: 'static> {
@@ -31,7 +28,7 @@ pub struct TypedTask<A: 'static, T: 'static> {
     /// Its retries and timeouts.
     pub policy: fn() -> (RetryPolicy, Timeouts),
     /// Its body.
-    pub body: fn(A) -> Pin<Box<dyn Future<Output = Result<T>> + Send>>,
+    pub body: fn(A) -> Body<T>,
     /// What is computed from the rest, once.
     pub described: OnceLock<Described>,
 }
@@ -59,7 +56,7 @@ pub trait AnyTask: Sync + 'static {
     ///
     /// # Errors
     /// [`ValueError`] if the inputs do not fit the signature.
-    fn start(&self, inputs: &[NamedLiteral]) -> Result<Started, ValueError>;
+    fn start(&self, inputs: &[NamedLiteral]) -> Result<Body<Option<Literal>>, ValueError>;
 }
 
 impl<A: Arguments, T: TaskOutput> AnyTask for TypedTask<A, T> {
@@ -76,7 +73,7 @@ impl<A: Arguments, T: TaskOutput> AnyTask for TypedTask<A, T> {
         })
     }
 
-    fn start(&self, inputs: &[NamedLiteral]) -> Result<Started, ValueError> {
+    fn start(&self, inputs: &[NamedLiteral]) -> Result<Body<Option<Literal>>, ValueError> {
         let body = (self.body)(A::decode(inputs, self.arguments)?);
         Ok(Box::pin(async move { body.await?.to_output().map_err(|error| Error::from(error.at(OUTPUT))) }))
     }

@@ -8,7 +8,9 @@ mod primitives;
 mod structures;
 mod times;
 
-pub use structures::{enumeration_from_literal, structure_from_literal, structure_schema, structure_to_literal};
+pub use structures::{
+    Variant, enumeration_from_literal, structure_from_literal, structure_schema, structure_to_literal,
+};
 
 /// A value that a task takes or gives.
 ///

@@ -25,11 +25,14 @@ pub fn structure_from_literal<T: DeserializeOwned>(literal: &Literal) -> Result<
     rmp_serde::from_slice(bytes).map_err(|error| ValueError::new(error.to_string()))
 }
 
+/// The name of a variant, and the variant.
+pub type Variant<T> = (&'static str, fn() -> T);
+
 /// A variant of an enum without fields, by its name.
 ///
 /// # Errors
 /// [`ValueError`] names the variants there are.
-pub fn enumeration_from_literal<T>(literal: &Literal, variants: &[(&str, fn() -> T)]) -> Result<T, ValueError> {
+pub fn enumeration_from_literal<T>(literal: &Literal, variants: &[Variant<T>]) -> Result<T, ValueError> {
     let name = literal.as_str().ok_or_else(|| ValueError::expected("an enum's name", literal))?;
     let found = variants.iter().find(|(variant, _)| *variant == name);
     found.map(|(_, make)| make()).ok_or_else(|| {
