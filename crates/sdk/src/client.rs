@@ -7,7 +7,7 @@ use spanwise_engine::{Call, Engine, RunHandle};
 use tokio::task::JoinHandle;
 
 use crate::config::{Config, Settings};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::executor::InProcess;
 use crate::run::{Run, RunContext};
 use crate::task::{self, TaskOutput};
@@ -44,7 +44,7 @@ pub async fn init() -> Result<()> {
 /// Sets Spanwise up. Doing it again replaces the client for runs that are started from then on.
 ///
 /// # Errors
-/// [`ErrorKind::Usage`] if a setting makes no sense; [`ErrorKind::System`] if the data directory cannot be used, for instance
+/// [`ErrorKind::Usage`](crate::ErrorKind::Usage) if a setting makes no sense; [`ErrorKind::System`](crate::ErrorKind::System) if the data directory cannot be used, for instance
 /// because another process has it.
 pub async fn init_with(config: Config) -> Result<()> {
     let client = Client::open(config)?;
@@ -101,7 +101,7 @@ impl Client {
     /// steps are not run again.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] if there is no such run, or its task is not in this program.
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) if there is no such run, or its task is not in this program.
     pub async fn resume<T: TaskOutput>(&self, name: &str) -> Result<Run<T>> {
         let handle = self.inner.engine.resume(&self.run_id(RunName::new(name)?))?;
         self.drive(&handle)?;
@@ -143,10 +143,7 @@ impl Client {
             return Ok(());
         }
         let name = handle.root_task().ok_or_else(|| Error::usage("the run has no root action"))?;
-        let task = task::find(&name).ok_or_else(|| {
-            let failure = spanwise_core::Failure::user("TaskNotFound", format!("task `{name}` is not in this program"));
-            Error::from_failure(ErrorKind::NotFound, failure)
-        })?;
+        let task = task::find(&name)?;
         let handle = handle.clone();
         let driver = tokio::spawn(async move {
             let call = Call { action: ActionName::ROOT, inputs: None, caller: None };

@@ -74,10 +74,11 @@ pub use error::{Error, ErrorKind, Result, Terminal};
 pub use map::{Map, map};
 pub use overrides::Overrides;
 pub use run::{Run, RunContext, RunUrl};
+pub use task::{Arguments, TaskOutput};
 pub use value::{Value, ValueError};
 
 pub use spanwise_core::{
-    ActionName, AttemptNo, Backoff, InvalidName, Phase, RunId, RunName, TaskName, Timeouts, Timestamp,
+    ActionKind, ActionName, AttemptNo, Backoff, InvalidName, Phase, RunId, RunName, TaskName, Timeouts, Timestamp,
 };
 pub use spanwise_engine::{ActionView, Durability, Relation, Retention};
 pub use spanwise_macros::{Value, task, trace, traced};

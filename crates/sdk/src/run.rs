@@ -98,6 +98,7 @@ impl RunContext {
         relation: Option<Relation>,
     ) -> Result<Run<T>> {
         let client = self.client?;
+        crate::task::find(&spec.task)?;
         let settings = RunSettings { max_action_concurrency: self.max_action_concurrency, relation };
         let id = client.run_id(new_name(self.name.as_deref())?);
         let new = NewRun { id: id.clone(), spec: spec.clone(), inputs: inputs.clone(), settings };

@@ -4,14 +4,14 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 
-use spanwise_core::{RetryPolicy, TaskName, Timeouts};
+use spanwise_core::{Failure, RetryPolicy, TaskName, Timeouts};
 use spanwise_proto::flyteidl2::core::{Literal, LiteralType, TypedInterface};
 use spanwise_proto::flyteidl2::task::NamedLiteral;
 use spanwise_proto::hash;
 
 use crate::call::Call;
 use crate::environment::TaskEnvironment;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::value::{Value, ValueError};
 
 /// A body that gives a `T`.
@@ -88,8 +88,23 @@ pub struct Registered(pub &'static dyn AnyTask);
 inventory::collect!(Registered);
 
 /// The task of this name in this program.
-pub(crate) fn find(name: &TaskName) -> Option<&'static dyn AnyTask> {
-    inventory::iter::<Registered>.into_iter().map(|task| task.0).find(|task| task.described().name == *name)
+///
+/// # Errors
+/// If there is none, or more than one: a run that goes on after a restart would not know which it was.
+pub(crate) fn find(name: &TaskName) -> Result<&'static dyn AnyTask> {
+    let of_name = |task: &&'static dyn AnyTask| task.described().name == *name;
+    let mut found = inventory::iter::<Registered>.into_iter().map(|task| task.0).filter(of_name);
+    match (found.next(), found.next()) {
+        (Some(task), None) => Ok(task),
+        (Some(_), Some(_)) => {
+            let message = format!("two tasks of this program are named `{name}`: give one another name or environment");
+            Err(Error::usage(message))
+        }
+        (None, _) => {
+            let failure = Failure::user("TaskNotFound", format!("task `{name}` is not in this program")).terminal();
+            Err(Error::from_failure(ErrorKind::NotFound, failure))
+        }
+    }
 }
 
 /// What a task may give: a [`Value`] or nothing.

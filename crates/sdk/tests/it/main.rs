@@ -2,6 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops with the reason")]
 
 mod context;
+mod resume;
+mod steps;
+mod tasks;
+mod values;
 
 use std::sync::LazyLock;
 
