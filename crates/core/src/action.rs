@@ -1,5 +1,7 @@
 //! One action: its states, what a fact makes of them, and when its next timer is due.
 
+use std::sync::Arc;
+
 use crate::event::{ActionSpec, Fact, StepOutcome};
 use crate::policy::limit;
 use crate::{ActionName, AttemptNo, Failure, Phase, Timestamp};
@@ -68,7 +70,7 @@ pub enum End {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Action {
     /// What was fixed when it was accepted.
-    pub spec: Box<ActionSpec>,
+    pub spec: Arc<ActionSpec>,
     /// When it was accepted; `deadline` counts from here. For a step, when its body began.
     pub enqueued_at: Timestamp,
     /// When its last fact happened.
@@ -93,9 +95,9 @@ pub struct Action {
 
 impl Action {
     /// The action as its first fact leaves it.
-    pub(crate) fn new(spec: &ActionSpec, at: Timestamp) -> Action {
+    pub(crate) fn new(spec: &Arc<ActionSpec>, at: Timestamp) -> Action {
         Action {
-            spec: Box::new(spec.clone()),
+            spec: Arc::clone(spec),
             enqueued_at: at,
             updated_at: at,
             started_at: None,

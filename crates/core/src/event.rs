@@ -1,5 +1,7 @@
 //! The facts of a run, as they stand in the journal.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{ActionName, AttemptNo, Failure, RetryPolicy, TaskName, Timeouts, Timestamp};
@@ -22,7 +24,7 @@ pub enum Fact {
     /// The action was accepted.
     Enqueued {
         /// Everything that is fixed about it.
-        spec: Box<ActionSpec>,
+        spec: Arc<ActionSpec>,
     },
     /// No place was free: the action waits for one.
     Held,
@@ -96,7 +98,7 @@ pub enum Fact {
     /// A step was completed and recorded; it is at its end.
     StepRecorded {
         /// The step's name and place.
-        spec: Box<ActionSpec>,
+        spec: Arc<ActionSpec>,
         /// When its body began.
         started: Timestamp,
         /// When its body ended.

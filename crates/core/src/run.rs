@@ -1,6 +1,9 @@
 //! A run: its actions, the commands it accepts and what it owes to the world.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
 
 use crate::action::{Action, State};
 use crate::event::{ActionKind, ActionSpec, Event, Fact, StepOutcome};
@@ -21,7 +24,7 @@ pub enum Command {
         /// Its name.
         action: ActionName,
         /// What is fixed about it.
-        spec: Box<ActionSpec>,
+        spec: Arc<ActionSpec>,
     },
     /// Hand the next attempt to an executor.
     Launch {
@@ -86,7 +89,7 @@ pub enum Command {
         /// The step's name.
         action: ActionName,
         /// Its spec; the parent is the task action it ran in.
-        spec: Box<ActionSpec>,
+        spec: Arc<ActionSpec>,
         /// When its body began.
         started: Timestamp,
         /// How it ended.
@@ -169,7 +172,7 @@ pub struct RunLimits {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Run {
     limits: RunLimits,
-    actions: HashMap<ActionName, Action>,
+    actions: FxHashMap<ActionName, Action>,
     /// Queued actions in the order of their turn. Kept only where there is a limit.
     queue: BTreeMap<u64, ActionName>,
     next_turn: u64,
@@ -267,7 +270,7 @@ impl Run {
         self.keep_queue(name);
     }
 
-    fn insert(&mut self, name: ActionName, spec: &ActionSpec, at: Timestamp) {
+    fn insert(&mut self, name: ActionName, spec: &Arc<ActionSpec>, at: Timestamp) {
         self.actions.insert(name, Action::new(spec, at));
         if let Some(parent) = spec.parent.and_then(|parent| self.actions.get_mut(&parent)) {
             parent.children.push(name);

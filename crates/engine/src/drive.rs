@@ -96,7 +96,7 @@ impl RunHandle {
     pub async fn wait(&self, action: ActionName) -> Result<Outcome, Error> {
         let watch = self.cell.watch(action);
         loop {
-            if let Next::Finished(end) = self.cell.next(&action)? {
+            if let Some(end) = self.cell.end(&action)? {
                 return self.outcome(action, end, None).await;
             }
             if self.engine.is_interrupted() {
@@ -132,27 +132,16 @@ impl Driver<'_> {
     async fn drive(&mut self, executor: &dyn Executor) -> Result<Outcome, Error> {
         let action = self.call.action;
         loop {
-            match self.run.cell.next(&action)? {
+            match self.run.cell.advance(action, &mut self.driving, self.run.now())? {
                 Next::Finished(end) => return self.run.outcome(action, end, self.delivered.take()).await,
-                Next::Launch if self.take_wheel() => {
-                    // Between the look and the launch another thread may have ended it: look again.
-                    if let Ok(attempt) = self.run.cell.launch(action, self.run.now()) {
+                Next::Run(attempt) => self.run_attempt(attempt, executor).await?,
+                Next::Wait { due } => {
+                    if let Some(attempt) = self.wait(due).await? {
                         self.run_attempt(attempt, executor).await?;
                     }
                 }
-                Next::Launch => self.wait(None).await,
-                Next::Wait { due } => {
-                    // Whoever waits takes the wheel if nobody has it: the next attempt needs a driver.
-                    self.take_wheel();
-                    self.wait(due).await;
-                }
             }
         }
-    }
-
-    fn take_wheel(&mut self) -> bool {
-        self.driving = self.driving || self.run.cell.take_wheel(self.call.action);
-        self.driving
     }
 
     async fn run_attempt(&mut self, attempt: AttemptNo, executor: &dyn Executor) -> Result<(), Error> {
@@ -207,15 +196,15 @@ impl Driver<'_> {
         None
     }
 
-    /// Waits for a change, or until a timer of the action is due.
-    async fn wait(&mut self, due: Option<Timestamp>) {
+    /// Waits for a change, or until a timer of the action is due. If meanwhile an attempt was launched for it, that is returned.
+    async fn wait(&mut self, due: Option<Timestamp>) -> Result<Option<AttemptNo>, Error> {
         let action = self.call.action;
         let watch = self.run.cell.watch(action);
         // A change between the last look and the watch would be missed, so there is one more look.
-        match self.run.cell.next(&action) {
-            Ok(Next::Wait { due: still }) if still == due => {}
-            Ok(Next::Launch) if !self.take_wheel() => {}
-            _ => return,
+        match self.run.cell.advance(action, &mut self.driving, self.run.now())? {
+            Next::Run(attempt) => return Ok(Some(attempt)),
+            Next::Wait { due: still } if still == due => {}
+            _ => return Ok(None),
         }
         self.run.engine.inner.journal.write_soon(&self.run.cell);
         tokio::select! {
@@ -223,6 +212,7 @@ impl Driver<'_> {
             () = watch.changed() => {}
             () = self.run.until(due), if due.is_some() => self.tick(),
         }
+        Ok(None)
     }
 
     fn tick(&self) {

@@ -115,7 +115,7 @@ impl Engine {
         let cell = RunCell::new(new.id.clone(), new.settings);
         let action = ActionName::ROOT;
         let inputs = Payloads { inputs: Some(Payload::Inline(new.inputs)), outputs: None };
-        cell.command(&Command::Enqueue { action, spec: Box::new(new.spec) }, now, inputs)?;
+        cell.command(&Command::Enqueue { action, spec: Arc::new(new.spec) }, now, inputs)?;
         let first = cell.take_first();
         let key = self.inner.journal.store().create_run(&row, first).map_err(|error| match error {
             spanwise_store::Error::AlreadyExists(_) => Error::AlreadyExists(new.id.name.clone()),

@@ -1,10 +1,10 @@
 //! A run of this process: its state, its unwritten events and who watches what.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
+use rustc_hash::{FxHashMap, FxHashSet};
 use spanwise_core::{
     Action, ActionName, ActionSpec, AttemptNo, Command, End, Event, Failure, Rejection, Run, RunId, State, StepOutcome,
     Timestamp,
@@ -31,16 +31,19 @@ struct CellState {
     next_seq: u64,
     /// Events that no transaction has taken yet, and the actions they changed.
     events: Vec<Event>,
-    changed: HashMap<ActionName, Payloads>,
-    watchers: HashMap<ActionName, Vec<Arc<Notify>>>,
+    changed: FxHashMap<ActionName, Payloads>,
+    watchers: FxHashMap<ActionName, Vec<Arc<Notify>>>,
     /// Actions that somebody in this process drives.
-    driven: HashSet<ActionName>,
+    driven: FxHashSet<ActionName>,
 }
 
 /// What a driver has to do next.
 pub(crate) enum Next {
+    /// Nothing: the action is at its end.
     Finished(End),
-    Launch,
+    /// Run this attempt, which was just launched for it.
+    Run(AttemptNo),
+    /// Wait for a change, or until a timer is due.
     Wait { due: Option<Timestamp> },
 }
 
@@ -59,9 +62,9 @@ impl RunCell {
             run,
             next_seq,
             events: Vec::new(),
-            changed: HashMap::new(),
-            watchers: HashMap::new(),
-            driven: HashSet::new(),
+            changed: FxHashMap::default(),
+            watchers: FxHashMap::default(),
+            driven: FxHashSet::default(),
         };
         let state = Mutex::new(state);
         RunCell { id, key, settings, state, unwritten: AtomicBool::new(false), changes: watch::Sender::new(()) }
@@ -87,34 +90,55 @@ impl RunCell {
     /// Decides a command and applies its events. `payloads` belong to the command's action, if events follow for it.
     pub(crate) fn command(&self, command: &Command, now: Timestamp, payloads: Payloads) -> Result<bool, Rejection> {
         let mut state = self.lock();
-        let events = state.run.decide(command, now)?;
-        let Some(first) = events.first() else { return Ok(false) };
-        state.changed.entry(first.action).or_default().take_new(payloads);
-        for event in &events {
-            state.run.apply(event);
-            state.changed.entry(event.action).or_default();
-            state.notify(&event.action);
-        }
-        let CellState { run, watchers, .. } = &*state;
-        for waiting in run.launchable() {
-            watchers.get(&waiting).into_iter().flatten().for_each(|watcher| watcher.notify_one());
-        }
-        state.events.extend(events);
-        self.unwritten.store(true, Ordering::Release);
+        let changed = state.command(command, now, payloads)?;
         drop(state);
+        if changed {
+            self.announce();
+        }
+        Ok(changed)
+    }
+
+    /// Looks at an action and, if an attempt is owed and nobody else drives it, launches it: an executor in this process
+    /// gives its first sign of life by being asked. `driving` says whether the caller drives it, before and after.
+    pub(crate) fn advance(&self, action: ActionName, driving: &mut bool, now: Timestamp) -> Result<Next, Rejection> {
+        let mut state = self.lock();
+        let known = state.run.action(&action).ok_or(Rejection::NotFound(action))?;
+        let due = known.due();
+        match &known.state {
+            State::Finished(end) => return Ok(Next::Finished(end.clone())),
+            State::Queued { .. } if state.run.has_turn(&action) => {}
+            _ => {
+                // Whoever waits takes the wheel if nobody has it: the next attempt needs a driver.
+                *driving = *driving || state.driven.insert(action);
+                return Ok(Next::Wait { due });
+            }
+        }
+        if !*driving && !state.driven.insert(action) {
+            return Ok(Next::Wait { due });
+        }
+        *driving = true;
+        state.command(&Command::Launch { action }, now, Payloads::default())?;
+        let launched = state.run.action(&action).and_then(Action::attempt);
+        let attempt = launched.ok_or(Rejection::NotFound(action))?;
+        state.command(&Command::ReportStarted { action, attempt }, now, Payloads::default())?;
+        drop(state);
+        self.announce();
+        Ok(Next::Run(attempt))
+    }
+
+    /// Tells whoever looks on that something has changed, and the journal that there is something to write.
+    fn announce(&self) {
+        self.unwritten.store(true, Ordering::Release);
         if self.changes.receiver_count() > 0 {
             self.changes.send_replace(());
         }
-        Ok(true)
     }
 
-    /// Launches the next attempt of an in-process executor: it gives its first sign of life by being asked.
-    pub(crate) fn launch(&self, action: ActionName, now: Timestamp) -> Result<AttemptNo, Rejection> {
-        self.command(&Command::Launch { action }, now, Payloads::default())?;
-        let stale = Rejection::Stale { action, attempt: AttemptNo(0) };
-        let attempt = self.attempt(&action).ok_or(stale)?;
-        self.command(&Command::ReportStarted { action, attempt }, now, Payloads::default())?;
-        Ok(attempt)
+    /// How the action ended, if it has.
+    pub(crate) fn end(&self, action: &ActionName) -> Result<Option<End>, Rejection> {
+        let state = self.lock();
+        let known = state.run.action(action).ok_or(Rejection::NotFound(*action))?;
+        Ok(known.end().cloned())
     }
 
     /// Reports every attempt that the journal says is under way: its process is gone.
@@ -174,21 +198,6 @@ impl RunCell {
         self.lock().run.action(action).and_then(Action::due)
     }
 
-    pub(crate) fn next(&self, action: &ActionName) -> Result<Next, Rejection> {
-        let state = self.lock();
-        let known = state.run.action(action).ok_or(Rejection::NotFound(*action))?;
-        Ok(match &known.state {
-            State::Finished(end) => Next::Finished(end.clone()),
-            State::Queued { .. } if state.run.has_turn(action) => Next::Launch,
-            _ => Next::Wait { due: known.due() },
-        })
-    }
-
-    /// Becomes the driver of an action, unless it has one.
-    pub(crate) fn take_wheel(&self, action: ActionName) -> bool {
-        self.lock().driven.insert(action)
-    }
-
     /// Stops driving; whoever waits for the action may go on.
     pub(crate) fn leave_wheel(&self, action: &ActionName) {
         let mut state = self.lock();
@@ -209,6 +218,24 @@ impl RunCell {
 }
 
 impl CellState {
+    fn command(&mut self, command: &Command, now: Timestamp, payloads: Payloads) -> Result<bool, Rejection> {
+        let events = self.run.decide(command, now)?;
+        let Some(first) = events.first() else { return Ok(false) };
+        self.changed.entry(first.action).or_default().take_new(payloads);
+        for (index, event) in events.iter().enumerate() {
+            self.run.apply(event);
+            if index > 0 && event.action != first.action {
+                self.changed.entry(event.action).or_default();
+            }
+            self.notify(&event.action);
+        }
+        for waiting in self.run.launchable() {
+            self.notify(&waiting);
+        }
+        self.events.extend(events);
+        Ok(true)
+    }
+
     fn notify(&self, action: &ActionName) {
         self.watchers.get(action).into_iter().flatten().for_each(|watcher| watcher.notify_one());
     }
@@ -359,7 +386,7 @@ impl RunHandle {
     /// [`Error::Rejected`] if the run or the parent has ended.
     pub fn enqueue(&self, action: ActionName, spec: ActionSpec, inputs: Bytes) -> Result<bool, Error> {
         let payloads = Payloads { inputs: Some(Payload::Inline(inputs)), outputs: None };
-        let command = Command::Enqueue { action, spec: Box::new(spec) };
+        let command = Command::Enqueue { action, spec: Arc::new(spec) };
         Ok(self.cell.command(&command, self.now(), payloads)?)
     }
 
@@ -411,7 +438,7 @@ impl RunHandle {
             Ok(outputs) => (StepOutcome::Succeeded, Some(Payload::Inline(outputs))),
             Err(failure) => (StepOutcome::Failed(failure), None),
         };
-        let command = Command::RecordStep { action, spec: Box::new(spec), started, outcome };
+        let command = Command::RecordStep { action, spec: Arc::new(spec), started, outcome };
         let payloads = Payloads { inputs: Some(Payload::Inline(inputs)), outputs };
         self.cell.command(&command, self.now(), payloads)?;
         self.committed().await

@@ -1,9 +1,9 @@
 //! What a task can ask about itself, and the scopes that change what its calls carry.
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rustc_hash::FxHashMap;
 use spanwise_core::{ActionName, RunName, TaskName};
 use spanwise_engine::{AttemptScope, RunHandle};
 use tokio::task::JoinHandle;
@@ -22,7 +22,7 @@ pub(crate) struct TaskContext {
     /// How many tasks of this process stand above it; deep chains move to a stack of their own.
     pub(crate) depth: u32,
     /// How often each equal call was made, so that equal calls get different names (semantics S3).
-    sequences: Mutex<HashMap<CallKey, u64>>,
+    sequences: Mutex<FxHashMap<CallKey, u64>>,
 }
 
 #[derive(PartialEq, Eq, Hash)]

@@ -1,18 +1,21 @@
 //! The same task for many items.
 
-use std::collections::VecDeque;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::sync::Arc;
 
-use tokio::task::JoinSet;
+use futures_util::FutureExt;
+use futures_util::stream::{self, StreamExt};
 
 use crate::call::Call;
 use crate::ctx::Ambient;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::task::TaskOutput;
 
-/// Calls a task for each item, in parallel: `map(fetch, urls).concurrency(10).await`.
+/// Calls a task for each item, concurrently: `map(fetch, urls).concurrency(10).await`.
+///
+/// Async bodies take turns on the thread that polls the map, as with `tokio::join!`; tasks that compute are functions that are
+/// not async: they run on the pool for blocking work, in parallel.
 ///
 /// The results come in the order of the items. Inside a task each call is a child action, in the group `{task}_map` as in
 /// Flyte; dropping the map aborts those that are under way.
@@ -54,37 +57,26 @@ impl<T: TaskOutput> Map<T> {
     /// # Errors
     /// The first error that happens.
     pub async fn all(self) -> Result<Vec<T>> {
-        let results = self.collect(true).await?;
-        results.into_iter().collect()
+        self.collect(true).await.into_iter().collect()
     }
 
-    /// Makes the calls, `concurrency` at a time; each runs as a tokio task of its own, so that they use all threads.
-    async fn collect(mut self, stop_at_error: bool) -> Result<Vec<Result<T>>> {
+    /// Makes the calls, `concurrency` at a time.
+    async fn collect(mut self, stop_at_error: bool) -> Vec<Result<T>> {
         let limit = if self.concurrency == 0 { usize::MAX } else { self.concurrency };
-        let mut running = JoinSet::new();
-        let mut results: VecDeque<Option<Result<T>>> = VecDeque::new();
-        loop {
-            while running.len() < limit
-                && let Some(call) = self.next_call()
-            {
-                let index = results.len();
-                results.push_back(None);
-                running.spawn(async move { (index, call.await) });
-            }
-            let Some(joined) = running.join_next().await else { break };
-            let (index, result) = match joined {
-                Ok(done) => done,
-                Err(error) => match error.try_into_panic() {
-                    Ok(panic) => std::panic::resume_unwind(panic),
-                    Err(error) => return Err(Error::from(error)),
-                },
-            };
+        let mut results: Vec<Option<Result<T>>> = Vec::new();
+        let calls = std::iter::from_fn(|| self.next_call()).enumerate();
+        let mut done =
+            stream::iter(calls.map(|(index, call)| call.map(move |result| (index, result)))).buffer_unordered(limit);
+        while let Some((index, result)) = done.next().await {
             if stop_at_error && result.is_err() {
-                return Ok(vec![result]);
+                return vec![result];
+            }
+            if results.len() <= index {
+                results.resize_with(index + 1, || None);
             }
             results[index] = Some(result);
         }
-        Ok(results.into_iter().flatten().collect())
+        results.into_iter().flatten().collect()
     }
 
     /// Makes the next call where the map was written, so that it carries that place's context.
@@ -106,7 +98,7 @@ impl<T: TaskOutput> IntoFuture for Map<T> {
 
     /// Every result, errors among them (Flyte: `return_exceptions=True`, its default).
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move { self.collect(false).await.unwrap_or_else(|error| vec![Err(error)]) })
+        Box::pin(self.collect(false))
     }
 }
 

@@ -9,11 +9,11 @@ pub enum Error {
     #[error("run `{0}` already exists")]
     AlreadyExists(String),
     /// Somebody else wrote to the run: load it again and decide again.
-    #[error("append to run {run}: event {seq} exists already")]
+    #[error("append to run {run}: event {seq} is not the next one")]
     Conflict {
         /// The run's key.
         run: i64,
-        /// The number that is taken.
+        /// The number that does not follow.
         seq: u64,
     },
     /// Another process uses the data directory.

@@ -30,7 +30,7 @@ pub trait Store: Send + Sync + 'static {
     /// After `Ok` a reader and a restart see them, in order. After `Err` or a crash they see none of the batch.
     ///
     /// # Errors
-    /// [`Error::Conflict`] if an event with such a number exists already; [`Error::Full`] if the disk is full.
+    /// [`Error::Conflict`] if the numbers do not follow the stored ones; [`Error::Full`] if the disk is full.
     fn commit(&self, batch: &[Append]) -> Result<(), Error>;
 
     /// The run with this name.

@@ -1,6 +1,7 @@
 //! The store of tests and of programs that need no durability: everything in memory.
 
 use std::collections::{BTreeMap, HashMap};
+
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use spanwise_core::{ActionName, Event, RunId, Timestamp};
@@ -81,7 +82,7 @@ impl Store for Memory {
                 return Err(Error::Corrupt { what: format!("run {} is not there", append.run.0) });
             };
             let length = lengths.entry(append.run).or_insert(run.events.len() as u64);
-            if append.first_seq < *length {
+            if append.first_seq != *length {
                 return Err(Error::Conflict { run: append.run.0, seq: append.first_seq });
             }
             *length += append.events.len() as u64;

@@ -1,5 +1,7 @@
 //! What may happen next: each command against each state, in one place.
 
+use std::sync::Arc;
+
 use super::{Command, Rejection, Run, SYSTEM_FAILURE_BUDGET};
 use crate::action::{Action, End, State};
 use crate::event::{ActionKind, ActionSpec, Event, Fact, StepOutcome};
@@ -70,12 +72,12 @@ impl<'run> Facts<'run> {
         Err(Rejection::Stale { action, attempt })
     }
 
-    fn enqueue(&mut self, action: ActionName, spec: &ActionSpec) -> Result<(), Rejection> {
+    fn enqueue(&mut self, action: ActionName, spec: &Arc<ActionSpec>) -> Result<(), Rejection> {
         if self.run.action(&action).is_some() {
             return Ok(());
         }
         self.parent_accepts(action, spec)?;
-        self.push(action, Fact::Enqueued { spec: Box::new(spec.clone()) });
+        self.push(action, Fact::Enqueued { spec: Arc::clone(spec) });
         if self.is_full_for(spec.parent) {
             self.push(action, Fact::Held);
         }
@@ -199,7 +201,7 @@ impl<'run> Facts<'run> {
     fn record_step(
         &mut self,
         action: ActionName,
-        spec: &ActionSpec,
+        spec: &Arc<ActionSpec>,
         started: Timestamp,
         outcome: &StepOutcome,
     ) -> Result<(), Rejection> {
@@ -211,7 +213,7 @@ impl<'run> Facts<'run> {
         }
         self.parent_accepts(action, spec)?;
         let outcome = outcome.clone();
-        self.push(action, Fact::StepRecorded { spec: Box::new(spec.clone()), started, ended: self.now, outcome });
+        self.push(action, Fact::StepRecorded { spec: Arc::clone(spec), started, ended: self.now, outcome });
         Ok(())
     }
 

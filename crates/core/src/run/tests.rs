@@ -1,5 +1,6 @@
 //! Each edge of the machine as a small story, and the properties that must hold for every story.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
@@ -40,7 +41,7 @@ impl Story {
     }
 
     fn enqueue(&mut self, action: &str, spec: ActionSpec) -> &mut Story {
-        self.send(Command::Enqueue { action: name(action), spec: Box::new(spec) }).unwrap();
+        self.send(Command::Enqueue { action: name(action), spec: Arc::new(spec) }).unwrap();
         self
     }
 

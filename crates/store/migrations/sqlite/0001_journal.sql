@@ -18,12 +18,13 @@ CREATE TABLE runs (
 
 CREATE INDEX runs_by_end ON runs (ended_at) WHERE ended_at IS NOT NULL;
 
+-- A row holds the facts of one action that follow each other: body is a JSON array of [time, fact].
 CREATE TABLE events (
     run    INTEGER NOT NULL,
-    seq    INTEGER NOT NULL,
+    seq    INTEGER NOT NULL,                  -- the number of the first fact in its run, from 0
+    count  INTEGER NOT NULL CHECK (count > 0),
     action TEXT    NOT NULL,
-    at     INTEGER NOT NULL,
-    v      INTEGER NOT NULL,
+    v      INTEGER NOT NULL,                  -- the version of the facts' stored form
     body   TEXT    NOT NULL,
     PRIMARY KEY (run, seq)
 ) WITHOUT ROWID;

@@ -1,7 +1,8 @@
 //! SQL and row mapping.
 
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, Row, ToSql, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, Transaction, params};
+use serde::Serializer;
 use spanwise_core::{ActionKind, ActionName, Event, Fact, Phase, RunId, RunName, TaskName, Timestamp};
 
 use crate::{ActionRow, Append, Error, Payload, Payloads, Pruned, Retention, RunKey, RunRow};
@@ -67,22 +68,36 @@ pub(super) fn append(transaction: &Transaction<'_>, batch: &[Append]) -> Result<
 
 fn insert_events(transaction: &Transaction<'_>, batch: &[Append]) -> Result<(), Error> {
     let mut insert = transaction
-        .prepare_cached("INSERT INTO events (run, seq, action, at, v, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")
+        .prepare_cached("INSERT INTO events (run, seq, count, action, v, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")
         .map_err(Error::Database)?;
-    let mut body = Vec::with_capacity(256);
+    let mut body = Vec::with_capacity(1024);
     for append in batch {
-        for (seq, event) in (append.first_seq..).zip(&append.events) {
+        check_seq(transaction, append)?;
+        let mut seq = append.first_seq;
+        for facts in append.events.chunk_by(|a, b| a.action == b.action) {
             body.clear();
-            serde_json::to_writer(&mut body, &event.fact).map_err(|error| corrupt("event", &error))?;
-            let body = std::str::from_utf8(&body).map_err(|error| corrupt("event", &error))?;
-            let row = params![append.run.0, seq as i64, event.action.as_str(), event.at.0, EVENT_VERSION, body];
-            insert.execute(row).map_err(|error| match error.sqlite_error_code() {
-                Some(rusqlite::ErrorCode::ConstraintViolation) => Error::Conflict { run: append.run.0, seq },
-                _ => Error::Database(error),
-            })?;
+            let pairs = facts.iter().map(|event| (event.at, &event.fact));
+            serde_json::Serializer::new(&mut body).collect_seq(pairs).map_err(|error| corrupt("event", &error))?;
+            let text = std::str::from_utf8(&body).map_err(|error| corrupt("event", &error))?;
+            let (count, action) = (facts.len() as u64, facts[0].action);
+            let row = params![append.run.0, seq as i64, count as i64, action.as_str(), EVENT_VERSION, text];
+            insert.execute(row).map_err(Error::Database)?;
+            seq += count;
         }
     }
     Ok(())
+}
+
+/// Refuses events whose numbers are taken, and such that would leave a gap.
+fn check_seq(transaction: &Transaction<'_>, append: &Append) -> Result<(), Error> {
+    let next = transaction
+        .prepare_cached("SELECT seq + count FROM events WHERE run = ?1 ORDER BY seq DESC LIMIT 1")
+        .and_then(|mut select| select.query_row([append.run.0], |row| row.get::<_, i64>(0)).optional())
+        .map_err(Error::Database)?;
+    if append.events.is_empty() || next.unwrap_or(0) == append.first_seq as i64 {
+        return Ok(());
+    }
+    Err(Error::Conflict { run: append.run.0, seq: append.first_seq })
 }
 
 fn upsert_action(
@@ -163,21 +178,27 @@ pub(super) fn read_runs(connection: &Connection, limit: usize) -> Result<Vec<(Ru
 
 pub(super) fn read_events(connection: &Connection, run: RunKey) -> Result<Vec<Event>, Error> {
     let mut statement = connection
-        .prepare_cached("SELECT action, at, v, body FROM events WHERE run = ?1 ORDER BY seq")
+        .prepare_cached("SELECT action, v, body FROM events WHERE run = ?1 ORDER BY seq")
         .map_err(Error::Database)?;
-    let rows = statement.query_map([run.0], |row| Ok(read_event(row))).map_err(Error::Database)?;
-    rows.map(|row| row.map_err(Error::Database)?).collect()
+    let mut rows = statement.query([run.0]).map_err(Error::Database)?;
+    let mut events = Vec::new();
+    while let Some(row) = rows.next().map_err(Error::Database)? {
+        read_facts(row, &mut events)?;
+    }
+    Ok(events)
 }
 
-fn read_event(row: &Row<'_>) -> Result<Event, Error> {
-    let version: i64 = get(row, 2)?;
-    let body: String = get(row, 3)?;
+fn read_facts(row: &Row<'_>, events: &mut Vec<Event>) -> Result<(), Error> {
+    let version: i64 = get(row, 1)?;
     if version > EVENT_VERSION {
         return Err(Error::Newer { what: format!("event version {version}, this version knows {EVENT_VERSION}") });
     }
-    let fact: Fact =
-        serde_json::from_str(&body).map_err(|error| Error::Newer { what: format!("event `{body}`: {error}") })?;
-    Ok(Event { action: read_name(&get::<String>(row, 0)?)?, at: Timestamp(get(row, 1)?), fact })
+    let action = read_name(&get::<String>(row, 0)?)?;
+    let body: String = get(row, 2)?;
+    let facts: Vec<(Timestamp, Fact)> =
+        serde_json::from_str(&body).map_err(|error| Error::Newer { what: format!("events `{body}`: {error}") })?;
+    events.extend(facts.into_iter().map(|(at, fact)| Event { action, at, fact }));
+    Ok(())
 }
 
 pub(super) fn read_payloads(connection: &Connection, run: RunKey, action: &ActionName) -> Result<Payloads, Error> {

@@ -1,5 +1,6 @@
 //! What every store promises, as one suite.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,7 +20,7 @@ macro_rules! conformance {
                 a_name_is_taken_once, events_come_back_in_order, a_conflict_leaves_nothing_of_the_batch,
                 values_are_kept_when_later_rows_leave_them_out, rows_show_the_last_state,
                 old_finished_runs_are_pruned_and_live_ones_are_not, names_are_unique_in_org_project_and_domain_only,
-                unicode_and_empty_values_survive, a_run_is_created_with_its_first_events
+                unicode_and_empty_values_survive, events_without_a_gap_only, a_run_is_created_with_its_first_events
             );
         }
     };
@@ -62,7 +63,7 @@ pub(crate) fn enqueued(at: i64) -> Event {
     Event {
         action: ActionName::ROOT,
         at: Timestamp(at),
-        fact: Fact::Enqueued { spec: Box::new(ActionSpec::task("env.main")) },
+        fact: Fact::Enqueued { spec: Arc::new(ActionSpec::task("env.main")) },
     }
 }
 
@@ -203,4 +204,15 @@ fn a_run_is_created_with_its_first_events(store: &dyn Store) {
     assert_eq!(store.payloads(key, &ActionName::ROOT).unwrap().inputs, inline("in"));
     assert!(matches!(store.create_run(&run("one"), first), Err(Error::AlreadyExists(_))));
     assert_eq!(store.load(key).unwrap().unwrap().events.len(), 1);
+}
+
+fn events_without_a_gap_only(store: &dyn Store) {
+    let key = create(store, &run("one")).unwrap();
+    store.commit(&[append(key, 0, vec![enqueued(1), launched(2, 1)])]).unwrap();
+    for wrong in [0, 1, 3] {
+        let refused = store.commit(&[append(key, wrong, vec![launched(3, 2)])]);
+        assert!(matches!(refused, Err(Error::Conflict { .. })), "{wrong}: {refused:?}");
+    }
+    store.commit(&[append(key, 2, vec![launched(3, 2)])]).unwrap();
+    assert_eq!(store.load(key).unwrap().unwrap().events.len(), 3);
 }

@@ -48,8 +48,10 @@ fn an_event_from_the_future_is_refused_and_not_skipped() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path()).unwrap();
     let key = create(&store, &run("one")).unwrap();
-    let sql = "INSERT INTO events (run, seq, action, at, v, body) VALUES (?1, 0, 'a0', 1, ?2, ?3)";
-    rusqlite_open(directory.path()).execute(sql, rusqlite::params![key.0, 1, r#"{"type":"teleported"}"#]).unwrap();
+    let sql = "INSERT INTO events (run, seq, count, action, v, body) VALUES (?1, 0, 1, 'a0', ?2, ?3)";
+    rusqlite_open(directory.path())
+        .execute(sql, rusqlite::params![key.0, 1, r#"[[1,{"type":"teleported"}]]"#])
+        .unwrap();
     let message = store.load(key).unwrap_err().to_string();
     assert!(message.contains("teleported"), "{message}");
 }

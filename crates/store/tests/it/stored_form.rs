@@ -1,5 +1,6 @@
 //! The stored form of each fact, version 1: what stands here must be readable for ever.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use spanwise_core::{
@@ -24,11 +25,11 @@ fn each_fact_of_version_1_reads_and_writes_as_it_always_did() {
         timeouts: Timeouts::max_runtime(Duration::from_secs(30)),
         ..ActionSpec::task("env.fetch")
     };
-    let step = Box::new(ActionSpec::step("load", ActionName::ROOT));
+    let step = Arc::new(ActionSpec::step("load", ActionName::ROOT));
     let (started, ended) = (Timestamp(1), Timestamp(2));
     let facts = [
-        Fact::Enqueued { spec: Box::new(spec) },
-        Fact::Enqueued { spec: Box::new(ActionSpec::task("env.main")) },
+        Fact::Enqueued { spec: Arc::new(spec) },
+        Fact::Enqueued { spec: Arc::new(ActionSpec::task("env.main")) },
         Fact::Held,
         Fact::Launched { attempt },
         Fact::Started { attempt },

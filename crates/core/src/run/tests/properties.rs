@@ -1,6 +1,7 @@
 //! What must hold for every sequence of commands, sensible or not.
 
 use proptest::prelude::*;
+use std::sync::Arc;
 
 use super::*;
 use crate::FailureKind;
@@ -52,7 +53,7 @@ fn any_move() -> impl Strategy<Value = Move> {
             if action.is_root() || spec.parent == Some(action) {
                 spec.parent = None;
             }
-            Move::Send(Command::Enqueue { action, spec: Box::new(spec) })
+            Move::Send(Command::Enqueue { action, spec: Arc::new(spec) })
         }),
         4 => any_name().prop_map(|action| Move::Send(Command::Launch { action })),
         3 => (any_name(), attempt.clone())
@@ -74,7 +75,7 @@ fn any_move() -> impl Strategy<Value = Move> {
                 any_failure().prop_map(StepOutcome::Failed)
             ]).prop_map(|(parent, outcome)| Move::Send(Command::RecordStep {
                 action: name("step"),
-                spec: Box::new(ActionSpec::step("load", parent)),
+                spec: Arc::new(ActionSpec::step("load", parent)),
                 started: Timestamp(0),
                 outcome,
             })),

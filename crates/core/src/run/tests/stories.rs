@@ -1,6 +1,7 @@
 //! Each edge of the machine, told as a small story.
 
 use super::*;
+use std::sync::Arc;
 
 #[test]
 fn s4_phases_of_a_plain_success() {
@@ -76,7 +77,7 @@ fn s4_a_system_failure_costs_no_retry_and_progress_resets_the_row() {
     story.enqueue("a0", retries(1));
     for step in 0..5 {
         story.start("a0");
-        let (action, spec) = (name(&format!("s{step}")), Box::new(ActionSpec::step("load", ActionName::ROOT)));
+        let (action, spec) = (name(&format!("s{step}")), Arc::new(ActionSpec::step("load", ActionName::ROOT)));
         let (started, outcome) = (story.now, StepOutcome::Succeeded);
         story.send(Command::RecordStep { action, spec, started, outcome }).unwrap();
         story.lose("a0").check("a0", Phase::Queued);
@@ -154,7 +155,7 @@ fn s4_the_roots_end_aborts_live_descendants_and_refuses_new_ones() {
     story.check("c", Phase::Aborted);
     story.check("g", Phase::Aborted);
     story.check("done", Phase::Succeeded);
-    let late = Command::Enqueue { action: name("late"), spec: Box::new(child_of("a0")) };
+    let late = Command::Enqueue { action: name("late"), spec: Arc::new(child_of("a0")) };
     assert_eq!(story.send(late), Err(Rejection::RunEnded(name("late"))));
 }
 
@@ -189,7 +190,7 @@ fn a_name_that_is_enqueued_again_stays_as_it_was() {
     story.enqueue("a0", root()).start("a0");
     story.enqueue("c", child_of("a0"));
     let again = ActionSpec { retry: RetryPolicy { retries: 7, backoff: None }, ..child_of("a0") };
-    let events = story.send(Command::Enqueue { action: name("c"), spec: Box::new(again) }).unwrap();
+    let events = story.send(Command::Enqueue { action: name("c"), spec: Arc::new(again) }).unwrap();
     assert!(events.is_empty());
     assert_eq!(story.run.action(&name("c")).unwrap().spec.retry.retries, 0);
 }
@@ -212,7 +213,7 @@ fn s6_a_recoverable_failed_step_is_recorded_over_and_nothing_else_is() {
     let mut story = Story::new();
     story.enqueue("a0", root()).start("a0");
     let mut record = |outcome: StepOutcome| {
-        let spec = Box::new(ActionSpec::step("load", ActionName::ROOT));
+        let spec = Arc::new(ActionSpec::step("load", ActionName::ROOT));
         let command = Command::RecordStep { action: name("s"), spec, started: Timestamp(0), outcome };
         story.send(command).unwrap().len()
     };
