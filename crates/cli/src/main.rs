@@ -1,2 +1,69 @@
-//! Placeholder.
-fn main() {}
+//! The binary `spanwise`: its commands, its signals and its exit codes.
+//!
+//! Exit codes: 0 ok, 1 a run failed, 2 a wrong setting, 128 + the signal after SIGINT or SIGTERM.
+
+use std::io;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+
+mod demo;
+
+/// Durable tasks, one trace.
+#[derive(Parser)]
+#[command(name = "spanwise", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Demo(demo::Options),
+}
+
+/// What is left to do after an interrupt, at most: the user waits.
+const SHUTDOWN_GRACE: Duration = Duration::from_millis(100);
+
+fn main() -> ExitCode {
+    let Command::Demo(options) = Cli::parse().command;
+    match run(options) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) if is_broken_pipe(&error) => ExitCode::from(141),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(class(&error))
+        }
+    }
+}
+
+fn run(options: demo::Options) -> anyhow::Result<u8> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let code = runtime.block_on(async {
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let stop = async {
+            tokio::select! {
+                _ = interrupt.recv() => 128 + 2,
+                _ = terminate.recv() => 128 + 15,
+            }
+        };
+        demo::run(options, stop).await
+    });
+    runtime.shutdown_timeout(SHUTDOWN_GRACE);
+    code
+}
+
+/// Whoever read the output has gone, as in `spanwise demo | head -1`: not worth a message.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+fn class(error: &anyhow::Error) -> u8 {
+    match error.downcast_ref::<demo::SetupError>() {
+        Some(error) if error.is_usage() => 2,
+        _ => 1,
+    }
+}

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use spanwise_core::{ActionName, AttemptNo, Command, End, Failure, Timestamp};
-use spanwise_store::{Payload, Payloads};
+use spanwise_store::Payloads;
 
 use crate::error::Error;
 use crate::run::{Next, RunHandle};
@@ -158,7 +158,7 @@ impl Driver<'_> {
         let reported = match report {
             Report::Succeeded(outputs) => {
                 self.delivered = Some(outputs.clone());
-                let payloads = Payloads { inputs: None, outputs: Some(Payload::Inline(outputs)) };
+                let payloads = Payloads { inputs: None, outputs: Some(outputs) };
                 self.run.cell.command(&Command::ReportSucceeded { action, attempt }, now, payloads)
             }
             Report::Failed(failure) => {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use spanwise_core::{ActionName, ActionSpec, Command, Run, RunId};
-use spanwise_store::{Durability, Memory, Payload, Payloads, Retention, RunKey, RunRow, Sqlite, Store};
+use spanwise_store::{Durability, Memory, Payloads, Retention, RunKey, RunRow, Sqlite, Store};
 
 use crate::clock::Clock;
 use crate::error::Error;
@@ -114,7 +114,7 @@ impl Engine {
         };
         let cell = RunCell::new(new.id.clone(), new.settings);
         let action = ActionName::ROOT;
-        let inputs = Payloads { inputs: Some(Payload::Inline(new.inputs)), outputs: None };
+        let inputs = Payloads { inputs: Some(new.inputs), outputs: None };
         cell.command(&Command::Enqueue { action, spec: Arc::new(new.spec) }, now, inputs)?;
         let first = cell.take_first();
         let key = self.inner.journal.store().create_run(&row, first).map_err(|error| match error {

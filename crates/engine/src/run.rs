@@ -9,7 +9,7 @@ use spanwise_core::{
     Action, ActionName, ActionSpec, AttemptNo, Command, End, Event, Failure, Rejection, Run, RunId, State, StepOutcome,
     Timestamp,
 };
-use spanwise_store::{ActionRow, Append, Payload, Payloads, RunKey};
+use spanwise_store::{ActionRow, Append, Payloads, RunKey};
 use tokio::sync::{Notify, watch};
 
 use crate::engine::Engine;
@@ -385,7 +385,7 @@ impl RunHandle {
     /// # Errors
     /// [`Error::Rejected`] if the run or the parent has ended.
     pub fn enqueue(&self, action: ActionName, spec: ActionSpec, inputs: Bytes) -> Result<bool, Error> {
-        let payloads = Payloads { inputs: Some(Payload::Inline(inputs)), outputs: None };
+        let payloads = Payloads { inputs: Some(inputs), outputs: None };
         let command = Command::Enqueue { action, spec: Arc::new(spec) };
         Ok(self.cell.command(&command, self.now(), payloads)?)
     }
@@ -435,11 +435,11 @@ impl RunHandle {
         outcome: Result<Bytes, Failure>,
     ) -> Result<(), Error> {
         let (outcome, outputs) = match outcome {
-            Ok(outputs) => (StepOutcome::Succeeded, Some(Payload::Inline(outputs))),
+            Ok(outputs) => (StepOutcome::Succeeded, Some(outputs)),
             Err(failure) => (StepOutcome::Failed(failure), None),
         };
         let command = Command::RecordStep { action, spec: Arc::new(spec), started, outcome };
-        let payloads = Payloads { inputs: Some(Payload::Inline(inputs)), outputs };
+        let payloads = Payloads { inputs: Some(inputs), outputs };
         self.cell.command(&command, self.now(), payloads)?;
         self.committed().await
     }
@@ -451,19 +451,12 @@ impl RunHandle {
     pub async fn payloads(&self, action: &ActionName) -> Result<(Option<Bytes>, Option<Bytes>), Error> {
         self.committed().await?;
         let stored = self.engine.inner.journal.store().payloads(self.cell.key(), action)?;
-        Ok((stored.inputs.map(inline), stored.outputs.map(inline)))
+        Ok((stored.inputs, stored.outputs))
     }
 
     /// Returns when everything that happened so far is safe.
     pub(crate) async fn committed(&self) -> Result<(), Error> {
         self.engine.inner.journal.commit(&self.cell, self.engine.is_alone()).await
-    }
-}
-
-fn inline(payload: Payload) -> Bytes {
-    match payload {
-        Payload::Inline(bytes) => bytes,
-        Payload::Blob(_) => Bytes::new(),
     }
 }
 

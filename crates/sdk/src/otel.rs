@@ -5,6 +5,7 @@
 //! The global propagator is used if one is set; otherwise W3C `traceparent` and `tracestate` are read and written here, because a
 //! program that forgot `set_text_map_propagator` would lose its trace without a word.
 
+use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -73,7 +74,7 @@ fn parent() -> Context {
 }
 
 /// Runs a future in a span of the user's tracer: extract, start, inject, scope. What `#[traced("name")]` expands to.
-pub async fn traced<T, E: fmt::Display>(
+pub async fn traced<T, E: fmt::Display + 'static>(
     scope: &'static str,
     name: &'static str,
     future: impl Future<Output = Result<T, E>>,
@@ -85,7 +86,7 @@ pub async fn traced<T, E: fmt::Display>(
 }
 
 /// The same for a function that is not async.
-pub fn traced_sync<T, E: fmt::Display>(
+pub fn traced_sync<T, E: fmt::Display + 'static>(
     scope: &'static str,
     name: &'static str,
     work: impl FnOnce() -> Result<T, E>,
@@ -119,9 +120,11 @@ impl ActiveSpan {
         crate::custom_context(carrier)
     }
 
-    fn end<T, E: fmt::Display>(&self, result: &Result<T, E>) {
-        if let Err(error) = result {
-            record_exception(&self.context, std::any::type_name::<E>(), &error.to_string());
+    fn end<T, E: fmt::Display + 'static>(&self, result: &Result<T, E>) {
+        let Err(error) = result else { return };
+        match (error as &dyn Any).downcast_ref::<crate::Error>() {
+            Some(error) => record_exception(&self.context, error.code(), &format!("{error:#}")),
+            None => record_exception(&self.context, std::any::type_name::<E>(), &error.to_string()),
         }
     }
 }

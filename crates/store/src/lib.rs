@@ -10,7 +10,7 @@ mod sqlite;
 
 pub use error::Error;
 pub use memory::Memory;
-pub use model::{ActionRow, Append, Payload, Payloads, Pruned, Retention, RunKey, RunRow, StoredRun};
+pub use model::{ActionRow, Append, Payloads, Pruned, Retention, RunKey, RunRow, StoredRun};
 pub use sqlite::{Durability, Sqlite};
 
 use spanwise_core::{ActionName, RunId, Timestamp};

@@ -53,22 +53,13 @@ pub struct ActionRow {
     pub failure: Option<Failure>,
 }
 
-/// A value that an action was given or delivered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Payload {
-    /// The value itself.
-    Inline(Bytes),
-    /// Its key in the blob store.
-    Blob(String),
-}
-
 /// The values of an action, as far as they are known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Payloads {
     /// What it was given.
-    pub inputs: Option<Payload>,
+    pub inputs: Option<Bytes>,
     /// What it delivered.
-    pub outputs: Option<Payload>,
+    pub outputs: Option<Bytes>,
 }
 
 impl Payloads {

@@ -10,7 +10,7 @@ fn pairs(context: &CustomContext) -> String {
 
 /// What a child sees.
 #[task(env = ENV)]
-async fn seen() -> spanwise::Result<String> {
+pub(crate) async fn seen() -> spanwise::Result<String> {
     Ok(pairs(&ctx().custom_context()))
 }
 

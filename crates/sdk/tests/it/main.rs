@@ -1,8 +1,10 @@
 //! The SDK on the embedded engine, rule by rule.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops with the reason")]
 
+mod compile;
 mod context;
 mod resume;
+mod settings;
 mod steps;
 mod tasks;
 mod values;

@@ -29,7 +29,6 @@ CREATE TABLE events (
     PRIMARY KEY (run, seq)
 ) WITHOUT ROWID;
 
--- Inputs and outputs: a BLOB is the value itself, a TEXT is its key in the blob store.
 CREATE TABLE actions (
     run          INTEGER NOT NULL,
     name         TEXT    NOT NULL,
@@ -43,8 +42,8 @@ CREATE TABLE actions (
     started_at   INTEGER,
     ended_at     INTEGER,
     failure      TEXT,
-    inputs,
-    outputs,
+    inputs       BLOB,
+    outputs      BLOB,
     PRIMARY KEY (run, name),
     CHECK ((phase IN (5, 6, 7, 8, 10)) = (ended_at IS NOT NULL))
 ) WITHOUT ROWID;

@@ -1,11 +1,11 @@
 //! SQL and row mapping.
 
-use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OptionalExtension, Row, ToSql, Transaction, params};
+use bytes::Bytes;
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use serde::Serializer;
 use spanwise_core::{ActionKind, ActionName, Event, Fact, Phase, RunId, RunName, TaskName, Timestamp};
 
-use crate::{ActionRow, Append, Error, Payload, Payloads, Pruned, Retention, RunKey, RunRow};
+use crate::{ActionRow, Append, Error, Payloads, Pruned, Retention, RunKey, RunRow};
 
 /// The version of the stored form of [`Fact`].
 const EVENT_VERSION: i64 = 1;
@@ -125,28 +125,11 @@ fn upsert_action(
         row.started_at.map(|at| at.0),
         row.ended_at.map(|at| at.0),
         failure,
-        payloads.inputs,
-        payloads.outputs,
+        payloads.inputs.as_deref(),
+        payloads.outputs.as_deref(),
     ];
     upsert.execute(values).map_err(Error::Database)?;
     Ok(())
-}
-
-impl ToSql for Payload {
-    fn to_sql(&self) -> rusqlite::Result<rusqlite::types::ToSqlOutput<'_>> {
-        Ok(rusqlite::types::ToSqlOutput::Borrowed(match self {
-            Payload::Inline(bytes) => ValueRef::Blob(bytes),
-            Payload::Blob(key) => ValueRef::Text(key.as_bytes()),
-        }))
-    }
-}
-
-fn read_payload(value: ValueRef<'_>) -> Option<Payload> {
-    match value {
-        ValueRef::Blob(bytes) => Some(Payload::Inline(bytes.to_vec().into())),
-        ValueRef::Text(key) => Some(Payload::Blob(String::from_utf8_lossy(key).into_owned())),
-        _ => None,
-    }
 }
 
 pub(super) fn read_run(row: &Row<'_>) -> Result<(RunKey, RunRow), Error> {
@@ -207,7 +190,7 @@ pub(super) fn read_payloads(connection: &Connection, run: RunKey, action: &Actio
         .map_err(Error::Database)?;
     let mut rows = statement.query(params![run.0, action.as_str()]).map_err(Error::Database)?;
     let Some(row) = rows.next().map_err(Error::Database)? else { return Ok(Payloads::default()) };
-    let column = |index| row.get_ref(index).map(read_payload).map_err(Error::Database);
+    let column = |index| get::<Option<Vec<u8>>>(row, index).map(|bytes| bytes.map(Bytes::from));
     Ok(Payloads { inputs: column(0)?, outputs: column(1)? })
 }
 

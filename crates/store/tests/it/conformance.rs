@@ -8,7 +8,7 @@ use spanwise_core::{
     ActionKind, ActionName, ActionSpec, AttemptNo, Event, Fact, Failure, Phase, RunId, RunName, TaskName, Timestamp,
 };
 use spanwise_store::{
-    ActionRow, Append, Durability, Error, Memory, Payload, Payloads, Retention, RunKey, RunRow, Sqlite, Store,
+    ActionRow, Append, Durability, Error, Memory, Payloads, Retention, RunKey, RunRow, Sqlite, Store,
 };
 
 /// Runs every case against one kind of store.
@@ -91,8 +91,8 @@ pub(crate) fn append(run: RunKey, first_seq: u64, events: Vec<Event>) -> Append 
     Append { run, first_seq, events, actions: Vec::new(), run_phase: None }
 }
 
-fn inline(text: &str) -> Option<Payload> {
-    Some(Payload::Inline(Bytes::copy_from_slice(text.as_bytes())))
+fn inline(text: &str) -> Option<Bytes> {
+    Some(Bytes::copy_from_slice(text.as_bytes()))
 }
 
 fn a_name_is_taken_once(store: &dyn Store) {
@@ -140,9 +140,9 @@ fn values_are_kept_when_later_rows_leave_them_out(store: &dyn Store) {
     };
     let inputs = Payloads { inputs: inline("in"), outputs: None };
     store.commit(&[with(0, enqueued(1), row(Phase::Queued), inputs)]).unwrap();
-    let outputs = Payloads { inputs: None, outputs: Some(Payload::Blob("a0/outputs".to_owned())) };
+    let outputs = Payloads { inputs: None, outputs: inline("out") };
     store.commit(&[with(1, launched(2, 1), row(Phase::Succeeded), outputs)]).unwrap();
-    let both = Payloads { inputs: inline("in"), outputs: Some(Payload::Blob("a0/outputs".to_owned())) };
+    let both = Payloads { inputs: inline("in"), outputs: inline("out") };
     assert_eq!(store.payloads(key, &ActionName::ROOT).unwrap(), both);
     assert_eq!(store.payloads(key, &ActionName::new("x").unwrap()).unwrap(), Payloads::default());
 }

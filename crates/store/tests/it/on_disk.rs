@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use spanwise_core::{Phase, Timestamp};
-use spanwise_store::{Append, Durability, Error, Payload, Payloads, Retention, Sqlite, Store};
+use spanwise_store::{Append, Durability, Error, Payloads, Retention, Sqlite, Store};
 
 use crate::conformance::{append, create, enqueued, row, run};
 
@@ -63,7 +63,7 @@ fn a_full_disk_is_named_and_loses_nothing() {
     let key = create(&store, &run("one")).unwrap();
     store.commit(&[append(key, 0, vec![enqueued(1)])]).unwrap();
     store.limit_pages(40).unwrap();
-    let large = Payloads { inputs: Some(Payload::Inline(Bytes::from(vec![7; 1 << 20]))), outputs: None };
+    let large = Payloads { inputs: Some(Bytes::from(vec![7; 1 << 20])), outputs: None };
     let refused =
         store.commit(&[Append { actions: vec![(row(Phase::Queued), large)], ..append(key, 1, vec![enqueued(2)]) }]);
     assert!(matches!(refused, Err(Error::Full { .. })), "{refused:?}");
@@ -79,7 +79,7 @@ fn pruning_by_size_gives_the_space_back() {
     let database = directory.path().join("journal.db");
     for index in 0..60i64 {
         let key = create(&store, &run(&format!("run-{index}"))).unwrap();
-        let value = Payloads { inputs: Some(Payload::Inline(Bytes::from(vec![7; 100_000]))), outputs: None };
+        let value = Payloads { inputs: Some(Bytes::from(vec![7; 100_000])), outputs: None };
         let run_phase = Some((Phase::Succeeded, Some(Timestamp(index))));
         let append = append(key, 0, vec![enqueued(index)]);
         store.commit(&[Append { actions: vec![(row(Phase::Succeeded), value)], run_phase, ..append }]).unwrap();

@@ -1,0 +1,201 @@
+//! Live progress of a run: a tree that is redrawn on a terminal, a line for each change anywhere else.
+
+use std::collections::HashMap;
+use std::io;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use spanwise::{ActionName, ActionView, Phase, Run, Timestamp};
+
+use super::terminal::{Line, Screen, Style};
+use super::trace_tree::human;
+use super::workflow::Report;
+
+/// Between two frames, so that clocks and spinners move.
+const FRAME: Duration = Duration::from_millis(80);
+const SPINNER: [&str; 8] = ["⣾", "⣽", "⣻", "⢿", "⡿", "⣟", "⣯", "⣷"];
+
+/// Shows the run until it ends, and gives its output.
+pub(super) async fn follow(run: &Run<Report>, screen: &mut Screen) -> io::Result<spanwise::Result<Report>> {
+    let mut changes = run.subscribe();
+    let mut clock = tokio::time::interval(FRAME);
+    let mut seen = Seen::default();
+    let output = run.output();
+    tokio::pin!(output);
+    for frame in 0.. {
+        let done = tokio::select! {
+            biased;
+            done = &mut output => Some(done),
+            Ok(()) = changes.changed(), if !screen.is_live() => None,
+            _ = clock.tick() => None,
+        };
+        let actions = run.actions();
+        if screen.is_live() {
+            screen.draw(&tree(&actions, now(), frame))?;
+        } else {
+            for line in seen.changes(&actions) {
+                screen.print(&line)?;
+            }
+        }
+        if let Some(done) = done {
+            screen.settle()?;
+            return Ok(done);
+        }
+    }
+    unreachable!("the frames do not end")
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}
+
+/// The part of a task's name that is the function's.
+fn function(action: &ActionView) -> &str {
+    action.task.as_str().rsplit('.').next().unwrap_or_default()
+}
+
+/// A step is accepted once it is done, and has no attempts.
+fn is_step(action: &ActionView) -> bool {
+    action.attempts == 0 && action.phase == Phase::Succeeded
+}
+
+/// The actions as a tree; those of one group are one line.
+fn tree(actions: &[ActionView], now: Timestamp, frame: usize) -> Vec<Line> {
+    let mut lines = Vec::new();
+    let roots: Vec<&ActionView> = actions.iter().filter(|action| action.parent.is_none()).collect();
+    for root in roots {
+        lines.push(row(root, "", now, frame));
+        branches(actions, root.name, "", now, frame, &mut lines);
+    }
+    lines
+}
+
+fn branches(
+    actions: &[ActionView],
+    parent: ActionName,
+    prefix: &str,
+    now: Timestamp,
+    frame: usize,
+    lines: &mut Vec<Line>,
+) {
+    let mut families: Vec<Vec<&ActionView>> = Vec::new();
+    for child in actions.iter().filter(|action| action.parent == Some(parent)) {
+        let same = |family: &&mut Vec<&ActionView>| child.group.is_some() && family[0].group == child.group;
+        match families.iter_mut().find(same) {
+            Some(family) => family.push(child),
+            None => families.push(vec![child]),
+        }
+    }
+    let last = families.len().saturating_sub(1);
+    for (index, family) in families.iter().enumerate() {
+        let (tee, bar) = if index == last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
+        let start = format!("{prefix}{tee}");
+        if let [child] = family[..] {
+            lines.push(row(child, &start, now, frame));
+            branches(actions, child.name, &format!("{prefix}{bar}"), now, frame, lines);
+        } else {
+            lines.push(family_row(family, &start, now, frame));
+        }
+    }
+}
+
+fn row(action: &ActionView, prefix: &str, now: Timestamp, frame: usize) -> Line {
+    let (style, sign) = sign(action.phase, frame);
+    let mut line =
+        Line::new().add(Style::Dim, prefix).add(style, sign).add(Style::Strong, format!(" {}", function(action)));
+    line = line.add(style, format!("  {}", said(action)));
+    line.add(Style::Dim, format!("  {}", human(lasted(&[action], now)))).add(Style::Bad, trouble(action))
+}
+
+fn family_row(family: &[&ActionView], prefix: &str, now: Timestamp, frame: usize) -> Line {
+    let phase = family.iter().map(|action| action.phase).find(|phase| !phase.is_terminal());
+    let worst = family.iter().map(|action| action.phase).find(|phase| *phase != Phase::Succeeded);
+    let (style, sign) = sign(phase.or(worst).unwrap_or(Phase::Succeeded), frame);
+    let counts: Vec<String> = Phase::ALL
+        .iter()
+        .rev()
+        .map(|phase| (phase, family.iter().filter(|action| action.phase == *phase).count()))
+        .filter(|(_, count)| *count > 0)
+        .map(|(phase, count)| format!("{count} {}", word(*phase)))
+        .collect();
+    let name = format!(" {} ×{}", function(family[0]), family.len());
+    let line = Line::new().add(Style::Dim, prefix).add(style, sign).add(Style::Strong, name);
+    let line = line.add(style, format!("  {}", counts.join(", ")));
+    line.add(Style::Dim, format!("  {}", human(lasted(family, now))))
+}
+
+fn sign(phase: Phase, frame: usize) -> (Style, &'static str) {
+    match phase {
+        Phase::Succeeded => (Style::Good, "✓"),
+        Phase::Failed | Phase::Aborted | Phase::TimedOut => (Style::Bad, "✗"),
+        Phase::Queued | Phase::WaitingForResources => (Style::Dim, "·"),
+        Phase::Initializing | Phase::Running => (Style::Busy, SPINNER[frame % SPINNER.len()]),
+    }
+}
+
+fn word(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Queued => "queued",
+        Phase::WaitingForResources => "waiting",
+        Phase::Initializing => "starting",
+        Phase::Running => "running",
+        Phase::Succeeded => "succeeded",
+        Phase::Failed => "failed",
+        Phase::Aborted => "aborted",
+        Phase::TimedOut => "timed out",
+    }
+}
+
+/// The phase in words, with the attempt if it is not the first.
+fn said(action: &ActionView) -> String {
+    match (action.phase, action.attempts) {
+        _ if is_step(action) => "recorded".to_owned(),
+        (Phase::Queued, 1..) => format!("waits for attempt {}", action.attempts + 1),
+        (phase, 0 | 1) => word(phase).to_owned(),
+        (phase, attempts) => format!("{}, attempt {attempts}", word(phase)),
+    }
+}
+
+fn trouble(action: &ActionView) -> String {
+    action.failure.as_ref().map(|failure| format!("  {}", failure.message)).unwrap_or_default()
+}
+
+/// From the first acceptance to the last end, or until now.
+fn lasted(actions: &[&ActionView], now: Timestamp) -> Duration {
+    let start = actions.iter().map(|action| action.started_at.unwrap_or(action.enqueued_at)).min().unwrap_or(now);
+    let end = actions.iter().map(|action| action.ended_at.unwrap_or(now)).max().unwrap_or(now);
+    end.since(start)
+}
+
+/// What has been said about each action.
+#[derive(Default)]
+struct Seen(HashMap<ActionName, String>);
+
+impl Seen {
+    /// A line for each action that is not as it was: ends first, in their order and a child's before its parent's, because
+    /// several changes may come at once.
+    fn changes(&mut self, actions: &[ActionView]) -> Vec<Line> {
+        let Some(began) = actions.first().map(|root| root.enqueued_at) else { return Vec::new() };
+        let elapsed = human(now().since(began));
+        let mut lines = Vec::new();
+        let open = Timestamp(i64::MAX);
+        let mut counts: HashMap<(Option<ActionName>, &str), usize> = HashMap::new();
+        for (index, action) in actions.iter().enumerate() {
+            let number = counts.entry((action.parent, function(action))).or_default();
+            *number += 1;
+            let said = said(action);
+            if self.0.insert(action.name, said.clone()).is_some_and(|before| before == said) {
+                continue;
+            }
+            let name = match &action.group {
+                Some(_) => format!("{} {number}", function(action)),
+                None => function(action).to_owned(),
+            };
+            let line = Line::new().add(Style::Plain, format!("{elapsed:>8}  {name}: {said}{}", trouble(action)));
+            let order = if action.phase.is_terminal() { actions.len() - index } else { actions.len() + index };
+            lines.push(((action.ended_at.unwrap_or(open), order), line));
+        }
+        lines.sort_by_key(|(order, _)| *order);
+        lines.into_iter().map(|(_, line)| line).collect()
+    }
+}

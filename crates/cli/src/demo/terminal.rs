@@ -1,0 +1,188 @@
+//! Lines with styles, and the screen they are printed on: width, colour, redrawing in place, the cursor.
+
+use std::io::{self, IsTerminal, Write};
+
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+/// How a part of a line looks where colours are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Style {
+    Plain,
+    Strong,
+    Dim,
+    Good,
+    Bad,
+    Busy,
+}
+
+impl Style {
+    fn code(self) -> &'static str {
+        match self {
+            Style::Plain => "",
+            Style::Strong => "1",
+            Style::Dim => "2",
+            Style::Good => "32",
+            Style::Bad => "31",
+            Style::Busy => "36",
+        }
+    }
+}
+
+/// One line of output.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Line(Vec<(Style, String)>);
+
+impl Line {
+    pub(super) fn new() -> Line {
+        Line::default()
+    }
+
+    /// Adds a part. What it says may come from a remote service: control characters do not reach the terminal.
+    pub(super) fn add(mut self, style: Style, text: impl AsRef<str>) -> Line {
+        let printable = |c: char| if c.is_control() { ' ' } else { c };
+        self.0.push((style, text.as_ref().chars().map(printable).collect()));
+        self
+    }
+
+    /// The line as text of at most `width` columns; what is cut off ends in `…`.
+    pub(super) fn paint(&self, color: bool, width: usize) -> String {
+        let total: usize = self.0.iter().map(|(_, text)| text.width()).sum();
+        let mut left = if total > width { width.saturating_sub(1) } else { total };
+        let mut painted = String::new();
+        for (style, text) in &self.0 {
+            let fitting = fit(text, left);
+            left -= fitting.width();
+            match (color, style.code()) {
+                (true, code) if !code.is_empty() && !fitting.is_empty() => {
+                    painted.push_str(&format!("\x1b[{code}m{fitting}\x1b[0m"));
+                }
+                _ => painted.push_str(fitting),
+            }
+            if fitting.len() < text.len() {
+                break;
+            }
+        }
+        if total > width && width > 0 {
+            painted.push('…');
+        }
+        painted
+    }
+}
+
+/// As much of the text as fits into so many columns.
+fn fit(text: &str, columns: usize) -> &str {
+    let mut used = 0;
+    for (index, character) in text.char_indices() {
+        used += character.width().unwrap_or(0);
+        if used > columns {
+            return &text[..index];
+        }
+    }
+    text
+}
+
+/// Standard output.
+pub(super) struct Screen {
+    live: bool,
+    color: bool,
+    drawn: usize,
+    hidden: bool,
+}
+
+impl Screen {
+    /// Redraws in place on a terminal that can; colours there too, unless `NO_COLOR` is set.
+    pub(super) fn stdout() -> Screen {
+        let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+        let live = io::stdout().is_terminal() && !dumb;
+        Screen { live, color: live && !is_set("NO_COLOR"), drawn: 0, hidden: false }
+    }
+
+    /// True if lines can be replaced.
+    pub(super) fn is_live(&self) -> bool {
+        self.live
+    }
+
+    /// Prints a line that stays.
+    pub(super) fn print(&self, line: &Line) -> io::Result<()> {
+        writeln!(io::stdout().lock(), "{}", line.paint(self.color, usize::MAX))
+    }
+
+    /// Prints lines that stay, on a terminal cut to its width: a tree whose lines wrap is no tree.
+    pub(super) fn print_tree(&self, lines: &[Line]) -> io::Result<()> {
+        let width = if self.live { size().0 } else { usize::MAX };
+        let mut stdout = io::stdout().lock();
+        lines.iter().try_for_each(|line| writeln!(stdout, "{}", line.paint(self.color, width)))
+    }
+
+    /// Replaces the lines that were drawn before. A line less than the terminal has are shown, so that it does not scroll.
+    pub(super) fn draw(&mut self, lines: &[Line]) -> io::Result<()> {
+        let (columns, rows) = size();
+        let mut frame = String::new();
+        if !self.hidden {
+            self.hidden = true;
+            frame.push_str("\x1b[?25l");
+        }
+        if self.drawn > 0 {
+            frame.push_str(&format!("\x1b[{}A", self.drawn));
+        }
+        let shown = &lines[..lines.len().min(rows.saturating_sub(1))];
+        for line in shown {
+            frame.push_str(&format!("\r{}\x1b[K\n", line.paint(self.color, columns.saturating_sub(1))));
+        }
+        frame.push_str("\x1b[J");
+        self.drawn = shown.len();
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(frame.as_bytes())?;
+        stdout.flush()
+    }
+
+    /// Leaves the drawn lines where they are and gives the cursor back.
+    pub(super) fn settle(&mut self) -> io::Result<()> {
+        self.drawn = 0;
+        if std::mem::take(&mut self.hidden) {
+            let mut stdout = io::stdout().lock();
+            stdout.write_all(b"\x1b[?25h")?;
+            stdout.flush()?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        // Nobody is left to tell.
+        let _ = self.settle();
+    }
+}
+
+/// Columns and rows of the terminal.
+fn size() -> (usize, usize) {
+    match terminal_size::terminal_size() {
+        Some((columns, rows)) => (usize::from(columns.0), usize::from(rows.0)),
+        None => (80, 24),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_cut_by_columns_not_by_bytes() {
+        let line = Line::new().add(Style::Good, "✓ ").add(Style::Plain, "日本語 text");
+        assert_eq!(line.paint(false, 80), "✓ 日本語 text");
+        assert_eq!(line.paint(false, 7), "✓ 日本…");
+        assert_eq!(line.paint(false, 6), "✓ 日…");
+        assert_eq!(line.paint(false, 1), "…");
+        assert_eq!(line.paint(false, 0), "");
+    }
+
+    #[test]
+    fn colours_only_where_they_are_wanted_and_never_control_characters_of_others() {
+        let line = Line::new().add(Style::Bad, "a\x1b[2Jb\n").add(Style::Plain, "c");
+        assert_eq!(line.paint(false, 80), "a [2Jb c");
+        assert_eq!(line.paint(true, 80), "\x1b[31ma [2Jb \x1b[0mc");
+        assert_eq!(line.paint(true, 3), "\x1b[31ma \x1b[0m…");
+    }
+}

@@ -1,0 +1,22 @@
+//! Values that Flyte has no type for.
+
+use std::sync::LazyLock;
+
+use spanwise::{Result, TaskEnvironment, task};
+
+static ENV: LazyLock<TaskEnvironment> = LazyLock::new(|| TaskEnvironment::new("compile"));
+
+struct Handle;
+
+#[task(env = ENV)]
+async fn takes_a_handle(handle: Handle) -> Result<()> {
+    drop(handle);
+    Ok(())
+}
+
+#[task(env = ENV)]
+async fn gives_a_handle() -> Result<Handle> {
+    Ok(Handle)
+}
+
+fn main() {}

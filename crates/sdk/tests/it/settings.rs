@@ -1,0 +1,54 @@
+//! Settings from the environment: honoured, or refused with their name. In processes of their own: the environment is global.
+
+use std::process::Command;
+
+/// Runs a test of this binary in a process of its own, with variables set.
+fn rerun(test: &str, variables: &[(&str, &str)]) -> String {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture", "--test-threads=1"])
+        .env("SPANWISE_TEST_INNER", "1")
+        .envs(variables.iter().copied())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn is_inner() -> bool {
+    std::env::var_os("SPANWISE_TEST_INNER").is_some()
+}
+
+#[test]
+fn settings_that_make_no_sense_are_refused_by_name() {
+    if is_inner() {
+        let refused = spanwise::Client::open(spanwise::Config::new().in_memory()).unwrap_err();
+        println!("refused: {refused}");
+        return;
+    }
+    let test = "settings::settings_that_make_no_sense_are_refused_by_name";
+    let endpoint = rerun(test, &[("SPANWISE_ENDPOINT", "localhost:8090")]);
+    assert!(endpoint.contains("refused: SPANWISE_ENDPOINT is `localhost:8090`"), "{endpoint}");
+    let durability = rerun(test, &[("SPANWISE_DURABILITY", "forever")]);
+    assert!(
+        durability.contains("refused: SPANWISE_DURABILITY is `forever`: expected `process` or `disk`"),
+        "{durability}"
+    );
+}
+
+#[tokio::test]
+async fn the_environment_says_where_runs_belong() {
+    if is_inner() {
+        let client = spanwise::Client::open(spanwise::Config::new().domain("from-code")).unwrap();
+        let run = client.with_runcontext().name("one").run(crate::context::seen()).await.unwrap();
+        println!("{} {}", run.url(), run.url().how_to_open());
+        client.shutdown().await;
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("größe");
+    let variables =
+        [("SPANWISE_DATA_DIR", data.to_str().unwrap()), ("SPANWISE_PROJECT", "shop"), ("SPANWISE_DOMAIN", "lost")];
+    let printed = rerun("settings::the_environment_says_where_runs_belong", &variables);
+    assert!(printed.contains("http://localhost:8585/v2/domain/from-code/project/shop/runs/one"), "{printed}");
+    assert!(printed.contains("größe") && data.join("journal.db").exists(), "{printed}");
+}

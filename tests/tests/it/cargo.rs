@@ -1,0 +1,53 @@
+//! The workspace as cargo sees it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use serde_json::Value;
+
+/// The root of the repository.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// `cargo metadata` for this machine: packages of other platforms may not have been downloaded.
+pub(crate) fn metadata() -> &'static Value {
+    static METADATA: OnceLock<Value> = OnceLock::new();
+    METADATA.get_or_init(|| {
+        let arguments = ["metadata", "--offline", "--format-version", "1", "--filter-platform", &host()];
+        serde_json::from_slice(&output(env!("CARGO"), &arguments)).unwrap()
+    })
+}
+
+fn host() -> String {
+    let version = String::from_utf8(output("rustc", &["-vV"])).unwrap();
+    version.lines().find_map(|line| line.strip_prefix("host: ")).unwrap().to_owned()
+}
+
+fn output(program: &str, arguments: &[&str]) -> Vec<u8> {
+    let run = Command::new(program).args(arguments).current_dir(root()).output().unwrap();
+    assert!(run.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&run.stderr));
+    run.stdout
+}
+
+/// What git ignores, and its own.
+const NOT_OURS: [&str; 4] = [".git", ".spanwise", "__pycache__", "target"];
+
+/// The files of the repository, relative to its root.
+pub(crate) fn files() -> Vec<PathBuf> {
+    let (mut files, mut folders) = (Vec::new(), vec![root()]);
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            match path.is_dir() {
+                _ if NOT_OURS.contains(&&*name) => {}
+                true => folders.push(path),
+                false => files.push(path.strip_prefix(root()).unwrap().to_owned()),
+            }
+        }
+    }
+    files.sort();
+    files
+}

@@ -1,0 +1,80 @@
+//! The first five minutes: the README's hello world in a fresh project.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+
+use crate::cargo;
+use crate::workload::text;
+
+/// What a user of the crate downloads and compiles at most.
+const MAX_CRATES: usize = 200;
+
+/// The code of the first Rust block under `## Hello world`.
+fn hello_world(readme: &str) -> &str {
+    let section = readme.split_once("\n## Hello world\n").expect("README.md has the heading `## Hello world`").1;
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let code = section.split_once("```rust\n").expect("`## Hello world` has a block of Rust").1;
+    code.split_once("\n```").expect("the block ends").0
+}
+
+/// What the README says that the program prints: the comment `// prints: ..` or the first block of text after the code.
+fn promised(readme: &str) -> Option<&str> {
+    let (_, rest) = readme.split_once(hello_world(readme))?;
+    let section = rest.split("\n## ").next()?;
+    let (_, output) = section.split_once("```text\n")?;
+    Some(output.split_once("\n```")?.0)
+}
+
+#[test]
+fn the_readmes_hello_world_runs_in_a_fresh_project() {
+    let root = cargo::root();
+    let readme = std::fs::read_to_string(root.join("README.md")).expect("README.md");
+    let project = tempfile::tempdir().unwrap();
+    write_project(project.path(), &root, hello_world(&readme));
+    let target = cargo::metadata()["target_directory"].as_str().unwrap().to_owned();
+    let run = Command::new(env!("CARGO"))
+        .args(["run", "--quiet", "--offline"])
+        .current_dir(project.path())
+        .env("CARGO_TARGET_DIR", target)
+        .env_remove("RUST_BACKTRACE")
+        .output()
+        .unwrap();
+    let (printed, said) = (text(&run.stdout), text(&run.stderr));
+    assert!(run.status.success(), "{printed}\n{said}");
+    let promised = promised(&readme).unwrap_or("Hello, ");
+    assert!(printed.contains(promised.trim()), "`{promised}` is promised, printed was:\n{printed}\n{said}");
+}
+
+/// A package with this code that depends on the crate by path, with the same versions and profile as here: what is compiled
+/// already serves it too.
+fn write_project(project: &Path, root: &Path, code: &str) {
+    let manifest = format!(
+        "[package]\nname = \"hello\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n[workspace]\n\n\
+         [dependencies]\nspanwise = {{ path = {:?} }}\n\n\
+         [profile.dev]\ndebug = \"line-tables-only\"\n\n[profile.dev.package.\"*\"]\nopt-level = 1\ndebug = false\n",
+        root.join("crates/sdk")
+    );
+    std::fs::write(project.join("Cargo.toml"), manifest).unwrap();
+    std::fs::copy(root.join("Cargo.lock"), project.join("Cargo.lock")).unwrap();
+    std::fs::copy(root.join("rust-toolchain.toml"), project.join("rust-toolchain.toml")).unwrap();
+    std::fs::create_dir(project.join("src")).unwrap();
+    std::fs::write(project.join("src/main.rs"), code).unwrap();
+}
+
+#[test]
+fn the_crate_pulls_in_few_others_and_no_python() {
+    let tree = Command::new(env!("CARGO"))
+        .args(["tree", "--offline", "-p", "spanwise", "-e", "normal,build", "--prefix", "none", "--format", "{p}"])
+        .current_dir(cargo::root())
+        .output()
+        .unwrap();
+    assert!(tree.status.success(), "{}", text(&tree.stderr));
+    let tree = text(&tree.stdout);
+    let crates: BTreeSet<&str> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
+    let others: BTreeSet<&str> = crates.into_iter().filter(|name| !name.starts_with("spanwise")).collect();
+    eprintln!("{} crates", others.len());
+    assert!(!others.is_empty() && others.len() < MAX_CRATES, "{} crates: {others:?}", others.len());
+    let python = others.iter().find(|name| name.contains("pyo3") || name.contains("python"));
+    assert_eq!(python, None);
+}

@@ -1,0 +1,11 @@
+//! The whole of it from outside: programs that are killed, and the state of the repository itself.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops with the reason")]
+
+mod cargo;
+mod crash;
+mod hello;
+mod journal;
+mod log;
+mod second_process;
+mod tidy;
+mod workload;

@@ -1,0 +1,200 @@
+//! The state of the repository: who uses whom, what is depended on, and how files look.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::cargo;
+
+/// Which crates of the workspace a crate may use; tests, examples and benches may use all.
+const EDGES: [(&str, &[&str]); 7] = [
+    ("spanwise-core", &[]),
+    ("spanwise-proto", &[]),
+    ("spanwise-macros", &[]),
+    ("spanwise-store", &["spanwise-core"]),
+    ("spanwise-engine", &["spanwise-core", "spanwise-store"]),
+    ("spanwise", &["spanwise-core", "spanwise-engine", "spanwise-macros", "spanwise-proto"]),
+    ("spanwise-cli", &["spanwise"]),
+];
+
+const USE_ALL: [&str; 3] = ["spanwise-benches", "spanwise-e2e", "spanwise-examples"];
+
+/// Two versions of one of these do not understand each other's types.
+const ONE_VERSION: [&str; 9] =
+    ["axum", "http", "hyper", "opentelemetry", "opentelemetry_sdk", "prost", "time", "tokio", "tonic"];
+
+const LICENCES: [&str; 10] =
+    ["0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0", "CC0-1.0", "ISC", "MIT", "Unicode-3.0", "Zlib"];
+
+/// Licences that are fine for these crates only, with the reason.
+const LICENCE_EXCEPTIONS: [(&str, &str, &str); 1] =
+    [("webpki-roots", "CDLA-Permissive-2.0", "certificates are data, and the licence asks for nothing but its text")];
+
+const MAX_LINES: usize = 800;
+
+/// Made by a program; looked at by nobody.
+fn is_generated(file: &Path) -> bool {
+    file.starts_with("crates/proto/src/generated")
+}
+
+fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
+    value[key].as_array().map_or(&[], Vec::as_slice)
+}
+
+fn word<'a>(value: &'a Value, key: &str) -> &'a str {
+    value[key].as_str().unwrap_or_default()
+}
+
+fn assert_none(problems: &[String]) {
+    assert!(problems.is_empty(), "\n{}", problems.join("\n"));
+}
+
+fn packages() -> impl Iterator<Item = &'static Value> {
+    list(cargo::metadata(), "packages").iter()
+}
+
+fn members() -> impl Iterator<Item = &'static Value> {
+    let members = list(cargo::metadata(), "workspace_members");
+    packages().filter(|package| members.contains(&package["id"]))
+}
+
+#[test]
+fn crates_use_only_whom_they_may() {
+    let mut problems = Vec::new();
+    for member in members() {
+        let name = word(member, "name");
+        let Some((_, allowed)) = EDGES.iter().find(|(of, _)| *of == name) else {
+            if !USE_ALL.contains(&name) {
+                problems.push(format!("{name} is new: say in this file whom it may use"));
+            }
+            continue;
+        };
+        let ours = list(member, "dependencies").iter().filter(|to| to["path"].is_string() && word(to, "kind") != "dev");
+        let forbidden = ours.map(|to| word(to, "name")).filter(|to| !allowed.contains(to));
+        problems.extend(forbidden.map(|to| format!("{name} may not use {to}")));
+    }
+    assert_none(&problems);
+}
+
+#[test]
+fn no_two_versions_of_what_must_be_one() {
+    let mut versions: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for package in packages() {
+        versions.entry(word(package, "name")).or_default().insert(word(package, "version"));
+    }
+    let twice = versions.iter().filter(|(name, versions)| ONE_VERSION.contains(name) && versions.len() > 1);
+    assert_none(&twice.map(|(name, versions)| format!("{name} has versions {versions:?}")).collect::<Vec<_>>());
+}
+
+/// The packages that end up in a program or build it: not those that only test it.
+fn normal_dependencies() -> BTreeSet<&'static str> {
+    let nodes = list(&cargo::metadata()["resolve"], "nodes").iter();
+    let nodes: BTreeMap<&str, &Value> = nodes.map(|node| (word(node, "id"), node)).collect();
+    let mut pending: Vec<&str> = members().map(|member| word(member, "id")).collect();
+    let mut seen = BTreeSet::new();
+    while let Some(id) = pending.pop() {
+        if seen.insert(id) {
+            let is_normal = |to: &&Value| list(to, "dep_kinds").iter().any(|kind| word(kind, "kind") != "dev");
+            pending.extend(list(nodes[id], "deps").iter().filter(is_normal).map(|to| word(to, "pkg")));
+        }
+    }
+    seen
+}
+
+#[test]
+fn licences_are_permissive() {
+    let normal = normal_dependencies();
+    let mut problems = Vec::new();
+    for package in packages().filter(|package| normal.contains(word(package, "id"))) {
+        let (name, licence) = (word(package, "name"), word(package, "license"));
+        let excepted = LICENCE_EXCEPTIONS.iter().any(|(of, fine, _)| *of == name && *fine == licence);
+        if !excepted && !is_allowed(licence) {
+            problems.push(format!("{name}: `{licence}`"));
+        }
+    }
+    assert_none(&problems);
+}
+
+/// Reads `(MIT OR Apache-2.0) AND Unicode-3.0` and its like; `/` is an old way to write OR.
+fn is_allowed(expression: &str) -> bool {
+    let expression = expression.replace('/', " OR ");
+    expression.split(" AND ").all(|part| {
+        let alternatives = part.split(" OR ").map(|licence| licence.trim_matches(['(', ')', ' ']));
+        alternatives.into_iter().any(|licence| LICENCES.contains(&licence))
+    })
+}
+
+#[test]
+fn licence_expressions_are_understood() {
+    assert!(is_allowed("(MIT OR Apache-2.0) AND Unicode-3.0"));
+    assert!(is_allowed("MIT/GPL-3.0"));
+    assert!(!is_allowed("Apache-2.0 AND GPL-3.0"));
+    assert!(!is_allowed(""));
+}
+
+fn rust_files() -> impl Iterator<Item = (std::path::PathBuf, String)> {
+    let rust = cargo::files().into_iter().filter(|file| file.extension().is_some_and(|extension| extension == "rs"));
+    rust.filter(|file| !is_generated(file)).map(|file| {
+        let text = std::fs::read_to_string(cargo::root().join(&file)).unwrap();
+        (file, text)
+    })
+}
+
+#[test]
+fn files_are_short_and_say_what_they_are() {
+    let mut problems = Vec::new();
+    for (file, text) in rust_files() {
+        let lines = text.lines().count();
+        if lines > MAX_LINES {
+            problems.push(format!("{}: {lines} lines, {MAX_LINES} are the limit", file.display()));
+        }
+        let is_source = file.starts_with("crates") && file.components().any(|part| part.as_os_str() == "src");
+        if is_source && !text.starts_with("//!") {
+            problems.push(format!("{}: begins without `//!`", file.display()));
+        }
+    }
+    assert_none(&problems);
+}
+
+#[test]
+fn no_line_is_left_for_later_or_names_a_place_of_ours() {
+    // Put together here, so that this file has none of them.
+    let for_later = [["TO", "DO"].concat(), ["FIX", "ME"].concat(), ["HA", "CK"].concat()];
+    let places = [["/wo", "rk/"].concat(), ["shared", "/spec"].concat()];
+    let mut problems = Vec::new();
+    for file in cargo::files() {
+        let Ok(text) = std::fs::read_to_string(cargo::root().join(&file)) else { continue };
+        for (number, line) in text.lines().enumerate() {
+            let later = for_later.iter().any(|mark| is_unowned(line, mark));
+            if later || places.iter().any(|place| line.contains(place)) {
+                problems.push(format!("{}:{}: {}", file.display(), number + 1, line.trim()));
+            }
+        }
+    }
+    assert_none(&problems);
+}
+
+/// True if a line has the mark as a word with no issue's number behind it.
+fn is_unowned(line: &str, mark: &str) -> bool {
+    line.match_indices(mark).any(|(at, _)| {
+        let (before, after) = (&line[..at], &line[at + mark.len()..]);
+        let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let is_word = !before.ends_with(is_part) && !after.starts_with(is_part);
+        is_word && !after.strip_prefix("(#").is_some_and(|issue| issue.starts_with(|c: char| c.is_ascii_digit()))
+    })
+}
+
+#[test]
+fn no_test_file_is_forgotten() {
+    let mut problems = Vec::new();
+    for (file, _) in rust_files() {
+        let Some(folder) = file.parent().filter(|folder| folder.ends_with("tests/it")) else { continue };
+        let module = file.file_stem().unwrap_or_default().to_string_lossy();
+        let main = std::fs::read_to_string(cargo::root().join(folder).join("main.rs")).unwrap_or_default();
+        if module != "main" && !main.lines().any(|line| line.trim() == format!("mod {module};")) {
+            problems.push(format!("{}: no `mod {module};` in main.rs", file.display()));
+        }
+    }
+    assert_none(&problems);
+}
