@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::{Data, DataEnum, DeriveInput, Fields, Ident};
+use syn::{Data, DataEnum, DeriveInput, Field, Fields, Ident, Lit, LitStr, Token, token};
 
 pub(crate) fn expand(item: TokenStream) -> syn::Result<TokenStream> {
     let input: DeriveInput = syn::parse2(item)?;
@@ -23,13 +23,45 @@ fn structure(name: &Ident, fields: &Fields) -> syn::Result<TokenStream> {
         return Err(syn::Error::new_spanned(name, message));
     };
     let title = name.to_string();
-    let field_names = fields.named.iter().filter_map(|field| field.ident.as_ref()).map(ToString::to_string);
-    let field_types = fields.named.iter().map(|field| &field.ty);
+    let stored: Vec<Stored> = fields.named.iter().map(Stored::read).collect::<syn::Result<_>>()?;
+    let (names, required): (Vec<&String>, Vec<bool>) =
+        stored.iter().map(|field| (&field.name, !field.has_default)).unzip();
+    let types = fields.named.iter().map(|field| &field.ty);
     let schema = quote!(::spanwise::__private::structure_schema(
         #title,
-        &[#((#field_names, <#field_types as ::spanwise::Value>::json_schema())),*],
+        &[#((#names, <#types as ::spanwise::Value>::json_schema(), #required)),*],
     ));
     Ok(as_structure(name, &schema))
+}
+
+/// How serde stores a field.
+struct Stored {
+    name: String,
+    has_default: bool,
+}
+
+impl Stored {
+    fn read(field: &Field) -> syn::Result<Stored> {
+        let name = field.ident.as_ref().map(ToString::to_string).unwrap_or_default();
+        let mut stored = Stored { name, has_default: false };
+        for attribute in field.attrs.iter().filter(|attribute| attribute.path().is_ident("serde")) {
+            attribute.parse_nested_meta(|meta| {
+                if meta.path.is_ident("flatten") {
+                    return Err(meta.error("a flattened field has no place in the schema of a value"));
+                }
+                stored.has_default |= meta.path.is_ident("default");
+                if meta.path.is_ident("rename") && meta.input.peek(Token![=]) {
+                    stored.name = meta.value()?.parse::<LitStr>()?.value();
+                } else if meta.input.peek(Token![=]) {
+                    meta.value()?.parse::<Lit>()?;
+                } else if meta.input.peek(token::Paren) {
+                    meta.parse_nested_meta(|inner| inner.value()?.parse::<Lit>().map(|_| ()))?;
+                }
+                Ok(())
+            })?;
+        }
+        Ok(stored)
+    }
 }
 
 /// A value that is msgpack on the wire and described by a JSON schema.

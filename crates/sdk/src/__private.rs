@@ -8,7 +8,7 @@ pub use std::time::Duration;
 pub use crate::step::Step;
 pub use crate::task::{Registered, TaskOutput, TypedTask};
 pub use crate::value::{
-    Variant, enumeration_from_literal, structure_from_literal, structure_schema, structure_to_literal,
+    SchemaField, Variant, enumeration_from_literal, structure_from_literal, structure_schema, structure_to_literal,
 };
 pub use serde_json::{Value as Json, json};
 pub use spanwise_proto::flyteidl2::core::{Literal, LiteralType};

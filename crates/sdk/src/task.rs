@@ -214,3 +214,27 @@ fn decode_one<T: Value>(inputs: &[NamedLiteral], name: &str) -> Result<T, ValueE
     let literal = literal.ok_or_else(|| ValueError::new("the input is missing").at(name))?;
     T::from_literal(literal).map_err(|error| error.at(name))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static ENV: std::sync::LazyLock<TaskEnvironment> = std::sync::LazyLock::new(|| TaskEnvironment::new("env"));
+
+    #[test]
+    fn s3_the_identity_of_a_task_is_that_of_the_same_python_task() {
+        static NOTHING: TypedTask<(), ()> = TypedTask {
+            function: "nothing",
+            environment: || &ENV,
+            arguments: &[],
+            policy: || (RetryPolicy::default(), Timeouts::default()),
+            body: |()| Box::pin(async { Ok(()) }),
+            described: OnceLock::new(),
+        };
+        let golden = include_str!("../../proto/tests/golden/golden.json");
+        let golden: serde_json::Value = serde_json::from_str(golden).unwrap();
+        let entries = golden["identities"].as_array().unwrap();
+        let entry = entries.iter().find(|entry| entry["task_name"] == "env.nothing").unwrap();
+        assert_eq!(*NOTHING.described().identity, *entry["task_identity"].as_str().unwrap());
+    }
+}

@@ -9,7 +9,7 @@ mod structures;
 mod times;
 
 pub use structures::{
-    Variant, enumeration_from_literal, structure_from_literal, structure_schema, structure_to_literal,
+    SchemaField, Variant, enumeration_from_literal, structure_from_literal, structure_schema, structure_to_literal,
 };
 
 /// A value that a task takes or gives.

@@ -188,3 +188,51 @@ async fn many_runs_at_once_are_all_answered() {
         assert!(engine.resume(&id(&format!("run-{index}"))).unwrap().is_finished());
     }
 }
+
+#[tokio::test]
+async fn finished_runs_are_pruned_by_age_when_the_journal_is_opened() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = open(directory.path());
+    let finished = engine.create_run(new_run("finished", main_task())).unwrap();
+    finished.drive(root(), &Run(|_| done("ok"))).await.unwrap();
+    engine.create_run(new_run("unfinished", main_task())).unwrap();
+    drop((finished, engine));
+
+    let storage = Storage::Directory { path: directory.path().to_owned(), durability: Durability::Process };
+    let retention = Retention { max_age: Some(Duration::ZERO), max_bytes: None };
+    let engine = Engine::open(EngineConfig { storage, retention }).unwrap();
+    assert!(matches!(engine.resume(&id("finished")), Err(Error::NotFound(_))));
+    assert_eq!(phase(&engine.resume(&id("unfinished")).unwrap(), "a0"), Phase::Queued);
+}
+
+/// An idle engine has one thread, and that one sleeps until there is something to write.
+#[tokio::test]
+async fn an_idle_engine_does_not_wake_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = open(directory.path());
+    let run = engine.create_run(new_run("one", main_task())).unwrap();
+    run.drive(root(), &Run(|_| done("ok"))).await.unwrap();
+    let switches = || {
+        let threads = std::fs::read_dir("/proc/self/task").unwrap().map(|thread| thread.unwrap().path());
+        let journal = |path: &std::path::PathBuf| {
+            std::fs::read_to_string(path.join("comm")).is_ok_and(|name| name.starts_with("spanwise-jou"))
+        };
+        let count = |path: std::path::PathBuf| {
+            let status = std::fs::read_to_string(path.join("status")).unwrap_or_default();
+            let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:")).unwrap_or("0");
+            line.trim().parse::<u64>().unwrap()
+        };
+        threads.filter(journal).map(count).sum::<u64>()
+    };
+    // Other tests of this binary have journals too; a quiet one stands still in one of the looks.
+    let quiet = async {
+        loop {
+            let before = switches();
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            if switches() == before {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), quiet).await.expect("the writer threads of idle engines sleep");
+}

@@ -41,12 +41,15 @@ pub fn enumeration_from_literal<T>(literal: &Literal, variants: &[Variant<T>]) -
     })
 }
 
+/// A field of a struct: its name, its schema, and whether it has to be there.
+pub type SchemaField = (&'static str, Json, bool);
+
 /// The JSON schema of a struct, in the form that Flyte gives to a dataclass (draft 2020-12, title = its name).
-pub fn structure_schema(name: &str, fields: &[(&str, Json)]) -> Json {
-    let required = fields.iter().filter(|(_, schema)| schema.get("default").is_none());
-    let required: Vec<&str> = required.map(|(field, _)| *field).collect();
+pub fn structure_schema(name: &str, fields: &[SchemaField]) -> Json {
+    let required = fields.iter().filter(|(_, schema, required)| *required && schema.get("default").is_none());
+    let required: Vec<&str> = required.map(|(field, ..)| *field).collect();
     let properties: Map<String, Json> =
-        fields.iter().map(|(field, schema)| ((*field).to_owned(), schema.clone())).collect();
+        fields.iter().map(|(field, schema, _)| ((*field).to_owned(), schema.clone())).collect();
     let mut schema = json!({
         "type": "object", "title": name, "properties": properties, "additionalProperties": false,
     });

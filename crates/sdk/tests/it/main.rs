@@ -3,6 +3,7 @@
 
 mod compile;
 mod context;
+mod golden;
 mod resume;
 mod settings;
 mod steps;
