@@ -23,8 +23,10 @@ impl Clock {
         self.wall.after(self.start.elapsed())
     }
 
-    /// The instant of a time; one in the past is now.
+    /// The instant of a time; one in the past is now. One that is further away than a timer can be is a year from now:
+    /// whoever wakes up then looks at the clock again.
     pub(crate) fn instant(&self, at: Timestamp) -> tokio::time::Instant {
-        tokio::time::Instant::now() + at.since(self.now())
+        const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
+        tokio::time::Instant::now() + at.since(self.now()).min(FAR)
     }
 }

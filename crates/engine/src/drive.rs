@@ -83,8 +83,10 @@ impl RunHandle {
         let mut driver = Driver { run: self, call, driving: false, delivered: None };
         let outcome = driver.drive(executor).await;
         driver.stop();
-        if driver.call.action.is_root() && outcome.is_ok() {
-            self.engine.run_finished(&self.cell);
+        match &outcome {
+            Ok(_) if driver.call.action.is_root() => self.engine.run_finished(&self.cell),
+            Ok(_) => {}
+            Err(error) => self.cell.break_off(error),
         }
         outcome
     }
@@ -98,6 +100,9 @@ impl RunHandle {
         loop {
             if let Some(end) = self.cell.end(&action)? {
                 return self.outcome(action, end, None).await;
+            }
+            if let Some(error) = self.cell.broken() {
+                return Err(error);
             }
             if self.engine.is_interrupted() {
                 return Err(Error::Interrupted);

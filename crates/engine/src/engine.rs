@@ -75,14 +75,16 @@ impl Engine {
     /// Opens the journal.
     ///
     /// # Errors
-    /// If the directory cannot be used: see [`spanwise_store::Error`].
+    /// [`Error::Open`] if the directory cannot be used: see [`spanwise_store::Error`].
     pub fn open(config: EngineConfig) -> Result<Engine, Error> {
         let (store, always_inline): (Arc<dyn Store>, bool) = match config.storage {
             Storage::Memory => (Arc::new(Memory::new()), true),
-            Storage::Directory { path, durability } => (Arc::new(Sqlite::open(&path, durability)?), false),
+            Storage::Directory { path, durability } => {
+                (Arc::new(Sqlite::open(&path, durability).map_err(unusable)?), false)
+            }
         };
         let clock = Clock::start();
-        store.prune(&config.retention, clock.now())?;
+        store.prune(&config.retention, clock.now()).map_err(unusable)?;
         let inner = Inner {
             clock,
             journal: Journal::open(store, always_inline)?,
@@ -190,6 +192,10 @@ impl Engine {
     fn runs(&self) -> MutexGuard<'_, HashMap<RunId, Arc<RunCell>>> {
         self.inner.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn unusable(error: spanwise_store::Error) -> Error {
+    Error::Open(Arc::new(error))
 }
 
 impl std::fmt::Debug for Engine {

@@ -16,6 +16,9 @@ pub enum Error {
     /// No run of this name exists.
     #[error("run `{0}` does not exist in this data directory")]
     NotFound(RunName),
+    /// The journal could not be opened; nothing was begun.
+    #[error("the journal cannot be used")]
+    Open(#[source] Arc<spanwise_store::Error>),
     /// The journal failed. What was acknowledged before is safe; what was not may be lost, and nothing more is accepted.
     #[error("the journal failed")]
     Store(#[source] Arc<spanwise_store::Error>),

@@ -35,6 +35,8 @@ struct CellState {
     watchers: FxHashMap<ActionName, Vec<Arc<Notify>>>,
     /// Actions that somebody in this process drives.
     driven: FxHashSet<ActionName>,
+    /// Why the run cannot go on in this process, if it cannot.
+    broken: Option<Error>,
 }
 
 /// What a driver has to do next.
@@ -65,6 +67,7 @@ impl RunCell {
             changed: FxHashMap::default(),
             watchers: FxHashMap::default(),
             driven: FxHashSet::default(),
+            broken: None,
         };
         let state = Mutex::new(state);
         RunCell { id, key, settings, state, unwritten: AtomicBool::new(false), changes: watch::Sender::new(()) }
@@ -196,6 +199,17 @@ impl RunCell {
 
     pub(crate) fn due(&self, action: &ActionName) -> Option<Timestamp> {
         self.lock().run.action(action).and_then(Action::due)
+    }
+
+    /// Tells everyone who waits that the run cannot go on in this process.
+    pub(crate) fn break_off(&self, error: &Error) {
+        let mut state = self.lock();
+        state.broken.get_or_insert_with(|| error.clone());
+        state.watchers.values().flatten().for_each(|watcher| watcher.notify_one());
+    }
+
+    pub(crate) fn broken(&self) -> Option<Error> {
+        self.lock().broken.clone()
     }
 
     /// Stops driving; whoever waits for the action may go on.

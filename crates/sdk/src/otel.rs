@@ -108,8 +108,8 @@ struct ActiveSpan {
 impl ActiveSpan {
     fn start(scope: &'static str, name: &'static str) -> ActiveSpan {
         let parent = parent();
-        let span = global::tracer(scope).span_builder(name).with_kind(SpanKind::Internal);
-        let span = span.start_with_context(&global::tracer(scope), &parent);
+        let tracer = global::tracer(scope);
+        let span = tracer.span_builder(name).with_kind(SpanKind::Internal).start_with_context(&tracer, &parent);
         ActiveSpan { context: parent.with_span(span) }
     }
 

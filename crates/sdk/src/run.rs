@@ -234,10 +234,13 @@ impl RunUrl {
         &self.page
     }
 
-    /// What has to run for the page to open: the console of `spanwise dev` on the same data directory.
+    /// What has to run for the page to open: the console of `spanwise dev` on the same data directory, which this version does
+    /// not have yet.
     pub fn how_to_open(&self) -> String {
         match &self.directory {
-            Some(directory) => format!("served by `spanwise dev --data-dir {directory}` once this process has ended"),
+            Some(directory) => format!(
+                "a page for the console of a later version, `spanwise dev --data-dir {directory}`, once this process has ended"
+            ),
             None => "the run is kept in memory only: there is no page to open".to_owned(),
         }
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use spanwise::{ActionName, ActionView, Phase, Run, Timestamp};
+use spanwise::{ActionKind, ActionName, ActionView, Phase, Run, Timestamp};
 
 use super::terminal::{Line, Screen, Style};
 use super::trace_tree::human;
@@ -54,9 +54,8 @@ fn function(action: &ActionView) -> &str {
     action.task.as_str().rsplit('.').next().unwrap_or_default()
 }
 
-/// A step is accepted once it is done, and has no attempts.
 fn is_step(action: &ActionView) -> bool {
-    action.attempts == 0 && action.phase == Phase::Succeeded
+    action.kind == ActionKind::Step
 }
 
 /// The actions as a tree; those of one group are one line.

@@ -1,8 +1,18 @@
 //! What the attributes take, and what they say about what they do not take. `TRYBUILD=overwrite` writes the messages anew.
 
+#[path = "../compile/pass/task.rs"]
+mod task_forms;
+
+#[path = "../compile/pass/trace_and_traced.rs"]
+mod trace_forms;
+
 #[test]
-fn good_forms_compile_and_wrong_ones_are_told_why() {
-    let cases = trybuild::TestCases::new();
-    cases.pass("tests/compile/pass/*.rs");
-    cases.compile_fail("tests/compile/fail/*.rs");
+fn good_forms_compile() {
+    task_forms::calls();
+    trace_forms::calls();
+}
+
+#[test]
+fn wrong_forms_are_told_why() {
+    trybuild::TestCases::new().compile_fail("tests/compile/fail/*.rs");
 }

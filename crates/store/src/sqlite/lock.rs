@@ -3,8 +3,14 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use crate::Error;
+
+/// A process that is just ending, or a child that it has just forked and that has not yet executed its program, holds the
+/// lock for a moment longer: worth a fifth of a second before anyone is refused.
+const PATIENCE: u32 = 10;
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Holds the directory until it is dropped.
 #[derive(Debug)]
@@ -19,12 +25,16 @@ impl DirectoryLock {
         let path = directory.join("lock");
         let mut file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(open_error)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(Error::InUse { path: directory.to_owned(), holder: holder(&mut file) });
+        let mut attempts = 0..PATIENCE;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if attempts.next().is_some() => std::thread::sleep(PAUSE),
+                Err(TryLockError::WouldBlock) => {
+                    return Err(Error::InUse { path: directory.to_owned(), holder: holder(&mut file) });
+                }
+                Err(TryLockError::Error(source)) => return Err(open_error(source)),
             }
-            Err(TryLockError::Error(source)) => return Err(open_error(source)),
         }
         let program = std::env::current_exe().unwrap_or_default();
         let program = program.file_name().unwrap_or_default().to_string_lossy();

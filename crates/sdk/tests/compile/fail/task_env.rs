@@ -1,16 +1,16 @@
 //! An environment that is none.
 
-use spanwise::{Result, task};
+use spanwise::task;
 
 static ENV: &str = "compile";
 
 #[task(env = ENV)]
-async fn fetch() -> Result<()> {
+async fn fetch() -> spanwise::Result<()> {
     Ok(())
 }
 
 #[task(env = MISSING)]
-async fn fetch_again() -> Result<()> {
+async fn fetch_again() -> spanwise::Result<()> {
     Ok(())
 }
 

@@ -2,20 +2,20 @@
 
 use std::sync::LazyLock;
 
-use spanwise::{Result, TaskEnvironment, task};
+use spanwise::{TaskEnvironment, task};
 
 static ENV: LazyLock<TaskEnvironment> = LazyLock::new(|| TaskEnvironment::new("compile"));
 
 struct Handle;
 
 #[task(env = ENV)]
-async fn takes_a_handle(handle: Handle) -> Result<()> {
+async fn takes_a_handle(handle: Handle) -> spanwise::Result<()> {
     drop(handle);
     Ok(())
 }
 
 #[task(env = ENV)]
-async fn gives_a_handle() -> Result<Handle> {
+async fn gives_a_handle() -> spanwise::Result<Handle> {
     Ok(Handle)
 }
 

@@ -1,6 +1,4 @@
 //! Every good form of `#[task]`.
-#![deny(missing_docs, unused, non_snake_case)]
-
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
@@ -47,7 +45,7 @@ fn not_async(a: i64, b: i64) -> spanwise::Result<i64> {
 /// Has a comment,
 /// of two lines.
 #[task(env = ENV)]
-pub async fn documented(name: String) -> spanwise::Result<String> {
+pub(super) async fn documented(name: String) -> spanwise::Result<String> {
     Ok(name)
 }
 
@@ -118,10 +116,10 @@ async fn env_is_an_expression(_ignored: u64) -> spanwise::Result<()> {
     Ok(())
 }
 
-#[expect(clippy::unused_async)]
+#[expect(clippy::needless_return, reason = "a return is what is tested")]
 #[task(env = ENV)]
 async fn with_an_attribute() -> spanwise::Result<()> {
-    Ok(())
+    return Ok(());
 }
 
 mod inside {
@@ -133,7 +131,8 @@ mod inside {
     }
 }
 
-fn main() {
+/// Makes a call of each.
+pub(super) fn calls() {
     let _call: Call<()> = no_arguments();
     let _call: Call<i64> = not_async(1, 2);
     let _call: Call<String> = documented("x".to_owned());

@@ -1,11 +1,20 @@
 //! Every good form of `#[trace]` and `#[traced]`.
-#![deny(missing_docs, unused)]
-
 use std::sync::LazyLock;
 
 use spanwise::{TaskEnvironment, task, trace, traced};
 
 static ENV: LazyLock<TaskEnvironment> = LazyLock::new(|| TaskEnvironment::new("compile"));
+
+/// A step's own error takes the crate's: recording may fail too.
+#[derive(Debug, thiserror::Error)]
+#[error("the step failed")]
+pub(super) struct StepError(#[source] Box<dyn std::error::Error + Send + Sync>);
+
+impl From<spanwise::Error> for StepError {
+    fn from(error: spanwise::Error) -> StepError {
+        StepError(error.into())
+    }
+}
 
 #[trace]
 async fn step(a: i64) -> spanwise::Result<i64> {
@@ -14,8 +23,8 @@ async fn step(a: i64) -> spanwise::Result<i64> {
 
 /// Has a comment.
 #[trace(version = "2")]
-pub async fn versioned(mut items: Vec<i64>) -> Result<Vec<i64>, std::num::ParseIntError> {
-    items.push("1".parse()?);
+pub(super) async fn versioned(mut items: Vec<i64>) -> Result<Vec<i64>, StepError> {
+    items.push(1);
     Ok(items)
 }
 
@@ -56,7 +65,8 @@ fn generic<T: ToString>(value: T) -> String {
 #[traced]
 async fn nothing() {}
 
-fn main() {
+/// Makes a call of each.
+pub(super) fn calls() {
     drop((step(1), versioned(Vec::new()), no_arguments(), step_in_a_span("x".to_owned())));
     drop((task_in_a_span("x".to_owned()), blocking_task_in_a_span("x".to_owned())));
     drop((borrows("x"), nothing()));
