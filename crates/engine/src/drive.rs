@@ -82,11 +82,15 @@ impl RunHandle {
         let _root = call.caller.is_none().then(|| RootLeaf::count(self));
         let mut driver = Driver { run: self, call, driving: false, delivered: None };
         let outcome = driver.drive(executor).await;
-        driver.stop();
         match &outcome {
-            Ok(_) if driver.call.action.is_root() => self.engine.run_finished(&self.cell),
-            Ok(_) => {}
-            Err(error) => self.cell.break_off(error),
+            Ok(_) => driver.stop(),
+            Err(error) => {
+                driver.give_back();
+                self.cell.break_off(error);
+            }
+        }
+        if driver.call.action.is_root() && outcome.is_ok() {
+            self.engine.run_finished(&self.cell);
         }
         outcome
     }
@@ -137,6 +141,11 @@ impl Driver<'_> {
     async fn drive(&mut self, executor: &dyn Executor) -> Result<Outcome, Error> {
         let action = self.call.action;
         loop {
+            if self.run.engine.is_interrupted() {
+                self.give_back();
+                // The caller must not take the interruption for an answer: it is dropped where it waits.
+                return std::future::pending().await;
+            }
             match self.run.cell.advance(action, &mut self.driving, self.run.now())? {
                 Next::Finished(end) => return self.run.outcome(action, end, self.delivered.take()).await,
                 Next::Run(attempt) => self.run_attempt(attempt, executor).await?,
@@ -189,7 +198,7 @@ impl Driver<'_> {
         let watch = cell.watch(action);
         // The body waits for something, so there is time to write that it began.
         self.run.engine.inner.journal.write_soon(cell);
-        while cell.is_under_way(&action, attempt) {
+        while cell.is_under_way(&action, attempt) && !self.run.engine.is_interrupted() {
             let due = cell.due(&action);
             tokio::select! {
                 biased;
@@ -205,6 +214,9 @@ impl Driver<'_> {
     async fn wait(&mut self, due: Option<Timestamp>) -> Result<Option<AttemptNo>, Error> {
         let action = self.call.action;
         let watch = self.run.cell.watch(action);
+        if self.run.engine.is_interrupted() {
+            return Ok(None);
+        }
         // A change between the last look and the watch would be missed, so there is one more look.
         match self.run.cell.advance(action, &mut self.driving, self.run.now())? {
             Next::Run(attempt) => return Ok(Some(attempt)),
@@ -224,6 +236,15 @@ impl Driver<'_> {
         let command = Command::Tick { action: self.call.action };
         // The action is known; a tick that comes too late does nothing.
         let _ = self.run.cell.command(&command, self.run.now(), Payloads::default());
+    }
+
+    /// Gives the attempt under way back and stops driving.
+    fn give_back(&mut self) {
+        if self.driving {
+            let action = self.call.action;
+            self.run.settle(action, self.run.cell.attempt(&action), Fate::Release);
+            self.stop();
+        }
     }
 
     fn stop(&mut self) {

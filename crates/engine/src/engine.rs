@@ -160,10 +160,11 @@ impl Engine {
         Ok(cell)
     }
 
-    /// Tells every driver that is dropped from now on to give its attempt back instead of ending it: the run goes on when
-    /// it is resumed. For a process that ends while runs are under way.
+    /// Gives every attempt back, for a process that ends while runs are under way: bodies are dropped, calls stay open without
+    /// an answer, and the runs go on when they are resumed.
     pub fn interrupt(&self) {
         self.inner.interrupted.store(true, Ordering::Release);
+        self.runs().values().for_each(|run| run.wake_all());
     }
 
     pub(crate) fn is_interrupted(&self) -> bool {

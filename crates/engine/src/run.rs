@@ -205,7 +205,12 @@ impl RunCell {
     pub(crate) fn break_off(&self, error: &Error) {
         let mut state = self.lock();
         state.broken.get_or_insert_with(|| error.clone());
-        state.watchers.values().flatten().for_each(|watcher| watcher.notify_one());
+        state.notify_all();
+    }
+
+    /// Wakes everyone who waits for anything of this run.
+    pub(crate) fn wake_all(&self) {
+        self.lock().notify_all();
     }
 
     pub(crate) fn broken(&self) -> Option<Error> {
@@ -248,6 +253,10 @@ impl CellState {
         }
         self.events.extend(events);
         Ok(true)
+    }
+
+    fn notify_all(&self) {
+        self.watchers.values().flatten().for_each(|watcher| watcher.notify_one());
     }
 
     fn notify(&self, action: &ActionName) {

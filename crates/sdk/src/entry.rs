@@ -18,6 +18,9 @@ static AT_EXIT: Mutex<Vec<Hook>> = Mutex::new(Vec::new());
 /// Hooks have this long in all: a trace backend that does not answer must not keep the program.
 const EXIT_GRACE: Duration = Duration::from_secs(10);
 
+/// Bodies that were cut have this long to drop what they hold, open spans above all; one that nobody can cut is left behind.
+const BODIES_GRACE: Duration = Duration::from_secs(1);
+
 /// Adds something that [`main`] does before the program ends, whether it succeeds, fails, panics or is interrupted: the place
 /// to flush a tracer provider. Hooks run in the reverse of the order in which they were added, on a thread that may block.
 ///
@@ -87,6 +90,7 @@ async fn wind_up() {
         if let Some(client) = client::take_default() {
             client.shutdown().await;
         }
+        let _ = tokio::time::timeout(BODIES_GRACE, crate::executor::bodies_gone()).await;
         let hooks = std::mem::take(&mut *AT_EXIT.lock().unwrap_or_else(PoisonError::into_inner));
         if hooks.is_empty() {
             return;

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::FutureExt;
 use spanwise_core::Failure;
@@ -11,6 +12,7 @@ use spanwise_engine::{Attempt, Executor, Report};
 use spanwise_proto::Message;
 use spanwise_proto::flyteidl2::core::Literal;
 use spanwise_proto::flyteidl2::task::{NamedLiteral, Outputs};
+use tokio::sync::Notify;
 
 use crate::call::{MAX_PAYLOAD, thaw, too_large};
 use crate::ctx::{Ambient, TaskContext};
@@ -30,14 +32,15 @@ pub(crate) struct InProcess {
 impl Executor for InProcess {
     fn execute(&self, attempt: Attempt) -> Pin<Box<dyn Future<Output = Report> + Send>> {
         let (task, depth) = (self.task, self.depth);
+        let body = Body::begin();
         if depth % INLINE_DEPTH == INLINE_DEPTH - 1 {
-            return Box::pin(on_own_stack(run_attempt(task, attempt, depth)));
+            return Box::pin(on_own_stack(run_attempt(task, attempt, depth, body)));
         }
-        Box::pin(run_attempt(task, attempt, depth))
+        Box::pin(run_attempt(task, attempt, depth, body))
     }
 }
 
-async fn run_attempt(task: &'static dyn AnyTask, attempt: Attempt, depth: u32) -> Report {
+async fn run_attempt(task: &'static dyn AnyTask, attempt: Attempt, depth: u32, _body: Body) -> Report {
     crate::panic::install_hook();
     let run_body = async {
         let (inputs, context) = thaw(&attempt.inputs)?;
@@ -50,6 +53,39 @@ async fn run_attempt(task: &'static dyn AnyTask, attempt: Attempt, depth: u32) -
         Ok(Ok(outputs)) => Report::Succeeded(outputs),
         Ok(Err(error)) => Report::Failed(error.to_failure()),
         Err(panic) => Report::Failed(crate::panic::failure(panic.as_ref())),
+    }
+}
+
+/// How many bodies are under way in this process, and who waits for the last one.
+static BODIES: AtomicUsize = AtomicUsize::new(0);
+static LAST_BODY_GONE: Notify = Notify::const_new();
+
+/// A body that is under way: dropped after the body itself, and so after the spans that it holds open.
+struct Body;
+
+impl Body {
+    fn begin() -> Body {
+        BODIES.fetch_add(1, Ordering::AcqRel);
+        Body
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        if BODIES.fetch_sub(1, Ordering::AcqRel) == 1 {
+            LAST_BODY_GONE.notify_waiters();
+        }
+    }
+}
+
+/// Waits until no body is under way. Tokio tasks that were aborted (those of a `map`) drop their bodies a little later.
+pub(crate) async fn bodies_gone() {
+    loop {
+        let gone = LAST_BODY_GONE.notified();
+        if BODIES.load(Ordering::Acquire) == 0 {
+            return;
+        }
+        gone.await;
     }
 }
 

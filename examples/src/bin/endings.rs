@@ -1,6 +1,6 @@
 //! Ways to end: `main` gets a page, then its second child fails, panics or hangs. Every span that has ended arrives all the same.
 //!
-//! `OTEL_EXPORTER_OTLP_ENDPOINT=.. cargo run -p spanwise-examples --bin endings -- URL fail|panic|hang|hang_many`
+//! `OTEL_EXPORTER_OTLP_ENDPOINT=.. cargo run -p spanwise-examples --bin endings -- URL fail|panic|hang|hang_map|hang_set`
 #![expect(clippy::print_stdout, reason = "an example prints its result")]
 
 use std::sync::LazyLock;
@@ -31,9 +31,19 @@ async fn panic() -> spanwise::Result<u16> {
     panic!("the page is not what it was")
 }
 
+/// What a body does when it is cut may take a moment.
+struct Cleanup;
+
+impl Drop for Cleanup {
+    fn drop(&mut self) {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+}
+
 #[task(env = ENV)]
 #[traced("hang")]
 async fn hang(index: i64) -> spanwise::Result<u16> {
+    let _cleanup = Cleanup;
     println!("hanging {index}");
     std::future::pending().await
 }
@@ -46,7 +56,11 @@ async fn main_task(url: String, how: String) -> spanwise::Result<u16> {
         "fail" => fail().await,
         "panic" => panic().await,
         "hang" => hang(0).await,
-        "hang_many" => Ok(map(hang, 0..3).all().await?.into_iter().max().unwrap_or(status)),
+        "hang_set" => {
+            let mut calls: tokio::task::JoinSet<_> = (0..3).map(hang).collect();
+            calls.join_next().await.unwrap_or(Ok(Ok(status)))?
+        }
+        "hang_map" => Ok(map(hang, 0..3).all().await?.into_iter().max().unwrap_or(status)),
         _ => Ok(status),
     }
 }

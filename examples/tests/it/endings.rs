@@ -82,8 +82,10 @@ async fn ctrl_c_and_sigterm_while_a_task_hangs() {
 }
 
 #[tokio::test]
-async fn ctrl_c_while_a_map_hangs() {
-    let (ended, spans) = cut("hang_many", &["hanging", "hanging", "hanging"], "INT").await;
-    assert_eq!(ended.status.code(), Some(130), "{}", ended.stderr);
-    assert_eq!(spans.path("GET"), "workflow_run > main > fetch > GET");
+async fn ctrl_c_while_a_map_or_a_join_set_hangs() {
+    for how in ["hang_map", "hang_set"] {
+        let (ended, spans) = cut(how, &["hanging"; 3], "INT").await;
+        assert_eq!(ended.status.code(), Some(130), "{}", ended.stderr);
+        assert_eq!(spans.names(), ["GET", "fetch", "hang", "hang", "hang", "main", "workflow_run"], "{how}");
+    }
 }

@@ -1,5 +1,6 @@
 //! What the attributes take, and what they say about what they do not take. `TRYBUILD=overwrite` writes the messages anew.
 
+#[expect(clippy::too_many_arguments, reason = "twelve is the limit, and it is tested")]
 #[path = "../compile/pass/task.rs"]
 mod task_forms;
 
