@@ -180,11 +180,12 @@ impl RunCell {
         let events = std::mem::take(&mut state.events);
         let first_seq = state.next_seq;
         state.next_seq += events.len() as u64;
-        let changed = std::mem::take(&mut state.changed);
-        let root_changed = changed.contains_key(&ActionName::ROOT);
-        let rows =
-            changed.into_iter().filter_map(|(name, payloads)| Some((row(name, state.run.action(&name)?), payloads)));
-        let actions = rows.collect();
+        let mut changed: Vec<(ActionName, Payloads)> = std::mem::take(&mut state.changed).into_iter().collect();
+        // In the order of the table: a batch of neighbours is written faster than names at random.
+        changed.sort_unstable_by_key(|(name, _)| *name);
+        let root_changed = changed.iter().any(|(name, _)| name.is_root());
+        let row_of = |(name, payloads)| Some((row(name, state.run.action(&name)?), payloads));
+        let actions = changed.into_iter().filter_map(row_of).collect();
         let run_phase = state.run.root().filter(|_| root_changed).map(|root| (root.phase(), ended_at(root)));
         Append { run, first_seq, events, actions, run_phase }
     }
