@@ -37,6 +37,10 @@ const MIGRATIONS: [&str; 1] = [include_str!("../migrations/sqlite/0001_journal.s
 /// early enough to keep the log small.
 const CHECKPOINT_PAGES: u32 = 4096;
 
+/// Room for the actions of a run of some ten thousand: names come in no order, and a page that does not fit is read again
+/// for the next one.
+const CACHE_KIB: u32 = 16 * 1024;
+
 impl Sqlite {
     /// Opens the journal in a directory, makes both if they are not there, and keeps other processes out.
     ///
@@ -94,7 +98,8 @@ fn prepare(connection: &mut Connection, durability: Durability) -> Result<(), Er
     };
     let settings = format!(
         "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous};
-         PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}; PRAGMA journal_size_limit = 67108864; PRAGMA temp_store = MEMORY;"
+         PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}; PRAGMA journal_size_limit = 67108864; PRAGMA temp_store = MEMORY;
+         PRAGMA cache_size = -{CACHE_KIB};"
     );
     connection.execute_batch(&settings).map_err(Error::Database)?;
     connection.set_prepared_statement_cache_capacity(32);
