@@ -33,7 +33,7 @@ async fn main() -> anyhow::Result<()> {
 }
 
 fn open(path: &Path, durability: Durability) -> anyhow::Result<Client> {
-    Ok(Client::open(Config::new().data_dir(path).durability(durability)).map_err(boxed)?)
+    Client::open(Config::new().data_dir(path).durability(durability)).map_err(boxed)
 }
 
 fn boxed(error: spanwise::Error) -> anyhow::Error {

@@ -1,5 +1,7 @@
 //! What a task and a step have in common: a signature whose values can cross a task border.
 
+use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{FnArg, GenericArgument, Ident, ItemFn, Pat, PathArguments, ReturnType, Type};
 
@@ -10,6 +12,17 @@ pub(crate) struct Signature {
     pub(crate) output: Type,
 }
 
+impl Signature {
+    /// Has each type checked where it stands: a message about one that is no value points at it.
+    pub(crate) fn checks(&self) -> TokenStream {
+        let is_unit = |kind: &&Type| matches!(kind, Type::Tuple(tuple) if tuple.elems.is_empty());
+        let output = Some(&self.output).filter(|output| !is_unit(output));
+        let checks = self.types.iter().chain(output);
+        let checks = checks.map(|kind| quote_spanned!(kind.span()=> ::spanwise::__private::is_value::<#kind>();));
+        quote!(const _: fn() = || { #(#checks)* };)
+    }
+}
+
 /// Flyte's tasks have no limit here; tuples of the crate end at this many.
 const MAX_ARGUMENTS: usize = 12;
 
@@ -17,12 +30,12 @@ const MAX_ARGUMENTS: usize = 12;
 pub(crate) fn read(function: &ItemFn, what: &str) -> syn::Result<Signature> {
     let signature = &function.sig;
     if !signature.generics.params.is_empty() || signature.generics.where_clause.is_some() {
-        let span = signature.generics.span();
-        let span = if signature.generics.params.is_empty() { signature.generics.where_clause.span() } else { span };
-        return Err(syn::Error::new(
-            span,
-            format!("{what} cannot be generic: its values have one type on the wire; write one function per type"),
-        ));
+        let message =
+            format!("{what} cannot be generic: its values have one type on the wire; write one function per type");
+        return Err(match &signature.generics.where_clause {
+            Some(clause) if signature.generics.params.is_empty() => syn::Error::new_spanned(clause, message),
+            _ => syn::Error::new_spanned(&signature.generics, message),
+        });
     }
     if let Some(unsafety) = signature.unsafety {
         return Err(syn::Error::new(unsafety.span(), format!("{what} cannot be unsafe")));
@@ -34,8 +47,8 @@ pub(crate) fn read(function: &ItemFn, what: &str) -> syn::Result<Signature> {
         types.push(kind);
     }
     if let Some(extra) = signature.inputs.iter().nth(MAX_ARGUMENTS) {
-        return Err(syn::Error::new(
-            extra.span(),
+        return Err(syn::Error::new_spanned(
+            extra,
             format!("{what} takes at most {MAX_ARGUMENTS} arguments: put them into a struct"),
         ));
     }
@@ -47,12 +60,12 @@ fn read_argument(input: &FnArg, what: &str) -> syn::Result<(Ident, Type)> {
         FnArg::Typed(argument) => argument,
         FnArg::Receiver(receiver) => {
             let message = format!("{what} cannot take `self`: make it a free function with owned arguments");
-            return Err(syn::Error::new(receiver.span(), message));
+            return Err(syn::Error::new_spanned(receiver, message));
         }
     };
     let Pat::Ident(name) = &*argument.pat else {
         let message = format!("expected a name: the arguments of {what} are known by their names");
-        return Err(syn::Error::new(argument.pat.span(), message));
+        return Err(syn::Error::new_spanned(&argument.pat, message));
     };
     match &*argument.ty {
         Type::Reference(reference) => {
@@ -60,11 +73,11 @@ fn read_argument(input: &FnArg, what: &str) -> syn::Result<(Ident, Type)> {
                 "{what} takes owned values, found a reference: it may run in another process; try `{}`",
                 owned(reference)
             );
-            Err(syn::Error::new(reference.span(), message))
+            Err(syn::Error::new_spanned(reference, message))
         }
         Type::ImplTrait(kind) => {
             let message = format!("{what} cannot be generic: name the type of `{}`", name.ident);
-            Err(syn::Error::new(kind.span(), message))
+            Err(syn::Error::new_spanned(kind, message))
         }
         kind => Ok((name.ident.clone(), kind.clone())),
     }
@@ -76,11 +89,16 @@ fn owned(reference: &syn::TypeReference) -> String {
     match &**elem {
         Type::Path(path) if path.path.is_ident("str") => "String".to_owned(),
         Type::Slice(slice) => {
-            let item = &slice.elem;
-            format!("Vec<{}>", quote::quote!(#item))
+            format!("Vec<{}>", written(&slice.elem))
         }
-        other => quote::quote!(#other).to_string(),
+        other => written(other),
     }
+}
+
+/// A type as a person writes it, without the spaces between its tokens.
+fn written(kind: &Type) -> String {
+    let text = quote!(#kind).to_string();
+    text.replace(" < ", "<").replace(" >", ">").replace(" :: ", "::").replace(" ,", ",")
 }
 
 /// The `T` of the `Result<T>` that the function returns.
@@ -91,9 +109,9 @@ fn read_output(function: &ItemFn, what: &str) -> syn::Result<Type> {
         return Err(syn::Error::new(name.span(), message));
     };
     let wrong = || {
-        let found = quote::quote!(#output);
+        let found = written(output);
         let message = format!("{what} returns a `Result`, found `{found}`: write `-> spanwise::Result<{found}>`");
-        syn::Error::new(output.span(), message)
+        syn::Error::new_spanned(output, message)
     };
     let Type::Path(path) = &**output else { return Err(wrong()) };
     let last = path.path.segments.last().filter(|last| last.ident == "Result").ok_or_else(wrong)?;

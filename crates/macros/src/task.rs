@@ -3,7 +3,7 @@
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use syn::meta::ParseNestedMeta;
-use syn::{Expr, ItemFn, LitFloat, LitInt, LitStr};
+use syn::{Expr, ExprLit, ItemFn, Lit, LitStr};
 
 use crate::{duration, signature};
 
@@ -18,6 +18,8 @@ struct Options {
     max_queued_time: Option<u64>,
     deadline: Option<u64>,
 }
+
+const BACKOFF: &str = "a backoff is written with its base: `backoff(base = \"1s\")`";
 
 struct Backoff {
     base: u64,
@@ -38,7 +40,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> syn::Result<T
     let name = &sig.ident;
     let task_name = options.name.as_ref().map_or_else(|| name.to_string(), LitStr::value);
     let argument_names = names.iter().map(ToString::to_string);
-    let (env, policy) = (options.env()?, options.policy());
+    let (env, policy, checks) = (options.env()?, options.policy(), signature.checks());
     let body_name = format_ident!("__{}_body", name);
     let mut body = sig.clone();
     body.ident = body_name.clone();
@@ -53,6 +55,8 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> syn::Result<T
         #vis fn #name(#(#names: #types),*) -> ::spanwise::Call<#output> {
             #(#others)*
             #body #block
+
+            #checks
 
             static TASK: ::spanwise::__private::TypedTask<(#(#types,)*), #output> = ::spanwise::__private::TypedTask {
                 function: #task_name,
@@ -81,8 +85,9 @@ impl Options {
         match key.as_str() {
             "env" => self.env = Some(meta.value()?.parse()?),
             "name" => self.name = Some(meta.value()?.parse()?),
-            "retries" => self.retries = meta.value()?.parse::<LitInt>()?.base10_parse()?,
-            "backoff" => self.backoff = Some(Backoff::read(meta)?),
+            "retries" => self.retries = read_retries(meta)?,
+            "backoff" if meta.input.peek(syn::token::Paren) => self.backoff = Some(Backoff::read(meta)?),
+            "backoff" => return Err(meta.error(BACKOFF)),
             "timeout" if meta.input.peek(syn::token::Paren) => {
                 meta.parse_nested_meta(|meta| self.read_timeout(&meta))?
             }
@@ -149,28 +154,37 @@ impl Backoff {
             }
             Ok(())
         })?;
-        let base = base.ok_or_else(|| meta.error("a backoff needs its base: `backoff(base = \"1s\")`"))?;
+        let base = base.ok_or_else(|| meta.error(BACKOFF))?;
         Ok(Backoff { base, factor, cap })
     }
 }
 
 fn read_millis(meta: &ParseNestedMeta<'_>) -> syn::Result<u64> {
-    duration::millis(&meta.value()?.parse::<LitStr>()?)
+    let value: Expr = meta.value()?.parse()?;
+    match &value {
+        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => duration::millis(text),
+        _ => Err(syn::Error::new_spanned(value, "expected a duration in quotes, such as \"30s\" or \"1h30m\"")),
+    }
+}
+
+fn read_retries(meta: &ParseNestedMeta<'_>) -> syn::Result<u32> {
+    let value: Expr = meta.value()?.parse()?;
+    let number = match &value {
+        Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) => number.base10_parse().ok(),
+        _ => None,
+    };
+    number.ok_or_else(|| syn::Error::new_spanned(value, "expected how often to try again, such as `retries = 3`"))
 }
 
 fn read_factor(meta: &ParseNestedMeta<'_>) -> syn::Result<f64> {
-    let value = meta.value()?;
-    let (factor, span) = if value.peek(LitInt) {
-        let literal: LitInt = value.parse()?;
-        (literal.base10_parse::<u32>().map(f64::from)?, literal.span())
-    } else {
-        let literal: LitFloat = value.parse()?;
-        (literal.base10_parse()?, literal.span())
+    let value: Expr = meta.value()?.parse()?;
+    let factor = match &value {
+        Expr::Lit(ExprLit { lit: Lit::Int(factor), .. }) => factor.base10_parse::<u32>().ok().map(f64::from),
+        Expr::Lit(ExprLit { lit: Lit::Float(factor), .. }) => factor.base10_parse().ok(),
+        _ => None,
     };
-    if factor < 1.0 {
-        return Err(syn::Error::new(span, "a backoff's factor is at least 1"));
-    }
-    Ok(factor)
+    let at_least_one = factor.filter(|factor| *factor >= 1.0);
+    at_least_one.ok_or_else(|| syn::Error::new_spanned(value, "a backoff's factor is a number of at least 1"))
 }
 
 fn optional(millis: &Option<u64>) -> TokenStream {

@@ -7,22 +7,15 @@ use syn::{ItemFn, LitStr};
 use crate::signature;
 
 pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> syn::Result<TokenStream> {
-    let mut version: Option<LitStr> = None;
-    let parser = syn::meta::parser(|meta| {
-        if !meta.path.is_ident("version") {
-            return Err(meta.error("expected `version = \"..\"`"));
-        }
-        version = Some(meta.value()?.parse()?);
-        Ok(())
-    });
-    syn::parse::Parser::parse2(parser, arguments)?;
-
+    let version = read_version(arguments)?;
     let function: ItemFn = syn::parse2(item)?;
     if function.sig.asyncness.is_none() {
         let message = "a step is an async function: recording it waits for the journal; write `async fn`";
         return Err(syn::Error::new_spanned(function.sig.fn_token, message));
     }
-    let signature::Signature { names, types, output } = &signature::read(&function, "a step")?;
+    let signature = signature::read(&function, "a step")?;
+    let signature::Signature { names, types, output } = &signature;
+    let checks = signature.checks();
     let ItemFn { attrs, vis, sig, block } = &function;
     let is_doc = |attribute: &&syn::Attribute| attribute.path().is_ident("doc");
     let docs: Vec<_> = attrs.iter().filter(is_doc).collect();
@@ -40,6 +33,8 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> syn::Result<T
             #(#others)*
             #body #block
 
+            #checks
+
             static STEP: ::spanwise::__private::Step = ::spanwise::__private::Step {
                 function: #step_name,
                 source: #source,
@@ -52,4 +47,18 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> syn::Result<T
             ::spanwise::__private::result(done)
         }
     })
+}
+
+fn read_version(arguments: TokenStream) -> syn::Result<Option<LitStr>> {
+    if arguments.is_empty() {
+        return Ok(None);
+    }
+    let wrong = || syn::Error::new_spanned(&arguments, "expected `version = \"..\"`");
+    let option: syn::MetaNameValue = syn::parse2(arguments.clone()).map_err(|_| wrong())?;
+    match option.value {
+        syn::Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(version), .. }) if option.path.is_ident("version") => {
+            Ok(Some(version))
+        }
+        _ => Err(wrong()),
+    }
 }

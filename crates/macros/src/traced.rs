@@ -5,7 +5,7 @@ use quote::quote;
 use syn::{ItemFn, LitStr, ReturnType, Type};
 
 pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> syn::Result<TokenStream> {
-    let name: Option<LitStr> = if arguments.is_empty() { None } else { Some(syn::parse2(arguments)?) };
+    let name = read_name(arguments)?;
     let function: ItemFn = syn::parse2(item)?;
     let ItemFn { attrs, vis, sig, block } = &function;
     check_order(&function)?;
@@ -38,6 +38,14 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> syn::Result<T
             #body
         }
     })
+}
+
+fn read_name(arguments: TokenStream) -> syn::Result<Option<LitStr>> {
+    if arguments.is_empty() {
+        return Ok(None);
+    }
+    let message = "expected the name of the span: `#[traced(\"name\")]`";
+    syn::parse2(arguments.clone()).map(Some).map_err(|_| syn::Error::new_spanned(arguments, message))
 }
 
 /// The call that runs `block`, which gives `output`, in a span.

@@ -27,3 +27,6 @@ pub fn result<T, E: Into<F>, F>(result: std::result::Result<T, E>) -> std::resul
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     crate::executor::blocking(work).await
 }
+
+/// Compiles if the type is a value.
+pub const fn is_value<T: crate::Value>() {}

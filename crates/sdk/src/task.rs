@@ -41,9 +41,13 @@ pub struct Described {
     pub(crate) timeouts: Timeouts,
 }
 
-impl<A: Arguments, T: TaskOutput> TypedTask<A, T> {
+impl<A, T> TypedTask<A, T> {
     /// Makes a call.
-    pub fn call(&'static self, arguments: A) -> Call<T> {
+    pub fn call(&'static self, arguments: A) -> Call<T>
+    where
+        A: Arguments,
+        T: TaskOutput,
+    {
         Call::new(self, arguments)
     }
 }

@@ -1,5 +1,7 @@
 //! Settings from the environment: honoured, or refused with their name. In processes of their own: the environment is global.
 
+#![expect(clippy::print_stdout, reason = "the outer process reads what the inner one prints")]
+
 use std::process::Command;
 
 /// Runs a test of this binary in a process of its own, with variables set.
