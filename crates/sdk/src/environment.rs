@@ -18,7 +18,6 @@ impl TaskEnvironment {
     /// Describes the image that the tasks need. It is realised where tasks are started as processes; tasks that run in this
     /// process have what this program is linked with.
     pub fn image(mut self, image: Image) -> TaskEnvironment {
-        // Flyte names an image that has layers and no name of its own after its environment.
         self.image = Some(image);
         self
     }

@@ -8,6 +8,7 @@ use spanwise_core::{ActionName, RunId, Timestamp};
 
 use crate::{ActionRow, Append, Error, Payloads, Pruned, Retention, RunKey, RunRow, Store, StoredRun};
 
+mod checkpoint;
 mod lock;
 mod rows;
 
@@ -27,15 +28,13 @@ pub struct Sqlite {
     path: PathBuf,
     writer: Mutex<Connection>,
     reader: Mutex<Connection>,
+    // After the writer, whose end ends the thread.
+    _checkpointer: checkpoint::Checkpointer,
     _lock: lock::DirectoryLock,
 }
 
 /// Steps from an empty database to today's, in order. The number of those applied stands in `user_version`.
 const MIGRATIONS: [&str; 1] = [include_str!("../migrations/sqlite/0001_journal.sql")];
-
-/// The write-ahead log is folded into the database when it has this many pages (16 MiB): rarely enough not to be felt,
-/// early enough to keep the log small.
-const CHECKPOINT_PAGES: u32 = 4096;
 
 /// Room for the actions of a run of some ten thousand: names come in no order, and a page that does not fit is read again
 /// for the next one.
@@ -52,10 +51,21 @@ impl Sqlite {
         let lock = lock::DirectoryLock::take(directory)?;
         let file = directory.join("journal.db");
         let mut writer = Connection::open(&file).map_err(Error::Database)?;
-        prepare(&mut writer, durability).map_err(|error| name_full(error, directory))?;
+        let synchronous = match durability {
+            Durability::Process => "NORMAL",
+            Durability::Disk => "FULL",
+        };
+        prepare(&mut writer, synchronous).map_err(|error| name_full(error, directory))?;
+        let checkpointer = checkpoint::Checkpointer::start(&file, synchronous, &mut writer)?;
         let reader = Connection::open(&file).map_err(Error::Database)?;
         reader.pragma_update(None, "query_only", true).map_err(Error::Database)?;
-        Ok(Sqlite { path: directory.to_owned(), writer: Mutex::new(writer), reader: Mutex::new(reader), _lock: lock })
+        Ok(Sqlite {
+            path: directory.to_owned(),
+            writer: Mutex::new(writer),
+            reader: Mutex::new(reader),
+            _checkpointer: checkpointer,
+            _lock: lock,
+        })
     }
 
     /// Lets the database grow to this many pages (4 KiB each) and no further; a commit that needs more is [`Error::Full`].
@@ -91,14 +101,10 @@ impl Sqlite {
 }
 
 /// Settings of the connection, then the migrations that are missing.
-fn prepare(connection: &mut Connection, durability: Durability) -> Result<(), Error> {
-    let synchronous = match durability {
-        Durability::Process => "NORMAL",
-        Durability::Disk => "FULL",
-    };
+fn prepare(connection: &mut Connection, synchronous: &str) -> Result<(), Error> {
     let settings = format!(
         "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous};
-         PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}; PRAGMA journal_size_limit = 67108864; PRAGMA temp_store = MEMORY;
+         PRAGMA journal_size_limit = 67108864; PRAGMA temp_store = MEMORY;
          PRAGMA cache_size = -{CACHE_KIB};"
     );
     connection.execute_batch(&settings).map_err(Error::Database)?;

@@ -205,7 +205,7 @@ async fn finished_runs_are_pruned_by_age_when_the_journal_is_opened() {
     assert_eq!(phase(&engine.resume(&id("unfinished")).unwrap(), "a0"), Phase::Queued);
 }
 
-/// An idle engine has one thread, and that one sleeps until there is something to write.
+/// An idle engine's threads sleep until there is something to write.
 #[tokio::test]
 async fn an_idle_engine_does_not_wake_up() {
     let directory = tempfile::tempdir().unwrap();
@@ -214,15 +214,15 @@ async fn an_idle_engine_does_not_wake_up() {
     run.drive(root(), &Run(|_| done("ok"))).await.unwrap();
     let switches = || {
         let threads = std::fs::read_dir("/proc/self/task").unwrap().map(|thread| thread.unwrap().path());
-        let journal = |path: &std::path::PathBuf| {
-            std::fs::read_to_string(path.join("comm")).is_ok_and(|name| name.starts_with("spanwise-jou"))
+        let ours = |path: &std::path::PathBuf| {
+            std::fs::read_to_string(path.join("comm")).is_ok_and(|name| name.starts_with("spanwise-"))
         };
         let count = |path: std::path::PathBuf| {
             let status = std::fs::read_to_string(path.join("status")).unwrap_or_default();
             let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:")).unwrap_or("0");
             line.trim().parse::<u64>().unwrap()
         };
-        threads.filter(journal).map(count).sum::<u64>()
+        threads.filter(ours).map(count).sum::<u64>()
     };
     // Other tests of this binary have journals too; a quiet one stands still in one of the looks.
     let quiet = async {
