@@ -8,8 +8,8 @@ use std::time::Duration;
 use clap::Args;
 use opentelemetry::trace::{Status, TraceContextExt, Tracer};
 use opentelemetry::{Context, global};
-use reqwest::Url;
 use spanwise::{ActionView, Client, Config, CustomContext, ErrorKind};
+use url::Url;
 
 use self::telemetry::Telemetry;
 use self::terminal::{Line, Screen, Style};

@@ -132,7 +132,7 @@ impl ActiveSpan {
 impl Drop for ActiveSpan {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            record_exception(&self.context, "panic", "the task panicked");
+            record_exception(&self.context, spanwise_core::code::PANIC, &crate::panic::message());
         }
         self.context.span().end();
     }

@@ -7,8 +7,13 @@ use std::sync::Once;
 use spanwise_core::{Failure, code};
 
 thread_local! {
-    /// Where the last panic of this thread happened.
-    static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
+    /// What the last panic of this thread said, and where it happened.
+    static LAST: RefCell<Option<Said>> = const { RefCell::new(None) };
+}
+
+struct Said {
+    message: Option<String>,
+    place: Option<String>,
 }
 
 /// Adds the reading of places to the panic hook of the program, which goes on to do what it did.
@@ -17,11 +22,19 @@ pub(crate) fn install_hook() {
     HOOK.call_once(|| {
         let previous = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
-            let place = panic.location().map(ToString::to_string);
-            PLACE.with(|slot| *slot.borrow_mut() = place);
+            let message = panic.payload_as_str().map(str::to_owned);
+            let said = Said { message, place: panic.location().map(ToString::to_string) };
+            LAST.with(|slot| *slot.borrow_mut() = Some(said));
             previous(panic);
         }));
     });
+}
+
+/// What the panic that is unwinding this thread said. For spans that end on its way.
+#[cfg(feature = "otel")]
+pub(crate) fn message() -> String {
+    let message = LAST.with(|slot| slot.borrow().as_ref().and_then(|said| said.message.clone()));
+    message.unwrap_or_else(|| "the task panicked".to_owned())
 }
 
 /// The failure of an attempt that panicked. To be called on the thread that caught it.
@@ -31,6 +44,6 @@ pub(crate) fn failure(payload: &(dyn Any + Send)) -> Failure {
         (_, Some(text)) => text.clone(),
         _ => "a panic with a value that is no text".to_owned(),
     };
-    let place = PLACE.with(|slot| slot.borrow_mut().take());
+    let place = LAST.with(|slot| slot.borrow_mut().take()).and_then(|said| said.place);
     Failure { place, ..Failure::user(code::PANIC, message) }
 }

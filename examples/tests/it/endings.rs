@@ -61,8 +61,8 @@ async fn a_task_that_panics() {
     assert_eq!(ended.status.code(), Some(1));
     assert!(ended.stderr.contains("the page is not what it was"), "{}", ended.stderr);
     assert_eq!(spans.names(), ["GET", "fetch", "main", "panic", "workflow_run"]);
-    assert_eq!(status(spans.one("panic")), "Error: the task panicked");
-    assert_eq!(exceptions(spans.one("panic")), ["panic: the task panicked"]);
+    assert_eq!(status(spans.one("panic")), "Error: the page is not what it was");
+    assert_eq!(exceptions(spans.one("panic")), ["Panic: the page is not what it was"]);
     assert_eq!(status(spans.one("main")), "Error: the page is not what it was");
     assert!(exceptions(spans.one("main"))[0].ends_with(": the page is not what it was"));
 }

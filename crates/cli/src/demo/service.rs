@@ -12,8 +12,8 @@ use opentelemetry::trace::{FutureExt, SpanKind, Status, TraceContextExt, Tracer,
 use opentelemetry::{Context, KeyValue, global};
 use opentelemetry_http::HeaderExtractor;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
-use reqwest::Url;
 use tokio::net::TcpListener;
+use url::Url;
 
 const ROUTE: &str = "/get";
 /// What an answer takes, so that there is something to see.

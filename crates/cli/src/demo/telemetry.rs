@@ -1,16 +1,20 @@
 //! The demo's own OpenTelemetry: one tracer provider for the program, one for the service, and every span that they make.
 
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use opentelemetry::global;
+use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response, ResponseBodyTooLarge};
 use opentelemetry_otlp::{Protocol, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider, SpanData, SpanExporter};
-use reqwest::Url;
+use tokio::task::spawn_blocking;
+use ureq::Agent;
+use url::Url;
 
 use super::http;
 use super::trace_tree::Span;
@@ -20,6 +24,8 @@ pub(super) const PROGRAM: &str = "spanwise-demo";
 /// The `service.name` of the built-in service.
 pub(super) const SERVICE: &str = "demo-service";
 
+/// The longest answer of a collector, as with the clients that OpenTelemetry brings.
+const MAX_ANSWER: u64 = 4 * 1024 * 1024;
 /// A collector that does not answer holds the demo up for this long at its very end.
 const SEND_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -70,7 +76,7 @@ impl Telemetry {
     /// Sends every span to a collector (OTLP, http/protobuf); gives back where and how many.
     pub(super) async fn send(&self, endpoint: &Url) -> anyhow::Result<(Url, usize)> {
         let endpoint = traces_url(endpoint);
-        let client = http::client()?.timeout(SEND_TIMEOUT).build()?;
+        let client = Blocking(http::agent(&endpoint, SEND_TIMEOUT));
         let mut sent = 0;
         for source in [&self.program, &self.service] {
             let spans = source.ended();
@@ -107,6 +113,34 @@ impl Source {
 
     fn ended(&self) -> Vec<SpanData> {
         self.spans.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// The exporter's way to the blocking client.
+#[derive(Clone, Debug)]
+struct Blocking(Agent);
+
+impl HttpClient for Blocking {
+    fn send_bytes<'a, 'b>(
+        &'a self,
+        request: Request<Bytes>,
+    ) -> Pin<Box<dyn Future<Output = Result<Response<Bytes>, HttpError>> + Send + 'b>>
+    where
+        'a: 'b,
+        Self: 'b,
+    {
+        let agent = self.0.clone();
+        Box::pin(async move { spawn_blocking(move || send(&agent, request)).await? })
+    }
+}
+
+fn send(agent: &Agent, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+    let (parts, mut body) = agent.run(request.map(Vec::from))?.into_parts();
+    match body.with_config().limit(MAX_ANSWER).read_to_vec() {
+        Ok(body) => Ok(Response::from_parts(parts, body.into())),
+        // The exporter does not send the spans again for this one.
+        Err(ureq::Error::BodyExceedsLimit(_)) => Err(ResponseBodyTooLarge::new().into()),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use opentelemetry::trace::{FutureExt, SpanKind, Status, TraceContextExt, Tracer};
 use opentelemetry::{Context, KeyValue, global};
-use opentelemetry_http::HeaderInjector;
-use reqwest::Url;
+use opentelemetry_http::{HeaderInjector, Request};
 use serde::{Deserialize, Serialize};
 use spanwise::{Error, TaskEnvironment, Value, ctx, map, task, trace, traced};
+use tokio::task::spawn_blocking;
+use url::Url;
 
 use super::http;
 
@@ -16,6 +17,9 @@ static ENV: LazyLock<TaskEnvironment> = LazyLock::new(|| TaskEnvironment::new("d
 
 /// How many items are scored.
 const ITEMS: i64 = 20;
+
+/// What a request may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What the workflow gives.
 #[derive(Serialize, Deserialize, Value)]
@@ -116,17 +120,15 @@ async fn get(url: &Url) -> spanwise::Result<i64> {
 
 /// Sends the request with the current span as its parent.
 async fn send(url: Url) -> spanwise::Result<i64> {
-    let client = http::client().map_err(|error| Error::from_boxed(error.into()))?;
-    // A proxy cannot reach a service on this machine's own loopback.
-    let is_local = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
-    let client = if is_local { client.no_proxy() } else { client }.build()?;
-    let mut request = client.get(url).build()?;
+    let mut request = Request::get(url.as_str()).body(())?;
     global::get_text_map_propagator(|propagator| {
         propagator.inject_context(&Context::current(), &mut HeaderInjector(request.headers_mut()));
     });
-    let response = client.execute(request).await?;
-    let status = response.status().as_u16();
-    Ok(i64::from(status))
+    let agent = http::agent(&url, TIMEOUT);
+    let response = spawn_blocking(move || agent.run(request)).await?;
+    let response = response
+        .map_err(|error| Error::user("ureq::Error", format!("request GET {}: {error}", without_credentials(&url))))?;
+    Ok(i64::from(response.status().as_u16()))
 }
 
 fn without_credentials(url: &Url) -> String {

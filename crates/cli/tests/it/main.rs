@@ -141,11 +141,23 @@ fn an_address_that_nobody_serves_fails_clearly_and_the_trace_is_shown() {
     let output = spanwise.run(&["demo", "--url", &address]);
     let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
     assert_eq!(output.status.code(), Some(1), "{stdout}\n{stderr}");
-    assert!(stderr.starts_with("error: the run failed: error sending request"), "{stderr}");
-    assert!(stderr.contains(&address) && stderr.contains("Connection refused"), "{stderr}");
+    assert!(stderr.starts_with(&format!("error: the run failed: request GET {address}")), "{stderr}");
+    assert!(stderr.contains("Connection refused"), "{stderr}");
     assert_in_order(&stdout, &["fetch: failed", "main: failed"]);
     let tree = ["\nworkflow_run", "main", "fetch", "GET", "(CLIENT)  ✗ ", "The trace is whole", "4 spans"];
     assert_in_order(&stdout, &tree);
+}
+
+#[test]
+fn a_port_that_does_not_speak_tls_fails_clearly() {
+    let spanwise = Spanwise::new();
+    let receiver = receiver::start();
+    let address = receiver.address.replace("http", "https");
+    let output = spanwise.run(&["demo", "--url", &address]);
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.starts_with(&format!("error: the run failed: request GET {address}")), "{stderr}");
+    assert!(stderr.contains("corrupt message of type InvalidContentType"), "{stderr}");
 }
 
 #[test]

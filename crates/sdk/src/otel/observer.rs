@@ -155,7 +155,7 @@ impl ObservedSpan {
 impl Drop for ObservedSpan {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            record_exception(&self.0, "panic", "the task panicked");
+            record_exception(&self.0, spanwise_core::code::PANIC, &crate::panic::message());
         }
         self.0.span().end();
     }
