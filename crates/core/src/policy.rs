@@ -54,6 +54,9 @@ impl Backoff {
     /// The pause before retry `n`, counted from 0. Never panics, whatever the numbers are.
     pub fn delay(&self, n: u32) -> Duration {
         let limit = self.cap.unwrap_or(Duration::MAX);
+        if self.base.is_zero() {
+            return Duration::ZERO;
+        }
         let seconds = self.base.as_secs_f64() * self.factor.powi(i32::try_from(n).unwrap_or(i32::MAX));
         Duration::try_from_secs_f64(seconds).unwrap_or(limit).min(limit)
     }

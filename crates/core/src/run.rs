@@ -132,7 +132,7 @@ pub enum Rejection {
         /// Where it is.
         phase: crate::Phase,
     },
-    /// The limit of running actions is reached; the action keeps its turn.
+    /// The limit of running actions is reached.
     #[error("`{0}` waits for a place")]
     NoPlace(ActionName),
 }
@@ -210,17 +210,26 @@ impl Run {
         self.occupied
     }
 
-    /// The queued actions that may be launched now, in the order of their turn.
-    pub fn launchable(&self) -> impl Iterator<Item = ActionName> + '_ {
+    /// Whose turn it is, where there is a limit: as many queued actions as places are free, in order, of those that are
+    /// `ready`. One that nobody could launch must not keep others from their turn.
+    pub fn next_in_line<'a>(
+        &'a self,
+        ready: impl Fn(&ActionName) -> bool + 'a,
+    ) -> impl Iterator<Item = ActionName> + 'a {
         let free = self.limits.max_action_concurrency.map_or(0, |limit| limit.saturating_sub(self.occupied));
-        self.queue.values().copied().take(free as usize)
+        self.queue.values().copied().filter(move |name| ready(name)).take(free as usize)
+    }
+
+    /// True if the run has a limit of running actions.
+    pub fn is_limited(&self) -> bool {
+        self.limits.max_action_concurrency.is_some()
     }
 
     /// What the world owes to one action.
     pub fn owed_to(&self, name: &ActionName) -> Vec<Effect> {
         let Some(action) = self.actions.get(name) else { return Vec::new() };
         let work = match action.state {
-            State::Queued { .. } if self.has_turn(name) => Some(Effect::LaunchAttempt { action: *name }),
+            State::Queued { .. } if self.has_free_place() => Some(Effect::LaunchAttempt { action: *name }),
             State::Launched { attempt } | State::Running { attempt, .. } => {
                 Some(Effect::WatchAttempt { action: *name, attempt })
             }
@@ -237,9 +246,9 @@ impl Run {
         names.into_iter().flat_map(|name| self.owed_to(name)).collect()
     }
 
-    /// True if a queued action may be launched now.
-    pub fn has_turn(&self, name: &ActionName) -> bool {
-        self.limits.max_action_concurrency.is_none() || self.launchable().any(|first| first == *name)
+    /// True if another action may run now.
+    pub fn has_free_place(&self) -> bool {
+        self.limits.max_action_concurrency.is_none_or(|limit| self.occupied < limit)
     }
 
     /// Applies a fact. Total: cannot fail, cannot refuse.

@@ -1,10 +1,11 @@
 //! Driving an action to its end: look at the state, do what it owes, look again.
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
+use std::task::Poll;
 
 use bytes::Bytes;
 use spanwise_core::{ActionName, AttemptNo, Command, End, Failure, Timestamp};
@@ -36,7 +37,7 @@ pub enum Report {
 
 /// Runs attempts. The future may be dropped at any time: the attempt is over then.
 pub trait Executor: Send + Sync {
-    /// Starts an attempt.
+    /// Starts an attempt. A body that makes calls runs in [`AttemptScope::turns`].
     fn execute(&self, attempt: Attempt) -> Pin<Box<dyn Future<Output = Report> + Send>>;
 }
 
@@ -148,6 +149,7 @@ impl Driver<'_> {
             }
             match self.run.cell.advance(action, &mut self.driving, self.run.now())? {
                 Next::Finished(end) => return self.run.outcome(action, end, self.delivered.take()).await,
+                Next::Broken(error) => return Err(error),
                 Next::Run(attempt) => self.run_attempt(attempt, executor).await?,
                 Next::Wait { due } => {
                     if let Some(attempt) = self.wait(due).await? {
@@ -165,9 +167,12 @@ impl Driver<'_> {
             None => self.run.payloads(&action).await?.0.unwrap_or_default(),
         };
         let scope = Arc::new(AttemptScope::new(action, attempt));
-        let work = Attempt { run: self.run.clone(), scope: Arc::clone(&scope), inputs };
-        let mut body = Body { run: self.run, scope, future: executor.execute(work) };
-        let Some(report) = self.finish(&mut body, attempt).await else { return Ok(()) };
+        let mut body = Body(executor.execute(Attempt { run: self.run.clone(), scope, inputs }));
+        let Some(report) = self.finish(&mut body.0, attempt).await else { return Ok(()) };
+        if matches!(report, Report::Failed(_)) && self.run.engine.is_interrupted() {
+            // The failure may be the interruption's own: the attempt is given back and made again.
+            return Ok(());
+        }
         let now = self.run.now();
         let reported = match report {
             Report::Succeeded(outputs) => {
@@ -188,8 +193,12 @@ impl Driver<'_> {
     }
 
     /// Runs the body to its end; none if the attempt was ended from outside.
-    async fn finish(&self, body: &mut Body<'_>, attempt: AttemptNo) -> Option<Report> {
-        let first = std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut *body).poll(cx))).await;
+    async fn finish(
+        &self,
+        body: &mut Pin<Box<dyn Future<Output = Report> + Send>>,
+        attempt: AttemptNo,
+    ) -> Option<Report> {
+        let first = std::future::poll_fn(|cx| Poll::Ready(body.as_mut().poll(cx))).await;
         if let Poll::Ready(report) = first {
             return Some(report);
         }
@@ -272,10 +281,7 @@ impl Drop for Driver<'_> {
 impl Driver<'_> {
     fn fate(&self, action: ActionName, attempt: Option<AttemptNo>) -> Fate {
         let Some(caller) = self.call.caller.as_deref() else { return Fate::Release };
-        if self.run.engine.is_interrupted() || !self.run.cell.is_under_way(&caller.action, caller.attempt) {
-            return Fate::Release;
-        }
-        caller.call_dropped(action, attempt)
+        self.run.fate_under(caller).unwrap_or_else(|| caller.call_dropped(action, attempt))
     }
 }
 
@@ -286,8 +292,19 @@ impl RunHandle {
         }
     }
 
+    /// What becomes of a dropped call of `caller`, if the caller's state alone says so.
+    pub(crate) fn fate_under(&self, caller: &AttemptScope) -> Option<Fate> {
+        if self.engine.is_interrupted() {
+            return Some(Fate::Release);
+        }
+        if self.cell.is_finished(&caller.action) {
+            return Some(Fate::Abort);
+        }
+        (!self.cell.is_under_way(&caller.action, caller.attempt)).then_some(Fate::Release)
+    }
+
     /// Carries out what becomes of a dropped call. A refusal means that the action has moved on by itself.
-    fn settle(&self, action: ActionName, attempt: Option<AttemptNo>, fate: Fate) {
+    pub(crate) fn settle(&self, action: ActionName, attempt: Option<AttemptNo>, fate: Fate) {
         let command = match (fate, attempt) {
             (Fate::Abort, _) => {
                 Command::Abort { action, by: "caller".to_owned(), reason: "the call was dropped".to_owned() }
@@ -300,34 +317,14 @@ impl RunHandle {
     }
 }
 
-/// The body of an attempt. Calls that it drops are aborted if it goes on, and wait for its next attempt if it fails in the
-/// same turn.
-struct Body<'a> {
-    run: &'a RunHandle,
-    scope: Arc<AttemptScope>,
-    future: Pin<Box<dyn Future<Output = Report> + Send>>,
-}
+/// The body of an attempt, dropped without letting a panic out: a destructor of the task's must not end its driver.
+struct Body(Pin<Box<dyn Future<Output = Report> + Send>>);
 
-impl Future for Body<'_> {
-    type Output = Report;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Report> {
-        self.scope.begin_turn();
-        let polled = self.future.as_mut().poll(cx);
-        let fate = match polled {
-            Poll::Ready(Report::Failed(_)) => Fate::Release,
-            _ => Fate::Abort,
-        };
-        for (action, attempt) in self.scope.end_turn() {
-            self.run.settle(action, attempt, fate);
-        }
-        polled
-    }
-}
-
-impl Drop for Body<'_> {
+impl Drop for Body {
     fn drop(&mut self) {
-        self.scope.close();
+        let body = std::mem::replace(&mut self.0, Box::pin(std::future::pending()));
+        // The panic hook has said what happened.
+        let _ = std::panic::catch_unwind(AssertUnwindSafe(|| drop(body)));
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use spanwise_core::{ActionName, ActionSpec, Command, Run, RunId};
 use spanwise_store::{Durability, Memory, Payloads, Retention, RunKey, RunRow, Sqlite, Store};
+use tokio::sync::Notify;
 
 use crate::clock::Clock;
 use crate::error::Error;
@@ -61,6 +62,7 @@ pub(crate) struct Inner {
     pub(crate) clock: Clock,
     pub(crate) journal: Journal,
     pub(crate) interrupted: AtomicBool,
+    interruption: Notify,
     /// Actions under way that do not wait for a child of their own.
     pub(crate) leaves: AtomicUsize,
     retention: Retention,
@@ -89,6 +91,7 @@ impl Engine {
             clock,
             journal: Journal::open(store, always_inline)?,
             interrupted: AtomicBool::new(false),
+            interruption: Notify::new(),
             leaves: AtomicUsize::new(0),
             retention: config.retention,
             finished_runs: Mutex::new(0),
@@ -119,13 +122,16 @@ impl Engine {
         let inputs = Payloads { inputs: Some(new.inputs), outputs: None };
         cell.command(&Command::Enqueue { action, spec: Arc::new(new.spec) }, now, inputs)?;
         let first = cell.take_first();
+        // Nobody may find the run in the store before it is found here: there would be two of it.
+        let mut runs = self.runs();
         let key = self.inner.journal.store().create_run(&row, first).map_err(|error| match error {
             spanwise_store::Error::AlreadyExists(_) => Error::AlreadyExists(new.id.name.clone()),
             other => other.into(),
         })?;
         cell.set_key(key);
         let cell = Arc::new(cell);
-        self.runs().insert(new.id, Arc::clone(&cell));
+        runs.insert(new.id, Arc::clone(&cell));
+        drop(runs);
         Ok(RunHandle::new(self.clone(), cell))
     }
 
@@ -142,7 +148,9 @@ impl Engine {
         let store = self.inner.journal.store();
         let found = store.find(id)?.ok_or_else(|| Error::NotFound(id.name.clone()))?;
         let cell = Arc::new(self.load(found)?);
-        runs.insert(id.clone(), Arc::clone(&cell));
+        if !cell.is_finished(&ActionName::ROOT) {
+            runs.insert(id.clone(), Arc::clone(&cell));
+        }
         Ok(RunHandle::new(self.clone(), cell))
     }
 
@@ -165,6 +173,27 @@ impl Engine {
     pub fn interrupt(&self) {
         self.inner.interrupted.store(true, Ordering::Release);
         self.runs().values().for_each(|run| run.wake_all());
+        self.inner.interruption.notify_waiters();
+    }
+
+    /// Returns when the engine is interrupted.
+    pub async fn interrupted(&self) {
+        let interruption = self.inner.interruption.notified();
+        if !self.is_interrupted() {
+            interruption.await;
+        }
+    }
+
+    /// Returns when everything that happened so far is safe.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the journal failed.
+    pub async fn flush(&self) -> Result<(), Error> {
+        let runs: Vec<Arc<RunCell>> = self.runs().values().cloned().collect();
+        for run in &runs {
+            self.inner.journal.commit(run, false).await?;
+        }
+        Ok(())
     }
 
     pub(crate) fn is_interrupted(&self) -> bool {
@@ -177,8 +206,12 @@ impl Engine {
     }
 
     /// Forgets a finished run's memory; it stays in the journal until retention takes it.
-    pub(crate) fn run_finished(&self, cell: &RunCell) {
-        self.runs().remove(cell.id());
+    pub(crate) fn run_finished(&self, cell: &Arc<RunCell>) {
+        let mut runs = self.runs();
+        if runs.get(cell.id()).is_some_and(|known| Arc::ptr_eq(known, cell)) {
+            runs.remove(cell.id());
+        }
+        drop(runs);
         let due = {
             let mut finished = self.inner.finished_runs.lock().unwrap_or_else(PoisonError::into_inner);
             *finished += 1;

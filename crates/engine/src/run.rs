@@ -35,6 +35,8 @@ struct CellState {
     watchers: FxHashMap<ActionName, Vec<Arc<Notify>>>,
     /// Actions that somebody in this process drives.
     driven: FxHashSet<ActionName>,
+    /// The run was just created, and whoever did that is about to drive its root.
+    root_claimed: bool,
     /// Why the run cannot go on in this process, if it cannot.
     broken: Option<Error>,
 }
@@ -43,6 +45,8 @@ struct CellState {
 pub(crate) enum Next {
     /// Nothing: the action is at its end.
     Finished(End),
+    /// Nothing more in this process.
+    Broken(Error),
     /// Run this attempt, which was just launched for it.
     Run(AttemptNo),
     /// Wait for a change, or until a timer is due.
@@ -67,6 +71,7 @@ impl RunCell {
             changed: FxHashMap::default(),
             watchers: FxHashMap::default(),
             driven: FxHashSet::default(),
+            root_claimed: false,
             broken: None,
         };
         let state = Mutex::new(state);
@@ -77,8 +82,10 @@ impl RunCell {
         &self.id
     }
 
+    /// Makes a new run known by its key; whoever created it is the one who drives it.
     pub(crate) fn set_key(&self, key: RunKey) {
         let _ = self.key.set(key);
+        self.lock().root_claimed = true;
     }
 
     fn key(&self) -> RunKey {
@@ -109,17 +116,16 @@ impl RunCell {
         let due = known.due();
         match &known.state {
             State::Finished(end) => return Ok(Next::Finished(end.clone())),
-            State::Queued { .. } if state.run.has_turn(&action) => {}
-            _ => {
-                // Whoever waits takes the wheel if nobody has it: the next attempt needs a driver.
-                *driving = *driving || state.driven.insert(action);
-                return Ok(Next::Wait { due });
-            }
+            _ if state.broken.is_some() => return Ok(state.broken.clone().map_or(Next::Wait { due }, Next::Broken)),
+            _ => {}
         }
-        if !*driving && !state.driven.insert(action) {
+        let queued = matches!(known.state, State::Queued { .. });
+        // Whoever waits takes the wheel if nobody has it: the next attempt needs a driver.
+        *driving = *driving || state.driven.insert(action);
+        state.root_claimed &= !action.is_root();
+        if !(queued && *driving && state.has_turn(&action)) {
             return Ok(Next::Wait { due });
         }
-        *driving = true;
         state.command(&Command::Launch { action }, now, Payloads::default())?;
         let launched = state.run.action(&action).and_then(Action::attempt);
         let attempt = launched.ok_or(Rejection::NotFound(action))?;
@@ -150,13 +156,21 @@ impl RunCell {
             let state = self.lock();
             state.run.actions().filter_map(|(name, action)| Some((*name, action.attempt()?))).collect()
         };
-        lost.sort_unstable();
+        // Parents first: whether one only waited shows in its children's attempts.
+        lost.sort_by_cached_key(|(action, _)| (self.depth(action), *action));
         for (action, attempt) in lost {
             let reason = "its process ended without a report".to_owned();
             let command = Command::ReportLost { action, attempt, reason };
             // A refusal means that an earlier report of this loop has already ended it.
             let _ = self.command(&command, now, Payloads::default());
         }
+    }
+
+    /// How many parents an action has.
+    fn depth(&self, action: &ActionName) -> usize {
+        let state = self.lock();
+        let parent = |name: &ActionName| state.run.action(name).and_then(|action| action.spec.parent);
+        std::iter::successors(parent(action), parent).count()
     }
 
     pub(crate) fn has_unwritten(&self) -> bool {
@@ -223,6 +237,8 @@ impl RunCell {
         let mut state = self.lock();
         state.driven.remove(action);
         state.notify(action);
+        // The turn that it may have had is somebody else's now.
+        state.notify_next_in_line();
     }
 
     pub(crate) fn is_finished(&self, action: &ActionName) -> bool {
@@ -249,11 +265,20 @@ impl CellState {
             }
             self.notify(&event.action);
         }
-        for waiting in self.run.launchable() {
-            self.notify(&waiting);
-        }
+        self.notify_next_in_line();
         self.events.extend(events);
         Ok(true)
+    }
+
+    /// True if the action may be launched now: there is no limit, or it is its turn among those that somebody drives.
+    fn has_turn(&self, action: &ActionName) -> bool {
+        !self.run.is_limited() || self.run.next_in_line(|name| self.driven.contains(name)).any(|next| next == *action)
+    }
+
+    fn notify_next_in_line(&self) {
+        for next in self.run.next_in_line(|name| self.driven.contains(name)) {
+            self.notify(&next);
+        }
     }
 
     fn notify_all(&self) {
@@ -375,7 +400,8 @@ impl RunHandle {
 
     /// True if somebody in this process drives the action.
     pub fn is_driven(&self, action: &ActionName) -> bool {
-        self.cell.lock().driven.contains(action)
+        let state = self.cell.lock();
+        state.driven.contains(action) || (action.is_root() && state.root_claimed)
     }
 
     /// The engine's time.
@@ -440,7 +466,10 @@ impl RunHandle {
                 Some(outputs) => Ok(outputs),
                 None => return Ok(None),
             },
-            End::Failed(failure) if !failure.recoverable => Err(*failure),
+            End::Failed(failure) if !failure.recoverable => {
+                self.committed().await?;
+                Err(*failure)
+            }
             _ => return Ok(None),
         };
         Ok(Some(StepRecord { started, ended, outcome }))

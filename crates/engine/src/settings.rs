@@ -31,6 +31,11 @@ pub enum Relation {
 }
 
 impl RunSettings {
+    /// True if the run has a limit of running actions.
+    pub fn is_limited(&self) -> bool {
+        self.limits().max_action_concurrency.is_some()
+    }
+
     /// The limits, as the rules know them.
     pub(crate) fn limits(&self) -> RunLimits {
         RunLimits { max_action_concurrency: self.max_action_concurrency.filter(|limit| *limit > 0) }

@@ -15,7 +15,7 @@ use spanwise_proto::hash;
 use crate::context::CustomContext;
 use crate::ctx::{Ambient, CallKey};
 use crate::error::{Error, ErrorKind, Result};
-use crate::executor::InProcess;
+use crate::executor::{InProcess, on_own_task};
 use crate::overrides::Overrides;
 use crate::task::{AnyTask, Arguments, Body, OUTPUT, TaskOutput, TypedTask};
 use crate::value::ValueError;
@@ -153,6 +153,7 @@ impl<T: TaskOutput> Made<T> {
             return Err(Error::usage(format!("task `{name}` is called inside a step: only other steps can be")));
         }
         let literals = encoded?;
+        overrides.check()?;
         let action = child_name(&ambient, &task.described().identity, &literals);
         let inputs = freeze(literals, &ambient.context)?;
         let spec = ActionSpec {
@@ -165,6 +166,12 @@ impl<T: TaskOutput> Made<T> {
         let caller = Some(std::sync::Arc::clone(&ambient.task.scope));
         let call = spanwise_engine::Call { action, inputs: is_new.then_some(inputs), caller };
         let executor = InProcess { task, depth: ambient.task.depth + 1 };
+        if run.settings().is_limited() {
+            // A child that holds one of a few places must go on even while its caller does not look at it.
+            let run = run.clone();
+            let driven = on_own_task(async move { run.drive(call, &executor).await }).await;
+            return read_outcome(driven.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?);
+        }
         read_outcome(run.drive(call, &executor).await?)
     }
 
@@ -174,8 +181,9 @@ impl<T: TaskOutput> Made<T> {
     }
 
     /// The root action that this call would be.
-    pub(crate) fn root_spec(&self) -> ActionSpec {
-        spec(self.task, &self.overrides)
+    pub(crate) fn root_spec(&self) -> Result<ActionSpec> {
+        self.overrides.check()?;
+        Ok(spec(self.task, &self.overrides))
     }
 }
 

@@ -118,6 +118,8 @@ impl Client {
         for driver in drivers {
             let _ = driver.await;
         }
+        // What a failed journal refused was not acknowledged to anyone.
+        let _ = self.inner.engine.flush().await;
     }
 
     pub(crate) fn engine(&self) -> &Engine {

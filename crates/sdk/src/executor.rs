@@ -1,5 +1,6 @@
 //! Running attempts in this process.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
@@ -13,6 +14,7 @@ use spanwise_proto::Message;
 use spanwise_proto::flyteidl2::core::Literal;
 use spanwise_proto::flyteidl2::task::{NamedLiteral, Outputs};
 use tokio::sync::Notify;
+use tokio::task::{JoinError, JoinHandle};
 
 use crate::call::{MAX_PAYLOAD, thaw, too_large};
 use crate::ctx::{Ambient, TaskContext};
@@ -32,11 +34,15 @@ pub(crate) struct InProcess {
 impl Executor for InProcess {
     fn execute(&self, attempt: Attempt) -> Pin<Box<dyn Future<Output = Report> + Send>> {
         let (task, depth) = (self.task, self.depth);
-        let body = Body::begin();
+        let (run, scope) = (attempt.run.clone(), Arc::clone(&attempt.scope));
+        let body = scope.turns(run, run_attempt(task, attempt, depth, Body::begin()));
         if depth % INLINE_DEPTH == INLINE_DEPTH - 1 {
-            return Box::pin(on_own_stack(run_attempt(task, attempt, depth, body)));
+            return Box::pin(async move {
+                let lost = |error: JoinError| Report::Failed(Failure::system("AttemptLost", error.to_string()));
+                on_own_task(body).await.unwrap_or_else(lost)
+            });
         }
-        Box::pin(run_attempt(task, attempt, depth, body))
+        Box::pin(body)
     }
 }
 
@@ -110,15 +116,26 @@ pub(crate) fn encode_outputs(output: Option<Literal>) -> Result<bytes::Bytes> {
 }
 
 /// Runs a future as a tokio task that ends with the caller.
-async fn on_own_stack(future: impl Future<Output = Report> + Send + 'static) -> Report {
+pub(crate) async fn on_own_task<T: Send + 'static>(
+    future: impl Future<Output = T> + Send + 'static,
+) -> Result<T, JoinError> {
     let mut own = AbortOnDrop(tokio::spawn(future));
-    match (&mut own.0).await {
-        Ok(report) => report,
-        Err(error) => Report::Failed(Failure::system("AttemptLost", error.to_string())),
-    }
+    (&mut own.0).await
 }
 
-struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
+/// Polls a future with its thread marked as waiting.
+async fn waiting<F: Future>(future: F) -> F::Output {
+    let mut future = std::pin::pin!(future);
+    std::future::poll_fn(|cx| {
+        let before = WAITING.replace(true);
+        let polled = future.as_mut().poll(cx);
+        WAITING.set(before);
+        polled
+    })
+    .await
+}
+
+struct AbortOnDrop<T>(JoinHandle<T>);
 
 impl<T> Drop for AbortOnDrop<T> {
     fn drop(&mut self) {
@@ -126,9 +143,18 @@ impl<T> Drop for AbortOnDrop<T> {
     }
 }
 
+thread_local! {
+    /// This thread belongs to a body that is not async and waits for a call.
+    static WAITING: Cell<bool> = const { Cell::new(false) };
+}
+
 /// Runs a body that is not async on the pool for blocking work, with the task's context. The work cannot be cut short: after
 /// a timeout or an abort it goes on, and what it gives is not used.
 pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    if WAITING.get() {
+        // The thread waits for this very work: taking another one for it would exhaust the pool in a deep or wide tree.
+        return work();
+    }
     match crate::ctx::spawn_blocking(work).await {
         Ok(done) => done,
         Err(error) => match error.try_into_panic() {
@@ -138,9 +164,18 @@ pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T>
     }
 }
 
-/// Waits for a future on this thread.
+/// Waits for a future on this thread. If the process is being shut down meanwhile, unwinds the body that waits.
 pub(crate) fn block_on<F: Future>(future: F) -> Result<F::Output> {
     use tokio::runtime::{Builder, Handle, RuntimeFlavor};
+    let ambient = Ambient::current();
+    let future = async {
+        let Some(ambient) = ambient else { return future.await };
+        tokio::select! {
+            biased;
+            done = waiting(future) => done,
+            () = ambient.task.run.engine().interrupted() => std::panic::resume_unwind(Box::new("interrupted")),
+        }
+    };
     match Handle::try_current() {
         Ok(handle) if handle.runtime_flavor() == RuntimeFlavor::CurrentThread => Err(Error::usage(
             "`wait` would block a single-threaded runtime: await the call, or use a multi-threaded one",

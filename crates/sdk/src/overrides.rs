@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use spanwise_core::{Backoff, RetryPolicy, Timeouts};
 
+use crate::error::{Error, ErrorKind, Result};
+
 /// Settings of one call that replace those of its task (Flyte: `task.override(..)`).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Overrides {
@@ -48,6 +50,12 @@ impl Overrides {
     pub fn deadline(mut self, limit: Duration) -> Overrides {
         self.deadline = Some(limit);
         self
+    }
+
+    /// Refuses a backoff that cannot be stored.
+    pub(crate) fn check(&self) -> Result<()> {
+        let checked = self.backoff.as_ref().map_or(Ok(()), Backoff::check);
+        checked.map_err(|error| Error::of(ErrorKind::Usage, "InvalidArgument", error))
     }
 
     /// `options` with these settings on top.

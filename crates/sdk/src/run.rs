@@ -62,7 +62,7 @@ impl RunContext {
         };
         let relation = ambient.map(|ambient| Relation::Spawn { run: ambient.task.run.id().name.clone() });
         let inputs = freeze(literals, &context)?;
-        self.start(made.root_spec(), inputs, relation).await
+        self.start(made.root_spec()?, inputs, relation).await
     }
 
     /// Runs the task of an earlier run again, with the same inputs. Its map is reused without `traceparent`, `tracestate` and
@@ -77,6 +77,7 @@ impl RunContext {
         let (literals, context) = thaw(&inputs)?;
         let context = self.context.unwrap_or_else(|| context.without_trace());
         let spec = source.root_spec().ok_or_else(|| Error::usage("the run has no root action"))?;
+        crate::task::find(&spec.task)?;
         let new = NewRun {
             id: client.run_id(new_name(self.name.as_deref())?),
             spec,
@@ -192,7 +193,11 @@ impl<T: TaskOutput> Run<T> {
     /// # Errors
     /// The root's error; [`ErrorKind::Interrupted`] if the process is shutting down.
     pub async fn output(&self) -> Result<T> {
-        read_outcome(self.handle.wait(ActionName::ROOT).await?)
+        match self.handle.wait(ActionName::ROOT).await {
+            // A task that waits for another run must not take the interruption for an answer, as with a call.
+            Err(spanwise_engine::Error::Interrupted) if Ambient::current().is_some() => std::future::pending().await,
+            outcome => read_outcome(outcome?),
+        }
     }
 
     /// Ends it and everything under it; who and why are recorded.

@@ -106,7 +106,7 @@ impl<'run> Facts<'run> {
     fn launch(&mut self, action: ActionName) -> Result<(), Rejection> {
         let known = self.known(action)?;
         match known.state {
-            State::Queued { .. } if !self.run.has_turn(&action) => Err(Rejection::NoPlace(action)),
+            State::Queued { .. } if !self.run.has_free_place() => Err(Rejection::NoPlace(action)),
             State::Queued { .. } => {
                 self.push(action, Fact::Launched { attempt: AttemptNo(known.attempts + 1) });
                 Ok(())
@@ -130,7 +130,7 @@ impl<'run> Facts<'run> {
 
     fn attempt_lost(&mut self, action: ActionName, attempt: AttemptNo, reason: &str) -> Result<(), Rejection> {
         let known = self.under_way(action, attempt)?;
-        let blamed = known.live_children() == 0;
+        let blamed = !self.waits_for_a_child(known);
         self.push(action, Fact::AttemptLost { attempt, reason: reason.to_owned(), blamed });
         if blamed {
             self.after_system_failure(action, known, reason);
@@ -138,6 +138,15 @@ impl<'run> Facts<'run> {
             self.requeue(action);
         }
         Ok(())
+    }
+
+    /// True if a child of the action is on its way: the action itself did nothing when its process ended. A child that is
+    /// only queued does not count, its parent may never ask for it again.
+    fn waits_for_a_child(&self, known: &Action) -> bool {
+        let on_its_way = |child: &Action| {
+            child.attempt().is_some() || matches!(child.state, State::Backoff { .. } | State::Queued { held: true, .. })
+        };
+        known.children.iter().filter_map(|child| self.run.action(child)).any(on_its_way)
     }
 
     /// The system's budget is its own: it does not cost a retry of the user.
@@ -217,21 +226,28 @@ impl<'run> Facts<'run> {
         Ok(())
     }
 
-    /// Ends an action, and with it what must not go on: everything under a root, or under an action that was cut short.
+    /// Ends an action, and with it what must not go on: everything under a root, or under an action that was cut short; and
+    /// what only waits under one that failed, because nobody will ask for it any more.
     fn end(&mut self, action: ActionName, end: Fact) {
         let cut_short = matches!(end, Fact::Aborted { .. } | Fact::TimedOut { .. });
+        let failed = matches!(end, Fact::Failed { .. });
         self.push(action, end);
         if action.is_root() || cut_short {
-            self.abort_descendants(action);
+            self.abort_descendants(action, |_| true);
+        } else if failed {
+            self.abort_descendants(action, |child| child.attempt().is_none());
         }
     }
 
-    fn abort_descendants(&mut self, ended: ActionName) {
+    fn abort_descendants(&mut self, ended: ActionName, which: impl Fn(&Action) -> bool) {
         let mut pending = vec![ended];
         while let Some(name) = pending.pop() {
             let Some(action) = self.run.action(&name) else { continue };
             for child in &action.children {
                 let Some(known) = self.run.action(child) else { continue };
+                if !known.is_finished() && !which(known) {
+                    continue;
+                }
                 if !known.is_finished() {
                     let (by, reason) = ("spanwise".to_owned(), format!("`{ended}` ended"));
                     self.push(*child, Fact::Aborted { by, reason });

@@ -4,6 +4,7 @@
 mod compile;
 mod context;
 mod golden;
+mod hardships;
 mod resume;
 mod settings;
 mod steps;

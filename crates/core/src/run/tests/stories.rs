@@ -233,16 +233,48 @@ fn s7_a_limit_holds_newcomers_back_in_order_and_does_not_count_waiting_parents()
     story.check("c1", Phase::Queued);
     story.check("c2", Phase::Queued);
     story.check("c3", Phase::WaitingForResources);
-    assert_eq!(story.send(Command::Launch { action: name("c3") }), Err(Rejection::NoPlace(name("c3"))));
+    let in_line = |story: &Story| story.run.next_in_line(|_| true).map(|name| name.to_string()).collect::<Vec<_>>();
+    assert_eq!(in_line(&story), ["c1", "c2"]);
+    let ready = |name: &ActionName| name.as_str() != "c1";
+    assert_eq!(
+        story.run.next_in_line(ready).collect::<Vec<_>>(),
+        [name("c2"), name("c3")],
+        "nobody waits for the absent"
+    );
     story.start("c1");
     story.start("c2");
-    assert!(story.send(Command::Launch { action: name("c3") }).is_err());
+    assert_eq!(story.send(Command::Launch { action: name("c3") }), Err(Rejection::NoPlace(name("c3"))));
     story.enqueue("g", child_of("c1")).check("g", Phase::WaitingForResources);
     story.start("c3");
-    assert_eq!(story.run.occupied(), 2);
+    assert_eq!((story.run.occupied(), in_line(&story).len()), (2, 0));
     story.succeed("c2");
+    assert_eq!(in_line(&story), ["c4"]);
     story.start("c4");
     assert!(story.send(Command::Launch { action: name("g") }).is_err());
     story.succeed("c3");
     story.start("g");
+}
+
+#[test]
+fn s4_a_final_failure_takes_along_what_only_waits_under_it() {
+    let mut story = Story::new();
+    story.enqueue("a0", root()).start("a0");
+    story.enqueue("mid", child_of("a0")).start("mid");
+    story.enqueue("waits", child_of("mid"));
+    story.enqueue("runs", child_of("mid")).start("runs");
+    story.fail("mid", oops());
+    story.check("waits", Phase::Aborted);
+    story.check("runs", Phase::Running);
+}
+
+#[test]
+fn s4_a_parent_with_a_forgotten_child_is_blamed_for_its_crashes() {
+    let mut story = Story::new();
+    story.enqueue("a0", root()).start("a0");
+    story.enqueue("forgotten", child_of("a0"));
+    for _ in 0..3 {
+        story.lose("a0");
+        let _ = story.send(Command::Launch { action: name("a0") });
+    }
+    story.check("a0", Phase::Failed);
 }
