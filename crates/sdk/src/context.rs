@@ -98,7 +98,8 @@ impl CustomContext {
 
     /// `self` with the keys of `inner` on top (semantics S1.2).
     pub(crate) fn merged(&self, inner: &CustomContext) -> CustomContext {
-        if self.entries.is_empty() {
+        let overridden = |(key, _): &(String, String)| inner.entries.iter().any(|(new, _)| new == key);
+        if self.entries.iter().all(overridden) {
             return inner.clone();
         }
         let mut merged = self.clone();

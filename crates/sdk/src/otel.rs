@@ -15,7 +15,7 @@ use opentelemetry::trace::{FutureExt, SpanContext, SpanKind, Status, TraceContex
 use opentelemetry::{Context, KeyValue, global};
 
 use crate::context::CustomContext;
-use crate::ctx::ctx;
+use crate::ctx::Ambient;
 
 mod observer;
 #[cfg(feature = "otel-sdk")]
@@ -67,10 +67,13 @@ pub fn inject(context: &Context, carrier: &mut CustomContext) {
 /// The parent of a span that starts here: the span that is active in this attempt, else what the custom context says.
 fn parent() -> Context {
     let current = Context::current();
-    if current.span().span_context().is_valid() || !ctx().is_task() {
+    if has_parent(&current) {
         return current;
     }
-    extract(&ctx().custom_context())
+    match Ambient::current() {
+        Some(ambient) => extract(&ambient.context),
+        None => current,
+    }
 }
 
 /// Runs a future in a span of the user's tracer: extract, start, inject, scope. What `#[traced("name")]` expands to.
