@@ -14,13 +14,7 @@ use crate::{ActionName, RunId};
 pub fn derived_trace_id(run: &RunId) -> [u8; 16] {
     let mut hash = Blake2bMac::<U16>::new_with_salt_and_personal(None, &[], b"flyte.otel.run.v")
         .expect("no key, no salt and 16 bytes of personalisation are in bounds");
-    let parts = [run.org.as_str(), &run.project, &run.domain, run.name.as_str()];
-    for (index, part) in parts.into_iter().enumerate() {
-        if index > 0 {
-            hash.update(&[0]);
-        }
-        hash.update(part.as_bytes());
-    }
+    update_joined(&mut hash, &run_parts(run));
     let id: [u8; 16] = hash.finalize_fixed().into();
     match u128::from_be_bytes(id) {
         0 => 1u128.to_be_bytes(),
@@ -36,18 +30,26 @@ pub fn derived_span_id(run: &RunId, action: &ActionName, kind: &str, attempt: u3
     let mut hash = Blake2bMac::<U8>::new_with_salt_and_personal(None, &[], b"spanwise.span.v1")
         .expect("no key, no salt and 16 bytes of personalisation are in bounds");
     let (attempt, ordinal) = (attempt.to_string(), ordinal.to_string());
-    let run = [run.org.as_str(), &run.project, &run.domain, run.name.as_str()];
-    let span = [action.as_str(), kind, &attempt, &ordinal];
-    for (index, part) in run.into_iter().chain(span).enumerate() {
-        if index > 0 {
-            hash.update(&[0]);
-        }
-        hash.update(part.as_bytes());
-    }
+    update_joined(&mut hash, &run_parts(run));
+    hash.update(&[0]);
+    update_joined(&mut hash, &[action.as_str(), kind, &attempt, &ordinal]);
     let id: [u8; 8] = hash.finalize_fixed().into();
     match u64::from_be_bytes(id) {
         0 => 1u64.to_be_bytes(),
         _ => id,
+    }
+}
+
+fn run_parts(run: &RunId) -> [&str; 4] {
+    [&run.org, &run.project, &run.domain, run.name.as_str()]
+}
+
+fn update_joined(hash: &mut impl Update, parts: &[&str]) {
+    for (index, part) in parts.iter().enumerate() {
+        if index > 0 {
+            hash.update(&[0]);
+        }
+        hash.update(part.as_bytes());
     }
 }
 

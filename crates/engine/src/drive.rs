@@ -11,8 +11,9 @@ use bytes::Bytes;
 use spanwise_core::{ActionName, AttemptNo, Command, End, Failure, Timestamp};
 use spanwise_store::Payloads;
 
+use crate::cell::Next;
 use crate::error::Error;
-use crate::run::{Next, RunHandle};
+use crate::run::RunHandle;
 use crate::scope::{AttemptScope, Fate};
 
 /// One attempt, handed to an executor.

@@ -10,10 +10,11 @@ use spanwise_core::{ActionName, ActionSpec, Command, Run, RunId};
 use spanwise_store::{Durability, Memory, Payloads, Retention, RunKey, RunRow, Sqlite, Store};
 use tokio::sync::Notify;
 
+use crate::cell::RunCell;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::journal::Journal;
-use crate::run::{RunCell, RunHandle};
+use crate::run::RunHandle;
 use crate::settings::RunSettings;
 
 /// Where an engine keeps its journal.

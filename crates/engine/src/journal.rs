@@ -11,8 +11,8 @@ use std::thread::JoinHandle;
 use spanwise_store::{Append, Store};
 use tokio::sync::oneshot;
 
+use crate::cell::RunCell;
 use crate::error::Error;
-use crate::run::RunCell;
 
 /// The journal of an engine. Dropping it writes what is left and ends the writer thread.
 pub(crate) struct Journal {

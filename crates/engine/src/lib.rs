@@ -5,6 +5,7 @@
 //! at the state, does what the state owes, and looks again. A restart does the same from the stored events, so live running
 //! and recovery are one path.
 
+mod cell;
 mod clock;
 mod drive;
 mod engine;

@@ -1,351 +1,16 @@
-//! A run of this process: its state, its unwritten events and who watches what.
+//! A run of this process, as executors and clients hold it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use rustc_hash::{FxHashMap, FxHashSet};
-use spanwise_core::{
-    Action, ActionName, ActionSpec, AttemptNo, Command, End, Event, Failure, Rejection, Run, RunId, State, StepOutcome,
-    Timestamp,
-};
-use spanwise_store::{ActionRow, Append, Payloads, RunKey};
-use tokio::sync::{Notify, watch};
+use spanwise_core::{ActionName, ActionSpec, Command, End, Failure, RunId, StepOutcome, Timestamp};
+use spanwise_store::{ActionRow, Payloads};
+use tokio::sync::watch;
 
+use crate::cell::RunCell;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::settings::RunSettings;
-
-/// The state of a run behind one lock; commands are decided and applied under it, commits happen outside.
-pub(crate) struct RunCell {
-    id: RunId,
-    key: OnceLock<RunKey>,
-    settings: RunSettings,
-    state: Mutex<CellState>,
-    unwritten: AtomicBool,
-    changes: watch::Sender<()>,
-}
-
-struct CellState {
-    run: Run,
-    next_seq: u64,
-    /// Events that no transaction has taken yet, and the actions they changed.
-    events: Vec<Event>,
-    changed: FxHashMap<ActionName, Payloads>,
-    watchers: FxHashMap<ActionName, Vec<Arc<Notify>>>,
-    /// Actions that somebody in this process drives.
-    driven: FxHashSet<ActionName>,
-    /// The run was just created, and whoever did that is about to drive its root.
-    root_claimed: bool,
-    /// Why the run cannot go on in this process, if it cannot.
-    broken: Option<Error>,
-}
-
-/// What a driver has to do next.
-pub(crate) enum Next {
-    /// Nothing: the action is at its end.
-    Finished(End),
-    /// Nothing more in this process.
-    Broken(Error),
-    /// Run this attempt, which was just launched for it.
-    Run(AttemptNo),
-    /// Wait for a change, or until a timer is due.
-    Wait { due: Option<Timestamp> },
-}
-
-impl RunCell {
-    pub(crate) fn new(id: RunId, settings: RunSettings) -> RunCell {
-        let run = Run::new(settings.limits());
-        RunCell::with(id, OnceLock::new(), settings, run, 0)
-    }
-
-    pub(crate) fn restored(id: RunId, key: RunKey, settings: RunSettings, run: Run, next_seq: u64) -> RunCell {
-        RunCell::with(id, OnceLock::from(key), settings, run, next_seq)
-    }
-
-    fn with(id: RunId, key: OnceLock<RunKey>, settings: RunSettings, run: Run, next_seq: u64) -> RunCell {
-        let state = CellState {
-            run,
-            next_seq,
-            events: Vec::new(),
-            changed: FxHashMap::default(),
-            watchers: FxHashMap::default(),
-            driven: FxHashSet::default(),
-            root_claimed: false,
-            broken: None,
-        };
-        let state = Mutex::new(state);
-        RunCell { id, key, settings, state, unwritten: AtomicBool::new(false), changes: watch::Sender::new(()) }
-    }
-
-    pub(crate) fn id(&self) -> &RunId {
-        &self.id
-    }
-
-    /// Makes a new run known by its key; whoever created it is the one who drives it.
-    pub(crate) fn set_key(&self, key: RunKey) {
-        let _ = self.key.set(key);
-        self.lock().root_claimed = true;
-    }
-
-    fn key(&self) -> RunKey {
-        *self.key.get().expect("a run is shared only after the store gave it a key")
-    }
-
-    fn lock(&self) -> MutexGuard<'_, CellState> {
-        // The rules do not panic, and nothing else runs under this lock.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Decides a command and applies its events. `payloads` belong to the command's action, if events follow for it.
-    pub(crate) fn command(&self, command: &Command, now: Timestamp, payloads: Payloads) -> Result<bool, Rejection> {
-        let mut state = self.lock();
-        let changed = state.command(command, now, payloads)?;
-        drop(state);
-        if changed {
-            self.announce();
-        }
-        Ok(changed)
-    }
-
-    /// Looks at an action and, if an attempt is owed and nobody else drives it, launches it: an executor in this process
-    /// gives its first sign of life by being asked. `driving` says whether the caller drives it, before and after.
-    pub(crate) fn advance(&self, action: ActionName, driving: &mut bool, now: Timestamp) -> Result<Next, Rejection> {
-        let mut state = self.lock();
-        let known = state.run.action(&action).ok_or(Rejection::NotFound(action))?;
-        let due = known.due();
-        match &known.state {
-            State::Finished(end) => return Ok(Next::Finished(end.clone())),
-            _ if state.broken.is_some() => return Ok(state.broken.clone().map_or(Next::Wait { due }, Next::Broken)),
-            _ => {}
-        }
-        let queued = matches!(known.state, State::Queued { .. });
-        // Whoever waits takes the wheel if nobody has it: the next attempt needs a driver.
-        *driving = *driving || state.driven.insert(action);
-        state.root_claimed &= !action.is_root();
-        if !(queued && *driving && state.has_turn(&action)) {
-            return Ok(Next::Wait { due });
-        }
-        state.command(&Command::Launch { action }, now, Payloads::default())?;
-        let launched = state.run.action(&action).and_then(Action::attempt);
-        let attempt = launched.ok_or(Rejection::NotFound(action))?;
-        state.command(&Command::ReportStarted { action, attempt }, now, Payloads::default())?;
-        drop(state);
-        self.announce();
-        Ok(Next::Run(attempt))
-    }
-
-    /// Tells whoever looks on that something has changed, and the journal that there is something to write.
-    fn announce(&self) {
-        self.unwritten.store(true, Ordering::Release);
-        if self.changes.receiver_count() > 0 {
-            self.changes.send_replace(());
-        }
-    }
-
-    /// How the action ended, if it has.
-    pub(crate) fn end(&self, action: &ActionName) -> Result<Option<End>, Rejection> {
-        let state = self.lock();
-        let known = state.run.action(action).ok_or(Rejection::NotFound(*action))?;
-        Ok(known.end().cloned())
-    }
-
-    /// Reports every attempt that the journal says is under way: its process is gone.
-    pub(crate) fn report_lost(&self, now: Timestamp) {
-        let mut lost: Vec<(ActionName, AttemptNo)> = {
-            let state = self.lock();
-            state.run.actions().filter_map(|(name, action)| Some((*name, action.attempt()?))).collect()
-        };
-        // Parents first: whether one only waited shows in its children's attempts.
-        lost.sort_by_cached_key(|(action, _)| (self.depth(action), *action));
-        for (action, attempt) in lost {
-            let reason = "its process ended without a report".to_owned();
-            let command = Command::ReportLost { action, attempt, reason };
-            // A refusal means that an earlier report of this loop has already ended it.
-            let _ = self.command(&command, now, Payloads::default());
-        }
-    }
-
-    /// How many parents an action has.
-    fn depth(&self, action: &ActionName) -> usize {
-        let state = self.lock();
-        let parent = |name: &ActionName| state.run.action(name).and_then(|action| action.spec.parent);
-        std::iter::successors(parent(action), parent).count()
-    }
-
-    pub(crate) fn has_unwritten(&self) -> bool {
-        self.unwritten.load(Ordering::Acquire)
-    }
-
-    /// Takes what is to be written: the events, and each changed action once, as it is now.
-    pub(crate) fn take_unwritten(&self) -> Option<Append> {
-        let append = self.take(self.key());
-        (!append.events.is_empty()).then_some(append)
-    }
-
-    /// The same for a run that the store does not know yet.
-    pub(crate) fn take_first(&self) -> Append {
-        self.take(RunKey(0))
-    }
-
-    fn take(&self, run: RunKey) -> Append {
-        let mut state = self.lock();
-        self.unwritten.store(false, Ordering::Release);
-        let events = std::mem::take(&mut state.events);
-        let first_seq = state.next_seq;
-        state.next_seq += events.len() as u64;
-        let mut changed: Vec<(ActionName, Payloads)> = std::mem::take(&mut state.changed).into_iter().collect();
-        // In the order of the table: a batch of neighbours is written faster than names at random.
-        changed.sort_unstable_by_key(|(name, _)| *name);
-        let root_changed = changed.iter().any(|(name, _)| name.is_root());
-        let row_of = |(name, payloads)| Some((row(name, state.run.action(&name)?), payloads));
-        let actions = changed.into_iter().filter_map(row_of).collect();
-        let run_phase = state.run.root().filter(|_| root_changed).map(|root| (root.phase(), ended_at(root)));
-        Append { run, first_seq, events, actions, run_phase }
-    }
-
-    pub(crate) fn attempt(&self, action: &ActionName) -> Option<AttemptNo> {
-        self.lock().run.action(action).and_then(Action::attempt)
-    }
-
-    pub(crate) fn is_under_way(&self, action: &ActionName, attempt: AttemptNo) -> bool {
-        self.attempt(action) == Some(attempt)
-    }
-
-    pub(crate) fn due(&self, action: &ActionName) -> Option<Timestamp> {
-        self.lock().run.action(action).and_then(Action::due)
-    }
-
-    /// Tells everyone who waits that the run cannot go on in this process.
-    pub(crate) fn break_off(&self, error: &Error) {
-        let mut state = self.lock();
-        state.broken.get_or_insert_with(|| error.clone());
-        state.notify_all();
-    }
-
-    /// Wakes everyone who waits for anything of this run.
-    pub(crate) fn wake_all(&self) {
-        self.lock().notify_all();
-    }
-
-    pub(crate) fn broken(&self) -> Option<Error> {
-        self.lock().broken.clone()
-    }
-
-    /// Stops driving; whoever waits for the action may go on.
-    pub(crate) fn leave_wheel(&self, action: &ActionName) {
-        let mut state = self.lock();
-        state.driven.remove(action);
-        state.notify(action);
-        // The turn that it may have had is somebody else's now.
-        state.notify_next_in_line();
-    }
-
-    pub(crate) fn is_finished(&self, action: &ActionName) -> bool {
-        self.lock().run.action(action).is_some_and(Action::is_finished)
-    }
-
-    /// Watches an action from now on.
-    pub(crate) fn watch(self: &Arc<Self>, action: ActionName) -> Watch {
-        let notify = Arc::new(Notify::new());
-        self.lock().watchers.entry(action).or_default().push(Arc::clone(&notify));
-        Watch { cell: Arc::clone(self), action, notify }
-    }
-}
-
-impl CellState {
-    fn command(&mut self, command: &Command, now: Timestamp, payloads: Payloads) -> Result<bool, Rejection> {
-        let events = self.run.decide(command, now)?;
-        let Some(first) = events.first() else { return Ok(false) };
-        self.changed.entry(first.action).or_default().take_new(payloads);
-        for (index, event) in events.iter().enumerate() {
-            self.run.apply(event);
-            if index > 0 && event.action != first.action {
-                self.changed.entry(event.action).or_default();
-            }
-            self.notify(&event.action);
-        }
-        self.notify_next_in_line();
-        self.events.extend(events);
-        Ok(true)
-    }
-
-    /// True if the action may be launched now: there is no limit, or it is its turn among those that somebody drives.
-    fn has_turn(&self, action: &ActionName) -> bool {
-        !self.run.is_limited() || self.run.next_in_line(|name| self.driven.contains(name)).any(|next| next == *action)
-    }
-
-    fn notify_next_in_line(&self) {
-        for next in self.run.next_in_line(|name| self.driven.contains(name)) {
-            self.notify(&next);
-        }
-    }
-
-    fn notify_all(&self) {
-        self.watchers.values().flatten().for_each(|watcher| watcher.notify_one());
-    }
-
-    fn notify(&self, action: &ActionName) {
-        self.watchers.get(action).into_iter().flatten().for_each(|watcher| watcher.notify_one());
-    }
-}
-
-/// A subscription to the changes of one action.
-pub(crate) struct Watch {
-    cell: Arc<RunCell>,
-    action: ActionName,
-    notify: Arc<Notify>,
-}
-
-impl Watch {
-    /// Returns when the action may have changed since the last call.
-    pub(crate) async fn changed(&self) {
-        self.notify.notified().await;
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        let mut state = self.cell.lock();
-        if let Some(watchers) = state.watchers.get_mut(&self.action) {
-            watchers.retain(|watcher| !Arc::ptr_eq(watcher, &self.notify));
-            if watchers.is_empty() {
-                state.watchers.remove(&self.action);
-            }
-        }
-    }
-}
-
-fn ended_at(action: &Action) -> Option<Timestamp> {
-    action.is_finished().then_some(action.updated_at)
-}
-
-fn failure(action: &Action) -> Option<Failure> {
-    match action.end()? {
-        End::Failed(failure) | End::TimedOut(failure) => Some(failure.as_ref().clone()),
-        End::Succeeded { .. } => None,
-        End::Aborted { by, reason } => {
-            let message = format!("aborted by {by}: {reason}");
-            Some(Failure::user(spanwise_core::code::ABORTED, message).terminal())
-        }
-    }
-}
-
-fn row(name: ActionName, action: &Action) -> ActionRow {
-    ActionRow {
-        name,
-        parent: action.spec.parent,
-        kind: action.spec.kind,
-        task: action.spec.task.clone(),
-        group: action.spec.group.clone(),
-        phase: action.phase(),
-        attempts: action.attempts,
-        enqueued_at: action.enqueued_at,
-        started_at: action.started_at,
-        ended_at: ended_at(action),
-        failure: failure(action),
-    }
-}
 
 /// An action as it is now, for display.
 pub type ActionView = ActionRow;
@@ -375,12 +40,12 @@ impl RunHandle {
 
     /// The run's full name.
     pub fn id(&self) -> &RunId {
-        &self.cell.id
+        self.cell.id()
     }
 
     /// What the run was started with.
     pub fn settings(&self) -> &RunSettings {
-        &self.cell.settings
+        self.cell.settings()
     }
 
     /// The engine it runs on.
@@ -390,18 +55,17 @@ impl RunHandle {
 
     /// The task of the root action.
     pub fn root_task(&self) -> Option<spanwise_core::TaskName> {
-        self.cell.lock().run.root().map(|root| root.spec.task.clone())
+        self.cell.root_spec().map(|spec| spec.task.clone())
     }
 
     /// What was fixed about the root action.
     pub fn root_spec(&self) -> Option<ActionSpec> {
-        self.cell.lock().run.root().map(|root| (*root.spec).clone())
+        self.cell.root_spec().map(|spec| ActionSpec::clone(&spec))
     }
 
     /// True if somebody in this process drives the action.
     pub fn is_driven(&self, action: &ActionName) -> bool {
-        let state = self.cell.lock();
-        state.driven.contains(action) || (action.is_root() && state.root_claimed)
+        self.cell.is_driven(action)
     }
 
     /// The engine's time.
@@ -411,22 +75,19 @@ impl RunHandle {
 
     /// True once the root is at its end.
     pub fn is_finished(&self) -> bool {
-        self.cell.lock().run.is_finished()
+        self.cell.is_finished(&ActionName::ROOT)
     }
 
     /// All actions as they are now, in the order in which they were accepted.
     pub fn actions(&self) -> Vec<ActionView> {
-        let mut rows: Vec<ActionView> = {
-            let state = self.cell.lock();
-            state.run.actions().map(|(name, action)| row(*name, action)).collect()
-        };
+        let mut rows = self.cell.rows();
         rows.sort_by_key(|row| (row.enqueued_at, row.name));
         rows
     }
 
     /// Tells when the run has changed.
     pub fn subscribe(&self) -> watch::Receiver<()> {
-        self.cell.changes.subscribe()
+        self.cell.subscribe()
     }
 
     /// Accepts an action, in memory: it is safe at the latest when its outcome is. True if it is new; otherwise the first
@@ -455,12 +116,7 @@ impl RunHandle {
     /// # Errors
     /// If the journal cannot be read.
     pub async fn step(&self, action: ActionName) -> Result<Option<StepRecord>, Error> {
-        let (started, ended, end) = {
-            let state = self.cell.lock();
-            let Some(known) = state.run.action(&action) else { return Ok(None) };
-            let Some(end) = known.end() else { return Ok(None) };
-            (known.enqueued_at, known.updated_at, end.clone())
-        };
+        let Some((started, ended, end)) = self.cell.recorded(&action) else { return Ok(None) };
         let outcome = match end {
             End::Succeeded { .. } => match self.payloads(&action).await?.1 {
                 Some(outputs) => Ok(outputs),
@@ -515,6 +171,6 @@ impl RunHandle {
 
 impl std::fmt::Debug for RunHandle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RunHandle").field("id", &self.cell.id).finish_non_exhaustive()
+        f.debug_struct("RunHandle").field("id", self.cell.id()).finish_non_exhaustive()
     }
 }
