@@ -83,6 +83,8 @@ pub struct Action {
     pub failures: u32,
     /// Attempts lost to the system in a row, with no progress in between.
     pub system_failures: u32,
+    /// The last attempt that was longer in RUNNING than it may.
+    pub timed_out: Option<AttemptNo>,
     /// Where it is.
     pub state: State,
     /// Children that are not at their end.
@@ -104,6 +106,7 @@ impl Action {
             attempts: 0,
             failures: 0,
             system_failures: 0,
+            timed_out: None,
             state: State::Queued { since: at, held: false },
             live_children: 0,
             turn: None,
@@ -177,6 +180,9 @@ impl Action {
     /// Applies a fact about this action. Total: a fact that fits no state changes the counters only.
     pub(crate) fn apply(&mut self, fact: &Fact, at: Timestamp) {
         self.updated_at = at;
+        if let Fact::AttemptTimedOut { attempt } = fact {
+            self.timed_out = Some(*attempt);
+        }
         match fact {
             Fact::Launched { attempt } => self.attempts = self.attempts.max(attempt.0),
             Fact::Started { .. } => self.started_at = self.started_at.or(Some(at)),

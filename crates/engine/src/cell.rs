@@ -103,6 +103,16 @@ impl RunCell {
         Some((known.enqueued_at, known.updated_at, known.end()?.clone()))
     }
 
+    /// The code of the timeout that cut an attempt short, if one did.
+    pub(crate) fn timeout_of(&self, action: &ActionName, attempt: AttemptNo) -> Option<String> {
+        let state = self.lock();
+        let known = state.run.action(action)?;
+        match known.end() {
+            Some(End::TimedOut(failure)) if known.attempts == attempt.0 => Some(failure.code.clone()),
+            _ => (known.timed_out == Some(attempt)).then(|| spanwise_core::code::MAX_RUNTIME_EXCEEDED.to_owned()),
+        }
+    }
+
     /// True if somebody in this process drives the action, or is about to.
     pub(crate) fn is_driven(&self, action: &ActionName) -> bool {
         let state = self.lock();

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use crate::cell::RunCell;
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::scope::AttemptScope;
 use crate::settings::RunSettings;
 
 /// An action as it is now, for display.
@@ -66,6 +67,11 @@ impl RunHandle {
     /// True if somebody in this process drives the action.
     pub fn is_driven(&self, action: &ActionName) -> bool {
         self.cell.is_driven(action)
+    }
+
+    /// The code of the timeout that cut an attempt short, if one did.
+    pub fn timeout_of(&self, attempt: &AttemptScope) -> Option<String> {
+        self.cell.timeout_of(&attempt.action, attempt.attempt)
     }
 
     /// The engine's time.

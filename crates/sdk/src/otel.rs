@@ -8,6 +8,7 @@
 use std::any::Any;
 use std::fmt;
 use std::future::Future;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use opentelemetry::propagation::{Extractor, Injector};
@@ -15,7 +16,7 @@ use opentelemetry::trace::{FutureExt, SpanContext, SpanKind, Status, TraceContex
 use opentelemetry::{Context, KeyValue, global};
 
 use crate::context::CustomContext;
-use crate::ctx::Ambient;
+use crate::ctx::{Ambient, TaskContext};
 
 mod observer;
 #[cfg(feature = "otel-sdk")]
@@ -103,9 +104,11 @@ pub fn traced_sync<T, E: fmt::Display + 'static>(
     result
 }
 
-/// A span that ends when it is dropped, with what a panic left behind.
+/// A span that ends when it is dropped, with what cut it short.
 struct ActiveSpan {
     context: Context,
+    task: Option<Arc<TaskContext>>,
+    cut: bool,
 }
 
 impl ActiveSpan {
@@ -113,7 +116,8 @@ impl ActiveSpan {
         let parent = parent();
         let tracer = global::tracer(scope);
         let span = tracer.span_builder(name).with_kind(SpanKind::Internal).start_with_context(&tracer, &parent);
-        ActiveSpan { context: parent.with_span(span) }
+        let task = Ambient::current().map(|ambient| ambient.task);
+        ActiveSpan { context: parent.with_span(span), task, cut: true }
     }
 
     /// The scope in which calls carry this span.
@@ -123,7 +127,8 @@ impl ActiveSpan {
         crate::custom_context(carrier)
     }
 
-    fn end<T, E: fmt::Display + 'static>(&self, result: &Result<T, E>) {
+    fn end<T, E: fmt::Display + 'static>(mut self, result: &Result<T, E>) {
+        self.cut = false;
         let Err(error) = result else { return };
         match (error as &dyn Any).downcast_ref::<crate::Error>() {
             Some(error) => record_exception(&self.context, error.code(), &format!("{error:#}")),
@@ -134,10 +139,19 @@ impl ActiveSpan {
 
 impl Drop for ActiveSpan {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            record_exception(&self.context, spanwise_core::code::PANIC, &crate::panic::message());
+        if self.cut {
+            record_cut(&self.context, self.task.as_deref());
         }
         self.context.span().end();
+    }
+}
+
+/// What cut a span short: a panic, a timeout of the attempt, or something that is no error (an abort, a shutdown).
+fn record_cut(context: &Context, task: Option<&TaskContext>) {
+    if std::thread::panicking() {
+        record_exception(context, spanwise_core::code::PANIC, &crate::panic::message());
+    } else if let Some(code) = task.and_then(|task| task.run.timeout_of(&task.scope)) {
+        record_exception(context, &code, "the attempt was cut short by its timeout");
     }
 }
 

@@ -12,6 +12,7 @@ thread_local! {
 }
 
 struct Said {
+    #[cfg(feature = "otel")]
     message: Option<String>,
     place: Option<String>,
 }
@@ -22,8 +23,11 @@ pub(crate) fn install_hook() {
     HOOK.call_once(|| {
         let previous = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
-            let message = panic.payload_as_str().map(str::to_owned);
-            let said = Said { message, place: panic.location().map(ToString::to_string) };
+            let said = Said {
+                #[cfg(feature = "otel")]
+                message: panic.payload_as_str().map(str::to_owned),
+                place: panic.location().map(ToString::to_string),
+            };
             LAST.with(|slot| *slot.borrow_mut() = Some(said));
             previous(panic);
         }));

@@ -1,6 +1,6 @@
 //! Ways to end: `main` gets a page, then its second child fails, panics or hangs. Every span that has ended arrives all the same.
 //!
-//! `OTEL_EXPORTER_OTLP_ENDPOINT=.. cargo run -p spanwise-examples --bin endings -- URL fail|panic|hang|hang_map|hang_set`
+//! `OTEL_EXPORTER_OTLP_ENDPOINT=.. cargo run -p spanwise-examples --bin endings -- URL fail|late|panic|hang|hang_map|hang_set`
 #![expect(clippy::print_stdout, reason = "an example prints its result")]
 
 use std::sync::LazyLock;
@@ -23,6 +23,12 @@ async fn fetch(url: String) -> spanwise::Result<u16> {
 #[traced("fail")]
 async fn fail() -> spanwise::Result<u16> {
     Err(Error::user("NoSuchPage", "the page is not there"))
+}
+
+#[task(env = ENV, timeout = "50ms")]
+#[traced("late")]
+async fn late() -> spanwise::Result<u16> {
+    std::future::pending().await
 }
 
 #[task(env = ENV)]
@@ -55,6 +61,7 @@ async fn main_task(url: String, how: String) -> spanwise::Result<u16> {
     match how.as_str() {
         "fail" => fail().await,
         "panic" => panic().await,
+        "late" => late().await,
         "hang" => hang(0).await,
         "hang_set" => {
             let mut calls: tokio::task::JoinSet<_> = (0..3).map(hang).collect();

@@ -56,6 +56,16 @@ async fn a_task_that_fails() {
 }
 
 #[tokio::test]
+async fn a_task_that_is_late() {
+    let (ended, spans) = end("late").await;
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(ended.stderr.contains("MAX_RUNTIME_EXCEEDED"), "{}", ended.stderr);
+    assert_eq!(spans.names(), ["GET", "fetch", "late", "main", "workflow_run"]);
+    assert_eq!(status(spans.one("late")), "Error: the attempt was cut short by its timeout");
+    assert!(exceptions(spans.one("late"))[0].starts_with("MAX_RUNTIME_EXCEEDED: "));
+}
+
+#[tokio::test]
 async fn a_task_that_panics() {
     let (ended, spans) = end("panic").await;
     assert_eq!(ended.status.code(), Some(1));

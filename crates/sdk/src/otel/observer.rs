@@ -2,6 +2,7 @@
 //! names (`flyteplugins.otel._observer`).
 
 use std::future::Future;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -13,7 +14,7 @@ use opentelemetry::{Context, KeyValue, global};
 use spanwise_core::{ActionName, Timestamp, trace};
 use spanwise_engine::StepRecord;
 
-use super::{extract, has_parent, inject, record_exception, remote, run_ids_installed};
+use super::{extract, has_parent, inject, record_cut, record_exception, remote, run_ids_installed};
 use crate::context::CustomContext;
 use crate::ctx::{Ambient, TaskContext};
 use crate::error::{Error, Result};
@@ -44,11 +45,11 @@ pub(crate) async fn around_task<T>(ambient: Ambient, body: impl Future<Output = 
     if !observing() {
         return ambient.scope(body).with_context(Context::new()).await;
     }
-    let span = ObservedSpan(start_task_span(&ambient));
+    let span = ObservedSpan::new(start_task_span(&ambient), &ambient.task);
     let mut carrier = CustomContext::new();
-    inject(&span.0, &mut carrier);
+    inject(&span.context, &mut carrier);
     let inside = Ambient { context: ambient.context.merged(&carrier), ..ambient };
-    let result = inside.scope(body).with_context(span.0.clone()).await;
+    let result = inside.scope(body).with_context(span.context.clone()).await;
     span.finish(result.as_ref().err());
     result
 }
@@ -66,8 +67,8 @@ pub(crate) async fn around_step<T>(
     let parent = Context::current();
     let builder = step_span(&inside, name, action, false);
     let span = builder.start_with_context(&global::tracer(SCOPE), &parent);
-    let span = ObservedSpan(parent.with_span(span));
-    let result = inside.scope(body).with_context(span.0.clone()).await;
+    let span = ObservedSpan::new(parent.with_span(span), &inside.task);
+    let result = inside.scope(body).with_context(span.context.clone()).await;
     span.finish(result.as_ref().err());
     result
 }
@@ -140,24 +141,33 @@ fn run_attributes(task: &TaskContext, action: ActionName) -> Vec<KeyValue> {
     known.map(|(key, value)| KeyValue::new(key, value.to_owned())).collect()
 }
 
-/// A span that ends when it is dropped: a body that is cut short leaves its status open.
-struct ObservedSpan(Context);
+/// A span that ends when it is dropped, with what cut it short.
+struct ObservedSpan {
+    context: Context,
+    task: Arc<TaskContext>,
+    cut: bool,
+}
 
 impl ObservedSpan {
-    fn finish(&self, error: Option<&Error>) {
+    fn new(context: Context, task: &Arc<TaskContext>) -> ObservedSpan {
+        ObservedSpan { context, task: Arc::clone(task), cut: true }
+    }
+
+    fn finish(mut self, error: Option<&Error>) {
+        self.cut = false;
         match error {
-            None => self.0.span().set_status(Status::Ok),
-            Some(error) => record_exception(&self.0, error.code(), &format!("{error:#}")),
+            None => self.context.span().set_status(Status::Ok),
+            Some(error) => record_exception(&self.context, error.code(), &format!("{error:#}")),
         }
     }
 }
 
 impl Drop for ObservedSpan {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            record_exception(&self.0, spanwise_core::code::PANIC, &crate::panic::message());
+        if self.cut {
+            record_cut(&self.context, Some(&self.task));
         }
-        self.0.span().end();
+        self.context.span().end();
     }
 }
 

@@ -68,7 +68,8 @@ async fn streams() -> spanwise::Result<i64> {
     let mut napping = futures_util::stream::iter(0..8).map(|index| nap(index, 10)).buffer_unordered(4);
     let mut sum = 0;
     while let Some(index) = napping.next().await {
-        sum += index? + nap(100 + sum, 1).await? * 0;
+        sum += index?;
+        nap(100 + sum, 1).await?;
     }
     Ok(sum)
 }
