@@ -25,7 +25,7 @@ pub fn result<T, E: Into<F>, F>(result: std::result::Result<T, E>) -> std::resul
 
 /// Runs the body of a task that is not async.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    crate::executor::blocking(work).await
+    crate::blocking::blocking(work).await
 }
 
 /// Compiles if the type is a value.

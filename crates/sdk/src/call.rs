@@ -90,7 +90,7 @@ impl<T: TaskOutput> Call<T> {
     /// # Errors
     /// Those of the call; [`ErrorKind::Usage`] inside an async body on a single-threaded runtime, which it would block.
     pub fn wait(self) -> Result<T> {
-        crate::executor::block_on(self)?
+        crate::blocking::block_on(self)?
     }
 
     /// Puts the call into another group, unless it is in one.

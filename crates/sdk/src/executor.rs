@@ -1,6 +1,5 @@
 //! Running attempts in this process.
 
-use std::cell::Cell;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
@@ -18,7 +17,7 @@ use tokio::task::{JoinError, JoinHandle};
 
 use crate::call::{MAX_PAYLOAD, thaw, too_large};
 use crate::ctx::{Ambient, TaskContext};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::task::{AnyTask, OUTPUT};
 
 /// Bodies run inside their caller's turn, which costs nothing; one in this many is moved to a task of its own, so that a deep
@@ -84,7 +83,7 @@ impl Drop for Body {
     }
 }
 
-/// Waits until no body is under way. Tokio tasks that were aborted (those of a `map`) drop their bodies a little later.
+/// Waits until no body is under way. Tokio tasks that were aborted (those of a `JoinSet`) drop their bodies a little later.
 pub(crate) async fn bodies_gone() {
     loop {
         let gone = LAST_BODY_GONE.notified();
@@ -123,64 +122,10 @@ pub(crate) async fn on_own_task<T: Send + 'static>(
     (&mut own.0).await
 }
 
-/// Polls a future with its thread marked as waiting.
-async fn waiting<F: Future>(future: F) -> F::Output {
-    let mut future = std::pin::pin!(future);
-    std::future::poll_fn(|cx| {
-        let before = WAITING.replace(true);
-        let polled = future.as_mut().poll(cx);
-        WAITING.set(before);
-        polled
-    })
-    .await
-}
-
 struct AbortOnDrop<T>(JoinHandle<T>);
 
 impl<T> Drop for AbortOnDrop<T> {
     fn drop(&mut self) {
         self.0.abort();
-    }
-}
-
-thread_local! {
-    /// This thread belongs to a body that is not async and waits for a call.
-    static WAITING: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Runs a body that is not async on the pool for blocking work, with the task's context. The work cannot be cut short: after
-/// a timeout or an abort it goes on, and what it gives is not used.
-pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    if WAITING.get() {
-        // The thread waits for this very work: taking another one for it would exhaust the pool in a deep or wide tree.
-        return work();
-    }
-    match crate::ctx::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(error) => Err(Error::from(error)),
-        },
-    }
-}
-
-/// Waits for a future on this thread. If the process is being shut down meanwhile, unwinds the body that waits.
-pub(crate) fn block_on<F: Future>(future: F) -> Result<F::Output> {
-    use tokio::runtime::{Builder, Handle, RuntimeFlavor};
-    let ambient = Ambient::current();
-    let future = async {
-        let Some(ambient) = ambient else { return future.await };
-        tokio::select! {
-            biased;
-            done = waiting(future) => done,
-            () = ambient.task.run.engine().interrupted() => std::panic::resume_unwind(Box::new("interrupted")),
-        }
-    };
-    match Handle::try_current() {
-        Ok(handle) if handle.runtime_flavor() == RuntimeFlavor::CurrentThread => Err(Error::usage(
-            "`wait` would block a single-threaded runtime: await the call, or use a multi-threaded one",
-        )),
-        Ok(handle) => Ok(tokio::task::block_in_place(|| handle.block_on(future))),
-        Err(_) => Ok(Builder::new_current_thread().enable_all().build()?.block_on(future)),
     }
 }
