@@ -36,7 +36,7 @@ pub fn task(arguments: TokenStream, item: TokenStream) -> TokenStream {
     finish(task::expand(arguments.into(), item.into()))
 }
 
-/// Makes an async function a step: inside a task its result is recorded once it is done, and not computed again by a retry or
+/// Makes an async function a step (Flyte's `flyte.trace`; for a span see `#[traced]`): inside a task its result is recorded once it is done, and not computed again by a retry or
 /// after a crash.
 ///
 /// A step is known by its name, the text of its code and its arguments; `#[trace(version = "2")]` takes a version instead of the
@@ -46,7 +46,7 @@ pub fn trace(arguments: TokenStream, item: TokenStream) -> TokenStream {
     finish(trace::expand(arguments.into(), item.into()))
 }
 
-/// Runs a function in an OpenTelemetry span of the program's own tracer provider, and carries the span to the tasks that it
+/// Runs a function in an OpenTelemetry span (to record a step see `#[trace]`) of the program's own tracer provider, and carries the span to the tasks that it
 /// calls: `#[traced("fetch")]`. Without a name the span has the function's.
 ///
 /// On a task it stands below `#[task]`.

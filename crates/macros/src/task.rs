@@ -5,7 +5,7 @@ use quote::{format_ident, quote};
 use syn::meta::ParseNestedMeta;
 use syn::{Expr, ExprLit, ItemFn, Lit, LitStr};
 
-use crate::{duration, signature};
+use crate::{duration, signature, traced};
 
 /// What stands in the parentheses.
 #[derive(Default)]
@@ -37,6 +37,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> syn::Result<T
     let is_doc = |attribute: &&syn::Attribute| attribute.path().is_ident("doc");
     let docs: Vec<_> = attrs.iter().filter(is_doc).collect();
     let others = attrs.iter().filter(|attribute| !is_doc(attribute));
+    let others = others.map(|attribute| traced::named(attribute, &sig.ident));
     let name = &sig.ident;
     let task_name = options.name.as_ref().map_or_else(|| name.to_string(), LitStr::value);
     let argument_names = names.iter().map(ToString::to_string);

@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use syn::{ItemFn, LitStr};
 
-use crate::signature;
+use crate::{signature, traced};
 
 pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> syn::Result<TokenStream> {
     let version = read_version(arguments)?;
@@ -20,6 +20,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> syn::Result<T
     let is_doc = |attribute: &&syn::Attribute| attribute.path().is_ident("doc");
     let docs: Vec<_> = attrs.iter().filter(is_doc).collect();
     let others = attrs.iter().filter(|attribute| !is_doc(attribute));
+    let others = others.map(|attribute| traced::named(attribute, &sig.ident));
     let (name, result) = (&sig.ident, &sig.output);
     let source = version.map_or_else(|| quote!(#sig #block).to_string(), |version| version.value());
     let step_name = name.to_string();

@@ -2,7 +2,18 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::{ItemFn, LitStr, ReturnType, Type};
+use syn::{Attribute, Ident, ItemFn, LitStr, Meta, ReturnType, Type};
+
+/// `#[traced]` without a name below `#[task]` or `#[trace]`: those rename the body, so they write the function's name into it.
+pub(crate) fn named(attribute: &Attribute, function: &Ident) -> TokenStream {
+    let is_bare =
+        matches!(&attribute.meta, Meta::Path(path) if path.segments.last().is_some_and(|last| last.ident == "traced"));
+    if !is_bare {
+        return quote!(#attribute);
+    }
+    let (path, name) = (attribute.path(), function.to_string());
+    quote!(#[#path(#name)])
+}
 
 pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> syn::Result<TokenStream> {
     let name = read_name(arguments)?;

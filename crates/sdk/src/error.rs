@@ -200,13 +200,12 @@ impl Error {
     }
 }
 
-/// The name of a type without its path; one that only says `Error` keeps the crate it comes from.
+/// The name of a type without its path; one that only says `Error` keeps where it comes from: `std::io::Error`.
 fn type_code(name: &str) -> String {
     let plain = name.split('<').next().unwrap_or(name);
-    let last = plain.rsplit("::").next().unwrap_or(plain);
-    match plain.split_once("::") {
-        Some((krate, _)) if last == "Error" => format!("{krate}::{last}"),
-        _ => last.to_owned(),
+    match plain.rsplit("::").next() {
+        Some("Error") => plain.split("::").filter(|part| *part != "error").collect::<Vec<_>>().join("::"),
+        last => last.unwrap_or(plain).to_owned(),
     }
 }
 
@@ -257,7 +256,7 @@ mod tests {
         let error = Error::from(Outer("x".parse::<u8>().unwrap_err()));
         assert_eq!(error.causes(), ["invalid digit found in string"]);
         assert_eq!(format!("{error:#}"), "outer: invalid digit found in string");
-        assert_eq!(Error::from(std::io::Error::other("x")).code(), "std::Error");
+        assert_eq!(Error::from(std::io::Error::other("x")).code(), "std::io::Error");
     }
 
     #[test]

@@ -28,8 +28,9 @@ impl RunContext {
         RunContext { client, name: None, context: None, max_action_concurrency: None }
     }
 
-    /// Names the run: a DNS-1035 label of at most 30 characters. A run of that name that was interrupted goes on if it is the
-    /// same task with the same inputs; otherwise the name is taken.
+    /// Names the run: a DNS-1035 label of at most 30 characters. A name is one run, for ever: if the run of that name was
+    /// interrupted and is the same task with the same inputs, it goes on with the custom context of its first start (the one
+    /// given now is not used); otherwise the name is taken.
     pub fn name(mut self, name: impl Into<String>) -> RunContext {
         self.name = Some(name.into());
         self
@@ -121,7 +122,9 @@ impl RunContext {
 async fn same_run(existing: &RunHandle, task: &TaskName, inputs: &bytes::Bytes) -> Result<(), String> {
     let name = &existing.id().name;
     if existing.is_finished() {
-        return Err(format!("it has ended; `spanwise::resume(\"{name}\")` gives its result"));
+        return Err(format!(
+            "it has ended; `spanwise::resume(\"{name}\")` gives its result, `.rerun(\"{name}\")` under another name repeats it"
+        ));
     }
     if existing.is_driven(&ActionName::ROOT) {
         return Err("it is running in this process".to_owned());
@@ -243,9 +246,9 @@ impl RunUrl {
     /// not have yet.
     pub fn how_to_open(&self) -> String {
         match &self.directory {
-            Some(directory) => format!(
-                "a page for the console of a later version, `spanwise dev --data-dir {directory}`, once this process has ended"
-            ),
+            Some(directory) => {
+                format!("opened by the console that comes with a later version: spanwise dev --data-dir {directory}")
+            }
             None => "the run is kept in memory only: there is no page to open".to_owned(),
         }
     }

@@ -47,7 +47,11 @@ impl Sqlite {
     /// [`Error::InUse`] if another process has it; [`Error::Newer`] if it was written by a newer version.
     pub fn open(directory: &Path, durability: Durability) -> Result<Sqlite, Error> {
         let open_error = |source| Error::Open { path: directory.to_owned(), source };
-        std::fs::create_dir_all(directory).map_err(open_error)?;
+        if !directory.exists() {
+            std::fs::create_dir_all(directory).map_err(open_error)?;
+            // As cargo does for `target`: a journal is nothing to commit.
+            std::fs::write(directory.join(".gitignore"), "*\n").map_err(open_error)?;
+        }
         let lock = lock::DirectoryLock::take(directory)?;
         let file = directory.join("journal.db");
         let mut writer = Connection::open(&file).map_err(Error::Database)?;

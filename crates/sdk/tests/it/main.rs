@@ -5,6 +5,7 @@ mod compile;
 mod context;
 mod golden;
 mod hardships;
+mod names;
 mod resume;
 mod settings;
 mod steps;
