@@ -54,11 +54,21 @@ async fn run_attempt(task: &'static dyn AnyTask, attempt: Attempt, depth: u32, _
         let ambient = Ambient { task: Arc::new(task_context), context, group: None, step: None };
         run_in(ambient, task, &inputs).await
     };
-    match AssertUnwindSafe(run_body).catch_unwind().await {
-        Ok(Ok(outputs)) => Report::Succeeded(outputs),
-        Ok(Err(error)) => Report::Failed(error.to_failure()),
-        Err(panic) => Report::Failed(crate::panic::failure(panic.as_ref())),
+    let failure = match AssertUnwindSafe(run_body).catch_unwind().await {
+        Ok(Ok(outputs)) => return Report::Succeeded(outputs),
+        Ok(Err(error)) => error.to_failure(),
+        Err(panic) => crate::panic::failure(panic.as_ref()),
+    };
+    if runtime_is_going().await {
+        // Tasks that the body has spawned were cancelled with the runtime: that is no failure of the body, which goes too.
+        return std::future::pending().await;
     }
+    Report::Failed(failure)
+}
+
+/// True if the runtime is being dropped: it cancels whatever is spawned from then on.
+async fn runtime_is_going() -> bool {
+    tokio::spawn(std::future::ready(())).await.is_err()
 }
 
 /// How many bodies are under way in this process, and who waits for the last one.

@@ -126,9 +126,17 @@ async fn s4_calls_in_a_set_fall_with_their_parents_attempt() {
     }
 }
 
+static CUTS: AtomicU32 = AtomicU32::new(0);
+
+/// Never ends while the program is cut short again and again.
+#[task(env = ENV)]
+async fn outlives() -> spanwise::Result<i64> {
+    if CUTS.load(Ordering::SeqCst) < 20 { std::future::pending().await } else { Ok(5) }
+}
+
 #[task(env = ENV)]
 async fn spawns() -> spanwise::Result<i64> {
-    let spawned = tokio::spawn(nap(5, 100));
+    let spawned = tokio::spawn(outlives());
     spawned.await?
 }
 
@@ -137,17 +145,15 @@ fn s4_a_runtime_that_goes_without_a_word_aborts_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let open = || Client::open(Config::new().data_dir(directory.path())).unwrap();
-    for _ in 0..5 {
+    while CUTS.load(Ordering::SeqCst) < 20 {
         runtime().block_on(async {
-            let run = match open().with_runcontext().name("spawns").run(spawns()).await {
-                Ok(run) => run,
-                Err(error) => panic!("{error:?}"),
-            };
+            let run = open().with_runcontext().name("spawns").run(spawns()).await.unwrap();
             let mut changes = run.subscribe();
-            while run.actions().len() < 2 {
+            while run.actions().iter().filter(|action| action.phase == Phase::Running).count() < 2 {
                 in_time(changes.changed()).await.unwrap();
             }
         });
+        CUTS.fetch_add(1, Ordering::SeqCst);
     }
     let output = runtime().block_on(async { in_time(open().resume::<i64>("spawns").await?.output()).await });
     assert_eq!(output.unwrap(), 5);
