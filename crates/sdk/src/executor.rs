@@ -34,7 +34,15 @@ impl Executor for InProcess {
     fn execute(&self, attempt: Attempt) -> Pin<Box<dyn Future<Output = Report> + Send>> {
         let (task, depth) = (self.task, self.depth);
         let (run, scope) = (attempt.run.clone(), Arc::clone(&attempt.scope));
-        let body = scope.turns(run, run_attempt(task, attempt, depth, Body::begin()));
+        let turns = scope.turns(run, run_attempt(task, attempt, depth, Body::begin()));
+        let body = async move {
+            let report = turns.await;
+            if matches!(report, Report::Failed(_)) && runtime_is_going().await {
+                // What the body has spawned was cancelled with the runtime: no failure of the body, which goes too.
+                return std::future::pending().await;
+            }
+            report
+        };
         if depth % INLINE_DEPTH == INLINE_DEPTH - 1 {
             return Box::pin(async move {
                 let lost = |error: JoinError| Report::Failed(Failure::system("AttemptLost", error.to_string()));
@@ -54,16 +62,11 @@ async fn run_attempt(task: &'static dyn AnyTask, attempt: Attempt, depth: u32, _
         let ambient = Ambient { task: Arc::new(task_context), context, group: None, step: None };
         run_in(ambient, task, &inputs).await
     };
-    let failure = match AssertUnwindSafe(run_body).catch_unwind().await {
-        Ok(Ok(outputs)) => return Report::Succeeded(outputs),
-        Ok(Err(error)) => error.to_failure(),
-        Err(panic) => crate::panic::failure(panic.as_ref()),
-    };
-    if runtime_is_going().await {
-        // Tasks that the body has spawned were cancelled with the runtime: that is no failure of the body, which goes too.
-        return std::future::pending().await;
+    match AssertUnwindSafe(run_body).catch_unwind().await {
+        Ok(Ok(outputs)) => Report::Succeeded(outputs),
+        Ok(Err(error)) => Report::Failed(error.to_failure()),
+        Err(panic) => Report::Failed(crate::panic::failure(panic.as_ref())),
     }
-    Report::Failed(failure)
 }
 
 /// True if the runtime is being dropped: it cancels whatever is spawned from then on.
