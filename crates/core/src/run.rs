@@ -310,7 +310,7 @@ impl Run {
 
     /// Keeps the order of turns: an action enters when it is queued and leaves when it is not.
     fn keep_queue(&mut self, name: ActionName) {
-        if self.limits.max_action_concurrency.is_none() {
+        if !self.is_limited() {
             return;
         }
         let Some(action) = self.actions.get_mut(&name) else { return };

@@ -1,6 +1,5 @@
 //! The state of a run in this process: its actions, its unwritten events, who drives and who watches what.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -19,7 +18,6 @@ pub(crate) struct RunCell {
     key: OnceLock<RunKey>,
     settings: RunSettings,
     state: Mutex<CellState>,
-    unwritten: AtomicBool,
     changes: watch::Sender<()>,
 }
 
@@ -72,7 +70,7 @@ impl RunCell {
             broken: None,
         };
         let state = Mutex::new(state);
-        RunCell { id, key, settings, state, unwritten: AtomicBool::new(false), changes: watch::Sender::new(()) }
+        RunCell { id, key, settings, state, changes: watch::Sender::new(()) }
     }
 
     pub(crate) fn id(&self) -> &RunId {
@@ -150,13 +148,13 @@ impl RunCell {
     pub(crate) fn advance(&self, action: ActionName, driving: &mut bool, now: Timestamp) -> Result<Next, Rejection> {
         let mut state = self.lock();
         let known = state.run.action(&action).ok_or(Rejection::NotFound(action))?;
-        let due = known.due();
-        match &known.state {
-            State::Finished(end) => return Ok(Next::Finished(end.clone())),
-            _ if state.broken.is_some() => return Ok(state.broken.clone().map_or(Next::Wait { due }, Next::Broken)),
-            _ => {}
+        if let State::Finished(end) = &known.state {
+            return Ok(Next::Finished(end.clone()));
         }
-        let queued = matches!(known.state, State::Queued { .. });
+        if let Some(error) = &state.broken {
+            return Ok(Next::Broken(error.clone()));
+        }
+        let (queued, due) = (matches!(known.state, State::Queued { .. }), known.due());
         // Whoever waits takes the wheel if nobody has it: the next attempt needs a driver.
         *driving = *driving || state.driven.insert(action);
         state.root_claimed &= !action.is_root();
@@ -172,9 +170,8 @@ impl RunCell {
         Ok(Next::Run(attempt))
     }
 
-    /// Tells whoever looks on that something has changed, and the journal that there is something to write.
+    /// Tells whoever looks on that something has changed.
     fn announce(&self) {
-        self.unwritten.store(true, Ordering::Release);
         if self.changes.receiver_count() > 0 {
             self.changes.send_replace(());
         }
@@ -211,7 +208,7 @@ impl RunCell {
     }
 
     pub(crate) fn has_unwritten(&self) -> bool {
-        self.unwritten.load(Ordering::Acquire)
+        !self.lock().events.is_empty()
     }
 
     /// Takes what is to be written: the events, and each changed action once, as it is now.
@@ -227,7 +224,6 @@ impl RunCell {
 
     fn take(&self, run: RunKey) -> Append {
         let mut state = self.lock();
-        self.unwritten.store(false, Ordering::Release);
         let events = std::mem::take(&mut state.events);
         let first_seq = state.next_seq;
         state.next_seq += events.len() as u64;
@@ -295,9 +291,9 @@ impl CellState {
         let events = self.run.decide(command, now)?;
         let Some(first) = events.first() else { return Ok(false) };
         self.changed.entry(first.action).or_default().take_new(payloads);
-        for (index, event) in events.iter().enumerate() {
+        for event in &events {
             self.run.apply(event);
-            if index > 0 && event.action != first.action {
+            if event.action != first.action {
                 self.changed.entry(event.action).or_default();
             }
             self.notify(&event.action);

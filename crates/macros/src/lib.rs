@@ -14,7 +14,7 @@ mod value;
 
 /// Makes a function a task.
 ///
-/// ```ignore
+/// ```text
 /// #[task(env = ENV, retries = 3, timeout = "30s")]
 /// async fn fetch(url: String) -> spanwise::Result<u16> { .. }
 /// ```

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal as UnixSignal, SignalKind, signal};
 
 use crate::client;
 use crate::error::{ErrorKind, Result};
@@ -57,7 +57,7 @@ pub fn main(program: impl Future<Output = Result<()>>) -> ExitCode {
             eprintln!("error: {error:?}");
             if error.kind() == ErrorKind::Interrupted { ExitCode::from(130) } else { ExitCode::FAILURE }
         }
-        Ok(End::Signal { number, name }) => {
+        Ok(End::Signalled(Signal { number, name })) => {
             eprintln!("interrupted by {name}: unfinished runs go on when they are resumed");
             ExitCode::from(128 + number)
         }
@@ -68,46 +68,64 @@ pub fn main(program: impl Future<Output = Result<()>>) -> ExitCode {
 
 enum End {
     Done(Result<()>),
-    Signal { number: u8, name: &'static str },
+    Signalled(Signal),
+}
+
+/// A signal that asks the program to end.
+struct Signal {
+    number: u8,
+    name: &'static str,
+}
+
+/// Listens for SIGINT and SIGTERM from when it is made.
+struct Signals(Option<(UnixSignal, UnixSignal)>);
+
+impl Signals {
+    fn listen() -> Signals {
+        Signals(signal(SignalKind::interrupt()).ok().zip(signal(SignalKind::terminate()).ok()))
+    }
+
+    /// The next signal; never, if the system refuses to tell.
+    async fn next(&mut self) -> Signal {
+        let Some((interrupt, terminate)) = &mut self.0 else { return std::future::pending().await };
+        tokio::select! {
+            biased;
+            _ = interrupt.recv() => Signal { number: 2, name: "SIGINT" },
+            _ = terminate.recv() => Signal { number: 15, name: "SIGTERM" },
+        }
+    }
 }
 
 async fn until_signal(program: impl Future<Output = Result<()>>) -> End {
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        return End::Done(program.await);
-    };
+    let mut signals = Signals::listen();
     tokio::select! {
         biased;
         done = program => End::Done(done),
-        _ = interrupt.recv() => End::Signal { number: 2, name: "SIGINT" },
-        _ = terminate.recv() => End::Signal { number: 15, name: "SIGTERM" },
+        signal = signals.next() => End::Signalled(signal),
     }
 }
 
 /// Gives attempts back, writes the journal and runs the hooks; a signal during that ends the program at once.
 async fn wind_up() {
-    let orderly = async {
-        if let Some(client) = client::take_default() {
-            client.shutdown().await;
-        }
-        let _ = tokio::time::timeout(BODIES_GRACE, crate::executor::bodies_gone()).await;
-        let hooks = std::mem::take(&mut *AT_EXIT.lock().unwrap_or_else(PoisonError::into_inner));
-        if hooks.is_empty() {
-            return;
-        }
-        let run_hooks = tokio::task::spawn_blocking(|| hooks.into_iter().rev().for_each(|hook| hook()));
-        if tokio::time::timeout(EXIT_GRACE, run_hooks).await.is_err() {
-            eprintln!("the hooks of at_exit took longer than {EXIT_GRACE:?} and were left behind");
-        }
-    };
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        return orderly.await;
-    };
+    let mut signals = Signals::listen();
     tokio::select! {
         biased;
-        () = orderly => {}
-        _ = interrupt.recv() => std::process::exit(130),
-        _ = terminate.recv() => std::process::exit(143),
+        () = end_orderly() => {}
+        signal = signals.next() => std::process::exit(128 + i32::from(signal.number)),
+    }
+}
+
+async fn end_orderly() {
+    if let Some(client) = client::take_default() {
+        client.shutdown().await;
+    }
+    let _ = tokio::time::timeout(BODIES_GRACE, crate::executor::bodies_gone()).await;
+    let hooks = std::mem::take(&mut *AT_EXIT.lock().unwrap_or_else(PoisonError::into_inner));
+    if hooks.is_empty() {
+        return;
+    }
+    let run_hooks = tokio::task::spawn_blocking(|| hooks.into_iter().rev().for_each(|hook| hook()));
+    if tokio::time::timeout(EXIT_GRACE, run_hooks).await.is_err() {
+        eprintln!("the hooks of at_exit took longer than {EXIT_GRACE:?} and were left behind");
     }
 }

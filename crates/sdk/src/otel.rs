@@ -83,9 +83,13 @@ pub async fn traced<T, E: fmt::Display + 'static>(
     name: &'static str,
     future: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E> {
-    let span = ActiveSpan::start(scope, name);
-    let result = span.carrier().scope(future.with_context(span.context.clone())).await;
-    span.end(&result);
+    let span = OpenSpan::start(scope, name);
+    let result = crate::custom_context(span.carrier()).scope(future.with_context(span.context.clone())).await;
+    span.finish(|context| {
+        if let Err(error) = &result {
+            record_error(context, error);
+        }
+    });
     result
 }
 
@@ -95,54 +99,67 @@ pub fn traced_sync<T, E: fmt::Display + 'static>(
     name: &'static str,
     work: impl FnOnce() -> Result<T, E>,
 ) -> Result<T, E> {
-    let span = ActiveSpan::start(scope, name);
-    let result = span.carrier().sync_scope(|| {
+    let span = OpenSpan::start(scope, name);
+    let result = crate::custom_context(span.carrier()).sync_scope(|| {
         let _active = span.context.clone().attach();
         work()
     });
-    span.end(&result);
+    span.finish(|context| {
+        if let Err(error) = &result {
+            record_error(context, error);
+        }
+    });
     result
 }
 
 /// A span that ends when it is dropped, with what cut it short.
-struct ActiveSpan {
+struct OpenSpan {
     context: Context,
     task: Option<Arc<TaskContext>>,
     cut: bool,
 }
 
-impl ActiveSpan {
-    fn start(scope: &'static str, name: &'static str) -> ActiveSpan {
+impl OpenSpan {
+    fn new(context: Context, task: Option<Arc<TaskContext>>) -> OpenSpan {
+        OpenSpan { context, task, cut: true }
+    }
+
+    /// A span of the user's tracer, under the span that is active here or the caller's.
+    fn start(scope: &'static str, name: &'static str) -> OpenSpan {
         let parent = parent();
         let tracer = global::tracer(scope);
         let span = tracer.span_builder(name).with_kind(SpanKind::Internal).start_with_context(&tracer, &parent);
-        let task = Ambient::current().map(|ambient| ambient.task);
-        ActiveSpan { context: parent.with_span(span), task, cut: true }
+        OpenSpan::new(parent.with_span(span), Ambient::current().map(|ambient| ambient.task))
     }
 
-    /// The scope in which calls carry this span.
-    fn carrier(&self) -> crate::CustomContextScope {
+    /// What calls made in the span carry.
+    fn carrier(&self) -> CustomContext {
         let mut carrier = CustomContext::new();
         inject(&self.context, &mut carrier);
-        crate::custom_context(carrier)
+        carrier
     }
 
-    fn end<T, E: fmt::Display + 'static>(mut self, result: &Result<T, E>) {
+    /// Ends a span whose body came to its end; `report` says how.
+    fn finish(mut self, report: impl FnOnce(&Context)) {
         self.cut = false;
-        let Err(error) = result else { return };
-        match (error as &dyn Any).downcast_ref::<crate::Error>() {
-            Some(error) => record_exception(&self.context, error.code(), &format!("{error:#}")),
-            None => record_exception(&self.context, std::any::type_name::<E>(), &error.to_string()),
-        }
+        report(&self.context);
     }
 }
 
-impl Drop for ActiveSpan {
+impl Drop for OpenSpan {
     fn drop(&mut self) {
         if self.cut {
             record_cut(&self.context, self.task.as_deref());
         }
         self.context.span().end();
+    }
+}
+
+/// An error of a traced body: of a task's with its code and causes, of any other with its type.
+fn record_error<E: fmt::Display + 'static>(context: &Context, error: &E) {
+    match (error as &dyn Any).downcast_ref::<crate::Error>() {
+        Some(error) => record_exception(context, error.code(), &format!("{error:#}")),
+        None => record_exception(context, std::any::type_name::<E>(), &error.to_string()),
     }
 }
 

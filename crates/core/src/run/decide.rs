@@ -245,10 +245,11 @@ impl<'run> Facts<'run> {
             let Some(action) = self.run.action(&name) else { continue };
             for child in &action.children {
                 let Some(known) = self.run.action(child) else { continue };
-                if !known.is_finished() && !which(known) {
+                let live = !known.is_finished();
+                if live && !which(known) {
                     continue;
                 }
-                if !known.is_finished() {
+                if live {
                     let (by, reason) = ("spanwise".to_owned(), format!("`{ended}` ended"));
                     self.push(*child, Fact::Aborted { by, reason });
                 }

@@ -14,10 +14,9 @@ use opentelemetry::{Context, KeyValue, global};
 use spanwise_core::{ActionName, Timestamp, trace};
 use spanwise_engine::StepRecord;
 
-use super::{extract, has_parent, inject, record_cut, record_exception, remote, run_ids_installed};
-use crate::context::CustomContext;
+use super::{OpenSpan, extract, has_parent, record_error, remote, run_ids_installed};
 use crate::ctx::{Ambient, TaskContext};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// The instrumentation scope of the observer's spans.
 const SCOPE: &str = "spanwise";
@@ -45,12 +44,10 @@ pub(crate) async fn around_task<T>(ambient: Ambient, body: impl Future<Output = 
     if !observing() {
         return ambient.scope(body).with_context(Context::new()).await;
     }
-    let span = ObservedSpan::new(start_task_span(&ambient), &ambient.task);
-    let mut carrier = CustomContext::new();
-    inject(&span.context, &mut carrier);
-    let inside = Ambient { context: ambient.context.merged(&carrier), ..ambient };
+    let span = OpenSpan::new(start_task_span(&ambient), Some(Arc::clone(&ambient.task)));
+    let inside = Ambient { context: ambient.context.merged(&span.carrier()), ..ambient };
     let result = inside.scope(body).with_context(span.context.clone()).await;
-    span.finish(result.as_ref().err());
+    span.finish(|context| record_outcome(context, &result));
     result
 }
 
@@ -67,9 +64,9 @@ pub(crate) async fn around_step<T>(
     let parent = Context::current();
     let builder = step_span(&inside, name, action, false);
     let span = builder.start_with_context(&global::tracer(SCOPE), &parent);
-    let span = ObservedSpan::new(parent.with_span(span), &inside.task);
+    let span = OpenSpan::new(parent.with_span(span), Some(Arc::clone(&inside.task)));
     let result = inside.scope(body).with_context(span.context.clone()).await;
-    span.finish(result.as_ref().err());
+    span.finish(|context| record_outcome(context, &result));
     result
 }
 
@@ -141,33 +138,11 @@ fn run_attributes(task: &TaskContext, action: ActionName) -> Vec<KeyValue> {
     known.map(|(key, value)| KeyValue::new(key, value.to_owned())).collect()
 }
 
-/// A span that ends when it is dropped, with what cut it short.
-struct ObservedSpan {
-    context: Context,
-    task: Arc<TaskContext>,
-    cut: bool,
-}
-
-impl ObservedSpan {
-    fn new(context: Context, task: &Arc<TaskContext>) -> ObservedSpan {
-        ObservedSpan { context, task: Arc::clone(task), cut: true }
-    }
-
-    fn finish(mut self, error: Option<&Error>) {
-        self.cut = false;
-        match error {
-            None => self.context.span().set_status(Status::Ok),
-            Some(error) => record_exception(&self.context, error.code(), &format!("{error:#}")),
-        }
-    }
-}
-
-impl Drop for ObservedSpan {
-    fn drop(&mut self) {
-        if self.cut {
-            record_cut(&self.context, Some(&self.task));
-        }
-        self.context.span().end();
+/// OK, or ERROR with the exception event.
+fn record_outcome<T>(context: &Context, result: &Result<T>) {
+    match result {
+        Ok(_) => context.span().set_status(Status::Ok),
+        Err(error) => record_error(context, error),
     }
 }
 
