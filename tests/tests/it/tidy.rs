@@ -8,14 +8,15 @@ use serde_json::Value;
 use crate::cargo;
 
 /// Which crates of the workspace a crate may use; tests, examples and benches may use all.
-const EDGES: [(&str, &[&str]); 7] = [
+const EDGES: [(&str, &[&str]); 8] = [
     ("spanwise-core", &[]),
     ("spanwise-proto", &[]),
     ("spanwise-macros", &[]),
     ("spanwise-store", &["spanwise-core"]),
     ("spanwise-engine", &["spanwise-core", "spanwise-store"]),
     ("spanwise", &["spanwise-core", "spanwise-engine", "spanwise-macros", "spanwise-proto"]),
-    ("spanwise-cli", &["spanwise"]),
+    ("spanwise-server", &["spanwise-core", "spanwise-engine", "spanwise-proto"]),
+    ("spanwise-cli", &["spanwise", "spanwise-server"]),
 ];
 
 const USE_ALL: [&str; 3] = ["spanwise-benches", "spanwise-e2e", "spanwise-examples"];

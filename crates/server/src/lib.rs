@@ -1,0 +1,1 @@
+//! The control plane: Flyte 2's API on one port, and tasks as processes of this machine.
