@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::event::{ActionSpec, Fact, StepOutcome};
+use crate::event::{ActionKind, ActionSpec, Fact, Source, StepOutcome};
 use crate::policy::limit;
 use crate::{ActionName, AttemptNo, Failure, Phase, Timestamp};
 
@@ -41,6 +41,8 @@ pub enum State {
         /// When the pause ends.
         until: Timestamp,
     },
+    /// A condition waits for its signal.
+    Paused,
     /// At its end, for good.
     Finished(End),
 }
@@ -52,6 +54,13 @@ pub enum End {
     Succeeded {
         /// The attempt that delivered them; 0 for a step.
         attempt: AttemptNo,
+    },
+    /// With outputs that were there already ([`Fact::Reused`]).
+    Reused(Source),
+    /// With the value of a signal ([`Fact::Signalled`]).
+    Signalled {
+        /// Who gave it.
+        by: String,
     },
     /// With an error.
     Failed(Box<Failure>),
@@ -121,7 +130,10 @@ impl Action {
             State::Queued { .. } | State::Backoff { .. } | State::Judged => Phase::Queued,
             State::Launched { .. } => Phase::Initializing,
             State::Running { .. } => Phase::Running,
-            State::Finished(End::Succeeded { .. }) => Phase::Succeeded,
+            State::Paused => Phase::Paused,
+            State::Finished(End::Succeeded { .. } | End::Signalled { .. }) => Phase::Succeeded,
+            State::Finished(End::Reused(Source::Cache { .. })) => Phase::Succeeded,
+            State::Finished(End::Reused(Source::Recovery { .. })) => Phase::Recovered,
             State::Finished(End::Failed(_)) => Phase::Failed,
             State::Finished(End::TimedOut(_)) => Phase::TimedOut,
             State::Finished(End::Aborted { .. }) => Phase::Aborted,
@@ -154,6 +166,11 @@ impl Action {
         self.live_children
     }
 
+    /// The names of all its children, in the order in which they were accepted.
+    pub fn children(&self) -> &[ActionName] {
+        &self.children
+    }
+
     /// True while it takes up a place: an attempt is under way and does more than wait for children (semantics S4).
     pub fn occupies_place(&self) -> bool {
         self.attempt().is_some() && self.live_children == 0
@@ -166,7 +183,7 @@ impl Action {
             State::Queued { since, .. } => limit(timeouts.max_queued_time).map(|limit| since.after(limit)),
             State::Running { since, .. } => limit(timeouts.max_runtime).map(|limit| since.after(limit)),
             State::Backoff { until } => Some(until),
-            State::Launched { .. } | State::Judged => None,
+            State::Launched { .. } | State::Judged | State::Paused => None,
             State::Finished(_) => return None,
         };
         [own, self.deadline()].into_iter().flatten().min()
@@ -202,14 +219,15 @@ impl Action {
             _ => {}
         }
         let state = std::mem::replace(&mut self.state, State::Judged);
-        self.state = state.apply(fact, at);
+        self.state = state.apply(fact, self.spec.kind, at);
     }
 }
 
 impl State {
     /// The state after a fact. Total: cannot fail.
-    fn apply(self, fact: &Fact, at: Timestamp) -> State {
+    fn apply(self, fact: &Fact, kind: ActionKind, at: Timestamp) -> State {
         match fact {
+            Fact::Enqueued { .. } if kind == ActionKind::Condition => State::Paused,
             Fact::Enqueued { .. } | Fact::Requeued | Fact::AttemptReleased { .. } => {
                 State::Queued { since: at, held: false }
             }
@@ -224,6 +242,8 @@ impl State {
             | Fact::QueueTimedOut
             | Fact::AttemptLost { .. } => State::Judged,
             Fact::BackedOff { until } => State::Backoff { until: *until },
+            Fact::Reused { source } => State::Finished(End::Reused(source.clone())),
+            Fact::Signalled { by } => State::Finished(End::Signalled { by: by.clone() }),
             Fact::Succeeded { attempt } => State::Finished(End::Succeeded { attempt: *attempt }),
             Fact::Failed { failure } => State::Finished(End::Failed(Box::new(failure.clone()))),
             Fact::TimedOut { failure } => State::Finished(End::TimedOut(Box::new(failure.clone()))),

@@ -43,6 +43,16 @@ pub enum Fact {
         /// Its number.
         attempt: AttemptNo,
     },
+    /// The outputs were there already; the action is at its end without an attempt of its own.
+    Reused {
+        /// Where they come from.
+        source: Source,
+    },
+    /// A condition got its value, which is stored beside the event; it is at its end.
+    Signalled {
+        /// Who gave it.
+        by: String,
+    },
     /// The attempt delivered an error.
     AttemptFailed {
         /// Its number.
@@ -126,6 +136,47 @@ pub enum ActionKind {
     Task,
     /// A step inside a task (`flyte.trace`): recorded once it is done.
     Step,
+    /// A wait for a value from outside (Flyte's conditions): it has no attempts.
+    Condition,
+}
+
+/// Where outputs come from that no attempt of the action made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "from", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Source {
+    /// The cache had them under the action's key.
+    Cache {
+        /// The run that computed them.
+        run: String,
+        /// The action that computed them.
+        action: ActionName,
+        /// Its attempt that computed them.
+        attempt: AttemptNo,
+    },
+    /// The run that this run recovers had the same action succeeded.
+    Recovery {
+        /// That run.
+        run: String,
+        /// The attempt that computed them.
+        attempt: AttemptNo,
+    },
+}
+
+/// How an action uses the cache (semantics S5).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CachePolicy {
+    /// Under which key, scope included.
+    pub key: String,
+    /// Recompute and replace: no lookup.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub overwrite: bool,
+    /// One computation of a key at a time; the others wait for it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub serialize: bool,
+    /// The oldest value that counts, in seconds; none means any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_age_seconds: Option<u64>,
 }
 
 /// Everything that is fixed about an action when it is accepted. Inputs and context are stored beside it, never in it.
@@ -148,6 +199,12 @@ pub struct ActionSpec {
     /// How long it may take.
     #[serde(default, skip_serializing_if = "is_default")]
     pub timeouts: Timeouts,
+    /// The cache it uses, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<CachePolicy>,
+    /// The digest of its definition, which is stored once for all actions that share it; none if the program has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub definition: Option<Arc<str>>,
 }
 
 /// Leaves out of the stored form what says nothing.
@@ -165,11 +222,23 @@ impl ActionSpec {
             group: None,
             retry: RetryPolicy::default(),
             timeouts: Timeouts::default(),
+            cache: None,
+            definition: None,
         }
     }
 
     /// A step of the task action `parent`.
     pub fn step(name: impl Into<TaskName>, parent: ActionName) -> ActionSpec {
         ActionSpec { parent: Some(parent), kind: ActionKind::Step, ..ActionSpec::task(name) }
+    }
+
+    /// True if attempts run it: steps and conditions come to their end by what others report.
+    pub fn has_driver(&self) -> bool {
+        self.kind == ActionKind::Task
+    }
+
+    /// A condition that the task action `parent` waits for.
+    pub fn condition(name: impl Into<TaskName>, parent: ActionName) -> ActionSpec {
+        ActionSpec { parent: Some(parent), kind: ActionKind::Condition, ..ActionSpec::task(name) }
     }
 }

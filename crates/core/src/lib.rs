@@ -13,6 +13,7 @@
 mod action;
 mod event;
 mod failure;
+pub mod history;
 mod id;
 mod phase;
 mod policy;
@@ -20,7 +21,7 @@ mod run;
 pub mod trace;
 
 pub use action::{Action, End, State};
-pub use event::{ActionKind, ActionSpec, Event, Fact, StepOutcome};
+pub use event::{ActionKind, ActionSpec, CachePolicy, Event, Fact, Source, StepOutcome};
 pub use failure::{Failure, FailureKind, code};
 pub use id::{ActionName, AttemptNo, InvalidName, RunId, RunName, TaskName, Timestamp};
 pub use phase::Phase;

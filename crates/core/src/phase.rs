@@ -21,11 +21,15 @@ pub enum Phase {
     Aborted = 7,
     /// Ended by one of its timeouts.
     TimedOut = 8,
+    /// A condition that waits for its signal.
+    Paused = 9,
+    /// Ended with the outputs that an earlier run has for it.
+    Recovered = 10,
 }
 
 impl Phase {
     /// Every phase, in the order of their numbers.
-    pub const ALL: [Phase; 8] = [
+    pub const ALL: [Phase; 10] = [
         Phase::Queued,
         Phase::WaitingForResources,
         Phase::Initializing,
@@ -34,11 +38,13 @@ impl Phase {
         Phase::Failed,
         Phase::Aborted,
         Phase::TimedOut,
+        Phase::Paused,
+        Phase::Recovered,
     ];
 
     /// True for a phase that is never left again.
     pub fn is_terminal(self) -> bool {
-        self as i32 >= Phase::Succeeded as i32
+        matches!(self, Phase::Succeeded | Phase::Failed | Phase::Aborted | Phase::TimedOut | Phase::Recovered)
     }
 
     /// The number on Flyte's wire.
@@ -62,6 +68,8 @@ impl Phase {
             Phase::Failed => "FAILED",
             Phase::Aborted => "ABORTED",
             Phase::TimedOut => "TIMED_OUT",
+            Phase::Paused => "PAUSED",
+            Phase::Recovered => "RECOVERED",
         }
     }
 }

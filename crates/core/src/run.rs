@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use crate::action::{Action, State};
-use crate::event::{ActionKind, ActionSpec, Event, Fact, StepOutcome};
+use crate::event::{ActionKind, ActionSpec, Event, Fact, Source, StepOutcome};
 use crate::{ActionName, AttemptNo, Failure, Timestamp};
 
 mod decide;
@@ -69,6 +69,25 @@ pub enum Command {
         action: ActionName,
         /// Which attempt.
         attempt: AttemptNo,
+    },
+    /// Nobody can run it yet: it waits for a place outside of the run.
+    Hold {
+        /// Which action.
+        action: ActionName,
+    },
+    /// End the action with outputs that were there already.
+    Reuse {
+        /// Which action.
+        action: ActionName,
+        /// Where they come from.
+        source: Source,
+    },
+    /// Give a condition its value.
+    Signal {
+        /// Which condition.
+        action: ActionName,
+        /// Who gives it.
+        by: String,
     },
     /// Look at the clock: whatever is due happens now.
     Tick {

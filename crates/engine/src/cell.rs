@@ -10,6 +10,8 @@ use spanwise_store::{ActionRow, Append, Payloads, RunKey};
 use tokio::sync::{Notify, watch};
 
 use crate::error::Error;
+use crate::feed::{Changed, ChildFeed, Feeds};
+use crate::places::Places;
 use crate::settings::RunSettings;
 
 /// The state of a run behind one lock; commands are decided and applied under it, commits happen outside.
@@ -28,6 +30,8 @@ struct CellState {
     events: Vec<Event>,
     changed: FxHashMap<ActionName, Payloads>,
     watchers: FxHashMap<ActionName, Vec<Arc<Notify>>>,
+    feeds: Feeds,
+    places: Arc<Places>,
     /// Actions that somebody in this process drives.
     driven: FxHashSet<ActionName>,
     /// The run was just created, and whoever did that is about to drive its root.
@@ -36,35 +40,60 @@ struct CellState {
     broken: Option<Error>,
 }
 
+/// What a driver holds while it drives: the wheel, if it has it, and its turn where places are short.
+#[derive(Debug, Default)]
+pub(crate) struct Wheel {
+    /// True if nobody else drives the action.
+    pub(crate) taken: bool,
+    /// Tells that a place is there.
+    pub(crate) turn: Arc<Notify>,
+}
+
 /// What a driver has to do next.
 pub(crate) enum Next {
     /// Nothing: the action is at its end.
     Finished(End),
     /// Nothing more in this process.
     Broken(Error),
-    /// Run this attempt, which was just launched for it.
-    Run(AttemptNo),
+    /// Run this attempt, which was just launched for it; or take it up again, if an earlier process launched it.
+    Run { attempt: AttemptNo, adopted: bool },
     /// Wait for a change, or until a timer is due.
     Wait { due: Option<Timestamp> },
 }
 
 impl RunCell {
-    pub(crate) fn new(id: RunId, settings: RunSettings) -> RunCell {
+    pub(crate) fn new(id: RunId, settings: RunSettings, places: Arc<Places>) -> RunCell {
         let run = Run::new(settings.limits());
-        RunCell::with(id, OnceLock::new(), settings, run, 0)
+        RunCell::with(id, OnceLock::new(), settings, (run, 0), places)
     }
 
-    pub(crate) fn restored(id: RunId, key: RunKey, settings: RunSettings, run: Run, next_seq: u64) -> RunCell {
-        RunCell::with(id, OnceLock::from(key), settings, run, next_seq)
+    /// A run as its stored events leave it, with the number of the next one.
+    pub(crate) fn restored(
+        id: RunId,
+        key: RunKey,
+        settings: RunSettings,
+        stored: (Run, u64),
+        places: Arc<Places>,
+    ) -> RunCell {
+        places.change(i64::from(stored.0.occupied()));
+        RunCell::with(id, OnceLock::from(key), settings, stored, places)
     }
 
-    fn with(id: RunId, key: OnceLock<RunKey>, settings: RunSettings, run: Run, next_seq: u64) -> RunCell {
+    fn with(
+        id: RunId,
+        key: OnceLock<RunKey>,
+        settings: RunSettings,
+        (run, next_seq): (Run, u64),
+        places: Arc<Places>,
+    ) -> RunCell {
         let state = CellState {
             run,
             next_seq,
             events: Vec::new(),
             changed: FxHashMap::default(),
             watchers: FxHashMap::default(),
+            feeds: Feeds::default(),
+            places,
             driven: FxHashSet::default(),
             root_claimed: false,
             broken: None,
@@ -143,9 +172,15 @@ impl RunCell {
         Ok(changed)
     }
 
-    /// Looks at an action and, if an attempt is owed and nobody else drives it, launches it: an executor in this process
-    /// gives its first sign of life by being asked. `driving` says whether the caller drives it, before and after.
-    pub(crate) fn advance(&self, action: ActionName, driving: &mut bool, now: Timestamp) -> Result<Next, Rejection> {
+    /// Looks at an action and, if an attempt is owed and nobody else drives it, launches it. With `starts_at_once` the
+    /// executor gives its first sign of life by being asked.
+    pub(crate) fn advance(
+        &self,
+        action: ActionName,
+        wheel: &mut Wheel,
+        starts_at_once: bool,
+        now: Timestamp,
+    ) -> Result<Next, Rejection> {
         let mut state = self.lock();
         let known = state.run.action(&action).ok_or(Rejection::NotFound(action))?;
         if let State::Finished(end) = &known.state {
@@ -154,20 +189,62 @@ impl RunCell {
         if let Some(error) = &state.broken {
             return Ok(Next::Broken(error.clone()));
         }
-        let (queued, due) = (matches!(known.state, State::Queued { .. }), known.due());
+        let (queued, due, under_way) = (matches!(known.state, State::Queued { .. }), known.due(), known.attempt());
         // Whoever waits takes the wheel if nobody has it: the next attempt needs a driver.
-        *driving = *driving || state.driven.insert(action);
+        let new_at_the_wheel = !wheel.taken && state.driven.insert(action);
+        wheel.taken |= new_at_the_wheel;
         state.root_claimed &= !action.is_root();
-        if !(queued && *driving && state.has_turn(&action)) {
+        if let Some(attempt) = under_way.filter(|_| new_at_the_wheel) {
+            return Ok(Next::Run { attempt, adopted: true });
+        }
+        if !(queued && wheel.taken && state.has_turn(&action)) {
             return Ok(Next::Wait { due });
         }
-        state.command(&Command::Launch { action }, now, Payloads::default())?;
-        let launched = state.run.action(&action).and_then(Action::attempt);
-        let attempt = launched.ok_or(Rejection::NotFound(action))?;
-        state.command(&Command::ReportStarted { action, attempt }, now, Payloads::default())?;
+        if !state.places.claim(self.key(), action, &wheel.turn) {
+            state.command(&Command::Hold { action }, now, Payloads::default())?;
+            drop(state);
+            self.announce();
+            return Ok(Next::Wait { due });
+        }
+        let attempt = state.launch(action, starts_at_once, now);
+        state.places.settle();
         drop(state);
         self.announce();
-        Ok(Next::Run(attempt))
+        Ok(Next::Run { attempt: attempt?, adopted: false })
+    }
+
+    /// The action as it is now.
+    pub(crate) fn action(&self, action: &ActionName) -> Option<Action> {
+        self.lock().run.action(action).cloned()
+    }
+
+    /// How an action uses the cache, if it does and may still be queued.
+    pub(crate) fn cache_policy(&self, action: &ActionName) -> Option<spanwise_core::CachePolicy> {
+        self.lock().run.action(action).and_then(|action| action.spec.cache.clone())
+    }
+
+    /// The children of an action, in the order in which they were accepted.
+    pub(crate) fn children(&self, parent: &ActionName) -> Vec<ActionName> {
+        self.lock().run.action(parent).map(|parent| parent.children().to_vec()).unwrap_or_default()
+    }
+
+    /// Every task action that is not at its end.
+    pub(crate) fn unfinished(&self) -> Vec<ActionName> {
+        let state = self.lock();
+        let live = state.run.actions().filter(|(_, action)| !action.is_finished() && action.spec.has_driver());
+        let mut names: Vec<(Timestamp, ActionName)> = live.map(|(name, action)| (action.enqueued_at, *name)).collect();
+        names.sort_unstable();
+        names.into_iter().map(|(_, name)| name).collect()
+    }
+
+    /// Tells of the children of `parent` from now on.
+    pub(crate) fn feed(self: &Arc<Self>, parent: ActionName) -> ChildFeed {
+        let changed = self.lock().feeds.add(parent);
+        ChildFeed { cell: Arc::clone(self), parent, changed }
+    }
+
+    pub(crate) fn remove_feed(&self, parent: ActionName, changed: &Arc<Changed>) {
+        self.lock().feeds.remove(parent, changed);
     }
 
     /// Tells whoever looks on that something has changed.
@@ -269,6 +346,7 @@ impl RunCell {
     pub(crate) fn leave_wheel(&self, action: &ActionName) {
         let mut state = self.lock();
         state.driven.remove(action);
+        state.places.withdraw(self.key(), *action);
         state.notify(action);
         // The turn that it may have had is somebody else's now.
         state.notify_next_in_line();
@@ -291,16 +369,29 @@ impl CellState {
         let events = self.run.decide(command, now)?;
         let Some(first) = events.first() else { return Ok(false) };
         self.changed.entry(first.action).or_default().take_new(payloads);
+        let occupied = self.run.occupied();
         for event in &events {
             self.run.apply(event);
+            self.feeds.note(self.run.action(&event.action).and_then(|action| action.spec.parent), event.action);
             if event.action != first.action {
                 self.changed.entry(event.action).or_default();
             }
             self.notify(&event.action);
         }
+        self.places.change(i64::from(self.run.occupied()) - i64::from(occupied));
         self.notify_next_in_line();
         self.events.extend(events);
         Ok(true)
+    }
+
+    fn launch(&mut self, action: ActionName, starts_at_once: bool, now: Timestamp) -> Result<AttemptNo, Rejection> {
+        self.command(&Command::Launch { action }, now, Payloads::default())?;
+        let launched = self.run.action(&action).and_then(Action::attempt);
+        let attempt = launched.ok_or(Rejection::NotFound(action))?;
+        if starts_at_once {
+            self.command(&Command::ReportStarted { action, attempt }, now, Payloads::default())?;
+        }
+        Ok(attempt)
     }
 
     /// True if the action may be launched now: there is no limit, or it is its turn among those that somebody drives.
@@ -323,8 +414,8 @@ impl CellState {
     }
 }
 
-/// A subscription to the changes of one action.
-pub(crate) struct Watch {
+/// A subscription to the changes of one action, from when it was made.
+pub struct Watch {
     cell: Arc<RunCell>,
     action: ActionName,
     notify: Arc<Notify>,
@@ -332,7 +423,10 @@ pub(crate) struct Watch {
 
 impl Watch {
     /// Returns when the action may have changed since the last call.
-    pub(crate) async fn changed(&self) {
+    ///
+    /// # Cancellation
+    /// Safe.
+    pub async fn changed(&self) {
         self.notify.notified().await;
     }
 }
@@ -356,7 +450,7 @@ fn ended_at(action: &Action) -> Option<Timestamp> {
 fn failure(action: &Action) -> Option<Failure> {
     match action.end()? {
         End::Failed(failure) | End::TimedOut(failure) => Some(failure.as_ref().clone()),
-        End::Succeeded { .. } => None,
+        End::Succeeded { .. } | End::Reused(_) | End::Signalled { .. } => None,
         End::Aborted { by, reason } => {
             let message = format!("aborted by {by}: {reason}");
             Some(Failure::user(spanwise_core::code::ABORTED, message).terminal())

@@ -2,16 +2,17 @@
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
 
 use bytes::Bytes;
-use spanwise_core::{ActionName, AttemptNo, Command, End, Failure, Timestamp};
+use spanwise_core::{ActionName, AttemptNo, CachePolicy, Command, End, Failure, Timestamp};
 use spanwise_store::Payloads;
 
-use crate::cell::Next;
+use crate::cache::Reservation;
+use crate::cell::{Next, Wheel};
 use crate::error::Error;
 use crate::run::RunHandle;
 use crate::scope::{AttemptScope, Fate};
@@ -25,6 +26,8 @@ pub struct Attempt {
     pub scope: Arc<AttemptScope>,
     /// The inputs, as they were frozen when the action was accepted.
     pub inputs: Bytes,
+    /// An earlier process of the engine launched it: it is to be found again, or reported lost.
+    pub adopted: bool,
 }
 
 /// What an attempt came to.
@@ -34,12 +37,30 @@ pub enum Report {
     Succeeded(Bytes),
     /// What went wrong.
     Failed(Failure),
+    /// Its process went away without a word; this is what is known about it.
+    Lost(String),
 }
 
 /// Runs attempts. The future may be dropped at any time: the attempt is over then.
 pub trait Executor: Send + Sync {
     /// Starts an attempt. A body that makes calls runs in [`AttemptScope::turns`].
     fn execute(&self, attempt: Attempt) -> Pin<Box<dyn Future<Output = Report> + Send>>;
+
+    /// True if an attempt runs as soon as it is launched. An executor for which it is not says so with
+    /// [`RunHandle::report_started`].
+    fn starts_at_once(&self) -> bool {
+        true
+    }
+
+    /// Puts outputs that were there already where the caller of the action looks for them. In this process that is nowhere.
+    fn deliver<'a>(
+        &'a self,
+        _run: &'a RunHandle,
+        _action: ActionName,
+        _outputs: &'a Bytes,
+    ) -> Pin<Box<dyn Future<Output = Result<(), Failure>> + Send + 'a>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
 }
 
 /// How an action ended.
@@ -82,7 +103,7 @@ impl RunHandle {
     /// is interrupted.
     pub async fn drive(&self, call: Call, executor: &dyn Executor) -> Result<Outcome, Error> {
         let _root = call.caller.is_none().then(|| RootLeaf::count(self));
-        let mut driver = Driver { run: self, call, driving: false, delivered: None };
+        let mut driver = Driver { run: self, call, wheel: Wheel::default(), delivered: None, _reservation: None };
         let outcome = driver.drive(executor).await;
         match &outcome {
             Ok(_) => driver.stop(),
@@ -124,6 +145,9 @@ impl RunHandle {
                 Some(outputs) => Outcome::Succeeded(outputs),
                 None => Outcome::Succeeded(self.payloads(&action).await?.1.unwrap_or_default()),
             },
+            End::Reused(_) | End::Signalled { .. } => {
+                Outcome::Succeeded(self.payloads(&action).await?.1.unwrap_or_default())
+            }
             End::Failed(failure) => Outcome::Failed(*failure),
             End::TimedOut(failure) => Outcome::TimedOut(*failure),
             End::Aborted { by, reason } => Outcome::Aborted { by, reason },
@@ -135,42 +159,69 @@ impl RunHandle {
 struct Driver<'a> {
     run: &'a RunHandle,
     call: Call,
-    driving: bool,
+    wheel: Wheel,
     delivered: Option<Bytes>,
+    /// The right to compute its cache key, where one computation at a time was asked for.
+    _reservation: Option<Reservation>,
 }
 
 impl Driver<'_> {
     async fn drive(&mut self, executor: &dyn Executor) -> Result<Outcome, Error> {
         let action = self.call.action;
+        if let Some(policy) = self.run.cell.cache_policy(&action)
+            && self.run.cell.attempt(&action).is_none()
+        {
+            self.look_up(&policy, executor).await?;
+        }
         loop {
             if self.run.engine.is_interrupted() {
                 self.give_back();
                 // The caller must not take the interruption for an answer: it is dropped where it waits.
                 return std::future::pending().await;
             }
-            match self.run.cell.advance(action, &mut self.driving, self.run.now())? {
+            match self.run.cell.advance(action, &mut self.wheel, executor.starts_at_once(), self.run.now())? {
                 Next::Finished(end) => return self.run.outcome(action, end, self.delivered.take()).await,
                 Next::Broken(error) => return Err(error),
-                Next::Run(attempt) => self.run_attempt(attempt, executor).await?,
+                Next::Run { attempt, adopted } => self.run_attempt(attempt, adopted, executor).await?,
                 Next::Wait { due } => {
-                    if let Some(attempt) = self.wait(due).await? {
-                        self.run_attempt(attempt, executor).await?;
+                    if let Some((attempt, adopted)) = self.wait(due, executor).await? {
+                        self.run_attempt(attempt, adopted, executor).await?;
                     }
                 }
             }
         }
     }
 
-    async fn run_attempt(&mut self, attempt: AttemptNo, executor: &dyn Executor) -> Result<(), Error> {
+    /// Ends the action with what the cache has for it; or holds the right to compute it, where that was asked for.
+    async fn look_up(&mut self, policy: &CachePolicy, executor: &dyn Executor) -> Result<(), Error> {
+        let action = self.call.action;
+        let watch = self.run.cell.watch(action);
+        let mut reserve = pin!(self.run.reserve(action, policy));
+        self._reservation = loop {
+            if self.run.cell.is_finished(&action) || self.run.engine.is_interrupted() {
+                return Ok(());
+            }
+            let due = self.run.cell.due(&action);
+            tokio::select! {
+                biased;
+                reservation = &mut reserve => break reservation,
+                () = watch.changed() => {}
+                () = self.run.until(due), if due.is_some() => self.tick(),
+            }
+        };
+        self.run.reuse_cached(action, policy, executor).await
+    }
+
+    async fn run_attempt(&mut self, attempt: AttemptNo, adopted: bool, executor: &dyn Executor) -> Result<(), Error> {
         let action = self.call.action;
         let inputs = match &self.call.inputs {
             Some(inputs) => inputs.clone(),
             None => self.run.payloads(&action).await?.0.unwrap_or_default(),
         };
         let scope = Arc::new(AttemptScope::new(action, attempt));
-        let mut body = Body(executor.execute(Attempt { run: self.run.clone(), scope, inputs }));
+        let mut body = Body(executor.execute(Attempt { run: self.run.clone(), scope, inputs, adopted }));
         let Some(report) = self.finish(&mut body.0, attempt).await else { return Ok(()) };
-        if matches!(report, Report::Failed(_)) && self.run.engine.is_interrupted() {
+        if matches!(report, Report::Failed(_) | Report::Lost(_)) && self.run.engine.is_interrupted() {
             // The failure may be the interruption's own: the attempt is given back and made again.
             return Ok(());
         }
@@ -178,8 +229,15 @@ impl Driver<'_> {
         let reported = match report {
             Report::Succeeded(outputs) => {
                 self.delivered = Some(outputs.clone());
-                let payloads = Payloads { inputs: None, outputs: Some(outputs) };
-                self.run.cell.command(&Command::ReportSucceeded { action, attempt }, now, payloads)
+                let payloads = Payloads { inputs: None, outputs: Some(outputs.clone()) };
+                let reported = self.run.cell.command(&Command::ReportSucceeded { action, attempt }, now, payloads);
+                if let (Ok(_), Some(policy)) = (&reported, self.run.cell.cache_policy(&action)) {
+                    self.run.fill_cache(action, attempt, &policy, outputs).await?;
+                }
+                reported
+            }
+            Report::Lost(reason) => {
+                self.run.cell.command(&Command::ReportLost { action, attempt, reason }, now, Payloads::default())
             }
             Report::Failed(failure) => {
                 let command = Command::ReportFailed { action, attempt, failure };
@@ -221,15 +279,19 @@ impl Driver<'_> {
     }
 
     /// Waits for a change, or until a timer of the action is due. If meanwhile an attempt was launched for it, that is returned.
-    async fn wait(&mut self, due: Option<Timestamp>) -> Result<Option<AttemptNo>, Error> {
+    async fn wait(
+        &mut self,
+        due: Option<Timestamp>,
+        executor: &dyn Executor,
+    ) -> Result<Option<(AttemptNo, bool)>, Error> {
         let action = self.call.action;
         let watch = self.run.cell.watch(action);
         if self.run.engine.is_interrupted() {
             return Ok(None);
         }
         // A change between the last look and the watch would be missed, so there is one more look.
-        match self.run.cell.advance(action, &mut self.driving, self.run.now())? {
-            Next::Run(attempt) => return Ok(Some(attempt)),
+        match self.run.cell.advance(action, &mut self.wheel, executor.starts_at_once(), self.run.now())? {
+            Next::Run { attempt, adopted } => return Ok(Some((attempt, adopted))),
             Next::Wait { due: still } if still == due => {}
             _ => return Ok(None),
         }
@@ -237,6 +299,7 @@ impl Driver<'_> {
         tokio::select! {
             biased;
             () = watch.changed() => {}
+            () = self.wheel.turn.notified() => {}
             () = self.run.until(due), if due.is_some() => self.tick(),
         }
         Ok(None)
@@ -250,7 +313,7 @@ impl Driver<'_> {
 
     /// Gives the attempt under way back and stops driving.
     fn give_back(&mut self) {
-        if self.driving {
+        if self.wheel.taken {
             let action = self.call.action;
             self.run.settle(action, self.run.cell.attempt(&action), Fate::Release);
             self.stop();
@@ -258,7 +321,7 @@ impl Driver<'_> {
     }
 
     fn stop(&mut self) {
-        if std::mem::take(&mut self.driving) {
+        if std::mem::take(&mut self.wheel.taken) {
             self.run.cell.leave_wheel(&self.call.action);
         }
     }
@@ -266,7 +329,7 @@ impl Driver<'_> {
 
 impl Drop for Driver<'_> {
     fn drop(&mut self) {
-        if !self.driving {
+        if !self.wheel.taken {
             return;
         }
         let action = self.call.action;
@@ -287,7 +350,7 @@ impl Driver<'_> {
 }
 
 impl RunHandle {
-    async fn until(&self, due: Option<Timestamp>) {
+    pub(crate) async fn until(&self, due: Option<Timestamp>) {
         if let Some(due) = due {
             tokio::time::sleep_until(self.engine.inner.clock.instant(due)).await;
         }

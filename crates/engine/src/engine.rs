@@ -10,10 +10,12 @@ use spanwise_core::{ActionName, ActionSpec, Command, Run, RunId};
 use spanwise_store::{Durability, Memory, Payloads, Retention, RunKey, RunRow, Sqlite, Store};
 use tokio::sync::Notify;
 
+use crate::cache::Reservations;
 use crate::cell::RunCell;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::journal::Journal;
+use crate::places::Places;
 use crate::run::RunHandle;
 use crate::settings::RunSettings;
 
@@ -38,6 +40,20 @@ pub struct EngineConfig {
     pub storage: Storage,
     /// How long finished runs are kept.
     pub retention: Retention,
+    /// How many attempts may do something at one time, over all runs; those that wait for children are not counted. None
+    /// means no limit.
+    pub max_attempts: Option<u32>,
+    /// Attempts live outside of this process: after a restart they are taken up again ([`Attempt::adopted`]), not lost.
+    ///
+    /// [`Attempt::adopted`]: crate::Attempt::adopted
+    pub attempts_outlive_the_process: bool,
+}
+
+impl EngineConfig {
+    /// An engine for attempts inside of this process, as many at a time as are asked for.
+    pub fn embedded(storage: Storage, retention: Retention) -> EngineConfig {
+        EngineConfig { storage, retention, max_attempts: None, attempts_outlive_the_process: false }
+    }
 }
 
 /// A run to be created.
@@ -66,6 +82,9 @@ pub(crate) struct Inner {
     interruption: Notify,
     /// Actions under way that do not wait for a child of their own.
     pub(crate) leaves: AtomicUsize,
+    pub(crate) reservations: Reservations,
+    places: Arc<Places>,
+    attempts_outlive_the_process: bool,
     retention: Retention,
     finished_runs: Mutex<u32>,
     runs: Mutex<HashMap<RunId, Arc<RunCell>>>,
@@ -94,6 +113,9 @@ impl Engine {
             interrupted: AtomicBool::new(false),
             interruption: Notify::new(),
             leaves: AtomicUsize::new(0),
+            reservations: Reservations::default(),
+            places: Arc::new(Places::new(config.max_attempts)),
+            attempts_outlive_the_process: config.attempts_outlive_the_process,
             retention: config.retention,
             finished_runs: Mutex::new(0),
             runs: Mutex::default(),
@@ -118,13 +140,13 @@ impl Engine {
             ended_at: None,
             settings: serde_json::to_string(&new.settings).unwrap_or_default(),
         };
-        let cell = RunCell::new(new.id.clone(), new.settings);
+        let cell = RunCell::new(new.id.clone(), new.settings, Arc::clone(&self.inner.places));
         let action = ActionName::ROOT;
         let inputs = Payloads { inputs: Some(new.inputs), outputs: None };
         cell.command(&Command::Enqueue { action, spec: Arc::new(new.spec) }, now, inputs)?;
         let first = cell.take_first();
         // Nobody may find the run in the store before it is found here: there would be two of it.
-        let mut runs = self.runs();
+        let mut runs = self.live();
         let key = self.inner.journal.store().create_run(&row, first).map_err(|error| match error {
             spanwise_store::Error::AlreadyExists(_) => Error::AlreadyExists(new.id.name.clone()),
             other => other.into(),
@@ -142,7 +164,7 @@ impl Engine {
     /// # Errors
     /// [`Error::NotFound`] if there is no such run.
     pub fn resume(&self, id: &RunId) -> Result<RunHandle, Error> {
-        let mut runs = self.runs();
+        let mut runs = self.live();
         if let Some(cell) = runs.get(id) {
             return Ok(RunHandle::new(self.clone(), Arc::clone(cell)));
         }
@@ -164,8 +186,11 @@ impl Engine {
         for event in &stored.events {
             run.apply(event);
         }
-        let cell = RunCell::restored(row.id, key, settings, run, stored.events.len() as u64);
-        cell.report_lost(self.inner.clock.now());
+        let places = Arc::clone(&self.inner.places);
+        let cell = RunCell::restored(row.id, key, settings, (run, stored.events.len() as u64), places);
+        if !self.inner.attempts_outlive_the_process {
+            cell.report_lost(self.inner.clock.now());
+        }
         Ok(cell)
     }
 
@@ -173,7 +198,7 @@ impl Engine {
     /// an answer, and the runs go on when they are resumed.
     pub fn interrupt(&self) {
         self.inner.interrupted.store(true, Ordering::Release);
-        self.runs().values().for_each(|run| run.wake_all());
+        self.live().values().for_each(|run| run.wake_all());
         self.inner.interruption.notify_waiters();
     }
 
@@ -190,7 +215,7 @@ impl Engine {
     /// # Errors
     /// [`Error::Store`] if the journal failed.
     pub async fn flush(&self) -> Result<(), Error> {
-        let runs: Vec<Arc<RunCell>> = self.runs().values().cloned().collect();
+        let runs: Vec<Arc<RunCell>> = self.live().values().cloned().collect();
         for run in &runs {
             self.inner.journal.commit(run, false).await?;
         }
@@ -208,7 +233,7 @@ impl Engine {
 
     /// Forgets a finished run's memory; it stays in the journal until retention takes it.
     pub(crate) fn run_finished(&self, cell: &Arc<RunCell>) {
-        let mut runs = self.runs();
+        let mut runs = self.live();
         if runs.get(cell.id()).is_some_and(|known| Arc::ptr_eq(known, cell)) {
             runs.remove(cell.id());
         }
@@ -224,7 +249,7 @@ impl Engine {
         }
     }
 
-    fn runs(&self) -> MutexGuard<'_, HashMap<RunId, Arc<RunCell>>> {
+    fn live(&self) -> MutexGuard<'_, HashMap<RunId, Arc<RunCell>>> {
         self.inner.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

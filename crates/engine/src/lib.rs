@@ -5,12 +5,16 @@
 //! at the state, does what the state owes, and looks again. A restart does the same from the stored events, so live running
 //! and recovery are one path.
 
+mod cache;
+mod catalog;
 mod cell;
 mod clock;
 mod drive;
 mod engine;
 mod error;
+mod feed;
 mod journal;
+mod places;
 mod run;
 mod scope;
 mod settings;
@@ -19,7 +23,8 @@ pub use clock::Clock;
 pub use drive::{Attempt, Call, Executor, Outcome, Report};
 pub use engine::{Engine, EngineConfig, NewRun, Storage};
 pub use error::Error;
-pub use run::{ActionView, RunHandle, StepRecord};
+pub use feed::ChildFeed;
+pub use run::{ActionView, ActionWatch, RunHandle, StepRecord};
 pub use scope::{AttemptScope, CallToken};
 pub use settings::{Relation, RunSettings};
-pub use spanwise_store::{Durability, Retention};
+pub use spanwise_store::{Durability, Retention, RunKey, RunQuery, RunRow, Scope, TaskQuery, TaskRow};

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use spanwise_core::{ActionName, ActionSpec, Command, End, Failure, RunId, StepOutcome, Timestamp};
+use spanwise_core::{Action, ActionName, ActionSpec, AttemptNo, Command, End, Failure, RunId, StepOutcome, Timestamp};
 use spanwise_store::{ActionRow, Payloads};
 use tokio::sync::watch;
 
 use crate::cell::RunCell;
+pub use crate::cell::Watch as ActionWatch;
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::feed::ChildFeed;
 use crate::scope::AttemptScope;
 use crate::settings::RunSettings;
 
@@ -84,6 +86,31 @@ impl RunHandle {
         self.cell.is_finished(&ActionName::ROOT)
     }
 
+    /// One action as it is now.
+    pub fn action(&self, action: &ActionName) -> Option<Action> {
+        self.cell.action(action)
+    }
+
+    /// The children of an action, in the order in which they were accepted.
+    pub fn children(&self, parent: &ActionName) -> Vec<ActionName> {
+        self.cell.children(parent)
+    }
+
+    /// Every task action that is not at its end: what a restart has to drive.
+    pub fn unfinished(&self) -> Vec<ActionName> {
+        self.cell.unfinished()
+    }
+
+    /// Tells of changes of the children of an action, from now on.
+    pub fn feed(&self, parent: ActionName) -> ChildFeed {
+        self.cell.feed(parent)
+    }
+
+    /// Tells of changes of one action, from now on.
+    pub fn watch(&self, action: ActionName) -> ActionWatch {
+        self.cell.watch(action)
+    }
+
     /// All actions as they are now, in the order in which they were accepted.
     pub fn actions(&self) -> Vec<ActionView> {
         let mut rows = self.cell.rows();
@@ -105,6 +132,41 @@ impl RunHandle {
         let payloads = Payloads { inputs: Some(inputs), outputs: None };
         let command = Command::Enqueue { action, spec: Arc::new(spec) };
         Ok(self.cell.command(&command, self.now(), payloads)?)
+    }
+
+    /// An attempt gave its first sign of life. Harmless if it has given one, or is over.
+    pub fn report_started(&self, action: ActionName, attempt: AttemptNo) {
+        let command = Command::ReportStarted { action, attempt };
+        let _ = self.cell.command(&command, self.now(), Payloads::default());
+    }
+
+    /// Gives a condition its value. After `Ok` it is safe.
+    ///
+    /// # Errors
+    /// [`Error::Rejected`] if it is unknown or at its end.
+    pub async fn signal(&self, action: ActionName, by: &str, value: Bytes) -> Result<(), Error> {
+        let payloads = Payloads { inputs: None, outputs: Some(value) };
+        self.cell.command(&Command::Signal { action, by: by.to_owned() }, self.now(), payloads)?;
+        self.committed().await
+    }
+
+    /// Waits until a condition is at its end, and ends it when its time is over.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the journal failed.
+    pub async fn drive_condition(&self, action: ActionName) -> Result<(), Error> {
+        let watch = self.cell.watch(action);
+        while !self.cell.is_finished(&action) && !self.engine.is_interrupted() {
+            let due = self.cell.due(&action);
+            tokio::select! {
+                () = watch.changed() => {}
+                () = self.until(due), if due.is_some() => {
+                    // A tick that comes too late does nothing.
+                    let _ = self.cell.command(&Command::Tick { action }, self.now(), Payloads::default());
+                }
+            }
+        }
+        self.committed().await
     }
 
     /// Ends an action and everything under it. Harmless if it is at its end.
@@ -170,7 +232,10 @@ impl RunHandle {
     }
 
     /// Returns when everything that happened so far is safe.
-    pub(crate) async fn committed(&self) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the journal failed.
+    pub async fn committed(&self) -> Result<(), Error> {
         self.engine.inner.journal.commit(&self.cell, self.engine.is_alone()).await
     }
 }

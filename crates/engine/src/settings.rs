@@ -1,5 +1,7 @@
 //! What a run was started with, as it is stored beside it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use spanwise_core::{RunLimits, RunName};
 
@@ -12,6 +14,15 @@ pub struct RunSettings {
     /// Where the run comes from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub relation: Option<Relation>,
+    /// Free labels, by which lists can be filtered.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// The digest of what the run was created with, where a remote client sent it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub definition: Option<String>,
+    /// What was asked for and is not honoured, one sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// The run that another run comes from (Flyte's `RunSpec.relation`).
@@ -26,6 +37,11 @@ pub enum Relation {
     /// It repeats that run with the same inputs.
     Rerun {
         /// The run it repeats.
+        run: RunName,
+    },
+    /// It repeats that run and keeps what has succeeded there.
+    Recover {
+        /// The run it recovers.
         run: RunName,
     },
 }

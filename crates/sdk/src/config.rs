@@ -115,7 +115,7 @@ impl Config {
             setting.or_else(|| environment(name)).unwrap_or_else(|| default.to_owned())
         };
         Ok(Settings {
-            engine: EngineConfig { storage, retention: self.retention },
+            engine: EngineConfig::embedded(storage, self.retention),
             org: or_environment(self.org, "SPANWISE_ORG", ""),
             project: or_environment(self.project, "SPANWISE_PROJECT", "flytesnacks"),
             domain: or_environment(self.domain, "SPANWISE_DOMAIN", "development"),

@@ -86,6 +86,7 @@ impl RunContext {
             settings: RunSettings {
                 max_action_concurrency: self.max_action_concurrency.or(source.settings().max_action_concurrency),
                 relation: Some(Relation::Rerun { run: source.id().name.clone() }),
+                ..RunSettings::default()
             },
         };
         let handle = client.engine().create_run(new)?;
@@ -101,7 +102,8 @@ impl RunContext {
     ) -> Result<Run<T>> {
         let client = self.client?;
         crate::task::find(&spec.task)?;
-        let settings = RunSettings { max_action_concurrency: self.max_action_concurrency, relation };
+        let settings =
+            RunSettings { max_action_concurrency: self.max_action_concurrency, relation, ..RunSettings::default() };
         let id = client.run_id(new_name(self.name.as_deref())?);
         let new = NewRun { id: id.clone(), spec: spec.clone(), inputs: inputs.clone(), settings };
         let handle = match client.engine().create_run(new) {

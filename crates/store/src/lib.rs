@@ -10,10 +10,14 @@ mod sqlite;
 
 pub use error::Error;
 pub use memory::Memory;
-pub use model::{ActionRow, Append, Payloads, Pruned, Retention, RunKey, RunRow, StoredRun};
+pub use model::{
+    ActionRow, Append, CachedOutputs, Payloads, Pruned, Retention, RunKey, RunQuery, RunRow, Scope, StoredRun,
+    TaskQuery, TaskRow,
+};
 pub use sqlite::{Durability, Sqlite};
 
-use spanwise_core::{ActionName, RunId, Timestamp};
+use bytes::Bytes;
+use spanwise_core::{ActionName, Event, RunId, Timestamp};
 
 /// A journal. Each method is one transaction; all of them may block on the disk.
 pub trait Store: Send + Sync + 'static {
@@ -57,11 +61,65 @@ pub trait Store: Send + Sync + 'static {
     /// If the store cannot be read.
     fn actions(&self, run: RunKey) -> Result<Vec<ActionRow>, Error>;
 
-    /// The newest runs first, at most `limit`.
+    /// The events of one action, in order.
+    ///
+    /// # Errors
+    /// [`Error::Newer`] if an event was written by a newer version.
+    fn events_of(&self, run: RunKey, action: &ActionName) -> Result<Vec<Event>, Error>;
+
+    /// The runs that a query asks for.
     ///
     /// # Errors
     /// If the store cannot be read.
-    fn runs(&self, limit: usize) -> Result<Vec<(RunKey, RunRow)>, Error>;
+    fn runs(&self, query: &RunQuery) -> Result<Vec<(RunKey, RunRow)>, Error>;
+
+    /// Every run that is not at its end, the oldest first.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn unfinished(&self) -> Result<Vec<RunId>, Error>;
+
+    /// Keeps a definition under its digest; harmless if it is there.
+    ///
+    /// # Errors
+    /// [`Error::Full`] if the disk is full.
+    fn put_definition(&self, digest: &str, body: &Bytes) -> Result<(), Error>;
+
+    /// The definition with this digest.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn definition(&self, digest: &str) -> Result<Option<Bytes>, Error>;
+
+    /// Adds a deployed task.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyExists`] if its name has this version already.
+    fn deploy_task(&self, task: &TaskRow) -> Result<(), Error>;
+
+    /// The deployed tasks that a query asks for, the newest first.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn tasks(&self, query: &TaskQuery) -> Result<Vec<TaskRow>, Error>;
+
+    /// A deployed task in one version.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn task(&self, scope: &Scope, name: &str, version: &str) -> Result<Option<TaskRow>, Error>;
+
+    /// Outputs that were stored under a key of the cache.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn cached(&self, key: &str) -> Result<Option<CachedOutputs>, Error>;
+
+    /// Stores outputs under a key of the cache, in place of what was there.
+    ///
+    /// # Errors
+    /// [`Error::Full`] if the disk is full.
+    fn cache(&self, key: &str, outputs: &CachedOutputs) -> Result<(), Error>;
 
     /// Deletes finished runs that are too old, and the oldest ones while the store is too large.
     ///

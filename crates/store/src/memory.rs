@@ -6,7 +6,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use spanwise_core::{ActionName, Event, RunId, Timestamp};
 
-use crate::{ActionRow, Append, Error, Payloads, Pruned, Retention, RunKey, RunRow, Store, StoredRun};
+use bytes::Bytes;
+
+use crate::{
+    ActionRow, Append, CachedOutputs, Error, Payloads, Pruned, Retention, RunKey, RunQuery, RunRow, Scope, Store,
+    StoredRun, TaskQuery, TaskRow,
+};
 
 /// Keeps runs in memory; they are gone with the process.
 #[derive(Debug, Default)]
@@ -19,6 +24,9 @@ struct Inner {
     runs: BTreeMap<RunKey, MemoryRun>,
     names: HashMap<RunId, RunKey>,
     last_key: i64,
+    definitions: HashMap<String, Bytes>,
+    tasks: Vec<TaskRow>,
+    cache: HashMap<String, CachedOutputs>,
 }
 
 #[derive(Debug)]
@@ -119,9 +127,75 @@ impl Store for Memory {
         Ok(rows)
     }
 
-    fn runs(&self, limit: usize) -> Result<Vec<(RunKey, RunRow)>, Error> {
+    fn events_of(&self, run: RunKey, action: &ActionName) -> Result<Vec<Event>, Error> {
         let inner = self.lock();
-        Ok(inner.runs.iter().rev().take(limit).map(|(key, run)| (*key, run.row.clone())).collect())
+        let events = inner.runs.get(&run).map(|run| run.events.as_slice()).unwrap_or_default();
+        Ok(events.iter().filter(|event| event.action == *action).cloned().collect())
+    }
+
+    fn runs(&self, query: &RunQuery) -> Result<Vec<(RunKey, RunRow)>, Error> {
+        let inner = self.lock();
+        let mut rows: Vec<(RunKey, RunRow)> = inner
+            .runs
+            .iter()
+            .map(|(key, run)| (*key, &run.row))
+            .filter(|(key, row)| is_asked_for(query, *key, row))
+            .map(|(key, row)| (key, row.clone()))
+            .collect();
+        if !query.oldest_first {
+            rows.reverse();
+        }
+        rows.truncate(query.limit);
+        Ok(rows)
+    }
+
+    fn unfinished(&self) -> Result<Vec<RunId>, Error> {
+        let inner = self.lock();
+        Ok(inner.runs.values().filter(|run| run.row.ended_at.is_none()).map(|run| run.row.id.clone()).collect())
+    }
+
+    fn put_definition(&self, digest: &str, body: &Bytes) -> Result<(), Error> {
+        self.lock().definitions.entry(digest.to_owned()).or_insert_with(|| body.clone());
+        Ok(())
+    }
+
+    fn definition(&self, digest: &str) -> Result<Option<Bytes>, Error> {
+        Ok(self.lock().definitions.get(digest).cloned())
+    }
+
+    fn deploy_task(&self, task: &TaskRow) -> Result<(), Error> {
+        if self.task(&task.scope, &task.name, &task.version)?.is_some() {
+            return Err(Error::AlreadyExists(format!("{} {}", task.name, task.version)));
+        }
+        self.lock().tasks.push(task.clone());
+        Ok(())
+    }
+
+    fn tasks(&self, query: &TaskQuery) -> Result<Vec<TaskRow>, Error> {
+        let inner = self.lock();
+        let mut seen = std::collections::HashSet::new();
+        let newest_first = inner.tasks.iter().rev();
+        let asked_for = newest_first.filter(|task| {
+            query.scope.as_ref().is_none_or(|scope| task.scope == *scope)
+                && query.name.as_ref().is_none_or(|name| task.name == *name)
+                && (query.name.is_some() || seen.insert((&task.scope, &task.name)))
+        });
+        Ok(asked_for.skip(query.offset).take(query.limit).cloned().collect())
+    }
+
+    fn task(&self, scope: &Scope, name: &str, version: &str) -> Result<Option<TaskRow>, Error> {
+        let inner = self.lock();
+        let is_it = |task: &&TaskRow| task.scope == *scope && task.name == name && task.version == version;
+        Ok(inner.tasks.iter().find(is_it).cloned())
+    }
+
+    fn cached(&self, key: &str) -> Result<Option<CachedOutputs>, Error> {
+        Ok(self.lock().cache.get(key).cloned())
+    }
+
+    fn cache(&self, key: &str, outputs: &CachedOutputs) -> Result<(), Error> {
+        self.lock().cache.insert(key.to_owned(), outputs.clone());
+        Ok(())
     }
 
     fn prune(&self, keep: &Retention, now: Timestamp) -> Result<Pruned, Error> {
@@ -136,4 +210,16 @@ impl Store for Memory {
         }
         Ok(Pruned { runs })
     }
+}
+
+fn is_asked_for(query: &RunQuery, key: RunKey, row: &RunRow) -> bool {
+    let settings: serde_json::Value = serde_json::from_str(&row.settings).unwrap_or_default();
+    let follows = |after: RunKey| if query.oldest_first { key > after } else { key < after };
+    query.scope.as_ref().is_none_or(|scope| row.id.project == scope.project && row.id.domain == scope.domain)
+        && query.task.as_ref().is_none_or(|task| row.task.as_str() == task)
+        && (query.phases.is_empty() || query.phases.contains(&row.phase))
+        && query.labels.iter().all(|(label, value)| settings["labels"][label] == *value)
+        && query.since.is_none_or(|since| row.created_at >= since)
+        && query.until.is_none_or(|until| row.created_at < until)
+        && query.after.is_none_or(follows)
 }

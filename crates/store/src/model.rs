@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use spanwise_core::{ActionKind, ActionName, Event, Failure, Phase, RunId, TaskName, Timestamp};
+use spanwise_core::{ActionKind, ActionName, AttemptNo, Event, Failure, Phase, RunId, TaskName, Timestamp};
 
 /// The number of a run in its store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -92,6 +92,90 @@ pub struct StoredRun {
     pub row: RunRow,
     /// Its events, in order, from number 0.
     pub events: Vec<Event>,
+}
+
+/// Where runs and tasks belong.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Scope {
+    /// The organisation, often empty.
+    pub org: String,
+    /// The project.
+    pub project: String,
+    /// The domain.
+    pub domain: String,
+}
+
+/// Which runs to list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunQuery {
+    /// Only those of this project and domain, in any org.
+    pub scope: Option<Scope>,
+    /// Only those of this task.
+    pub task: Option<String>,
+    /// Only those in one of these phases; none means any.
+    pub phases: Vec<Phase>,
+    /// Only those that carry these labels (`labels` in their settings).
+    pub labels: Vec<(String, String)>,
+    /// Only those accepted at this time or later.
+    pub since: Option<Timestamp>,
+    /// Only those accepted before this time.
+    pub until: Option<Timestamp>,
+    /// The oldest first instead of the newest.
+    pub oldest_first: bool,
+    /// Only those that follow this one in the order asked for.
+    pub after: Option<RunKey>,
+    /// At most this many.
+    pub limit: usize,
+}
+
+impl RunQuery {
+    /// The newest runs.
+    pub fn newest(limit: usize) -> RunQuery {
+        RunQuery { limit, ..RunQuery::default() }
+    }
+}
+
+/// A deployed task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskRow {
+    /// Where it belongs.
+    pub scope: Scope,
+    /// Its full name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// The digest of its definition.
+    pub definition: String,
+    /// When it was deployed.
+    pub deployed_at: Timestamp,
+}
+
+/// Which deployed tasks to list, the newest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TaskQuery {
+    /// Only those of this project and domain.
+    pub scope: Option<Scope>,
+    /// Only the one of this name, in all its versions; without a name each task once, in its newest version.
+    pub name: Option<String>,
+    /// How many to leave out before the first.
+    pub offset: usize,
+    /// At most this many.
+    pub limit: usize,
+}
+
+/// Outputs that later actions with the same key may have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CachedOutputs {
+    /// The run that computed them.
+    pub run: String,
+    /// The action that computed them.
+    pub action: ActionName,
+    /// Its attempt that computed them.
+    pub attempt: AttemptNo,
+    /// The outputs.
+    pub outputs: Bytes,
+    /// When they were stored.
+    pub stored_at: Timestamp,
 }
 
 /// How long finished runs are kept.

@@ -3,11 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, params};
-use spanwise_core::{ActionName, RunId, Timestamp};
+use spanwise_core::{ActionName, Event, RunId, Timestamp};
 
-use crate::{ActionRow, Append, Error, Payloads, Pruned, Retention, RunKey, RunRow, Store, StoredRun};
+use crate::{
+    ActionRow, Append, CachedOutputs, Error, Payloads, Pruned, Retention, RunKey, RunQuery, RunRow, Scope, Store,
+    StoredRun, TaskQuery, TaskRow,
+};
 
+mod catalog;
 mod checkpoint;
 mod lock;
 mod rows;
@@ -34,7 +39,10 @@ pub struct Sqlite {
 }
 
 /// Steps from an empty database to today's, in order. The number of those applied stands in `user_version`.
-const MIGRATIONS: [&str; 1] = [include_str!("../migrations/sqlite/0001_journal.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("../migrations/sqlite/0001_journal.sql"),
+    include_str!("../migrations/sqlite/0002_control_plane.sql"),
+];
 
 /// Room for the actions of a run of some ten thousand: names come in no order, and a page that does not fit is read again
 /// for the next one.
@@ -185,9 +193,47 @@ impl Store for Sqlite {
         rows::read_actions(&connection, run)
     }
 
-    fn runs(&self, limit: usize) -> Result<Vec<(RunKey, RunRow)>, Error> {
+    fn events_of(&self, run: RunKey, action: &ActionName) -> Result<Vec<Event>, Error> {
         let connection = self.reader();
-        rows::read_runs(&connection, limit)
+        rows::read_events_of(&connection, run, action)
+    }
+
+    fn runs(&self, query: &RunQuery) -> Result<Vec<(RunKey, RunRow)>, Error> {
+        let connection = self.reader();
+        rows::read_runs(&connection, query)
+    }
+
+    fn unfinished(&self) -> Result<Vec<RunId>, Error> {
+        let connection = self.reader();
+        rows::read_unfinished(&connection)
+    }
+
+    fn put_definition(&self, digest: &str, body: &Bytes) -> Result<(), Error> {
+        self.transact(|transaction| catalog::put_definition(transaction, digest, body))
+    }
+
+    fn definition(&self, digest: &str) -> Result<Option<Bytes>, Error> {
+        catalog::definition(&self.reader(), digest)
+    }
+
+    fn deploy_task(&self, task: &TaskRow) -> Result<(), Error> {
+        self.transact(|transaction| catalog::insert_task(transaction, task))
+    }
+
+    fn tasks(&self, query: &TaskQuery) -> Result<Vec<TaskRow>, Error> {
+        catalog::read_tasks(&self.reader(), query)
+    }
+
+    fn task(&self, scope: &Scope, name: &str, version: &str) -> Result<Option<TaskRow>, Error> {
+        catalog::read_task(&self.reader(), scope, name, version)
+    }
+
+    fn cached(&self, key: &str) -> Result<Option<CachedOutputs>, Error> {
+        catalog::cached(&self.reader(), key)
+    }
+
+    fn cache(&self, key: &str, outputs: &CachedOutputs) -> Result<(), Error> {
+        self.transact(|transaction| catalog::cache(transaction, key, outputs))
     }
 
     fn prune(&self, keep: &Retention, now: Timestamp) -> Result<Pruned, Error> {

@@ -24,7 +24,7 @@ pub(crate) fn inspect(data: &Path) -> Option<Journal> {
     }
     check_database(&copy.path().join("journal.db"));
     let store = Sqlite::open(copy.path(), Durability::Process).unwrap();
-    let (key, _) = store.runs(1).unwrap().pop()?;
+    let (key, _) = store.runs(&spanwise_store::RunQuery::newest(1)).unwrap().pop()?;
     let journal = Journal { run: store.load(key).unwrap().unwrap(), actions: store.actions(key).unwrap() };
     journal.check_rows();
     Some(journal)

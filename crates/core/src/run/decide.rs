@@ -33,6 +33,23 @@ impl Run {
                 facts.under_way(*action, *attempt)?;
                 facts.push(*action, Fact::AttemptReleased { attempt: *attempt });
             }
+            Command::Hold { action } => {
+                if let State::Queued { held: false, .. } = facts.known(*action)?.state {
+                    facts.push(*action, Fact::Held);
+                }
+            }
+            Command::Reuse { action, source } => {
+                let State::Queued { .. } = facts.known(*action)?.state else {
+                    return Err(facts.wrong_state("reuse outputs for", *action));
+                };
+                facts.end(*action, Fact::Reused { source: source.clone() });
+            }
+            Command::Signal { action, by } => {
+                let State::Paused = facts.known(*action)?.state else {
+                    return Err(facts.wrong_state("signal", *action));
+                };
+                facts.end(*action, Fact::Signalled { by: by.clone() });
+            }
             Command::Tick { action } => facts.tick(*action)?,
             Command::Abort { action, by, reason } => {
                 if !facts.known(*action)?.is_finished() {
@@ -78,7 +95,7 @@ impl<'run> Facts<'run> {
         }
         self.parent_accepts(action, spec)?;
         self.push(action, Fact::Enqueued { spec: Arc::clone(spec) });
-        if self.is_full_for(spec.parent) {
+        if spec.kind == ActionKind::Task && self.is_full_for(spec.parent) {
             self.push(action, Fact::Held);
         }
         Ok(())
@@ -111,7 +128,14 @@ impl<'run> Facts<'run> {
                 self.push(action, Fact::Launched { attempt: AttemptNo(known.attempts + 1) });
                 Ok(())
             }
-            _ => Err(Rejection::WrongState { command: "launch", action, phase: known.phase() }),
+            _ => Err(self.wrong_state("launch", action)),
+        }
+    }
+
+    fn wrong_state(&self, command: &'static str, action: ActionName) -> Rejection {
+        match self.run.action(&action) {
+            Some(known) => Rejection::WrongState { command, action, phase: known.phase() },
+            None => Rejection::NotFound(action),
         }
     }
 
@@ -144,7 +168,8 @@ impl<'run> Facts<'run> {
     /// only queued does not count, its parent may never ask for it again.
     fn waits_for_a_child(&self, known: &Action) -> bool {
         let on_its_way = |child: &Action| {
-            child.attempt().is_some() || matches!(child.state, State::Backoff { .. } | State::Queued { held: true, .. })
+            child.attempt().is_some()
+                || matches!(child.state, State::Backoff { .. } | State::Paused | State::Queued { held: true, .. })
         };
         known.children.iter().filter_map(|child| self.run.action(child)).any(on_its_way)
     }
@@ -202,7 +227,7 @@ impl<'run> Facts<'run> {
                 self.retry_or(action, known, end);
             }
             State::Backoff { .. } => self.requeue(action),
-            State::Launched { .. } | State::Judged | State::Finished(_) => {}
+            State::Launched { .. } | State::Paused | State::Judged | State::Finished(_) => {}
         }
         Ok(())
     }

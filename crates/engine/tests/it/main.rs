@@ -32,11 +32,11 @@ fn done(text: &'static str) -> Body {
 
 fn open(path: &Path) -> Engine {
     let storage = Storage::Directory { path: path.to_owned(), durability: Durability::Process };
-    Engine::open(EngineConfig { storage, retention: Retention::default() }).unwrap()
+    Engine::open(EngineConfig::embedded(storage, Retention::default())).unwrap()
 }
 
 fn memory() -> Engine {
-    Engine::open(EngineConfig { storage: Storage::Memory, retention: Retention::default() }).unwrap()
+    Engine::open(EngineConfig::embedded(Storage::Memory, Retention::default())).unwrap()
 }
 
 fn id(name: &str) -> RunId {
@@ -165,7 +165,7 @@ async fn a_dropped_root_is_given_back_and_goes_on_after_a_restart() {
 
 #[tokio::test]
 async fn a_limit_of_one_is_refused() {
-    let settings = RunSettings { max_action_concurrency: Some(1), relation: None };
+    let settings = RunSettings { max_action_concurrency: Some(1), ..RunSettings::default() };
     let refused = memory().create_run(NewRun { settings, ..new_run("one", main_task()) });
     assert!(matches!(refused, Err(Error::ConcurrencyOfOne)));
 }
@@ -200,7 +200,7 @@ async fn finished_runs_are_pruned_by_age_when_the_journal_is_opened() {
 
     let storage = Storage::Directory { path: directory.path().to_owned(), durability: Durability::Process };
     let retention = Retention { max_age: Some(Duration::ZERO), max_bytes: None };
-    let engine = Engine::open(EngineConfig { storage, retention }).unwrap();
+    let engine = Engine::open(EngineConfig::embedded(storage, retention)).unwrap();
     assert!(matches!(engine.resume(&id("finished")), Err(Error::NotFound(_))));
     assert_eq!(phase(&engine.resume(&id("unfinished")).unwrap(), "a0"), Phase::Queued);
 }

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use serde::Serializer;
 use spanwise_core::{ActionKind, ActionName, Event, Fact, Phase, RunId, RunName, TaskName, Timestamp};
 
-use crate::{ActionRow, Append, Error, Payloads, Pruned, Retention, RunKey, RunRow};
+use crate::{ActionRow, Append, Error, Payloads, Pruned, Retention, RunKey, RunQuery, RunRow};
 
 /// The version of the stored form of [`Fact`].
 const EVENT_VERSION: i64 = 1;
@@ -16,10 +16,6 @@ pub(super) const SELECT_RUN_BY_NAME: &str =
 
 pub(super) const SELECT_RUN_BY_KEY: &str =
     "SELECT key, org, project, domain, name, task, phase, created_at, ended_at, settings FROM runs WHERE key = ?1";
-
-const SELECT_RUNS: &str =
-    "SELECT key, org, project, domain, name, task, phase, created_at, ended_at, settings FROM runs
-     ORDER BY key DESC LIMIT ?1";
 
 const UPSERT_ACTION: &str =
     "INSERT INTO actions (run, name, parent, kind, task, action_group, phase, attempts, enqueued_at, started_at,
@@ -111,6 +107,7 @@ fn upsert_action(
     let kind = match row.kind {
         ActionKind::Task => 1,
         ActionKind::Step => 2,
+        ActionKind::Condition => 3,
     };
     let values = params![
         run.0,
@@ -152,11 +149,80 @@ pub(super) fn read_run(row: &Row<'_>) -> Result<(RunKey, RunRow), Error> {
     Ok((RunKey(get(row, 0)?), run))
 }
 
-pub(super) fn read_runs(connection: &Connection, limit: usize) -> Result<Vec<(RunKey, RunRow)>, Error> {
-    let mut statement = connection.prepare_cached(SELECT_RUNS).map_err(Error::Database)?;
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let rows = statement.query_map([limit], |row| Ok(read_run(row))).map_err(Error::Database)?;
+pub(super) fn read_runs(connection: &Connection, query: &RunQuery) -> Result<Vec<(RunKey, RunRow)>, Error> {
+    let (filter, values) = filter_of(query);
+    let order = if query.oldest_first { "ASC" } else { "DESC" };
+    let sql = format!(
+        "SELECT key, org, project, domain, name, task, phase, created_at, ended_at, settings FROM runs
+         WHERE {filter} ORDER BY key {order} LIMIT {}",
+        i64::try_from(query.limit).unwrap_or(i64::MAX)
+    );
+    let mut statement = connection.prepare_cached(&sql).map_err(Error::Database)?;
+    let rows =
+        statement.query_map(rusqlite::params_from_iter(values), |row| Ok(read_run(row))).map_err(Error::Database)?;
     rows.map(|row| row.map_err(Error::Database)?).collect()
+}
+
+/// The condition that a query stands for, and the values of its placeholders.
+fn filter_of(query: &RunQuery) -> (String, Vec<rusqlite::types::Value>) {
+    let mut conditions = vec!["1 = 1".to_owned()];
+    let mut values: Vec<rusqlite::types::Value> = Vec::new();
+    let mut also = |condition: &str, value: rusqlite::types::Value| {
+        conditions.push(condition.to_owned());
+        values.push(value);
+    };
+    if let Some(scope) = &query.scope {
+        also("project = ?", scope.project.clone().into());
+        also("domain = ?", scope.domain.clone().into());
+    }
+    if let Some(task) = &query.task {
+        also("task = ?", task.clone().into());
+    }
+    for (label, value) in &query.labels {
+        // One pair of the object, as text: a path expression would need the label quoted for JSON.
+        let pair = serde_json::to_string(&[label, value]).unwrap_or_default();
+        also(
+            "EXISTS (SELECT 1 FROM json_each(settings, '$.labels') WHERE json_array(json_each.key, value) = json(?))",
+            pair.into(),
+        );
+    }
+    if let Some(since) = query.since {
+        also("created_at >= ?", since.0.into());
+    }
+    if let Some(until) = query.until {
+        also("created_at < ?", until.0.into());
+    }
+    if let Some(after) = query.after {
+        also(if query.oldest_first { "key > ?" } else { "key < ?" }, after.0.into());
+    }
+    if !query.phases.is_empty() {
+        let numbers: Vec<String> = query.phases.iter().map(|phase| phase.number().to_string()).collect();
+        conditions.push(format!("phase IN ({})", numbers.join(", ")));
+    }
+    (conditions.join(" AND "), values)
+}
+
+pub(super) fn read_unfinished(connection: &Connection) -> Result<Vec<RunId>, Error> {
+    let mut statement = connection
+        .prepare_cached(
+            "SELECT key, org, project, domain, name, task, phase, created_at, ended_at, settings FROM runs
+             WHERE ended_at IS NULL ORDER BY key",
+        )
+        .map_err(Error::Database)?;
+    let rows = statement.query_map([], |row| Ok(read_run(row))).map_err(Error::Database)?;
+    rows.map(|row| Ok(row.map_err(Error::Database)??.1.id)).collect()
+}
+
+pub(super) fn read_events_of(connection: &Connection, run: RunKey, action: &ActionName) -> Result<Vec<Event>, Error> {
+    let mut statement = connection
+        .prepare_cached("SELECT action, v, body FROM events WHERE run = ?1 AND action = ?2 ORDER BY seq")
+        .map_err(Error::Database)?;
+    let mut rows = statement.query(params![run.0, action.as_str()]).map_err(Error::Database)?;
+    let mut events = Vec::new();
+    while let Some(row) = rows.next().map_err(Error::Database)? {
+        read_facts(row, &mut events)?;
+    }
+    Ok(events)
 }
 
 pub(super) fn read_events(connection: &Connection, run: RunKey) -> Result<Vec<Event>, Error> {
@@ -210,7 +276,7 @@ fn read_action(row: &Row<'_>) -> Result<ActionRow, Error> {
     Ok(ActionRow {
         name: read_name(&get::<String>(row, 0)?)?,
         parent: get::<Option<String>>(row, 1)?.as_deref().map(read_name).transpose()?,
-        kind: if get::<i64>(row, 2)? == 2 { ActionKind::Step } else { ActionKind::Task },
+        kind: read_kind(get(row, 2)?)?,
         task: TaskName::from(get::<String>(row, 3)?.as_str()),
         group: get(row, 4)?,
         phase: read_phase(get(row, 5)?)?,
@@ -276,15 +342,24 @@ fn delete_runs(connection: &mut Connection, runs: &[RunKey]) -> Result<(), Error
     transaction.commit().map_err(Error::Database)
 }
 
-fn read_name(name: &str) -> Result<ActionName, Error> {
+pub(super) fn read_name(name: &str) -> Result<ActionName, Error> {
     ActionName::new(name).map_err(|error| corrupt("action name", &error))
+}
+
+fn read_kind(number: i64) -> Result<ActionKind, Error> {
+    match number {
+        1 => Ok(ActionKind::Task),
+        2 => Ok(ActionKind::Step),
+        3 => Ok(ActionKind::Condition),
+        other => Err(Error::Corrupt { what: format!("kind of action {other}") }),
+    }
 }
 
 fn read_phase(number: i32) -> Result<Phase, Error> {
     Phase::from_number(number).ok_or_else(|| Error::Corrupt { what: format!("phase {number}") })
 }
 
-fn get<T: rusqlite::types::FromSql>(row: &Row<'_>, index: usize) -> Result<T, Error> {
+pub(super) fn get<T: rusqlite::types::FromSql>(row: &Row<'_>, index: usize) -> Result<T, Error> {
     row.get(index).map_err(Error::Database)
 }
 

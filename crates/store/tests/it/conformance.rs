@@ -8,7 +8,7 @@ use spanwise_core::{
     ActionKind, ActionName, ActionSpec, AttemptNo, Event, Fact, Failure, Phase, RunId, RunName, TaskName, Timestamp,
 };
 use spanwise_store::{
-    ActionRow, Append, Durability, Error, Memory, Payloads, Retention, RunKey, RunRow, Sqlite, Store,
+    ActionRow, Append, Durability, Error, Memory, Payloads, Retention, RunKey, RunQuery, RunRow, Sqlite, Store,
 };
 
 /// Runs every case against one kind of store.
@@ -107,8 +107,8 @@ fn names_are_unique_in_org_project_and_domain_only(store: &dyn Store) {
     let mut other = run("one");
     other.id.domain = "production".to_owned();
     create(store, &other).unwrap();
-    assert_eq!(store.runs(10).unwrap().len(), 2);
-    assert_eq!(store.runs(1).unwrap()[0].1, other);
+    assert_eq!(store.runs(&RunQuery::newest(10)).unwrap().len(), 2);
+    assert_eq!(store.runs(&RunQuery::newest(1)).unwrap()[0].1, other);
 }
 
 fn events_come_back_in_order(store: &dyn Store) {

@@ -85,7 +85,12 @@ fn pruning_by_size_gives_the_space_back() {
         store.commit(&[Append { actions: vec![(row(Phase::Succeeded), value)], run_phase, ..append }]).unwrap();
         store.prune(&keep, Timestamp(index)).unwrap();
     }
-    let names: Vec<String> = store.runs(100).unwrap().iter().map(|(_, run)| run.id.name.to_string()).collect();
+    let names: Vec<String> = store
+        .runs(&spanwise_store::RunQuery::newest(100))
+        .unwrap()
+        .iter()
+        .map(|(_, run)| run.id.name.to_string())
+        .collect();
     assert_eq!(names.first().map(String::as_str), Some("run-59"), "the newest stays");
     assert!(!names.contains(&"run-0".to_owned()) && names.len() < 30, "{names:?}");
     drop(store);

@@ -1,0 +1,112 @@
+//! What the attempts of an action came to, read from its events: for display and traces, never for a decision.
+
+use crate::event::{Event, Fact};
+use crate::{AttemptNo, Failure, Timestamp};
+
+/// One attempt, from its launch to its end.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AttemptHistory {
+    /// Its number.
+    pub attempt: AttemptNo,
+    /// Since when its action had waited for it.
+    pub queued_at: Timestamp,
+    /// When it was handed to an executor.
+    pub launched_at: Timestamp,
+    /// When it gave its first sign of life.
+    pub started_at: Option<Timestamp>,
+    /// When it ended, and how.
+    pub end: Option<(Timestamp, AttemptEnd)>,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AttemptEnd {
+    /// With outputs.
+    Succeeded,
+    /// With an error.
+    Failed(Failure),
+    /// By `max_runtime`, or because its action ran out of time.
+    TimedOut,
+    /// Its process went away without a word.
+    Lost(String),
+    /// Its executor gave it back.
+    Released,
+    /// Its action was aborted.
+    Aborted,
+}
+
+/// The attempts that the events of one action tell of, in order.
+pub fn attempts<'a>(events: impl IntoIterator<Item = &'a Event>) -> Vec<AttemptHistory> {
+    let mut attempts: Vec<AttemptHistory> = Vec::new();
+    let mut queued_at = Timestamp::default();
+    for event in events {
+        match &event.fact {
+            Fact::Enqueued { .. } | Fact::Requeued => queued_at = event.at,
+            Fact::Launched { attempt } => attempts.push(AttemptHistory {
+                attempt: *attempt,
+                queued_at,
+                launched_at: event.at,
+                started_at: None,
+                end: None,
+            }),
+            Fact::Started { .. } => {
+                if let Some(last) = attempts.last_mut() {
+                    last.started_at = Some(event.at);
+                }
+            }
+            fact => {
+                let Some(end) = end(fact) else { continue };
+                if matches!(end, AttemptEnd::Released) {
+                    queued_at = event.at;
+                }
+                if let Some(last) = attempts.last_mut().filter(|last| last.end.is_none()) {
+                    last.end = Some((event.at, end));
+                }
+            }
+        }
+    }
+    attempts
+}
+
+/// What a fact says about the end of the attempt under way, if there is one.
+fn end(fact: &Fact) -> Option<AttemptEnd> {
+    Some(match fact {
+        Fact::Succeeded { .. } => AttemptEnd::Succeeded,
+        Fact::AttemptFailed { failure, .. } => AttemptEnd::Failed(failure.clone()),
+        Fact::AttemptTimedOut { .. } | Fact::TimedOut { .. } => AttemptEnd::TimedOut,
+        Fact::AttemptLost { reason, .. } => AttemptEnd::Lost(reason.clone()),
+        Fact::AttemptReleased { .. } => AttemptEnd::Released,
+        Fact::Aborted { .. } => AttemptEnd::Aborted,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ActionName;
+
+    fn at(micros: i64, fact: Fact) -> Event {
+        Event { action: ActionName::ROOT, at: Timestamp(micros), fact }
+    }
+
+    #[test]
+    fn s4_each_attempt_has_its_own_times_and_its_own_end() {
+        let failure = Failure::user("ValueError", "no");
+        let events = [
+            at(1, Fact::Launched { attempt: AttemptNo(1) }),
+            at(2, Fact::Started { attempt: AttemptNo(1) }),
+            at(3, Fact::AttemptFailed { attempt: AttemptNo(1), failure: failure.clone() }),
+            at(3, Fact::Requeued),
+            at(4, Fact::Launched { attempt: AttemptNo(2) }),
+            at(5, Fact::Aborted { by: "me".into(), reason: "enough".into() }),
+        ];
+        let attempts = attempts(&events);
+        assert_eq!(attempts.len(), 2);
+        assert_eq!(attempts[0].started_at, Some(Timestamp(2)));
+        assert_eq!(attempts[0].end, Some((Timestamp(3), AttemptEnd::Failed(failure))));
+        assert_eq!(attempts[1].queued_at, Timestamp(3));
+        assert_eq!(attempts[1].started_at, None);
+        assert_eq!(attempts[1].end, Some((Timestamp(5), AttemptEnd::Aborted)));
+    }
+}

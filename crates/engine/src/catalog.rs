@@ -1,0 +1,82 @@
+//! What the engine's store keeps beside its runs' journals: lists of runs, definitions, deployed tasks.
+
+use bytes::Bytes;
+use spanwise_core::{ActionName, Event, RunId};
+use spanwise_store::{RunKey, RunQuery, RunRow, Scope, TaskQuery, TaskRow};
+
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::run::RunHandle;
+
+impl Engine {
+    /// The runs that a query asks for, from the journal: what was committed last.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store cannot be read.
+    pub fn runs(&self, query: &RunQuery) -> Result<Vec<(RunKey, RunRow)>, Error> {
+        Ok(self.inner.journal.store().runs(query)?)
+    }
+
+    /// Every run that is not at its end, the oldest first: what a restart has to take up.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store cannot be read.
+    pub fn unfinished(&self) -> Result<Vec<RunId>, Error> {
+        Ok(self.inner.journal.store().unfinished()?)
+    }
+
+    /// Keeps a definition under its digest; harmless if it is there.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store cannot be written.
+    pub fn put_definition(&self, digest: &str, body: &Bytes) -> Result<(), Error> {
+        Ok(self.inner.journal.store().put_definition(digest, body)?)
+    }
+
+    /// The definition with this digest.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store cannot be read.
+    pub fn definition(&self, digest: &str) -> Result<Option<Bytes>, Error> {
+        Ok(self.inner.journal.store().definition(digest)?)
+    }
+
+    /// Adds a deployed task. False if its name has this version already, which stays as it is.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store cannot be written.
+    pub fn deploy_task(&self, task: &TaskRow) -> Result<bool, Error> {
+        match self.inner.journal.store().deploy_task(task) {
+            Ok(()) => Ok(true),
+            Err(spanwise_store::Error::AlreadyExists(_)) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The deployed tasks that a query asks for, the newest first.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store cannot be read.
+    pub fn tasks(&self, query: &TaskQuery) -> Result<Vec<TaskRow>, Error> {
+        Ok(self.inner.journal.store().tasks(query)?)
+    }
+
+    /// A deployed task in one version.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store cannot be read.
+    pub fn task(&self, scope: &Scope, name: &str, version: &str) -> Result<Option<TaskRow>, Error> {
+        Ok(self.inner.journal.store().task(scope, name, version)?)
+    }
+}
+
+impl RunHandle {
+    /// The events of one action, in order.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the journal cannot be written or read.
+    pub async fn events_of(&self, action: &ActionName) -> Result<Vec<Event>, Error> {
+        self.committed().await?;
+        Ok(self.engine.inner.journal.store().events_of(self.cell.key(), action)?)
+    }
+}

@@ -1,0 +1,130 @@
+//! Definitions, deployed tasks and cached outputs.
+
+use bytes::Bytes;
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, Transaction, params};
+use spanwise_core::{AttemptNo, Timestamp};
+
+use super::rows::{get, read_name};
+use crate::{CachedOutputs, Error, Scope, TaskQuery, TaskRow};
+
+pub(super) fn put_definition(transaction: &Transaction<'_>, digest: &str, body: &Bytes) -> Result<(), Error> {
+    transaction
+        .prepare_cached("INSERT INTO definitions (digest, body) VALUES (?1, ?2) ON CONFLICT (digest) DO NOTHING")
+        .and_then(|mut insert| insert.execute(params![digest, &body[..]]))
+        .map_err(Error::Database)?;
+    Ok(())
+}
+
+pub(super) fn definition(connection: &Connection, digest: &str) -> Result<Option<Bytes>, Error> {
+    let body = connection
+        .prepare_cached("SELECT body FROM definitions WHERE digest = ?1")
+        .and_then(|mut select| select.query_row([digest], |row| row.get::<_, Vec<u8>>(0)).optional())
+        .map_err(Error::Database)?;
+    Ok(body.map(Bytes::from))
+}
+
+pub(super) fn insert_task(transaction: &Transaction<'_>, task: &TaskRow) -> Result<(), Error> {
+    let values = params![
+        task.scope.org,
+        task.scope.project,
+        task.scope.domain,
+        task.name,
+        task.version,
+        task.definition,
+        task.deployed_at.0,
+    ];
+    transaction
+        .prepare_cached(
+            "INSERT INTO tasks (org, project, domain, name, version, definition, deployed_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )
+        .and_then(|mut insert| insert.execute(values))
+        .map_err(|error| match error.sqlite_error_code() {
+            Some(ErrorCode::ConstraintViolation) => Error::AlreadyExists(format!("{} {}", task.name, task.version)),
+            _ => Error::Database(error),
+        })?;
+    Ok(())
+}
+
+const COLUMNS: &str = "org, project, domain, name, version, definition, deployed_at";
+
+pub(super) fn read_tasks(connection: &Connection, query: &TaskQuery) -> Result<Vec<TaskRow>, Error> {
+    let any = Scope { org: String::new(), project: String::new(), domain: String::new() };
+    let scope = query.scope.as_ref().unwrap_or(&any);
+    let sql = format!(
+        "SELECT {COLUMNS} FROM tasks
+         WHERE (?1 OR (org = ?2 AND project = ?3 AND domain = ?4))
+           AND CASE WHEN ?5 IS NULL
+                    THEN key IN (SELECT max(key) FROM tasks GROUP BY org, project, domain, name)
+                    ELSE name = ?5 END
+         ORDER BY key DESC LIMIT ?6 OFFSET ?7"
+    );
+    let mut statement = connection.prepare_cached(&sql).map_err(Error::Database)?;
+    let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+    let values = params![
+        query.scope.is_none(),
+        scope.org,
+        scope.project,
+        scope.domain,
+        query.name,
+        number(query.limit),
+        number(query.offset),
+    ];
+    let rows = statement.query_map(values, |row| Ok(read_row(row))).map_err(Error::Database)?;
+    rows.map(|row| row.map_err(Error::Database)?).collect()
+}
+
+pub(super) fn read_task(
+    connection: &Connection,
+    scope: &Scope,
+    name: &str,
+    version: &str,
+) -> Result<Option<TaskRow>, Error> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM tasks WHERE org = ?1 AND project = ?2 AND domain = ?3 AND name = ?4 AND version = ?5"
+    );
+    let values = params![scope.org, scope.project, scope.domain, name, version];
+    let found = connection
+        .prepare_cached(&sql)
+        .and_then(|mut select| select.query_row(values, |row| Ok(read_row(row))).optional())
+        .map_err(Error::Database)?;
+    found.transpose()
+}
+
+fn read_row(row: &Row<'_>) -> Result<TaskRow, Error> {
+    Ok(TaskRow {
+        scope: Scope { org: get(row, 0)?, project: get(row, 1)?, domain: get(row, 2)? },
+        name: get(row, 3)?,
+        version: get(row, 4)?,
+        definition: get(row, 5)?,
+        deployed_at: Timestamp(get(row, 6)?),
+    })
+}
+
+pub(super) fn cached(connection: &Connection, key: &str) -> Result<Option<CachedOutputs>, Error> {
+    let mut statement = connection
+        .prepare_cached("SELECT run, action, attempt, outputs, stored_at FROM cache WHERE key = ?1")
+        .map_err(Error::Database)?;
+    let mut rows = statement.query([key]).map_err(Error::Database)?;
+    let Some(row) = rows.next().map_err(Error::Database)? else { return Ok(None) };
+    Ok(Some(CachedOutputs {
+        run: get(row, 0)?,
+        action: read_name(&get::<String>(row, 1)?)?,
+        attempt: AttemptNo(get(row, 2)?),
+        outputs: Bytes::from(get::<Vec<u8>>(row, 3)?),
+        stored_at: Timestamp(get(row, 4)?),
+    }))
+}
+
+pub(super) fn cache(transaction: &Transaction<'_>, key: &str, value: &CachedOutputs) -> Result<(), Error> {
+    let values = params![key, value.run, value.action.as_str(), value.attempt.0, &value.outputs[..], value.stored_at.0];
+    transaction
+        .prepare_cached(
+            "INSERT INTO cache (key, run, action, attempt, outputs, stored_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT (key) DO UPDATE SET run = excluded.run, action = excluded.action, attempt = excluded.attempt,
+                 outputs = excluded.outputs, stored_at = excluded.stored_at",
+        )
+        .and_then(|mut upsert| upsert.execute(values))
+        .map_err(Error::Database)?;
+    Ok(())
+}
