@@ -1,7 +1,18 @@
 //! Flyte 2 messages as Rust types, and every byte of them that must equal stock Flyte's: hashes, names, literals, types, image URIs.
 //!
 //! All functions are pure. The messages come from our own .proto files in `proto/`, with Flyte's names and numbers; the code
-//! generated from them is committed under `src/generated`. Unknown fields of newer peers survive decoding and encoding.
+//! generated from them is committed under `src/generated`. Fields that are not declared, and those of newer peers, survive
+//! decoding and encoding: left out are artifacts, identities to run as, roles and policies, and schemas.
+//!
+//! Two features add the services of a control plane, generated for the crate `connectrpc`:
+//! - `services`: a trait for each service with its routes, in the module of its package ([`flyteidl2`]), and the messages that only
+//!   services use. They speak binary Connect and gRPC; JSON is refused, for it would double the code for clients that nobody has.
+//! - `client`: `services` and a typed client for each service.
+//!
+//! The services: `actions.ActionsService`, `auth.{AuthMetadataService, IdentityService}`, `cacheservice.CacheService`,
+//! `cluster.ClusterService`, `dataproxy.DataProxyService`, `imagebuilder.ImageService`, `project.ProjectService`,
+//! `secret.SecretService`, `task.TaskService`, `trigger.TriggerService`, `workflow.{QueueService, RunService, StateService}`.
+//!
 //! "Stock Flyte" is the Python SDK 2.12.1; doc comments name its files relative to its package `flyte`.
 
 mod digest;

@@ -1,4 +1,4 @@
-"""Writes golden.json with what the real Flyte SDK computes.
+"""Writes golden.json with what the real Flyte SDK computes, and idl.json with what its wheel declares.
 
 Run with a Python 3.11 that has flyte==2.12.1 and flyteplugins-otel: `python make.py`.
 """
@@ -9,6 +9,7 @@ import dataclasses
 import datetime
 import enum
 import hashlib
+import importlib
 import inspect
 import json
 import math
@@ -443,28 +444,85 @@ def messages() -> list[dict]:
     ]
 
 
+# Of these packages spanwise-proto declares nothing.
+UNUSED_PACKAGES = {"artifact", "connector", "event", "org", "plugins", "settings"}
+
+
+def idl_files() -> list:
+    """The descriptors of the .proto files in the wheel, and of Google's that they import."""
+    import flyteidl2
+    from google.protobuf import any_pb2, descriptor_pb2, duration_pb2, struct_pb2, timestamp_pb2, wrappers_pb2
+    from google.rpc import status_pb2
+
+    modules = [any_pb2, duration_pb2, struct_pb2, timestamp_pb2, wrappers_pb2, status_pb2]
+    for package in flyteidl2.__path__:
+        root = pathlib.Path(package)
+        for path in sorted(root.rglob("*_pb2.py")):
+            parts = path.relative_to(root).with_suffix("").parts
+            if parts[0] not in UNUSED_PACKAGES:
+                modules.append(importlib.import_module(".".join(["flyteidl2", *parts])))
+    files = []
+    for module in modules:
+        file = descriptor_pb2.FileDescriptorProto()
+        module.DESCRIPTOR.CopyToProto(file)
+        files.append(file)
+    return files
+
+
 def fields() -> dict[str, list]:
-    """Number, type and label of each field of the packages that spanwise-proto declares messages of."""
-    from flyteidl2.core import interface_pb2
-    from google.protobuf import descriptor_pb2, duration_pb2, struct_pb2, timestamp_pb2
+    """Number, type, whether repeated and whether optional of each field of the wheel."""
+    from google.protobuf import descriptor_pb2
 
     out: dict[str, list] = {}
 
     def collect(prefix: str, message) -> None:
         for field in message.field:
             type_name = field.type_name.lstrip(".") or descriptor_pb2.FieldDescriptorProto.Type.Name(field.type)[5:].lower()
-            out[f"{prefix}.{message.name}.{field.name}"] = [field.number, type_name, field.label == 3]
+            out[f"{prefix}.{message.name}.{field.name}"] = [field.number, type_name, field.label == 3, field.proto3_optional]
         for nested in message.nested_type:
             collect(f"{prefix}.{message.name}", nested)
 
-    for module in (
-        literals_pb2, types_pb2, interface_pb2, execution_pb2, common_pb2, struct_pb2, timestamp_pb2, duration_pb2,
-    ):
-        file = descriptor_pb2.FileDescriptorProto()
-        module.DESCRIPTOR.CopyToProto(file)
+    for file in idl_files():
         for message in file.message_type:
             collect(file.package, message)
     return out
+
+
+def enums() -> dict[str, int]:
+    """The number of each enum value of the wheel."""
+    out: dict[str, int] = {}
+
+    def collect(prefix: str, scope) -> None:
+        for enumeration in scope.enum_type:
+            for value in enumeration.value:
+                out[f"{prefix}.{enumeration.name}.{value.name}"] = value.number
+        for message in getattr(scope, "nested_type", None) or getattr(scope, "message_type", []):
+            collect(f"{prefix}.{message.name}", message)
+
+    for file in idl_files():
+        collect(file.package, file)
+    return out
+
+
+def methods() -> dict[str, list]:
+    """Input, output and whether either is a stream of each method of the wheel."""
+    return {
+        f"{file.package}.{service.name}.{method.name}": [
+            method.input_type.lstrip("."), method.output_type.lstrip("."), method.client_streaming, method.server_streaming,
+        ]
+        for file in idl_files()
+        for service in file.service
+        for method in service.method
+    }
+
+
+def idl() -> str:
+    """JSON with one fact a line, so that a new release of Flyte shows as a short difference."""
+    sections = []
+    for name, facts in (("fields", fields()), ("enums", enums()), ("methods", methods())):
+        lines = ",\n".join(f" {json.dumps(key)}: {json.dumps(fact)}" for key, fact in sorted(facts.items()))
+        sections.append(f'"{name}": {{\n{lines}\n}}')
+    return "{" + ",\n".join(sections) + "}\n"
 
 
 async def main() -> None:
@@ -481,10 +539,10 @@ async def main() -> None:
         "images": images(),
         "messages": messages(),
         "trace_ids": trace_ids(),
-        "fields": fields(),
     }
     path = pathlib.Path(__file__).with_name("golden.json")
     path.write_text(json.dumps(golden, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+    path.with_name("idl.json").write_text(idl())
 
 
 asyncio.run(main())

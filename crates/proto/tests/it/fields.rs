@@ -1,29 +1,55 @@
-//! Each field that our .proto files declare has the number, type and label that it has in Flyte.
+//! What our .proto files declare is what Flyte has: each field, enum value and method.
 
 use std::path::Path;
 
-use protox::prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
+use protox::prost_reflect::{DescriptorPool, FieldDescriptor, Kind};
 use serde_json::json;
 
 use crate::{freshness::FILES, golden};
 
 #[test]
 fn each_declared_field_equals_flyte() {
+    let mut count = 0;
+    for field in declared().all_messages().flat_map(|message| message.fields().collect::<Vec<_>>()) {
+        let optional = field.field_descriptor_proto().proto3_optional();
+        let facts = json!([field.number(), type_name(&field), field.is_list() || field.is_map(), optional]);
+        assert_eq!(&facts, golden::idl("fields", field.full_name()), "{}", field.full_name());
+        count += 1;
+    }
+    assert!(count > 800, "{count} fields");
+}
+
+#[test]
+fn each_declared_enum_value_equals_flyte() {
+    let mut count = 0;
+    for enumeration in declared().all_enums() {
+        for value in enumeration.values() {
+            let name = format!("{}.{}", enumeration.full_name(), value.name());
+            assert_eq!(&json!(value.number()), golden::idl("enums", &name), "{name}");
+            count += 1;
+        }
+    }
+    assert!(count > 150, "{count} values");
+}
+
+#[test]
+fn each_declared_method_equals_flyte() {
+    let mut count = 0;
+    for method in declared().services().flat_map(|service| service.methods().collect::<Vec<_>>()) {
+        let (input, output) = (method.input(), method.output());
+        let streams = (method.is_client_streaming(), method.is_server_streaming());
+        let facts = json!([input.full_name(), output.full_name(), streams.0, streams.1]);
+        assert_eq!(&facts, golden::idl("methods", method.full_name()), "{}", method.full_name());
+        count += 1;
+    }
+    assert!(count > 60, "{count} methods");
+}
+
+fn declared() -> DescriptorPool {
     let proto = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto");
     let mut compiler = protox::Compiler::new([proto]).unwrap();
     compiler.include_imports(true).open_files(FILES).unwrap();
-    let pool = compiler.descriptor_pool();
-    let mut count = 0;
-    for field in pool.all_messages().flat_map(fields) {
-        let declared = json!([field.number(), type_name(&field), field.is_list() || field.is_map()]);
-        assert_eq!(&declared, golden::field(field.full_name()), "{}", field.full_name());
-        count += 1;
-    }
-    assert!(count > 100, "{count} fields");
-}
-
-fn fields(message: MessageDescriptor) -> Vec<FieldDescriptor> {
-    message.fields().collect()
+    compiler.descriptor_pool()
 }
 
 fn type_name(field: &FieldDescriptor) -> String {

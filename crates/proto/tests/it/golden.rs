@@ -1,4 +1,4 @@
-//! Reading `tests/golden/golden.json`, which `make.py` beside it writes with stock Flyte.
+//! Reading `tests/golden/golden.json` and `idl.json`, which `make.py` beside them writes with stock Flyte.
 
 use std::sync::LazyLock;
 
@@ -6,6 +6,9 @@ use serde_json::Value;
 
 static GOLDEN: LazyLock<Value> =
     LazyLock::new(|| serde_json::from_str(include_str!("../golden/golden.json")).expect("golden.json is JSON"));
+
+static IDL: LazyLock<Value> =
+    LazyLock::new(|| serde_json::from_str(include_str!("../golden/idl.json")).expect("idl.json is JSON"));
 
 /// The cases of one section, which is never empty.
 pub(crate) fn cases(section: &str) -> &'static [Value] {
@@ -19,9 +22,9 @@ pub(crate) fn case(section: &str, name: &str) -> &'static Value {
     cases(section).iter().find(|case| case["name"] == name).unwrap_or_else(|| panic!("no case {name} in {section}"))
 }
 
-/// Number, type and whether it is repeated of the field with this full name.
-pub(crate) fn field(full_name: &str) -> &'static Value {
-    &GOLDEN["fields"][full_name]
+/// What Flyte's IDL says about the field, enum value or method with this full name; null if it has none.
+pub(crate) fn idl(section: &str, full_name: &str) -> &'static Value {
+    &IDL[section][full_name]
 }
 
 pub(crate) fn text(value: &'static Value) -> &'static str {
