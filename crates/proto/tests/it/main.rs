@@ -8,4 +8,6 @@ mod hashes;
 mod images;
 mod messages;
 mod msgpack;
+#[cfg(feature = "client")]
+mod services;
 mod values;
