@@ -1,0 +1,87 @@
+//! Reading blobs: what is known of one, and its content as a stream of chunks.
+
+use std::fs::{File, Metadata};
+use std::io::{self, Read, SeekFrom};
+use std::ops::Range;
+use std::os::unix::fs::MetadataExt;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use futures_util::{Stream, TryStreamExt, stream};
+use object_store::path::Path as StorePath;
+use object_store::{GetOptions, GetResultPayload, ObjectStore};
+use tokio::io::{AsyncReadExt, AsyncSeekExt};
+use tokio_util::io::ReaderStream;
+
+use super::{BlobUri, Blobs, Error, error};
+
+/// How much of a blob is in memory for each reader: large enough that the jump to a blocking thread for each chunk does not count.
+const CHUNK: usize = 256 * 1024;
+
+/// What is known of a blob without reading it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object {
+    /// Its size in bytes.
+    pub size: u64,
+    /// A text that differs as soon as another content may be there; without the quotes of HTTP.
+    pub etag: String,
+    /// When it was stored.
+    pub modified: SystemTime,
+}
+
+impl Object {
+    /// The tag is made of what changes when a file is replaced; a digest would have to be stored beside the file. The dash tells clients,
+    /// as the tags of S3's multipart uploads do, that it is not an MD5 digest.
+    pub(super) fn of(metadata: &Metadata) -> io::Result<Object> {
+        let etag =
+            format!("{:x}-{:x}-{:x}-{:x}", metadata.ino(), metadata.mtime(), metadata.mtime_nsec(), metadata.size());
+        Ok(Object { size: metadata.size(), etag, modified: metadata.modified()? })
+    }
+}
+
+/// A blob that is open: it stays readable as it is, whatever becomes of its name.
+pub(super) struct OpenBlob {
+    pub(super) object: Object,
+    file: File,
+}
+
+impl OpenBlob {
+    pub(super) async fn read_all(mut self) -> io::Result<Bytes> {
+        let read = move || {
+            // The size passed the caller's limit, so it fits in memory.
+            let mut content = Vec::with_capacity(usize::try_from(self.object.size).unwrap_or_default());
+            self.file.read_to_end(&mut content).map(|_| content.into())
+        };
+        tokio::task::spawn_blocking(read).await.unwrap_or_else(|error| Err(io::Error::other(error)))
+    }
+
+    /// The bytes of a range that lies within the blob, read as they are asked for.
+    pub(super) fn read(self, range: Range<u64>) -> impl Stream<Item = io::Result<Bytes>> + Send + Sync + 'static {
+        let chunks = async move {
+            let mut file = tokio::fs::File::from_std(self.file);
+            file.seek(SeekFrom::Start(range.start)).await?;
+            Ok::<_, io::Error>(ReaderStream::with_capacity(file.take(range.end - range.start), CHUNK))
+        };
+        stream::once(chunks).try_flatten()
+    }
+}
+
+impl Blobs {
+    pub(super) async fn open_blob(&self, uri: &BlobUri) -> Result<Option<OpenBlob>, Error> {
+        self.open_path(&self.path(uri)?).await
+    }
+
+    pub(super) async fn open_path(&self, path: &StorePath) -> Result<Option<OpenBlob>, Error> {
+        let found = match self.inner.store.get_opts(path, GetOptions::default()).await {
+            Ok(found) => found,
+            Err(error) if error::is_absent(&error) => return Ok(None),
+            Err(error) => return Err(self.failed("open", path, error)),
+        };
+        let GetResultPayload::File(file, _) = found.payload else {
+            return Err(self.failed("open", path, io::Error::other("it is not a file")));
+        };
+        let object = file.metadata().and_then(|metadata| Object::of(&metadata));
+        let object = object.map_err(|error| self.failed("open", path, error))?;
+        Ok(Some(OpenBlob { object, file }))
+    }
+}
