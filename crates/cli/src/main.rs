@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 mod demo;
+mod dev;
 
 /// Durable tasks, one trace.
 #[derive(Parser)]
@@ -22,14 +23,14 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Demo(demo::Options),
+    Dev(dev::Options),
 }
 
 /// What is left to do after an interrupt, at most: the user waits.
 const SHUTDOWN_GRACE: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
-    let Command::Demo(options) = Cli::parse().command;
-    match run(options) {
+    match run(Cli::parse().command) {
         Ok(code) => ExitCode::from(code),
         Err(error) if is_broken_pipe(&error) => ExitCode::from(141),
         Err(error) => {
@@ -39,7 +40,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(options: demo::Options) -> anyhow::Result<u8> {
+fn run(command: Command) -> anyhow::Result<u8> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let code = runtime.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt())?;
@@ -50,7 +51,10 @@ fn run(options: demo::Options) -> anyhow::Result<u8> {
                 _ = terminate.recv() => 128 + 15,
             }
         };
-        demo::run(options, stop).await
+        match command {
+            Command::Demo(options) => demo::run(options, stop).await,
+            Command::Dev(options) => dev::run(options, stop).await,
+        }
     });
     runtime.shutdown_timeout(SHUTDOWN_GRACE);
     code

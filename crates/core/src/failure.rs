@@ -27,6 +27,8 @@ pub enum FailureKind {
     User,
     /// The machine, the process or Spanwise itself.
     System,
+    /// Nobody's in particular: the task's code could not be loaded. Retried like a user's.
+    Unknown,
 }
 
 /// A failure of an attempt or a step.

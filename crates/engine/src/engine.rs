@@ -202,6 +202,11 @@ impl Engine {
         self.inner.interruption.notify_waiters();
     }
 
+    /// The engine's time.
+    pub fn now(&self) -> spanwise_core::Timestamp {
+        self.inner.clock.now()
+    }
+
     /// Returns when the engine is interrupted.
     pub async fn interrupted(&self) {
         let interruption = self.inner.interruption.notified();

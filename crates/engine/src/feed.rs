@@ -53,6 +53,11 @@ pub struct ChildFeed {
 }
 
 impl ChildFeed {
+    /// Whose children these are.
+    pub fn parent(&self) -> ActionName {
+        self.parent
+    }
+
     /// Waits until children have changed and takes their names, sorted. Changes meanwhile are in the next answer.
     ///
     /// # Cancellation

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use spanwise_core::{Action, ActionName, ActionSpec, AttemptNo, Command, End, Failure, RunId, StepOutcome, Timestamp};
-use spanwise_store::{ActionRow, Payloads};
+use spanwise_store::{ActionRow, Payloads, RunKey};
 use tokio::sync::watch;
 
 use crate::cell::RunCell;
@@ -44,6 +44,16 @@ impl RunHandle {
     /// The run's full name.
     pub fn id(&self) -> &RunId {
         self.cell.id()
+    }
+
+    /// Its number in the store.
+    pub fn key(&self) -> RunKey {
+        self.cell.key()
+    }
+
+    /// When it was accepted.
+    pub fn accepted_at(&self) -> Timestamp {
+        self.cell.action(&ActionName::ROOT).map(|root| root.enqueued_at).unwrap_or_default()
     }
 
     /// What the run was started with.

@@ -254,7 +254,7 @@ pub(crate) fn read_outcome<T: TaskOutput>(outcome: Outcome) -> Result<T> {
 
 fn failed_kind(failure: &Failure) -> ErrorKind {
     match failure.kind {
-        FailureKind::User => ErrorKind::User,
+        FailureKind::User | FailureKind::Unknown => ErrorKind::User,
         FailureKind::System => ErrorKind::System,
     }
 }

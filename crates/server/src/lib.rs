@@ -1,3 +1,18 @@
 //! The control plane: Flyte 2's API on one port, and tasks as processes of this machine.
 
+mod api;
 pub mod blobs;
+mod config;
+mod control;
+mod definitions;
+mod executor;
+mod http;
+mod layout;
+mod pages;
+pub mod process;
+mod secrets;
+mod server;
+mod wire;
+
+pub use config::{Config, DEFAULT_PORT};
+pub use server::{Error, Server};

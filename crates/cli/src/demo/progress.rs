@@ -125,9 +125,9 @@ fn family_row(family: &[&ActionView], prefix: &str, now: Timestamp, frame: usize
 
 fn sign(phase: Phase, frame: usize) -> (Style, &'static str) {
     match phase {
-        Phase::Succeeded => (Style::Good, "✓"),
+        Phase::Succeeded | Phase::Recovered => (Style::Good, "✓"),
         Phase::Failed | Phase::Aborted | Phase::TimedOut => (Style::Bad, "✗"),
-        Phase::Queued | Phase::WaitingForResources => (Style::Dim, "·"),
+        Phase::Queued | Phase::WaitingForResources | Phase::Paused => (Style::Dim, "·"),
         Phase::Initializing | Phase::Running => (Style::Busy, SPINNER[frame % SPINNER.len()]),
     }
 }
@@ -142,6 +142,8 @@ fn word(phase: Phase) -> &'static str {
         Phase::Failed => "failed",
         Phase::Aborted => "aborted",
         Phase::TimedOut => "timed out",
+        Phase::Paused => "paused",
+        Phase::Recovered => "recovered",
     }
 }
 

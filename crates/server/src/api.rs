@@ -1,0 +1,64 @@
+//! Flyte 2's services: each file translates one of them, decides nothing, and answers with Flyte's codes.
+#![expect(refining_impl_trait, reason = "the generated traits return `impl Encodable`; ours say which message it is")]
+
+use std::sync::Arc;
+
+use connectrpc::{ConnectRpcService, Limits, Router};
+
+use crate::blobs::signed::Signer;
+use crate::control::ControlPlane;
+
+mod actions;
+mod cache;
+mod clusters;
+mod data;
+mod error;
+mod identity;
+mod images;
+mod listing;
+mod logs;
+mod projects;
+mod queue;
+mod reads;
+mod runs;
+mod secrets;
+mod tasks;
+mod triggers;
+
+/// The largest request: inline inputs of 10 MiB, with room for what is around them. Code and files come by PUT.
+const MAX_REQUEST: usize = 24 << 20;
+
+/// What the services need.
+#[derive(Clone)]
+pub(crate) struct Api {
+    pub(crate) control: ControlPlane,
+    pub(crate) signer: Signer,
+    /// How clients reach the server: `http://host:port`.
+    pub(crate) base_url: String,
+}
+
+/// All services, for Connect, gRPC and gRPC-Web.
+pub(crate) fn service(api: Api) -> ConnectRpcService {
+    let api = Arc::new(api);
+    let actions = Arc::new(actions::Actions::new(Arc::clone(&api)));
+    let router = Router::new()
+        .add_service(Arc::clone(&actions))
+        .add_service(Arc::new(cache::Cache))
+        .add_service(Arc::new(clusters::Clusters))
+        .add_service(Arc::new(data::Data::new(Arc::clone(&api))))
+        .add_service(Arc::new(identity::Identity))
+        .add_service(Arc::new(identity::AuthMetadata))
+        .add_service(Arc::new(images::Images::new(Arc::clone(&api))))
+        .add_service(Arc::new(projects::Projects::new(Arc::clone(&api))))
+        .add_service(Arc::new(queue::Queue::new(Arc::clone(&actions))))
+        .add_service(Arc::new(queue::States::new(Arc::clone(&actions))))
+        .add_service(Arc::new(runs::Runs::new(Arc::clone(&api))))
+        .add_service(Arc::new(secrets::SecretsApi::new(Arc::clone(&api))))
+        .add_service(Arc::new(tasks::Tasks::new(Arc::clone(&api))))
+        .add_service(Arc::new(triggers::Triggers));
+    let limits = Limits::default()
+        .with_max_request_body_size(MAX_REQUEST)
+        .with_max_message_size(MAX_REQUEST)
+        .with_element_memory_limit(8 * MAX_REQUEST);
+    ConnectRpcService::new(router).with_limits(limits)
+}

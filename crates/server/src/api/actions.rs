@@ -1,0 +1,192 @@
+//! `ActionsService`: what the controller inside a task asks for and watches.
+
+use std::sync::Arc;
+
+use connectrpc::{ConnectError, RequestContext, Response, ServiceRequest, ServiceResult, ServiceStream};
+use futures_util::{Stream, StreamExt, stream};
+use spanwise_core::{ActionKind, ActionName};
+use spanwise_engine::{ChildFeed, RunHandle};
+use spanwise_proto::flyteidl2::actions::{
+    AbortRequest, AbortResponse, Action, ActionsService, EnqueueRequest, EnqueueResponse, SignalRequest,
+    SignalResponse, UpdateRequest, UpdateResponse, WatchForUpdatesRequest, WatchForUpdatesResponse, action,
+    watch_for_updates_request, watch_for_updates_response,
+};
+use spanwise_proto::flyteidl2::common::ActionIdentifier;
+use spanwise_proto::flyteidl2::workflow::{ActionUpdate, ControlMessage};
+
+use super::Api;
+use crate::control::{Asked, Error, NewAction};
+use crate::wire::details::Shown;
+use crate::wire::{Invalid, action_name, ids, values};
+
+/// The service.
+pub(super) struct Actions {
+    api: Arc<Api>,
+}
+
+/// What a watching parent is told: something has changed, or the snapshot is complete.
+pub(super) enum Told {
+    Update(Box<ActionUpdate>),
+    Complete(ControlMessage),
+}
+
+impl Actions {
+    pub(super) fn new(api: Arc<Api>) -> Actions {
+        Actions { api }
+    }
+
+    pub(super) async fn enqueue_action(&self, new: NewAction) -> Result<(), ConnectError> {
+        Ok(self.api.control.enqueue(new).await?)
+    }
+
+    pub(super) async fn abort_action(&self, id: &ActionIdentifier, reason: &str) -> Result<(), ConnectError> {
+        let (run, action) = ids::action_id(id)?;
+        let run = self.api.control.run(&run)?;
+        let reason = if reason.is_empty() { "aborted by its parent" } else { reason };
+        Ok(run.abort(action, "parent", reason).await.map_err(Error::from)?)
+    }
+
+    /// The children of an action: first all as they are, then a mark, then each that changes.
+    pub(super) fn watch_children(
+        &self,
+        id: &ActionIdentifier,
+    ) -> Result<impl Stream<Item = Result<Told, ConnectError>> + Send + use<>, ConnectError> {
+        let (run, parent) = ids::action_id(id)?;
+        let run = self.api.control.run(&run)?;
+        if run.action(&parent).is_none() {
+            return Err(ConnectError::not_found(format!("action `{parent}` is not known to run `{}`", run.id().name)));
+        }
+        // The feed before the snapshot: what changes in between is told twice rather than never.
+        let feed = run.feed(parent);
+        let watch = Watch { run, feed, snapshot_sent: false };
+        let batches = stream::unfold(watch, |mut watch| async move {
+            let batch = watch.next().await;
+            Some((batch, watch))
+        });
+        let told = batches.flat_map(|batch| match batch {
+            Ok(told) => stream::iter(told.into_iter().map(Ok).collect::<Vec<_>>()),
+            Err(error) => stream::iter(vec![Err(error)]),
+        });
+        Ok(told.take_until(self.api.control.closing().clone().cancelled_owned()))
+    }
+}
+
+struct Watch {
+    run: RunHandle,
+    feed: ChildFeed,
+    snapshot_sent: bool,
+}
+
+impl Watch {
+    async fn next(&mut self) -> Result<Vec<Told>, ConnectError> {
+        if !self.snapshot_sent {
+            self.snapshot_sent = true;
+            let children = self.run.children(&self.feed.parent());
+            let mut told = self.updates(children).await?;
+            told.push(Told::Complete(ControlMessage { sentinel: true, ..ControlMessage::default() }));
+            return Ok(told);
+        }
+        let changed = self.feed.changed().await;
+        self.updates(changed).await
+    }
+
+    /// The children as they are now; what is told is safe in the journal.
+    async fn updates(&self, children: Vec<ActionName>) -> Result<Vec<Told>, ConnectError> {
+        let mut told = Vec::with_capacity(children.len());
+        for name in children {
+            let Some(action) = self.run.action(&name) else { continue };
+            let outputs = match action.spec.kind {
+                ActionKind::Condition if action.is_finished() => self.run.payloads(&name).await.map_err(Error::from)?.1,
+                _ => None,
+            };
+            let shown = Shown { run: self.run.id(), name: &name, action: &action, definition: None };
+            told.push(Told::Update(Box::new(shown.update(outputs.as_deref()))));
+        }
+        self.run.committed().await.map_err(Error::from)?;
+        Ok(told)
+    }
+}
+
+/// An action as `ActionsService` sends it.
+fn new_action(action: Action) -> Result<NewAction, Invalid> {
+    let id = action.action_id.as_option().ok_or(Invalid::Missing("action.action_id"))?;
+    let (run, name) = ids::action_id(id)?;
+    let parent = action.parent_action_name.as_deref().ok_or(Invalid::Missing("action.parent_action_name"))?;
+    Ok(NewAction {
+        run,
+        name,
+        parent: action_name(parent)?,
+        input_uri: action.input_uri.clone(),
+        group: action.group.clone(),
+        what: match action.spec.ok_or(Invalid::Missing("action.spec"))? {
+            action::Spec::Task(task) => Asked::Task(task),
+            action::Spec::Trace(step) => Asked::Step(step),
+            action::Spec::Condition(condition) => Asked::Condition(condition),
+        },
+    })
+}
+
+impl ActionsService for Actions {
+    async fn enqueue(
+        &self,
+        _ctx: RequestContext,
+        request: ServiceRequest<'_, EnqueueRequest>,
+    ) -> ServiceResult<EnqueueResponse> {
+        let request = request.to_owned_message();
+        let action = request.action.into_option().ok_or(Invalid::Missing("action"))?;
+        self.enqueue_action(new_action(action)?).await?;
+        Response::ok(EnqueueResponse::default())
+    }
+
+    async fn watch_for_updates(
+        &self,
+        _ctx: RequestContext,
+        request: ServiceRequest<'_, WatchForUpdatesRequest>,
+    ) -> ServiceResult<ServiceStream<WatchForUpdatesResponse>> {
+        let request = request.to_owned_message();
+        let Some(watch_for_updates_request::Filter::ParentActionId(parent)) = &request.filter else {
+            return Err(Invalid::Missing("parent_action_id").into());
+        };
+        let told = self.watch_children(parent)?;
+        Response::stream_ok(told.map(|told| {
+            let message = match told? {
+                Told::Update(update) => watch_for_updates_response::Message::ActionUpdate(update),
+                Told::Complete(control) => control.into(),
+            };
+            Ok(WatchForUpdatesResponse { message: Some(message), ..WatchForUpdatesResponse::default() })
+        }))
+    }
+
+    async fn update(
+        &self,
+        _ctx: RequestContext,
+        _request: ServiceRequest<'_, UpdateRequest>,
+    ) -> ServiceResult<UpdateResponse> {
+        let message = "attempts are processes of the server, which learns of their ends by itself";
+        Err(ConnectError::unimplemented(format!("ActionsService/Update: {message}")))
+    }
+
+    async fn abort(
+        &self,
+        _ctx: RequestContext,
+        request: ServiceRequest<'_, AbortRequest>,
+    ) -> ServiceResult<AbortResponse> {
+        let request = request.to_owned_message();
+        let id = request.action_id.as_option().ok_or(Invalid::Missing("action_id"))?;
+        self.abort_action(id, request.reason.as_deref().unwrap_or_default()).await?;
+        Response::ok(AbortResponse::default())
+    }
+
+    async fn signal(
+        &self,
+        _ctx: RequestContext,
+        request: ServiceRequest<'_, SignalRequest>,
+    ) -> ServiceResult<SignalResponse> {
+        let request = request.to_owned_message();
+        let (run, action) = ids::action_id(request.action_id.as_option().ok_or(Invalid::Missing("action_id"))?)?;
+        let value = request.value.into_option().ok_or(Invalid::Missing("value"))?;
+        let run = self.api.control.run(&run)?;
+        run.signal(action, "api", values::single_output(value)).await.map_err(Error::from)?;
+        Response::ok(SignalResponse::default())
+    }
+}

@@ -1,0 +1,204 @@
+//! `DataProxyService`: uploads, inputs, outputs, downloads and logs.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use connectrpc::{ConnectError, RequestContext, Response, ServiceRequest, ServiceResult, ServiceStream};
+use spanwise_core::{ActionKind, AttemptNo, Phase, Timestamp};
+use spanwise_proto::flyteidl2::common::OffloadedInputData;
+use spanwise_proto::flyteidl2::core::task_template;
+use spanwise_proto::flyteidl2::dataproxy::{
+    ArtifactType, CreateDownloadLinkRequest, CreateDownloadLinkResponse, CreateUploadLocationRequest,
+    CreateUploadLocationResponse, DataProxyService, GetActionDataRequest, GetActionDataResponse, PreSignedURLs,
+    TailLogsRequest, TailLogsResponse, UploadInputsRequest, UploadInputsResponse, create_download_link_request,
+    upload_inputs_request,
+};
+use spanwise_proto::flyteidl2::task::TaskSpec;
+use spanwise_proto::hash;
+
+use super::Api;
+use super::reads::Found;
+use crate::blobs::signed::Right;
+use crate::blobs::{BlobUri, upload_uri};
+use crate::control::{Error, random_name};
+use crate::layout;
+use crate::wire::details::{Definition, output_attempt};
+use crate::wire::{Invalid, ids, task, values};
+
+/// How long a signed URL is good if the client does not say; at most a day.
+const DEFAULT_EXPIRY: Duration = Duration::from_secs(3600);
+const LONGEST_EXPIRY: Duration = Duration::from_secs(24 * 3600);
+
+/// The service.
+pub(super) struct Data {
+    api: Arc<Api>,
+}
+
+impl Data {
+    pub(super) fn new(api: Arc<Api>) -> Data {
+        Data { api }
+    }
+
+    /// A URL for a blob, and until when it is good.
+    fn signed(&self, right: Right, uri: &BlobUri, asked: Option<Duration>) -> (String, SystemTime) {
+        let expires_at = SystemTime::now() + asked.unwrap_or(DEFAULT_EXPIRY).min(LONGEST_EXPIRY);
+        (format!("{}{}", self.api.base_url, self.api.signer.sign(right, uri, expires_at)), expires_at)
+    }
+
+    /// The task whose inputs are uploaded, if it is known: it says which inputs are left out of the hash.
+    fn task_of(&self, task: Option<upload_inputs_request::Task>) -> Result<Option<TaskSpec>, Error> {
+        match task {
+            Some(upload_inputs_request::Task::TaskSpec(spec)) => Ok(Some(*spec)),
+            Some(upload_inputs_request::Task::TaskId(id)) => Ok(Some(self.api.control.deployed(&ids::task_key(&id)?)?)),
+            Some(upload_inputs_request::Task::TriggerName(_)) | None => Ok(None),
+        }
+    }
+
+    fn artifact(&self, request: &CreateDownloadLinkRequest) -> Result<BlobUri, ConnectError> {
+        let Some(create_download_link_request::Source::ActionAttemptId(id)) = &request.source else {
+            return Err(ConnectError::unimplemented("source: links are made for the attempts of actions only"));
+        };
+        let found = self.api.find(id.action_id.as_option())?;
+        match request.artifact_type.as_known() {
+            Some(ArtifactType::ARTIFACT_TYPE_REPORT) => {
+                let attempt = if id.attempt == 0 { output_attempt(&found.action) } else { AttemptNo(id.attempt) };
+                let directory = layout::attempt(found.run.id(), &found.name, attempt).map_err(Error::from)?;
+                Ok(directory.join("report.html").map_err(Error::from)?)
+            }
+            Some(ArtifactType::ARTIFACT_TYPE_CODE_BUNDLE) => self.bundle(&found),
+            _ => Err(Invalid::Missing("artifact_type").into()),
+        }
+    }
+
+    fn bundle(&self, found: &Found) -> Result<BlobUri, ConnectError> {
+        let definition = self.api.definition(&found.action)?;
+        let none = || ConnectError::not_found(format!("action `{}` has no code bundle", found.name));
+        let Some(Definition::Task(spec)) = definition.as_deref() else { return Err(none()) };
+        let Some(task_template::Target::Container(container)) = &spec.task_template.target else { return Err(none()) };
+        let flag = container.args.iter().position(|argument| argument == "--tgz" || argument == "--pkl");
+        let uri = flag.and_then(|flag| container.args.get(flag + 1)).ok_or_else(none)?;
+        Ok(uri.parse::<BlobUri>().map_err(Error::from)?)
+    }
+}
+
+/// Where the inputs of an action are, and where its outputs are or will be.
+pub(super) fn uris(found: &Found) -> Result<(String, String), ConnectError> {
+    let inputs = layout::inputs(found.run.id(), &found.name).map_err(Error::from)?;
+    let directory = match found.action.spec.kind {
+        ActionKind::Task => layout::attempt(found.run.id(), &found.name, output_attempt(&found.action)),
+        ActionKind::Step | ActionKind::Condition => {
+            layout::run_base(found.run.id()).and_then(|base| base.join(found.name.as_str()))
+        }
+    };
+    let outputs = directory.and_then(|directory| directory.join("outputs.pb")).map_err(Error::from)?;
+    Ok((inputs.to_string(), outputs.to_string()))
+}
+
+fn wire_time(at: SystemTime) -> spanwise_proto::google::protobuf::Timestamp {
+    let micros = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
+    values::timestamp(Timestamp(i64::try_from(micros).unwrap_or(i64::MAX)))
+}
+
+impl DataProxyService for Data {
+    async fn create_upload_location(
+        &self,
+        _ctx: RequestContext,
+        request: ServiceRequest<'_, CreateUploadLocationRequest>,
+    ) -> ServiceResult<CreateUploadLocationResponse> {
+        let request = request.to_owned_message();
+        let root = (!request.filename_root.is_empty()).then_some(request.filename_root.as_str());
+        let uri = upload_uri(&request.project, &request.domain, root, &request.content_md5, &request.filename);
+        let uri = uri.map_err(|error| ConnectError::invalid_argument(super::error::with_causes(&error)))?;
+        let asked = task::duration(request.expires_in.as_option());
+        let (signed_url, expires_at) = self.signed(Right::Write, &uri, asked);
+        Response::ok(CreateUploadLocationResponse {
+            signed_url,
+            native_url: uri.to_string(),
+            expires_at: wire_time(expires_at).into(),
+            ..CreateUploadLocationResponse::default()
+        })
+    }
+
+    /// Each upload has a directory of its own: equal literals with another trace are other inputs.
+    async fn upload_inputs(
+        &self,
+        _ctx: RequestContext,
+        request: ServiceRequest<'_, UploadInputsRequest>,
+    ) -> ServiceResult<UploadInputsResponse> {
+        let request = request.to_owned_message();
+        let scope = match request.id.ok_or(Invalid::Missing("run_id or project_id"))? {
+            upload_inputs_request::Id::RunId(id) => ids::scope(&id.org, &id.project, &id.domain)?,
+            upload_inputs_request::Id::ProjectId(id) => ids::project_scope(&id)?,
+        };
+        let inputs = request.inputs.into_option().unwrap_or_default();
+        let spec = self.task_of(request.task)?;
+        let ignored: Vec<&str> = spec
+            .iter()
+            .flat_map(|spec| &spec.task_template.metadata.cache_ignore_input_vars)
+            .map(String::as_str)
+            .collect();
+        let inputs_hash = hash::inputs_hash_ignoring(&inputs.literals, &ignored);
+        let key = format!("inputs/{}/{}/{}/{}/inputs.pb", scope.org, scope.project, scope.domain, random_name());
+        let uri = BlobUri::from_key(&key).map_err(Error::from)?;
+        self.api.control.blobs().put(&uri, values::encode_inputs(&inputs)).await.map_err(Error::from)?;
+        let data = OffloadedInputData {
+            uri: uri.to_string(),
+            // The client refuses an empty one; a key is made from the inputs themselves, never from this.
+            inputs_hash: if inputs_hash.is_empty() { "none".to_owned() } else { inputs_hash },
+            ..OffloadedInputData::default()
+        };
+        Response::ok(UploadInputsResponse { offloaded_input_data: data.into(), ..UploadInputsResponse::default() })
+    }
+
+    async fn create_download_link(
+        &self,
+        _ctx: RequestContext,
+        request: ServiceRequest<'_, CreateDownloadLinkRequest>,
+    ) -> ServiceResult<CreateDownloadLinkResponse> {
+        let request = request.to_owned_message();
+        let uri = self.artifact(&request)?;
+        if !self.api.control.blobs().exists(&uri).await.map_err(Error::from)? {
+            return Err(ConnectError::not_found(format!("`{uri}` is not there")));
+        }
+        let (url, expires_at) = self.signed(Right::Read, &uri, task::duration(request.expires_in.as_option()));
+        let urls = PreSignedURLs {
+            signed_url: vec![url],
+            expires_at: wire_time(expires_at).into(),
+            ..PreSignedURLs::default()
+        };
+        Response::ok(CreateDownloadLinkResponse {
+            pre_signed_urls: urls.into(),
+            ..CreateDownloadLinkResponse::default()
+        })
+    }
+
+    async fn get_action_data(
+        &self,
+        _ctx: RequestContext,
+        request: ServiceRequest<'_, GetActionDataRequest>,
+    ) -> ServiceResult<GetActionDataResponse> {
+        let request = request.to_owned_message();
+        let found = self.api.find(request.action_id.as_option())?;
+        let (inputs_uri, outputs_uri) = uris(&found)?;
+        let (inputs, outputs) = found.run.payloads(&found.name).await.map_err(Error::from)?;
+        let mut answer = GetActionDataResponse { inputs_uri, outputs_uri, ..GetActionDataResponse::default() };
+        if let Some(inputs) = inputs {
+            answer.inputs = values::inputs(&inputs)?.into();
+        }
+        let delivered = matches!(found.action.phase(), Phase::Succeeded | Phase::Recovered);
+        if let Some(outputs) = outputs.filter(|_| delivered) {
+            answer.outputs = values::outputs(&outputs)?.into();
+        }
+        Response::ok(answer)
+    }
+
+    async fn tail_logs(
+        &self,
+        _ctx: RequestContext,
+        request: ServiceRequest<'_, TailLogsRequest>,
+    ) -> ServiceResult<ServiceStream<TailLogsResponse>> {
+        let request = request.to_owned_message();
+        let found = self.api.find(request.action_id.as_option())?;
+        Response::stream_ok(self.api.tail(&found, request.attempt).await?)
+    }
+}

@@ -1,0 +1,64 @@
+//! What went wrong, with Flyte's code for it.
+
+use connectrpc::ConnectError;
+use spanwise_core::Rejection;
+
+use crate::blobs;
+use crate::control::Error;
+use crate::wire::Invalid;
+
+impl From<Error> for ConnectError {
+    fn from(error: Error) -> ConnectError {
+        let message = with_causes(&error);
+        match error {
+            Error::Invalid(_) | Error::Uri(_) => ConnectError::invalid_argument(message),
+            Error::NotFound(_) => ConnectError::not_found(message),
+            Error::Unmet(_) => ConnectError::failed_precondition(message),
+            Error::Engine(error) => from_engine(&error, message),
+            Error::Blobs(blobs::Error::TooLarge { .. }) => ConnectError::invalid_argument(message),
+            Error::Blobs(blobs::Error::DiskFull { .. }) => ConnectError::resource_exhausted(message),
+            Error::Definition(crate::definitions::Error::Engine(error)) => from_engine(&error, message),
+            Error::Definition(_) | Error::Blobs(_) | Error::Io { .. } => internal(message),
+        }
+    }
+}
+
+impl From<Invalid> for ConnectError {
+    fn from(error: Invalid) -> ConnectError {
+        ConnectError::from(Error::from(error))
+    }
+}
+
+fn from_engine(error: &spanwise_engine::Error, message: String) -> ConnectError {
+    use spanwise_engine::Error as Engine;
+    match error {
+        Engine::Rejected(Rejection::NotFound(_)) | Engine::NotFound(_) => ConnectError::not_found(message),
+        // The SDK gives the child up at `aborted`, and tries again for ever at most other codes.
+        Engine::Rejected(Rejection::RunEnded(_) | Rejection::ParentEnded { .. }) => ConnectError::aborted(message),
+        Engine::Rejected(_) => ConnectError::failed_precondition(message),
+        Engine::AlreadyExists(_) => ConnectError::already_exists(message),
+        Engine::ConcurrencyOfOne => ConnectError::invalid_argument(message),
+        Engine::Interrupted => ConnectError::unavailable(message),
+        Engine::Open(_) | Engine::Store(_) => internal(message),
+    }
+}
+
+fn internal(message: String) -> ConnectError {
+    tracing::error!(%message, "a request failed");
+    ConnectError::internal(message)
+}
+
+/// An error with its causes, in one line.
+pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,94 @@
+//! `ProjectService`: a project is there as soon as something runs in it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use connectrpc::{ConnectError, RequestContext, Response, ServiceRequest, ServiceResult};
+use spanwise_engine::{RunQuery, TaskQuery};
+use spanwise_proto::flyteidl2::project::{
+    CreateProjectRequest, CreateProjectResponse, Domain, GetProjectRequest, GetProjectResponse, ListProjectsRequest,
+    ListProjectsResponse, Project, ProjectService, Projects as ProjectList, UpdateProjectRequest,
+    UpdateProjectResponse,
+};
+
+use super::Api;
+use crate::control::Error;
+use crate::wire::ids::DEFAULT_ORG;
+
+/// The domains that every project shows (Flyte's own three).
+const DOMAINS: [&str; 3] = ["development", "staging", "production"];
+
+/// The project of Flyte's examples, there from the beginning.
+const FIRST_PROJECT: &str = "flytesnacks";
+
+/// The service.
+pub(super) struct Projects {
+    api: Arc<Api>,
+}
+
+impl Projects {
+    pub(super) fn new(api: Arc<Api>) -> Projects {
+        Projects { api }
+    }
+
+    /// The names of all projects: where runs are and tasks are deployed.
+    fn names(&self) -> Result<BTreeSet<String>, Error> {
+        let engine = self.api.control.engine();
+        let runs = engine.runs(&RunQuery::newest(10_000))?;
+        let tasks = engine.tasks(&TaskQuery { limit: 10_000, ..TaskQuery::default() })?;
+        let names =
+            runs.into_iter().map(|(_, run)| run.id.project).chain(tasks.into_iter().map(|task| task.scope.project));
+        Ok(names.chain([FIRST_PROJECT.to_owned()]).collect())
+    }
+}
+
+fn project(name: String) -> Project {
+    let domain = |name: &str| Domain { id: name.to_owned(), name: name.to_owned(), ..Domain::default() };
+    Project {
+        id: name.clone(),
+        name,
+        domains: DOMAINS.map(domain).into(),
+        org: DEFAULT_ORG.to_owned(),
+        ..Project::default()
+    }
+}
+
+impl ProjectService for Projects {
+    async fn create_project(
+        &self,
+        _ctx: RequestContext,
+        _request: ServiceRequest<'_, CreateProjectRequest>,
+    ) -> ServiceResult<CreateProjectResponse> {
+        Err(ConnectError::unimplemented("a project need not be created: it is there as soon as something runs in it"))
+    }
+
+    async fn update_project(
+        &self,
+        _ctx: RequestContext,
+        _request: ServiceRequest<'_, UpdateProjectRequest>,
+    ) -> ServiceResult<UpdateProjectResponse> {
+        Err(ConnectError::unimplemented("projects have no settings in this version"))
+    }
+
+    async fn get_project(
+        &self,
+        _ctx: RequestContext,
+        request: ServiceRequest<'_, GetProjectRequest>,
+    ) -> ServiceResult<GetProjectResponse> {
+        if !self.names()?.contains(request.id) {
+            return Err(ConnectError::not_found(format!("project `{}` has no runs and no tasks", request.id)));
+        }
+        let project = project(request.id.to_owned()).into();
+        Response::ok(GetProjectResponse { project, ..GetProjectResponse::default() })
+    }
+
+    async fn list_projects(
+        &self,
+        _ctx: RequestContext,
+        _request: ServiceRequest<'_, ListProjectsRequest>,
+    ) -> ServiceResult<ListProjectsResponse> {
+        let projects = self.names()?.into_iter().map(project).collect();
+        let projects = ProjectList { projects, ..ProjectList::default() }.into();
+        Response::ok(ListProjectsResponse { projects, ..ListProjectsResponse::default() })
+    }
+}

@@ -1,0 +1,71 @@
+//! Actions with everything around them that answering takes.
+
+use std::sync::Arc;
+
+use connectrpc::ConnectError;
+use spanwise_core::{Action, ActionKind, ActionName, RunId, history};
+use spanwise_engine::RunHandle;
+use spanwise_proto::flyteidl2::common::ActionIdentifier;
+use spanwise_proto::flyteidl2::task::RunSpec;
+use spanwise_proto::flyteidl2::workflow::{Action as WireAction, ActionDetails, RunDetails};
+
+use super::Api;
+use crate::control::Error;
+use crate::wire::details::{self, Definition, Shown};
+use crate::wire::{Invalid, ids, values};
+
+/// An action of a run.
+pub(super) struct Found {
+    pub(super) run: RunHandle,
+    pub(super) name: ActionName,
+    pub(super) action: Action,
+}
+
+impl Api {
+    /// The action with this id.
+    pub(super) fn find(&self, id: Option<&ActionIdentifier>) -> Result<Found, ConnectError> {
+        let (run, name) = ids::action_id(id.ok_or(Invalid::Missing("action_id"))?)?;
+        let run = self.control.run(&run)?;
+        let action = run.action(&name).ok_or_else(|| unknown(&run, &name))?;
+        Ok(Found { run, name, action })
+    }
+
+    /// What an action was made from.
+    pub(super) fn definition(&self, action: &Action) -> Result<Option<Arc<Definition>>, ConnectError> {
+        Ok(self.control.definitions().of(&action.spec).map_err(Error::from)?)
+    }
+
+    pub(super) async fn details(&self, found: &Found) -> Result<ActionDetails, ConnectError> {
+        let definition = self.definition(&found.action)?;
+        let events = found.run.events_of(&found.name).await.map_err(Error::from)?;
+        let outputs = match found.action.spec.kind {
+            ActionKind::Condition => found.run.payloads(&found.name).await.map_err(Error::from)?.1,
+            _ => None,
+        };
+        let shown =
+            Shown { run: found.run.id(), name: &found.name, action: &found.action, definition: definition.as_deref() };
+        Ok(shown.details(&history::attempts(&events), outputs.as_deref()))
+    }
+
+    pub(super) async fn run_details(&self, run: RunHandle) -> Result<RunDetails, ConnectError> {
+        let mut run_spec: RunSpec = self.control.run_spec(&run)?;
+        run_spec.run_start_time = values::timestamp(run.accepted_at()).into();
+        if let Some(relation) = run.settings().relation.as_ref() {
+            run_spec.relation = details::relation(run.id(), relation).into();
+        }
+        let name = ActionName::ROOT;
+        let action = run.action(&name).ok_or_else(|| unknown(&run, &name))?;
+        let action = self.details(&Found { run, name, action }).await?;
+        Ok(RunDetails { run_spec: run_spec.into(), action: action.into(), ..RunDetails::default() })
+    }
+
+    /// An action as lists show it.
+    pub(super) fn listed(&self, run: &RunId, name: &ActionName, action: &Action) -> Result<WireAction, ConnectError> {
+        let definition = self.definition(action)?;
+        Ok(Shown { run, name, action, definition: definition.as_deref() }.action())
+    }
+}
+
+fn unknown(run: &RunHandle, name: &ActionName) -> ConnectError {
+    ConnectError::not_found(format!("action `{name}` is not known to run `{}`", run.id().name))
+}

@@ -1,0 +1,372 @@
+//! `RunService`: runs and their actions, for drivers, command lines and consoles.
+
+use std::sync::Arc;
+
+use connectrpc::{ConnectError, RequestContext, Response, ServiceRequest, ServiceResult, ServiceStream};
+use futures_util::{StreamExt, stream};
+use spanwise_core::{ActionName, RunName};
+use spanwise_engine::{ActionView, RunHandle, RunQuery, Scope};
+use spanwise_proto::flyteidl2::common::{Filter, filter};
+use spanwise_proto::flyteidl2::core::literal_type;
+use spanwise_proto::flyteidl2::task::{Inputs, TaskSpec, TaskSpecSource};
+use spanwise_proto::flyteidl2::workflow::*;
+
+use super::reads::Found;
+use super::{Api, listing};
+use crate::control::{Error, NewRun};
+use crate::wire::details::Definition;
+use crate::wire::{Invalid, ids, values};
+
+/// The service.
+pub(super) struct Runs {
+    api: Arc<Api>,
+}
+
+impl Runs {
+    pub(super) fn new(api: Arc<Api>) -> Runs {
+        Runs { api }
+    }
+
+    fn run(&self, id: Option<&spanwise_proto::flyteidl2::common::RunIdentifier>) -> Result<RunHandle, ConnectError> {
+        let id = ids::run_id(id.ok_or(Invalid::Missing("run_id"))?)?;
+        Ok(self.api.control.run(&id)?)
+    }
+
+    /// A run as lists show it.
+    fn listed(&self, run: &RunHandle) -> Result<Run, ConnectError> {
+        let root = run.action(&ActionName::ROOT).ok_or_else(|| ConnectError::internal("a run without a root"))?;
+        let action = self.api.listed(run.id(), &ActionName::ROOT, &root)?;
+        let labels = run.settings().labels.clone();
+        Ok(Run { action: action.into(), labels: labels.into_iter().collect(), ..Run::default() })
+    }
+
+    fn list(&self, query: &RunQuery) -> Result<(Vec<Run>, String), ConnectError> {
+        let page = query.limit.saturating_sub(1);
+        let mut rows = self.api.control.engine().runs(query).map_err(Error::from)?;
+        let more = rows.len() > page;
+        rows.truncate(page);
+        let token = rows.last().filter(|_| more).map(|(key, _)| key.0.to_string()).unwrap_or_default();
+        let runs: Result<Vec<Run>, ConnectError> =
+            rows.iter().map(|(_, row)| self.listed(&self.api.control.run(&row.id)?)).collect();
+        Ok((runs?, token))
+    }
+
+    async fn inputs(&self, wrapper: Option<create_run_request::InputWrapper>) -> Result<Inputs, ConnectError> {
+        Ok(match wrapper {
+            None => Inputs::default(),
+            Some(create_run_request::InputWrapper::Inputs(inputs)) => *inputs,
+            Some(create_run_request::InputWrapper::OffloadedInputData(data)) => {
+                // A directory is taken too: it is what other backends answer to an upload.
+                let uri = if data.uri.ends_with("/inputs.pb") {
+                    data.uri.clone()
+                } else {
+                    format!("{}/inputs.pb", data.uri.trim_end_matches('/'))
+                };
+                values::inputs(&self.api.control.read_inputs(&uri).await?)?
+            }
+        })
+    }
+
+    fn task(&self, task: Option<create_run_request::Task>) -> Result<(TaskSpec, TaskSpecSource), ConnectError> {
+        match task {
+            Some(create_run_request::Task::TaskSpec(spec)) => Ok((*spec, TaskSpecSource::TASK_SPEC_SOURCE_EPHEMERAL)),
+            Some(create_run_request::Task::TaskId(id)) => {
+                let spec = self.api.control.deployed(&ids::task_key(&id)?)?;
+                Ok((spec, TaskSpecSource::TASK_SPEC_SOURCE_DEPLOYED))
+            }
+            Some(create_run_request::Task::TriggerName(_)) => Err(super::triggers::refused()),
+            None => Err(Invalid::Missing("task").into()),
+        }
+    }
+}
+
+fn run_name(id: Option<create_run_request::Id>) -> Result<(Scope, Option<RunName>), Invalid> {
+    match id.ok_or(Invalid::Missing("run_id or project_id"))? {
+        create_run_request::Id::RunId(id) => {
+            let scope = ids::scope(&id.org, &id.project, &id.domain)?;
+            Ok((scope, if id.name.is_empty() { None } else { Some(RunName::new(&id.name)?) }))
+        }
+        create_run_request::Id::ProjectId(id) => Ok((ids::project_scope(&id)?, None)),
+    }
+}
+
+/// Whether an action passes the filters of a list.
+fn passes(view: &ActionView, filters: &[Filter]) -> Result<bool, Invalid> {
+    for filter in filters {
+        let value = filter.values.concat();
+        let equal = matches!(filter.function.as_known(), Some(filter::Function::EQUAL | filter::Function::VALUE_IN));
+        let passes = match filter.field.as_str() {
+            "phase" if equal => listing::phases(filter)?.contains(&view.phase),
+            "parent_name" if equal => view.parent.is_some_and(|parent| parent.as_str() == value),
+            "action_type" if equal => filter.values.iter().any(|value| *value == (view.kind as i32 + 1).to_string()),
+            "task_name" if equal => view.task.as_str() == value,
+            field => {
+                let text = format!("request.filters: actions cannot be filtered by `{field}` in this way");
+                return Err(Invalid::field(text));
+            }
+        };
+        if !passes {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+impl RunService for Runs {
+    async fn create_run(
+        &self,
+        ctx: RequestContext,
+        request: ServiceRequest<'_, CreateRunRequest>,
+    ) -> ServiceResult<CreateRunResponse> {
+        let request = request.to_owned_message();
+        let (scope, name) = run_name(request.id)?;
+        let (task, source) = self.task(request.task)?;
+        let inputs = self.inputs(request.input_wrapper).await?;
+        let mut settings = request.run_spec.into_option().unwrap_or_default();
+        settings.task_spec_source = source.into();
+        let header = ctx.header("traceparent").and_then(|value| value.to_str().ok());
+        let new = NewRun { scope, name, task, inputs, settings, caller_trace: header.map(str::to_owned) };
+        let run = self.api.control.create_run(new).await?;
+        Response::ok(CreateRunResponse { run: self.listed(&run)?.into(), ..CreateRunResponse::default() })
+    }
+
+    async fn abort_run(
+        &self,
+        _ctx: RequestContext,
+        request: ServiceRequest<'_, AbortRunRequest>,
+    ) -> ServiceResult<AbortRunResponse> {
+        let request = request.to_owned_message();
+        let run = self.run(request.run_id.as_option())?;
+        let reason = request.reason.unwrap_or_default();
+        run.abort(ActionName::ROOT, "user", &reason).await.map_err(Error::from)?;
+        Response::ok(AbortRunResponse::default())
+    }
+
+    async fn get_run_details(
+        &self,
+        _ctx: RequestContext,
+        request: ServiceRequest<'_, GetRunDetailsRequest>,
+    ) -> ServiceResult<GetRunDetailsResponse> {
+        let request = request.to_owned_message();
+        let details = self.api.run_details(self.run(request.run_id.as_option())?).await?;
+        Response::ok(GetRunDetailsResponse { details: details.into(), ..GetRunDetailsResponse::default() })
+    }
+
+    async fn watch_run_details(
+        &self,
+        _ctx: RequestContext,
+        request: ServiceRequest<'_, WatchRunDetailsRequest>,
+    ) -> ServiceResult<ServiceStream<WatchRunDetailsResponse>> {
+        let request = request.to_owned_message();
+        let run = self.run(request.run_id.as_option())?;
+        let (api, closing) = (Arc::clone(&self.api), self.api.control.closing().clone());
+        let watch = run.watch(ActionName::ROOT);
+        let stream = stream::unfold((Some(run), watch, true), move |(run, watch, first)| {
+            let api = Arc::clone(&api);
+            async move {
+                let run = run?;
+                if !first {
+                    watch.changed().await;
+                }
+                let finished = run.is_finished();
+                let details = api.run_details(run.clone()).await;
+                let answer = details.map(|details| WatchRunDetailsResponse {
+                    details: details.into(),
+                    ..WatchRunDetailsResponse::default()
+                });
+                Some((answer, ((!finished).then_some(run), watch, false)))
+            }
+        });
+        Response::stream_ok(stream.take_until(closing.cancelled_owned()))
+    }
+
+    async fn get_action_details(
+        &self,
+        _ctx: RequestContext,
+        request: ServiceRequest<'_, GetActionDetailsRequest>,
+    ) -> ServiceResult<GetActionDetailsResponse> {
+        let request = request.to_owned_message();
+        let details = self.api.details(&self.api.find(request.action_id.as_option())?).await?;
+        Response::ok(GetActionDetailsResponse { details: details.into(), ..GetActionDetailsResponse::default() })
+    }
+
+    /// First as it is, then at every change; over after the end of the action.
+    async fn watch_action_details(
+        &self,
+        _ctx: RequestContext,
+        request: ServiceRequest<'_, WatchActionDetailsRequest>,
+    ) -> ServiceResult<ServiceStream<WatchActionDetailsResponse>> {
+        let request = request.to_owned_message();
+        let Found { run, name, .. } = self.api.find(request.action_id.as_option())?;
+        let (api, closing) = (Arc::clone(&self.api), self.api.control.closing().clone());
+        let watch = run.watch(name);
+        let stream = stream::unfold((Some(run), watch, true), move |(run, watch, first)| {
+            let api = Arc::clone(&api);
+            async move {
+                let run = run?;
+                if !first {
+                    watch.changed().await;
+                }
+                let action = run.action(&name)?;
+                let finished = action.is_finished();
+                let details = api.details(&Found { run: run.clone(), name, action }).await;
+                let answer = details.map(|details| WatchActionDetailsResponse {
+                    details: details.into(),
+                    ..WatchActionDetailsResponse::default()
+                });
+                Some((answer, ((!finished).then_some(run), watch, false)))
+            }
+        });
+        Response::stream_ok(stream.take_until(closing.cancelled_owned()))
+    }
+
+    async fn get_action_data(
+        &self,
+        _ctx: RequestContext,
+        _request: ServiceRequest<'_, GetActionDataRequest>,
+    ) -> ServiceResult<GetActionDataResponse> {
+        Err(ConnectError::unimplemented("RunService/GetActionData is deprecated: use DataProxyService/GetActionData"))
+    }
+
+    async fn list_runs(
+        &self,
+        _ctx: RequestContext,
+        request: ServiceRequest<'_, ListRunsRequest>,
+    ) -> ServiceResult<ListRunsResponse> {
+        use list_runs_request::ScopeBy;
+        let request = request.to_owned_message();
+        let mut query = RunQuery::default();
+        match &request.scope_by {
+            Some(ScopeBy::ProjectId(project)) => query.scope = Some(ids::project_scope(project)?),
+            Some(ScopeBy::TaskName(task)) => {
+                query.scope = Some(ids::scope(&task.org, &task.project, &task.domain)?);
+                query.task = Some(task.name.clone());
+            }
+            Some(ScopeBy::TaskId(task)) => {
+                query.scope = Some(ids::scope(&task.org, &task.project, &task.domain)?);
+                query.task = Some(task.name.clone());
+            }
+            Some(ScopeBy::TriggerName(_)) => return Response::ok(ListRunsResponse::default()),
+            Some(ScopeBy::Org(_)) | None => {}
+        }
+        let (runs, token) = self.list(&listing::runs(&request.request, query)?)?;
+        Response::ok(ListRunsResponse { runs, token, ..ListRunsResponse::default() })
+    }
+
+    async fn watch_runs(
+        &self,
+        _ctx: RequestContext,
+        _request: ServiceRequest<'_, WatchRunsRequest>,
+    ) -> ServiceResult<ServiceStream<WatchRunsResponse>> {
+        refused("WatchRuns", "list runs instead")
+    }
+
+    async fn list_actions(
+        &self,
+        _ctx: RequestContext,
+        request: ServiceRequest<'_, ListActionsRequest>,
+    ) -> ServiceResult<ListActionsResponse> {
+        let request = request.to_owned_message();
+        let run = self.run(request.run_id.as_option())?;
+        let page = listing::Page::of(&request.request)?;
+        let mut views = Vec::new();
+        for view in run.actions() {
+            if passes(&view, &request.request.filters)? {
+                views.push(view);
+            }
+        }
+        use spanwise_proto::flyteidl2::common::sort::Direction;
+        let sorts = request.request.sort_by.as_option().into_iter().chain(&request.request.sort_by_fields);
+        if sorts.into_iter().any(|sort| sort.key == "created_at" && sort.direction == Direction::DESCENDING) {
+            views.reverse();
+        }
+        let mut views: Vec<ActionView> = views.into_iter().skip(page.offset).take(page.limit + 1).collect();
+        let token = page.next(&mut views);
+        let mut actions = Vec::with_capacity(views.len());
+        for view in &views {
+            if let Some(action) = run.action(&view.name) {
+                actions.push(self.api.listed(run.id(), &view.name, &action)?);
+            }
+        }
+        Response::ok(ListActionsResponse { actions, token, ..ListActionsResponse::default() })
+    }
+
+    async fn watch_actions(
+        &self,
+        _ctx: RequestContext,
+        _request: ServiceRequest<'_, WatchActionsRequest>,
+    ) -> ServiceResult<ServiceStream<WatchActionsResponse>> {
+        refused("WatchActions", "list actions instead")
+    }
+
+    async fn watch_cluster_events(
+        &self,
+        _ctx: RequestContext,
+        _request: ServiceRequest<'_, WatchClusterEventsRequest>,
+    ) -> ServiceResult<ServiceStream<WatchClusterEventsResponse>> {
+        refused("WatchClusterEvents", "there is no cluster")
+    }
+
+    async fn abort_action(
+        &self,
+        _ctx: RequestContext,
+        request: ServiceRequest<'_, AbortActionRequest>,
+    ) -> ServiceResult<AbortActionResponse> {
+        let request = request.to_owned_message();
+        let found = self.api.find(request.action_id.as_option())?;
+        found.run.abort(found.name, "user", &request.reason).await.map_err(Error::from)?;
+        Response::ok(AbortActionResponse::default())
+    }
+
+    async fn signal_event(
+        &self,
+        _ctx: RequestContext,
+        request: ServiceRequest<'_, SignalEventRequest>,
+    ) -> ServiceResult<SignalEventResponse> {
+        let request = request.to_owned_message();
+        let found = self.api.find(request.action_id.as_option())?;
+        let definition = self.api.definition(&found.action)?;
+        let Some(Definition::Condition(condition)) = definition.as_deref() else {
+            return Err(ConnectError::failed_precondition(format!("action `{}` is no condition", found.name)));
+        };
+        if !matches!(condition.r#type.r#type, Some(literal_type::Type::Simple(_))) {
+            return Err(ConnectError::failed_precondition("the condition's type is not a simple one"));
+        }
+        let value = values::signal_value(&request.payload, &condition.r#type)?;
+        found.run.signal(found.name, "user", values::single_output(value)).await.map_err(Error::from)?;
+        Response::ok(SignalEventResponse::default())
+    }
+
+    async fn watch_groups(
+        &self,
+        _ctx: RequestContext,
+        _request: ServiceRequest<'_, WatchGroupsRequest>,
+    ) -> ServiceResult<ServiceStream<WatchGroupsResponse>> {
+        refused("WatchGroups", "list runs instead")
+    }
+
+    async fn get_action_data_ur_is(
+        &self,
+        _ctx: RequestContext,
+        request: ServiceRequest<'_, GetActionDataURIsRequest>,
+    ) -> ServiceResult<GetActionDataURIsResponse> {
+        let request = request.to_owned_message();
+        let found = self.api.find(request.action_id.as_option())?;
+        let (inputs_uri, outputs_uri) = super::data::uris(&found)?;
+        Response::ok(GetActionDataURIsResponse { inputs_uri, outputs_uri, ..GetActionDataURIsResponse::default() })
+    }
+
+    async fn get_action_log_context(
+        &self,
+        _ctx: RequestContext,
+        _request: ServiceRequest<'_, GetActionLogContextRequest>,
+    ) -> ServiceResult<GetActionLogContextResponse> {
+        Err(ConnectError::unimplemented(
+            "RunService/GetActionLogContext: there are no pods; use DataProxyService/TailLogs",
+        ))
+    }
+}
+
+fn refused<T: Send + 'static>(method: &str, instead: &str) -> ServiceResult<ServiceStream<T>> {
+    Err(ConnectError::unimplemented(format!("RunService/{method} is not part of this version: {instead}")))
+}

@@ -1,0 +1,138 @@
+//! `TaskService`: deployed tasks.
+
+use std::sync::Arc;
+
+use connectrpc::{ConnectError, RequestContext, Response, ServiceRequest, ServiceResult};
+use spanwise_engine::{TaskQuery, TaskRow};
+use spanwise_proto::flyteidl2::task::{
+    DeployTaskRequest, DeployTaskResponse, GetTaskDetailsRequest, GetTaskDetailsResponse, ListTasksRequest,
+    ListTasksResponse, ListVersionsRequest, ListVersionsResponse, Task, TaskDetails, TaskIdentifier, TaskMetadata,
+    TaskService, TaskSpec, list_tasks_request, list_versions_response,
+};
+
+use super::{Api, listing, triggers};
+use crate::control::Error;
+use crate::wire::{Invalid, ids, values};
+
+/// The service.
+pub(super) struct Tasks {
+    api: Arc<Api>,
+}
+
+impl Tasks {
+    pub(super) fn new(api: Arc<Api>) -> Tasks {
+        Tasks { api }
+    }
+
+    fn metadata(&self, row: &TaskRow, spec: &TaskSpec) -> TaskMetadata {
+        TaskMetadata {
+            short_name: short_name(row, spec),
+            deployed_at: values::timestamp(row.deployed_at).into(),
+            environment_name: spec.environment.name.clone(),
+            short_description: spec.documentation.short_description.clone(),
+            ..TaskMetadata::default()
+        }
+    }
+}
+
+fn short_name(row: &TaskRow, spec: &TaskSpec) -> String {
+    if !spec.short_name.is_empty() {
+        return spec.short_name.clone();
+    }
+    row.name.rsplit('.').next().unwrap_or(&row.name).to_owned()
+}
+
+fn identifier(row: &TaskRow) -> TaskIdentifier {
+    TaskIdentifier {
+        org: row.scope.org.clone(),
+        project: row.scope.project.clone(),
+        domain: row.scope.domain.clone(),
+        name: row.name.clone(),
+        version: row.version.clone(),
+        ..TaskIdentifier::default()
+    }
+}
+
+impl TaskService for Tasks {
+    async fn deploy_task(
+        &self,
+        _ctx: RequestContext,
+        request: ServiceRequest<'_, DeployTaskRequest>,
+    ) -> ServiceResult<DeployTaskResponse> {
+        let request = request.to_owned_message();
+        if !request.triggers.is_empty() {
+            return Err(triggers::refused());
+        }
+        let key = ids::task_key(request.task_id.as_option().ok_or(Invalid::Missing("task_id"))?)?;
+        let spec = request.spec.as_option().ok_or(Invalid::Missing("spec"))?;
+        let now = self.api.control.engine().now();
+        let (name, version) = (key.name.clone(), key.version.clone());
+        if !self.api.control.deploy(key, spec, now)? {
+            return Err(ConnectError::already_exists(format!("task `{name}` is deployed in version `{version}`")));
+        }
+        Response::ok(DeployTaskResponse::default())
+    }
+
+    async fn get_task_details(
+        &self,
+        _ctx: RequestContext,
+        request: ServiceRequest<'_, GetTaskDetailsRequest>,
+    ) -> ServiceResult<GetTaskDetailsResponse> {
+        let request = request.to_owned_message();
+        let key = ids::task_key(request.task_id.as_option().ok_or(Invalid::Missing("task_id"))?)?;
+        let row = self.api.control.deployed_row(&key)?;
+        let spec = self.api.control.definition_of(&row)?;
+        let details = TaskDetails {
+            task_id: identifier(&row).into(),
+            metadata: self.metadata(&row, &spec).into(),
+            spec: spec.into(),
+            ..TaskDetails::default()
+        };
+        Response::ok(GetTaskDetailsResponse { details: details.into(), ..GetTaskDetailsResponse::default() })
+    }
+
+    async fn list_tasks(
+        &self,
+        _ctx: RequestContext,
+        request: ServiceRequest<'_, ListTasksRequest>,
+    ) -> ServiceResult<ListTasksResponse> {
+        let request = request.to_owned_message();
+        let page = listing::Page::of(&request.request)?;
+        let scope = match &request.scope_by {
+            Some(list_tasks_request::ScopeBy::ProjectId(project)) => Some(ids::project_scope(project)?),
+            _ => None,
+        };
+        let name = listing::equal(&request.request, &["name", "task_name"]);
+        let query = TaskQuery { scope, name, offset: page.offset, limit: page.limit + 1 };
+        let mut rows = self.api.control.engine().tasks(&query).map_err(Error::from)?;
+        let token = page.next(&mut rows);
+        let mut tasks = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let spec = self.api.control.definition_of(row)?;
+            let metadata = self.metadata(row, &spec).into();
+            tasks.push(Task { task_id: identifier(row).into(), metadata, ..Task::default() });
+        }
+        Response::ok(ListTasksResponse { tasks, token, ..ListTasksResponse::default() })
+    }
+
+    async fn list_versions(
+        &self,
+        _ctx: RequestContext,
+        request: ServiceRequest<'_, ListVersionsRequest>,
+    ) -> ServiceResult<ListVersionsResponse> {
+        let request = request.to_owned_message();
+        let page = listing::Page::of(&request.request)?;
+        let name = request.task_name.as_option().ok_or(Invalid::Missing("task_name"))?;
+        let scope = Some(ids::scope(&name.org, &name.project, &name.domain)?);
+        let query = TaskQuery { scope, name: Some(name.name.clone()), offset: page.offset, limit: page.limit + 1 };
+        let mut rows = self.api.control.engine().tasks(&query).map_err(Error::from)?;
+        let token = page.next(&mut rows);
+        let version = |row: &TaskRow| list_versions_response::VersionResponse {
+            version: row.version.clone(),
+            deployed_at: values::timestamp(row.deployed_at).into(),
+            ..list_versions_response::VersionResponse::default()
+        };
+        let versions = rows.iter().map(version).collect();
+        Response::ok(ListVersionsResponse { versions, token, ..ListVersionsResponse::default() })
+    }
+}

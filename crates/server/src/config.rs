@@ -1,0 +1,59 @@
+//! How a server is set up.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use spanwise_engine::{Durability, Retention};
+
+/// The port of the API, the console and the blob store.
+pub const DEFAULT_PORT: u16 = 8585;
+
+/// The settings of a server.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where everything is kept: journal, blobs, logs, environments, secrets.
+    pub data_dir: PathBuf,
+    /// The address to listen on. Only loopback is accepted: there is no authentication.
+    pub address: IpAddr,
+    /// The port; 0 lets the system choose one.
+    pub port: u16,
+    /// What an acknowledged commit survives.
+    pub durability: Durability,
+    /// How long finished runs are kept.
+    pub retention: Retention,
+    /// How many tasks may do something at one time, over all runs; those that wait for their children are not counted.
+    pub max_tasks: u32,
+    /// The interpreter of tasks whose image asks for no environment of its own.
+    pub python: Option<PathBuf>,
+    /// Start each task as a process of its own from the first instruction, instead of forking it from a warm interpreter.
+    pub cold: bool,
+    /// Refuse runs that ask for what is not honoured, instead of warning.
+    pub strict: bool,
+    /// How long a task may take to end after SIGTERM, and the server to let tasks end at its own shutdown.
+    pub grace: Duration,
+}
+
+impl Config {
+    /// A server for one person on this machine.
+    pub fn dev(data_dir: impl Into<PathBuf>) -> Config {
+        Config {
+            data_dir: data_dir.into(),
+            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            port: DEFAULT_PORT,
+            durability: Durability::Process,
+            retention: Retention::default(),
+            max_tasks: default_max_tasks(),
+            python: None,
+            cold: false,
+            strict: false,
+            grace: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Two tasks a processor: one may wait for the network while the other computes. At least four, so that small machines get on.
+fn default_max_tasks() -> u32 {
+    let processors = std::thread::available_parallelism().map_or(2, |count| count.get() as u32);
+    (2 * processors).max(4)
+}

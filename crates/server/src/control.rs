@@ -1,0 +1,198 @@
+//! The control plane: runs are created, actions enqueued, driven and taken up again after a restart.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use spanwise_core::{ActionKind, ActionName, Phase, RunId};
+use spanwise_engine::{Call, Engine, RunHandle};
+use spanwise_proto::flyteidl2::task::RunSpec;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::blobs::{BlobUri, Blobs};
+use crate::definitions::Definitions;
+use crate::executor::ProcessExecutor;
+use crate::layout::DataDir;
+use crate::secrets::Secrets;
+use crate::wire::Invalid;
+
+mod create;
+mod deploy;
+mod enqueue;
+
+pub(crate) use create::NewRun;
+pub(crate) use create::random_name;
+pub(crate) use enqueue::{Asked, NewAction};
+
+/// Why the control plane refused, by what the client can do about it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The request makes no sense.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// What it refers to is not there.
+    #[error("{0}")]
+    NotFound(String),
+    /// What it needs is not as it must be.
+    #[error("{0}")]
+    Unmet(String),
+    /// The engine refused or failed.
+    #[error(transparent)]
+    Engine(#[from] spanwise_engine::Error),
+    /// The blob store failed.
+    #[error(transparent)]
+    Blobs(#[from] crate::blobs::Error),
+    /// A name of a blob.
+    #[error(transparent)]
+    Uri(#[from] crate::blobs::BadUri),
+    /// A definition could not be read.
+    #[error(transparent)]
+    Definition(#[from] crate::definitions::Error),
+    /// The file system failed.
+    #[error("{doing}")]
+    Io {
+        /// What was attempted.
+        doing: &'static str,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// The largest inputs that an action may have; the stock SDK's own limit is 10 MiB.
+pub(crate) const MAX_INPUTS: u64 = 11 << 20;
+
+/// What a control plane is made of.
+pub(crate) struct Parts {
+    pub(crate) engine: Engine,
+    pub(crate) executor: ProcessExecutor,
+    pub(crate) definitions: Definitions,
+    pub(crate) blobs: Blobs,
+    pub(crate) secrets: Secrets,
+    pub(crate) data: DataDir,
+    /// A run that asks for something which is not honoured is refused instead of warned about.
+    pub(crate) strict: bool,
+}
+
+/// The control plane. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct ControlPlane {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    engine: Engine,
+    executor: ProcessExecutor,
+    definitions: Definitions,
+    blobs: Blobs,
+    secrets: Secrets,
+    data: DataDir,
+    strict: bool,
+    drivers: TaskTracker,
+    /// Cancelled when the server ends: what would go on for ever ends then.
+    closing: CancellationToken,
+}
+
+impl ControlPlane {
+    pub(crate) fn new(parts: Parts) -> ControlPlane {
+        let Parts { engine, executor, definitions, blobs, secrets, data, strict } = parts;
+        let (drivers, closing) = (TaskTracker::new(), CancellationToken::new());
+        let inner = Inner { engine, executor, definitions, blobs, secrets, data, strict, drivers, closing };
+        ControlPlane { inner: Arc::new(inner) }
+    }
+
+    pub(crate) fn data(&self) -> &DataDir {
+        &self.inner.data
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.inner.engine
+    }
+
+    pub(crate) fn executor(&self) -> &ProcessExecutor {
+        &self.inner.executor
+    }
+
+    pub(crate) fn definitions(&self) -> &Definitions {
+        &self.inner.definitions
+    }
+
+    pub(crate) fn blobs(&self) -> &Blobs {
+        &self.inner.blobs
+    }
+
+    pub(crate) fn secrets(&self) -> &Secrets {
+        &self.inner.secrets
+    }
+
+    /// Cancelled when the server ends.
+    pub(crate) fn closing(&self) -> &CancellationToken {
+        &self.inner.closing
+    }
+
+    /// A run by its name.
+    pub(crate) fn run(&self, id: &RunId) -> Result<RunHandle, Error> {
+        self.inner.engine.resume(id).map_err(|error| match error {
+            spanwise_engine::Error::NotFound(name) => Error::NotFound(format!(
+                "run `{name}` does not exist in project `{}`, domain `{}`",
+                id.project, id.domain
+            )),
+            other => other.into(),
+        })
+    }
+
+    /// Takes up every run that was under way when an earlier server ended: its attempts are adopted, its queue goes on.
+    pub(crate) fn recover(&self) -> Result<usize, Error> {
+        let runs = self.inner.engine.unfinished()?;
+        for id in &runs {
+            let run = self.inner.engine.resume(id)?;
+            for action in run.unfinished() {
+                self.drive(&run, action);
+            }
+            let paused = run.actions().into_iter().filter(|action| action.phase == Phase::Paused);
+            for condition in paused.filter(|action| action.kind == ActionKind::Condition) {
+                self.drive_condition(&run, condition.name);
+            }
+        }
+        Ok(runs.len())
+    }
+
+    /// Drives a task action to its end in the background.
+    pub(crate) fn drive(&self, run: &RunHandle, action: ActionName) {
+        let (run, executor) = (run.clone(), self.inner.executor.clone());
+        self.inner.drivers.spawn(async move {
+            let call = Call { action, inputs: None, caller: None };
+            if let Err(error) = run.drive(call, &executor).await {
+                tracing::error!(run = %run.id().name, %action, %error, "an action cannot go on");
+            }
+        });
+    }
+
+    /// Lets the time of a condition run out in the background.
+    pub(crate) fn drive_condition(&self, run: &RunHandle, action: ActionName) {
+        let run = run.clone();
+        self.inner.drivers.spawn(async move {
+            if let Err(error) = run.drive_condition(action).await {
+                tracing::error!(run = %run.id().name, %action, %error, "a condition cannot go on");
+            }
+        });
+    }
+
+    /// Waits until nothing is driven any more. Drivers of an interrupted engine wait for ever and are not waited for.
+    pub(crate) async fn drained(&self) {
+        self.inner.drivers.close();
+        self.inner.drivers.wait().await;
+    }
+
+    /// The inputs under a URI of the blob store.
+    pub(crate) async fn read_inputs(&self, uri: &str) -> Result<Bytes, Error> {
+        let uri: BlobUri = uri.parse()?;
+        let found = self.inner.blobs.get(&uri, MAX_INPUTS).await?;
+        found.ok_or_else(|| Error::NotFound(format!("the inputs `{uri}` are not in the blob store")))
+    }
+
+    /// What the run was created with, as its client sent it, with what the server has filled in.
+    pub(crate) fn run_spec(&self, run: &RunHandle) -> Result<RunSpec, Error> {
+        Ok(self.inner.definitions.run_spec(run.settings())?)
+    }
+}

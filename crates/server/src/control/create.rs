@@ -1,0 +1,128 @@
+//! Creating a run.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use base64::Engine as _;
+use bytes::Bytes;
+use spanwise_core::{ActionName, RunName};
+use spanwise_engine::{Relation, RunHandle, RunSettings, Scope};
+use spanwise_proto::Message;
+use spanwise_proto::flyteidl2::common::RelationType;
+use spanwise_proto::flyteidl2::core::task_template;
+use spanwise_proto::flyteidl2::task::{Inputs, RunSpec, TaskSpec};
+
+use super::{ControlPlane, Error};
+use crate::blobs::BlobUri;
+use crate::layout;
+use crate::wire::ids::run_in;
+use crate::wire::task::{self, RunRules};
+use crate::wire::{Invalid, values};
+
+/// A run that a client asks for.
+pub(crate) struct NewRun {
+    pub(crate) scope: Scope,
+    /// None: the server makes a name.
+    pub(crate) name: Option<RunName>,
+    pub(crate) task: TaskSpec,
+    pub(crate) inputs: Inputs,
+    pub(crate) settings: RunSpec,
+    /// The trace of the caller, from the request's header.
+    pub(crate) caller_trace: Option<String>,
+}
+
+impl ControlPlane {
+    /// Accepts a run and begins to drive it. After `Ok` it survives the process.
+    pub(crate) async fn create_run(&self, new: NewRun) -> Result<RunHandle, Error> {
+        let warnings = task::not_honoured(&new.task, &new.settings);
+        if self.inner.strict && !warnings.is_empty() {
+            return Err(Invalid::field(warnings.join("; ")).into());
+        }
+        self.check_bundle(&new.task).await?;
+        let inputs = self.prepare_inputs(&new);
+        let rules = RunRules { scope: &new.scope, run_spec: &new.settings };
+        let cache_key = task::root_cache_key(&new.task, &inputs)?;
+        let spec = task::action_spec(&new.task, None, "", cache_key.as_deref(), &rules)?;
+        let (digest, body) = task::encode(&new.task);
+        self.inner.definitions.put(&digest, &body)?;
+        let settings = self.run_settings(&new.settings, warnings)?;
+        let id = run_in(new.scope, new.name.unwrap_or_else(|| RunName::from_random(random_bits())));
+        let frozen = values::encode_inputs(&inputs);
+        let run = self.inner.engine.create_run(spanwise_engine::NewRun {
+            id: id.clone(),
+            spec,
+            inputs: frozen.clone(),
+            settings,
+        })?;
+        self.inner.blobs.put(&layout::inputs(&id, &ActionName::ROOT)?, frozen).await?;
+        self.drive(&run, ActionName::ROOT);
+        Ok(run)
+    }
+
+    /// The inputs with their defaults. A caller that sends its trace in the header and none in the context is joined.
+    fn prepare_inputs(&self, new: &NewRun) -> Inputs {
+        let mut inputs = task::with_defaults(&new.task, new.inputs.clone());
+        inputs.context.retain(|pair| !pair.value.is_empty());
+        if let Some(trace) = &new.caller_trace
+            && values::in_context(&inputs.context, "traceparent").is_none()
+        {
+            values::set_in_context(&mut inputs.context, "traceparent", trace);
+        }
+        inputs
+    }
+
+    fn run_settings(&self, spec: &RunSpec, warnings: Vec<String>) -> Result<RunSettings, Error> {
+        let body = Bytes::from(spec.encode_to_vec());
+        let digest = task::digest(&body);
+        self.inner.definitions.put(&digest, &body)?;
+        Ok(RunSettings {
+            max_action_concurrency: (spec.max_action_concurrency > 0).then_some(spec.max_action_concurrency),
+            relation: relation(spec)?,
+            labels: spec.labels.values.iter().map(|(label, value)| (label.clone(), value.clone())).collect(),
+            definition: Some(digest),
+            warnings,
+        })
+    }
+
+    /// A client keeps note of the bundles that it has uploaded, and skips an upload that a wiped store no longer has.
+    async fn check_bundle(&self, spec: &TaskSpec) -> Result<(), Error> {
+        let template = task::template(spec)?;
+        let Some(task_template::Target::Container(container)) = &template.target else { return Ok(()) };
+        let after = |flag: &str| {
+            let at = container.args.iter().position(|argument| argument == flag)?;
+            container.args.get(at + 1)
+        };
+        let Some(bundle) = after("--tgz").or_else(|| after("--pkl")) else { return Ok(()) };
+        let uri: BlobUri = bundle.parse()?;
+        if self.inner.blobs.exists(&uri).await? {
+            return Ok(());
+        }
+        Err(Error::Unmet(format!(
+            "the code bundle `{uri}` is not in the blob store of this server; the client remembers an upload to an earlier one: \
+             run again with `flyte.with_runcontext(disable_run_cache=True)`, or delete the client's `local-cache/cache.db`"
+        )))
+    }
+}
+
+fn relation(spec: &RunSpec) -> Result<Option<Relation>, Invalid> {
+    let Some(relation) = spec.relation.as_option() else { return Ok(None) };
+    let run = RunName::new(&relation.related_to.name)?;
+    Ok(match relation.relation_type.as_known() {
+        Some(RelationType::RELATION_TYPE_RERUN) => Some(Relation::Rerun { run }),
+        Some(RelationType::RELATION_TYPE_RECOVER) => Some(Relation::Recover { run }),
+        Some(RelationType::RELATION_TYPE_SPAWN) => Some(Relation::Spawn { run }),
+        _ => None,
+    })
+}
+
+/// Random bits for a name, from the system's seed of hash tables and the time.
+pub(crate) fn random_bits() -> u128 {
+    use std::hash::{BuildHasher, RandomState};
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let half = || u128::from(RandomState::new().hash_one((std::process::id(), now)));
+    (half() << 64) | half()
+}
+
+/// Random bits as a name of a directory.
+pub(crate) fn random_name() -> String {
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(random_bits().to_be_bytes())
+}

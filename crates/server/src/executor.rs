@@ -1,0 +1,281 @@
+//! Attempts as processes of this machine: what the engine asks for, done with `process`, and judged by the files that are left.
+
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use spanwise_core::{ActionName, AttemptNo, Failure};
+use spanwise_engine::{Attempt, Executor, Report, RunHandle};
+use spanwise_proto::flyteidl2::task::Inputs;
+
+use crate::blobs::Blobs;
+use crate::definitions::Definitions;
+use crate::layout::{self, DataDir};
+use crate::process::{self, Launch, Limits, Logs, Process, ProcessId};
+use crate::secrets::Secrets;
+use crate::wire::task::Program;
+use crate::wire::values;
+
+mod claim;
+mod contract;
+mod launcher;
+mod secrets;
+mod signs;
+mod verdict;
+
+pub(crate) use launcher::Launcher;
+pub(crate) use signs::SignsOfLife;
+
+use contract::{Contract, Places};
+
+/// How much of a log an error message shows.
+const LAST_LINES: usize = 4096;
+
+/// What every attempt needs.
+pub(crate) struct Shared {
+    pub(crate) blobs: Blobs,
+    pub(crate) definitions: Definitions,
+    pub(crate) data: DataDir,
+    pub(crate) logs: Logs,
+    pub(crate) secrets: Secrets,
+    pub(crate) launcher: Launcher,
+    pub(crate) signs: SignsOfLife,
+    /// Where the server listens, as `host:port`.
+    pub(crate) endpoint: String,
+    /// Variables that every task gets and that its own settings override.
+    pub(crate) defaults: Vec<(String, String)>,
+    /// How long a task may take to end after SIGTERM.
+    pub(crate) grace: Duration,
+}
+
+/// Runs attempts as processes. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct ProcessExecutor {
+    shared: Arc<Shared>,
+}
+
+impl ProcessExecutor {
+    pub(crate) fn new(shared: Shared) -> ProcessExecutor {
+        ProcessExecutor { shared: Arc::new(shared) }
+    }
+
+    pub(crate) fn signs(&self) -> &SignsOfLife {
+        &self.shared.signs
+    }
+
+    pub(crate) fn logs(&self) -> &Logs {
+        &self.shared.logs
+    }
+}
+
+impl Executor for ProcessExecutor {
+    fn execute(&self, attempt: Attempt) -> Pin<Box<dyn Future<Output = Report> + Send>> {
+        let shared = Arc::clone(&self.shared);
+        Box::pin(async move { shared.run(attempt).await.unwrap_or_else(Report::Failed) })
+    }
+
+    fn starts_at_once(&self) -> bool {
+        false
+    }
+
+    /// The caller is another process: it reads the outputs where those of the first attempt would be.
+    fn deliver<'a>(
+        &'a self,
+        run: &'a RunHandle,
+        action: ActionName,
+        outputs: &'a Bytes,
+    ) -> Pin<Box<dyn Future<Output = Result<(), Failure>> + Send + 'a>> {
+        Box::pin(async move {
+            let directory = layout::attempt(run.id(), &action, AttemptNo(1)).and_then(|uri| uri.join("outputs.pb"));
+            let uri = directory.map_err(|error| system("deliver outputs", &error))?;
+            self.shared.blobs.put(&uri, outputs.clone()).await.map_err(|error| system("deliver outputs", &error))?;
+            Ok(())
+        })
+    }
+}
+
+fn system(doing: &str, error: &dyn std::error::Error) -> Failure {
+    let mut message = format!("{doing}: {error}");
+    let mut source = error.source();
+    while let Some(cause) = source {
+        message.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    Failure::system("SystemError", message)
+}
+
+/// What a task that is not what a process can run is told.
+fn bad_task(message: String) -> Failure {
+    Failure::user("BadTaskSpecification", message).terminal()
+}
+
+impl Shared {
+    async fn run(self: Arc<Self>, attempt: Attempt) -> Result<Report, Failure> {
+        let (run, action, number) = (&attempt.run, attempt.scope.action, attempt.scope.attempt);
+        let spec = run.action(&action).ok_or_else(|| Failure::system("SystemError", "the action is not known"))?.spec;
+        let program = self.definitions.program(&spec).map_err(|error| system("read the task's definition", &error))?;
+        let contract = Contract {
+            run: run.id(),
+            action: &action,
+            attempt: number,
+            previous: number.0.checked_sub(1).filter(|before| *before > 0).map(AttemptNo),
+            run_started_at: run.accepted_at(),
+            endpoint: &self.endpoint,
+        };
+        let places = contract.places().map_err(|error| system("name the attempt's files", &error))?;
+        let files = Files::of(&self.data, run, &action, number);
+        let launched = if attempt.adopted {
+            self.adopt(&files)
+        } else {
+            Some(self.launch(&attempt, &program, &contract, &places, &files).await?)
+        };
+        let ending = match launched {
+            Some(process) => self.watch(&attempt, process, &places, &files).await,
+            None => process::Ending::Gone,
+        };
+        let last_lines = process::last_lines(&files.log, LAST_LINES).unwrap_or_default();
+        let left = verdict::read(&self.blobs, &places.outputs).await?;
+        files.remove_work();
+        Ok(verdict::judge(&left, &ending, program.has_outputs, &last_lines))
+    }
+
+    /// Waits for the process's end and passes its first sign of life on. Dropped, it stops the process.
+    async fn watch(
+        self: &Arc<Self>,
+        attempt: &Attempt,
+        process: Process,
+        places: &Places,
+        files: &Files,
+    ) -> process::Ending {
+        let (action, number) = (attempt.scope.action, attempt.scope.attempt);
+        let recording = self.logs.record(&files.log);
+        let mut stop = StopOnDrop { process: Some(process.clone()), files: files.clone(), grace: self.grace };
+        let mut sign = self.signs.of(places.inputs.key());
+        let ending = loop {
+            tokio::select! {
+                biased;
+                ending = process.wait() => break ending,
+                () = sign.seen() => attempt.run.report_started(action, number),
+            }
+        };
+        stop.process = None;
+        if let Ok(recording) = recording {
+            recording.finish();
+        }
+        ending
+    }
+
+    /// Finds the process of an attempt that an earlier server launched.
+    fn adopt(&self, files: &Files) -> Option<Process> {
+        let id: ProcessId = claim::read(&files.process)?;
+        process::adopt(&id)
+    }
+
+    async fn launch(
+        &self,
+        attempt: &Attempt,
+        program: &Program,
+        contract: &Contract<'_>,
+        places: &Places,
+        files: &Files,
+    ) -> Result<Process, Failure> {
+        if !matches!(program.task_type.as_str(), "python" | "actor" | "rust") {
+            let known = "tasks of type `python` and `rust` can be run";
+            return Err(bad_task(format!("task type `{}` of `{}`: {known}", program.task_type, program.name)));
+        }
+        if program.argv.is_empty() {
+            return Err(bad_task(format!("`{}` has no container: there is nothing to start", program.name)));
+        }
+        let inputs = values::inputs(&attempt.inputs).map_err(|error| system("read the frozen inputs", &error))?;
+        self.deliver_inputs(&inputs, places).await?;
+        files.make().map_err(|error| system("make the attempt's directory", &error))?;
+        let python = self.launcher.environment(program).await?;
+        let env = contract::merge([
+            contract::inherited(std::env::vars(), python.bin()),
+            self.defaults.clone(),
+            program.env.clone(),
+            self.definitions
+                .run_env(attempt.run.settings())
+                .map_err(|error| system("read the run's settings", &error))?,
+            secrets::variables(&self.secrets, attempt.run.id(), program)?,
+            contract.variables(places, &inputs.context),
+        ]);
+        let launch = Launch {
+            argv: contract.fill(&program.argv, places),
+            env,
+            directory: files.work.clone(),
+            log: files.log.clone(),
+            limits: Limits { memory_bytes: program.memory_limit, cpu_seconds: None },
+        };
+        let process = self.launcher.start(&python, launch).await?;
+        claim::write(&files.process, process.id()).map_err(|error| system("note the process", &error))?;
+        Ok(process)
+    }
+
+    /// Writes the inputs where the process looks for them. They are the frozen ones, whatever a later attempt of the parent may
+    /// have written in their place (semantics S1.5).
+    async fn deliver_inputs(&self, inputs: &Inputs, places: &Places) -> Result<(), Failure> {
+        let bytes = values::encode_inputs(inputs);
+        self.blobs.put(&places.inputs, bytes).await.map_err(|error| system("deliver inputs", &error))?;
+        Ok(())
+    }
+}
+
+/// The files of an attempt on this machine.
+#[derive(Clone, Debug)]
+struct Files {
+    work: PathBuf,
+    process: PathBuf,
+    log: PathBuf,
+}
+
+impl Files {
+    fn of(data: &DataDir, run: &RunHandle, action: &ActionName, attempt: AttemptNo) -> Files {
+        let key = run.key();
+        Files {
+            work: data.work(key, action, attempt),
+            process: data.process_file(key, action, attempt),
+            log: data.log(key, action, attempt),
+        }
+    }
+
+    fn make(&self) -> std::io::Result<()> {
+        std::fs::create_dir_all(&self.work)?;
+        self.log.parent().map(std::fs::create_dir_all).transpose()?;
+        Ok(())
+    }
+
+    /// Removes what only the process needed; its log stays.
+    fn remove_work(&self) {
+        let _ = std::fs::remove_dir_all(&self.work);
+        let _ = std::fs::remove_file(&self.process);
+        // Only if no other attempt of the action has its directory there.
+        let _ = self.work.parent().map(std::fs::remove_dir);
+    }
+}
+
+/// Stops a process whose attempt is over before it has ended: aborted, timed out, given back.
+struct StopOnDrop {
+    process: Option<Process>,
+    files: Files,
+    grace: Duration,
+}
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        let Some(process) = self.process.take() else { return };
+        let (files, grace) = (self.files.clone(), self.grace);
+        tokio::spawn(async move {
+            process.stop(grace).await;
+            files.remove_work();
+        });
+    }
+}
+
+/// The directory of programs beside an interpreter.
+fn bin_of(python: &Path) -> PathBuf {
+    python.parent().map(Path::to_owned).unwrap_or_default()
+}

@@ -1,0 +1,249 @@
+//! What a task process is started with: Flyte's placeholders in its arguments, and its environment.
+//!
+//! The contract is that of the stock SDK's entry point `a0` (`_bin/runtime.py`); a Rust task binary keeps the same one.
+
+use std::path::Path;
+
+use spanwise_core::{ActionName, AttemptNo, RunId, Timestamp};
+use spanwise_proto::flyteidl2::core::KeyValuePair;
+
+use crate::blobs::{BadUri, BlobUri};
+use crate::layout;
+use crate::wire::values;
+
+/// One attempt, as its process is told of it.
+#[derive(Debug)]
+pub(crate) struct Contract<'a> {
+    pub(crate) run: &'a RunId,
+    pub(crate) action: &'a ActionName,
+    pub(crate) attempt: AttemptNo,
+    /// The previous attempt of the action, if there was one.
+    pub(crate) previous: Option<AttemptNo>,
+    /// When the run was accepted.
+    pub(crate) run_started_at: Timestamp,
+    /// Where the server listens, as `host:port`.
+    pub(crate) endpoint: &'a str,
+}
+
+/// Where an attempt finds and leaves its files.
+#[derive(Debug)]
+pub(crate) struct Places {
+    pub(crate) run_base: BlobUri,
+    pub(crate) inputs: BlobUri,
+    pub(crate) outputs: BlobUri,
+    raw_data: BlobUri,
+    checkpoint: BlobUri,
+    previous_checkpoint: Option<BlobUri>,
+}
+
+/// One object in an attempt's directory, or a directory packed into one.
+const CHECKPOINTS: &str = "_flytecheckpoints";
+
+impl Contract<'_> {
+    pub(crate) fn places(&self) -> Result<Places, BadUri> {
+        let outputs = layout::attempt(self.run, self.action, self.attempt)?;
+        let before = |attempt| layout::attempt(self.run, self.action, attempt)?.join(CHECKPOINTS);
+        Ok(Places {
+            run_base: layout::run_base(self.run)?,
+            inputs: outputs.join("inputs.pb")?,
+            raw_data: layout::raw_data(self.run, self.action, self.attempt)?,
+            checkpoint: outputs.join(CHECKPOINTS)?,
+            previous_checkpoint: self.previous.map(before).transpose()?,
+            outputs,
+        })
+    }
+
+    /// The arguments with the placeholders filled in.
+    pub(crate) fn fill(&self, argv: &[String], places: &Places) -> Vec<String> {
+        argv.iter().map(|argument| substitute(argument, &|name| self.value(name, places))).collect()
+    }
+
+    /// The value of a placeholder; none for one that this contract does not have, which stays as it is.
+    fn value(&self, name: &str, places: &Places) -> Option<String> {
+        Some(match name.to_ascii_lowercase().as_str() {
+            "input" => places.inputs.to_string(),
+            "inputprefix" | "outputprefix" => places.outputs.to_string(),
+            "rawoutputdataprefix" => places.raw_data.to_string(),
+            "checkpointoutputprefix" => places.checkpoint.to_string(),
+            "prevcheckpointprefix" => places.previous_checkpoint.as_ref().map(BlobUri::to_string).unwrap_or_default(),
+            "runname" => self.run.name.to_string(),
+            "actionname" => self.action.to_string(),
+            "runstarttime" => values::rfc3339(self.run_started_at),
+            "perretryuniquekey" => format!("{}-{}-{}", self.run.name, self.action, self.attempt),
+            _ => return None,
+        })
+    }
+
+    /// The variables that the contract sets, whatever the user has set.
+    pub(crate) fn variables(&self, places: &Places, context: &[KeyValuePair]) -> Vec<(String, String)> {
+        let endpoint = self.endpoint;
+        let mut variables: Vec<(String, String)> = [
+            ("ACTION_NAME", self.action.to_string()),
+            ("RUN_NAME", self.run.name.to_string()),
+            ("FLYTE_INTERNAL_EXECUTION_PROJECT", self.run.project.clone()),
+            ("FLYTE_INTERNAL_EXECUTION_DOMAIN", self.run.domain.clone()),
+            ("FLYTE_ATTEMPT_NUMBER", self.attempt.0.saturating_sub(1).to_string()),
+            ("_U_ORG_NAME", self.run.org.clone()),
+            ("_U_RUN_BASE", places.run_base.to_string()),
+            ("_U_EP_OVERRIDE", endpoint.to_owned()),
+            ("_U_INSECURE", "true".to_owned()),
+            ("_U_USE_ACTIONS", "1".to_owned()),
+            // The SDK's own name of the store; any credentials are accepted on loopback.
+            ("FLYTE_AWS_ENDPOINT", format!("http://{endpoint}/s3")),
+            ("FLYTE_AWS_ACCESS_KEY_ID", "spanwise".to_owned()),
+            ("FLYTE_AWS_SECRET_ACCESS_KEY", "spanwise".to_owned()),
+            ("AWS_REGION", "us-east-1".to_owned()),
+            ("FSSPEC_FILE", r#"{"auto_mkdir": true}"#.to_owned()),
+            ("PYTHONUNBUFFERED", "1".to_owned()),
+            ("DO_NOT_TRACK", "1".to_owned()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into();
+        // W3C environment carriers, so that tools which the task starts join the trace.
+        for (variable, key) in [("TRACEPARENT", "traceparent"), ("TRACESTATE", "tracestate"), ("BAGGAGE", "baggage")] {
+            if let Some(value) = values::in_context(context, key).filter(|value| !value.is_empty()) {
+                variables.push((variable.to_owned(), value.to_owned()));
+            }
+        }
+        variables
+    }
+}
+
+/// Variables of the server that would change what a task does: another control plane, other credentials, another role.
+const SCRUBBED: [&str; 12] = [
+    "UCTL_CONFIG",
+    "FLYTECTL_CONFIG",
+    "_UNION_EAGER_API_KEY",
+    "EAGER_API_KEY",
+    "RANK",
+    "TORCHELASTIC_RUN_ID",
+    "FLYTE_CLUSTERED_WORKER",
+    "TRACEPARENT",
+    "TRACESTATE",
+    "BAGGAGE",
+    "VIRTUAL_ENV",
+    "PYTHONHOME",
+];
+
+const SCRUBBED_PREFIXES: [&str; 5] = ["FLYTE_AUTH_", "FLYTE_API_", "JOBSET_", "SPANWISE_", "_U_"];
+
+/// What a task inherits from the server: its environment without what would change the task's role, with the programs of the
+/// Python environment first.
+pub(crate) fn inherited(server: impl Iterator<Item = (String, String)>, bin: &Path) -> Vec<(String, String)> {
+    let scrubbed =
+        |name: &str| SCRUBBED.contains(&name) || SCRUBBED_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+    let mut variables: Vec<(String, String)> = server.filter(|(name, _)| !scrubbed(name)).collect();
+    let path = variables.iter().position(|(name, _)| name == "PATH").map(|index| variables.swap_remove(index).1);
+    let path = path.unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".to_owned());
+    variables.push(("PATH".to_owned(), format!("{}:{path}", bin.display())));
+    variables
+}
+
+/// Later variables win over earlier ones of the same name.
+pub(crate) fn merge(layers: impl IntoIterator<Item = Vec<(String, String)>>) -> Vec<(String, String)> {
+    let merged: std::collections::BTreeMap<String, String> = layers.into_iter().flatten().collect();
+    merged.into_iter().collect()
+}
+
+/// Replaces `{{.name}}` and `{{$name}}`, blanks allowed, wherever there is a value for the name.
+fn substitute(text: &str, value: &dyn Fn(&str) -> Option<String>) -> String {
+    let mut filled = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find("{{") {
+        let (before, tail) = rest.split_at(start);
+        filled.push_str(before);
+        let Some(end) = tail.find("}}") else {
+            filled.push_str(tail);
+            return filled;
+        };
+        let name = tail[2..end].trim();
+        match name.strip_prefix(['.', '$']).and_then(value) {
+            Some(value) => filled.push_str(&value),
+            None => filled.push_str(&tail[..end + 2]),
+        }
+        rest = &tail[end + 2..];
+    }
+    filled.push_str(rest);
+    filled
+}
+
+#[cfg(test)]
+mod tests {
+    use spanwise_core::RunName;
+
+    use super::*;
+
+    fn run() -> RunId {
+        RunId {
+            org: "local".into(),
+            project: "p".into(),
+            domain: "development".into(),
+            name: RunName::new("r1").unwrap(),
+        }
+    }
+
+    fn contract(run: &RunId) -> Contract<'_> {
+        Contract {
+            run,
+            action: &ActionName::ROOT,
+            attempt: AttemptNo(2),
+            previous: Some(AttemptNo(1)),
+            run_started_at: Timestamp(1_700_000_000_000_000),
+            endpoint: "127.0.0.1:8585",
+        }
+    }
+
+    #[test]
+    fn placeholders_are_filled_in_whatever_their_spelling() {
+        let run = run();
+        let contract = contract(&run);
+        let places = contract.places().unwrap();
+        let argv = [
+            "{{.input}}",
+            "{{ $RunName }}/x",
+            "{{.prevCheckpointPrefix}}",
+            "{{.runStartTime}}",
+            "{{.unknown}}",
+            "{{",
+            "a{{.b",
+        ]
+        .map(str::to_owned);
+        let filled = contract.fill(&argv, &places);
+        let base = "s3://spanwise/runs/local/p/development/r1/a0";
+        let expected = [
+            &format!("{base}/2/inputs.pb"),
+            "r1/x",
+            &format!("{base}/1/_flytecheckpoints"),
+            "2023-11-14T22:13:20.000000Z",
+            "{{.unknown}}",
+            "{{",
+            "a{{.b",
+        ];
+        assert_eq!(filled, expected);
+    }
+
+    #[test]
+    fn s1_11_trace_context_is_in_the_environment_and_attempts_count_from_zero() {
+        let run = run();
+        let contract = contract(&run);
+        let places = contract.places().unwrap();
+        let mut context = Vec::new();
+        values::set_in_context(&mut context, "traceparent", "00-1-2-03");
+        values::set_in_context(&mut context, "tracestate", "");
+        let variables = contract.variables(&places, &context);
+        let get = |name: &str| variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+        assert_eq!(get("TRACEPARENT"), Some("00-1-2-03"));
+        assert_eq!(get("TRACESTATE"), None);
+        assert_eq!(get("FLYTE_ATTEMPT_NUMBER"), Some("1"));
+        assert_eq!(get("_U_RUN_BASE"), Some("s3://spanwise/runs/local/p/development/r1"));
+    }
+
+    #[test]
+    fn the_servers_own_role_is_not_inherited_and_the_environments_programs_come_first() {
+        let server = [("UCTL_CONFIG", "x"), ("FLYTE_AUTH_TOKEN", "x"), ("PATH", "/bin"), ("HOME", "/h")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let merged =
+            merge([inherited(server.into_iter(), Path::new("/env/bin")), vec![("HOME".into(), "/other".into())]]);
+        assert_eq!(merged, [("HOME".into(), "/other".into()), ("PATH".into(), "/env/bin:/bin".into())]);
+    }
+}

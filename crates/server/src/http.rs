@@ -1,0 +1,91 @@
+//! The one port: Flyte's API, the blob store and the pages, behind a check of whom the browser thinks it is talking to.
+
+use std::net::SocketAddr;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use http::StatusCode;
+use http::header::HOST;
+use tokio::net::TcpListener;
+
+use crate::api::{self, Api};
+use crate::blobs::{s3, signed};
+use crate::executor::SignsOfLife;
+use crate::pages;
+
+/// Every route of the server.
+pub(crate) fn router(api: Api, signs: SignsOfLife) -> Router {
+    let blobs = api.control.blobs().clone();
+    let store =
+        s3::router(blobs.clone(), s3::Access::Anyone).layer(middleware::from_fn_with_state(signs, note_sign_of_life));
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(|| async { "ready\n" }))
+        .merge(pages::router(api.control.clone()))
+        .merge(signed::router(blobs, api.signer.clone(), None))
+        .merge(store)
+        .fallback_service(api::service(api))
+        .layer(middleware::from_fn(refuse_foreign_hosts))
+}
+
+/// A task that reads its inputs is alive.
+async fn note_sign_of_life(State(signs): State<SignsOfLife>, request: Request, next: Next) -> Response {
+    if request.method() == http::Method::GET
+        && let Some(key) = request.uri().path().strip_prefix("/s3/spanwise/")
+    {
+        signs.seen(key);
+    }
+    next.run(request).await
+}
+
+/// A page of another site that has made its name point to this machine must not talk to the server: without a login, the name in
+/// the request is all that tells it from ourselves.
+async fn refuse_foreign_hosts(request: Request, next: Next) -> Response {
+    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+    let host = host.or_else(|| request.uri().authority().map(|authority| authority.as_str()));
+    match host {
+        Some(host) if !is_own(host) => {
+            let text = format!("this server answers to localhost and 127.0.0.1, not to `{host}`\n");
+            (StatusCode::MISDIRECTED_REQUEST, text).into_response()
+        }
+        _ => next.run(request).await,
+    }
+}
+
+fn is_own(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(v6) => v6.split(']').next().unwrap_or_default(),
+        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
+    };
+    name.eq_ignore_ascii_case("localhost")
+        || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// Listens on an address and, where the machine has it, on the same port of its twin: `localhost` is both.
+pub(crate) async fn listen(address: SocketAddr) -> std::io::Result<Vec<TcpListener>> {
+    let first = TcpListener::bind(address).await?;
+    let port = first.local_addr()?.port();
+    let twin = match address {
+        SocketAddr::V4(_) => TcpListener::bind((std::net::Ipv6Addr::LOCALHOST, port)).await,
+        SocketAddr::V6(_) => TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, port)).await,
+    };
+    Ok(std::iter::once(first).chain(twin.ok()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_of_this_machine_are_answered_to() {
+        for own in ["localhost", "LOCALHOST:8585", "127.0.0.1:1", "127.0.0.9", "[::1]:8585", "[::1]"] {
+            assert!(is_own(own), "{own}");
+        }
+        for foreign in ["example.com", "localhost.example.com:8585", "10.0.0.1", "0.0.0.0:80", "", "[::2]:1"] {
+            assert!(!is_own(foreign), "{foreign}");
+        }
+    }
+}

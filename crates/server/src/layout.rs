@@ -1,0 +1,75 @@
+//! Where things are: the URIs of a run's data, in Flyte's layout, and the directories of an attempt on this machine.
+
+use std::path::{Path, PathBuf};
+
+use spanwise_core::{ActionName, AttemptNo, RunId};
+use spanwise_engine::RunKey;
+
+use crate::blobs::{BadUri, BlobUri};
+
+/// The directory of a run's data: `{base}/{action}/inputs.pb` and, for each attempt, `{base}/{action}/{attempt}/...`.
+///
+/// # Errors
+/// [`BadUri`] if a name of the run cannot be part of a key; names are checked before a run is accepted.
+pub(crate) fn run_base(id: &RunId) -> Result<BlobUri, BadUri> {
+    BlobUri::from_key(&format!("runs/{}/{}/{}/{}", id.org, id.project, id.domain, id.name))
+}
+
+/// The inputs of an action, as they were frozen.
+pub(crate) fn inputs(id: &RunId, action: &ActionName) -> Result<BlobUri, BadUri> {
+    run_base(id)?.join(action.as_str())?.join("inputs.pb")
+}
+
+/// The directory of an attempt's outputs.
+pub(crate) fn attempt(id: &RunId, action: &ActionName, attempt: AttemptNo) -> Result<BlobUri, BadUri> {
+    run_base(id)?.join(action.as_str())?.join(&attempt.to_string())
+}
+
+/// The directory of what an attempt's task stores by itself.
+pub(crate) fn raw_data(id: &RunId, action: &ActionName, attempt: AttemptNo) -> Result<BlobUri, BadUri> {
+    BlobUri::from_key(&format!("data/{}/{}/{}/{}/{action}/{attempt}", id.org, id.project, id.domain, id.name))
+}
+
+/// The data directory of the server.
+#[derive(Clone, Debug)]
+pub(crate) struct DataDir(PathBuf);
+
+impl DataDir {
+    pub(crate) fn new(path: &Path) -> DataDir {
+        DataDir(path.to_owned())
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The blob store.
+    pub(crate) fn blobs(&self) -> PathBuf {
+        self.0.join("blobs")
+    }
+
+    /// Virtual environments that were made for images.
+    pub(crate) fn environments(&self) -> PathBuf {
+        self.0.join("environments")
+    }
+
+    /// Secrets, one file each.
+    pub(crate) fn secrets(&self) -> PathBuf {
+        self.0.join("secrets")
+    }
+
+    /// The working directory of an attempt; gone when it has ended.
+    pub(crate) fn work(&self, run: RunKey, action: &ActionName, attempt: AttemptNo) -> PathBuf {
+        self.0.join("work").join(run.0.to_string()).join(action.as_str()).join(attempt.to_string())
+    }
+
+    /// What is known about the process of an attempt that may be under way.
+    pub(crate) fn process_file(&self, run: RunKey, action: &ActionName, attempt: AttemptNo) -> PathBuf {
+        self.work(run, action, attempt).with_extension("process")
+    }
+
+    /// Everything that the task of an attempt has printed.
+    pub(crate) fn log(&self, run: RunKey, action: &ActionName, attempt: AttemptNo) -> PathBuf {
+        self.0.join("logs").join(run.0.to_string()).join(action.as_str()).join(format!("{attempt}.log"))
+    }
+}

@@ -1,0 +1,189 @@
+//! A server from its start to its end.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use axum::serve::ListenerExt as _;
+use spanwise_engine::{Engine, EngineConfig, Storage};
+use tokio::net::TcpListener;
+
+use crate::api::Api;
+use crate::blobs::Blobs;
+use crate::blobs::signed::Signer;
+use crate::config::Config;
+use crate::control::{ControlPlane, Parts};
+use crate::definitions::Definitions;
+use crate::executor::{self, Launcher, ProcessExecutor, SignsOfLife};
+use crate::http;
+use crate::layout::DataDir;
+use crate::process::Logs;
+use crate::secrets::Secrets;
+
+/// Why a server could not start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It would be reachable from elsewhere, and asks nobody who they are.
+    #[error("listen on {0}: only loopback addresses are accepted, because this version has no authentication")]
+    NotLoopback(std::net::IpAddr),
+    /// The address is taken or cannot be used.
+    #[error("listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The journal cannot be used.
+    #[error(transparent)]
+    Engine(#[from] spanwise_engine::Error),
+    /// The blob store cannot be used.
+    #[error(transparent)]
+    Blobs(#[from] crate::blobs::Error),
+    /// Something of the machine cannot be used.
+    #[error("{doing}")]
+    Io {
+        /// What was attempted.
+        doing: &'static str,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A run that was under way cannot be taken up again.
+    #[error("take up the runs that were under way: {0}")]
+    Recover(String),
+    /// There is no Python.
+    #[error("no Python was found for tasks: give one with --python")]
+    NoPython,
+}
+
+/// A server that listens.
+pub struct Server {
+    control: ControlPlane,
+    listeners: Vec<TcpListener>,
+    router: axum::Router,
+    port: u16,
+    grace: std::time::Duration,
+}
+
+impl Server {
+    /// Opens the data directory, takes up the runs that were under way, and listens.
+    ///
+    /// # Errors
+    /// [`Error`]; nothing is left running then.
+    pub async fn start(config: Config) -> Result<Server, Error> {
+        if !config.address.is_loopback() {
+            return Err(Error::NotLoopback(config.address));
+        }
+        let data = DataDir::new(&absolute(&config.data_dir)?);
+        // The journal first: it keeps a second server out of the directory, and of the port.
+        let storage = Storage::Directory { path: data.path().to_owned(), durability: config.durability };
+        let engine = Engine::open(EngineConfig {
+            storage,
+            retention: config.retention.clone(),
+            max_attempts: Some(config.max_tasks.max(1)),
+            attempts_outlive_the_process: true,
+        })?;
+        let address = SocketAddr::new(config.address, config.port);
+        let listen_error = |source| Error::Listen { address, source };
+        let listeners = http::listen(address).await.map_err(listen_error)?;
+        let port = listeners[0].local_addr().map_err(listen_error)?.port();
+        let api = Self::assemble(&config, data, engine, port)?;
+        let control = api.control.clone();
+        let signs = control.executor().signs().clone();
+        let router = http::router(api, signs);
+        control.recover().map_err(|error| Error::Recover(error.to_string()))?;
+        Ok(Server { control, listeners, router, port, grace: config.grace })
+    }
+
+    fn assemble(config: &Config, data: DataDir, engine: Engine, port: u16) -> Result<Api, Error> {
+        let blobs = Blobs::open(&data.blobs())?;
+        let signer = Signer::open(&data.path().join("signing.key"))?;
+        let secrets = Secrets::new(data.secrets());
+        let definitions = Definitions::new(engine.clone());
+        let python = config.python.clone().or_else(find_python).ok_or(Error::NoPython)?;
+        let executor = ProcessExecutor::new(executor::Shared {
+            blobs: blobs.clone(),
+            definitions: definitions.clone(),
+            data: data.clone(),
+            logs: Logs::new().map_err(|source| Error::Io { doing: "watch log files (inotify)", source })?,
+            secrets: secrets.clone(),
+            launcher: Launcher::new(python),
+            signs: SignsOfLife::default(),
+            endpoint: format!("127.0.0.1:{port}"),
+            defaults: Vec::new(),
+            grace: config.grace,
+        });
+        let parts = Parts { engine, executor, definitions, blobs, secrets, data, strict: config.strict };
+        let base_url = format!("http://localhost:{port}");
+        Ok(Api { control: ControlPlane::new(parts), signer, base_url })
+    }
+
+    /// The port it listens on.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// How clients reach it.
+    pub fn url(&self) -> String {
+        format!("http://localhost:{}", self.port)
+    }
+
+    /// Serves until `shutdown` is ready. Then nothing new is started, tasks under way have a time of grace to end, and what
+    /// is left is given back, which costs no attempt: it goes on at the next start.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if a listener fails.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+        let closing = self.control.closing().clone();
+        let servers: Vec<_> = self
+            .listeners
+            .into_iter()
+            .map(|listener| {
+                // Small answers must not wait for a peer's delayed acknowledgement (40 ms).
+                let listener = listener.tap_io(|connection| {
+                    if let Err(error) = connection.set_nodelay(true) {
+                        tracing::debug!(%error, "a connection stays with Nagle's algorithm");
+                    }
+                });
+                let serve = axum::serve(listener, self.router.clone());
+                tokio::spawn(serve.with_graceful_shutdown(closing.clone().cancelled_owned()).into_future())
+            })
+            .collect();
+        shutdown.await;
+        end(&self.control, self.grace).await;
+        closing.cancel();
+        for server in servers {
+            let _ = tokio::time::timeout(self.grace, server).await;
+        }
+        Ok(())
+    }
+}
+
+/// Ends what is driven: first by itself, then by giving it back.
+async fn end(control: &ControlPlane, grace: std::time::Duration) {
+    let engine = control.engine();
+    let _ = tokio::time::timeout(grace, control.drained()).await;
+    engine.interrupt();
+    // What a failed journal refused was not acknowledged to anyone.
+    let _ = engine.flush().await;
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, Error> {
+    std::path::absolute(path).map_err(|source| Error::Io { doing: "find the data directory", source })
+}
+
+/// The interpreter on the path; in a virtual environment that is its own.
+fn find_python() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let candidates =
+        std::env::split_paths(&path).flat_map(|directory| ["python3", "python"].map(|name| directory.join(name)));
+    candidates.into_iter().find(|candidate| candidate.is_file())
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("port", &self.port).finish_non_exhaustive()
+    }
+}
