@@ -1,10 +1,13 @@
 //! The blob store: what the control plane and the tasks exchange as files, in a directory of this machine.
 //!
-//! [`Blobs`] is what the server itself uses.
+//! Tasks reach it through the S3 facade ([`s3`]), drivers through signed URLs ([`signed`]), the server itself through [`Blobs`].
 
 mod error;
 mod list;
+mod multipart;
 mod read;
+pub mod s3;
+pub mod signed;
 mod upload;
 mod uri;
 mod write;
@@ -18,9 +21,9 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures_util::stream;
+use object_store::ObjectStoreExt;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as StorePath;
-use object_store::{CopyMode, CopyOptions, ObjectStore, ObjectStoreExt};
 
 pub use error::{Error, Refusal};
 pub use list::Listed;
@@ -40,9 +43,9 @@ const UPLOAD_LIFETIME: Duration = Duration::from_hours(7 * 24);
 
 /// The blobs of a control plane, one bucket `spanwise`. A clone is the same store.
 ///
-/// Guarantees: a blob becomes visible whole or not at all, also to readers that have its predecessor open. When a write has returned `Ok`, the blob
-/// survives a power cut: content and name are synced, whatever the journal's durability is, for a journal that says "succeeded" must never
-/// outlive the outputs that it points to.
+/// Guarantees: a blob becomes visible whole or not at all, also to readers that have its predecessor open. When a write has returned
+/// `Ok`, the blob survives a power cut: content and name are synced, whatever the journal's durability is, for a journal that says
+/// "succeeded" must never outlive the outputs that it points to.
 ///
 /// A directory belongs to one store of one process at a time; the lock of the data directory sees to that.
 #[derive(Debug, Clone)]
@@ -118,19 +121,24 @@ impl Blobs {
         Ok(self.head(uri).await?.is_some())
     }
 
-    /// Stores the content of one blob under another name too. No byte is copied: both names lead to one file, which nothing ever changes.
+    /// Stores the content of one blob under another name too. Usually no byte is copied: both names lead to one file, which nothing ever
+    /// changes.
     ///
     /// # Errors
     ///
     /// [`Error::Missing`] if there is no blob `from`, else as [`Blobs::put`].
     pub async fn copy(&self, from: &BlobUri, to: &BlobUri) -> Result<Object, Error> {
         let source = self.path(from)?;
-        let staged = self.new_staged();
-        let link = CopyOptions::new().with_mode(CopyMode::Create);
-        match self.inner.store.copy_opts(&source, &staged.path, link).await {
-            Ok(()) => {}
-            Err(error) if error::is_absent(&error) => return Err(Error::Missing { uri: from.clone() }),
-            Err(error) => return Err(self.failed("copy", from, error)),
+        let mut staged = self.new_staged();
+        if let Err(error) = self.inner.store.copy_if_not_exists(&source, &staged.path).await {
+            let missing = || Error::Missing { uri: from.clone() };
+            if error::is_absent(&error) {
+                return Err(missing());
+            }
+            // The file has all the names that its file system allows for one (65,000 on ext4), or may have only one.
+            let blob = self.open_blob(from).await?.ok_or_else(missing)?;
+            let size = blob.object.size;
+            staged = self.stage(&to.to_string(), blob.read(0..size), &Announced::default()).await?;
         }
         // `staged` is removed when it is dropped: renaming a name of a file over another name of it leaves both.
         self.publish(&staged, to, Mode::Replace).await

@@ -22,6 +22,15 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// The key of signed URLs cannot be used.
+    #[error("open the key of signed URLs in `{}`", file.display())]
+    SigningKey {
+        /// The key's file.
+        file: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
     /// A text is not the name of a blob.
     #[error(transparent)]
     BadUri(#[from] BadUri),

@@ -1,7 +1,7 @@
 //! Listing blobs in S3's order, a page at a time, without visiting what lies before or after the page.
 //!
-//! The file system gives the names of a directory in no order. Each directory is sorted on its own, a sub-directory under its name with `/`: what this
-//! walk meets is then sorted by whole keys.
+//! The file system gives the names of a directory in no order. Each directory is sorted on its own, a sub-directory under its name with
+//! `/`: what this walk meets is then sorted by whole keys.
 
 use std::io;
 use std::ops::ControlFlow;
@@ -60,7 +60,7 @@ impl Blobs {
 }
 
 /// Greater than every key that begins with `prefix`, for the last code point of Unicode stands for no character.
-fn after_all_of(prefix: &str) -> String {
+pub(super) fn after_all_of(prefix: &str) -> String {
     format!("{prefix}\u{10FFFF}")
 }
 

@@ -30,8 +30,8 @@ pub struct Object {
 }
 
 impl Object {
-    /// The tag is made of what changes when a file is replaced; a digest would have to be stored beside the file. The dash tells clients,
-    /// as the tags of S3's multipart uploads do, that it is not an MD5 digest.
+    /// The tag is made of what changes when a file is replaced; a digest would have to be stored beside the file. The dash tells
+    /// clients, as the tags of S3's multipart uploads do, that it is not an MD5 digest.
     pub(super) fn of(metadata: &Metadata) -> io::Result<Object> {
         let etag =
             format!("{:x}-{:x}-{:x}-{:x}", metadata.ino(), metadata.mtime(), metadata.mtime_nsec(), metadata.size());

@@ -30,8 +30,8 @@ pub enum BadUpload {
     Name(#[from] BadUri),
 }
 
-/// Names an upload: `<project>/<domain>/<base32 of the MD5 digest>/<filename>`, or `<project>/<domain>/<filename_root>/<filename>` if the client gives
-/// a root. The file name and the root may have several segments: a directory is uploaded file by file under one root.
+/// Names an upload: `<project>/<domain>/<base32 of the MD5 digest>/<filename>`, or `<project>/<domain>/<filename_root>/<filename>` if
+/// the client gives a root. The file name and the root may have several segments: a directory is uploaded file by file under one root.
 ///
 /// # Errors
 ///
@@ -92,6 +92,9 @@ fn base32(bytes: &[u8; 16]) -> String {
 mod tests {
     use super::*;
 
+    /// Project, domain, root, digest and file name.
+    type Request<'a> = (&'a str, &'a str, Option<&'a str>, &'a [u8], &'a str);
+
     const MD5: [u8; 16] = *b"0123456789abcdef";
 
     #[test]
@@ -110,38 +113,34 @@ mod tests {
     #[test]
     fn base32_is_that_of_rfc_4648() {
         assert_eq!(base32(&[0; 16]), "AAAAAAAAAAAAAAAAAAAAAAAAAA");
-        assert_eq!(base32(&[255; 16]), "777777777777777777777777774");
+        assert_eq!(base32(&[255; 16]), "77777777777777777777777774");
     }
 
     #[test]
     fn a_name_that_leaves_its_place_is_refused_by_its_field() {
         let long = "x".repeat(241);
-        let cases: [(&str, &str, Option<&str>, &[u8], &str, &str); 16] = [
-            ("", "d", None, &MD5, "f", "project `` cannot be a part of a blob's name: it is empty"),
-            ("p/..", "d", None, &MD5, "f", "project `p/..` cannot be a part of a blob's name: it has a `/`"),
-            ("..", "d", None, &MD5, "f", "project `..`"),
-            ("p", "", None, &MD5, "f", "domain ``"),
-            ("p", "a/b", None, &MD5, "f", "domain `a/b`"),
-            ("p", "d", None, &MD5, "", "filename `` cannot be a part of a blob's name: it is empty"),
-            ("p", "d", None, &MD5, "/etc/passwd", "it is an absolute path"),
+        let cases: [(Request<'_>, &str); 16] = [
+            (("", "d", None, &MD5, "f"), "project `` cannot be a part of a blob's name: it is empty"),
+            (("p/..", "d", None, &MD5, "f"), "project `p/..` cannot be a part of a blob's name: it has a `/`"),
+            (("..", "d", None, &MD5, "f"), "project `..`"),
+            (("p", "", None, &MD5, "f"), "domain ``"),
+            (("p", "a/b", None, &MD5, "f"), "domain `a/b`"),
+            (("p", "d", None, &MD5, ""), "filename `` cannot be a part of a blob's name: it is empty"),
+            (("p", "d", None, &MD5, "/etc/passwd"), "it is an absolute path"),
             (
-                "p",
-                "d",
-                None,
-                &MD5,
-                "../../x",
+                ("p", "d", None, &MD5, "../../x"),
                 "filename `../../x` cannot be a part of a blob's name: it has a segment `.` or `..`",
             ),
-            ("p", "d", None, &MD5, "a//b", "it has an empty segment"),
-            ("p", "d", None, &MD5, "a/", "it has an empty segment"),
-            ("p", "d", None, &MD5, "a\0", "it has a control character"),
-            ("p", "d", None, &MD5, &long, "it is too long"),
-            ("p", "d", Some("../q"), &MD5, "f", "filename_root `../q`"),
-            ("p", "d", Some("/q"), &MD5, "f", "filename_root `/q`"),
-            ("p", "d", None, &[], "f", "content_md5 and filename_root are both empty"),
-            ("p", "d", None, &MD5[..4], "f", "content_md5 has 4 bytes"),
+            (("p", "d", None, &MD5, "a//b"), "it has an empty segment"),
+            (("p", "d", None, &MD5, "a/"), "it has an empty segment"),
+            (("p", "d", None, &MD5, "a\0"), "it has a control character"),
+            (("p", "d", None, &MD5, &long), "it is too long"),
+            (("p", "d", Some("../q"), &MD5, "f"), "filename_root `../q`"),
+            (("p", "d", Some("/q"), &MD5, "f"), "filename_root `/q`"),
+            (("p", "d", None, &[], "f"), "content_md5 and filename_root are both empty"),
+            (("p", "d", None, &MD5[..4], "f"), "content_md5 has 4 bytes"),
         ];
-        for (project, domain, root, md5, name, expected) in cases {
+        for ((project, domain, root, md5, name), expected) in cases {
             let error = upload_uri(project, domain, root, md5, name).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         }

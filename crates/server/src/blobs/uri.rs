@@ -9,13 +9,14 @@ pub const BUCKET: &str = "spanwise";
 /// S3's limit on the length of a key, in bytes of UTF-8.
 const MAX_KEY: usize = 1024;
 
-/// The longest segment, in bytes of its file name: the 255 of Linux's file systems, less what a name needs while its content is written.
+/// The longest segment, in bytes of its file name: the 255 of Linux's file systems, less what a name needs while its content is
+/// written.
 const MAX_SEGMENT: usize = 240;
 
 /// A name of a blob, or of what a group of blobs has in common (`parent`).
 ///
-/// A key is one or more segments with `/` between them. No segment is empty, `.` or `..`, and none holds a control character; everything
-/// else, percent signs included, stands for itself.
+/// A key is one or more segments with `/` between them. No segment is empty, `.` or `..`, and none holds a control character;
+/// everything else, percent signs included, stands for itself.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BlobUri {
     key: String,
@@ -90,15 +91,19 @@ impl BlobUri {
     }
 }
 
-/// The file name of a segment. `#` is encoded because the file system behind the store marks unfinished files with it, and `%` because it
-/// begins what is encoded.
+/// The file name of a segment. The file system behind the store marks unfinished files with `#` and takes `C:` and `c|` for drives, so
+/// these are encoded, and with them `%`, which begins what is encoded.
 pub(super) fn encode(segment: &str) -> String {
-    segment.replace('%', "%25").replace('#', "%23")
+    match segment.as_bytes() {
+        [drive, b':'] if drive.is_ascii_alphabetic() => segment.replace(':', "%3A"),
+        [drive, b'|'] if drive.is_ascii_alphabetic() => segment.replace('|', "%7C"),
+        _ => segment.replace('%', "%25").replace('#', "%23"),
+    }
 }
 
 /// The segment of a file name, or none for a file that no blob owns.
 pub(super) fn decode(name: &str) -> Option<String> {
-    let segment = name.replace("%23", "#").replace("%25", "%");
+    let segment = name.replace("%3A", ":").replace("%7C", "|").replace("%23", "#").replace("%25", "%");
     (encode(&segment) == name).then_some(segment)
 }
 
@@ -213,10 +218,10 @@ mod tests {
 
     #[test]
     fn a_file_name_stands_for_one_segment() {
-        for segment in ["a", "100%", "%25", "a#1", "%23", "%2523#%"] {
+        for segment in ["a", "100%", "%25", "a#1", "%23", "%2523#%", "C:", "c|", "c%3A", "cc:", "%3A"] {
             assert_eq!(decode(&encode(segment)).as_deref(), Some(segment));
         }
-        for foreign in ["a#1", "a%", "a%2", "a%41"] {
+        for foreign in ["a#1", "a%", "a%2", "a%41", "C:", "cc%3A"] {
             assert_eq!(decode(foreign), None, "{foreign:?}");
         }
     }

@@ -63,8 +63,8 @@ impl Blobs {
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] or [`Error::Body`] if the content is not what was announced or ends early, [`Error::Exists`] if it was to be created, else as
-    /// [`Blobs::put`]. In each case what had the name before is still there.
+    /// [`Error::Refused`] or [`Error::Body`] if the content is not what was announced or ends early, [`Error::Exists`] if it was to be
+    /// created, else as [`Blobs::put`]. In each case what had the name before is still there.
     pub async fn put_stream<E>(
         &self,
         uri: &BlobUri,
@@ -112,7 +112,8 @@ impl Blobs {
         let to = self.path(uri)?;
         let done = match mode {
             Mode::Replace => self.inner.store.rename(&staged.path, &to).await,
-            Mode::Create => self.inner.store.rename_if_not_exists(&staged.path, &to).await,
+            // A second name of the file; the first goes when `staged` is dropped.
+            Mode::Create => self.inner.store.copy_if_not_exists(&staged.path, &to).await,
         };
         done.map_err(|error| error::sort_publish(uri, &self.inner.directory, error))?;
         Ok(object)

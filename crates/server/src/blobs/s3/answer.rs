@@ -1,0 +1,43 @@
+//! Errors of the store as S3 says them.
+
+use http::StatusCode;
+use s3s::{S3Error, S3ErrorCode};
+
+use crate::blobs::{Error, Refusal};
+
+impl From<Error> for S3Error {
+    fn from(error: Error) -> S3Error {
+        let (code, status) = code(&error);
+        if code == S3ErrorCode::InternalError {
+            tracing::error!(error = &error as &dyn std::error::Error, "the blob store failed");
+        }
+        let mut answer = S3Error::with_message(code, error.to_string());
+        if let Some(status) = status {
+            answer.set_status_code(status);
+        }
+        answer.set_source(Box::new(error));
+        answer
+    }
+}
+
+fn code(error: &Error) -> (S3ErrorCode, Option<StatusCode>) {
+    let code = match error {
+        Error::BadUri(_) => S3ErrorCode::InvalidArgument,
+        // S3 has neither of the next two problems, and so no codes for them.
+        Error::DiskFull { .. } => return (own_code("InsufficientStorage"), Some(StatusCode::INSUFFICIENT_STORAGE)),
+        Error::Conflict { .. } => return (own_code("KeyConflict"), Some(StatusCode::CONFLICT)),
+        Error::Exists { .. } => S3ErrorCode::PreconditionFailed,
+        Error::Missing { .. } => S3ErrorCode::NoSuchKey,
+        Error::Refused { reason: Refusal::Digest { .. }, .. } => S3ErrorCode::BadDigest,
+        Error::Refused { reason: Refusal::Limit { .. }, .. } => S3ErrorCode::EntityTooLarge,
+        Error::Refused { reason: Refusal::Length { .. }, .. } | Error::Body { .. } => S3ErrorCode::IncompleteBody,
+        Error::NoUpload { .. } => S3ErrorCode::NoSuchUpload,
+        Error::BadPart { .. } => S3ErrorCode::InvalidPart,
+        _ => S3ErrorCode::InternalError,
+    };
+    (code, None)
+}
+
+fn own_code(name: &'static str) -> S3ErrorCode {
+    S3ErrorCode::Custom(name.into())
+}
