@@ -72,7 +72,10 @@ impl Blobs {
         let body = self.clone().joined(uri.to_string(), id.to_owned(), parts);
         let staged = self.stage(&uri.to_string(), body, &Announced::default()).await?;
         let object = self.publish(&staged, uri, mode).await?;
-        self.remove_upload(uri, id).await?;
+        if let Err(error) = self.remove_upload(uri, id).await {
+            // The blob is there, and that is what was asked for; the parts go when the upload's time is over.
+            tracing::warn!(error = &error as &dyn std::error::Error, "the parts of a completed upload stay");
+        }
         Ok(object)
     }
 
