@@ -207,7 +207,7 @@ mod failures {
 
     #[test]
     fn import_error() {
-        let found = found("failures.py", "import_error");
+        let found = found("import_error.py", "child");
         assert_eq!(text(&found, "class"), "flyte.errors.RuntimeUnknownError", "{found}");
         assert!(text(&found, "message").contains("there_is_no_such_module"), "{found}");
     }

@@ -6,12 +6,11 @@ import signal
 import time
 from datetime import timedelta
 
-import broken_import
 import flyte
 import flyte.errors
 import session
 
-env = flyte.TaskEnvironment(name="failures", depends_on=[broken_import.env])
+env = flyte.TaskEnvironment(name="failures")
 
 
 async def caught(call) -> dict[str, str]:
@@ -218,17 +217,6 @@ def out_of_memory(_scratch):
 @session.remote_case
 def exit_code(_scratch):
     return session.call(catch_exit)
-
-
-@env.task
-async def catch_import_error() -> dict[str, str]:
-    return await caught(broken_import.never_loaded(1))
-
-
-@session.remote_case
-def import_error(_scratch):
-    """The module of the child cannot be imported in the child's process."""
-    return session.call(catch_import_error)
 
 
 @env.task
