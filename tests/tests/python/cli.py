@@ -21,20 +21,27 @@ task:
 """
 
 
-def flyte(*arguments, fails=False):
-    """Runs `flyte` and returns what it printed."""
+def ended(*arguments, fails=False):
+    """Runs `flyte` to its end."""
     program = Path(sys.executable).parent / "flyte"
     config = session.scratch() / "config.yaml"
     config.write_text(CONFIG.format(endpoint=os.environ["SPANWISE_ENDPOINT"]))
     command = [program, "--config", config, *arguments]
     environment = {**os.environ, "COLUMNS": "250", "NO_COLOR": "1", "TERM": "dumb"}
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=session.PATIENCE, env=environment, stdin=subprocess.DEVNULL)
-    assert (ended.returncode != 0) == fails, f"{arguments}: {ended.returncode}\n{ended.stdout}\n{ended.stderr}"
-    return ended.stdout + ended.stderr
+    process = subprocess.run(command, capture_output=True, text=True, timeout=session.PATIENCE, env=environment, stdin=subprocess.DEVNULL)
+    assert (process.returncode != 0) == fails, f"{arguments}: {process.returncode}\n{process.stdout}\n{process.stderr}"
+    return process
 
 
-def as_json(*arguments):
-    return json.loads(flyte("--output-format", "json", *arguments))
+def flyte(*arguments, **options):
+    """What `flyte` printed."""
+    process = ended(*arguments, **options)
+    return process.stdout + process.stderr
+
+
+def listed(*arguments):
+    """What `flyte` lists; its tables cut names off, and its JSON is broken into lines."""
+    return json.loads(ended("--output-format", "json-raw", *arguments).stdout, strict=False)
 
 
 def run_name(printed):
@@ -60,14 +67,13 @@ def run_and_get(_scratch):
     assert "Ada" in io and "hello, hello Ada" in io, io
     logs = flyte("get", "logs", run)
     assert "greeting Ada" in logs, logs
-    runs = flyte("get", "run")
+    runs = [found["action"]["id"]["run"]["name"] for found in listed("get", "run")]
     assert run in runs, runs
     one = flyte("get", "run", run)
     assert run in one, one
-    actions = as_json("get", "action", run)
-    projects = flyte("get", "project")
+    projects = [project["id"] for project in listed("get", "project")]
     assert "flytesnacks" in projects, projects
-    return {"actions": len(actions), "run": run}
+    return {"actions": len(listed("get", "action", run)), "run": run}
 
 
 @session.remote_case
@@ -89,10 +95,10 @@ def abort(_scratch):
 @session.remote_case
 def deploy(_scratch):
     flyte("deploy", "--version", "cli-1", "cli_tasks.py", "env")
-    tasks = flyte("get", "task")
+    tasks = [task["taskId"]["name"] for task in listed("get", "task")]
     assert "cli_tasks.greet" in tasks and "cli_tasks.word" in tasks, tasks
-    one = flyte("get", "task", "cli_tasks.greet")
-    assert "cli-1" in one, one
+    versions = [task["taskId"]["version"] for task in listed("get", "task", "cli_tasks.greet")]
+    assert versions == ["cli-1"], versions
     run = started("deployed-task", "cli_tasks.greet", "--name", "Edsger")
     wait_for_phase(run, "succeeded")
     again = run_name(flyte("rerun", run))
@@ -103,9 +109,9 @@ def deploy(_scratch):
 @session.remote_case
 def secret(_scratch):
     flyte("create", "secret", "cli-secret", "--value", "v")
-    assert "cli-secret" in flyte("get", "secret")
+    assert "cli-secret" in [secret["id"]["name"] for secret in listed("get", "secret")]
     flyte("delete", "secret", "cli-secret")
-    assert "cli-secret" not in flyte("get", "secret")
+    assert "cli-secret" not in [secret["id"]["name"] for secret in listed("get", "secret")]
     return {}
 
 
@@ -115,9 +121,9 @@ def without_a_file(_scratch):
     program = Path(sys.executable).parent / "flyte"
     command = [program, "--endpoint", os.environ["SPANWISE_ENDPOINT"], "--insecure", "run"]
     command += ["--project", "flytesnacks", "--domain", "development", "cli_tasks.py", "word", "--text", "x"]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=session.PATIENCE, stdin=subprocess.DEVNULL)
-    assert ended.returncode == 0, ended
-    wait_for_phase(run_name(ended.stdout + ended.stderr), "succeeded")
+    process = subprocess.run(command, capture_output=True, text=True, timeout=session.PATIENCE, stdin=subprocess.DEVNULL)
+    assert process.returncode == 0, process
+    wait_for_phase(run_name(process.stdout + process.stderr), "succeeded")
     return {}
 
 
