@@ -3,9 +3,14 @@
 
 mod cargo;
 mod crash;
+mod dev_server;
+mod guide;
 mod hello;
 mod journal;
 mod log;
+mod python;
+mod restart;
 mod second_process;
+mod stock_sdk;
 mod tidy;
 mod workload;

@@ -1,0 +1,235 @@
+//! The built binary as `spanwise dev`: started, asked, killed and started again on the same port and data directory.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak, mpsc};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::cargo;
+use crate::python;
+
+/// From the start to the answer on `/readyz`; far above what a slow machine needs.
+const READY_LIMIT: Duration = Duration::from_secs(60);
+
+/// From SIGTERM to the end.
+const STOP_LIMIT: Duration = Duration::from_secs(30);
+
+/// How much of what the server said a failure shows.
+const SHOWN_LINES: usize = 200;
+
+/// How a server is started, apart from its port.
+#[derive(Clone)]
+struct Settings {
+    data: PathBuf,
+    environment: Vec<(String, String)>,
+}
+
+/// A server that runs, or has been killed.
+pub(crate) struct DevServer {
+    settings: Settings,
+    child: Child,
+    port: u16,
+    said: Arc<Mutex<String>>,
+    _owned: Option<TempDir>,
+}
+
+impl DevServer {
+    /// Starts a server on a free port.
+    pub(crate) fn start(data: &Path) -> DevServer {
+        DevServer::start_with(data, &[])
+    }
+
+    /// Starts a server on a free port with more variables in its environment.
+    pub(crate) fn start_with(data: &Path, environment: &[(&str, &str)]) -> DevServer {
+        let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        launch(Settings { data: data.to_owned(), environment }, 0)
+    }
+
+    /// A server with a data directory of its own that all tests share which run at the same time; the last one ends it.
+    pub(crate) fn shared() -> Arc<DevServer> {
+        static SHARED: Mutex<Weak<DevServer>> = Mutex::new(Weak::new());
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(server) = shared.upgrade() {
+            return server;
+        }
+        let data = tempfile::tempdir().unwrap();
+        let mut server =
+            DevServer::start_with(data.path(), &[("SPANWISE_SECRET_SPANWISE_TEST_GIVEN", "given \u{1f680}")]);
+        server._owned = Some(data);
+        let server = Arc::new(server);
+        *shared = Arc::downgrade(&server);
+        server
+    }
+
+    /// `localhost:PORT`, which is what `flyte.init` takes.
+    pub(crate) fn endpoint(&self) -> String {
+        format!("localhost:{}", self.port)
+    }
+
+    /// The tail of what it has written to its standard error so far.
+    pub(crate) fn said(&self) -> String {
+        tail(&self.said)
+    }
+
+    /// SIGKILL: nothing is written any more, nobody is told.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM, and its end within the limit, which has to be an orderly one.
+    pub(crate) fn stop(mut self) {
+        assert!(self.terminate(), "the server did not end within {STOP_LIMIT:?} of SIGTERM:\n{}", self.said());
+        let status = self.child.wait().unwrap();
+        assert!(matches!(status.code(), Some(0 | 143)), "{status}:\n{}", self.said());
+    }
+
+    /// Starts it again where it was; it must have been killed.
+    pub(crate) fn restart(&mut self) {
+        let owned = self._owned.take();
+        *self = launch(self.settings.clone(), self.port);
+        self._owned = owned;
+    }
+
+    /// Asks it to end; false if it goes on.
+    fn terminate(&mut self) -> bool {
+        let asked =
+            Command::new("kill").args(["-s", "TERM", &self.child.id().to_string()]).stderr(Stdio::null()).status();
+        let deadline = Instant::now() + STOP_LIMIT;
+        while asked.as_ref().is_ok_and(|status| status.success()) && Instant::now() < deadline {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        false
+    }
+}
+
+impl Drop for DevServer {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) && !self.terminate() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+        if std::thread::panicking() {
+            eprintln!("the server on port {} said:\n{}", self.port, self.said());
+        }
+    }
+}
+
+fn launch(settings: Settings, port: u16) -> DevServer {
+    let mut command = Command::new(binary());
+    command.arg("dev").args(["--port", &port.to_string()]).arg("--data-dir").arg(&settings.data);
+    command.arg("--python").arg(python::python());
+    python::remove_what_would_mislead(&mut command);
+    // Tasks inherit it: nothing of the user's own settings of the SDK may reach them.
+    command.env("HOME", &settings.data).envs(settings.environment.iter().cloned());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let said = collect(child.stderr.take().unwrap());
+    let urls = api_lines(child.stdout.take().unwrap());
+    let mut server = DevServer { settings, child, port, said, _owned: None };
+    server.port = match urls.recv_timeout(READY_LIMIT) {
+        Ok(port) => port,
+        Err(_) => panic!("`spanwise dev` did not print where its API is:\n{}", server.said()),
+    };
+    wait_until_ready(&mut server);
+    server
+}
+
+fn wait_until_ready(server: &mut DevServer) {
+    let deadline = Instant::now() + READY_LIMIT;
+    let url = format!("http://127.0.0.1:{}/readyz", server.port);
+    while status_of(&url) != Some(200) {
+        let ended = server.child.try_wait().unwrap();
+        assert!(ended.is_none(), "the server ended, {ended:?}:\n{}", server.said());
+        assert!(Instant::now() < deadline, "the server was not ready within {READY_LIMIT:?}:\n{}", server.said());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The status of a GET, redirects followed; nothing if nobody answers.
+pub(crate) fn status_of(url: &str) -> Option<u16> {
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .timeout_global(Some(Duration::from_secs(10)))
+        .http_status_as_error(false)
+        .build()
+        .into();
+    agent.get(url).call().ok().map(|answer| answer.status().as_u16())
+}
+
+/// Reads a pipe to its end, which can be after the end of the server if a task holds it.
+fn collect(pipe: impl Read + Send + 'static) -> Arc<Mutex<String>> {
+    let said = Arc::new(Mutex::new(String::new()));
+    let keep = said.clone();
+    std::thread::spawn(move || {
+        for line in BufReader::new(pipe).split(b'\n').map_while(Result::ok) {
+            let line = String::from_utf8_lossy(&line);
+            let mut said = keep.lock().unwrap_or_else(PoisonError::into_inner);
+            said.push_str(&line);
+            said.push('\n');
+        }
+    });
+    said
+}
+
+/// The port on each line of the output that begins with `API`; the rest is read and forgotten.
+fn api_lines(pipe: impl Read + Send + 'static) -> mpsc::Receiver<u16> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            if let Some(port) = port_of(&line) {
+                let _ = sender.send(port);
+            }
+        }
+    });
+    receiver
+}
+
+/// `API       http://localhost:8093` -> 8093.
+fn port_of(line: &str) -> Option<u16> {
+    let (_, address) = line.trim_start().strip_prefix("API")?.split_once("://")?;
+    let (_, port) = address.split_once(':')?;
+    let digits = port.split(|c: char| !c.is_ascii_digit()).next()?;
+    digits.parse().ok()
+}
+
+#[test]
+fn the_line_with_the_api_is_understood() {
+    assert_eq!(port_of("API       http://localhost:8093"), Some(8093));
+    assert_eq!(port_of("  API endpoint: http://127.0.0.1:41/"), Some(41));
+    assert_eq!(port_of("Console   http://localhost:8093/"), None);
+}
+
+fn tail(said: &Mutex<String>) -> String {
+    let said = said.lock().unwrap_or_else(PoisonError::into_inner);
+    let lines: Vec<_> = said.lines().collect();
+    lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n")
+}
+
+/// The binary of this workspace, built if it is not: cargo gives a test the programs of its own package only.
+fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| match std::env::var_os("SPANWISE_TEST_BINARY") {
+        Some(given) => given.into(),
+        None => build(),
+    })
+}
+
+fn build() -> PathBuf {
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["build", "--package", "spanwise-cli", "--bin", "spanwise", "--message-format", "json"]);
+    if !cfg!(debug_assertions) {
+        command.arg("--release");
+    }
+    let built = command.current_dir(cargo::root()).output().unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    let messages = String::from_utf8(built.stdout).unwrap();
+    let artifacts = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    artifacts.filter_map(|artifact| artifact["executable"].as_str().map(PathBuf::from)).next_back().unwrap()
+}
