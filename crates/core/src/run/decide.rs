@@ -39,7 +39,7 @@ impl Run {
                 }
             }
             Command::Reuse { action, source } => {
-                let State::Queued { .. } = facts.known(*action)?.state else {
+                let (State::Queued { .. } | State::Backoff { .. }) = facts.known(*action)?.state else {
                     return Err(facts.wrong_state("reuse outputs for", *action));
                 };
                 facts.end(*action, Fact::Reused { source: source.clone() });
