@@ -15,6 +15,12 @@ use spanwise_engine::{
     RunSettings, Storage,
 };
 
+mod adoption;
+mod cache;
+mod feeds;
+mod places;
+mod stage;
+
 type Body = Pin<Box<dyn Future<Output = Report> + Send>>;
 
 /// An executor made of a closure.
