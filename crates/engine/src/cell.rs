@@ -35,6 +35,8 @@ struct CellState {
     places: Arc<Places>,
     /// Actions that somebody in this process drives.
     driven: FxHashSet<ActionName>,
+    /// Those of them whose driver asks the cache, or waits for another computation of their key.
+    looking_up: FxHashSet<ActionName>,
     /// The run was just created, and whoever did that is about to drive its root.
     root_claimed: bool,
     /// Why the run cannot go on in this process, if it cannot.
@@ -104,6 +106,7 @@ impl RunCell {
             feeds: Feeds::default(),
             places,
             driven: FxHashSet::default(),
+            looking_up: FxHashSet::default(),
             root_claimed: false,
             broken: None,
         };
@@ -210,7 +213,11 @@ impl RunCell {
         }
         if let Some(policy) = unread.filter(|_| wheel.taken) {
             wheel.looked_up = true;
+            state.looking_up.insert(action);
             return Ok(Next::LookUp(policy));
+        }
+        if wheel.taken {
+            state.looking_up.remove(&action);
         }
         if !(queued && wheel.taken && state.has_turn(&action)) {
             // Whoever could use the place must not wait behind one that cannot.
@@ -375,6 +382,7 @@ impl RunCell {
         let mut state = self.lock();
         wheel.taken = false;
         state.driven.remove(action);
+        state.looking_up.remove(action);
         state.leave_line(self.key(), *action, wheel);
         state.notify(action);
         // The turn that it may have had is somebody else's now.
@@ -432,13 +440,18 @@ impl CellState {
 
     /// True if the action may be launched now: there is no limit, or it is its turn among those that somebody drives.
     fn has_turn(&self, action: &ActionName) -> bool {
-        !self.run.is_limited() || self.run.next_in_line(|name| self.driven.contains(name)).any(|next| next == *action)
+        !self.run.is_limited() || self.run.next_in_line(|name| self.is_ready(name)).any(|next| next == *action)
     }
 
     fn notify_next_in_line(&self) {
-        for next in self.run.next_in_line(|name| self.driven.contains(name)) {
+        for next in self.run.next_in_line(|name| self.is_ready(name)) {
             self.notify(&next);
         }
+    }
+
+    /// True if its driver would launch it now.
+    fn is_ready(&self, action: &ActionName) -> bool {
+        self.driven.contains(action) && !self.looking_up.contains(action)
     }
 
     fn notify_all(&self) {

@@ -111,6 +111,8 @@ impl RunHandle {
         let outcome = driver.drive(executor).await;
         match &outcome {
             Ok(_) => driver.stop(),
+            // Nothing changed by what was refused.
+            Err(Error::Rejected(_)) => driver.stop(),
             Err(error) => {
                 driver.give_back();
                 self.cell.break_off(error);

@@ -1,7 +1,6 @@
 //! The cache of outputs: hit, miss, overwrite, age, one computation at a time, delivery.
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -18,11 +17,11 @@ fn policy() -> CachePolicy {
     CachePolicy { key: "p:d:k".to_owned(), overwrite: false, serialize: false, max_age_seconds: None }
 }
 
-fn alone() -> CachePolicy {
+pub(crate) fn alone() -> CachePolicy {
     CachePolicy { serialize: true, ..policy() }
 }
 
-fn cached(policy: CachePolicy) -> ActionSpec {
+pub(crate) fn cached(policy: CachePolicy) -> ActionSpec {
     ActionSpec { cache: Some(policy), ..main_task() }
 }
 
@@ -30,19 +29,19 @@ fn text(text: &'static str) -> Outcome {
     Outcome::Succeeded(Bytes::from_static(text.as_bytes()))
 }
 
-async fn outcome(driven: Driven) -> Outcome {
+pub(crate) async fn outcome(driven: Driven) -> Outcome {
     soon(driven).await.unwrap().unwrap()
 }
 
-fn never() -> impl Executor {
+pub(crate) fn never() -> impl Executor {
     Run(|_| panic!("what the cache has is not computed"))
 }
 
-fn root(run: &RunHandle) -> Action {
+pub(crate) fn root(run: &RunHandle) -> Action {
     run.action(&ActionName::ROOT).unwrap()
 }
 
-fn is_held(action: &Action) -> bool {
+pub(crate) fn is_held(action: &Action) -> bool {
     action.phase() == Phase::WaitingForResources
 }
 
@@ -336,52 +335,4 @@ async fn s5_outputs_are_kept_only_of_an_attempt_that_stands() {
     stage.succeeds("two/a0");
     let (_, driven) = begin(&engine, "two", cached(policy()), stage);
     assert_eq!(outcome(driven).await, succeeded());
-}
-
-/// Of five hundred who want one key, some of whom are aborted or dropped, one computes at a time until one succeeds.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn s5_a_crowd_computes_a_key_one_by_one_until_it_is_there() {
-    let engine = memory();
-    let computing: Arc<Mutex<Vec<RunHandle>>> = Arc::default();
-    let begun = Arc::new(AtomicUsize::new(0));
-    let executor = |index: usize| {
-        let (computing, begun) = (Arc::clone(&computing), Arc::clone(&begun));
-        Run(move |attempt: Attempt| {
-            let (computing, begun) = (Arc::clone(&computing), Arc::clone(&begun));
-            Box::pin(async move {
-                {
-                    let mut all = computing.lock().unwrap();
-                    all.push(attempt.run);
-                    all.retain(|run| root(run).attempt().is_some());
-                    assert!(all.len() <= 1, "{all:?}");
-                }
-                begun.fetch_add(1, Ordering::SeqCst);
-                for _ in 0..index % 5 {
-                    tokio::task::yield_now().await;
-                }
-                if index < 400 { broken() } else { ok() }
-            }) as Body
-        })
-    };
-    let all: Vec<_> =
-        (0..500).map(|index| begin(&engine, &format!("run-{index}"), cached(alone()), executor(index))).collect();
-    for (index, (run, driven)) in all.iter().enumerate() {
-        match index % 7 {
-            2 => run.abort(ActionName::ROOT, "ann", "enough").await.unwrap(),
-            5 => driven.abort(),
-            _ => {}
-        }
-    }
-    let (mut dropped, mut hits) = (0, 0);
-    for (index, (run, driven)) in all.into_iter().enumerate() {
-        match soon(driven).await {
-            Err(_) => dropped += 1,
-            Ok(outcome) => {
-                assert!(root(&run).is_finished(), "{index}: {outcome:?}");
-                hits += usize::from(matches!(root(&run).end(), Some(End::Reused(_))));
-            }
-        }
-    }
-    let begun = begun.load(Ordering::SeqCst);
-    assert!(hits > 50 && begun + hits + dropped <= 500, "{begun} computed, {hits} hits, {dropped} dropped");
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use spanwise_core::{ActionName, ActionSpec, Phase, RetryPolicy, Timeouts};
+use spanwise_core::{ActionName, ActionSpec, CachePolicy, Phase, RetryPolicy, Timeouts};
 use spanwise_engine::{
     Attempt, Call, Engine, EngineConfig, NewRun, Outcome, Report, Retention, RunHandle, RunSettings, Storage,
 };
@@ -193,7 +193,10 @@ impl Crowd {
         let mut dropped = Vec::new();
         for index in 0..self.children {
             let action = name(&format!("c{index}"));
-            run.enqueue(action, child(), Bytes::new()).unwrap();
+            let key = format!("k{}", index % 12);
+            let policy = CachePolicy { key, overwrite: index % 8 == 0, serialize: true, max_age_seconds: None };
+            let spec = ActionSpec { cache: (index % 4 == 0).then_some(policy), ..child() };
+            run.enqueue(action, spec, Bytes::new()).unwrap();
             let (driver, crowd) = (run.clone(), Arc::clone(&self));
             let driver = drivers.spawn(async move {
                 let call = Call { action, inputs: None, caller: None };
@@ -237,7 +240,8 @@ impl Crowd {
     }
 }
 
-/// Two thousand actions of twenty runs, half of them with limits of their own, with aborts and dropped drivers in between.
+/// Two thousand actions of twenty runs, half of them with limits of their own, some after the same keys of the cache, with
+/// aborts and dropped drivers in between.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn s4_a_crowd_gets_its_places_and_never_more_than_there_are() {
     let engine = limited(PLACES as u32);
