@@ -171,7 +171,8 @@ pub struct CachePolicy {
     /// Recompute and replace: no lookup.
     #[serde(default, skip_serializing_if = "is_default")]
     pub overwrite: bool,
-    /// One computation of a key at a time; the others wait for it.
+    /// One computation of a key at a time; the others wait for it. Not for one of their own parents, and keys whose
+    /// computations need each other must not both ask for it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub serialize: bool,
     /// The oldest value that counts, in seconds; none means any.

@@ -109,4 +109,33 @@ mod tests {
         assert_eq!(attempts[1].started_at, None);
         assert_eq!(attempts[1].end, Some((Timestamp(5), AttemptEnd::Aborted)));
     }
+
+    #[test]
+    fn s4_an_attempt_ends_once_and_waiting_begins_anew_when_it_was_lost_or_given_back() {
+        let spec = crate::ActionSpec::task("env.main").into();
+        let (first, second, third) = (AttemptNo(1), AttemptNo(2), AttemptNo(3));
+        let events = [
+            at(1, Fact::Enqueued { spec }),
+            at(2, Fact::Held),
+            at(3, Fact::Launched { attempt: first }),
+            at(4, Fact::AttemptLost { attempt: first, reason: "killed".into(), blamed: true }),
+            at(4, Fact::Requeued),
+            at(6, Fact::Launched { attempt: second }),
+            at(7, Fact::AttemptReleased { attempt: second }),
+            at(8, Fact::Launched { attempt: third }),
+            at(9, Fact::Started { attempt: third }),
+            at(10, Fact::AttemptTimedOut { attempt: third }),
+            at(11, Fact::BackedOff { until: Timestamp(12) }),
+            at(13, Fact::TimedOut { failure: Failure::user("E", "deadline") }),
+        ];
+        let ends: Vec<_> = attempts(&events).into_iter().map(|it| (it.queued_at.0, it.launched_at.0, it.end)).collect();
+        let expected = [
+            (1, 3, Some((Timestamp(4), AttemptEnd::Lost("killed".into())))),
+            (4, 6, Some((Timestamp(7), AttemptEnd::Released))),
+            (7, 8, Some((Timestamp(10), AttemptEnd::TimedOut))),
+        ];
+        assert_eq!(ends, expected);
+        let source = crate::Source::Recovery { run: "earlier".into(), attempt: first };
+        assert_eq!(attempts(&[at(1, Fact::Reused { source })]), []);
+    }
 }

@@ -36,7 +36,7 @@ impl Reservations {
 impl RunHandle {
     /// Waits for the right to compute a key, if one computation at a time was asked for.
     pub(crate) async fn reserve(&self, action: ActionName, policy: &CachePolicy) -> Option<Reservation> {
-        if !policy.serialize {
+        if !policy.serialize || self.cell.is_reserved_above(&action, &policy.key) {
             return None;
         }
         let lock = self.engine.inner.reservations.of(&policy.key);
@@ -46,6 +46,12 @@ impl RunHandle {
         // A refusal means that it is no longer queued, which the driver sees by itself.
         let _ = self.cell.command(&Command::Hold { action }, self.now(), Payloads::default());
         Some(lock.lock_owned().await)
+    }
+
+    /// The right to compute the key of an attempt that is under way already, if nobody else has it.
+    pub(crate) fn try_reserve(&self, action: &ActionName) -> Option<Reservation> {
+        let policy = self.cell.cache_policy(action).filter(|policy| policy.serialize)?;
+        self.engine.inner.reservations.of(&policy.key).try_lock_owned().ok()
     }
 
     /// Ends the action with the outputs that the cache has for it, if it has any that count.
@@ -69,7 +75,7 @@ impl RunHandle {
     /// Ends an action with outputs that were there already.
     ///
     /// # Errors
-    /// [`Error::Store`] if the journal failed. An action that is no longer queued stays as it is.
+    /// [`Error::Store`] if the journal failed. An action with an attempt under way, or at its end, stays as it is.
     pub async fn reuse(
         &self,
         action: ActionName,
@@ -86,7 +92,7 @@ impl RunHandle {
         Ok(())
     }
 
-    /// Keeps the outputs of a success for later actions with the same key.
+    /// Keeps the outputs of a success for later actions with the same key. If the store refuses them, they are computed again.
     pub(crate) async fn fill_cache(
         &self,
         action: ActionName,
@@ -98,7 +104,9 @@ impl RunHandle {
         self.committed().await?;
         let (run, stored_at) = (self.id().name.to_string(), self.now());
         let value = CachedOutputs { run, action, attempt, outputs, stored_at };
-        Ok(self.engine.inner.journal.store().cache(&policy.key, &value)?)
+        // The success stands; a store that cannot be written at all is found out by the next commit.
+        let _ = self.engine.inner.journal.store().cache(&policy.key, &value);
+        Ok(())
     }
 }
 

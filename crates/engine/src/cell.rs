@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use spanwise_core::{
-    Action, ActionName, ActionSpec, AttemptNo, Command, End, Event, Failure, Rejection, Run, RunId, State, Timestamp,
+    Action, ActionName, ActionSpec, AttemptNo, CachePolicy, Command, End, Event, Failure, Rejection, Run, RunId, State,
+    Timestamp,
 };
 use spanwise_store::{ActionRow, Append, Payloads, RunKey};
 use tokio::sync::{Notify, watch};
@@ -34,6 +35,8 @@ struct CellState {
     places: Arc<Places>,
     /// Actions that somebody in this process drives.
     driven: FxHashSet<ActionName>,
+    /// Those of them whose driver asks the cache, or waits for another computation of their key.
+    looking_up: FxHashSet<ActionName>,
     /// The run was just created, and whoever did that is about to drive its root.
     root_claimed: bool,
     /// Why the run cannot go on in this process, if it cannot.
@@ -45,6 +48,12 @@ struct CellState {
 pub(crate) struct Wheel {
     /// True if nobody else drives the action.
     pub(crate) taken: bool,
+    /// An attempt that is under way without a driver may be taken up again.
+    pub(crate) adopts: bool,
+    /// The cache was asked, or it is too late to ask.
+    pub(crate) looked_up: bool,
+    /// It waits for a place, or has one that it has not used yet.
+    pub(crate) in_line: bool,
     /// Tells that a place is there.
     pub(crate) turn: Arc<Notify>,
 }
@@ -57,6 +66,8 @@ pub(crate) enum Next {
     Broken(Error),
     /// Run this attempt, which was just launched for it; or take it up again, if an earlier process launched it.
     Run { attempt: AttemptNo, adopted: bool },
+    /// Ask the cache before the first attempt.
+    LookUp(CachePolicy),
     /// Wait for a change, or until a timer is due.
     Wait { due: Option<Timestamp> },
 }
@@ -95,6 +106,7 @@ impl RunCell {
             feeds: Feeds::default(),
             places,
             driven: FxHashSet::default(),
+            looking_up: FxHashSet::default(),
             root_claimed: false,
             broken: None,
         };
@@ -190,17 +202,30 @@ impl RunCell {
             return Ok(Next::Broken(error.clone()));
         }
         let (queued, due, under_way) = (matches!(known.state, State::Queued { .. }), known.due(), known.attempt());
+        let unread = known.spec.cache.clone().filter(|_| queued && !wheel.looked_up);
         // Whoever waits takes the wheel if nobody has it: the next attempt needs a driver.
         let new_at_the_wheel = !wheel.taken && state.driven.insert(action);
         wheel.taken |= new_at_the_wheel;
         state.root_claimed &= !action.is_root();
-        if let Some(attempt) = under_way.filter(|_| new_at_the_wheel) {
+        if let Some(attempt) = under_way.filter(|_| new_at_the_wheel && wheel.adopts) {
+            wheel.looked_up = true;
             return Ok(Next::Run { attempt, adopted: true });
         }
+        if let Some(policy) = unread.filter(|_| wheel.taken) {
+            wheel.looked_up = true;
+            state.looking_up.insert(action);
+            return Ok(Next::LookUp(policy));
+        }
+        if wheel.taken {
+            state.looking_up.remove(&action);
+        }
         if !(queued && wheel.taken && state.has_turn(&action)) {
+            // Whoever could use the place must not wait behind one that cannot.
+            state.leave_line(self.key(), action, wheel);
             return Ok(Next::Wait { due });
         }
-        if !state.places.claim(self.key(), action, &wheel.turn) {
+        wheel.in_line = !state.places.claim(self.key(), action, &wheel.turn);
+        if wheel.in_line {
             state.command(&Command::Hold { action }, now, Payloads::default())?;
             drop(state);
             self.announce();
@@ -218,9 +243,19 @@ impl RunCell {
         self.lock().run.action(action).cloned()
     }
 
-    /// How an action uses the cache, if it does and may still be queued.
-    pub(crate) fn cache_policy(&self, action: &ActionName) -> Option<spanwise_core::CachePolicy> {
+    /// How an action uses the cache, if it does.
+    pub(crate) fn cache_policy(&self, action: &ActionName) -> Option<CachePolicy> {
         self.lock().run.action(action).and_then(|action| action.spec.cache.clone())
+    }
+
+    /// True if one of its parents has the right to compute this key: it would wait for itself.
+    pub(crate) fn is_reserved_above(&self, action: &ActionName, key: &str) -> bool {
+        let state = self.lock();
+        let parent = |name: &ActionName| state.run.action(name).and_then(|action| action.spec.parent);
+        let policy = |name: ActionName| state.run.action(&name).and_then(|action| action.spec.cache.as_ref());
+        std::iter::successors(parent(action), parent)
+            .filter_map(policy)
+            .any(|above| above.serialize && above.key == key)
     }
 
     /// The children of an action, in the order in which they were accepted.
@@ -343,10 +378,12 @@ impl RunCell {
     }
 
     /// Stops driving; whoever waits for the action may go on.
-    pub(crate) fn leave_wheel(&self, action: &ActionName) {
+    pub(crate) fn leave_wheel(&self, action: &ActionName, wheel: &mut Wheel) {
         let mut state = self.lock();
+        wheel.taken = false;
         state.driven.remove(action);
-        state.places.withdraw(self.key(), *action);
+        state.looking_up.remove(action);
+        state.leave_line(self.key(), *action, wheel);
         state.notify(action);
         // The turn that it may have had is somebody else's now.
         state.notify_next_in_line();
@@ -394,15 +431,27 @@ impl CellState {
         Ok(attempt)
     }
 
+    /// Gives up the wait for a place, or the place.
+    fn leave_line(&self, run: RunKey, action: ActionName, wheel: &mut Wheel) {
+        if std::mem::take(&mut wheel.in_line) {
+            self.places.withdraw(run, action);
+        }
+    }
+
     /// True if the action may be launched now: there is no limit, or it is its turn among those that somebody drives.
     fn has_turn(&self, action: &ActionName) -> bool {
-        !self.run.is_limited() || self.run.next_in_line(|name| self.driven.contains(name)).any(|next| next == *action)
+        !self.run.is_limited() || self.run.next_in_line(|name| self.is_ready(name)).any(|next| next == *action)
     }
 
     fn notify_next_in_line(&self) {
-        for next in self.run.next_in_line(|name| self.driven.contains(name)) {
+        for next in self.run.next_in_line(|name| self.is_ready(name)) {
             self.notify(&next);
         }
+    }
+
+    /// True if its driver would launch it now.
+    fn is_ready(&self, action: &ActionName) -> bool {
+        self.driven.contains(action) && !self.looking_up.contains(action)
     }
 
     fn notify_all(&self) {

@@ -12,7 +12,7 @@ use spanwise_core::{ActionName, AttemptNo, CachePolicy, Command, End, Failure, T
 use spanwise_store::Payloads;
 
 use crate::cache::Reservation;
-use crate::cell::{Next, Wheel};
+use crate::cell::{Next, Watch, Wheel};
 use crate::error::Error;
 use crate::run::RunHandle;
 use crate::scope::{AttemptScope, Fate};
@@ -41,7 +41,10 @@ pub enum Report {
     Lost(String),
 }
 
-/// Runs attempts. The future may be dropped at any time: the attempt is over then.
+/// Runs attempts. The future may be dropped at any time: the attempt is over then, unless the state still has it under way
+/// and attempts outlive the process ([`EngineConfig::attempts_outlive_the_process`]).
+///
+/// [`EngineConfig::attempts_outlive_the_process`]: crate::EngineConfig::attempts_outlive_the_process
 pub trait Executor: Send + Sync {
     /// Starts an attempt. A body that makes calls runs in [`AttemptScope::turns`].
     fn execute(&self, attempt: Attempt) -> Pin<Box<dyn Future<Output = Report> + Send>>;
@@ -99,14 +102,17 @@ impl RunHandle {
     /// [`Error::Store`] if the journal failed.
     ///
     /// # Cancellation
-    /// Dropping the future aborts the action, or gives its attempt back if the caller's own attempt is over or the engine
-    /// is interrupted.
+    /// Dropping the future aborts the action, or gives its attempt back if there is no caller, the caller's own attempt is
+    /// over or the engine is interrupted. Attempts that outlive the process stay under way for whoever drives next.
     pub async fn drive(&self, call: Call, executor: &dyn Executor) -> Result<Outcome, Error> {
         let _root = call.caller.is_none().then(|| RootLeaf::count(self));
-        let mut driver = Driver { run: self, call, wheel: Wheel::default(), delivered: None, _reservation: None };
+        let wheel = Wheel { adopts: self.engine.inner.attempts_outlive_the_process, ..Wheel::default() };
+        let mut driver = Driver { run: self, call, wheel, delivered: None, reservation: None };
         let outcome = driver.drive(executor).await;
         match &outcome {
             Ok(_) => driver.stop(),
+            // Nothing changed by what was refused.
+            Err(Error::Rejected(_)) => driver.stop(),
             Err(error) => {
                 driver.give_back();
                 self.cell.break_off(error);
@@ -162,17 +168,13 @@ struct Driver<'a> {
     wheel: Wheel,
     delivered: Option<Bytes>,
     /// The right to compute its cache key, where one computation at a time was asked for.
-    _reservation: Option<Reservation>,
+    reservation: Option<Reservation>,
 }
 
 impl Driver<'_> {
     async fn drive(&mut self, executor: &dyn Executor) -> Result<Outcome, Error> {
         let action = self.call.action;
-        if let Some(policy) = self.run.cell.cache_policy(&action)
-            && self.run.cell.attempt(&action).is_none()
-        {
-            self.look_up(&policy, executor).await?;
-        }
+        let mut watch = None;
         loop {
             if self.run.engine.is_interrupted() {
                 self.give_back();
@@ -182,12 +184,18 @@ impl Driver<'_> {
             match self.run.cell.advance(action, &mut self.wheel, executor.starts_at_once(), self.run.now())? {
                 Next::Finished(end) => return self.run.outcome(action, end, self.delivered.take()).await,
                 Next::Broken(error) => return Err(error),
-                Next::Run { attempt, adopted } => self.run_attempt(attempt, adopted, executor).await?,
-                Next::Wait { due } => {
-                    if let Some((attempt, adopted)) = self.wait(due, executor).await? {
-                        self.run_attempt(attempt, adopted, executor).await?;
+                Next::Run { attempt, adopted } => {
+                    if adopted {
+                        self.reservation = self.run.try_reserve(&action);
                     }
+                    self.run_attempt(attempt, adopted, executor).await?;
                 }
+                Next::LookUp(policy) => self.look_up(&policy, executor).await?,
+                Next::Wait { due } => match &watch {
+                    // A change between this look and the watch would be missed, so there is one more look.
+                    None => watch = Some(self.run.cell.watch(action)),
+                    Some(watch) => self.wait(watch, due).await,
+                },
             }
         }
     }
@@ -197,10 +205,12 @@ impl Driver<'_> {
         let action = self.call.action;
         let watch = self.run.cell.watch(action);
         let mut reserve = pin!(self.run.reserve(action, policy));
-        self._reservation = loop {
-            if self.run.cell.is_finished(&action) || self.run.engine.is_interrupted() {
+        self.reservation = loop {
+            let cell = &self.run.cell;
+            if cell.is_finished(&action) || cell.broken().is_some() || self.run.engine.is_interrupted() {
                 return Ok(());
             }
+            self.run.engine.inner.journal.write_soon(cell);
             let due = self.run.cell.due(&action);
             tokio::select! {
                 biased;
@@ -278,23 +288,8 @@ impl Driver<'_> {
         None
     }
 
-    /// Waits for a change, or until a timer of the action is due. If meanwhile an attempt was launched for it, that is returned.
-    async fn wait(
-        &mut self,
-        due: Option<Timestamp>,
-        executor: &dyn Executor,
-    ) -> Result<Option<(AttemptNo, bool)>, Error> {
-        let action = self.call.action;
-        let watch = self.run.cell.watch(action);
-        if self.run.engine.is_interrupted() {
-            return Ok(None);
-        }
-        // A change between the last look and the watch would be missed, so there is one more look.
-        match self.run.cell.advance(action, &mut self.wheel, executor.starts_at_once(), self.run.now())? {
-            Next::Run { attempt, adopted } => return Ok(Some((attempt, adopted))),
-            Next::Wait { due: still } if still == due => {}
-            _ => return Ok(None),
-        }
+    /// Waits for a change, for a place, or until a timer of the action is due.
+    async fn wait(&self, watch: &Watch, due: Option<Timestamp>) {
         self.run.engine.inner.journal.write_soon(&self.run.cell);
         tokio::select! {
             biased;
@@ -302,7 +297,6 @@ impl Driver<'_> {
             () = self.wheel.turn.notified() => {}
             () = self.run.until(due), if due.is_some() => self.tick(),
         }
-        Ok(None)
     }
 
     fn tick(&self) {
@@ -321,8 +315,8 @@ impl Driver<'_> {
     }
 
     fn stop(&mut self) {
-        if std::mem::take(&mut self.wheel.taken) {
-            self.run.cell.leave_wheel(&self.call.action);
+        if self.wheel.taken {
+            self.run.cell.leave_wheel(&self.call.action, &mut self.wheel);
         }
     }
 }
@@ -373,6 +367,7 @@ impl RunHandle {
             (Fate::Abort, _) => {
                 Command::Abort { action, by: "caller".to_owned(), reason: "the call was dropped".to_owned() }
             }
+            (Fate::Release, Some(_)) if self.engine.inner.attempts_outlive_the_process => return,
             (Fate::Release, Some(attempt)) => Command::Release { action, attempt },
             (Fate::Release, None) | (Fate::Deferred, _) => return,
         };

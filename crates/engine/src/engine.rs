@@ -41,7 +41,7 @@ pub struct EngineConfig {
     /// How long finished runs are kept.
     pub retention: Retention,
     /// How many attempts may do something at one time, over all runs; those that wait for children are not counted. None
-    /// means no limit.
+    /// or 0 means no limit.
     pub max_attempts: Option<u32>,
     /// Attempts live outside of this process: after a restart they are taken up again ([`Attempt::adopted`]), not lost.
     ///
@@ -84,7 +84,7 @@ pub(crate) struct Inner {
     pub(crate) leaves: AtomicUsize,
     pub(crate) reservations: Reservations,
     places: Arc<Places>,
-    attempts_outlive_the_process: bool,
+    pub(crate) attempts_outlive_the_process: bool,
     retention: Retention,
     finished_runs: Mutex<u32>,
     runs: Mutex<HashMap<RunId, Arc<RunCell>>>,
@@ -195,7 +195,7 @@ impl Engine {
     }
 
     /// Gives every attempt back, for a process that ends while runs are under way: bodies are dropped, calls stay open without
-    /// an answer, and the runs go on when they are resumed.
+    /// an answer, and the runs go on when they are resumed. Attempts that outlive the process are not given back.
     pub fn interrupt(&self) {
         self.inner.interrupted.store(true, Ordering::Release);
         self.live().values().for_each(|run| run.wake_all());

@@ -24,12 +24,15 @@ struct Inner {
     occupied: i64,
     reserved: FxHashSet<(RunKey, ActionName)>,
     /// Runs that wait, each with its actions in their order; the first run is next.
-    waiting: VecDeque<(RunKey, VecDeque<(ActionName, Arc<Notify>)>)>,
+    waiting: VecDeque<(RunKey, VecDeque<Waiting>)>,
 }
+
+/// An action that waits, and what tells it that its place is there.
+type Waiting = (ActionName, Arc<Notify>);
 
 impl Places {
     pub(crate) fn new(limit: Option<u32>) -> Places {
-        Places { limit, inner: Mutex::default() }
+        Places { limit: limit.filter(|limit| *limit > 0), inner: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

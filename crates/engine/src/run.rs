@@ -163,10 +163,18 @@ impl RunHandle {
     /// Waits until a condition is at its end, and ends it when its time is over.
     ///
     /// # Errors
-    /// [`Error::Store`] if the journal failed.
+    /// [`Error::Rejected`] if it is unknown; [`Error::Store`] if the journal failed; [`Error::Interrupted`] if the engine is
+    /// interrupted.
     pub async fn drive_condition(&self, action: ActionName) -> Result<(), Error> {
         let watch = self.cell.watch(action);
-        while !self.cell.is_finished(&action) && !self.engine.is_interrupted() {
+        while self.cell.end(&action)?.is_none() {
+            if let Some(error) = self.cell.broken() {
+                return Err(error);
+            }
+            if self.engine.is_interrupted() {
+                return Err(Error::Interrupted);
+            }
+            self.engine.inner.journal.write_soon(&self.cell);
             let due = self.cell.due(&action);
             tokio::select! {
                 () = watch.changed() => {}

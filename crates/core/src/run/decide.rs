@@ -39,7 +39,7 @@ impl Run {
                 }
             }
             Command::Reuse { action, source } => {
-                let State::Queued { .. } = facts.known(*action)?.state else {
+                let (State::Queued { .. } | State::Backoff { .. }) = facts.known(*action)?.state else {
                     return Err(facts.wrong_state("reuse outputs for", *action));
                 };
                 facts.end(*action, Fact::Reused { source: source.clone() });
@@ -239,9 +239,9 @@ impl<'run> Facts<'run> {
         started: Timestamp,
         outcome: &StepOutcome,
     ) -> Result<(), Rejection> {
-        match self.run.action(&action).map(Action::end) {
+        match self.run.action(&action).map(|known| (known.spec.kind, known.end())) {
             // A recoverable failure is tried again and recorded over (semantics S6).
-            Some(Some(End::Failed(failure))) if failure.recoverable => {}
+            Some((ActionKind::Step, Some(End::Failed(failure)))) if failure.recoverable => {}
             Some(_) => return Ok(()),
             None => {}
         }
@@ -278,7 +278,7 @@ impl<'run> Facts<'run> {
                     let (by, reason) = ("spanwise".to_owned(), format!("`{ended}` ended"));
                     self.push(*child, Fact::Aborted { by, reason });
                 }
-                if known.spec.kind == ActionKind::Task {
+                if !known.children.is_empty() {
                     pending.push(*child);
                 }
             }

@@ -15,6 +15,13 @@ use spanwise_engine::{
     RunSettings, Storage,
 };
 
+mod adoption;
+mod cache;
+mod feeds;
+mod places;
+mod reservations;
+mod stage;
+
 type Body = Pin<Box<dyn Future<Output = Report> + Send>>;
 
 /// An executor made of a closure.
@@ -161,6 +168,15 @@ async fn a_dropped_root_is_given_back_and_goes_on_after_a_restart() {
     let again = open(directory.path()).resume(&id("one")).unwrap();
     assert_eq!(phase(&again, "a0"), Phase::Queued);
     assert_eq!(again.drive(root(), &Run(|_| done("ok"))).await.unwrap(), Outcome::Succeeded(Bytes::from_static(b"ok")));
+}
+
+#[tokio::test]
+async fn an_unknown_action_is_refused_and_its_run_goes_on() {
+    let run = memory().create_run(new_run("one", main_task())).unwrap();
+    let unknown = Call { action: ActionName::new("x").unwrap(), ..root() };
+    let refused = run.drive(unknown, &Run(|_| done("ok"))).await;
+    assert!(matches!(refused, Err(Error::Rejected(_))), "{refused:?}");
+    assert_eq!(run.drive(root(), &Run(|_| done("ok"))).await.unwrap(), Outcome::Succeeded(Bytes::from_static(b"ok")));
 }
 
 #[tokio::test]

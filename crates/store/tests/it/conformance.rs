@@ -11,6 +11,9 @@ use spanwise_store::{
     ActionRow, Append, Durability, Error, Memory, Payloads, Retention, RunKey, RunQuery, RunRow, Sqlite, Store,
 };
 
+use crate::catalog::*;
+use crate::queries::*;
+
 /// Runs every case against one kind of store.
 macro_rules! conformance {
     ($store:ident, $open:expr) => {
@@ -20,7 +23,13 @@ macro_rules! conformance {
                 a_name_is_taken_once, events_come_back_in_order, a_conflict_leaves_nothing_of_the_batch,
                 values_are_kept_when_later_rows_leave_them_out, rows_show_the_last_state,
                 old_finished_runs_are_pruned_and_live_ones_are_not, names_are_unique_in_org_project_and_domain_only,
-                unicode_and_empty_values_survive, events_without_a_gap_only, a_run_is_created_with_its_first_events
+                unicode_and_empty_values_survive, events_without_a_gap_only, a_run_is_created_with_its_first_events,
+                conditions_and_their_phases_are_stored,
+                runs_are_filtered_by_scope_and_task, runs_are_filtered_by_phase_and_time,
+                runs_are_filtered_by_labels_whatever_they_are_made_of, lists_of_runs_are_paged_in_both_orders,
+                unfinished_runs_are_listed_the_oldest_first, the_events_of_one_action_come_in_order,
+                a_definition_is_kept_once_under_its_digest, a_task_is_deployed_once_in_each_version,
+                a_list_of_tasks_has_each_once_in_its_newest_version, cached_outputs_are_replaced_under_their_key
             );
         }
     };
@@ -204,6 +213,20 @@ fn a_run_is_created_with_its_first_events(store: &dyn Store) {
     assert_eq!(store.payloads(key, &ActionName::ROOT).unwrap().inputs, inline("in"));
     assert!(matches!(store.create_run(&run("one"), first), Err(Error::AlreadyExists(_))));
     assert_eq!(store.load(key).unwrap().unwrap().events.len(), 1);
+}
+
+fn conditions_and_their_phases_are_stored(store: &dyn Store) {
+    let key = create(store, &run("one")).unwrap();
+    let condition = |name: &str, phase: Phase| ActionRow {
+        name: ActionName::new(name).unwrap(),
+        parent: Some(ActionName::ROOT),
+        kind: ActionKind::Condition,
+        ..row(phase)
+    };
+    let rows = [condition("b", Phase::Paused), condition("c", Phase::Recovered), condition("d", Phase::TimedOut)];
+    let actions = rows.iter().cloned().map(|row| (row, Payloads::default())).collect();
+    store.commit(&[Append { actions, ..append(key, 0, vec![enqueued(1)]) }]).unwrap();
+    assert_eq!(store.actions(key).unwrap(), rows);
 }
 
 fn events_without_a_gap_only(store: &dyn Store) {

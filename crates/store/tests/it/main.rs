@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops with the reason")]
 
+mod catalog;
 mod conformance;
 mod on_disk;
+mod queries;
 mod stored_form;

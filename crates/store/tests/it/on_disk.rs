@@ -1,8 +1,8 @@
 //! Restart, a second process, a newer schema, a full disk and a database that must not grow for ever.
 
 use bytes::Bytes;
-use spanwise_core::{Phase, Timestamp};
-use spanwise_store::{Append, Durability, Error, Payloads, Retention, Sqlite, Store};
+use spanwise_core::{ActionKind, ActionName, Failure, Phase, Timestamp};
+use spanwise_store::{ActionRow, Append, Durability, Error, Payloads, Retention, RunKey, RunRow, Sqlite, Store};
 
 use crate::conformance::{append, create, enqueued, row, run};
 
@@ -31,6 +31,68 @@ fn a_second_owner_of_the_directory_is_refused_and_told_who_has_it() {
     assert!(message.contains("SPANWISE_DATA_DIR"), "{message}");
     drop(first);
     open(directory.path()).unwrap();
+}
+
+/// A database as version 1 of the schema left it, with a run under way.
+fn version_1(directory: &std::path::Path) {
+    let database = rusqlite_open(directory);
+    database.pragma_update(None, "auto_vacuum", "INCREMENTAL").unwrap();
+    database.pragma_update(None, "journal_mode", "WAL").unwrap();
+    database.execute_batch(include_str!("../../migrations/sqlite/0001_journal.sql")).unwrap();
+    database
+        .execute_batch(
+            r#"INSERT INTO runs VALUES (3, '', 'p', 'development', 'one', 'env.main', 4, 1, NULL, '{}'),
+                                       (4, '', 'p', 'development', 'done', 'env.main', 10, 2, 9, '{}');
+               INSERT INTO events VALUES (3, 0, 1, 'a0', 1, '[[1,{"type":"enqueued","spec":{"kind":"task","task":"env.main"}}]]');
+               INSERT INTO actions VALUES
+                   (3, 'a0', NULL, 1, 'env.main', NULL, 4, 2, 1, 5, NULL, NULL, x'696e', NULL),
+                   (3, 's', 'a0', 2, 'load', 'g', 6, 0, 3, 3, 7,
+                    '{"code":"E","message":"broken","kind":"User","recoverable":true}', x'', x'6f7574');
+               PRAGMA user_version = 1;"#,
+        )
+        .unwrap();
+}
+
+#[test]
+fn a_database_of_version_1_keeps_its_rows_and_takes_the_new_ones() {
+    let directory = tempfile::tempdir().unwrap();
+    version_1(directory.path());
+    let store = open(directory.path()).unwrap();
+    let (key, found) = store.find(&run("one").id).unwrap().unwrap();
+    assert_eq!((key, found), (RunKey(3), RunRow { phase: Phase::Running, ..run("one") }));
+    assert_eq!(store.load(key).unwrap().unwrap().events, [enqueued(1)]);
+    let step = ActionName::new("s").unwrap();
+    let expected = [
+        ActionRow { attempts: 2, started_at: Some(Timestamp(5)), ..row(Phase::Running) },
+        ActionRow {
+            name: step,
+            parent: Some(ActionName::ROOT),
+            kind: ActionKind::Step,
+            task: "load".into(),
+            group: Some("g".to_owned()),
+            enqueued_at: Timestamp(3),
+            started_at: Some(Timestamp(3)),
+            ended_at: Some(Timestamp(7)),
+            failure: Some(Failure::user("E", "broken")),
+            ..row(Phase::Failed)
+        },
+    ];
+    assert_eq!(store.actions(key).unwrap(), expected);
+    let payloads = Payloads { inputs: Some(Bytes::new()), outputs: Some(Bytes::from_static(b"out")) };
+    assert_eq!(store.payloads(key, &step).unwrap(), payloads);
+    assert_eq!(store.unfinished().unwrap(), [run("one").id]);
+    let condition = ActionRow {
+        name: ActionName::new("ok").unwrap(),
+        parent: Some(ActionName::ROOT),
+        kind: ActionKind::Condition,
+        ..row(Phase::Paused)
+    };
+    let actions = vec![(condition, Payloads::default())];
+    store.commit(&[Append { actions, ..append(key, 1, vec![enqueued(2)]) }]).unwrap();
+    store.put_definition("d", &Bytes::from_static(b"body")).unwrap();
+    drop(store);
+    let store = open(directory.path()).unwrap();
+    assert_eq!(store.actions(key).unwrap().len(), 3);
 }
 
 #[test]

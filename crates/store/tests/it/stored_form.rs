@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use spanwise_core::{
-    ActionName, ActionSpec, AttemptNo, Backoff, Fact, Failure, RetryPolicy, StepOutcome, Timeouts, Timestamp,
+    ActionName, ActionSpec, AttemptNo, Backoff, CachePolicy, Fact, Failure, RetryPolicy, Source, StepOutcome, Timeouts,
+    Timestamp,
 };
 
 #[test]
@@ -26,6 +27,22 @@ fn each_fact_of_version_1_reads_and_writes_as_it_always_did() {
         ..ActionSpec::task("env.fetch")
     };
     let step = Arc::new(ActionSpec::step("load", ActionName::ROOT));
+    let cached = ActionSpec {
+        cache: Some(CachePolicy {
+            key: "p:d:k".to_owned(),
+            overwrite: true,
+            serialize: true,
+            max_age_seconds: Some(60),
+        }),
+        definition: Some("sha256:d".into()),
+        ..ActionSpec::task("env.fetch")
+    };
+    let plainly_cached = ActionSpec {
+        cache: Some(CachePolicy { key: "k".to_owned(), overwrite: false, serialize: false, max_age_seconds: None }),
+        ..ActionSpec::task("env.fetch")
+    };
+    let run = "earlier".to_owned();
+    let cache = Source::Cache { run: run.clone(), action: ActionName::ROOT, attempt };
     let (started, ended) = (Timestamp(1), Timestamp(2));
     let facts = [
         Fact::Enqueued { spec: Arc::new(spec) },
@@ -46,6 +63,12 @@ fn each_fact_of_version_1_reads_and_writes_as_it_always_did() {
         Fact::Aborted { by: "ann".to_owned(), reason: "enough".to_owned() },
         Fact::StepRecorded { spec: step.clone(), started, ended, outcome: StepOutcome::Succeeded },
         Fact::StepRecorded { spec: step, started, ended, outcome: StepOutcome::Failed(failure) },
+        Fact::Enqueued { spec: Arc::new(cached) },
+        Fact::Enqueued { spec: Arc::new(plainly_cached) },
+        Fact::Enqueued { spec: Arc::new(ActionSpec::condition("approve", ActionName::ROOT)) },
+        Fact::Reused { source: cache },
+        Fact::Reused { source: Source::Recovery { run, attempt } },
+        Fact::Signalled { by: "ann".to_owned() },
     ];
     let golden = include_str!("events.v1.jsonl");
     let written: Vec<String> = facts.iter().map(|fact| serde_json::to_string(fact).unwrap()).collect();

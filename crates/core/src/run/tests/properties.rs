@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use std::sync::Arc;
 
 use super::*;
-use crate::FailureKind;
+use crate::{FailureKind, Source};
 
 const NAMES: [&str; 6] = ["a0", "b", "c", "d", "e", "f"];
 
@@ -31,11 +31,20 @@ fn any_spec() -> impl Strategy<Value = ActionSpec> {
     ];
     let timeouts = (any_limit(), any_limit(), any_limit())
         .prop_map(|(max_runtime, max_queued_time, deadline)| Timeouts { max_runtime, max_queued_time, deadline });
-    (any_name(), 0u32..4, backoff, timeouts).prop_map(|(parent, retries, backoff, timeouts)| ActionSpec {
+    let kind = prop_oneof![4 => Just(ActionKind::Task), 1 => Just(ActionKind::Condition)];
+    (any_name(), kind, 0u32..4, backoff, timeouts).prop_map(|(parent, kind, retries, backoff, timeouts)| ActionSpec {
         parent: Some(parent),
+        kind,
         retry: RetryPolicy { retries, backoff },
         timeouts,
         ..ActionSpec::task("env.child")
+    })
+}
+
+fn any_source() -> impl Strategy<Value = Source> {
+    (any_name(), any::<bool>()).prop_map(|(action, recovery)| {
+        let (run, attempt) = ("earlier".to_owned(), AttemptNo(1));
+        if recovery { Source::Recovery { run, attempt } } else { Source::Cache { run, action, attempt } }
     })
 }
 
@@ -52,6 +61,7 @@ fn any_move() -> impl Strategy<Value = Move> {
         3 => (any_name(), any_spec()).prop_map(|(action, mut spec)| {
             if action.is_root() || spec.parent == Some(action) {
                 spec.parent = None;
+                spec.kind = ActionKind::Task;
             }
             Move::Send(Command::Enqueue { action, spec: Arc::new(spec) })
         }),
@@ -67,14 +77,17 @@ fn any_move() -> impl Strategy<Value = Move> {
         }),
         1 => (any_name(), attempt).prop_map(|(action, attempt)| Move::Send(Command::Release { action, attempt })),
         2 => any_name().prop_map(|action| Move::Send(Command::Tick { action })),
+        1 => any_name().prop_map(|action| Move::Send(Command::Hold { action })),
+        1 => (any_name(), any_source()).prop_map(|(action, source)| Move::Send(Command::Reuse { action, source })),
+        1 => any_name().prop_map(|action| Move::Send(Command::Signal { action, by: "ann".to_owned() })),
         1 => any_name().prop_map(|action| {
             Move::Send(Command::Abort { action, by: "ann".to_owned(), reason: "enough".to_owned() })
         }),
-        1 => (any_name(), prop_oneof![
+        1 => (any_name(), prop_oneof![Just(name("step")), any_name()], prop_oneof![
                 Just(StepOutcome::Succeeded),
                 any_failure().prop_map(StepOutcome::Failed)
-            ]).prop_map(|(parent, outcome)| Move::Send(Command::RecordStep {
-                action: name("step"),
+            ]).prop_map(|(parent, action, outcome)| Move::Send(Command::RecordStep {
+                action,
                 spec: Arc::new(ActionSpec::step("load", parent)),
                 started: Timestamp(0),
                 outcome,
@@ -109,6 +122,7 @@ proptest! {
             attempts_are_bounded(&story)?;
             nothing_owed_is_lost(&story.run)?;
             places_are_counted(&story.run)?;
+            nothing_under_an_ended_root_lives(&story.run)?;
         }
         prop_assert_eq!(story.refold(), story.run);
     }
@@ -154,19 +168,33 @@ fn attempts_are_bounded(story: &Story) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// Whatever is not at its end is owed work, a timer, or waits for its turn behind others that are owed something.
+/// Whatever is not at its end is owed work, a timer or a signal, or waits for its turn behind others that are owed something.
 fn nothing_owed_is_lost(run: &Run) -> Result<(), TestCaseError> {
     for (name, action) in run.actions() {
         let owed = run.owed_to(name);
         if action.is_finished() {
             prop_assert!(owed.is_empty());
         } else if owed.is_empty() {
-            let queued = matches!(action.state, State::Queued { .. });
-            prop_assert!(queued);
+            if action.state == State::Paused {
+                continue;
+            }
+            prop_assert!(matches!(action.state, State::Queued { .. }), "{:?}", action.state);
             prop_assert!(run.queue.values().any(|queued| queued == name));
             prop_assert!(run.occupied() > 0);
         }
         prop_assert_ne!(&action.state, &State::Judged);
+    }
+    Ok(())
+}
+
+fn nothing_under_an_ended_root_lives(run: &Run) -> Result<(), TestCaseError> {
+    let parent_of = |name: &ActionName| run.action(name).and_then(|action| action.spec.parent);
+    let is_under_root =
+        |name: &ActionName| std::iter::successors(parent_of(name), parent_of).any(|name| name.is_root());
+    if run.is_finished() {
+        for (name, action) in run.actions().filter(|(name, _)| is_under_root(name)) {
+            prop_assert!(action.is_finished(), "{name} is {}", action.phase());
+        }
     }
     Ok(())
 }

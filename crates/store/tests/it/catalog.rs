@@ -1,0 +1,86 @@
+//! Definitions, deployed tasks and cached outputs.
+
+use bytes::Bytes;
+use spanwise_core::{ActionName, AttemptNo, Timestamp};
+use spanwise_store::{CachedOutputs, Error, Scope, Store, TaskQuery, TaskRow};
+
+fn scope(project: &str) -> Scope {
+    Scope { org: "acme".to_owned(), project: project.to_owned(), domain: "development".to_owned() }
+}
+
+fn task(project: &str, name: &str, version: &str) -> TaskRow {
+    let definition = format!("{name}@{version}");
+    let (name, version) = (name.to_owned(), version.to_owned());
+    TaskRow { scope: scope(project), name, version, definition, deployed_at: Timestamp(5) }
+}
+
+fn listed(store: &dyn Store, query: &TaskQuery) -> Vec<String> {
+    let tasks = store.tasks(query).unwrap();
+    tasks.into_iter().map(|task| format!("{}:{}@{}", task.scope.project, task.name, task.version)).collect()
+}
+
+fn every() -> TaskQuery {
+    TaskQuery { limit: 100, ..TaskQuery::default() }
+}
+
+pub(crate) fn a_definition_is_kept_once_under_its_digest(store: &dyn Store) {
+    let body = Bytes::from_static(b"\0\xff body");
+    assert_eq!(store.definition("d1").unwrap(), None);
+    store.put_definition("d1", &body).unwrap();
+    store.put_definition("d1", &Bytes::from_static(b"other")).unwrap();
+    store.put_definition("d2", &Bytes::new()).unwrap();
+    assert_eq!(store.definition("d1").unwrap(), Some(body));
+    assert_eq!(store.definition("d2").unwrap(), Some(Bytes::new()));
+}
+
+pub(crate) fn a_task_is_deployed_once_in_each_version(store: &dyn Store) {
+    let first = task("p", "env.größe", "v1");
+    store.deploy_task(&first).unwrap();
+    let again = TaskRow { definition: "other".to_owned(), ..first.clone() };
+    let refused = store.deploy_task(&again);
+    assert!(matches!(refused, Err(Error::AlreadyExists(_))), "{refused:?}");
+    store.deploy_task(&task("p", "env.größe", "v2")).unwrap();
+    store.deploy_task(&task("q", "env.größe", "v1")).unwrap();
+    assert_eq!(store.task(&scope("p"), "env.größe", "v1").unwrap(), Some(first));
+    assert_eq!(store.task(&scope("p"), "env.größe", "v3").unwrap(), None);
+    assert_eq!(store.task(&scope("x"), "env.größe", "v1").unwrap(), None);
+    let other_org = Scope { org: String::new(), ..scope("p") };
+    assert_eq!(store.task(&other_org, "env.größe", "v1").unwrap(), None);
+}
+
+pub(crate) fn a_list_of_tasks_has_each_once_in_its_newest_version(store: &dyn Store) {
+    for (project, name, version) in
+        [("p", "a", "2"), ("p", "b", "1"), ("q", "a", "1"), ("p", "a", "1"), ("p", "c", "1"), ("p", "b", "0")]
+    {
+        store.deploy_task(&task(project, name, version)).unwrap();
+    }
+    // The newest is the one deployed last, whatever its version is called.
+    assert_eq!(listed(store, &every()), ["p:b@0", "p:c@1", "p:a@1", "q:a@1"]);
+    assert_eq!(listed(store, &TaskQuery { scope: Some(scope("p")), ..every() }), ["p:b@0", "p:c@1", "p:a@1"]);
+    assert_eq!(listed(store, &TaskQuery { scope: Some(scope("x")), ..every() }), [""; 0]);
+    let named = TaskQuery { name: Some("a".to_owned()), ..every() };
+    assert_eq!(listed(store, &named), ["p:a@1", "q:a@1", "p:a@2"], "with a name: all versions");
+    assert_eq!(listed(store, &TaskQuery { scope: Some(scope("p")), ..named }), ["p:a@1", "p:a@2"]);
+    let page = |offset, limit| listed(store, &TaskQuery { offset, limit, ..every() });
+    assert_eq!(page(1, 2), ["p:c@1", "p:a@1"]);
+    assert_eq!(page(3, 9), ["q:a@1"]);
+    assert_eq!(page(4, 9), [""; 0]);
+    assert_eq!(page(0, 0), [""; 0]);
+}
+
+pub(crate) fn cached_outputs_are_replaced_under_their_key(store: &dyn Store) {
+    let outputs = |text: &str, attempt: u32| CachedOutputs {
+        run: "one".to_owned(),
+        action: ActionName::new("c").unwrap(),
+        attempt: AttemptNo(attempt),
+        outputs: Bytes::copy_from_slice(text.as_bytes()),
+        stored_at: Timestamp(i64::from(attempt)),
+    };
+    assert_eq!(store.cached("k").unwrap(), None);
+    store.cache("k", &outputs("first", 1)).unwrap();
+    store.cache("K", &outputs("", 3)).unwrap();
+    assert_eq!(store.cached("k").unwrap(), Some(outputs("first", 1)));
+    store.cache("k", &outputs("second", 2)).unwrap();
+    assert_eq!(store.cached("k").unwrap(), Some(outputs("second", 2)));
+    assert_eq!(store.cached("K").unwrap(), Some(outputs("", 3)));
+}

@@ -1,0 +1,159 @@
+//! Lists of runs by each of their filters, and the events of one action.
+
+use std::sync::Arc;
+
+use spanwise_core::{ActionName, ActionSpec, AttemptNo, Event, Fact, Phase, RunName, TaskName, Timestamp};
+use spanwise_store::{Append, RunKey, RunQuery, RunRow, Scope, Store};
+
+use crate::conformance::{append, create, enqueued, run};
+
+fn names(store: &dyn Store, query: &RunQuery) -> Vec<String> {
+    store.runs(query).unwrap().into_iter().map(|(_, row)| row.id.name.to_string()).collect()
+}
+
+fn all() -> RunQuery {
+    RunQuery::newest(100)
+}
+
+fn finish(store: &dyn Store, key: RunKey, phase: Phase) {
+    let run_phase = Some((phase, phase.is_terminal().then_some(Timestamp(9))));
+    store.commit(&[Append { run_phase, ..append(key, 0, vec![enqueued(1)]) }]).unwrap();
+}
+
+fn labelled(name: &str, labels: &[(&str, &str)]) -> RunRow {
+    let labels: serde_json::Map<String, serde_json::Value> =
+        labels.iter().map(|(label, value)| ((*label).to_owned(), (*value).into())).collect();
+    RunRow { settings: serde_json::json!({ "labels": labels }).to_string(), ..run(name) }
+}
+
+pub(crate) fn runs_are_filtered_by_scope_and_task(store: &dyn Store) {
+    create(store, &run("one")).unwrap();
+    let mut elsewhere = run("two");
+    elsewhere.id.project = "q".to_owned();
+    create(store, &elsewhere).unwrap();
+    let mut production = RunRow { task: TaskName::from("env.größe"), ..run("three") };
+    production.id.domain = "production".to_owned();
+    create(store, &production).unwrap();
+    let mut of_org = run("four");
+    of_org.id.org = "acme".to_owned();
+    create(store, &of_org).unwrap();
+
+    let scope = |project: &str, domain: &str| RunQuery {
+        scope: Some(Scope { org: String::new(), project: project.to_owned(), domain: domain.to_owned() }),
+        ..all()
+    };
+    assert_eq!(names(store, &scope("p", "development")), ["four", "one"], "in any org");
+    assert_eq!(names(store, &scope("q", "development")), ["two"]);
+    assert_eq!(names(store, &scope("p", "production")), ["three"]);
+    assert_eq!(names(store, &scope("p", "x")), [""; 0]);
+    let of_task = |task: &str| RunQuery { task: Some(task.to_owned()), ..all() };
+    assert_eq!(names(store, &of_task("env.größe")), ["three"]);
+    assert_eq!(names(store, &of_task("env")), [""; 0], "no prefixes");
+    assert_eq!(names(store, &of_task("env.%")), [""; 0], "no patterns");
+    assert_eq!(names(store, &RunQuery { task: Some("env.main".to_owned()), ..scope("q", "development") }), ["two"]);
+}
+
+pub(crate) fn runs_are_filtered_by_phase_and_time(store: &dyn Store) {
+    for (index, phase) in [Phase::Running, Phase::Failed, Phase::Recovered].into_iter().enumerate() {
+        let row = RunRow { created_at: Timestamp(10 * (index as i64 + 1)), ..run(&format!("r{index}")) };
+        finish(store, create(store, &row).unwrap(), phase);
+    }
+    let in_phases = |phases: &[Phase]| names(store, &RunQuery { phases: phases.to_vec(), ..all() });
+    assert_eq!(in_phases(&[]), ["r2", "r1", "r0"]);
+    assert_eq!(in_phases(&[Phase::Running]), ["r0"]);
+    assert_eq!(in_phases(&[Phase::Recovered, Phase::Failed]), ["r2", "r1"]);
+    assert_eq!(in_phases(&[Phase::Queued]), [""; 0]);
+    let between = |since: Option<i64>, until: Option<i64>| {
+        names(store, &RunQuery { since: since.map(Timestamp), until: until.map(Timestamp), ..all() })
+    };
+    assert_eq!(between(Some(20), None), ["r2", "r1"], "at this time or later");
+    assert_eq!(between(None, Some(20)), ["r0"], "before this time");
+    assert_eq!(between(Some(20), Some(30)), ["r1"]);
+    assert_eq!(between(Some(31), None), [""; 0]);
+}
+
+pub(crate) fn runs_are_filtered_by_labels_whatever_they_are_made_of(store: &dyn Store) {
+    let pairs = [
+        ("team", "data"),
+        ("a.b/c", "dots and a slash"),
+        ("größe 🦀", "ж\u{2028}"),
+        ("\"quoted\" it's", "back\\slash \"quoted\" 'x'"),
+        ("$[0]", "%_*"),
+        ("", ""),
+        ("control\u{1}\n\t\u{7f}", "\u{8}\u{c}\r\u{1f}"),
+        ("number", "1"),
+        ("truth", "true"),
+        ("nothing", "null"),
+    ];
+    for (index, pair) in pairs.iter().enumerate() {
+        create(store, &labelled(&format!("r{index}"), &[*pair, ("all", "yes")])).unwrap();
+    }
+    create(store, &labelled("none", &[])).unwrap();
+    create(store, &run("bare")).unwrap();
+    let with = |labels: &[(&str, &str)]| {
+        let labels = labels.iter().map(|(label, value)| ((*label).to_owned(), (*value).to_owned())).collect();
+        names(store, &RunQuery { labels, ..all() })
+    };
+    for (index, (label, value)) in pairs.into_iter().enumerate() {
+        assert_eq!(with(&[(label, value)]), [format!("r{index}")], "{label:?}={value:?}");
+        assert_eq!(with(&[(label, value), ("all", "yes")]), [format!("r{index}")]);
+        assert_eq!(with(&[(label, value), ("all", "no")]), [""; 0]);
+        assert_eq!(with(&[(label, "other")]), [""; 0]);
+    }
+    assert_eq!(with(&[("all", "yes")]).len(), pairs.len());
+    assert_eq!(with(&[("a", "dots and a slash")]), [""; 0]);
+    assert_eq!(with(&[("TEAM", "data")]), [""; 0], "case counts");
+}
+
+pub(crate) fn lists_of_runs_are_paged_in_both_orders(store: &dyn Store) {
+    for index in 0..7 {
+        let task = TaskName::from(if index % 2 == 0 { "env.even" } else { "env.odd" });
+        create(store, &RunRow { task, ..run(&format!("r{index}")) }).unwrap();
+    }
+    let pages = |query: RunQuery| {
+        let (mut after, mut pages) = (None, Vec::new());
+        loop {
+            let page = store.runs(&RunQuery { after, ..query.clone() }).unwrap();
+            let Some((last, _)) = page.last() else { return pages };
+            after = Some(*last);
+            pages.push(page.iter().map(|(_, row)| row.id.name.to_string()).collect::<Vec<_>>().join(" "));
+        }
+    };
+    let by_three = RunQuery { limit: 3, ..RunQuery::default() };
+    assert_eq!(pages(by_three.clone()), ["r6 r5 r4", "r3 r2 r1", "r0"]);
+    assert_eq!(pages(RunQuery { oldest_first: true, ..by_three.clone() }), ["r0 r1 r2", "r3 r4 r5", "r6"]);
+    let even = RunQuery { task: Some("env.even".to_owned()), ..by_three };
+    assert_eq!(pages(even.clone()), ["r6 r4 r2", "r0"]);
+    assert_eq!(pages(RunQuery { oldest_first: true, ..even }), ["r0 r2 r4", "r6"]);
+    assert_eq!(names(store, &RunQuery::newest(0)), [""; 0]);
+    assert_eq!(names(store, &RunQuery::newest(usize::MAX)).len(), 7);
+}
+
+pub(crate) fn unfinished_runs_are_listed_the_oldest_first(store: &dyn Store) {
+    let keys: Vec<RunKey> = ["b", "a", "c", "d"].map(|name| create(store, &run(name)).unwrap()).into();
+    finish(store, keys[2], Phase::Aborted);
+    finish(store, keys[1], Phase::Running);
+    let unfinished: Vec<RunName> = store.unfinished().unwrap().into_iter().map(|id| id.name).collect();
+    assert_eq!(unfinished, ["b", "a", "d"].map(|name| RunName::new(name).unwrap()));
+}
+
+pub(crate) fn the_events_of_one_action_come_in_order(store: &dyn Store) {
+    let (one, two) = (create(store, &run("one")).unwrap(), create(store, &run("two")).unwrap());
+    let child = ActionName::new("c").unwrap();
+    let of_child = |at: i64, attempt: Option<u32>| Event {
+        action: child,
+        at: Timestamp(at),
+        fact: match attempt {
+            None => Fact::Enqueued { spec: Arc::new(ActionSpec::task("env.child")) },
+            Some(attempt) => Fact::Launched { attempt: AttemptNo(attempt) },
+        },
+    };
+    let first = vec![enqueued(1), of_child(2, None), enqueued(3), of_child(4, Some(1)), of_child(5, Some(2))];
+    store.commit(&[append(one, 0, first), append(two, 0, vec![enqueued(7)])]).unwrap();
+    store.commit(&[append(one, 5, vec![of_child(6, Some(3))])]).unwrap();
+    let expected = [of_child(2, None), of_child(4, Some(1)), of_child(5, Some(2)), of_child(6, Some(3))];
+    assert_eq!(store.events_of(one, &child).unwrap(), expected);
+    assert_eq!(store.events_of(one, &ActionName::ROOT).unwrap(), [enqueued(1), enqueued(3)]);
+    assert_eq!(store.events_of(two, &child).unwrap(), []);
+    assert_eq!(store.events_of(RunKey(99), &child).unwrap(), []);
+}
