@@ -218,7 +218,10 @@ fn is_asked_for(query: &RunQuery, key: RunKey, row: &RunRow) -> bool {
     query.scope.as_ref().is_none_or(|scope| row.id.project == scope.project && row.id.domain == scope.domain)
         && query.task.as_ref().is_none_or(|task| row.task.as_str() == task)
         && (query.phases.is_empty() || query.phases.contains(&row.phase))
-        && query.labels.iter().all(|(label, value)| settings["labels"][label] == *value)
+        && query.labels.iter().all(|(label, value)| match value {
+            Some(value) => settings["labels"][label] == *value,
+            None => settings["labels"].get(label).is_some(),
+        })
         && query.since.is_none_or(|since| row.created_at >= since)
         && query.until.is_none_or(|until| row.created_at < until)
         && query.after.is_none_or(follows)

@@ -114,8 +114,8 @@ pub struct RunQuery {
     pub task: Option<String>,
     /// Only those in one of these phases; none means any.
     pub phases: Vec<Phase>,
-    /// Only those that carry these labels (`labels` in their settings).
-    pub labels: Vec<(String, String)>,
+    /// Only those that carry these labels (`labels` in their settings), with this value or with any.
+    pub labels: Vec<(String, Option<String>)>,
     /// Only those accepted at this time or later.
     pub since: Option<Timestamp>,
     /// Only those accepted before this time.

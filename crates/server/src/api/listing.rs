@@ -88,7 +88,10 @@ fn add_filter(query: &mut RunQuery, filter: &Filter) -> Result<(), Invalid> {
         }
         ("created_by", _) => {}
         (field, Some(Function::EQUAL)) if field.starts_with("labels.") => {
-            query.labels.push((field["labels.".len()..].to_owned(), filter.values.concat()));
+            query.labels.push((field["labels.".len()..].to_owned(), Some(filter.values.concat())));
+        }
+        (field, Some(Function::EXISTS)) if field.starts_with("labels.") => {
+            query.labels.push((field["labels.".len()..].to_owned(), None));
         }
         (field, _) => {
             return Err(Invalid::field(format!(
@@ -153,7 +156,7 @@ mod tests {
         let since =
             filtered("created_at", Function::GREATER_THAN_OR_EQUAL, &["2023-11-14T22:13:20+00:00"]).unwrap().since;
         assert_eq!(since, Some(Timestamp(1_700_000_000_000_000)));
-        assert_eq!(filtered("labels.a.b", Function::EQUAL, &["c"]).unwrap().labels, [("a.b".into(), "c".into())]);
+        assert_eq!(filtered("labels.a.b", Function::EQUAL, &["c"]).unwrap().labels, [("a.b".into(), Some("c".into()))]);
         assert!(filtered("color", Function::EQUAL, &["x"]).unwrap_err().to_string().contains("`color`"));
         let bad = ListRequest { token: "x".into(), ..ListRequest::default() };
         assert!(runs(&bad, RunQuery::default()).unwrap_err().to_string().contains("request.token"));

@@ -179,12 +179,17 @@ fn filter_of(query: &RunQuery) -> (String, Vec<rusqlite::types::Value>) {
         also("task = ?", task.clone().into());
     }
     for (label, value) in &query.labels {
-        // One pair of the object, as text: a path expression would need the label quoted for JSON.
-        let pair = serde_json::to_string(&[label, value]).unwrap_or_default();
-        also(
-            "EXISTS (SELECT 1 FROM json_each(settings, '$.labels') WHERE json_array(json_each.key, value) = json(?))",
-            pair.into(),
-        );
+        match value {
+            // One pair of the object, as text: a path expression would need the label quoted for JSON.
+            Some(value) => also(
+                "EXISTS (SELECT 1 FROM json_each(settings, '$.labels') WHERE json_array(json_each.key, value) = json(?))",
+                serde_json::to_string(&[label, value]).unwrap_or_default().into(),
+            ),
+            None => also(
+                "EXISTS (SELECT 1 FROM json_each(settings, '$.labels') WHERE json_each.key = ?)",
+                label.clone().into(),
+            ),
+        }
     }
     if let Some(since) = query.since {
         also("created_at >= ?", since.0.into());

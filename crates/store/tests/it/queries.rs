@@ -91,7 +91,7 @@ pub(crate) fn runs_are_filtered_by_labels_whatever_they_are_made_of(store: &dyn 
     create(store, &labelled("none", &[])).unwrap();
     create(store, &run("bare")).unwrap();
     let with = |labels: &[(&str, &str)]| {
-        let labels = labels.iter().map(|(label, value)| ((*label).to_owned(), (*value).to_owned())).collect();
+        let labels = labels.iter().map(|(label, value)| ((*label).to_owned(), Some((*value).to_owned()))).collect();
         names(store, &RunQuery { labels, ..all() })
     };
     for (index, (label, value)) in pairs.into_iter().enumerate() {
