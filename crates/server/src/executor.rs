@@ -10,6 +10,7 @@ use bytes::Bytes;
 use spanwise_core::{ActionName, AttemptNo, Failure};
 use spanwise_engine::{Attempt, Executor, Report, RunHandle};
 use spanwise_proto::flyteidl2::task::Inputs;
+use tokio_util::task::TaskTracker;
 
 use crate::blobs::Blobs;
 use crate::definitions::Definitions;
@@ -49,6 +50,8 @@ pub(crate) struct Shared {
     pub(crate) defaults: Vec<(String, String)>,
     /// How long a task may take to end after SIGTERM.
     pub(crate) grace: Duration,
+    /// Processes that are being stopped.
+    pub(crate) stopping: TaskTracker,
 }
 
 /// Runs attempts as processes. Cheap to clone.
@@ -68,6 +71,12 @@ impl ProcessExecutor {
 
     pub(crate) fn logs(&self) -> &Logs {
         &self.shared.logs
+    }
+
+    /// Returns when every process whose attempt was cut short has ended.
+    pub(crate) async fn stopped(&self) {
+        self.shared.stopping.close();
+        self.shared.stopping.wait().await;
     }
 }
 
@@ -152,7 +161,7 @@ impl Shared {
     ) -> process::Ending {
         let (action, number) = (attempt.scope.action, attempt.scope.attempt);
         let recording = self.logs.record(&files.log);
-        let mut stop = StopOnDrop { process: Some(process.clone()), files: files.clone(), grace: self.grace };
+        let mut stop = StopOnDrop { process: Some(process.clone()), files: files.clone(), shared: Arc::clone(self) };
         let mut sign = self.signs.of(places.inputs.key());
         let ending = loop {
             tokio::select! {
@@ -261,14 +270,14 @@ impl Files {
 struct StopOnDrop {
     process: Option<Process>,
     files: Files,
-    grace: Duration,
+    shared: Arc<Shared>,
 }
 
 impl Drop for StopOnDrop {
     fn drop(&mut self) {
         let Some(process) = self.process.take() else { return };
-        let (files, grace) = (self.files.clone(), self.grace);
-        tokio::spawn(async move {
+        let (files, grace) = (self.files.clone(), self.shared.grace);
+        self.shared.stopping.spawn(async move {
             process.stop(grace).await;
             files.remove_work();
         });
