@@ -1,0 +1,246 @@
+//! One attempt as an operating-system process of this machine: starting it, finding it again after a restart of the server,
+//! waiting for its end and stopping it, with its log. What the process is for, nothing here knows.
+//!
+//! A process leads a group of its own, and the whole group belongs to the attempt: what is left of it when the leader has ended is
+//! killed. It writes its log file itself, through no pipe of ours, so that it goes on undisturbed when the server dies.
+
+use std::ffi::OsStr;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::process::{PidfdFlags, Resource, Rlimit, Signal, pidfd_open, prlimit};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::watch;
+
+use group::Group;
+pub use identity::ProcessId;
+pub use logs::{LogBatches, LogLine, LogStart, Logs, Recording, last_lines};
+
+mod group;
+mod identity;
+mod logs;
+
+/// What is to be started, in full: nothing is inherited from the server.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// The program and its arguments. A program without a slash is searched in the `PATH` of `env`.
+    pub argv: Vec<String>,
+    /// The whole environment.
+    pub env: Vec<(String, String)>,
+    /// The working directory, which must exist.
+    pub directory: PathBuf,
+    /// The file that standard output and standard error are appended to; its directory must exist.
+    pub log: PathBuf,
+    /// What the process may use.
+    pub limits: Limits,
+}
+
+/// What each process of an attempt may use at most. The kernel counts per process, not for the group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Private writable memory (`RLIMIT_DATA`). Address space would be the wrong measure: allocator arenas and mapped libraries
+    /// reserve far more of it than they use.
+    pub memory_bytes: Option<u64>,
+    /// Time on a processor (`RLIMIT_CPU`): SIGXCPU, and a second later SIGKILL.
+    pub cpu_seconds: Option<u64>,
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It exited with this code.
+    Exited(i32),
+    /// This signal ended it.
+    Signalled(i32),
+    /// It is gone, and nobody can know how it ended: it was not a child of this server.
+    Gone,
+}
+
+/// Why a process could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no program to start.
+    #[error("start a process: argv is empty")]
+    NoProgram,
+    /// The log file cannot be opened.
+    #[error("open log `{}`", path.display())]
+    Log {
+        /// The log file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The system refused to start the program.
+    #[error("start `{program}` in `{}`", directory.display())]
+    Start {
+        /// The program.
+        program: String,
+        /// The working directory.
+        directory: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The program was started, but could not be taken charge of; it has been killed.
+    #[error("take charge of `{program}` (process {pid})")]
+    TakeCharge {
+        /// The program.
+        program: String,
+        /// Its process id.
+        pid: u32,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// A process that leads the group of an attempt. Clones are handles to the same process; dropping them stops nothing.
+#[derive(Clone, Debug)]
+pub struct Process {
+    id: ProcessId,
+    group: Arc<Group>,
+    ending: watch::Receiver<Option<Ending>>,
+}
+
+/// Starts `launch` in a process group of its own, with `/dev/null` as standard input.
+///
+/// # Errors
+///
+/// If the log cannot be opened, or the system refuses the program, the directory or a limit. Nothing runs then.
+///
+/// # Panics
+///
+/// Outside a tokio runtime.
+pub fn spawn(launch: &Launch) -> Result<Process, Error> {
+    let (program, arguments) = launch.argv.split_first().ok_or(Error::NoProgram)?;
+    let (output, errors) = open_log(&launch.log).map_err(|source| Error::Log { path: launch.log.clone(), source })?;
+    let child = Command::new(program)
+        .args(arguments)
+        .env_clear()
+        .envs(launch.env.iter().map(|(name, value)| (OsStr::new(name), OsStr::new(value))))
+        .current_dir(&launch.directory)
+        .stdin(Stdio::null())
+        .stdout(output)
+        .stderr(errors)
+        .process_group(0)
+        .spawn()
+        .map_err(|source| Error::Start { program: program.clone(), directory: launch.directory.clone(), source })?;
+    // The child is not waited for through its handle: its end is seen through the pidfd, and reaped by it.
+    take_charge(child.id(), launch.limits).map_err(|source| {
+        let mut child = child;
+        let _ = child.kill();
+        let _ = child.wait();
+        Error::TakeCharge { program: program.clone(), pid: child.id(), source }
+    })
+}
+
+fn open_log(log: &Path) -> io::Result<(File, File)> {
+    let output = OpenOptions::new().append(true).create(true).open(log)?;
+    let errors = output.try_clone()?;
+    Ok((output, errors))
+}
+
+fn take_charge(pid: u32, limits: Limits) -> io::Result<Process> {
+    let id = ProcessId::of(pid)?;
+    let raw = id.raw()?;
+    // After the start, because nothing safe runs between fork and exec. A program does not get far in these microseconds.
+    for (resource, limit, hard) in limits.each() {
+        prlimit(Some(raw), resource, Rlimit { current: Some(limit), maximum: Some(hard) })?;
+    }
+    let fd = readable_at_end(pidfd_open(raw, PidfdFlags::empty())?)?;
+    Ok(Process::watched(id, Group::new(raw), fd))
+}
+
+#[expect(
+    deprecated,
+    reason = "its successor is unsafe for the sake of other types: an owned descriptor stays what it is"
+)]
+fn readable_at_end(pidfd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    AsyncFd::with_interest(pidfd, Interest::READABLE)
+}
+
+impl Limits {
+    fn each(self) -> impl Iterator<Item = (Resource, u64, u64)> {
+        let memory = self.memory_bytes.map(|bytes| (Resource::Data, bytes, bytes));
+        let cpu = self.cpu_seconds.map(|seconds| (Resource::Cpu, seconds, seconds.saturating_add(1)));
+        memory.into_iter().chain(cpu)
+    }
+}
+
+/// Finds the process that `id` names, which an earlier server has started. `None` if it is gone, or if its number belongs to
+/// another one now. Processes that it may have left behind are not looked for: a group's number alone proves nothing.
+///
+/// # Panics
+///
+/// Outside a tokio runtime.
+pub fn adopt(id: &ProcessId) -> Option<Process> {
+    let raw = id.raw().ok()?;
+    let fd = pidfd_open(raw, PidfdFlags::empty()).ok()?;
+    // Asked after the pidfd is there: from here on the number cannot pass to another process unnoticed.
+    if !id.is_alive() {
+        return None;
+    }
+    let fd = readable_at_end(fd).ok()?;
+    Some(Process::watched(id.clone(), Group::new(raw), fd))
+}
+
+impl Process {
+    /// A process whose end is learnt from its pidfd, with a task that waits for it: it is reaped even if nobody asks how it ended.
+    fn watched(id: ProcessId, group: Arc<Group>, fd: AsyncFd<OwnedFd>) -> Process {
+        let (report, ending) = watch::channel(None);
+        let process = Process { id: id.clone(), group: group.clone(), ending };
+        tokio::spawn(async move {
+            if fd.readable().await.is_ok() {
+                report.send_replace(Some(group.end(&id, fd.get_ref())));
+            }
+        });
+        process
+    }
+
+    /// Which process it is, in a form that outlives the server.
+    pub fn id(&self) -> &ProcessId {
+        &self.id
+    }
+
+    /// Waits until the leader has ended. What was left of its group is killed by then.
+    ///
+    /// # Cancellation
+    ///
+    /// Safe: the next call returns the same.
+    pub async fn wait(&self) -> Ending {
+        let mut ending = self.ending.clone();
+        let ended = ending.wait_for(Option::is_some).await.map(|known| *known);
+        match ended {
+            Ok(known) => known.unwrap_or(Ending::Gone),
+            // The watching task is gone without a report: its runtime is shutting down.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// How it ended, if it has.
+    pub fn ending(&self) -> Option<Ending> {
+        *self.ending.borrow()
+    }
+
+    /// Asks the group to end (SIGTERM), and kills it after `grace`. Returns when the leader has ended.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropped in the time of grace, it does not kill. It may be called again, also by several callers at once.
+    pub async fn stop(&self, grace: Duration) -> Ending {
+        self.group.signal(Signal::TERM);
+        if let Ok(ending) = tokio::time::timeout(grace, self.wait()).await {
+            return ending;
+        }
+        self.group.signal(Signal::KILL);
+        self.wait().await
+    }
+}

@@ -1,0 +1,65 @@
+//! The process group of an attempt: signals go to all of it, and never to a stranger that got its number later.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process_group, waitid};
+
+use super::{Ending, ProcessId};
+
+/// A group that is signalled until its leader is reaped.
+#[derive(Debug)]
+pub(super) struct Group {
+    leader: Pid,
+    /// Held while signalling and while reaping: the number stays the leader's as long as that one is not reaped.
+    ended: Mutex<bool>,
+}
+
+impl Group {
+    pub(super) fn new(leader: Pid) -> Arc<Group> {
+        Arc::new(Group { leader, ended: Mutex::new(false) })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, bool> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Signals every process of the group; a group that has ended is what the caller wants.
+    pub(super) fn signal(&self, signal: Signal) {
+        let ended = self.lock();
+        if *ended {
+            return;
+        }
+        match kill_process_group(self.leader, signal) {
+            Ok(()) | Err(Errno::SRCH) => {}
+            Err(error) => {
+                tracing::warn!(group = self.leader.as_raw_nonzero(), ?signal, %error, "signal a process group")
+            }
+        }
+    }
+
+    /// The leader has ended: kills what is left of the group, then reaps the leader if it is ours to reap.
+    pub(super) fn end(&self, id: &ProcessId, pidfd: &OwnedFd) -> Ending {
+        let mut ended = self.lock();
+        *ended = true;
+        // A child of ours is a zombie here and keeps its number; another's may be reaped, and with an empty group the number is free.
+        if !id.is_succeeded() {
+            let _ = kill_process_group(self.leader, Signal::KILL);
+        }
+        match waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG) {
+            Ok(Some(status)) => Ending::of(&status),
+            Ok(None) | Err(_) => Ending::Gone,
+        }
+    }
+}
+
+impl Ending {
+    fn of(status: &WaitIdStatus) -> Ending {
+        match (status.exit_status(), status.terminating_signal()) {
+            (Some(code), _) => Ending::Exited(code),
+            (None, Some(signal)) => Ending::Signalled(signal),
+            (None, None) => Ending::Gone,
+        }
+    }
+}

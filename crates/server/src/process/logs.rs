@@ -1,0 +1,246 @@
+//! Log files that tasks write themselves, and when what came: one inotify instance for all of them, a sidecar file of times for each.
+//!
+//! Nobody polls. A watch reports one change and is gone; it is set again when [`PAUSE`] has passed, so that a task which writes
+//! without end costs the server ten looks a second and itself nothing. What a look finds is one entry of the sidecar, however
+//! much was written.
+
+use std::collections::{HashMap, VecDeque};
+use std::fs::OpenOptions;
+use std::future::Future;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use inotify::{EventMask, EventStream, Inotify, WatchDescriptor, WatchMask, Watches};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+
+pub use read::{LogLine, LogStart, last_lines};
+pub use tail::LogBatches;
+use times::Times;
+
+mod read;
+mod tail;
+mod times;
+
+/// The shortest time between two looks at a file that grows, which is also how exact the times of lines are.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The logs that are being written, with their times; one for the whole server. Dropped, it records no more.
+#[derive(Debug)]
+pub struct Logs {
+    shared: Arc<Shared>,
+    _watcher: AbortOnDropHandle<()>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    watches: Watches,
+    files: Mutex<Files>,
+}
+
+#[derive(Debug, Default)]
+struct Files {
+    by_path: HashMap<PathBuf, Weak<Growing>>,
+    by_watch: HashMap<WatchDescriptor, Weak<Growing>>,
+}
+
+/// Records the times of one log until the last handle to it is dropped.
+#[derive(Clone, Debug)]
+pub struct Recording(Arc<Growing>);
+
+#[derive(Debug)]
+struct Growing {
+    log: PathBuf,
+    shared: Arc<Shared>,
+    /// How long the file is known to be; what readers of a live log wait for.
+    length: watch::Sender<u64>,
+    times: Mutex<Times>,
+}
+
+impl Logs {
+    /// Opens the inotify instance.
+    ///
+    /// # Errors
+    ///
+    /// If the user's limit of instances is reached.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub fn new() -> io::Result<Logs> {
+        let events = Inotify::init()?.into_event_stream(vec![0; 4096])?;
+        let shared = Arc::new(Shared { watches: events.watches(), files: Mutex::default() });
+        let watcher = tokio::spawn(watch_files(Arc::downgrade(&shared), events));
+        Ok(Logs { shared, _watcher: AbortOnDropHandle::new(watcher) })
+    }
+
+    /// Records from now on when `log` grows; creates it if it is missing. To be called before the task is started.
+    ///
+    /// # Errors
+    ///
+    /// If the log or its sidecar cannot be opened, or the user's limit of inotify watches is reached.
+    pub fn record(&self, log: &Path) -> io::Result<Recording> {
+        self.shared.record(log)
+    }
+
+    /// Reads `log` from `start` in batches of at most about 256 KiB, and goes on as it grows until `ended` is ready and all is read.
+    /// The file must exist.
+    pub fn tail(&self, log: &Path, start: LogStart, ended: impl Future<Output = ()> + Send + 'static) -> LogBatches {
+        tail::batches(self.shared.clone(), log.to_owned(), start, Box::pin(ended))
+    }
+}
+
+impl Recording {
+    /// Writes down that everything which is in the log now was there by now. To be called at the end of the attempt.
+    pub fn finish(&self) {
+        self.0.look(true);
+    }
+
+    fn length(&self) -> watch::Receiver<u64> {
+        self.0.length.subscribe()
+    }
+}
+
+impl Shared {
+    fn record(self: &Arc<Self>, log: &Path) -> io::Result<Recording> {
+        let mut files = self.lock();
+        if let Some(growing) = files.by_path.get(log).and_then(Weak::upgrade) {
+            return Ok(Recording(growing));
+        }
+        OpenOptions::new().append(true).create(true).open(log)?;
+        let times = Times::open(log)?;
+        let growing = Arc::new(Growing {
+            log: log.to_owned(),
+            shared: self.clone(),
+            length: watch::Sender::new(times.covered()),
+            times: Mutex::new(times),
+        });
+        files.by_path.insert(log.to_owned(), Arc::downgrade(&growing));
+        drop(files);
+        growing.arm()?;
+        growing.look(false);
+        Ok(Recording(growing))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Files> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Growing {
+    /// Asks for one event at the next write.
+    fn arm(self: &Arc<Self>) -> io::Result<()> {
+        let mut files = self.shared.lock();
+        let watch = self.shared.watches.clone().add(&self.log, WatchMask::MODIFY | WatchMask::ONESHOT)?;
+        files.by_watch.insert(watch, Arc::downgrade(self));
+        Ok(())
+    }
+
+    /// Looks how long the file is, and whether it has grown since the last look.
+    fn look(&self, last: bool) -> bool {
+        let Ok(length) = std::fs::metadata(&self.log).map(|metadata| metadata.len()) else { return false };
+        let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = times.note(length, last) {
+            tracing::warn!(log = %self.log.display(), %error, "write the times of a log");
+        }
+        drop(times);
+        self.length.send_if_modified(|known| std::mem::replace(known, length.max(*known)) < length)
+    }
+}
+
+impl Drop for Growing {
+    fn drop(&mut self) {
+        self.look(true);
+        let mut files = self.shared.lock();
+        // A new recording of the same log may have begun: only entries whose recording is gone are removed.
+        files.by_path.retain(|_, growing| growing.strong_count() > 0);
+        let ended: Vec<_> = files.by_watch.extract_if(|_, growing| growing.strong_count() == 0).collect();
+        for (watch, _) in ended {
+            // The kernel has removed it already if it has fired meanwhile.
+            let _ = self.shared.watches.clone().remove(watch);
+        }
+    }
+}
+
+enum Wake {
+    Event(Option<io::Result<inotify::EventOwned>>),
+    Due,
+}
+
+/// Looks at each file that a watch reports, and again after each pause until it has stopped growing; then sets the watch again.
+async fn watch_files(shared: Weak<Shared>, mut events: EventStream<Vec<u8>>) {
+    let mut resting: VecDeque<(Instant, Weak<Growing>)> = VecDeque::new();
+    loop {
+        let due = resting.front().map(|(due, _)| *due);
+        let wake = tokio::select! {
+            event = events.next() => Wake::Event(event),
+            () = sleep_until(due) => Wake::Due,
+        };
+        let grown = match wake {
+            Wake::Event(Some(Ok(event))) => {
+                let Some(shared) = shared.upgrade() else { return };
+                reported(&shared, &event)
+            }
+            Wake::Event(Some(Err(error))) => {
+                tracing::error!(%error, "read inotify events: the logs of tasks that run now get no more times");
+                return;
+            }
+            Wake::Event(None) => return,
+            Wake::Due => {
+                let now = Instant::now();
+                let due = resting.partition_point(|(due, _)| *due <= now);
+                let due: Vec<_> = resting.drain(..due).filter_map(|(_, growing)| growing.upgrade()).collect();
+                // File system calls, which a slow disk may hold up.
+                tokio::task::spawn_blocking(move || due.into_iter().filter(still_growing).collect())
+                    .await
+                    .unwrap_or_default()
+            }
+        };
+        let due = Instant::now() + PAUSE;
+        resting.extend(grown.iter().map(|growing| (due, Arc::downgrade(growing))));
+    }
+}
+
+async fn sleep_until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The files that an event is about. An overflow of the queue is about all.
+fn reported(shared: &Shared, event: &inotify::EventOwned) -> Vec<Arc<Growing>> {
+    let mut files = shared.lock();
+    let reported: Vec<Arc<Growing>> = if event.mask.contains(EventMask::Q_OVERFLOW) {
+        files.by_path.values().filter_map(Weak::upgrade).collect()
+    } else if event.mask.contains(EventMask::IGNORED) {
+        // The watch itself is gone, as it always is after its event.
+        files.by_watch.remove(&event.wd);
+        Vec::new()
+    } else {
+        files.by_watch.get(&event.wd).and_then(Weak::upgrade).into_iter().collect()
+    };
+    drop(files);
+    for growing in &reported {
+        growing.look(false);
+    }
+    reported
+}
+
+/// Whether the file has grown in the pause; if not, its watch is set.
+fn still_growing(growing: &Arc<Growing>) -> bool {
+    if growing.look(false) {
+        return true;
+    }
+    if let Err(error) = growing.arm() {
+        tracing::warn!(log = %growing.log.display(), %error, "watch a log");
+        return false;
+    }
+    // What was written between the look and the watch would be noticed by neither.
+    growing.look(false);
+    false
+}
