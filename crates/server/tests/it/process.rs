@@ -7,6 +7,7 @@ use spanwise_server::process::{Launch, Limits};
 
 mod logs;
 mod run;
+mod warm;
 
 /// What any of these tests may take; none waits for it.
 const DEADLINE: Duration = Duration::from_secs(60);

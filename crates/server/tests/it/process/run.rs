@@ -153,8 +153,16 @@ fn foreign(home: &std::path::Path, body: &str) -> ProcessId {
     let output =
         Command::new("sh").args(["-c", &script]).current_dir(home).stderr(Stdio::null()).output().unwrap().stdout;
     let pid: u32 = String::from_utf8(output).unwrap().trim().parse().unwrap();
-    let stat = text(format!("/proc/{pid}/stat"));
-    let started = stat.rsplit(')').next().unwrap().split_whitespace().nth(19).unwrap().parse().unwrap();
+    let field = |number: usize| -> Option<u64> {
+        let stat = text(format!("/proc/{pid}/stat"));
+        stat.rsplit(')').next()?.split_whitespace().nth(number - 3)?.parse().ok()
+    };
+    let start = Instant::now();
+    while field(5) != Some(u64::from(pid)) {
+        assert!(start.elapsed() < super::DEADLINE, "it leads a group");
+        std::thread::yield_now();
+    }
+    let started = field(22).unwrap();
     ProcessId { pid, started, boot: text("/proc/sys/kernel/random/boot_id").trim().to_owned() }
 }
 

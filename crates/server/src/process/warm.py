@@ -1,0 +1,411 @@
+# A fork server: it has imported what the console script `a0` imports, and makes each attempt by a fork instead of a
+# start of the interpreter.
+#
+# A child must be what a fresh `a0` would be with the same arguments and environment. What the interpreter or a module
+# took from the environment on the way here is known (the reads are recorded); a child for which any of it would have
+# been another value becomes a fresh `a0` by exec, in the same process. User code is imported in children only.
+#
+# `channel` is the socket to the server, with a JSON object a line in both directions.
+
+import asyncio
+import gc
+import importlib
+import importlib.machinery
+import json
+import os
+import resource
+import select
+import signal
+import sys
+import threading
+import time
+
+# What `a0` imports before and after the code of the task. Those which a version of the SDK does not have are left out.
+NEEDED = ["flyte._bin.runtime"]
+USEFUL = [
+    "faulthandler",
+    "flyte._internal.runtime.entrypoints",
+    "flyte._internal.runtime.convert",
+    "flyte._internal.runtime.io",
+    "flyte._internal.runtime.taskrunner",
+    "flyte._internal.runtime.task_serde",
+    "flyte._internal.controllers.remote",
+    "flyte._internal.controllers.remote._client",
+    "flyte._internal.controllers.remote._controller",
+    "flyte._internal.image_cache",
+    "flyte._internal.resolvers.default",
+    "flyte._module",
+    "flyte._utils.asyncify",
+    "flyte._code_bundle",
+    "flyte.git",
+    "flyte.report",
+    "flyte.storage",
+    "flyte.types",
+    "flyte.remote._client.auth._session",
+    "flyte.remote._client.auth._interceptors.default_metadata",
+    "flyte.remote._client.auth._interceptors.retry",
+    "flyte.remote._client.controlplane",
+    "pyqwest._glue",
+    "opentelemetry.metrics",
+    "opentelemetry.propagate",
+    "httpcore",
+    "importlib.readers",
+]
+
+# Variables that the interpreter and the C library read before any module could be seen to do so.
+EARLY = ("PYTHON", "LC_", "LANG", "LD_", "MALLOC_", "GLIBC_TUNABLES", "OPENSSL_CONF")
+
+# Modules whose import-time reads `refresh` repeats in the child.
+REFRESHED = {"fsspec.config", "flyte._logging"}
+
+
+class Unfit(Exception):
+    pass
+
+
+def environment_at_exec():
+    with open("/proc/self/environ", "rb") as file:
+        pairs = [pair.split(b"=", 1) for pair in file.read().split(b"\0") if b"=" in pair]
+    return {os.fsdecode(name): os.fsdecode(value) for name, value in pairs}
+
+
+class Reads:
+    """The variables that are read while modules are imported, with their values."""
+
+    def __init__(self):
+        self.values = {}
+        self.readers_of_all = set()
+
+    def __enter__(self):
+        environ = type(os.environ)
+        self.saved = get, iterate = environ.__getitem__, environ.__iter__
+
+        def recorded_get(mapping, key):
+            if self.reader() not in REFRESHED:
+                name = os.fsdecode(key)
+                self.values[name] = os.environ._data.get(os.fsencode(name))
+            return get(mapping, key)
+
+        def recorded_iterate(mapping):
+            if self.reader() not in REFRESHED:
+                self.readers_of_all.add(self.reader())
+            return iterate(mapping)
+
+        environ.__getitem__, environ.__iter__ = recorded_get, recorded_iterate
+        return self
+
+    def __exit__(self, *_):
+        environ = type(os.environ)
+        environ.__getitem__, environ.__iter__ = self.saved
+
+    def reader(self):
+        frame = sys._getframe(2)
+        while frame and frame.f_globals.get("__name__") in ("os", "_collections_abc", "collections.abc"):
+            frame = frame.f_back
+        return frame.f_globals.get("__name__", "?") if frame else "?"
+
+
+class Deferred:
+    """Threads and event loops that modules start while they are imported. A fork loses them; each child gets its own."""
+
+    def __init__(self):
+        self.threads, self.loops = [], []
+
+    def __enter__(self):
+        self.saved = start, new_loop = threading.Thread.start, asyncio.new_event_loop
+
+        def recorded_loop():
+            loop = new_loop()
+            self.loops.append(loop)
+            return loop
+
+        # A function of the class, not a bound method: it is called as a method of the thread.
+        threading.Thread.start = lambda thread: self.threads.append(thread)
+        asyncio.new_event_loop = recorded_loop
+        return self
+
+    def __exit__(self, *_):
+        threading.Thread.start, asyncio.new_event_loop = self.saved
+        for loop in self.loops:
+            loop.close()
+
+    def start(self):
+        for loop in self.loops:
+            # The same object, because others hold it, with a selector that no other process shares.
+            loop.__init__()
+        for thread in self.threads:
+            if hasattr(thread, "_handle"):
+                # Python 3.13.0 takes the handle of a thread that is not started yet for that of one which the fork has lost.
+                thread._handle = type(thread._handle)()
+            thread.start()
+
+
+def installed():
+    """What changes when a package is installed, upgraded or removed."""
+    places = [place for place in sys.path if os.path.isdir(place)] + [SCRIPT]
+    return [(place, os.stat(place).st_mtime_ns) for place in places]
+
+
+def prepare():
+    with Reads() as reads, Deferred() as deferred:
+        for name in NEEDED:
+            importlib.import_module(name)
+        for name in USEFUL:
+            try:
+                importlib.import_module(name)
+            except ImportError:
+                pass
+    if reads.readers_of_all:
+        raise Unfit(f"{sorted(reads.readers_of_all)} read the whole environment when imported")
+    if threading.active_count() != 1 or len(os.listdir("/proc/self/task")) != 1:
+        raise Unfit("importing the SDK starts threads, which a fork would lose")
+    with open(SCRIPT, "rb") as file:
+        code = compile(file.read(), SCRIPT, "exec")
+    gc.collect()
+    gc.freeze()
+    return code, reads.values, deferred
+
+
+def refresh():
+    """Repeats what modules of REFRESHED did with the environment when they were imported."""
+    config = sys.modules.get("fsspec.config")
+    if config is not None:
+        config.conf_dir = os.environ.get("FSSPEC_CONFIG_DIR", config.default_conf_dir)
+        config.conf.clear()
+        config.set_conf_files(config.conf_dir, config.conf)
+        config.set_conf_env(config.conf)
+    logs = sys.modules.get("flyte._logging")
+    if logs is not None:
+        for logger, level in (
+            (logs.logger, logs.get_env_log_level()),
+            (logs.user_logger, logs.get_env_user_log_level()),
+        ):
+            logger.setLevel(level)
+            for handler in logger.handlers:
+                handler.setLevel(level)
+
+
+def shadows(place):
+    """Whether a directory, searched earlier by a fresh interpreter, has a module that is imported here from elsewhere."""
+    try:
+        names = {name.split(".", 1)[0] for name in os.listdir(place)}
+    except OSError:
+        return False
+    loaded = {name.split(".", 1)[0] for name in sys.modules}
+    return not names.isdisjoint(loaded | {"sitecustomize", "usercustomize"})
+
+
+def search_path(environment):
+    """The path of a fresh interpreter with this PYTHONPATH, None if it cannot be had here."""
+    value = environment.get("PYTHONPATH", "")
+    if value == AT_EXEC.get("PYTHONPATH", ""):
+        return list(sys.path)
+    places = [os.path.abspath(place) for place in value.split(os.pathsep)] if value else []
+    if AT_EXEC.get("PYTHONPATH") or any(map(shadows, places)):
+        return None
+    first, rest = sys.path[:1], sys.path[1:]
+    return first + list(dict.fromkeys(places + rest))
+
+
+def debugs(environment):
+    """Whether the SDK, when imported, wraps functions of its own to log each call."""
+    level = environment.get("LOG_LEVEL", "")
+    return level.lower() == "debug" or (level.isdigit() and int(level) <= 10)
+
+
+def must_be_fresh(environment):
+    """The first reason for which this process cannot pass for a fresh one, if any."""
+    for name in environment.keys() | AT_EXEC.keys():
+        if name.startswith(EARLY) and name != "PYTHONPATH" and environment.get(name) != AT_EXEC.get(name):
+            return name
+    for name, value in READ.items():
+        expected = environment.get(name, COERCED.get(name))
+        if value != (None if expected is None else os.fsencode(expected)):
+            return name
+    if debugs(environment) != debugs(AT_EXEC):
+        return "LOG_LEVEL"
+    if shadows(os.getcwd()):
+        return "a module in the working directory"
+    return None
+
+
+def answer(message):
+    try:
+        channel.sendall(json.dumps(message).encode() + b"\n")
+    except OSError:
+        # The server is gone. The children are not.
+        os._exit(0)
+
+
+class Server:
+    def __init__(self):
+        self.children = {}
+        self.wakeup, self.wake = os.pipe()
+        for end in (self.wakeup, self.wake):
+            os.set_blocking(end, False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(self.wake, warn_on_full_buffer=False)
+
+    def run(self):
+        """Serves until the server is gone. Returns in each child, with what it is to be."""
+        ready = select.poll()
+        ready.register(channel, select.POLLIN)
+        ready.register(self.wakeup, select.POLLIN)
+        received, searched, closing = bytearray(), 0, False
+        while True:
+            for fd, event in ready.poll():
+                if fd == self.wakeup:
+                    os.read(self.wakeup, 4096)
+                    self.reap()
+                elif event & select.POLLHUP:
+                    os._exit(0)
+                else:
+                    data = channel.recv(1 << 20)
+                    if not data:
+                        # No more requests, but the server still wants to know how the children end.
+                        closing = True
+                        ready.modify(channel, 0)
+                    received += data
+            while (end := received.find(b"\n", searched)) >= 0:
+                request = json.loads(received[:end])
+                del received[: end + 1]
+                searched = 0
+                if self.serve(request):
+                    return request
+            searched = len(received)
+            if closing and not self.children:
+                os._exit(0)
+
+    def reap(self):
+        while True:
+            try:
+                ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            except ChildProcessError:
+                return
+            if ended is None:
+                return
+            pid = ended.si_pid
+            # The zombie keeps its number while what is left of its group is killed.
+            try:
+                os.killpg(pid, signal.SIGKILL)
+            except OSError:
+                pass
+            status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+            report = {"code": status} if status >= 0 else {"signal": -status}
+            answer({"id": self.children.pop(pid, 0), **report})
+
+    def serve(self, request):
+        """Answers a request. True in the child."""
+        number = request["id"]
+        if installed() != INSTALLED:
+            answer({"id": number, "stale": True})
+            return False
+        opened = []
+        try:
+            opened.append(os.open(request["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666))
+            opened.append(os.open(request["directory"], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+            opened.extend(os.pipe())
+            pid = os.fork()
+        except OSError as error:
+            answer({"id": number, "refused": str(error)})
+            for fd in opened:
+                os.close(fd)
+            return False
+        log, directory, wait, go = opened
+        if pid == 0:
+            os.close(go)
+            become_child(self, log, directory, wait)
+            return True
+        os.setpgid(pid, pid)
+        self.children[pid] = number
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            started = int(file.read().rpartition(b")")[2].split()[19])
+        # The child goes on only after this: a start that the server does not hear of did not happen.
+        answer({"id": number, "pid": pid, "started": started})
+        os.write(go, b"g")
+        for fd in opened:
+            os.close(fd)
+        return False
+
+
+def become_child(server, log, directory, wait):
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.setpgid(0, 0)
+    if os.read(wait, 1) != b"g":
+        os._exit(125)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.fchdir(directory)
+    for fd in (log, directory, wait, server.wakeup, server.wake):
+        os.close(fd)
+    channel.close()
+
+
+def become(request):
+    """Makes this process what a fresh `a0` is when its first line runs: as it is, or by exec."""
+    if request["data"] is not None:
+        resource.setrlimit(resource.RLIMIT_DATA, (request["data"],) * 2)
+    if request["cpu"] is not None:
+        resource.setrlimit(resource.RLIMIT_CPU, (request["cpu"], request["cpu"] + 1))
+    arguments, environment = request["argv"], dict(request["env"])
+    try:
+        path = search_path(environment)
+        if path is not None and must_be_fresh(environment) is None:
+            return become_script(path, arguments, environment)
+    except Exception:
+        # Nothing of the task has run: what this version of the SDK or of Python does not allow costs time and no more.
+        pass
+    for ignored in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(ignored, signal.SIG_DFL)
+    os.execve(arguments[0], arguments, environment)
+
+
+def become_script(path, arguments, environment):
+    sys.path[:] = path
+    sys.argv[:] = arguments
+    sys.orig_argv[:] = sys.orig_argv[:1] + arguments
+    os.environ.clear()
+    os.environ.update({**COERCED, **environment})
+    time.tzset()
+    refresh()
+    DEFERRED.start()
+    with open("/proc/self/comm", "w") as file:
+        file.write(os.path.basename(SCRIPT))
+    script = sys.modules["__main__"].__dict__
+    builtins = script["__builtins__"]
+    script.clear()
+    script.update(
+        __name__="__main__",
+        __file__=arguments[0],
+        __builtins__=builtins,
+        __annotations__={},
+        __cached__=None,
+        __doc__=None,
+        __loader__=importlib.machinery.SourceFileLoader("__main__", arguments[0]),
+        __package__=None,
+        __spec__=None,
+    )
+    return script
+
+
+SCRIPT = sys.argv[1]
+AT_EXEC = environment_at_exec()
+# What the interpreter has added by itself: the C locale becomes C.UTF-8.
+COERCED = {name: value for name, value in os.environ.items() if name not in AT_EXEC and name.startswith("LC_")}
+try:
+    sys.path[0] = os.path.dirname(os.path.realpath(SCRIPT)) if sys.path[0] == "" else sys.path[0]
+    INSTALLED = installed()
+    CODE, READ, DEFERRED = prepare()
+except BaseException as problem:
+    answer({"unfit": f"{type(problem).__name__}: {problem}"})
+    os._exit(1)
+answer({"ready": True})
+try:
+    exec(CODE, become(Server().run()))
+except (SystemExit, KeyboardInterrupt):
+    raise
+except BaseException as problem:
+    # A fresh process has no frames of this file in its traceback.
+    sys.excepthook(type(problem), problem, problem.__traceback__.tb_next)
+    raise SystemExit(1)
