@@ -72,7 +72,6 @@ async fn each_line_has_the_time_at_which_it_came() {
     })
     .await;
     let first_seen = now();
-    tokio::time::sleep(Duration::from_millis(300)).await;
     let second_written = now();
     std::fs::write(home.path().join("go"), "").unwrap();
     soon("ends", process.wait()).await;
