@@ -21,7 +21,12 @@ impl ProcessId {
     /// The identity of the process that has this number now.
     pub(super) fn of(pid: u32) -> io::Result<ProcessId> {
         let Stat { started, .. } = Stat::read(pid)?;
-        Ok(ProcessId { pid, started, boot: boot().to_owned() })
+        Ok(ProcessId::started(pid, started))
+    }
+
+    /// The identity of a process of this boot.
+    pub(super) fn started(pid: u32, started: u64) -> ProcessId {
+        ProcessId { pid, started, boot: boot().to_owned() }
     }
 
     /// Whether it runs; a zombie does not.
@@ -54,7 +59,8 @@ impl Stat {
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/stat: {text}")))
     }
 
-    /// The second field is the program's name in parentheses and may hold blanks and parentheses itself, so fields count from the last one.
+    /// The second field is the program's name in parentheses and may hold blanks and parentheses itself, so fields
+    /// count from the last one.
     fn parse(text: &str) -> Option<Stat> {
         let mut fields = text[text.rfind(')')? + 1..].split_ascii_whitespace();
         let ended = matches!(fields.next()?, "Z" | "X");
