@@ -20,11 +20,13 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{oneshot, watch};
 
+pub use claim::{Claim, claim_of, give_up};
 use group::Group;
 pub use identity::ProcessId;
 pub use logs::{LogBatches, LogLine, LogStart, Logs, Recording, last_lines};
 pub use warm::Warm;
 
+mod claim;
 mod group;
 mod identity;
 mod logs;
@@ -43,6 +45,9 @@ pub struct Launch {
     pub log: PathBuf,
     /// What the process may use.
     pub limits: Limits,
+    /// The claim that the process makes before it begins, see [`Claim`]; one that is there keeps it from beginning, with
+    /// code 125.
+    pub claim: Option<PathBuf>,
 }
 
 /// What each process of an attempt may use at most. The kernel counts per process, not for the group.
@@ -126,7 +131,12 @@ pub struct Process {
 pub fn spawn(launch: &Launch) -> Result<Process, Error> {
     let (program, arguments) = launch.argv.split_first().ok_or(Error::NoProgram)?;
     let (output, errors) = open_log(&launch.log).map_err(|source| Error::Log { path: launch.log.clone(), source })?;
-    let child = Command::new(program)
+    let mut command = Command::new(program);
+    if let Some(claim) = &launch.claim {
+        command = Command::new("/bin/sh");
+        command.args(["-c", claim::SCRIPT]).arg(claim).arg(program);
+    }
+    let child = command
         .args(arguments)
         .env_clear()
         .envs(launch.env.iter().map(|(name, value)| (OsStr::new(name), OsStr::new(value))))

@@ -110,7 +110,7 @@ impl Server {
             data: data.clone(),
             logs: Logs::new().map_err(|source| Error::Io { doing: "watch log files (inotify)", source })?,
             secrets: secrets.clone(),
-            launcher: Launcher::new(python),
+            launcher: Launcher::new(python, config.cold),
             signs: SignsOfLife::default(),
             endpoint: format!("127.0.0.1:{port}"),
             defaults: Vec::new(),

@@ -29,6 +29,13 @@ impl ProcessId {
         ProcessId { pid, started, boot: boot().to_owned() }
     }
 
+    /// The identity that a process gives of itself: the machine's boot and its line of `/proc/<pid>/stat`.
+    pub(super) fn from_stat(boot: &str, stat: &str) -> Option<ProcessId> {
+        let pid = stat.split_once(' ')?.0.parse().ok()?;
+        let Stat { started, .. } = Stat::parse(stat)?;
+        Some(ProcessId { pid, started, boot: boot.to_owned() })
+    }
+
     /// Whether it runs; a zombie does not.
     pub(super) fn is_alive(&self) -> bool {
         self.boot == boot() && Stat::read(self.pid).is_ok_and(|stat| stat.started == self.started && !stat.ended)

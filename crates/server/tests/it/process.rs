@@ -20,6 +20,7 @@ fn script(directory: &Path, script: &str) -> Launch {
         directory: directory.to_owned(),
         log: directory.join("log"),
         limits: Limits::default(),
+        claim: None,
     }
 }
 

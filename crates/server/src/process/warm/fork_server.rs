@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -84,6 +84,7 @@ struct Request<'a> {
     env: &'a [(String, String)],
     directory: &'a Path,
     log: &'a Path,
+    claim: Option<PathBuf>,
     data: Option<u64>,
     cpu: Option<u64>,
 }
@@ -160,7 +161,8 @@ impl ForkServer {
         // The fork server has a working directory of its own.
         let directory = std::path::absolute(&launch.directory).map_err(|error| refused(&error))?;
         let log = std::path::absolute(&launch.log).map_err(|error| refused(&error))?;
-        let request = Request { id, argv, env: &launch.env, directory: &directory, log: &log, data, cpu };
+        let claim = launch.claim.as_deref().map(std::path::absolute).transpose().map_err(|error| refused(&error))?;
+        let request = Request { id, argv, env: &launch.env, directory: &directory, log: &log, claim, data, cpu };
         let mut request = serde_json::to_vec(&request).map_err(|error| refused(&error))?;
         request.push(b'\n');
         let (answer, started) = oneshot::channel();

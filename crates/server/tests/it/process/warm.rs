@@ -185,6 +185,7 @@ impl Home {
             directory: self.path("code"),
             log: self.path(name).join("log"),
             limits: Limits::default(),
+            claim: None,
         }
     }
 
