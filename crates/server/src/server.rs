@@ -99,7 +99,7 @@ impl Server {
     }
 
     fn assemble(config: &Config, data: DataDir, engine: Engine, port: u16) -> Result<Api, Error> {
-        let blobs = Blobs::open(&data.blobs())?;
+        let blobs = Blobs::open(&data.blobs(), config.durability)?;
         let signer = Signer::open(&data.path().join("signing.key"))?;
         let secrets = Secrets::new(data.secrets());
         let definitions = Definitions::new(engine.clone());

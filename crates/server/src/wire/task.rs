@@ -249,6 +249,14 @@ pub(crate) fn not_honoured(spec: &TaskSpec, run_spec: &RunSpec) -> Vec<String> {
     warn(!run_spec.queue.is_empty(), "run_spec.queue", "there is one queue, shared fairly by all runs");
     warn(!run_spec.cluster_pool.is_empty(), "run_spec.cluster_pool", "there is one machine");
     warn(run_spec.notification_settings.is_some(), "run_spec.notification_settings", "nobody is notified");
+    warn(
+        !run_spec.raw_data_storage.raw_data_prefix.is_empty(),
+        "raw_data_path",
+        "data of tasks is in the server's store",
+    );
+    warn(!run_spec.run_base_dir.is_empty(), "run_base_dir", "inputs and outputs are in the server's store");
+    warn(!run_spec.annotations.values.is_empty(), "annotations", "there are no pods to annotate");
+    warn(run_spec.default_settings.is_set(), "run_spec.default_settings", "there are no pods to shape");
     warn(run_spec.security_context.is_set(), "run_spec.security_context", "tasks run as the server's user");
     if let Some(template) = spec.task_template.as_option() {
         let metadata = &template.metadata;
