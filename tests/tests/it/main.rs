@@ -4,6 +4,7 @@
 mod cargo;
 mod crash;
 mod dev_server;
+mod golden;
 mod guide;
 mod hello;
 mod journal;

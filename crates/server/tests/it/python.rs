@@ -7,12 +7,15 @@ use std::sync::OnceLock;
 
 const PACKAGES: [&str; 6] = [
     "flyte==2.12.1",
-    "flyteplugins-otel",
+    "flyteplugins-otel==2.12.1",
     "opentelemetry-sdk",
     "opentelemetry-exporter-otlp-proto-http",
     "opentelemetry-instrumentation-httpx",
     "httpx",
 ];
+
+/// The same folder as that of the end-to-end tests, which has these packages too.
+const FOLDER: &str = "test-venv-flyte-2.12.1-v1";
 
 /// The interpreter of an environment with the stock SDK: that of `SPANWISE_TEST_PYTHON`, or of one that is made once
 /// under the target directory.
@@ -23,9 +26,9 @@ pub(crate) fn with_flyte() -> PathBuf {
 
 fn made() -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
-    let venv = target.join("test-venv-flyte-2.12.1");
+    let venv = target.join(FOLDER);
     // Test binaries run side by side.
-    let lock = File::create(target.join("test-venv-flyte-2.12.1.lock")).unwrap();
+    let lock = File::create(target.join(format!("{FOLDER}.lock"))).unwrap();
     lock.lock().unwrap();
     let python = venv.join("bin/python");
     let complete = venv.join("complete");
