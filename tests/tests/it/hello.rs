@@ -10,11 +10,11 @@ use crate::workload::text;
 /// What a user of the crate downloads and compiles at most.
 const MAX_CRATES: usize = 200;
 
-/// The code of the first Rust block under `## Hello world`.
+/// The code of the first Rust block under `## Quick start: Rust`.
 fn hello_world(readme: &str) -> &str {
-    let section = readme.split_once("\n## Hello world\n").expect("README.md has the heading `## Hello world`").1;
+    let section = readme.split_once("\n## Quick start: Rust\n").expect("README.md has the heading `## Hello world`").1;
     let section = section.split("\n## ").next().unwrap_or_default();
-    let code = section.split_once("```rust\n").expect("`## Hello world` has a block of Rust").1;
+    let code = section.split_once("```rust\n").expect("`## Quick start: Rust` has a block of Rust").1;
     code.split_once("\n```").expect("the block ends").0
 }
 

@@ -11,6 +11,7 @@ mod hello;
 mod journal;
 mod log;
 mod python;
+mod readme;
 mod restart;
 mod second_process;
 mod stock_sdk;
