@@ -116,6 +116,12 @@ fn secret_request(secret: &Secret) -> SecretRequest {
     SecretRequest { group: secret.group.clone(), key: secret.key.clone(), mount }
 }
 
+/// The request with the secret as a variable, whichever way it asks for it.
+pub(crate) fn as_variable(secret: &Secret) -> SecretRequest {
+    let mount_requirement = secret::MountType::ENV_VAR.into();
+    secret_request(&Secret { mount_requirement, ..secret.clone() })
+}
+
 fn memory_limit(resources: &Resources) -> Option<u64> {
     let memory = |entry: &&resources::ResourceEntry| entry.name.as_known() == Some(resources::ResourceName::MEMORY);
     resources.limits.iter().find(memory).and_then(|entry| quantity(&entry.value))
