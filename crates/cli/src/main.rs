@@ -11,6 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 mod demo;
 mod dev;
+mod logging;
 
 /// Durable tasks, one trace.
 #[derive(Parser)]

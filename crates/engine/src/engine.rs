@@ -202,6 +202,24 @@ impl Engine {
         self.inner.interruption.notify_waiters();
     }
 
+    /// Launches no more attempts, for a process that is about to end: what is under way goes on. An engine without a limit of
+    /// attempts cannot be stopped in this way.
+    pub fn stop_launching(&self) {
+        self.inner.places.close();
+    }
+
+    /// Returns when no attempt does anything but wait for its children, in an engine with a limit of attempts.
+    pub async fn idle(&self) {
+        self.inner.places.idle().await;
+    }
+
+    /// Gives back every attempt that is still under way after an interruption, because whatever ran it is gone: it costs
+    /// nothing, and the next process makes another.
+    pub fn give_back(&self) {
+        let now = self.inner.clock.now();
+        self.live().values().for_each(|run| run.release_all(now));
+    }
+
     /// The engine's time.
     pub fn now(&self) -> spanwise_core::Timestamp {
         self.inner.clock.now()
