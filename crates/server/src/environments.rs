@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio_util::task::TaskTracker;
 
 use crate::process::{Ending, ProcessId};
 
@@ -120,18 +121,22 @@ struct Inner {
     base: Base,
     /// How long an installer may take to end after SIGTERM.
     grace: Duration,
+    /// Builds that are being undone.
+    stopping: TaskTracker,
     known: Mutex<HashMap<ImageKey, Arc<Environment>>>,
     /// Held by whoever builds an image: two builds of one image happen one after the other, and the second finds it done.
     building: Mutex<HashMap<ImageKey, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 impl Environments {
-    /// Opens the environments in `directory`, which need not exist, and removes what unfinished builds have left in it.
-    pub fn open(directory: PathBuf, base: Base, grace: Duration) -> Environments {
+    /// Opens the environments in `directory`, which need not exist, and removes what unfinished builds have left in it. What it
+    /// undoes in the background is tracked by `stopping`.
+    pub fn open(directory: PathBuf, base: Base, grace: Duration, stopping: TaskTracker) -> Environments {
         if let Err(error) = record::remove_unfinished(&directory, None) {
             tracing::warn!(directory = %directory.display(), %error, "remove the remains of unfinished image builds");
         }
-        let inner = Inner { directory, base, grace, known: Mutex::default(), building: Mutex::default() };
+        let (known, building) = (Mutex::default(), Mutex::default());
+        let inner = Inner { directory, base, grace, stopping, known, building };
         Environments { inner: Arc::new(inner) }
     }
 

@@ -1,14 +1,17 @@
 //! Making an environment: an empty one, the packages that it shares, what the layers add, and the record at the end.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+use tokio_util::task::TaskTracker;
 
 use super::plan::{Plan, Step};
 use super::record::Record;
 use super::{Base, Build, Error, Inner, files, in_words, install};
 use crate::control::random_name;
+use crate::executor::append;
 use crate::process::{self, Ending, Launch, Limits, Process};
 
 /// How much of the log an error shows: an installer says what is wrong at its end.
@@ -51,9 +54,7 @@ impl Origin {
 
 /// Appends a line to a log.
 pub(super) fn say(log: &Path, line: &str) -> Result<(), Error> {
-    let written = OpenOptions::new().append(true).create(true).open(log);
-    let written = written.and_then(|mut file| file.write_all(format!("spanwise: {line}\n").as_bytes()));
-    written.map_err(|source| Error::Io { doing: "write to log", path: log.to_owned(), source })
+    append(log, line).map_err(|source| Error::Io { doing: "write to log", path: log.to_owned(), source })
 }
 
 /// Makes the environment and its record.
@@ -63,7 +64,7 @@ pub(super) async fn run(inner: &Inner, build: &Build<'_>) -> Result<Record, Erro
     }
     let started = Instant::now();
     let name = format!("{}-{}", build.key, random_name());
-    let mut site = Site { inner, build, unfinished: Unfinished::new(inner.directory.join(&name), inner.grace) };
+    let mut site = Site { inner, build, unfinished: Unfinished::new(inner, &name) };
     let done = match site.make().await {
         Ok(warnings) => {
             let record = Record {
@@ -214,6 +215,8 @@ impl Site<'_> {
             directory: self.directory().to_owned(),
             log: self.build.log.to_owned(),
             limits: Limits::default(),
+            // Several programs take part one after the other; the caller notes each.
+            claim: None,
         };
         let started = process::spawn(&launch);
         let process = started.map_err(|source| Error::Start { doing: doing.to_owned(), source })?;
@@ -262,12 +265,14 @@ struct Unfinished {
     directory: PathBuf,
     process: Option<Process>,
     grace: Duration,
+    stopping: TaskTracker,
     kept: bool,
 }
 
 impl Unfinished {
-    fn new(directory: PathBuf, grace: Duration) -> Unfinished {
-        Unfinished { directory, process: None, grace, kept: false }
+    fn new(inner: &Inner, name: &str) -> Unfinished {
+        let (directory, stopping) = (inner.directory.join(name), inner.stopping.clone());
+        Unfinished { directory, process: None, grace: inner.grace, stopping, kept: false }
     }
 
     fn keep(&mut self) {
@@ -286,7 +291,7 @@ impl Drop for Unfinished {
             return;
         }
         let (directory, process, grace) = (self.directory.clone(), self.process.take(), self.grace);
-        tokio::spawn(async move {
+        self.stopping.spawn(async move {
             if let Some(process) = process {
                 process.stop(grace).await;
             }

@@ -23,10 +23,7 @@ impl Installer {
             site.run("install pip", argv).await?;
         }
         // uv looks at an environment's own packages only.
-        let sees_sdk = origin.shares_packages() && installer == Installer::Pip;
-        if !sees_sdk && !site.build.plan.steps.iter().all(|step| matches!(step, Step::Copy { .. }))
-            || !origin.shares_packages()
-        {
+        if !(origin.shares_packages() && installer == Installer::Pip) {
             let sdk = installer.sdk(site).into_iter().collect();
             installer.run(site, "the SDK", Vec::new(), sdk).await?;
         }

@@ -17,10 +17,9 @@ with open(os.path.join(sysconfig.get_path("purelib"), "_spanwise.pth"), "w", enc
     file.write("".join(f"{line}\n" for line in lines))
 
 # A program names the interpreter that it belongs to, so those of the other one would not see this environment.
-if any(character in sys.executable for character in '"$`\\'):
-    START = f"#!{sys.executable}\n"
-else:
-    # The shell is for paths with blanks, and for those that are longer than the kernel takes; Python reads a string there.
+START = f"#!{sys.executable}\n"
+if " " in sys.executable or len(START) > 250:
+    # The kernel would not understand it. The shell does, and Python reads a string there.
     START = f"#!/bin/sh\n'''exec' \"{sys.executable}\" \"$0\" \"$@\"\n' '''\n"
 
 for distribution in importlib.metadata.distributions(path=directories):
