@@ -52,6 +52,9 @@ pub(crate) async fn run(options: Options, stop: impl Future<Output = u8>) -> any
     logging::init()?;
     let server = Server::start(options.config()).await?;
     announce(&server)?;
+    if let Some(warning) = server.warning() {
+        eprintln!("warning: {warning}");
+    }
     server
         .run(async {
             stop.await;

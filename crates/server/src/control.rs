@@ -16,6 +16,7 @@ use crate::layout::DataDir;
 use crate::secrets::Secrets;
 use crate::wire::Invalid;
 
+mod builder;
 mod create;
 mod deploy;
 mod enqueue;

@@ -14,18 +14,21 @@ use tokio_util::task::TaskTracker;
 
 use crate::blobs::Blobs;
 use crate::definitions::Definitions;
+use crate::environments::Environments;
 use crate::layout::{self, DataDir};
 use crate::process::{self, Claim, Launch, Limits, Logs, Process};
 use crate::secrets::Secrets;
-use crate::wire::task::Program;
+use crate::wire::task::{IMAGE_BUILD, Program};
 use crate::wire::values;
 
 mod contract;
+mod image;
 mod launcher;
 mod secrets;
 mod signs;
 mod verdict;
 
+pub(crate) use image::ImageRequest;
 pub(crate) use launcher::Launcher;
 pub(crate) use signs::SignsOfLife;
 
@@ -70,6 +73,10 @@ impl ProcessExecutor {
 
     pub(crate) fn logs(&self) -> &Logs {
         &self.shared.logs
+    }
+
+    pub(crate) fn environments(&self) -> &Environments {
+        self.shared.launcher.environments()
     }
 
     /// Starts the warm interpreter ahead of the first task, in the background.
@@ -141,6 +148,9 @@ impl Shared {
         };
         let places = contract.places().map_err(|error| system("name the attempt's files", &error))?;
         let files = Files::of(&self.data, run, &action, number);
+        if program.task_type == IMAGE_BUILD {
+            return self.build_image(&attempt, &places, &files).await;
+        }
         let launched = match self.claimed(&files, attempt.adopted).await? {
             Claim::Process(id) => process::adopt(&id),
             Claim::GivenUp => None,
@@ -211,10 +221,14 @@ impl Shared {
         let inputs = values::inputs(&attempt.inputs).map_err(|error| system("read the frozen inputs", &error))?;
         self.deliver_inputs(&inputs, places).await?;
         files.make().map_err(|error| system("make the attempt's directory", &error))?;
-        let python = self.launcher.environment(program).await?;
+        let python = self.launcher.environment(program);
+        if let Some(note) = python.note() {
+            append(&files.log, note).map_err(|error| system("write to the attempt's log", &error))?;
+        }
         let env = contract::merge([
             contract::inherited(std::env::vars(), python.bin()),
             self.defaults.clone(),
+            python.env(),
             program.env.clone(),
             self.definitions
                 .run_env(attempt.run.settings())
@@ -291,6 +305,13 @@ impl Drop for StopOnDrop {
             files.remove_work();
         });
     }
+}
+
+/// Appends a line of the server's own to a log.
+pub(crate) fn append(log: &Path, line: &str) -> std::io::Result<()> {
+    use std::io::Write as _;
+    let mut file = std::fs::OpenOptions::new().append(true).create(true).open(log)?;
+    file.write_all(format!("spanwise: {line}\n").as_bytes())
 }
 
 /// The directory of programs beside an interpreter.

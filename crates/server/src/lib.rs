@@ -5,6 +5,7 @@ pub mod blobs;
 mod config;
 mod control;
 mod definitions;
+pub mod environments;
 mod executor;
 mod http;
 mod layout;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use axum::serve::ListenerExt as _;
 use spanwise_engine::{Engine, EngineConfig, Storage};
 use tokio::net::TcpListener;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::api::Api;
 use crate::blobs::Blobs;
@@ -15,6 +15,7 @@ use crate::blobs::signed::Signer;
 use crate::config::Config;
 use crate::control::{ControlPlane, Parts};
 use crate::definitions::Definitions;
+use crate::environments::{Base, Environments};
 use crate::executor::{self, Launcher, ProcessExecutor, SignsOfLife};
 use crate::http;
 use crate::layout::DataDir;
@@ -66,6 +67,7 @@ pub struct Server {
     router: axum::Router,
     port: u16,
     grace: std::time::Duration,
+    warning: Option<String>,
 }
 
 impl Server {
@@ -78,6 +80,9 @@ impl Server {
             return Err(Error::NotLoopback(config.address));
         }
         let data = DataDir::new(&absolute(&config.data_dir)?);
+        let python = interpreter(config.python.as_deref())?;
+        // An interpreter takes a while to answer; the journal is opened meanwhile.
+        let base = AbortOnDropHandle::new(tokio::spawn(async move { Base::probe(&python).await }));
         // The journal first: it keeps a second server out of the directory, and of the port.
         let storage = Storage::Directory { path: data.path().to_owned(), durability: config.durability };
         let engine = Engine::open(EngineConfig {
@@ -90,32 +95,35 @@ impl Server {
         let listen_error = |source| Error::Listen { address, source };
         let listeners = http::listen(address).await.map_err(listen_error)?;
         let port = listeners[0].local_addr().map_err(listen_error)?.port();
-        let api = Self::assemble(&config, data, engine, port)?;
+        let base = base.await.map_err(|error| Error::Io { doing: "ask the interpreter", source: error.into() })?;
+        let warning = base.problem();
+        let api = Self::assemble(&config, data, engine, port, base)?;
         let control = api.control.clone();
         let signs = control.executor().signs().clone();
         let router = http::router(api, signs);
         control.recover().map_err(|error| Error::Recover(error.to_string()))?;
-        Ok(Server { control, listeners, router, port, grace: config.grace })
+        Ok(Server { control, listeners, router, port, grace: config.grace, warning })
     }
 
-    fn assemble(config: &Config, data: DataDir, engine: Engine, port: u16) -> Result<Api, Error> {
+    fn assemble(config: &Config, data: DataDir, engine: Engine, port: u16, base: Base) -> Result<Api, Error> {
         let blobs = Blobs::open(&data.blobs(), config.durability)?;
         let signer = Signer::open(&data.path().join("signing.key"))?;
         let secrets = Secrets::new(data.secrets());
         let definitions = Definitions::new(engine.clone());
-        let python = config.python.clone().or_else(find_python).ok_or(Error::NoPython)?;
+        let stopping = TaskTracker::new();
+        let environments = Environments::open(data.environments(), base, config.grace, stopping.clone());
         let executor = ProcessExecutor::new(executor::Shared {
             blobs: blobs.clone(),
             definitions: definitions.clone(),
             data: data.clone(),
             logs: Logs::new().map_err(|source| Error::Io { doing: "watch log files (inotify)", source })?,
             secrets: secrets.clone(),
-            launcher: Launcher::new(python, config.cold),
+            launcher: Launcher::new(environments, config.cold),
             signs: SignsOfLife::default(),
             endpoint: format!("127.0.0.1:{port}"),
             defaults: Vec::new(),
             grace: config.grace,
-            stopping: TaskTracker::new(),
+            stopping,
         });
         let parts = Parts { engine, executor, definitions, blobs, secrets, data, strict: config.strict };
         let base_url = format!("http://localhost:{port}");
@@ -125,6 +133,11 @@ impl Server {
     /// The port it listens on.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Why Python tasks cannot run with the interpreter that it was given, if they cannot.
+    pub fn warning(&self) -> Option<&str> {
+        self.warning.as_deref()
     }
 
     /// How clients reach it.
@@ -180,12 +193,22 @@ fn absolute(path: &Path) -> Result<PathBuf, Error> {
     std::path::absolute(path).map_err(|source| Error::Io { doing: "find the data directory", source })
 }
 
-/// The interpreter on the path; in a virtual environment that is its own.
-fn find_python() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    let candidates =
-        std::env::split_paths(&path).flat_map(|directory| ["python3", "python"].map(|name| directory.join(name)));
-    candidates.into_iter().find(|candidate| candidate.is_file())
+/// The interpreter that is given, as a path or as a name on the path; else the one on the path, which in a virtual environment is
+/// its own.
+fn interpreter(given: Option<&Path>) -> Result<PathBuf, Error> {
+    let on_path = |names: &[&Path]| {
+        let path = std::env::var_os("PATH")?;
+        let mut candidates =
+            std::env::split_paths(&path).flat_map(|place| names.iter().map(move |name| place.join(name)));
+        candidates.find(|candidate| candidate.is_file())
+    };
+    let found = match given {
+        Some(name) if name.components().count() == 1 => on_path(&[name]).unwrap_or_else(|| name.to_owned()),
+        Some(path) => path.to_owned(),
+        None => on_path(&[Path::new("python3"), Path::new("python")]).ok_or(Error::NoPython)?,
+    };
+    // Not resolved: the links of a virtual environment are what makes it one.
+    absolute(&found)
 }
 
 impl std::fmt::Debug for Server {

@@ -11,7 +11,6 @@ use spanwise_proto::flyteidl2::task::{
 };
 
 use super::{Api, listing, triggers};
-use crate::control::Error;
 use crate::wire::{Invalid, ids, values};
 
 /// The service.
@@ -104,7 +103,7 @@ impl TaskService for Tasks {
         };
         let name = listing::equal(&request.request, &["name", "task_name"]);
         let query = TaskQuery { scope, name, offset: page.offset, limit: page.limit + 1 };
-        let mut rows = self.api.control.engine().tasks(&query).map_err(Error::from)?;
+        let mut rows = self.api.control.deployed_rows(&query)?;
         let token = page.next(&mut rows);
         let mut tasks = Vec::with_capacity(rows.len());
         for row in &rows {
@@ -125,7 +124,7 @@ impl TaskService for Tasks {
         let name = request.task_name.as_option().ok_or(Invalid::Missing("task_name"))?;
         let scope = Some(ids::scope(&name.org, &name.project, &name.domain)?);
         let query = TaskQuery { scope, name: Some(name.name.clone()), offset: page.offset, limit: page.limit + 1 };
-        let mut rows = self.api.control.engine().tasks(&query).map_err(Error::from)?;
+        let mut rows = self.api.control.deployed_rows(&query)?;
         let token = page.next(&mut rows);
         let version = |row: &TaskRow| list_versions_response::VersionResponse {
             version: row.version.clone(),

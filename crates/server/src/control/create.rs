@@ -33,7 +33,8 @@ pub(crate) struct NewRun {
 impl ControlPlane {
     /// Accepts a run and begins to drive it. After `Ok` it survives the process.
     pub(crate) async fn create_run(&self, new: NewRun) -> Result<RunHandle, Error> {
-        let warnings = task::not_honoured(&new.task, &new.settings);
+        let mut warnings = task::not_honoured(&new.task, &new.settings);
+        warnings.extend(self.image_warnings(&new).await?);
         if self.inner.strict && !warnings.is_empty() {
             return Err(Invalid::field(warnings.join("; ")).into());
         }

@@ -4,7 +4,7 @@ use spanwise_core::Timestamp;
 use spanwise_engine::{TaskQuery, TaskRow};
 use spanwise_proto::flyteidl2::task::TaskSpec;
 
-use super::{ControlPlane, Error};
+use super::{ControlPlane, Error, builder};
 use crate::wire::ids::TaskKey;
 use crate::wire::{Invalid, task};
 
@@ -30,12 +30,25 @@ impl ControlPlane {
         } else {
             self.inner.engine.task(&key.scope, &key.name, &key.version)?
         };
-        found.ok_or_else(|| {
+        found.or_else(|| builder::is_meant(&key.scope, &key.name).then(|| builder::row(&key.scope))).ok_or_else(|| {
             Error::NotFound(format!(
                 "task `{}` version `{}` is not deployed in project `{}`, domain `{}`",
                 key.name, key.version, key.scope.project, key.scope.domain
             ))
         })
+    }
+
+    /// Deployed tasks, the server's own among them.
+    pub(crate) fn deployed_rows(&self, query: &TaskQuery) -> Result<Vec<TaskRow>, Error> {
+        let mut rows = self.inner.engine.tasks(query)?;
+        let name = query.name.as_deref().unwrap_or(builder::NAME);
+        if let Some(scope) = query.scope.as_ref().filter(|scope| builder::is_meant(scope, name))
+            && query.offset == 0
+            && rows.iter().all(|row| row.name != builder::NAME)
+        {
+            rows.push(builder::row(scope));
+        }
+        Ok(rows)
     }
 
     /// The definition of a deployed task.
@@ -45,6 +58,9 @@ impl ControlPlane {
 
     /// The definition that a row refers to.
     pub(crate) fn definition_of(&self, row: &TaskRow) -> Result<TaskSpec, Error> {
+        if builder::is_row(row) {
+            return Ok(builder::definition(&row.scope));
+        }
         let body = self.inner.engine.definition(&row.definition)?;
         let body = body.ok_or_else(|| Error::NotFound(format!("the definition of task `{}`", row.name)))?;
         Ok(task::decode(&body)?)

@@ -6,13 +6,14 @@ use spanwise_core::Failure;
 
 use super::contract::inherited;
 use super::{bin_of, system};
+use crate::environments::{Environments, ImageKey};
 use crate::process::{self, Launch, Process, Warm};
 use crate::wire::task::Program;
 
 /// Starts processes.
 #[derive(Debug)]
 pub(crate) struct Launcher {
-    python: PathBuf,
+    environments: Environments,
     /// None: every process starts from nothing.
     warm: Option<Warm>,
 }
@@ -22,6 +23,8 @@ pub(crate) struct Launcher {
 pub(crate) struct PythonEnvironment {
     python: PathBuf,
     bin: PathBuf,
+    env: Vec<(String, String)>,
+    note: Option<String>,
 }
 
 impl PythonEnvironment {
@@ -29,20 +32,48 @@ impl PythonEnvironment {
     pub(crate) fn bin(&self) -> &Path {
         &self.bin
     }
+
+    /// The variables that the image sets.
+    pub(crate) fn env(&self) -> Vec<(String, String)> {
+        self.env.clone()
+    }
+
+    /// What the reader of the task's log should know about it.
+    pub(crate) fn note(&self) -> Option<&str> {
+        self.note.as_deref()
+    }
 }
 
 impl Launcher {
-    /// Tasks whose image asks for nothing else run with `python`; stock ones are forked from a warm one unless they are to be
-    /// `cold`.
-    pub(crate) fn new(python: PathBuf, cold: bool) -> Launcher {
-        let mut common = inherited(std::env::vars(), &bin_of(&python));
+    /// Tasks whose image asks for nothing else run with the interpreter that environments are made from; stock ones are forked from
+    /// a warm one unless they are to be `cold`.
+    pub(crate) fn new(environments: Environments, cold: bool) -> Launcher {
+        let mut common = inherited(std::env::vars(), &bin_of(environments.base().python()));
         common.push(("PYTHONUNBUFFERED".to_owned(), "1".to_owned()));
-        Launcher { python, warm: (!cold).then(|| Warm::new(common)) }
+        Launcher { environments, warm: (!cold).then(|| Warm::new(common)) }
     }
 
-    /// The environment that a task's image stands for.
-    pub(crate) async fn environment(&self, _program: &Program) -> Result<PythonEnvironment, Failure> {
-        Ok(PythonEnvironment { python: self.python.clone(), bin: bin_of(&self.python) })
+    pub(crate) fn environments(&self) -> &Environments {
+        &self.environments
+    }
+
+    /// The environment that a task's image stands for. An image that was not built here is one that another builder has made, or
+    /// one that has been deleted since: the task may well run without it, so it is not refused.
+    pub(crate) fn environment(&self, program: &Program) -> PythonEnvironment {
+        let python = self.environments.base().python();
+        let base = PythonEnvironment { python: python.to_owned(), bin: bin_of(python), env: Vec::new(), note: None };
+        let Some(key) = ImageKey::of(&program.image).filter(|_| program.task_type != "rust") else { return base };
+        if let Some(found) = self.environments.find(&key) {
+            let (bin, env) = (found.bin.clone(), found.env.clone());
+            return PythonEnvironment { python: bin.join("python"), bin, env, note: None };
+        }
+        let note = format!(
+            "warning: there is no environment for the image {}: the task runs with {}, without the image's packages; \
+             set the image builder to `remote` to have it made",
+            program.image,
+            python.display()
+        );
+        PythonEnvironment { note: Some(note), ..base }
     }
 
     /// Starts a process of a task.
@@ -65,7 +96,7 @@ impl Launcher {
     /// Starts the warm interpreter ahead of the first task.
     pub(crate) async fn prepare(&self) {
         if let Some(warm) = &self.warm {
-            warm.prepare(&self.python).await;
+            warm.prepare(self.environments.base().python()).await;
         }
     }
 }

@@ -13,6 +13,9 @@ use spanwise_proto::{Message, hash};
 
 use super::Invalid;
 
+/// The type of the task that builds images, which is the server's own and no process.
+pub(crate) const IMAGE_BUILD: &str = "spanwise-image-build";
+
 /// What a process needs of a task definition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Program {
@@ -114,6 +117,12 @@ fn secret_request(secret: &Secret) -> SecretRequest {
     };
     let mount = if as_file { Mount::File } else { Mount::Variable(variable()) };
     SecretRequest { group: secret.group.clone(), key: secret.key.clone(), mount }
+}
+
+/// The request with the secret as a variable, whichever way it asks for it.
+pub(crate) fn as_variable(secret: &Secret) -> SecretRequest {
+    let mount_requirement = secret::MountType::ENV_VAR.into();
+    secret_request(&Secret { mount_requirement, ..secret.clone() })
 }
 
 fn memory_limit(resources: &Resources) -> Option<u64> {
@@ -221,6 +230,14 @@ pub(crate) fn root_cache_key(spec: &TaskSpec, inputs: &Inputs) -> Result<Option<
     let interface_hash = hash::interface_hash(&template.interface);
     let version = &template.metadata.discovery_version;
     Ok(Some(hash::cache_key(&inputs_hash, &template.id.name, &interface_hash, version)))
+}
+
+/// The image that a task asks for; empty if it asks for none.
+pub(crate) fn image(spec: &TaskSpec) -> &str {
+    match &spec.task_template.target {
+        Some(task_template::Target::Container(container)) => &container.image,
+        _ => "",
+    }
 }
 
 /// Fills in the inputs that are missing and have a default.

@@ -1,0 +1,95 @@
+//! The task that builds images: there is one in every organisation without anybody having deployed it, where and as the stock SDK's
+//! remote image builder looks for it (`remote_builder.py`). What it does is the executor's (`executor/image.rs`).
+
+use std::time::Duration;
+
+use spanwise_core::Timestamp;
+use spanwise_engine::{Scope, TaskRow};
+use spanwise_proto::flyteidl2::core::{
+    Identifier, LiteralType, ResourceType, TaskMetadata, TaskTemplate, TypedInterface,
+};
+use spanwise_proto::flyteidl2::task::{DocumentationEntity, TaskSpec};
+use spanwise_proto::google::protobuf;
+
+use super::{ControlPlane, Error, NewRun};
+use crate::environments::ImageKey;
+use crate::executor::ImageRequest;
+use crate::wire::Invalid;
+use crate::wire::task::{self, IMAGE_BUILD};
+
+pub(super) const NAME: &str = "build-image";
+const PROJECT: &str = "system";
+const DOMAIN: &str = "production";
+
+/// How long a build may take. Packages that are compiled take minutes; one that takes longer hangs.
+const LIMIT: Duration = Duration::from_secs(30 * 60);
+
+/// Whether a name means this task.
+pub(super) fn is_meant(scope: &Scope, name: &str) -> bool {
+    scope.project == PROJECT && scope.domain == DOMAIN && name == NAME
+}
+
+/// The task as a deployed one.
+pub(super) fn row(scope: &Scope) -> TaskRow {
+    TaskRow {
+        scope: scope.clone(),
+        name: NAME.to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        definition: IMAGE_BUILD.to_owned(),
+        deployed_at: Timestamp(0),
+    }
+}
+
+/// Whether a row is [`row`], and not that of a task which somebody has deployed under its name.
+pub(super) fn is_row(row: &TaskRow) -> bool {
+    row.definition == IMAGE_BUILD
+}
+
+pub(super) fn definition(scope: &Scope) -> TaskSpec {
+    let id = Identifier {
+        resource_type: ResourceType::TASK.into(),
+        org: scope.org.clone(),
+        project: scope.project.clone(),
+        domain: scope.domain.clone(),
+        name: NAME.to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        ..Identifier::default()
+    };
+    let inputs = ["spec", "context", "target_image"].map(|name| (name, LiteralType::string()));
+    let timeout = protobuf::Duration { seconds: LIMIT.as_secs() as i64, ..protobuf::Duration::default() };
+    let template = TaskTemplate {
+        id: id.into(),
+        r#type: IMAGE_BUILD.to_owned(),
+        metadata: TaskMetadata { timeout: timeout.into(), ..TaskMetadata::default() }.into(),
+        interface: TypedInterface::new(inputs, [("o0", LiteralType::string())]).into(),
+        ..TaskTemplate::default()
+    };
+    let documentation = DocumentationEntity {
+        short_description: "Makes the Python environment that an image stands for.".to_owned(),
+        ..DocumentationEntity::default()
+    };
+    TaskSpec {
+        task_template: template.into(),
+        short_name: NAME.to_owned(),
+        documentation: documentation.into(),
+        ..TaskSpec::default()
+    }
+}
+
+impl ControlPlane {
+    /// What of an image cannot be realised: of one that is to be built, or of the one that a run's task asks for.
+    pub(super) async fn image_warnings(&self, new: &NewRun) -> Result<Vec<String>, Error> {
+        let environments = self.inner.executor.environments();
+        let named = |image: &str, warnings: &[String]| {
+            warnings.iter().map(|warning| format!("image {image}: {warning}")).collect()
+        };
+        if task::template(&new.task)?.r#type == IMAGE_BUILD {
+            let request = ImageRequest::of(&new.inputs);
+            let plan = request.plan(&self.inner.blobs).await.map_err(Invalid::field)?;
+            return Ok(named(&request.image, &environments.warnings(&plan)));
+        }
+        let image = task::image(&new.task);
+        let found = ImageKey::of(image).and_then(|key| environments.find(&key));
+        Ok(found.map(|environment| named(image, &environment.warnings)).unwrap_or_default())
+    }
+}

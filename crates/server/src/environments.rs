@@ -1,0 +1,227 @@
+//! Virtual environments that stand for container images: one for each image hash, made once, kept in the data directory.
+//!
+//! An environment is made at its final path, because virtual environments cannot be moved, and under a name of its own, so that
+//! nothing ever meets the remains of another try. A record beside it, written last and in one step, says that it is complete; a
+//! directory that no record names is what a build has left that did not end well.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio_util::task::TaskTracker;
+
+use crate::process::{Ending, ProcessId};
+
+mod base;
+mod build;
+mod files;
+mod install;
+mod key;
+mod plan;
+mod record;
+
+pub use base::Base;
+pub use key::ImageKey;
+pub use plan::{Plan, UnknownLayer};
+
+use record::Record;
+
+/// Why an environment could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A program that takes part ended badly: most often the installer, which has said why.
+    #[error("{doing} failed ({ending}); it last printed:\n{last_lines}")]
+    Step {
+        /// What was attempted.
+        doing: String,
+        /// How the program ended, in words.
+        ending: String,
+        /// The end of the log.
+        last_lines: String,
+    },
+    /// A program that takes part could not be started.
+    #[error("{doing}")]
+    Start {
+        /// What was attempted.
+        doing: String,
+        /// What the system said.
+        #[source]
+        source: crate::process::Error,
+    },
+    /// The interpreter that tasks run with has no SDK, so that no environment made from it could run a task.
+    #[error("make an environment from {}: {problem}", python.display())]
+    Base {
+        /// The interpreter.
+        python: PathBuf,
+        /// What is wrong with it, and what to do.
+        problem: String,
+    },
+    /// The file system failed.
+    #[error("{doing} `{}`", path.display())]
+    Io {
+        /// What was attempted.
+        doing: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// An environment that is complete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Environment {
+    /// The image, as the SDK names it.
+    pub image: String,
+    /// Its directory of programs, with `python` and `a0`.
+    pub bin: PathBuf,
+    /// The variables that the image sets.
+    pub env: Vec<(String, String)>,
+    /// What of the image could not be realised, one sentence each.
+    pub warnings: Vec<String>,
+    /// The run that made it: organisation, project, domain and name.
+    pub built_by: Option<[String; 4]>,
+}
+
+/// A build that is asked for.
+pub struct Build<'a> {
+    /// The image, as the SDK names it.
+    pub image: &'a str,
+    /// Its hash.
+    pub key: &'a ImageKey,
+    /// What is to be done.
+    pub plan: &'a Plan,
+    /// The files that the plan refers to: a tar file, compressed or not.
+    pub context: Option<Bytes>,
+    /// The environment of the programs that take part, for instance with the secrets of a private index.
+    pub env: Vec<(String, String)>,
+    /// Where progress and the installer's words are appended to; its directory must exist.
+    pub log: &'a Path,
+    /// Make it anew even if it is there.
+    pub fresh: bool,
+    /// The run that makes it: organisation, project, domain and name.
+    pub built_by: Option<[String; 4]>,
+    /// Is told of each program that takes part, so that one can be found again after a restart.
+    pub started: &'a (dyn Fn(&ProcessId) + Send + Sync),
+}
+
+/// The environments in a directory. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Environments {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    directory: PathBuf,
+    base: Base,
+    /// How long an installer may take to end after SIGTERM.
+    grace: Duration,
+    /// Builds that are being undone.
+    stopping: TaskTracker,
+    known: Mutex<HashMap<ImageKey, Arc<Environment>>>,
+    /// Held by whoever builds an image: two builds of one image happen one after the other, and the second finds it done.
+    building: Mutex<HashMap<ImageKey, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+impl Environments {
+    /// Opens the environments in `directory`, which need not exist, and removes what unfinished builds have left in it. What it
+    /// undoes in the background is tracked by `stopping`.
+    pub fn open(directory: PathBuf, base: Base, grace: Duration, stopping: TaskTracker) -> Environments {
+        if let Err(error) = record::remove_unfinished(&directory, None) {
+            tracing::warn!(directory = %directory.display(), %error, "remove the remains of unfinished image builds");
+        }
+        let (known, building) = (Mutex::default(), Mutex::default());
+        let inner = Inner { directory, base, grace, stopping, known, building };
+        Environments { inner: Arc::new(inner) }
+    }
+
+    /// The interpreter of tasks whose image asks for nothing, which is also what environments are made from.
+    pub fn base(&self) -> &Base {
+        &self.inner.base
+    }
+
+    /// What of an image cannot be realised here, one sentence each.
+    pub fn warnings(&self, plan: &Plan) -> Vec<String> {
+        let mut warnings = plan.warnings().to_vec();
+        warnings.extend(build::Origin::of(&self.inner.base, plan).warning(plan));
+        warnings
+    }
+
+    /// The environment of an image, if it is complete and was made from the interpreter that the server has now.
+    pub fn find(&self, key: &ImageKey) -> Option<Arc<Environment>> {
+        let known = self.known().get(key).cloned();
+        if let Some(known) = known.filter(|environment| environment.bin.join("python").exists()) {
+            return Some(known);
+        }
+        self.known().remove(key);
+        let environment = Arc::new(Record::read(&self.inner.directory, key)?.environment(&self.inner)?);
+        self.known().insert(key.clone(), Arc::clone(&environment));
+        Some(environment)
+    }
+
+    /// The environment of an image, made if it is not there. Of several calls for one image at one time, one makes it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`]. Nothing is left of the try then, and the next call tries again.
+    ///
+    /// # Cancellation
+    ///
+    /// Safe: the programs that take part are stopped and what they have written is removed. A call that waits for this one makes
+    /// the environment itself.
+    pub async fn ensure(&self, build: &Build<'_>) -> Result<Arc<Environment>, Error> {
+        let turn = Arc::clone(self.building().entry(build.key.clone()).or_default());
+        let _turn = match turn.try_lock() {
+            Ok(turn) => turn,
+            Err(_) => {
+                build::say(build.log, "another build of this image is under way: waiting for it")?;
+                turn.lock().await
+            }
+        };
+        if !build.fresh
+            && let Some(environment) = self.find(build.key)
+        {
+            build::say(build.log, &format!("{} is there already", build.image))?;
+            return Ok(environment);
+        }
+        let record = build::run(&self.inner, build).await?;
+        self.known().remove(build.key);
+        let missing = || io::Error::new(io::ErrorKind::NotFound, "it is gone again");
+        self.find(build.key).ok_or_else(|| Error::Io {
+            doing: "use the new environment",
+            path: self.inner.directory.join(record.directory),
+            source: missing(),
+        })
+    }
+
+    /// Removes what unfinished builds of an image have left; none may be under way.
+    pub(crate) fn remove_unfinished(&self, key: &ImageKey) -> io::Result<()> {
+        let turn = Arc::clone(self.building().entry(key.clone()).or_default());
+        match turn.try_lock() {
+            Ok(_turn) => record::remove_unfinished(&self.inner.directory, Some(key)),
+            // Another build is at it: what is left now goes with the next start.
+            Err(_) => Ok(()),
+        }
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<ImageKey, Arc<Environment>>> {
+        self.inner.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn building(&self) -> std::sync::MutexGuard<'_, HashMap<ImageKey, Arc<tokio::sync::Mutex<()>>>> {
+        self.inner.building.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn in_words(ending: Ending) -> String {
+    match ending {
+        Ending::Exited(code) => format!("exit code {code}"),
+        Ending::Signalled(signal) => format!("signal {signal}"),
+        Ending::Gone => "it is gone".to_owned(),
+    }
+}

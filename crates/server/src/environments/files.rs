@@ -1,0 +1,54 @@
+//! Programs on the path, and files of an image.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, access};
+
+/// A program that the server can start by its name.
+pub(super) fn on_path(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let mut candidates = std::env::split_paths(&path).map(|directory| directory.join(program));
+    candidates.find(|candidate| candidate.is_file() && access(candidate, Access::EXEC_OK).is_ok())
+}
+
+/// Copies a file or the content of a directory to `to` below `root`, as Docker's `COPY` does.
+pub(super) fn copy(from: &Path, root: &Path, to: &str) -> io::Result<()> {
+    let target = root.join(to);
+    if from.is_dir() {
+        return copy_directory(from, &target);
+    }
+    let into = to.ends_with('/') || to == "." || target.is_dir();
+    let target = if into { target.join(from.file_name().unwrap_or_default()) } else { target };
+    target.parent().map(fs::create_dir_all).transpose()?;
+    fs::copy(from, target).map(|_| ())
+}
+
+fn copy_directory(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let (source, target) = entry.map(|entry| (entry.path(), to.join(entry.file_name())))?;
+        if source.is_dir() { copy_directory(&source, &target)? } else { fs::copy(&source, &target).map(|_| ())? }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_copied_as_docker_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+        fs::create_dir_all(from.join("package/inner")).unwrap();
+        fs::write(from.join("package/inner/a.py"), "a").unwrap();
+        copy(&from.join("package"), &to, "./package").unwrap();
+        copy(&from.join("package/inner/a.py"), &to, ".").unwrap();
+        copy(&from.join("package/inner/a.py"), &to, "other/b.py").unwrap();
+        for copied in ["package/inner/a.py", "a.py", "other/b.py"] {
+            assert_eq!(fs::read_to_string(to.join(copied)).unwrap(), "a", "{copied}");
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! What a process can realise of an image: the layers as steps of an installation, and warnings for the others.
+
+use spanwise_proto::flyteidl2::imagebuilder::{
+    Env, ImageSpec, Layer, PipOptions, PythonWheels, UVProject, layer::Layer as Kind,
+};
+
+use crate::wire::task::{SecretRequest, as_variable};
+
+/// What is to be done for an image.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// The version of Python that it asks for.
+    pub(super) python: Option<(u32, u32)>,
+    pub(super) steps: Vec<Step>,
+    /// The variables that it sets.
+    pub(super) env: Vec<(String, String)>,
+    pub(super) warnings: Vec<String>,
+    pub(crate) secrets: Vec<SecretRequest>,
+}
+
+/// One step. Paths are relative to the files that came with the image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Packages by name.
+    Packages { packages: Vec<String>, options: Vec<String> },
+    /// Packages from a requirements file.
+    Requirements { file: String, options: Vec<String> },
+    /// A package as a file, with its dependencies from the index.
+    Wheel { directory: String, package: String, options: Vec<String> },
+    /// A project with its lock file.
+    UvProject { directory: String, lock: String, options: Vec<String> },
+    /// Files that tasks can import.
+    Copy { from: String, to: String },
+}
+
+/// A layer that cannot be left out and cannot be realised either.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct UnknownLayer(String);
+
+/// Variables that say where things are in a container; here they are elsewhere.
+const PLACES: [&str; 4] = ["PATH", "VIRTUAL_ENV", "PYTHONHOME", "UV_PYTHON"];
+
+impl Plan {
+    /// The plan for an image.
+    ///
+    /// # Errors
+    ///
+    /// [`UnknownLayer`] if packages would be missing that tasks surely need.
+    pub fn of(spec: &ImageSpec) -> Result<Plan, UnknownLayer> {
+        let mut plan = Plan { python: version(&spec.python_version), ..Plan::default() };
+        for layer in &spec.layers {
+            plan.take(layer)?;
+        }
+        Ok(plan)
+    }
+
+    /// What of the image cannot be realised, one sentence each.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    fn take(&mut self, layer: &Layer) -> Result<(), UnknownLayer> {
+        match &layer.layer {
+            Some(Kind::PipPackages(layer)) => {
+                self.ask_for(&layer.secret_mounts);
+                if !layer.packages.is_empty() {
+                    let packages = layer.packages.clone();
+                    self.steps.push(Step::Packages { packages, options: options(&layer.options)? });
+                }
+            }
+            Some(Kind::Requirements(layer)) => {
+                self.ask_for(&layer.secret_mounts);
+                let file = inside(&layer.file)?;
+                self.steps.push(Step::Requirements { file, options: options(&layer.options)? });
+            }
+            Some(Kind::PythonWheels(layer)) => self.take_wheel(layer)?,
+            Some(Kind::UvProject(layer)) => self.take_uv_project(layer)?,
+            Some(Kind::PoetryProject(_)) => {
+                let text = "a poetry project cannot be installed here: export it with `poetry export` and use `with_requirements`";
+                return Err(UnknownLayer(text.to_owned()));
+            }
+            Some(Kind::Env(layer)) => self.take_env(layer),
+            Some(Kind::CopyConfig(layer)) if layer.dst.starts_with('/') => self.warn(format!(
+                "files for `{}` are not copied: tasks are processes of this machine and have its file system",
+                layer.dst
+            )),
+            Some(Kind::CopyConfig(layer)) => {
+                let (from, to) = (inside(&layer.src)?, inside(&layer.dst)?);
+                self.steps.push(Step::Copy { from, to });
+            }
+            Some(Kind::AptPackages(layer)) => {
+                let packages = layer.packages.join(", ");
+                self.warn(format!("Debian packages are not installed: tasks have those of this machine ({packages})"));
+            }
+            Some(Kind::Commands(layer)) => {
+                for command in &layer.cmd {
+                    self.warn(format!("a command is not run: tasks are processes of this machine ({command})"));
+                }
+            }
+            Some(Kind::Workdir(layer)) => self.warn(format!(
+                "the working directory `{}` is not set: each task has a directory of its own",
+                layer.workdir
+            )),
+            None => return Err(UnknownLayer("a layer of a kind that this version does not know".to_owned())),
+        }
+        Ok(())
+    }
+
+    fn take_wheel(&mut self, layer: &PythonWheels) -> Result<(), UnknownLayer> {
+        self.ask_for(&layer.secret_mounts);
+        let (directory, package) = (inside(&layer.dir)?, layer.package_name.clone());
+        self.steps.push(Step::Wheel { directory, package, options: options(&layer.options)? });
+        Ok(())
+    }
+
+    fn take_uv_project(&mut self, layer: &UVProject) -> Result<(), UnknownLayer> {
+        self.ask_for(&layer.secret_mounts);
+        let (directory, lock) = (inside(&layer.pyproject)?, inside(&layer.uvlock)?);
+        self.steps.push(Step::UvProject { directory, lock, options: options(&layer.options)? });
+        Ok(())
+    }
+
+    fn take_env(&mut self, layer: &Env) {
+        let mut variables: Vec<_> = layer.env_variables.iter().collect();
+        variables.sort();
+        for (name, value) in variables {
+            if PLACES.contains(&name.as_str()) {
+                self.warn(format!("the variable {name} is not set: it names places in a container"));
+            } else {
+                self.env.retain(|(known, _)| known != name);
+                self.env.push((name.clone(), value.clone()));
+            }
+        }
+    }
+
+    fn ask_for(&mut self, secrets: &[spanwise_proto::flyteidl2::core::Secret]) {
+        for request in secrets.iter().map(as_variable) {
+            if !self.secrets.contains(&request) {
+                self.secrets.push(request);
+            }
+        }
+    }
+
+    fn warn(&mut self, text: String) {
+        if !self.warnings.contains(&text) {
+            self.warnings.push(text);
+        }
+    }
+}
+
+fn version(text: &str) -> Option<(u32, u32)> {
+    let (major, minor) = text.split_once('.')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+/// A path that stays inside the files that came with the image.
+fn inside(path: &str) -> Result<String, UnknownLayer> {
+    use std::path::{Component, Path};
+    let stays = |component| matches!(component, Component::Normal(_) | Component::CurDir);
+    if Path::new(path).components().all(stays) {
+        Ok(path.to_owned())
+    } else {
+        Err(UnknownLayer(format!("`{path}` leads out of the files that came with the image")))
+    }
+}
+
+/// The options of a layer as arguments, which are the same for pip and uv.
+fn options(options: &PipOptions) -> Result<Vec<String>, UnknownLayer> {
+    let mut arguments = Vec::new();
+    if !options.index_url.is_empty() {
+        arguments.extend(["--index-url".to_owned(), options.index_url.clone()]);
+    }
+    for url in &options.extra_index_urls {
+        arguments.extend(["--extra-index-url".to_owned(), url.clone()]);
+    }
+    if options.pre {
+        arguments.push("--pre".to_owned());
+    }
+    arguments.extend(words(&options.extra_args)?);
+    Ok(arguments)
+}
+
+/// The words of a command line, with quotes and backslashes as a shell reads them.
+fn words(text: &str) -> Result<Vec<String>, UnknownLayer> {
+    let unended = || UnknownLayer(format!("extra_args: a quote or backslash without its end in `{text}`"));
+    let (mut words, mut word) = (Vec::new(), None::<String>);
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            blank if blank.is_whitespace() => words.extend(word.take()),
+            quote @ ('"' | '\'') => {
+                let word = word.get_or_insert_default();
+                loop {
+                    match characters.next().ok_or_else(unended)? {
+                        end if end == quote => break,
+                        '\\' if quote == '"' => word.push(characters.next().ok_or_else(unended)?),
+                        other => word.push(other),
+                    }
+                }
+            }
+            '\\' => word.get_or_insert_default().push(characters.next().ok_or_else(unended)?),
+            other => word.get_or_insert_default().push(other),
+        }
+    }
+    words.extend(word);
+    Ok(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use spanwise_proto::flyteidl2::imagebuilder::{AptPackages, CopyConfig, PipPackages};
+
+    use super::*;
+
+    fn spec(layers: Vec<Kind>) -> ImageSpec {
+        let layers = layers.into_iter().map(|layer| Layer { layer: Some(layer), ..Layer::default() }).collect();
+        ImageSpec { python_version: "3.11".to_owned(), layers, ..ImageSpec::default() }
+    }
+
+    fn texts(texts: &[&str]) -> Vec<String> {
+        texts.iter().map(|text| (*text).to_owned()).collect()
+    }
+
+    #[test]
+    fn python_layers_are_steps_with_their_options() {
+        let pip = PipOptions {
+            index_url: "https://one".to_owned(),
+            extra_index_urls: texts(&["https://two"]),
+            pre: true,
+            extra_args: r#"--no-deps --find-links "a b" c\ d ''"#.to_owned(),
+            ..PipOptions::default()
+        };
+        let layer = PipPackages { packages: texts(&["six"]), options: pip.into(), ..PipPackages::default() };
+        let plan = Plan::of(&spec(vec![Kind::PipPackages(layer.into())])).unwrap();
+        assert_eq!(plan.python, Some((3, 11)));
+        let options = "--index-url https://one --extra-index-url https://two --pre --no-deps --find-links";
+        let options = options.split(' ').chain(["a b", "c d", ""]).map(str::to_owned).collect();
+        assert_eq!(plan.steps, [Step::Packages { packages: texts(&["six"]), options }]);
+        assert!(plan.warnings().is_empty());
+    }
+
+    #[test]
+    fn s9_what_a_process_cannot_realise_is_a_warning() {
+        let apt = AptPackages { packages: texts(&["git", "ffmpeg"]), ..AptPackages::default() };
+        let copy = CopyConfig { src: "x".to_owned(), dst: "/etc/x".to_owned(), ..CopyConfig::default() };
+        let env = [("PATH", "/opt/venv/bin:$PATH"), ("COLOUR", "blue")];
+        let env_variables = env.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect();
+        let env = Env { env_variables, ..Env::default() };
+        let layers = vec![Kind::AptPackages(apt.into()), Kind::CopyConfig(copy.into()), Kind::Env(env.into())];
+        let plan = Plan::of(&spec(layers)).unwrap();
+        assert!(plan.steps.is_empty());
+        assert_eq!(plan.env, [("COLOUR".to_owned(), "blue".to_owned())]);
+        let said = plan.warnings().join("\n");
+        assert!(["git, ffmpeg", "/etc/x", "PATH"].iter().all(|part| said.contains(part)), "{said}");
+    }
+
+    #[test]
+    fn paths_do_not_leave_the_files_of_the_image() {
+        let copy = CopyConfig { src: "../x".to_owned(), dst: ".".to_owned(), ..CopyConfig::default() };
+        assert!(Plan::of(&spec(vec![Kind::CopyConfig(copy.into())])).is_err());
+        assert!(words("--x 'y").is_err());
+    }
+}

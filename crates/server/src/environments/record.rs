@@ -1,0 +1,74 @@
+//! What is on disk: `HASH.json` beside the directory `HASH-...` that it names.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Environment, ImageKey, Inner};
+
+/// What says that an environment is complete.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Record {
+    pub(super) image: String,
+    /// The name of its directory.
+    pub(super) directory: String,
+    /// The interpreter that it was made from: its packages are part of the environment.
+    pub(super) base: String,
+    pub(super) env: Vec<(String, String)>,
+    pub(super) warnings: Vec<String>,
+    pub(super) built_by: Option<[String; 4]>,
+}
+
+impl Record {
+    pub(super) fn read(directory: &Path, key: &ImageKey) -> Option<Record> {
+        serde_json::from_slice(&fs::read(directory.join(format!("{key}.json"))).ok()?).ok()
+    }
+
+    /// Writes the record in one step. After `Ok` it survives a power cut; the files of the environment need not: what is torn shows
+    /// as a missing module, and `force` makes it anew.
+    pub(super) fn write(&self, directory: &Path, key: &ImageKey) -> io::Result<()> {
+        let staged = directory.join(format!("{}.new", self.directory));
+        let mut file = fs::File::create(&staged)?;
+        file.write_all(&serde_json::to_vec_pretty(self)?)?;
+        file.sync_all()?;
+        fs::rename(staged, directory.join(format!("{key}.json")))
+    }
+
+    /// The environment, if its directory is there and the interpreter is the one that the server has now.
+    pub(super) fn environment(self, inner: &Inner) -> Option<Environment> {
+        let bin = inner.directory.join(&self.directory).join("bin");
+        let is_there = self.base == inner.base.stamp() && bin.join("python").exists();
+        is_there.then_some(Environment {
+            image: self.image,
+            bin,
+            env: self.env,
+            warnings: self.warnings,
+            built_by: self.built_by,
+        })
+    }
+}
+
+/// Removes every directory that no record names: of one image, or of all. Nothing may be building there.
+pub(super) fn remove_unfinished(directory: &Path, key: Option<&ImageKey>) -> io::Result<()> {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    let names: Vec<String> = entries
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| key.is_none_or(|key| name.starts_with(key.as_str())))
+        .collect();
+    let records = names.iter().filter(|name| name.ends_with(".json"));
+    let named: HashSet<String> = records
+        .filter_map(|name| serde_json::from_slice::<Record>(&fs::read(directory.join(name)).ok()?).ok())
+        .map(|record| record.directory)
+        .collect();
+    for name in names.iter().filter(|name| !named.contains(*name) && !name.ends_with(".json")) {
+        let path = directory.join(name);
+        if path.is_dir() { fs::remove_dir_all(path)? } else { fs::remove_file(path)? }
+    }
+    Ok(())
+}
