@@ -19,6 +19,7 @@ use crate::wire::Invalid;
 mod create;
 mod deploy;
 mod enqueue;
+mod rerun;
 
 pub(crate) use create::NewRun;
 pub(crate) use create::random_name;
