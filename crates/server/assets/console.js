@@ -133,7 +133,13 @@
   let tail = null;
   let pane = null;
 
+  const seen = new WeakSet();
+
   function followLog() {
+    for (const log of document.querySelectorAll(".log")) {
+      if (!seen.has(log)) log.scrollTop = log.scrollHeight;
+      seen.add(log);
+    }
     const found = document.hidden ? null : document.querySelector("[data-log]");
     if (found === pane) return;
     if (tail) tail.close();
@@ -141,7 +147,6 @@
     pane = found;
     if (!found) return;
     let next = Number(found.dataset.next);
-    found.scrollTop = found.scrollHeight;
     tail = new EventSource(found.dataset.log + (found.dataset.log.includes("?") ? "&" : "?") + "from=" + next);
     tail.addEventListener("lines", (event) => {
       const [offsets, lines] = JSON.parse(event.data);

@@ -27,6 +27,8 @@ mod log;
 mod panel;
 mod run;
 mod runs;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod value;
 
@@ -55,7 +57,8 @@ impl Pages {
 
     /// A run; a finished one is read from the journal once, however often its page is loaded.
     fn run(&self, id: &RunId) -> Result<RunHandle, PageError> {
-        let kept = self.looked_at.lock().unwrap_or_else(PoisonError::into_inner).iter().find(|run| run.id() == id).cloned();
+        let kept =
+            self.looked_at.lock().unwrap_or_else(PoisonError::into_inner).iter().find(|run| run.id() == id).cloned();
         if let Some(run) = kept {
             return Ok(run);
         }
@@ -122,7 +125,9 @@ impl From<control::Error> for PageError {
         let status = match &error {
             control::Error::NotFound(_) => StatusCode::NOT_FOUND,
             control::Error::Invalid(_) | control::Error::Uri(_) => StatusCode::BAD_REQUEST,
-            control::Error::Unmet(_) | control::Error::Engine(spanwise_engine::Error::Rejected(_)) => StatusCode::CONFLICT,
+            control::Error::Unmet(_) | control::Error::Engine(spanwise_engine::Error::Rejected(_)) => {
+                StatusCode::CONFLICT
+            }
             _ => {
                 tracing::error!(error = &error as &dyn std::error::Error, "a page cannot be shown");
                 StatusCode::INTERNAL_SERVER_ERROR

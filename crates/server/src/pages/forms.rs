@@ -49,7 +49,9 @@ pub(super) async fn abort(
         let run = place.run(&pages, &uri)?;
         let action = match fields.action.as_str() {
             "" => ActionName::ROOT,
-            name => wire::action_name(name).map_err(|error| PageError::new(StatusCode::BAD_REQUEST, error.to_string()))?,
+            name => {
+                wire::action_name(name).map_err(|error| PageError::new(StatusCode::BAD_REQUEST, error.to_string()))?
+            }
         };
         let reason = fields.reason.trim();
         let reason = if reason.is_empty() { "from the console" } else { reason };

@@ -124,6 +124,12 @@ mod tests {
         }
         let no_cookie = headers(&[("host", "localhost:1"), ("origin", "http://localhost:1")]);
         assert_eq!(check(&no_cookie, &token.value), Err(Refused::Token));
-        assert_eq!(check(&headers(&[("host", "localhost:1"), ("origin", "http://localhost:1"), ("cookie", "spanwise-form=")]), ""), Err(Refused::Token));
+        assert_eq!(
+            check(
+                &headers(&[("host", "localhost:1"), ("origin", "http://localhost:1"), ("cookie", "spanwise-form=")]),
+                ""
+            ),
+            Err(Refused::Token)
+        );
     }
 }

@@ -9,8 +9,8 @@ use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, stream};
 use http::Uri;
 
-use super::run::Place;
 use super::Pages;
+use super::run::Place;
 
 /// The shortest time between two events.
 const PAUSE: Duration = Duration::from_millis(250);

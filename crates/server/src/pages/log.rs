@@ -121,7 +121,8 @@ pub(super) async fn events(
         Err(error) => return error.into_response(),
     };
     let resumed = headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok()).and_then(|id| id.parse().ok());
-    let asked = address::pairs(&uri).into_iter().find(|(name, _)| name == "from").and_then(|(_, from)| from.parse().ok());
+    let asked =
+        address::pairs(&uri).into_iter().find(|(name, _)| name == "from").and_then(|(_, from)| from.parse().ok());
     let from = resumed.or(asked).unwrap_or(0);
     let (run, action, attempt) = (log.run, log.action, log.attempt);
     let ended = async move {

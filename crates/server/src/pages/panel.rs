@@ -1,7 +1,9 @@
 //! One action in detail.
 
 use spanwise_core::history::{self, AttemptEnd, AttemptHistory};
-use spanwise_core::{Action, ActionKind, ActionName, AttemptNo, End, Failure, FailureKind, Phase, RunName, Source, State};
+use spanwise_core::{
+    Action, ActionKind, ActionName, AttemptNo, End, Failure, FailureKind, Phase, RunName, Source, State,
+};
 use spanwise_engine::RunHandle;
 
 use super::format::{Badge, Span, When, badge, length, size, span, when};
@@ -237,7 +239,9 @@ fn facts(pages: &Pages, run: &RunHandle, action: &Action) -> Result<Vec<Fact>, P
 /// What the action is doing, where its phase does not say it.
 fn state(action: &Action, now: spanwise_core::Timestamp) -> Option<Fact> {
     Some(match &action.state {
-        State::Backoff { until } => Fact::text("Waits", format!("{} before its next attempt", length(until.since(now)))),
+        State::Backoff { until } => {
+            Fact::text("Waits", format!("{} before its next attempt", length(until.since(now))))
+        }
         State::Queued { held: true, .. } => Fact::text("Waits", "for a place: too much is running"),
         State::Finished(End::Signalled { by }) => Fact::text("Signalled by", by),
         _ => return None,
@@ -247,10 +251,8 @@ fn state(action: &Action, now: spanwise_core::Timestamp) -> Option<Fact> {
 fn timeouts(action: &Action) -> Option<String> {
     let timeouts = &action.spec.timeouts;
     let limits = [("run", timeouts.max_runtime), ("queued", timeouts.max_queued_time), ("in all", timeouts.deadline)];
-    let texts: Vec<String> = limits
-        .iter()
-        .filter_map(|(word, limit)| limit.map(|limit| format!("{word} {}", length(limit))))
-        .collect();
+    let texts: Vec<String> =
+        limits.iter().filter_map(|(word, limit)| limit.map(|limit| format!("{word} {}", length(limit)))).collect();
     (!texts.is_empty()).then(|| texts.join(", "))
 }
 
@@ -351,13 +353,7 @@ fn end_of(attempt: &AttemptHistory) -> (Phase, String) {
     }
 }
 
-fn log_view(
-    pages: &Pages,
-    run: &RunHandle,
-    name: ActionName,
-    action: &Action,
-    attempt: AttemptNo,
-) -> Option<LogView> {
+fn log_view(pages: &Pages, run: &RunHandle, name: ActionName, action: &Action, attempt: AttemptNo) -> Option<LogView> {
     let path = pages.control.data().log(run.key(), &name, attempt);
     let live = action.attempt() == Some(attempt);
     let end = log::end_of(&path, live)?;

@@ -213,7 +213,12 @@ struct RunPage {
     panel: Panel,
 }
 
-pub(super) async fn page(State(pages): State<Pages>, Path(place): Path<Place>, uri: Uri, headers: HeaderMap) -> Response {
+pub(super) async fn page(
+    State(pages): State<Pages>,
+    Path(place): Path<Place>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
     let token = Token::of(&headers);
     let page = match Box::pin(build(&pages, &place, &uri, &token)).await {
         Ok(page) => page,

@@ -21,7 +21,8 @@ const PAGE: usize = 50;
 const LABELS: usize = 4;
 
 /// The choices of the form for "since", besides any time.
-const SINCE: [(&str, &str); 4] = [("1h", "last hour"), ("24h", "last 24 h"), ("7d", "last 7 days"), ("30d", "last 30 days")];
+const SINCE: [(&str, &str); 4] =
+    [("1h", "last hour"), ("24h", "last 24 h"), ("7d", "last 7 days"), ("30d", "last 30 days")];
 
 /// What the form asks for.
 #[derive(Clone, Debug, Default)]
@@ -127,8 +128,10 @@ fn since(text: &str, now: Timestamp) -> Result<Timestamp, String> {
         let micros = i64::try_from(length.as_micros()).unwrap_or(i64::MAX);
         return Ok(Timestamp(now.0.saturating_sub(micros)));
     }
-    let at = humantime::parse_rfc3339_weak(text).or_else(|_| humantime::parse_rfc3339_weak(&format!("{text}T00:00:00Z")));
-    let at = at.map_err(|_| format!("`{text}` is neither a length of time (`36h`) nor a time (`2026-01-31 12:00:00`)"))?;
+    let at =
+        humantime::parse_rfc3339_weak(text).or_else(|_| humantime::parse_rfc3339_weak(&format!("{text}T00:00:00Z")));
+    let at =
+        at.map_err(|_| format!("`{text}` is neither a length of time (`36h`) nor a time (`2026-01-31 12:00:00`)"))?;
     let micros = at.duration_since(std::time::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_micros();
     Ok(Timestamp(i64::try_from(micros).unwrap_or(i64::MAX)))
 }
@@ -221,7 +224,10 @@ fn show(pages: &Pages, filter: Filter, headers: &HeaderMap) -> Response {
         action: if filter.fixed { address::runs(&filter.project, &filter.domain) } else { "/".to_owned() },
         first: (!filter.after.is_empty()).then(|| filter.address("")),
         next,
-        phases: [("active", "Not ended")].into_iter().chain(Phase::ALL.map(|phase| (phase.as_str(), badge(phase).word))).collect(),
+        phases: [("active", "Not ended")]
+            .into_iter()
+            .chain(Phase::ALL.map(|phase| (phase.as_str(), badge(phase).word)))
+            .collect(),
         since: SINCE,
         filter: &filter,
     };
@@ -257,7 +263,9 @@ mod tests {
         assert_eq!(query.after, Some(RunKey(7)));
         assert_eq!(since("2023-11-14 22:13:20", now).unwrap(), now);
         assert_eq!(since("2023-11-14", now).unwrap(), Timestamp(1_699_920_000_000_000));
-        for (wrong, named) in [("/?phase=red", "`red`"), ("/?since=x", "`x`"), ("/?after=x", "`x`"), ("/?project=%2F", "project")] {
+        for (wrong, named) in
+            [("/?phase=red", "`red`"), ("/?since=x", "`x`"), ("/?after=x", "`x`"), ("/?project=%2F", "project")]
+        {
             let problem = Filter::of(&wrong.parse().unwrap()).query(now).unwrap_err();
             assert!(problem.contains(named), "{problem}");
         }

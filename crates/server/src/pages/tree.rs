@@ -24,7 +24,12 @@ const AXIS: f64 = 1000.0;
 pub(super) enum Row {
     Node(Box<NodeRow>),
     /// Which children of a node are shown, and the ways to the others.
-    Pager { level: usize, text: String, previous: Option<String>, next: Option<String> },
+    Pager {
+        level: usize,
+        text: String,
+        previous: Option<String>,
+        next: Option<String>,
+    },
 }
 
 pub(super) struct NodeRow {
@@ -293,9 +298,11 @@ impl<'a> Tree<'a> {
         }
         if children.len() > PAGE {
             let key = self.key(node);
-            let to = |at: usize| view.with(|view| {
-                view.at.insert(key.clone(), at);
-            });
+            let to = |at: usize| {
+                view.with(|view| {
+                    view.at.insert(key.clone(), at);
+                })
+            };
             rows.push(pager(level + 1, from, children.len(), to));
         }
     }
@@ -312,7 +319,11 @@ impl<'a> Tree<'a> {
             children: count(children.len()),
         });
         match node {
-            Node::Action(at) => NodeRow { toggle, failures: if open { 0 } else { self.failed_below[at] }, ..self.action_row(at, level, view) },
+            Node::Action(at) => NodeRow {
+                toggle,
+                failures: if open { 0 } else { self.failed_below[at] },
+                ..self.action_row(at, level, view)
+            },
             Node::Group { parent, ordinal } => {
                 let members: Vec<&ActionView> = children
                     .iter()
@@ -425,7 +436,9 @@ impl<'a> Tree<'a> {
             .iter()
             .skip(from)
             .take(PAGE)
-            .map(|at| Row::Node(Box::new(NodeRow { failures: self.failed_below[*at], ..self.action_row(*at, 1, view) })))
+            .map(|at| {
+                Row::Node(Box::new(NodeRow { failures: self.failed_below[*at], ..self.action_row(*at, 1, view) }))
+            })
             .collect();
         if found.len() > PAGE {
             rows.push(pager(1, from, found.len(), |at| view.with(|view| view.from = at)));
