@@ -118,7 +118,7 @@ def tour(chromium):
     expect(page.locator("#find")).to_be_focused()
     page.keyboard.type("prep")
     page.keyboard.press("Enter")
-    expect(page.locator(".grid tbody tr")).to_have_count(6)
+    expect(page.locator(".grid tbody tr")).to_have_count(3)
     page.get_by_role("link", name="Show the tree").click()
     expect(page.locator(".grid tbody tr").first).to_contain_text("everything")
     page.keyboard.press("j")

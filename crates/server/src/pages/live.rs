@@ -33,7 +33,8 @@ pub(super) async fn events(State(pages): State<Pages>, Path(place): Path<Place>,
         }
         changes.mark_unchanged();
         let finished = run.is_finished();
-        let event = Event::default().event(if finished { "end" } else { "changed" }).data("");
+        // A browser drops an event without data.
+        let event = Event::default().event(if finished { "end" } else { "changed" }).data("now");
         Some((Ok::<_, Infallible>(event), ((!finished).then_some(run), changes, false)))
     });
     Sse::new(events.take_until(closing.cancelled_owned())).into_response()

@@ -140,7 +140,7 @@ pub(super) async fn events(
         let offsets: Vec<u64> = lines.iter().map(|line| line.offset).collect();
         serde_json::to_string(&(offsets, texts)).ok().map(|data| event.data(data))
     });
-    let end = futures_util::stream::once(async { Event::default().event("end").data("") });
+    let end = futures_util::stream::once(async { Event::default().event("end").data("now") });
     let events = lines.chain(end).map(Ok::<_, Infallible>);
     Sse::new(events.take_until(pages.control.closing().clone().cancelled_owned())).into_response()
 }

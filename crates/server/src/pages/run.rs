@@ -42,7 +42,7 @@ impl Place {
 /// What of a run is looked at: all of it is in the address, so that it can be sent to somebody.
 #[derive(Clone, Debug, Default)]
 pub(super) struct View {
-    org: String,
+    pub(super) org: String,
     pub(super) selected: Option<ActionName>,
     pub(super) open: BTreeSet<String>,
     pub(super) shut: BTreeSet<String>,

@@ -292,7 +292,7 @@ mod tests {
         rmpv::encode::write_value(&mut bytes, &value).unwrap();
         let expected = "{\n  \"a\": [\n    1,\n    null\n  ],\n  2: \"x\\\"y\",\n  \"e\": {}\n}";
         assert_eq!(text(&Literal::msgpack(bytes)), ("struct", expected.into()));
-        assert!(text(&Literal::msgpack(vec![0xc1])).1.contains("no msgpack"));
+        assert!(text(&Literal::msgpack(vec![0x92, 1])).1.contains("no msgpack"));
     }
 
     #[test]
