@@ -20,6 +20,7 @@ mod builder;
 mod create;
 mod deploy;
 mod enqueue;
+mod rerun;
 
 pub(crate) use create::NewRun;
 pub(crate) use create::random_name;

@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use crate::api::{self, Api};
 use crate::blobs::{s3, signed};
 use crate::executor::SignsOfLife;
-use crate::pages;
+use crate::pages::{self, Pages};
 
 /// Every route of the server.
 pub(crate) fn router(api: Api, signs: SignsOfLife) -> Router {
@@ -24,7 +24,7 @@ pub(crate) fn router(api: Api, signs: SignsOfLife) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(|| async { "ready\n" }))
-        .merge(pages::router(api.control.clone()))
+        .merge(pages::router(Pages::new(api.control.clone(), api.signer.clone(), &api.base_url)))
         .merge(signed::router(blobs, api.signer.clone(), None))
         .merge(store)
         .fallback_service(api::service(api))

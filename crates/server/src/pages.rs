@@ -1,41 +1,179 @@
-//! The pages of runs, at the addresses that the stock SDK prints.
+//! The console: pages for people, at the addresses that the stock SDK prints. They work without JavaScript; with it they follow
+//! what happens.
 
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use askama::Template;
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Response};
-use axum::routing::get;
-use http::StatusCode;
-use spanwise_core::RunName;
+use axum::routing::{get, post};
+use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderValue, StatusCode};
+use spanwise_core::RunId;
+use spanwise_engine::RunHandle;
 
-use crate::control::ControlPlane;
-use crate::wire::ids;
+use crate::blobs::signed::Signer;
+use crate::control::{self, ControlPlane};
 
-/// The pages.
-pub(crate) fn router(control: ControlPlane) -> Router {
-    Router::new().route("/v2/domain/{domain}/project/{project}/runs/{run}", get(run)).with_state(control)
+mod address;
+mod assets;
+mod format;
+mod forms;
+mod guard;
+mod live;
+mod log;
+mod panel;
+mod run;
+mod runs;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod value;
+
+/// Nothing but our own files is loaded, nothing inline is run, nobody frames the pages.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+                      form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// Finished runs that are kept in memory because somebody looks at them.
+const KEPT_RUNS: usize = 4;
+
+/// What the pages need. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Pages {
+    control: ControlPlane,
+    signer: Signer,
+    /// `localhost:8585`, for commands to copy.
+    endpoint: String,
+    looked_at: Arc<Mutex<VecDeque<RunHandle>>>,
 }
 
-async fn run(
-    State(control): State<ControlPlane>,
-    Path((domain, project, name)): Path<(String, String, String)>,
-) -> Response {
-    let id = RunName::new(&name).map_err(|error| error.to_string()).and_then(|name| {
-        let scope = ids::scope("", &project, &domain).map_err(|error| error.to_string())?;
-        Ok(ids::run_in(scope, name))
-    });
-    let found = id.and_then(|id| control.run(&id).map_err(|error| error.to_string()));
-    match found {
-        Ok(run) => {
-            let actions = run.actions();
-            let rows: String =
-                actions.iter().map(|action| format!("{} {} {}\n", action.name, action.task, action.phase)).collect();
-            Html(format!("<!doctype html><title>{name}</title><h1>{name}</h1><pre>{}</pre>", escape(&rows)))
-                .into_response()
+impl Pages {
+    pub(crate) fn new(control: ControlPlane, signer: Signer, base_url: &str) -> Pages {
+        let endpoint = base_url.split_once("://").map_or(base_url, |(_, rest)| rest).to_owned();
+        Pages { control, signer, endpoint, looked_at: Arc::default() }
+    }
+
+    /// A run; a finished one is read from the journal once, however often its page is loaded.
+    fn run(&self, id: &RunId) -> Result<RunHandle, PageError> {
+        let kept =
+            self.looked_at.lock().unwrap_or_else(PoisonError::into_inner).iter().find(|run| run.id() == id).cloned();
+        if let Some(run) = kept {
+            return Ok(run);
         }
-        Err(text) => (StatusCode::NOT_FOUND, format!("{text}\n")).into_response(),
+        let run = self.control.run(id)?;
+        if run.is_finished() {
+            let mut kept = self.looked_at.lock().unwrap_or_else(PoisonError::into_inner);
+            if kept.len() >= KEPT_RUNS {
+                kept.pop_front();
+            }
+            kept.push_back(run.clone());
+        }
+        Ok(run)
     }
 }
 
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+/// The routes of the console.
+pub(crate) fn router(pages: Pages) -> Router {
+    const RUN: &str = "/v2/domain/{domain}/project/{project}/runs/{run}";
+    const LOG: &str = "/v2/domain/{domain}/project/{project}/runs/{run}/actions/{action}/attempts/{attempt}/log";
+    Router::new()
+        .route("/", get(runs::all))
+        .route("/v2/domain/{domain}/project/{project}/runs", get(runs::of_project))
+        .route(RUN, get(run::page))
+        .route(&format!("{RUN}/events"), get(live::events))
+        .route(&format!("{RUN}/abort"), post(forms::abort))
+        .route(&format!("{RUN}/rerun"), post(forms::rerun))
+        .route(LOG, get(log::download))
+        .route(&format!("{LOG}/events"), get(log::events))
+        .layer(middleware::from_fn(guarded))
+        .route("/assets/{name}", get(assets::serve))
+        .with_state(pages)
+}
+
+/// Puts the headers on that every page has.
+async fn guarded(request: axum::extract::Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Why a page cannot be shown.
+#[derive(Debug)]
+struct PageError {
+    status: StatusCode,
+    text: String,
+}
+
+impl PageError {
+    fn new(status: StatusCode, text: impl Into<String>) -> PageError {
+        PageError { status, text: text.into() }
+    }
+
+    fn not_found(text: impl Into<String>) -> PageError {
+        PageError::new(StatusCode::NOT_FOUND, text)
+    }
+}
+
+impl From<control::Error> for PageError {
+    fn from(error: control::Error) -> PageError {
+        let status = match &error {
+            control::Error::NotFound(_) => StatusCode::NOT_FOUND,
+            control::Error::Invalid(_) | control::Error::Uri(_) => StatusCode::BAD_REQUEST,
+            control::Error::Unmet(_) | control::Error::Engine(spanwise_engine::Error::Rejected(_)) => {
+                StatusCode::CONFLICT
+            }
+            _ => {
+                tracing::error!(error = &error as &dyn std::error::Error, "a page cannot be shown");
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+        };
+        PageError::new(status, error.to_string())
+    }
+}
+
+impl From<spanwise_engine::Error> for PageError {
+    fn from(error: spanwise_engine::Error) -> PageError {
+        control::Error::from(error).into()
+    }
+}
+
+#[derive(Template)]
+#[template(path = "error.html")]
+struct ErrorPage<'a> {
+    assets: &'static assets::Assets,
+    title: &'a str,
+    text: &'a str,
+}
+
+impl IntoResponse for PageError {
+    fn into_response(self) -> Response {
+        let title = match self.status {
+            StatusCode::NOT_FOUND => "Not found",
+            StatusCode::FORBIDDEN => "Refused",
+            StatusCode::BAD_REQUEST => "Not understood",
+            StatusCode::CONFLICT => "Not possible now",
+            _ => "Something failed",
+        };
+        let mut response = render(&ErrorPage { assets: &assets::ASSETS, title, text: &self.text });
+        if response.status().is_success() {
+            *response.status_mut() = self.status;
+        }
+        response
+    }
+}
+
+fn render(page: &impl Template) -> Response {
+    match page.render() {
+        Ok(html) => Html(html).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "render a page");
+            (StatusCode::INTERNAL_SERVER_ERROR, "the page could not be rendered\n").into_response()
+        }
+    }
 }

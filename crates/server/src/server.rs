@@ -130,6 +130,12 @@ impl Server {
         Ok(Api { control: ControlPlane::new(parts), signer, base_url })
     }
 
+    /// For tests that look at it from inside.
+    #[cfg(test)]
+    pub(crate) fn control(&self) -> ControlPlane {
+        self.control.clone()
+    }
+
     /// The port it listens on.
     pub fn port(&self) -> u16 {
         self.port

@@ -1,6 +1,7 @@
 //! Flyte's messages to and from our own types. Besides `api`, only this module sees protobuf.
 
 pub(crate) mod details;
+pub(crate) mod display;
 pub(crate) mod failure;
 pub(crate) mod ids;
 pub(crate) mod task;

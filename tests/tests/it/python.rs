@@ -29,26 +29,40 @@ const PACKAGES: [&str; 6] = [
 
 const FOLDER: &str = "test-venv-flyte-2.12.1-v1";
 
+/// What the browser test imports, apart from all others: it drives a browser and needs no SDK.
+const BROWSER_PACKAGES: [&str; 2] = ["playwright==1.65.2", "axe-playwright-python==0.1.8"];
+
+const BROWSER_FOLDER: &str = "test-venv-browser-v1";
+
 /// The interpreter: the one that `SPANWISE_TEST_PYTHON` names, else one in the target folder, made when it is needed first.
 pub(crate) fn python() -> &'static Path {
     static PYTHON: OnceLock<PathBuf> = OnceLock::new();
     PYTHON.get_or_init(|| match std::env::var_os("SPANWISE_TEST_PYTHON") {
         Some(given) => given.into(),
-        None => made_once(),
+        None => made_once(FOLDER, &PACKAGES),
+    })
+}
+
+/// The interpreter that drives a browser: the one that `SPANWISE_TEST_BROWSER_PYTHON` names, else one in the target folder.
+pub(crate) fn browser_python() -> &'static Path {
+    static PYTHON: OnceLock<PathBuf> = OnceLock::new();
+    PYTHON.get_or_init(|| match std::env::var_os("SPANWISE_TEST_BROWSER_PYTHON") {
+        Some(given) => given.into(),
+        None => made_once(BROWSER_FOLDER, &BROWSER_PACKAGES),
     })
 }
 
 /// Test binaries that run at the same time wait for one another.
-fn made_once() -> PathBuf {
+fn made_once(name: &str, packages: &[&str]) -> PathBuf {
     let target = PathBuf::from(cargo::metadata()["target_directory"].as_str().unwrap());
-    let folder = target.join(FOLDER);
-    let lock = File::create(target.join(format!("{FOLDER}.lock"))).unwrap();
+    let folder = target.join(name);
+    let lock = File::create(target.join(format!("{name}.lock"))).unwrap();
     lock.lock().unwrap();
     let (complete, python) = (folder.join("complete"), folder.join("bin/python"));
     if !complete.exists() {
         let _ = std::fs::remove_dir_all(&folder);
         succeed(Command::new("python3").args(["-m", "venv"]).arg(&folder));
-        succeed(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(PACKAGES));
+        succeed(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(packages));
         File::create(complete).unwrap();
     }
     python
@@ -82,6 +96,11 @@ pub(crate) struct Program {
 impl Program {
     /// The file of this name as a client of the server.
     pub(crate) fn new(server: &DevServer, name: &str) -> Program {
+        Program::with(python(), server, name)
+    }
+
+    /// The same with an interpreter of its own.
+    pub(crate) fn with(interpreter: &Path, server: &DevServer, name: &str) -> Program {
         let folder = tempfile::tempdir().unwrap();
         for part in ["home", "programs", "scratch"] {
             std::fs::create_dir(folder.path().join(part)).unwrap();
@@ -92,7 +111,7 @@ impl Program {
                 std::fs::copy(&file, folder.path().join("programs").join(file.file_name().unwrap())).unwrap();
             }
         }
-        let mut command = Command::new(python());
+        let mut command = Command::new(interpreter);
         command.arg(name).current_dir(folder.path().join("programs"));
         remove_what_would_mislead(&mut command);
         // A fresh home: the SDK remembers there what it has uploaded.

@@ -1,0 +1,36 @@
+//! Running a run again.
+
+use spanwise_core::ActionName;
+use spanwise_engine::{Relation, RunHandle};
+
+use super::{ControlPlane, Error, NewRun};
+use crate::wire::details::{self, Definition};
+use crate::wire::{ids, values};
+
+/// What ties inputs to the trace of the run that they were frozen for.
+const TRACE_KEYS: [&str; 3] = ["traceparent", "tracestate", "baggage"];
+
+impl ControlPlane {
+    /// A new run of the same task with the same inputs and settings, in a trace of its own.
+    pub(crate) async fn rerun(&self, source: &RunHandle) -> Result<RunHandle, Error> {
+        let missing = || Error::Unmet(format!("run `{}` has no task that could be run again", source.id().name));
+        let root = source.action(&ActionName::ROOT).ok_or_else(missing)?;
+        let definition = self.inner.definitions.of(&root.spec)?.ok_or_else(missing)?;
+        let Definition::Task(task) = &*definition else { return Err(missing()) };
+        let (inputs, _) = source.payloads(&ActionName::ROOT).await?;
+        let mut inputs = values::inputs(&inputs.unwrap_or_default())?;
+        inputs.context.retain(|pair| !TRACE_KEYS.contains(&pair.key.as_str()));
+        let mut settings = self.run_spec(source)?;
+        let relation = Relation::Rerun { run: source.id().name.clone() };
+        settings.relation = details::relation(source.id(), &relation).into();
+        self.create_run(NewRun {
+            scope: ids::scope_of(source.id()),
+            name: None,
+            task: (**task).clone(),
+            inputs,
+            settings,
+            caller_trace: None,
+        })
+        .await
+    }
+}

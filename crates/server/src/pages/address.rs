@@ -1,0 +1,61 @@
+//! The addresses of pages, and what of their queries is understood.
+
+use form_urlencoded::Serializer;
+use http::Uri;
+use spanwise_core::{ActionName, AttemptNo, RunId, RunName};
+
+use crate::wire::ids::{self, DEFAULT_ORG};
+
+/// The pairs of a query string.
+pub(super) fn pairs(uri: &Uri) -> Vec<(String, String)> {
+    form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect()
+}
+
+/// A query string with its `?`, without pairs that say nothing; empty if none says anything.
+pub(super) fn query<'a>(pairs: impl IntoIterator<Item = (&'a str, String)>) -> String {
+    let mut query = Serializer::new(String::new());
+    for (name, value) in pairs.into_iter().filter(|(_, value)| !value.is_empty()) {
+        query.append_pair(name, &value);
+    }
+    match query.finish() {
+        empty if empty.is_empty() => empty,
+        query => format!("?{query}"),
+    }
+}
+
+/// The full name of a run from the parts of its address.
+pub(super) fn run_id(domain: &str, project: &str, run: &str, org: &str) -> Result<RunId, String> {
+    let name = RunName::new(run).map_err(|error| error.to_string())?;
+    let scope = ids::scope(org, project, domain).map_err(|error| error.to_string())?;
+    Ok(ids::run_in(scope, name))
+}
+
+/// The list of a project's runs.
+pub(super) fn runs(project: &str, domain: &str) -> String {
+    format!("/v2/domain/{domain}/project/{project}/runs")
+}
+
+fn run_path(id: &RunId) -> String {
+    format!("{}/{}", runs(&id.project, &id.domain), id.name)
+}
+
+/// The organisation, where the address has to name it.
+pub(super) fn org(id: &RunId) -> String {
+    if id.org == DEFAULT_ORG { String::new() } else { id.org.clone() }
+}
+
+/// The page of a run, with one of its actions chosen.
+pub(super) fn run(id: &RunId, action: Option<&ActionName>) -> String {
+    let action = action.filter(|action| !action.is_root()).map(ToString::to_string).unwrap_or_default();
+    format!("{}{}", run_path(id), query([("i", action), ("org", org(id))]))
+}
+
+/// Something that belongs to a run: its events, its buttons.
+pub(super) fn of_run(id: &RunId, what: &str) -> String {
+    format!("{}/{what}{}", run_path(id), query([("org", org(id))]))
+}
+
+/// The log of an attempt.
+pub(super) fn log(id: &RunId, action: &ActionName, attempt: AttemptNo, tail: &str) -> String {
+    of_run(id, &format!("actions/{action}/attempts/{attempt}/log{tail}"))
+}

@@ -1,0 +1,389 @@
+//! One action in detail.
+
+use spanwise_core::history::{self, AttemptEnd, AttemptHistory};
+use spanwise_core::{
+    Action, ActionKind, ActionName, AttemptNo, End, Failure, FailureKind, Phase, RunName, Source, State,
+};
+use spanwise_engine::RunHandle;
+
+use super::format::{Badge, Span, When, badge, length, size, span, when};
+use super::log::{self, LogEnd};
+use super::run::View;
+use super::value::{Links, Value};
+use super::{PageError, Pages, address};
+use crate::layout;
+use crate::wire::display::{self, Budget, Named};
+
+/// Attempts that are listed, the last ones.
+const SHOWN_ATTEMPTS: usize = 50;
+
+/// Parts of keys whose values are nobody's business.
+const HIDDEN: [&str; 7] = ["secret", "token", "password", "authorization", "api-key", "apikey", "credential"];
+
+pub(super) struct Panel {
+    pub(super) name: String,
+    pub(super) short: String,
+    pub(super) task: String,
+    pub(super) kind: &'static str,
+    pub(super) badge: Badge,
+    pub(super) facts: Vec<Fact>,
+    pub(super) error: Option<ErrorView>,
+    pub(super) attempts: Vec<AttemptRow>,
+    pub(super) earlier_attempts: usize,
+    pub(super) log: Option<LogView>,
+    pub(super) inputs: Values,
+    pub(super) outputs: Values,
+    pub(super) context: Vec<(String, String)>,
+    pub(super) commands: Vec<(&'static str, String)>,
+    /// True if a button can end this action alone.
+    pub(super) can_abort: bool,
+    pub(super) full: Option<String>,
+    pub(super) links: Links,
+}
+
+impl Panel {
+    pub(super) fn value<'a>(&'a self, named: &'a Named) -> Value<'a> {
+        Value { tree: &named.tree, links: &self.links }
+    }
+}
+
+/// Something that is known about the action.
+pub(super) struct Fact {
+    pub(super) label: &'static str,
+    pub(super) text: String,
+    pub(super) href: Option<String>,
+    pub(super) when: Option<When>,
+    pub(super) length: Option<Span>,
+}
+
+impl Fact {
+    fn text(label: &'static str, text: impl Into<String>) -> Fact {
+        Fact { label, text: text.into(), href: None, when: None, length: None }
+    }
+
+    fn link(label: &'static str, text: impl Into<String>, href: String) -> Fact {
+        Fact { href: Some(href), ..Fact::text(label, text) }
+    }
+
+    fn when(label: &'static str, at: When) -> Fact {
+        Fact { when: Some(at), ..Fact::text(label, "") }
+    }
+
+    fn length(label: &'static str, span: Span) -> Fact {
+        Fact { length: Some(span), ..Fact::text(label, "") }
+    }
+}
+
+pub(super) struct ErrorView {
+    pub(super) title: String,
+    pub(super) message: String,
+    pub(super) causes: Vec<String>,
+    pub(super) place: Option<String>,
+    pub(super) note: &'static str,
+}
+
+fn error_view(failure: &Failure) -> ErrorView {
+    let whose = match failure.kind {
+        FailureKind::User | FailureKind::Unknown => "",
+        FailureKind::System => "a failure of the system, not of the task",
+    };
+    let note = if failure.recoverable { whose } else { "not recoverable: it is not tried again" };
+    ErrorView {
+        title: failure.code.clone(),
+        message: failure.message.trim_end().to_owned(),
+        causes: failure.causes.clone(),
+        place: failure.place.clone(),
+        note,
+    }
+}
+
+pub(super) struct AttemptRow {
+    pub(super) number: u32,
+    pub(super) badge: Badge,
+    pub(super) launched: When,
+    pub(super) waited: String,
+    pub(super) length: Span,
+    pub(super) note: String,
+    pub(super) log: Option<String>,
+    pub(super) show: String,
+    pub(super) report: Option<String>,
+    pub(super) shown: bool,
+}
+
+pub(super) struct LogView {
+    pub(super) id: String,
+    pub(super) attempt: u32,
+    pub(super) download: String,
+    /// Where new lines come from, while there are any.
+    pub(super) events: Option<String>,
+    pub(super) end: LogEnd,
+    pub(super) size: String,
+}
+
+/// Named values, or why there are none.
+pub(super) struct Values {
+    pub(super) values: Vec<Named>,
+    pub(super) instead: String,
+}
+
+impl Values {
+    fn none(instead: impl Into<String>) -> Values {
+        Values { values: Vec::new(), instead: instead.into() }
+    }
+
+    fn is_cut(&self) -> bool {
+        self.values.iter().any(|value| value.tree.is_cut())
+    }
+}
+
+impl Panel {
+    pub(super) async fn of(
+        pages: &Pages,
+        run: &RunHandle,
+        name: ActionName,
+        action: &Action,
+        view: &View,
+    ) -> Result<Panel, PageError> {
+        let events = run.events_of(&name).await?;
+        let history = history::attempts(&events);
+        let (inputs, outputs) = run.payloads(&name).await?;
+        let budget = if view.full { Budget::FULL } else { Budget::BRIEF };
+        let context = inputs.as_ref().and_then(|inputs| display::context(inputs).ok()).unwrap_or_default();
+        let inputs = match inputs {
+            Some(bytes) => shown(display::inputs(&bytes, budget), "none"),
+            None => Values::none("none"),
+        };
+        let delivered = matches!(action.phase(), Phase::Succeeded | Phase::Recovered);
+        let outputs = match outputs.filter(|_| delivered) {
+            Some(bytes) => shown(display::outputs(&bytes, budget), "none"),
+            None if delivered => Values::none("none"),
+            None if action.is_finished() => Values::none("none: it did not succeed"),
+            None => Values::none("not yet"),
+        };
+        let full = (!view.full && (inputs.is_cut() || outputs.is_cut())).then(|| view.with(|view| view.full = true));
+        let links = Links::new(&pages.signer);
+        let chosen_attempt = view.attempt.unwrap_or(action.attempts);
+        let attempts = attempts(pages, run, name, action, &history, view, &links).await?;
+        let spec = &action.spec;
+        Ok(Panel {
+            name: name.to_string(),
+            short: spec.task.short().to_owned(),
+            task: spec.task.to_string(),
+            kind: match spec.kind {
+                ActionKind::Task => "task",
+                ActionKind::Step => "step",
+                ActionKind::Condition => "condition",
+            },
+            badge: badge(action.phase()),
+            facts: facts(pages, run, action)?,
+            error: error(action, &history),
+            earlier_attempts: history.len().saturating_sub(SHOWN_ATTEMPTS),
+            attempts,
+            log: log_view(pages, run, name, action, AttemptNo(chosen_attempt)),
+            inputs,
+            outputs,
+            context: context.into_iter().map(hidden).collect(),
+            commands: commands(pages, run, name, spec.kind),
+            can_abort: !action.is_finished() && !name.is_root(),
+            full,
+            links,
+        })
+    }
+}
+
+fn shown(values: Result<Vec<Named>, crate::wire::Invalid>, none: &str) -> Values {
+    match values {
+        Ok(values) => Values { values, instead: none.to_owned() },
+        Err(error) => Values::none(error.to_string()),
+    }
+}
+
+fn hidden((key, value): (String, String)) -> (String, String) {
+    let lower = key.to_lowercase();
+    let value = if HIDDEN.iter().any(|part| lower.contains(part)) { "(hidden)".to_owned() } else { value };
+    (key, value)
+}
+
+fn facts(pages: &Pages, run: &RunHandle, action: &Action) -> Result<Vec<Fact>, PageError> {
+    let now = run.now();
+    let ended = action.is_finished().then_some(action.updated_at);
+    let mut facts = vec![Fact::when("Enqueued", when(action.enqueued_at, now))];
+    facts.extend(action.started_at.map(|at| Fact::when("Started", when(at, now))));
+    facts.extend(ended.map(|at| Fact::when("Ended", when(at, now))));
+    facts.push(Fact::length("Duration", span(action.enqueued_at, ended, now)));
+    facts.extend(state(action, now));
+    if let Some(policy) = &action.spec.cache {
+        facts.push(cache(run, action, policy.overwrite));
+    }
+    if let Some(End::Reused(Source::Recovery { run: source, .. })) = action.end() {
+        facts.push(source_link("Outputs from", run, source, None));
+    }
+    if let Some(parent) = action.spec.parent {
+        let task = run.action(&parent).map(|parent| parent.spec.task.short().to_owned());
+        facts.push(Fact::link("Parent", task.unwrap_or_default(), address::run(run.id(), Some(&parent))));
+    }
+    facts.extend(action.spec.group.as_ref().map(|group| Fact::text("Group", group)));
+    let retries = action.spec.retry.retries;
+    if retries > 0 {
+        facts.push(Fact::text("Retries", format!("up to {retries}")));
+    }
+    facts.extend(timeouts(action).map(|text| Fact::text("Limits", text)));
+    let definition = pages.control.definitions().of(&action.spec).map_err(crate::control::Error::from)?;
+    if let Some(definition) = definition {
+        facts.extend(display::condition_type(&definition).map(|kind| Fact::text("Waits for", kind)));
+        facts.extend(display::task_version(&definition).map(|version| Fact::text("Version", version)));
+    }
+    Ok(facts)
+}
+
+/// What the action is doing, where its phase does not say it.
+fn state(action: &Action, now: spanwise_core::Timestamp) -> Option<Fact> {
+    Some(match &action.state {
+        State::Backoff { until } => {
+            Fact::text("Waits", format!("{} before its next attempt", length(until.since(now))))
+        }
+        State::Queued { held: true, .. } => Fact::text("Waits", "for a place: too much is running"),
+        State::Finished(End::Signalled { by }) => Fact::text("Signalled by", by),
+        _ => return None,
+    })
+}
+
+fn timeouts(action: &Action) -> Option<String> {
+    let timeouts = &action.spec.timeouts;
+    let limits = [("run", timeouts.max_runtime), ("queued", timeouts.max_queued_time), ("in all", timeouts.deadline)];
+    let texts: Vec<String> =
+        limits.iter().filter_map(|(word, limit)| limit.map(|limit| format!("{word} {}", length(limit)))).collect();
+    (!texts.is_empty()).then(|| texts.join(", "))
+}
+
+fn cache(run: &RunHandle, action: &Action, overwrite: bool) -> Fact {
+    match action.end() {
+        Some(End::Reused(Source::Cache { run: source, action, .. })) => {
+            source_link("Cache hit", run, source, Some(action))
+        }
+        Some(End::Succeeded { .. }) => Fact::text("Cache", if overwrite { "replaced" } else { "miss, now stored" }),
+        _ if overwrite => Fact::text("Cache", "not asked: the run overwrites it"),
+        _ => Fact::text("Cache", "miss"),
+    }
+}
+
+fn source_link(label: &'static str, run: &RunHandle, source: &str, action: Option<&ActionName>) -> Fact {
+    let text = match action {
+        Some(action) if !action.is_root() => format!("{source}, {action}"),
+        _ => source.to_owned(),
+    };
+    match RunName::new(source) {
+        Ok(name) => {
+            let id = spanwise_core::RunId { name, ..run.id().clone() };
+            Fact::link(label, text, address::run(&id, action))
+        }
+        Err(_) => Fact::text(label, text),
+    }
+}
+
+/// The error of the action, or of the attempt before the one that is under way.
+fn error(action: &Action, history: &[AttemptHistory]) -> Option<ErrorView> {
+    let of_attempt = || {
+        history.iter().rev().find_map(|attempt| match &attempt.end {
+            Some((_, AttemptEnd::Failed(failure))) => {
+                Some(ErrorView { note: "of an attempt; the action goes on", ..error_view(failure) })
+            }
+            _ => None,
+        })
+    };
+    match action.end() {
+        Some(End::Failed(failure) | End::TimedOut(failure)) => Some(error_view(failure)),
+        Some(End::Aborted { by, reason }) => Some(ErrorView {
+            title: format!("Aborted by {by}"),
+            message: reason.clone(),
+            causes: Vec::new(),
+            place: None,
+            note: "",
+        }),
+        Some(_) => None,
+        None => of_attempt(),
+    }
+}
+
+async fn attempts(
+    pages: &Pages,
+    run: &RunHandle,
+    name: ActionName,
+    action: &Action,
+    history: &[AttemptHistory],
+    view: &View,
+    links: &Links,
+) -> Result<Vec<AttemptRow>, PageError> {
+    let now = run.now();
+    let mut rows = Vec::new();
+    for attempt in history.iter().rev().take(SHOWN_ATTEMPTS) {
+        let (phase, note) = end_of(attempt);
+        let number = attempt.attempt;
+        let directory = layout::attempt(run.id(), &name, number).map_err(crate::control::Error::from)?;
+        let report = directory.join("report.html").map_err(crate::control::Error::from)?;
+        let has_report = pages.control.blobs().exists(&report).await.map_err(crate::control::Error::from)?;
+        let has_log = pages.control.data().log(run.key(), &name, number).exists();
+        rows.push(AttemptRow {
+            number: number.0,
+            badge: badge(phase),
+            launched: when(attempt.launched_at, now),
+            waited: length(attempt.launched_at.since(attempt.queued_at)),
+            length: span(attempt.launched_at, attempt.end.as_ref().map(|(at, _)| *at), now),
+            note,
+            log: has_log.then(|| address::log(run.id(), &name, number, "")),
+            show: view.with(|view| view.attempt = Some(number.0)),
+            report: has_report.then(|| links.to(&report)),
+            shown: view.attempt.unwrap_or(action.attempts) == number.0,
+        });
+    }
+    Ok(rows)
+}
+
+fn end_of(attempt: &AttemptHistory) -> (Phase, String) {
+    let Some((_, end)) = &attempt.end else {
+        return (if attempt.started_at.is_some() { Phase::Running } else { Phase::Initializing }, String::new());
+    };
+    match end {
+        AttemptEnd::Succeeded => (Phase::Succeeded, String::new()),
+        AttemptEnd::Failed(failure) => (Phase::Failed, failure.code.clone()),
+        AttemptEnd::TimedOut => (Phase::TimedOut, String::new()),
+        AttemptEnd::Lost(reason) => (Phase::Failed, format!("lost: {reason}")),
+        AttemptEnd::Released => (Phase::Aborted, "given back: the server was shut down".to_owned()),
+        AttemptEnd::Aborted => (Phase::Aborted, String::new()),
+    }
+}
+
+fn log_view(pages: &Pages, run: &RunHandle, name: ActionName, action: &Action, attempt: AttemptNo) -> Option<LogView> {
+    let path = pages.control.data().log(run.key(), &name, attempt);
+    let live = action.attempt() == Some(attempt);
+    let end = log::end_of(&path, live)?;
+    Some(LogView {
+        id: format!("log-{name}-{attempt}{}", if live { "-live" } else { "" }),
+        attempt: attempt.0,
+        download: address::log(run.id(), &name, attempt, ""),
+        events: live.then(|| address::log(run.id(), &name, attempt, "/events")),
+        size: size(end.size),
+        end,
+    })
+}
+
+/// What to type to run the task of an action again.
+fn commands(pages: &Pages, run: &RunHandle, name: ActionName, kind: ActionKind) -> Vec<(&'static str, String)> {
+    if kind != ActionKind::Task {
+        return Vec::new();
+    }
+    let (id, endpoint) = (run.id(), &pages.endpoint);
+    let (of_command, of_python) = match name.is_root() {
+        true => (String::new(), String::new()),
+        false => (format!(" --action-name {name}"), format!(", action_name=\"{name}\"")),
+    };
+    let command = format!(
+        "flyte --endpoint dns:///{endpoint} --insecure rerun {} -p {} -d {}{of_command}",
+        id.name, id.project, id.domain
+    );
+    let python = format!(
+        "import flyte\nflyte.init(endpoint=\"{endpoint}\", insecure=True, project=\"{}\", domain=\"{}\")\nrun = flyte.rerun(\"{}\"{of_python})\nrun.wait()",
+        id.project, id.domain, id.name
+    );
+    vec![("Shell", command), ("Python", python)]
+}

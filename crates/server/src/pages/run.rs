@@ -1,0 +1,316 @@
+//! The page of a run: where it is, its actions, and one of them in detail.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use http::header::SET_COOKIE;
+use http::{HeaderMap, HeaderValue, Uri};
+use serde::Deserialize;
+use spanwise_core::ActionName;
+use spanwise_core::trace::derived_trace_id;
+use spanwise_engine::{ActionView, Relation, RunHandle};
+
+use super::assets::{ASSETS, Assets};
+use super::format::{Badge, Span, When, badge, count, span, when};
+use super::guard::Token;
+use super::panel::Panel;
+use super::tree::{self, Row, Tree};
+use super::{PageError, Pages, address, render};
+use crate::wire::display;
+
+/// Failures that are named at the top of the page.
+const NAMED_FAILURES: usize = 4;
+
+/// A run in an address.
+#[derive(Deserialize)]
+pub(super) struct Place {
+    pub(super) domain: String,
+    pub(super) project: String,
+    pub(super) run: String,
+}
+
+impl Place {
+    pub(super) fn run(&self, pages: &Pages, uri: &Uri) -> Result<RunHandle, PageError> {
+        let org = address::pairs(uri).into_iter().find(|(name, _)| name == "org").map(|(_, org)| org);
+        let id = address::run_id(&self.domain, &self.project, &self.run, &org.unwrap_or_default());
+        pages.run(&id.map_err(PageError::not_found)?)
+    }
+}
+
+/// What of a run is looked at: all of it is in the address, so that it can be sent to somebody.
+#[derive(Clone, Debug, Default)]
+pub(super) struct View {
+    pub(super) org: String,
+    pub(super) selected: Option<ActionName>,
+    pub(super) open: BTreeSet<String>,
+    pub(super) shut: BTreeSet<String>,
+    /// Where the page of a node's children begins.
+    pub(super) at: BTreeMap<String, usize>,
+    /// A class of phases to show.
+    pub(super) show: String,
+    /// A part of a name to look for.
+    pub(super) find: String,
+    pub(super) from: usize,
+    /// The attempt whose log is shown.
+    pub(super) attempt: Option<u32>,
+    /// Values are shown in full.
+    pub(super) full: bool,
+}
+
+impl View {
+    fn of(uri: &Uri) -> View {
+        let mut view = View::default();
+        for (name, value) in address::pairs(uri) {
+            match name.as_str() {
+                "org" => view.org = value,
+                "i" => view.selected = ActionName::new(&value).ok(),
+                "open" => view.open = tree::keys(&value),
+                "shut" => view.shut = tree::keys(&value),
+                "at" => view.at = places(&value),
+                "show" => view.show = value,
+                "find" => view.find = value.trim().to_owned(),
+                "from" => view.from = value.parse().unwrap_or(0),
+                "attempt" => view.attempt = value.parse().ok(),
+                "full" => view.full = value == "1",
+                _ => {}
+            }
+        }
+        view
+    }
+
+    /// The action in the panel.
+    pub(super) fn chosen(&self) -> ActionName {
+        self.selected.unwrap_or(ActionName::ROOT)
+    }
+
+    /// True if actions are looked for: they are shown without the tree.
+    pub(super) fn is_flat(&self) -> bool {
+        !self.show.is_empty() || !self.find.is_empty()
+    }
+
+    /// The address of another view, relative to the page.
+    pub(super) fn with(&self, change: impl FnOnce(&mut View)) -> String {
+        let mut view = self.clone();
+        change(&mut view);
+        let list = |keys: &BTreeSet<String>| keys.iter().cloned().collect::<Vec<_>>().join(",");
+        let at: Vec<String> = view.at.iter().map(|(key, at)| format!("{key}:{at}")).collect();
+        let query = address::query([
+            ("i", view.selected.map(|name| name.to_string()).unwrap_or_default()),
+            ("show", view.show.clone()),
+            ("find", view.find.clone()),
+            ("from", if view.from > 0 { view.from.to_string() } else { String::new() }),
+            ("open", list(&view.open)),
+            ("shut", list(&view.shut)),
+            ("at", at.join(",")),
+            ("attempt", view.attempt.map(|attempt| attempt.to_string()).unwrap_or_default()),
+            ("full", if view.full { "1".to_owned() } else { String::new() }),
+            ("org", view.org.clone()),
+        ]);
+        if query.is_empty() { "?".to_owned() } else { query }
+    }
+}
+
+fn places(text: &str) -> BTreeMap<String, usize> {
+    let place = |part: &str| {
+        let (key, at) = part.split_once(':')?;
+        Some((key.to_owned(), at.parse().ok()?))
+    };
+    text.split(',').take(100).filter_map(place).collect()
+}
+
+/// What the top of the page says.
+struct Header {
+    name: String,
+    task: String,
+    project: String,
+    domain: String,
+    list: String,
+    badge: Badge,
+    created: When,
+    length: Span,
+    actions: String,
+    labels: Vec<(String, String)>,
+    relation: Option<(&'static str, String, String)>,
+    warnings: Vec<String>,
+    trace: String,
+    finished: bool,
+}
+
+impl Header {
+    async fn of(run: &RunHandle, root: &ActionView, actions: usize) -> Result<Header, PageError> {
+        let (id, settings, now) = (run.id(), run.settings(), run.now());
+        let relation = settings.relation.as_ref().map(|relation| {
+            let (word, name) = match relation {
+                Relation::Spawn { run } => ("started by", run),
+                Relation::Rerun { run } => ("repeats", run),
+                Relation::Recover { run } => ("recovers", run),
+            };
+            let related = spanwise_core::RunId { name: name.clone(), ..id.clone() };
+            (word, name.to_string(), address::run(&related, None))
+        });
+        Ok(Header {
+            name: id.name.to_string(),
+            task: root.task.to_string(),
+            project: id.project.clone(),
+            domain: id.domain.clone(),
+            list: address::runs(&id.project, &id.domain),
+            badge: badge(root.phase),
+            created: when(root.enqueued_at, now),
+            length: span(root.enqueued_at, root.ended_at, now),
+            actions: count(actions),
+            labels: settings.labels.clone().into_iter().collect(),
+            relation,
+            warnings: settings.warnings.clone(),
+            trace: trace_id(run).await?,
+            finished: run.is_finished(),
+        })
+    }
+}
+
+/// The trace of a run: the one it was started in, else its own.
+async fn trace_id(run: &RunHandle) -> Result<String, PageError> {
+    let (inputs, _) = run.payloads(&ActionName::ROOT).await?;
+    let context = inputs.and_then(|inputs| display::context(&inputs).ok()).unwrap_or_default();
+    let parent = context.into_iter().find(|(key, _)| key == "traceparent").map(|(_, value)| value);
+    let inbound = parent.and_then(|parent| parent.split('-').nth(1).map(str::to_owned)).filter(|id| id.len() == 32);
+    Ok(inbound.unwrap_or_else(|| format!("{:032x}", u128::from_be_bytes(derived_trace_id(run.id())))))
+}
+
+/// A failure that the top of the page leads to.
+struct Failure {
+    name: String,
+    href: String,
+    text: String,
+}
+
+/// A state with the number of actions in it, as a filter.
+struct Chip {
+    badge: Badge,
+    count: String,
+    href: String,
+    on: bool,
+}
+
+#[derive(Template)]
+#[template(path = "run.html")]
+struct RunPage {
+    assets: &'static Assets,
+    token: String,
+    header: Header,
+    events: String,
+    abort: String,
+    rerun: String,
+    view: View,
+    /// The view without what is looked for, to get back.
+    whole: String,
+    chips: Vec<Chip>,
+    failures: Vec<Failure>,
+    more_failures: Option<(String, String)>,
+    axis: Span,
+    rows: Vec<Row>,
+    panel: Panel,
+}
+
+pub(super) async fn page(
+    State(pages): State<Pages>,
+    Path(place): Path<Place>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    let token = Token::of(&headers);
+    let page = match Box::pin(build(&pages, &place, &uri, &token)).await {
+        Ok(page) => page,
+        Err(error) => return error.into_response(),
+    };
+    let mut response = render(&page);
+    if let Some(cookie) = token.set_cookie().and_then(|cookie| HeaderValue::try_from(cookie).ok()) {
+        response.headers_mut().insert(SET_COOKIE, cookie);
+    }
+    response
+}
+
+async fn build(pages: &Pages, place: &Place, uri: &Uri, token: &Token) -> Result<RunPage, PageError> {
+    let run = place.run(pages, uri)?;
+    let view = View::of(uri);
+    let unknown = |name: &ActionName| PageError::not_found(format!("run `{}` has no action `{name}`", run.id().name));
+    let asked = address::pairs(uri).into_iter().find(|(name, value)| name == "i" && !value.is_empty());
+    if let (Some((_, asked)), None) = (&asked, view.selected) {
+        return Err(PageError::not_found(format!("run `{}` has no action `{asked}`", run.id().name)));
+    }
+    let chosen = view.chosen();
+    let action = run.action(&chosen).ok_or_else(|| unknown(&chosen))?;
+    let views = run.actions();
+    let tree = Tree::new(&views, run.now());
+    let root = views.iter().find(|view| view.name.is_root()).ok_or_else(|| unknown(&ActionName::ROOT))?;
+    Ok(RunPage {
+        assets: &ASSETS,
+        token: token.value.clone(),
+        header: Header::of(&run, root, views.len()).await?,
+        events: address::of_run(run.id(), "events"),
+        abort: address::of_run(run.id(), "abort"),
+        rerun: address::of_run(run.id(), "rerun"),
+        whole: view.with(|view| {
+            view.show.clear();
+            view.find.clear();
+            view.from = 0;
+        }),
+        chips: chips(&views, &view),
+        failures: failures(&tree, &view),
+        more_failures: more_failures(&tree, &view),
+        axis: tree.axis(),
+        rows: tree.rows(&view),
+        panel: Panel::of(pages, &run, chosen, &action, &view).await?,
+        view,
+    })
+}
+
+fn chips(views: &[ActionView], view: &View) -> Vec<Chip> {
+    let chip = |(badge, number): (Badge, usize)| {
+        let on = view.show == badge.class;
+        let href = view.with(|view| {
+            view.from = 0;
+            view.show = if on { String::new() } else { badge.class.to_owned() };
+        });
+        Chip { badge, count: count(number), href, on }
+    };
+    tree::counts(views).into_iter().map(chip).collect()
+}
+
+fn failures(tree: &Tree<'_>, view: &View) -> Vec<Failure> {
+    let failure = |action: &ActionView| Failure {
+        name: action.task.short().to_owned(),
+        href: view.with(|view| {
+            view.selected = Some(action.name);
+            view.attempt = None;
+            view.show.clear();
+            view.find.clear();
+            // The chosen action decides which of its siblings are shown.
+            view.at.clear();
+            view.shut.clear();
+        }),
+        text: action.failure.as_ref().map(|failure| summary(&failure.code, &failure.message)).unwrap_or_default(),
+    };
+    let first = tree.first_failures(NAMED_FAILURES);
+    first.into_iter().filter(|action| !action.name.is_root()).map(failure).collect()
+}
+
+fn more_failures(tree: &Tree<'_>, view: &View) -> Option<(String, String)> {
+    let all = tree.failures();
+    let href = view.with(|view| {
+        view.show = "failed".to_owned();
+        view.from = 0;
+    });
+    (all > NAMED_FAILURES).then(|| (count(all), href))
+}
+
+/// An error in one line: its code, and the last line that it says, which is what Python puts at the end.
+fn summary(code: &str, message: &str) -> String {
+    const LONGEST: usize = 160;
+    let line = message.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default().trim();
+    let line = line.strip_prefix(code).map_or(line, |rest| rest.trim_start_matches([':', ' ']));
+    let end = line.floor_char_boundary(LONGEST);
+    let dots = if end < line.len() { "…" } else { "" };
+    if line.is_empty() { code.to_owned() } else { format!("{code}: {}{dots}", &line[..end]) }
+}
