@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::logging;
 use spanwise_server::{Config, DEFAULT_PORT, Server};
 
 /// Start a control plane on this machine: Flyte 2's API, tasks as local processes, no configuration.
@@ -48,6 +49,7 @@ impl Options {
 
 /// Serves until `stop` is ready and returns its exit code: a server that is told to end has done its work.
 pub(crate) async fn run(options: Options, stop: impl Future<Output = u8>) -> anyhow::Result<u8> {
+    logging::init()?;
     let server = Server::start(options.config()).await?;
     announce(&server)?;
     server

@@ -1,16 +1,18 @@
 //! The binary `spanwise`: its commands, its signals and its exit codes.
 //!
-//! Exit codes: 0 ok, 1 a run failed, 2 a wrong setting, 128 + the signal after SIGINT or SIGTERM.
+//! Exit codes: 0 ok, 1 a run failed, 2 a wrong setting, 3 no server answers, 128 + the signal after SIGINT or SIGTERM.
 
 use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
+mod client;
 mod demo;
 mod dev;
+mod logging;
 
 /// Durable tasks, one trace.
 #[derive(Parser)]
@@ -24,6 +26,17 @@ struct Cli {
 enum Command {
     Demo(demo::Options),
     Dev(dev::Options),
+    List(client::list::Options),
+    Get(client::get::Options),
+    Logs(client::logs::Options),
+    Abort(client::abort::Options),
+    Tasks(client::tasks::Options),
+    Doctor(client::doctor::Options),
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
 }
 
 /// What is left to do after an interrupt, at most: the user waits.
@@ -54,10 +67,31 @@ fn run(command: Command) -> anyhow::Result<u8> {
         match command {
             Command::Demo(options) => demo::run(options, stop).await,
             Command::Dev(options) => dev::run(options, stop).await,
+            asked => tokio::select! {
+                code = stop => Ok(code),
+                done = ask(asked) => done,
+            },
         }
     });
     runtime.shutdown_timeout(SHUTDOWN_GRACE);
     code
+}
+
+/// The commands that ask a server, or nobody.
+async fn ask(command: Command) -> anyhow::Result<u8> {
+    match command {
+        Command::List(options) => client::list::run(options).await,
+        Command::Get(options) => client::get::run(options).await,
+        Command::Logs(options) => client::logs::run(options).await,
+        Command::Abort(options) => client::abort::run(options).await,
+        Command::Tasks(options) => client::tasks::run(options).await,
+        Command::Doctor(options) => client::doctor::run(options).await,
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "spanwise", &mut io::stdout());
+            Ok(0)
+        }
+        Command::Demo(_) | Command::Dev(_) => Ok(0),
+    }
 }
 
 /// Whoever read the output has gone, as in `spanwise demo | head -1`: not worth a message.
@@ -66,6 +100,9 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 }
 
 fn class(error: &anyhow::Error) -> u8 {
+    if error.is::<client::Unreachable>() {
+        return 3;
+    }
     match error.downcast_ref::<demo::SetupError>() {
         Some(error) if error.is_usage() => 2,
         _ => 1,

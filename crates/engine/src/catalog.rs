@@ -6,7 +6,7 @@ use spanwise_store::{RunKey, RunQuery, RunRow, Scope, TaskQuery, TaskRow};
 
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::run::RunHandle;
+use crate::run::{ActionView, RunHandle};
 
 impl Engine {
     /// The runs that a query asks for, from the journal: what was committed last.
@@ -15,6 +15,14 @@ impl Engine {
     /// [`Error::Store`] if the store cannot be read.
     pub fn runs(&self, query: &RunQuery) -> Result<Vec<(RunKey, RunRow)>, Error> {
         Ok(self.inner.journal.store().runs(query)?)
+    }
+
+    /// The row of one action, from the journal: what was committed last, without loading its run.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store cannot be read.
+    pub fn action_row(&self, run: RunKey, action: &ActionName) -> Result<Option<ActionView>, Error> {
+        Ok(self.inner.journal.store().action(run, action)?)
     }
 
     /// Every run that is not at its end, the oldest first: what a restart has to take up.

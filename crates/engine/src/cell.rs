@@ -312,6 +312,18 @@ impl RunCell {
         }
     }
 
+    /// Gives every attempt under way back.
+    pub(crate) fn release_all(&self, now: Timestamp) {
+        let under_way: Vec<(ActionName, AttemptNo)> = {
+            let state = self.lock();
+            state.run.actions().filter_map(|(name, action)| Some((*name, action.attempt()?))).collect()
+        };
+        for (action, attempt) in under_way {
+            // A refusal means that it has ended meanwhile.
+            let _ = self.command(&Command::Release { action, attempt }, now, Payloads::default());
+        }
+    }
+
     /// How many parents an action has.
     fn depth(&self, action: &ActionName) -> usize {
         let state = self.lock();

@@ -1,6 +1,6 @@
 //! The engine: a journal, and the runs of this process.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -88,7 +88,12 @@ pub(crate) struct Inner {
     retention: Retention,
     finished_runs: Mutex<u32>,
     runs: Mutex<HashMap<RunId, Arc<RunCell>>>,
+    /// The last finished runs that were looked at: nothing changes them, and a page asks for one many times.
+    finished: Mutex<VecDeque<Arc<RunCell>>>,
 }
+
+/// Finished runs that are kept in memory; one of ten thousand actions takes some megabytes.
+const FINISHED_KEPT: usize = 4;
 
 /// Finished runs are looked through for old ones at the start and after this many more.
 const PRUNE_EVERY: u32 = 256;
@@ -119,6 +124,7 @@ impl Engine {
             retention: config.retention,
             finished_runs: Mutex::new(0),
             runs: Mutex::default(),
+            finished: Mutex::default(),
         };
         Ok(Engine { inner: Arc::new(inner) })
     }
@@ -153,6 +159,8 @@ impl Engine {
         })?;
         cell.set_key(key);
         let cell = Arc::new(cell);
+        // A pruned run may have had the name.
+        self.finished().retain(|finished| finished.id() != &new.id);
         runs.insert(new.id, Arc::clone(&cell));
         drop(runs);
         Ok(RunHandle::new(self.clone(), cell))
@@ -165,14 +173,19 @@ impl Engine {
     /// [`Error::NotFound`] if there is no such run.
     pub fn resume(&self, id: &RunId) -> Result<RunHandle, Error> {
         let mut runs = self.live();
-        if let Some(cell) = runs.get(id) {
-            return Ok(RunHandle::new(self.clone(), Arc::clone(cell)));
+        let finished = || self.finished().iter().find(|cell| cell.id() == id).cloned();
+        if let Some(cell) = runs.get(id).cloned().or_else(finished) {
+            return Ok(RunHandle::new(self.clone(), cell));
         }
         let store = self.inner.journal.store();
         let found = store.find(id)?.ok_or_else(|| Error::NotFound(id.name.clone()))?;
         let cell = Arc::new(self.load(found)?);
         if !cell.is_finished(&ActionName::ROOT) {
             runs.insert(id.clone(), Arc::clone(&cell));
+        } else {
+            let mut finished = self.finished();
+            finished.truncate(FINISHED_KEPT - 1);
+            finished.push_front(Arc::clone(&cell));
         }
         Ok(RunHandle::new(self.clone(), cell))
     }
@@ -200,6 +213,24 @@ impl Engine {
         self.inner.interrupted.store(true, Ordering::Release);
         self.live().values().for_each(|run| run.wake_all());
         self.inner.interruption.notify_waiters();
+    }
+
+    /// Launches no more attempts, for a process that is about to end: what is under way goes on. An engine without a limit of
+    /// attempts cannot be stopped in this way.
+    pub fn stop_launching(&self) {
+        self.inner.places.close();
+    }
+
+    /// Returns when no attempt does anything but wait for its children, in an engine with a limit of attempts.
+    pub async fn idle(&self) {
+        self.inner.places.idle().await;
+    }
+
+    /// Gives back every attempt that is still under way after an interruption, because whatever ran it is gone: it costs
+    /// nothing, and the next process makes another.
+    pub fn give_back(&self) {
+        let now = self.inner.clock.now();
+        self.live().values().for_each(|run| run.release_all(now));
     }
 
     /// The engine's time.
@@ -249,9 +280,14 @@ impl Engine {
             finished.is_multiple_of(PRUNE_EVERY)
         };
         if due {
+            self.finished().clear();
             let inner = Arc::clone(&self.inner);
             tokio::task::spawn_blocking(move || inner.journal.store().prune(&inner.retention, inner.clock.now()));
         }
+    }
+
+    fn finished(&self) -> MutexGuard<'_, VecDeque<Arc<RunCell>>> {
+        self.inner.finished.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn live(&self) -> MutexGuard<'_, HashMap<RunId, Arc<RunCell>>> {

@@ -16,6 +16,8 @@ use tokio::sync::Notify;
 pub(crate) struct Places {
     limit: Option<u32>,
     inner: Mutex<Inner>,
+    /// Told when nobody does anything any more.
+    idle: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -23,6 +25,8 @@ struct Inner {
     /// Attempts that do something, and places that are reserved for a launch.
     occupied: i64,
     reserved: FxHashSet<(RunKey, ActionName)>,
+    /// Nothing more is launched.
+    closed: bool,
     /// Runs that wait, each with its actions in their order; the first run is next.
     waiting: VecDeque<(RunKey, VecDeque<Waiting>)>,
 }
@@ -32,7 +36,7 @@ type Waiting = (ActionName, Arc<Notify>);
 
 impl Places {
     pub(crate) fn new(limit: Option<u32>) -> Places {
-        Places { limit: limit.filter(|limit| *limit > 0), inner: Mutex::default() }
+        Places { limit: limit.filter(|limit| *limit > 0), inner: Mutex::default(), idle: Notify::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -47,7 +51,7 @@ impl Places {
         if inner.reserved.remove(&(run, action)) {
             return true;
         }
-        if inner.occupied < i64::from(limit) && inner.waiting.is_empty() {
+        if !inner.closed && inner.occupied < i64::from(limit) && inner.waiting.is_empty() {
             inner.occupied += 1;
             return true;
         }
@@ -77,6 +81,22 @@ impl Places {
         }
     }
 
+    /// Gives no place away any more.
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
+    }
+
+    /// Returns when no attempt does anything but wait for children. Without a limit nobody counts, and it returns at once.
+    pub(crate) async fn idle(&self) {
+        loop {
+            let idle = self.idle.notified();
+            if self.limit.is_none() || self.lock().occupied <= 0 {
+                return;
+            }
+            idle.await;
+        }
+    }
+
     /// Attempts began or ended to do something. Whoever's turn it is now is notified.
     pub(crate) fn change(&self, by: i64) {
         let Some(limit) = self.limit else { return };
@@ -85,7 +105,10 @@ impl Places {
         }
         let mut inner = self.lock();
         inner.occupied += by;
-        while inner.occupied < i64::from(limit) {
+        if inner.occupied <= 0 {
+            self.idle.notify_waiters();
+        }
+        while !inner.closed && inner.occupied < i64::from(limit) {
             let Some((run, action, turn)) = inner.next() else { break };
             inner.occupied += 1;
             inner.reserved.insert((run, action));

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use spanwise_core::{RunLimits, RunName};
+use spanwise_store::RunRow;
 
 /// The settings of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +21,9 @@ pub struct RunSettings {
     /// The digest of what the run was created with, where a remote client sent it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub definition: Option<String>,
+    /// The version of the root's task, where it has one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub task_version: String,
     /// What was asked for and is not honoured, one sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
@@ -47,6 +51,11 @@ pub enum Relation {
 }
 
 impl RunSettings {
+    /// The settings as a run's row has them; those of a damaged row are empty.
+    pub fn of(row: &RunRow) -> RunSettings {
+        serde_json::from_str(&row.settings).unwrap_or_default()
+    }
+
     /// True if the run has a limit of running actions.
     pub fn is_limited(&self) -> bool {
         self.limits().max_action_concurrency.is_some()

@@ -24,6 +24,7 @@ use futures_util::stream;
 use object_store::ObjectStoreExt;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as StorePath;
+use spanwise_engine::Durability;
 
 pub use error::{Error, Refusal};
 pub use list::Listed;
@@ -62,17 +63,18 @@ struct Inner {
 }
 
 impl Blobs {
-    /// Opens the store in a directory, which is made if it is not there, and removes what unfinished writes have left.
+    /// Opens the store in a directory, which is made if it is not there, and removes what unfinished writes have left. A blob
+    /// survives what the journal survives: with [`Durability::Disk`], each waits for the disk.
     ///
     /// # Errors
     ///
     /// [`Error::Open`] if the directory cannot be made, read or written.
-    pub fn open(directory: &Path) -> Result<Blobs, Error> {
+    pub fn open(directory: &Path, durability: Durability) -> Result<Blobs, Error> {
         let open_error = |source| Error::Open { directory: directory.to_owned(), source };
         prepare(directory).map_err(open_error)?;
         let store = LocalFileSystem::new_with_prefix(directory)
             .map_err(|error| open_error(io::Error::other(error)))?
-            .with_fsync(true)
+            .with_fsync(durability == Durability::Disk)
             .with_automatic_cleanup(true);
         let inner = Inner { store, directory: directory.to_owned(), next_staged: AtomicU64::new(0) };
         Ok(Blobs { inner: Arc::new(inner) })

@@ -186,10 +186,9 @@ impl ControlPlane {
         });
     }
 
-    /// Waits until nothing is driven any more. Drivers of an interrupted engine wait for ever and are not waited for.
-    pub(crate) async fn drained(&self) {
-        self.inner.drivers.close();
-        self.inner.drivers.wait().await;
+    /// After an interruption of the engine: returns when no process of a task is left.
+    pub(crate) async fn interrupted(&self) {
+        self.inner.executor.stopped().await;
     }
 
     /// The inputs under the URI in a field of a request.

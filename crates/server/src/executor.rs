@@ -10,16 +10,16 @@ use bytes::Bytes;
 use spanwise_core::{ActionName, AttemptNo, Failure};
 use spanwise_engine::{Attempt, Executor, Report, RunHandle};
 use spanwise_proto::flyteidl2::task::Inputs;
+use tokio_util::task::TaskTracker;
 
 use crate::blobs::Blobs;
 use crate::definitions::Definitions;
 use crate::layout::{self, DataDir};
-use crate::process::{self, Launch, Limits, Logs, Process, ProcessId};
+use crate::process::{self, Claim, Launch, Limits, Logs, Process};
 use crate::secrets::Secrets;
 use crate::wire::task::Program;
 use crate::wire::values;
 
-mod claim;
 mod contract;
 mod launcher;
 mod secrets;
@@ -49,6 +49,8 @@ pub(crate) struct Shared {
     pub(crate) defaults: Vec<(String, String)>,
     /// How long a task may take to end after SIGTERM.
     pub(crate) grace: Duration,
+    /// Processes that are being stopped.
+    pub(crate) stopping: TaskTracker,
 }
 
 /// Runs attempts as processes. Cheap to clone.
@@ -68,6 +70,18 @@ impl ProcessExecutor {
 
     pub(crate) fn logs(&self) -> &Logs {
         &self.shared.logs
+    }
+
+    /// Starts the warm interpreter ahead of the first task, in the background.
+    pub(crate) fn warm_up(&self) {
+        let shared = Arc::clone(&self.shared);
+        tokio::spawn(async move { shared.launcher.prepare().await });
+    }
+
+    /// Returns when every process whose attempt was cut short has ended.
+    pub(crate) async fn stopped(&self) {
+        self.shared.stopping.close();
+        self.shared.stopping.wait().await;
     }
 }
 
@@ -127,10 +141,10 @@ impl Shared {
         };
         let places = contract.places().map_err(|error| system("name the attempt's files", &error))?;
         let files = Files::of(&self.data, run, &action, number);
-        let launched = if attempt.adopted {
-            self.adopt(&files)
-        } else {
-            Some(self.launch(&attempt, &program, &contract, &places, &files).await?)
+        let launched = match self.claimed(&files, attempt.adopted).await? {
+            Claim::Process(id) => process::adopt(&id),
+            Claim::GivenUp => None,
+            Claim::Free => Some(self.launch(&attempt, &program, &contract, &places, &files).await?),
         };
         let ending = match launched {
             Some(process) => self.watch(&attempt, process, &places, &files).await,
@@ -152,7 +166,7 @@ impl Shared {
     ) -> process::Ending {
         let (action, number) = (attempt.scope.action, attempt.scope.attempt);
         let recording = self.logs.record(&files.log);
-        let mut stop = StopOnDrop { process: Some(process.clone()), files: files.clone(), grace: self.grace };
+        let mut stop = StopOnDrop { process: Some(process.clone()), files: files.clone(), shared: Arc::clone(self) };
         let mut sign = self.signs.of(places.inputs.key());
         let ending = loop {
             tokio::select! {
@@ -168,10 +182,15 @@ impl Shared {
         ending
     }
 
-    /// Finds the process of an attempt that an earlier server launched.
-    fn adopt(&self, files: &Files) -> Option<Process> {
-        let id: ProcessId = claim::read(&files.process)?;
-        process::adopt(&id)
+    /// Who has the attempt. An earlier server may have started a process for it, whether or not it came to note that in the
+    /// journal; an attempt that it launched and for which nobody has a claim is given up.
+    async fn claimed(&self, files: &Files, adopted: bool) -> Result<Claim, Failure> {
+        let failed = |error| system("read the attempt's claim", &error);
+        let claim = process::claim_of(&files.process).await.map_err(failed)?;
+        if adopted && claim == Claim::Free && process::give_up(&files.process).map_err(failed)? {
+            return Ok(Claim::GivenUp);
+        }
+        if adopted { process::claim_of(&files.process).await.map_err(failed) } else { Ok(claim) }
     }
 
     async fn launch(
@@ -209,10 +228,9 @@ impl Shared {
             directory: files.work.clone(),
             log: files.log.clone(),
             limits: Limits { memory_bytes: program.memory_limit, cpu_seconds: None },
+            claim: Some(files.process.clone()),
         };
-        let process = self.launcher.start(&python, launch).await?;
-        claim::write(&files.process, process.id()).map_err(|error| system("note the process", &error))?;
-        Ok(process)
+        self.launcher.start(&python, launch).await
     }
 
     /// Writes the inputs where the process looks for them. They are the frozen ones, whatever a later attempt of the parent may
@@ -261,14 +279,14 @@ impl Files {
 struct StopOnDrop {
     process: Option<Process>,
     files: Files,
-    grace: Duration,
+    shared: Arc<Shared>,
 }
 
 impl Drop for StopOnDrop {
     fn drop(&mut self) {
         let Some(process) = self.process.take() else { return };
-        let (files, grace) = (self.files.clone(), self.grace);
-        tokio::spawn(async move {
+        let (files, grace) = (self.files.clone(), self.shared.grace);
+        self.shared.stopping.spawn(async move {
             process.stop(grace).await;
             files.remove_work();
         });

@@ -1,8 +1,9 @@
-//! One attempt as an operating-system process of this machine: starting it, finding it again after a restart of the server,
-//! waiting for its end and stopping it, with its log. What the process is for, nothing here knows.
+//! One attempt as an operating-system process of this machine: starting it, finding it again after a restart of the
+//! server, waiting for its end and stopping it, with its log. What the process is for, nothing here knows.
 //!
-//! A process leads a group of its own, and the whole group belongs to the attempt: what is left of it when the leader has ended is
-//! killed. It writes its log file itself, through no pipe of ours, so that it goes on undisturbed when the server dies.
+//! A process leads a group of its own, and the whole group belongs to the attempt: what is left of it when the leader
+//! has ended is killed. It writes its log file itself, through no pipe of ours, so that it goes on undisturbed when the
+//! server dies.
 
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
@@ -17,15 +18,19 @@ use std::time::Duration;
 use rustix::process::{PidfdFlags, Resource, Rlimit, Signal, pidfd_open, prlimit};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
+pub use claim::{Claim, claim_of, give_up};
 use group::Group;
 pub use identity::ProcessId;
 pub use logs::{LogBatches, LogLine, LogStart, Logs, Recording, last_lines};
+pub use warm::Warm;
 
+mod claim;
 mod group;
 mod identity;
 mod logs;
+mod warm;
 
 /// What is to be started, in full: nothing is inherited from the server.
 #[derive(Clone, Debug)]
@@ -40,13 +45,16 @@ pub struct Launch {
     pub log: PathBuf,
     /// What the process may use.
     pub limits: Limits,
+    /// The claim that the process makes before it begins, see [`Claim`]; one that is there keeps it from beginning, with
+    /// code 125.
+    pub claim: Option<PathBuf>,
 }
 
 /// What each process of an attempt may use at most. The kernel counts per process, not for the group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
-    /// Private writable memory (`RLIMIT_DATA`). Address space would be the wrong measure: allocator arenas and mapped libraries
-    /// reserve far more of it than they use.
+    /// Private writable memory (`RLIMIT_DATA`). Address space would be the wrong measure: allocator arenas and mapped
+    /// libraries reserve far more of it than they use.
     pub memory_bytes: Option<u64>,
     /// Time on a processor (`RLIMIT_CPU`): SIGXCPU, and a second later SIGKILL.
     pub cpu_seconds: Option<u64>,
@@ -106,7 +114,8 @@ pub enum Error {
 #[derive(Clone, Debug)]
 pub struct Process {
     id: ProcessId,
-    group: Arc<Group>,
+    /// None if the leader was seen ended before it could be taken charge of.
+    group: Option<Arc<Group>>,
     ending: watch::Receiver<Option<Ending>>,
 }
 
@@ -122,7 +131,12 @@ pub struct Process {
 pub fn spawn(launch: &Launch) -> Result<Process, Error> {
     let (program, arguments) = launch.argv.split_first().ok_or(Error::NoProgram)?;
     let (output, errors) = open_log(&launch.log).map_err(|source| Error::Log { path: launch.log.clone(), source })?;
-    let child = Command::new(program)
+    let mut command = Command::new(program);
+    if let Some(claim) = &launch.claim {
+        command = Command::new("/bin/sh");
+        command.args(["-c", claim::SCRIPT]).arg(claim).arg(program);
+    }
+    let child = command
         .args(arguments)
         .env_clear()
         .envs(launch.env.iter().map(|(name, value)| (OsStr::new(name), OsStr::new(value))))
@@ -151,12 +165,13 @@ fn open_log(log: &Path) -> io::Result<(File, File)> {
 fn take_charge(pid: u32, limits: Limits) -> io::Result<Process> {
     let id = ProcessId::of(pid)?;
     let raw = id.raw()?;
-    // After the start, because nothing safe runs between fork and exec. A program does not get far in these microseconds.
+    // After the start, because nothing safe runs between fork and exec. A program does not get far in these
+    // microseconds.
     for (resource, limit, hard) in limits.each() {
         prlimit(Some(raw), resource, Rlimit { current: Some(limit), maximum: Some(hard) })?;
     }
     let fd = readable_at_end(pidfd_open(raw, PidfdFlags::empty())?)?;
-    Ok(Process::watched(id, Group::new(raw), fd))
+    Ok(Process::watched(id.clone(), Group::new(id, raw), fd))
 }
 
 #[expect(
@@ -175,8 +190,9 @@ impl Limits {
     }
 }
 
-/// Finds the process that `id` names, which an earlier server has started. `None` if it is gone, or if its number belongs to
-/// another one now. Processes that it may have left behind are not looked for: a group's number alone proves nothing.
+/// Finds the process that `id` names, which an earlier server has started. `None` if it is gone, or if its number
+/// belongs to another one now. Processes that it may have left behind are not looked for: a group's number alone proves
+/// nothing.
 ///
 /// # Panics
 ///
@@ -189,18 +205,39 @@ pub fn adopt(id: &ProcessId) -> Option<Process> {
         return None;
     }
     let fd = readable_at_end(fd).ok()?;
-    Some(Process::watched(id.clone(), Group::new(raw), fd))
+    Some(Process::watched(id.clone(), Group::new(id.clone(), raw), fd))
 }
 
 impl Process {
-    /// A process whose end is learnt from its pidfd, with a task that waits for it: it is reaped even if nobody asks how it ended.
+    /// A process whose end is learnt from its pidfd, with a task that waits for it: it is reaped even if nobody asks
+    /// how it ended.
     fn watched(id: ProcessId, group: Arc<Group>, fd: AsyncFd<OwnedFd>) -> Process {
         let (report, ending) = watch::channel(None);
-        let process = Process { id: id.clone(), group: group.clone(), ending };
+        let process = Process { id, group: Some(group.clone()), ending };
         tokio::spawn(async move {
             if fd.readable().await.is_ok() {
-                report.send_replace(Some(group.end(&id, fd.get_ref())));
+                report.send_replace(Some(group.end(fd.get_ref())));
             }
+        });
+        process
+    }
+
+    /// A child of a process that reaps it and then reports how it ended, unless it ends before.
+    fn reported(id: ProcessId, ended: oneshot::Receiver<Ending>) -> Process {
+        let Some(watched) = adopt(&id) else {
+            // So short that it is gone already. Its group is ended by whoever reaps it.
+            let (report, ending) = watch::channel(None);
+            tokio::spawn(async move { report.send_replace(Some(ended.await.unwrap_or(Ending::Gone))) });
+            return Process { id, group: None, ending };
+        };
+        let (report, ending) = watch::channel(None);
+        let process = Process { ending, ..watched.clone() };
+        tokio::spawn(async move {
+            let known = match watched.wait().await {
+                Ending::Gone => ended.await.unwrap_or(Ending::Gone),
+                known => known,
+            };
+            report.send_replace(Some(known));
         });
         process
     }
@@ -236,11 +273,17 @@ impl Process {
     ///
     /// Dropped in the time of grace, it does not kill. It may be called again, also by several callers at once.
     pub async fn stop(&self, grace: Duration) -> Ending {
-        self.group.signal(Signal::TERM);
+        self.signal(Signal::TERM);
         if let Ok(ending) = tokio::time::timeout(grace, self.wait()).await {
             return ending;
         }
-        self.group.signal(Signal::KILL);
+        self.signal(Signal::KILL);
         self.wait().await
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(group) = &self.group {
+            group.signal(signal);
+        }
     }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use axum::serve::ListenerExt as _;
 use spanwise_engine::{Engine, EngineConfig, Storage};
 use tokio::net::TcpListener;
+use tokio_util::task::TaskTracker;
 
 use crate::api::Api;
 use crate::blobs::Blobs;
@@ -98,7 +99,7 @@ impl Server {
     }
 
     fn assemble(config: &Config, data: DataDir, engine: Engine, port: u16) -> Result<Api, Error> {
-        let blobs = Blobs::open(&data.blobs())?;
+        let blobs = Blobs::open(&data.blobs(), config.durability)?;
         let signer = Signer::open(&data.path().join("signing.key"))?;
         let secrets = Secrets::new(data.secrets());
         let definitions = Definitions::new(engine.clone());
@@ -109,11 +110,12 @@ impl Server {
             data: data.clone(),
             logs: Logs::new().map_err(|source| Error::Io { doing: "watch log files (inotify)", source })?,
             secrets: secrets.clone(),
-            launcher: Launcher::new(python),
+            launcher: Launcher::new(python, config.cold),
             signs: SignsOfLife::default(),
             endpoint: format!("127.0.0.1:{port}"),
             defaults: Vec::new(),
             grace: config.grace,
+            stopping: TaskTracker::new(),
         });
         let parts = Parts { engine, executor, definitions, blobs, secrets, data, strict: config.strict };
         let base_url = format!("http://localhost:{port}");
@@ -161,11 +163,15 @@ impl Server {
     }
 }
 
-/// Ends what is driven: first by itself, then by giving it back.
+/// Ends what is driven: first by itself, then by stopping it and giving it back.
 async fn end(control: &ControlPlane, grace: std::time::Duration) {
     let engine = control.engine();
-    let _ = tokio::time::timeout(grace, control.drained()).await;
+    engine.stop_launching();
+    let _ = tokio::time::timeout(grace, engine.idle()).await;
     engine.interrupt();
+    // Drivers drop what they run, which stops its processes; parents that wait for children are among them.
+    let _ = tokio::time::timeout(2 * grace, control.interrupted()).await;
+    engine.give_back();
     // What a failed journal refused was not acknowledged to anyone.
     let _ = engine.flush().await;
 }

@@ -61,6 +61,12 @@ pub trait Store: Send + Sync + 'static {
     /// If the store cannot be read.
     fn actions(&self, run: RunKey) -> Result<Vec<ActionRow>, Error>;
 
+    /// The row of one action.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn action(&self, run: RunKey, action: &ActionName) -> Result<Option<ActionRow>, Error>;
+
     /// The events of one action, in order.
     ///
     /// # Errors

@@ -127,6 +127,11 @@ impl Store for Memory {
         Ok(rows)
     }
 
+    fn action(&self, run: RunKey, action: &ActionName) -> Result<Option<ActionRow>, Error> {
+        let inner = self.lock();
+        Ok(inner.runs.get(&run).and_then(|run| run.actions.get(action)).map(|(row, _)| row.clone()))
+    }
+
     fn events_of(&self, run: RunKey, action: &ActionName) -> Result<Vec<Event>, Error> {
         let inner = self.lock();
         let events = inner.runs.get(&run).map(|run| run.events.as_slice()).unwrap_or_default();

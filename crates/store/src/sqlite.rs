@@ -193,6 +193,11 @@ impl Store for Sqlite {
         rows::read_actions(&connection, run)
     }
 
+    fn action(&self, run: RunKey, action: &ActionName) -> Result<Option<ActionRow>, Error> {
+        let connection = self.reader();
+        rows::read_one_action(&connection, run, action)
+    }
+
     fn events_of(&self, run: RunKey, action: &ActionName) -> Result<Vec<Event>, Error> {
         let connection = self.reader();
         rows::read_events_of(&connection, run, action)

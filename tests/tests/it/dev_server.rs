@@ -223,7 +223,7 @@ fn tail(said: &Mutex<String>) -> String {
 }
 
 /// The binary of this workspace, built if it is not: cargo gives a test the programs of its own package only.
-fn binary() -> &'static Path {
+pub(crate) fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| match std::env::var_os("SPANWISE_TEST_BINARY") {
         Some(given) => given.into(),

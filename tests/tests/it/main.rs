@@ -2,8 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops with the reason")]
 
 mod cargo;
+mod command_line;
 mod crash;
 mod dev_server;
+mod golden;
 mod guide;
 mod hello;
 mod hostile;

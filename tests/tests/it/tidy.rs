@@ -16,7 +16,7 @@ const EDGES: [(&str, &[&str]); 8] = [
     ("spanwise-engine", &["spanwise-core", "spanwise-store"]),
     ("spanwise", &["spanwise-core", "spanwise-engine", "spanwise-macros", "spanwise-proto"]),
     ("spanwise-server", &["spanwise-core", "spanwise-engine", "spanwise-proto"]),
-    ("spanwise-cli", &["spanwise", "spanwise-server"]),
+    ("spanwise-cli", &["spanwise", "spanwise-proto", "spanwise-server"]),
 ];
 
 const USE_ALL: [&str; 3] = ["spanwise-benches", "spanwise-e2e", "spanwise-examples"];

@@ -112,6 +112,8 @@ impl DataProxyService for Data {
         let root = (!request.filename_root.is_empty()).then_some(request.filename_root.as_str());
         let uri = upload_uri(&request.project, &request.domain, root, &request.content_md5, &request.filename);
         let uri = uri.map_err(|error| ConnectError::invalid_argument(super::error::with_causes(&error)))?;
+        // Code that comes means a run that comes.
+        self.api.control.executor().warm_up();
         let asked = task::duration(request.expires_in.as_option());
         let (signed_url, expires_at) = self.signed(Right::Write, &uri, asked);
         Response::ok(CreateUploadLocationResponse {

@@ -14,7 +14,7 @@ use spanwise_proto::flyteidl2::workflow::*;
 use super::reads::Found;
 use super::{Api, listing};
 use crate::control::{Error, NewRun};
-use crate::wire::details::Definition;
+use crate::wire::details::{self, Definition};
 use crate::wire::{Invalid, ids, shown, values};
 
 /// The service.
@@ -46,9 +46,12 @@ impl Runs {
         let more = rows.len() > page;
         rows.truncate(page);
         let token = rows.last().filter(|_| more).map(|(key, _)| key.0.to_string()).unwrap_or_default();
-        let runs: Result<Vec<Run>, ConnectError> =
-            rows.iter().map(|(_, row)| self.listed(&self.api.control.run(&row.id)?)).collect();
-        Ok((runs?, token))
+        let mut runs = Vec::with_capacity(rows.len());
+        for (key, row) in &rows {
+            let root = self.api.control.engine().action_row(*key, &ActionName::ROOT).map_err(Error::from)?;
+            runs.push(details::listed_run(row, root.as_ref()));
+        }
+        Ok((runs, token))
     }
 
     async fn inputs(&self, wrapper: Option<create_run_request::InputWrapper>) -> Result<Inputs, ConnectError> {

@@ -33,7 +33,7 @@ pub enum BadUpload {
     Name(#[from] BadUri),
 }
 
-/// Names an upload: `<project>/<domain>/<base32 of the MD5 digest>/<filename>`, or `<project>/<domain>/<filename_root>/<filename>` if
+/// Names an upload: `uploads/<project>/<domain>/<base32 of the MD5 digest>/<filename>`, or `uploads/<project>/<domain>/<filename_root>/<filename>` if
 /// the client gives a root. The file name and the root may have several segments: a directory is uploaded file by file under one root.
 ///
 /// # Errors
@@ -59,7 +59,7 @@ pub fn upload_uri(
         (None, Ok(digest)) => base32(&digest),
         (None, Err(_)) => return Err(BadUpload::Nameless),
     };
-    Ok(BlobUri::from_key(&format!("{project}/{domain}/{group}/{filename}"))?)
+    Ok(BlobUri::from_key(&format!("uploads/{project}/{domain}/{group}/{filename}"))?)
 }
 
 fn check(field: &'static str, value: &str, may_nest: bool) -> Result<(), BadUpload> {

@@ -37,13 +37,18 @@ impl ControlPlane {
             return Err(Invalid::field(warnings.join("; ")).into());
         }
         self.check_bundle(&new.task).await?;
-        let inputs = self.prepare_inputs(&new);
+        for warning in &warnings {
+            tracing::warn!(task = task::name(&new.task)?, warning);
+        }
+        let relation = relation(&new.settings)?;
+        let inputs = self.prepare_inputs(&new, relation.as_ref()).await?;
         let rules = RunRules { scope: &new.scope, run_spec: &new.settings };
         let cache_key = task::root_cache_key(&new.task, &inputs)?;
         let spec = task::action_spec(&new.task, None, "", cache_key.as_deref(), &rules)?;
         let (digest, body) = task::encode(&new.task);
         self.inner.definitions.put(&digest, &body)?;
-        let settings = self.run_settings(&new.settings, warnings)?;
+        let settings = self.run_settings(&new.settings, relation, warnings)?;
+        let settings = RunSettings { task_version: task::template(&new.task)?.id.version.clone(), ..settings };
         let id = run_in(new.scope, new.name.unwrap_or_else(|| RunName::from_random(random_bits())));
         let frozen = values::encode_inputs(&inputs);
         let run = self.inner.engine.create_run(spanwise_engine::NewRun {
@@ -57,29 +62,49 @@ impl ControlPlane {
         Ok(run)
     }
 
-    /// The inputs with their defaults. A caller that sends its trace in the header and none in the context is joined.
-    fn prepare_inputs(&self, new: &NewRun) -> Inputs {
+    /// The inputs with their defaults. A run that repeats another one has a trace of its own, unless it was given another
+    /// (semantics S1.6); a caller that sends its trace in the header and none in the context is joined.
+    async fn prepare_inputs(&self, new: &NewRun, relation: Option<&Relation>) -> Result<Inputs, Error> {
         let mut inputs = task::with_defaults(&new.task, new.inputs.clone());
         inputs.context.retain(|pair| !pair.value.is_empty());
+        values::check_context(&inputs.context)?;
+        if let Some(Relation::Rerun { run } | Relation::Recover { run }) = relation
+            && values::in_context(&inputs.context, "traceparent") == self.trace_of(&new.scope, run).await?.as_deref()
+        {
+            inputs.context.retain(|pair| !values::TRACE_KEYS.contains(&pair.key.as_str()));
+        }
         if let Some(trace) = &new.caller_trace
             && values::is_traceparent(trace)
             && values::in_context(&inputs.context, "traceparent").is_none()
         {
             values::set_in_context(&mut inputs.context, "traceparent", trace);
         }
-        inputs
+        Ok(inputs)
     }
 
-    fn run_settings(&self, spec: &RunSpec, warnings: Vec<String>) -> Result<RunSettings, Error> {
+    /// The trace that a run was started in.
+    async fn trace_of(&self, scope: &Scope, run: &RunName) -> Result<Option<String>, Error> {
+        let run = self.run(&run_in(scope.clone(), run.clone()))?;
+        let Some(inputs) = run.payloads(&ActionName::ROOT).await?.0 else { return Ok(None) };
+        Ok(values::in_context(&values::inputs(&inputs)?.context, "traceparent").map(str::to_owned))
+    }
+
+    fn run_settings(
+        &self,
+        spec: &RunSpec,
+        relation: Option<Relation>,
+        warnings: Vec<String>,
+    ) -> Result<RunSettings, Error> {
         let body = Bytes::from(spec.encode_to_vec());
         let digest = task::digest(&body);
         self.inner.definitions.put(&digest, &body)?;
         Ok(RunSettings {
             max_action_concurrency: (spec.max_action_concurrency > 0).then_some(spec.max_action_concurrency),
-            relation: relation(spec)?,
+            relation,
             labels: spec.labels.values.iter().map(|(label, value)| (label.clone(), value.clone())).collect(),
             definition: Some(digest),
             warnings,
+            ..RunSettings::default()
         })
     }
 

@@ -52,7 +52,7 @@ impl ControlPlane {
     async fn enqueue_task(&self, run: &RunHandle, new: &NewAction, asked: &TaskAction) -> Result<(), Error> {
         let task = self.task_of(asked)?;
         let inputs = self.read_inputs("input_uri", &new.input_uri).await?;
-        values::inputs(&inputs)?;
+        values::check_context(&values::inputs(&inputs)?.context)?;
         let run_spec = self.run_spec(run)?;
         let scope = scope_of(run.id());
         let rules = RunRules { scope: &scope, run_spec: &run_spec };

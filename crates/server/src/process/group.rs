@@ -11,14 +11,16 @@ use super::{Ending, ProcessId};
 /// A group that is signalled until its leader is reaped.
 #[derive(Debug)]
 pub(super) struct Group {
+    id: ProcessId,
     leader: Pid,
     /// Held while signalling and while reaping: the number stays the leader's as long as that one is not reaped.
+    /// Whoever else may reap it, the identity is asked as well.
     ended: Mutex<bool>,
 }
 
 impl Group {
-    pub(super) fn new(leader: Pid) -> Arc<Group> {
-        Arc::new(Group { leader, ended: Mutex::new(false) })
+    pub(super) fn new(id: ProcessId, leader: Pid) -> Arc<Group> {
+        Arc::new(Group { id, leader, ended: Mutex::new(false) })
     }
 
     fn lock(&self) -> MutexGuard<'_, bool> {
@@ -28,7 +30,7 @@ impl Group {
     /// Signals every process of the group; a group that has ended is what the caller wants.
     pub(super) fn signal(&self, signal: Signal) {
         let ended = self.lock();
-        if *ended {
+        if *ended || self.id.is_succeeded() {
             return;
         }
         match kill_process_group(self.leader, signal) {
@@ -40,11 +42,12 @@ impl Group {
     }
 
     /// The leader has ended: kills what is left of the group, then reaps the leader if it is ours to reap.
-    pub(super) fn end(&self, id: &ProcessId, pidfd: &OwnedFd) -> Ending {
+    pub(super) fn end(&self, pidfd: &OwnedFd) -> Ending {
         let mut ended = self.lock();
         *ended = true;
-        // A child of ours is a zombie here and keeps its number; another's may be reaped, and with an empty group the number is free.
-        if !id.is_succeeded() {
+        // A child of ours is a zombie here and keeps its number; another's may be reaped, and with an empty group the
+        // number is free.
+        if !self.id.is_succeeded() {
             let _ = kill_process_group(self.leader, Signal::KILL);
         }
         match waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG) {

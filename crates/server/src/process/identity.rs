@@ -21,7 +21,19 @@ impl ProcessId {
     /// The identity of the process that has this number now.
     pub(super) fn of(pid: u32) -> io::Result<ProcessId> {
         let Stat { started, .. } = Stat::read(pid)?;
-        Ok(ProcessId { pid, started, boot: boot().to_owned() })
+        Ok(ProcessId::started(pid, started))
+    }
+
+    /// The identity of a process of this boot.
+    pub(super) fn started(pid: u32, started: u64) -> ProcessId {
+        ProcessId { pid, started, boot: boot().to_owned() }
+    }
+
+    /// The identity that a process gives of itself: the machine's boot and its line of `/proc/<pid>/stat`.
+    pub(super) fn from_stat(boot: &str, stat: &str) -> Option<ProcessId> {
+        let pid = stat.split_once(' ')?.0.parse().ok()?;
+        let Stat { started, .. } = Stat::parse(stat)?;
+        Some(ProcessId { pid, started, boot: boot.to_owned() })
     }
 
     /// Whether it runs; a zombie does not.
@@ -54,7 +66,8 @@ impl Stat {
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/stat: {text}")))
     }
 
-    /// The second field is the program's name in parentheses and may hold blanks and parentheses itself, so fields count from the last one.
+    /// The second field is the program's name in parentheses and may hold blanks and parentheses itself, so fields
+    /// count from the last one.
     fn parse(text: &str) -> Option<Stat> {
         let mut fields = text[text.rfind(')')? + 1..].split_ascii_whitespace();
         let ended = matches!(fields.next()?, "Z" | "X");

@@ -1,8 +1,9 @@
-//! Log files that tasks write themselves, and when what came: one inotify instance for all of them, a sidecar file of times for each.
+//! Log files that tasks write themselves, and when what came: one inotify instance for all of them, a sidecar file of
+//! times for each.
 //!
-//! Nobody polls. A watch reports one change and is gone; it is set again when [`PAUSE`] has passed, so that a task which writes
-//! without end costs the server ten looks a second and itself nothing. What a look finds is one entry of the sidecar, however
-//! much was written.
+//! Nobody polls. A watch reports one change and is gone; it is set again when [`PAUSE`] has passed, so that a task
+//! which writes without end costs the server ten looks a second and itself nothing. What a look finds is one entry of
+//! the sidecar, however much was written.
 
 use std::collections::{HashMap, VecDeque};
 use std::fs::OpenOptions;
@@ -87,8 +88,8 @@ impl Logs {
         self.shared.record(log)
     }
 
-    /// Reads `log` from `start` in batches of at most about 256 KiB, and goes on as it grows until `ended` is ready and all is read.
-    /// The file must exist.
+    /// Reads `log` from `start` in batches of at most about 256 KiB, and goes on as it grows until `ended` is ready and
+    /// all is read. The file must exist.
     pub fn tail(&self, log: &Path, start: LogStart, ended: impl Future<Output = ()> + Send + 'static) -> LogBatches {
         tail::batches(self.shared.clone(), log.to_owned(), start, Box::pin(ended))
     }
@@ -171,7 +172,8 @@ enum Wake {
     Due,
 }
 
-/// Looks at each file that a watch reports, and again after each pause until it has stopped growing; then sets the watch again.
+/// Looks at each file that a watch reports, and again after each pause until it has stopped growing; then sets the
+/// watch again.
 async fn watch_files(shared: Weak<Shared>, mut events: EventStream<Vec<u8>>) {
     let mut resting: VecDeque<(Instant, Weak<Growing>)> = VecDeque::new();
     loop {

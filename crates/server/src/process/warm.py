@@ -1,13 +1,16 @@
-# A fork server: it has imported what the console script `a0` imports, and makes each attempt by a fork instead of a start of the interpreter.
+# A fork server: it has imported what the console script `a0` imports, and makes each attempt by a fork instead of a
+# start of the interpreter.
 #
-# A child must be what a fresh `a0` would be with the same arguments and environment. What the interpreter or a module took from the
-# environment on the way here is known (the reads are recorded); a child for which any of it would have been another value becomes a fresh
-# `a0` by exec, in the same process. User code is imported in children only.
+# A child must be what a fresh `a0` would be with the same arguments and environment. What the interpreter or a module
+# took from the environment on the way here is known (the reads are recorded); a child for which any of it would have
+# been another value becomes a fresh `a0` by exec, in the same process. User code is imported in children only.
 #
 # `channel` is the socket to the server, with a JSON object a line in both directions.
 
+import asyncio
 import gc
 import importlib
+import importlib.machinery
 import json
 import os
 import resource
@@ -42,6 +45,11 @@ USEFUL = [
     "flyte.remote._client.auth._interceptors.default_metadata",
     "flyte.remote._client.auth._interceptors.retry",
     "flyte.remote._client.controlplane",
+    "pyqwest._glue",
+    "opentelemetry.metrics",
+    "opentelemetry.propagate",
+    "httpcore",
+    "importlib.readers",
 ]
 
 # Variables that the interpreter and the C library read before any module could be seen to do so.
@@ -97,6 +105,41 @@ class Reads:
         return frame.f_globals.get("__name__", "?") if frame else "?"
 
 
+class Deferred:
+    """Threads and event loops that modules start while they are imported. A fork loses them; each child gets its own."""
+
+    def __init__(self):
+        self.threads, self.loops = [], []
+
+    def __enter__(self):
+        self.saved = start, new_loop = threading.Thread.start, asyncio.new_event_loop
+
+        def recorded_loop():
+            loop = new_loop()
+            self.loops.append(loop)
+            return loop
+
+        # A function of the class, not a bound method: it is called as a method of the thread.
+        threading.Thread.start = lambda thread: self.threads.append(thread)
+        asyncio.new_event_loop = recorded_loop
+        return self
+
+    def __exit__(self, *_):
+        threading.Thread.start, asyncio.new_event_loop = self.saved
+        for loop in self.loops:
+            loop.close()
+
+    def start(self):
+        for loop in self.loops:
+            # The same object, because others hold it, with a selector that no other process shares.
+            loop.__init__()
+        for thread in self.threads:
+            if hasattr(thread, "_handle"):
+                # Python 3.13.0 takes the handle of a thread that is not started yet for that of one which the fork has lost.
+                thread._handle = type(thread._handle)()
+            thread.start()
+
+
 def installed():
     """What changes when a package is installed, upgraded or removed."""
     places = [place for place in sys.path if os.path.isdir(place)] + [SCRIPT]
@@ -104,7 +147,7 @@ def installed():
 
 
 def prepare():
-    with Reads() as reads:
+    with Reads() as reads, Deferred() as deferred:
         for name in NEEDED:
             importlib.import_module(name)
         for name in USEFUL:
@@ -120,7 +163,7 @@ def prepare():
         code = compile(file.read(), SCRIPT, "exec")
     gc.collect()
     gc.freeze()
-    return code, reads.values
+    return code, reads.values, deferred
 
 
 def refresh():
@@ -143,7 +186,7 @@ def refresh():
 
 
 def shadows(place):
-    """Whether a directory that a fresh interpreter would search earlier has a module that is imported here from elsewhere."""
+    """Whether a directory, searched earlier by a fresh interpreter, has a module that is imported here from elsewhere."""
     try:
         names = {name.split(".", 1)[0] for name in os.listdir(place)}
     except OSError:
@@ -164,6 +207,12 @@ def search_path(environment):
     return first + list(dict.fromkeys(places + rest))
 
 
+def debugs(environment):
+    """Whether the SDK, when imported, wraps functions of its own to log each call."""
+    level = environment.get("LOG_LEVEL", "")
+    return level.lower() == "debug" or (level.isdigit() and int(level) <= 10)
+
+
 def must_be_fresh(environment):
     """The first reason for which this process cannot pass for a fresh one, if any."""
     for name in environment.keys() | AT_EXEC.keys():
@@ -173,6 +222,8 @@ def must_be_fresh(environment):
         expected = environment.get(name, COERCED.get(name))
         if value != (None if expected is None else os.fsencode(expected)):
             return name
+    if debugs(environment) != debugs(AT_EXEC):
+        return "LOG_LEVEL"
     if shadows(os.getcwd()):
         return "a module in the working directory"
     return None
@@ -247,7 +298,7 @@ class Server:
         """Answers a request. True in the child."""
         number = request["id"]
         if installed() != INSTALLED:
-            answer({"id": number, "refused": "the Python environment has changed"})
+            answer({"id": number, "stale": True})
             return False
         opened = []
         try:
@@ -263,7 +314,7 @@ class Server:
         log, directory, wait, go = opened
         if pid == 0:
             os.close(go)
-            become_child(self, log, directory, wait)
+            become_child(self, log, directory, wait, request["claim"])
             return True
         os.setpgid(pid, pid)
         self.children[pid] = number
@@ -277,11 +328,11 @@ class Server:
         return False
 
 
-def become_child(server, log, directory, wait):
+def become_child(server, log, directory, wait, claim):
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setpgid(0, 0)
-    if os.read(wait, 1) != b"g":
+    if os.read(wait, 1) != b"g" or not make_claim(claim):
         os._exit(125)
     os.dup2(log, 1)
     os.dup2(log, 2)
@@ -291,18 +342,40 @@ def become_child(server, log, directory, wait):
     channel.close()
 
 
-def become_script(request):
-    """Makes this process what a fresh `a0` is when its first line runs."""
+def make_claim(path):
+    """False if somebody else has the attempt. The same text as a cold process writes."""
+    if path is None:
+        return True
+    with open("/proc/sys/kernel/random/boot_id") as boot, open("/proc/self/stat") as stat:
+        text = boot.readline() + stat.readline()
+    try:
+        with open(path, "x") as file:
+            file.write(text)
+    except FileExistsError:
+        return False
+    return True
+
+
+def become(request):
+    """Makes this process what a fresh `a0` is when its first line runs: as it is, or by exec."""
     if request["data"] is not None:
         resource.setrlimit(resource.RLIMIT_DATA, (request["data"],) * 2)
     if request["cpu"] is not None:
         resource.setrlimit(resource.RLIMIT_CPU, (request["cpu"], request["cpu"] + 1))
     arguments, environment = request["argv"], dict(request["env"])
-    path = search_path(environment)
-    if path is None or must_be_fresh(environment):
-        for ignored in (signal.SIGPIPE, signal.SIGXFSZ):
-            signal.signal(ignored, signal.SIG_DFL)
-        os.execve(arguments[0], arguments, environment)
+    try:
+        path = search_path(environment)
+        if path is not None and must_be_fresh(environment) is None:
+            return become_script(path, arguments, environment)
+    except Exception:
+        # Nothing of the task has run: what this version of the SDK or of Python does not allow costs time and no more.
+        pass
+    for ignored in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(ignored, signal.SIG_DFL)
+    os.execve(arguments[0], arguments, environment)
+
+
+def become_script(path, arguments, environment):
     sys.path[:] = path
     sys.argv[:] = arguments
     sys.orig_argv[:] = sys.orig_argv[:1] + arguments
@@ -310,6 +383,7 @@ def become_script(request):
     os.environ.update({**COERCED, **environment})
     time.tzset()
     refresh()
+    DEFERRED.start()
     with open("/proc/self/comm", "w") as file:
         file.write(os.path.basename(SCRIPT))
     script = sys.modules["__main__"].__dict__
@@ -336,13 +410,13 @@ COERCED = {name: value for name, value in os.environ.items() if name not in AT_E
 try:
     sys.path[0] = os.path.dirname(os.path.realpath(SCRIPT)) if sys.path[0] == "" else sys.path[0]
     INSTALLED = installed()
-    CODE, READ = prepare()
+    CODE, READ, DEFERRED = prepare()
 except BaseException as problem:
     answer({"unfit": f"{type(problem).__name__}: {problem}"})
     os._exit(1)
 answer({"ready": True})
 try:
-    exec(CODE, become_script(Server().run()))
+    exec(CODE, become(Server().run()))
 except (SystemExit, KeyboardInterrupt):
     raise
 except BaseException as problem:

@@ -2,13 +2,14 @@
 
 use spanwise_core::history::{AttemptEnd, AttemptHistory};
 use spanwise_core::{Action, ActionKind, ActionName, AttemptNo, End, Failure, Phase, RunId, Source, code};
+use spanwise_engine::{ActionView, RunRow, RunSettings};
 use spanwise_proto::flyteidl2::common::{ActionPhase, EnrichedIdentity, Relation, RelationType, User, UserIdentifier};
 use spanwise_proto::flyteidl2::core::CatalogCacheStatus;
 use spanwise_proto::flyteidl2::task::{OutputReferences, TaskIdentifier, TaskSpec, TraceSpec};
 use spanwise_proto::flyteidl2::workflow::{
     AbortInfo, Action as WireAction, ActionAttempt, ActionDetails, ActionMetadata, ActionStatus, ActionType,
-    ActionUpdate, ConditionAction, ConditionActionMetadata, ErrorInfo, PhaseTransition, SignalInfo, TaskActionMetadata,
-    TraceActionMetadata, action_details,
+    ActionUpdate, ConditionAction, ConditionActionMetadata, ErrorInfo, PhaseTransition, Run, SignalInfo,
+    TaskActionMetadata, TraceActionMetadata, action_details,
 };
 use spanwise_proto::{EnumValue, Message};
 
@@ -114,10 +115,7 @@ impl Shown<'_> {
             group: spec.group.clone().unwrap_or_default(),
             executed_by: identity("local").into(),
             funtion_name: spec.task.short().to_owned(),
-            environment_name: task_name
-                .rsplit_once('.')
-                .map(|(environment, _)| environment.to_owned())
-                .unwrap_or_default(),
+            environment_name: environment_of(task_name),
             ..ActionMetadata::default()
         };
         if let Some(End::Reused(Source::Recovery { run, .. })) = self.action.end() {
@@ -145,18 +143,7 @@ impl Shown<'_> {
     }
 
     fn task_metadata(&self) -> TaskActionMetadata {
-        let mut metadata = TaskActionMetadata {
-            id: TaskIdentifier {
-                org: self.run.org.clone(),
-                project: self.run.project.clone(),
-                domain: self.run.domain.clone(),
-                name: self.action.spec.task.to_string(),
-                ..TaskIdentifier::default()
-            }
-            .into(),
-            short_name: self.action.spec.task.short().to_owned(),
-            ..TaskActionMetadata::default()
-        };
+        let mut metadata = task_metadata(self.run, self.action.spec.task.as_str(), "");
         if let Some(Definition::Task(spec)) = self.definition {
             metadata.task_type = spec.task_template.r#type.clone();
             metadata.id.get_or_insert_default().version = spec.task_template.id.version.clone();
@@ -293,6 +280,52 @@ fn cache_status(action: &Action) -> CatalogCacheStatus {
         _ if policy.overwrite => CatalogCacheStatus::CACHE_SKIPPED,
         _ => CatalogCacheStatus::CACHE_MISS,
     }
+}
+
+/// A run as lists show it, from its row and that of its root: no run is loaded for a list.
+pub(crate) fn listed_run(row: &RunRow, root: Option<&ActionView>) -> Run {
+    let settings = RunSettings::of(row);
+    let task_name = row.task.as_str();
+    let metadata = ActionMetadata {
+        executed_by: identity("local").into(),
+        funtion_name: row.task.short().to_owned(),
+        environment_name: environment_of(task_name),
+        spec: Some(task_metadata(&row.id, task_name, &settings.task_version).into()),
+        action_type: ActionType::ACTION_TYPE_TASK.into(),
+        ..ActionMetadata::default()
+    };
+    let status = ActionStatus {
+        phase: phase(row.phase),
+        start_time: values::timestamp(root.and_then(|root| root.started_at).unwrap_or(row.created_at)).into(),
+        end_time: row.ended_at.map(values::timestamp).into(),
+        attempts: root.map_or(1, |root| root.attempts.max(1)),
+        duration_ms: row.ended_at.map(|ended| ended.since(row.created_at).as_millis() as u64),
+        ..ActionStatus::default()
+    };
+    let action = WireAction {
+        id: ids::to_action_identifier(&row.id, &ActionName::ROOT).into(),
+        metadata: metadata.into(),
+        status: status.into(),
+        ..WireAction::default()
+    };
+    Run { action: action.into(), labels: settings.labels.into_iter().collect(), ..Run::default() }
+}
+
+fn environment_of(task: &str) -> String {
+    task.rsplit_once('.').map(|(environment, _)| environment.to_owned()).unwrap_or_default()
+}
+
+fn task_metadata(run: &RunId, task: &str, version: &str) -> TaskActionMetadata {
+    let id = TaskIdentifier {
+        org: run.org.clone(),
+        project: run.project.clone(),
+        domain: run.domain.clone(),
+        name: task.to_owned(),
+        version: version.to_owned(),
+        ..TaskIdentifier::default()
+    };
+    let short_name = task.rsplit('.').next().unwrap_or(task).to_owned();
+    TaskActionMetadata { id: id.into(), short_name, ..TaskActionMetadata::default() }
 }
 
 /// Where a run comes from, on the wire.

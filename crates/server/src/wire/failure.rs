@@ -2,9 +2,7 @@
 
 use spanwise_core::{End, Failure, FailureKind, code};
 use spanwise_proto::Message;
-use spanwise_proto::flyteidl2::core::{
-    ContainerError, ErrorDocument, ExecutionError, container_error, execution_error,
-};
+use spanwise_proto::flyteidl2::core::{ErrorDocument, ExecutionError, container_error, execution_error};
 use spanwise_proto::flyteidl2::workflow::{ErrorInfo, error_info};
 
 use super::Invalid;
@@ -24,13 +22,14 @@ pub(crate) fn read(document: &[u8]) -> Result<Failure, Invalid> {
 }
 
 /// An error as a task writes it.
+#[cfg(test)]
 pub(crate) fn write(failure: &Failure) -> Vec<u8> {
-    let error = ContainerError {
+    let error = spanwise_proto::flyteidl2::core::ContainerError {
         code: failure.code.clone(),
         message: failure.message.clone(),
         kind: recoverability(failure).into(),
         origin: kind(failure).into(),
-        ..ContainerError::default()
+        ..Default::default()
     };
     ErrorDocument { error: error.into(), ..ErrorDocument::default() }.encode_to_vec()
 }

@@ -142,7 +142,7 @@ pub(crate) fn quantity(text: &str) -> Option<u64> {
         exponent => 10f64.powi(exponent.strip_prefix(['e', 'E'])?.parse().ok()?),
     };
     let bytes = number.parse::<f64>().ok()? * factor;
-    (bytes >= 1.0 && bytes < 1e18).then_some(bytes as u64)
+    (1.0..1e18).contains(&bytes).then_some(bytes as u64)
 }
 
 /// What of a run concerns each of its actions.
@@ -254,6 +254,14 @@ pub(crate) fn not_honoured(spec: &TaskSpec, run_spec: &RunSpec) -> Vec<String> {
     warn(!run_spec.queue.is_empty(), "run_spec.queue", "there is one queue, shared fairly by all runs");
     warn(!run_spec.cluster_pool.is_empty(), "run_spec.cluster_pool", "there is one machine");
     warn(run_spec.notification_settings.is_some(), "run_spec.notification_settings", "nobody is notified");
+    warn(
+        !run_spec.raw_data_storage.raw_data_prefix.is_empty(),
+        "raw_data_path",
+        "data of tasks is in the server's store",
+    );
+    warn(!run_spec.run_base_dir.is_empty(), "run_base_dir", "inputs and outputs are in the server's store");
+    warn(!run_spec.annotations.values.is_empty(), "annotations", "there are no pods to annotate");
+    warn(run_spec.default_settings.is_set(), "run_spec.default_settings", "there are no pods to shape");
     warn(run_spec.security_context.is_set(), "run_spec.security_context", "tasks run as the server's user");
     if let Some(template) = spec.task_template.as_option() {
         let metadata = &template.metadata;

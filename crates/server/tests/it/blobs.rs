@@ -5,6 +5,7 @@ mod s3;
 mod signed;
 mod store;
 
+use spanwise_engine::Durability;
 use std::net::SocketAddr;
 
 use axum::Router;
@@ -20,7 +21,7 @@ struct Store {
 impl Store {
     fn new() -> Store {
         let directory = tempfile::tempdir().unwrap();
-        let blobs = Blobs::open(&directory.path().join("blobs")).unwrap();
+        let blobs = Blobs::open(&directory.path().join("blobs"), Durability::Disk).unwrap();
         Store { blobs, directory }
     }
 

@@ -1,6 +1,6 @@
-//! The server's parts as their clients see them.
-
+//! The server's parts with real processes, files, interpreters and clients.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops with the reason")]
 
 mod blobs;
+mod process;
 mod python;

@@ -265,13 +265,24 @@ pub(super) fn read_payloads(connection: &Connection, run: RunKey, action: &Actio
     Ok(Payloads { inputs: column(0)?, outputs: column(1)? })
 }
 
+const SELECT_ACTIONS: &str =
+    "SELECT name, parent, kind, task, action_group, phase, attempts, enqueued_at, started_at, ended_at, failure
+     FROM actions WHERE run = ?1";
+
+pub(super) fn read_one_action(
+    connection: &Connection,
+    run: RunKey,
+    action: &ActionName,
+) -> Result<Option<ActionRow>, Error> {
+    let sql = format!("{SELECT_ACTIONS} AND name = ?2");
+    let mut statement = connection.prepare_cached(&sql).map_err(Error::Database)?;
+    let found = statement.query_row(params![run.0, action.as_str()], |row| Ok(read_action(row))).optional();
+    found.map_err(Error::Database)?.transpose()
+}
+
 pub(super) fn read_actions(connection: &Connection, run: RunKey) -> Result<Vec<ActionRow>, Error> {
-    let mut statement = connection
-        .prepare_cached(
-            "SELECT name, parent, kind, task, action_group, phase, attempts, enqueued_at, started_at, ended_at, failure
-             FROM actions WHERE run = ?1 ORDER BY enqueued_at, name",
-        )
-        .map_err(Error::Database)?;
+    let sql = format!("{SELECT_ACTIONS} ORDER BY enqueued_at, name");
+    let mut statement = connection.prepare_cached(&sql).map_err(Error::Database)?;
     let rows = statement.query_map([run.0], |row| Ok(read_action(row))).map_err(Error::Database)?;
     rows.map(|row| row.map_err(Error::Database)?).collect()
 }

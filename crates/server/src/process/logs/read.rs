@@ -60,8 +60,8 @@ impl Lines {
         Lines { path, file: None, times, buffer: Vec::new(), begin: 0, offset, searched: 0, skip }
     }
 
-    /// The next lines within the first `length` bytes of the file, none if there are no more. A rest without a line's end is a
-    /// line only if `last`.
+    /// The next lines within the first `length` bytes of the file, none if there are no more. A rest without a line's
+    /// end is a line only if `last`.
     pub(super) fn read(&mut self, length: u64, last: bool) -> io::Result<Vec<LogLine>> {
         let mut batch = Vec::new();
         let mut size = 0;

@@ -1,5 +1,5 @@
-//! The sidecar of a log: what was in the log by when. Pairs of a length in bytes and a time in microseconds, 16 bytes each, only
-//! ever appended.
+//! The sidecar of a log: what was in the log by when. Pairs of a length in bytes and a time in microseconds, 16 bytes
+//! each, only ever appended.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -12,8 +12,8 @@ use super::PAUSE;
 
 const ENTRY: usize = 16;
 
-/// After so many entries the shortest time between two doubles, and again after as many: the first 27 minutes of writing
-/// without rest are recorded to 100 ms, and a month of it takes 4 MiB.
+/// After so many entries the shortest time between two doubles, and again after as many: the first 27 minutes of
+/// writing without rest are recorded to 100 ms, and a month of it takes 4 MiB.
 const ENTRIES_AT_ONE_PACE: u64 = 16 * 1024;
 
 fn path_of(log: &Path) -> PathBuf {
@@ -36,7 +36,8 @@ pub(super) struct Times {
 }
 
 impl Times {
-    /// Goes on where an earlier server stopped. Half an entry at the end is what a crash of the machine can leave; it is cut off.
+    /// Goes on where an earlier server stopped. Half an entry at the end is what a crash of the machine can leave; it
+    /// is cut off.
     pub(super) fn open(log: &Path) -> io::Result<Times> {
         let path = path_of(log);
         let mut file = OpenOptions::new().read(true).append(true).create(true).open(&path)?;

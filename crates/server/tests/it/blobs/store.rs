@@ -1,5 +1,6 @@
 //! The store itself: names, atomicity, and what it does when the disk is full.
 
+use spanwise_engine::Durability;
 use std::io;
 use std::path::Path;
 use std::process::Command;
@@ -172,7 +173,7 @@ async fn what_a_dead_process_left_unfinished_is_gone_after_the_next_start() {
     let blobs = store.directory.path().join("blobs");
     std::fs::write(blobs.join("staging/7#1"), "half").unwrap();
     drop(store.blobs);
-    let reopened = Blobs::open(&blobs).unwrap();
+    let reopened = Blobs::open(&blobs, Durability::Disk).unwrap();
     assert_eq!(std::fs::read_dir(blobs.join("staging")).unwrap().count(), 0);
     assert_eq!(reopened.get(&uri("a"), 10).await.unwrap().unwrap(), "kept");
 }
@@ -182,7 +183,7 @@ fn a_directory_that_cannot_be_used_is_named() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("file");
     std::fs::write(&file, "").unwrap();
-    let error = Blobs::open(&file.join("blobs")).unwrap_err();
+    let error = Blobs::open(&file.join("blobs"), Durability::Disk).unwrap_err();
     assert!(error.to_string().contains("file/blobs"), "{error}");
 }
 
@@ -212,7 +213,7 @@ fn a_full_disk_is_an_error_that_loses_nothing() {
 async fn on_a_small_disk() {
     let Some(disk) = std::env::var_os(SMALL_DISK) else { return };
     let directory = Path::new(&disk).join("blobs");
-    let blobs = Blobs::open(&directory).unwrap();
+    let blobs = Blobs::open(&directory, Durability::Disk).unwrap();
     let kept = Bytes::from(vec![1; 1_500_000]);
     blobs.put(&uri("kept"), kept.clone()).await.unwrap();
     for name in ["new", "kept"] {

@@ -1,0 +1,174 @@
+//! Commands that ask a server: `list`, `get`, `logs`, `abort`, `tasks`, `doctor`.
+
+use std::fmt::Display;
+
+use anyhow::{Context as _, anyhow, bail};
+use connectrpc::client::{ClientConfig, HttpClient};
+use spanwise_proto::flyteidl2::common::{ProjectIdentifier, RunIdentifier};
+use spanwise_proto::flyteidl2::dataproxy::DataProxyServiceClient;
+use spanwise_proto::flyteidl2::task::TaskServiceClient;
+use spanwise_proto::flyteidl2::workflow::RunServiceClient;
+
+pub(crate) mod abort;
+pub(crate) mod doctor;
+pub(crate) mod get;
+pub(crate) mod list;
+pub(crate) mod logs;
+mod table;
+pub(crate) mod tasks;
+
+/// Which server, and where on it.
+#[derive(clap::Args, Clone)]
+pub(crate) struct Target {
+    /// The server, as `host:port` or as a URL.
+    #[arg(long, global = true, env = "SPANWISE_ENDPOINT", default_value = "localhost:8585")]
+    pub(crate) endpoint: String,
+    /// The project.
+    #[arg(long, short, global = true, env = "SPANWISE_PROJECT", default_value = "flytesnacks")]
+    pub(crate) project: String,
+    /// The domain.
+    #[arg(long, short, global = true, env = "SPANWISE_DOMAIN", default_value = "development")]
+    pub(crate) domain: String,
+}
+
+/// How an answer is printed.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Output {
+    /// For people.
+    Table,
+    /// For programs: one JSON document.
+    Json,
+}
+
+/// The clients of a server.
+pub(crate) struct Server {
+    config: ClientConfig,
+    transport: HttpClient,
+}
+
+impl Target {
+    /// The address as a URL: `localhost:8585`, `dns:///localhost:8585` and `http://localhost:8585` are one.
+    pub(crate) fn url(&self) -> String {
+        let endpoint = self.endpoint.trim_start_matches("dns:///").trim_end_matches('/');
+        if endpoint.contains("://") { endpoint.to_owned() } else { format!("http://{endpoint}") }
+    }
+
+    pub(crate) fn server(&self) -> anyhow::Result<Server> {
+        let url = self.url();
+        if url.starts_with("https://") {
+            bail!("endpoint `{url}`: this version speaks plain HTTP to servers on this machine only");
+        }
+        let uri = url.parse().with_context(|| format!("endpoint `{url}`"))?;
+        Ok(Server { config: ClientConfig::new(uri), transport: HttpClient::plaintext() })
+    }
+
+    pub(crate) fn project(&self) -> ProjectIdentifier {
+        ProjectIdentifier { domain: self.domain.clone(), name: self.project.clone(), ..ProjectIdentifier::default() }
+    }
+
+    pub(crate) fn run(&self, name: &str) -> RunIdentifier {
+        RunIdentifier {
+            project: self.project.clone(),
+            domain: self.domain.clone(),
+            name: name.to_owned(),
+            ..RunIdentifier::default()
+        }
+    }
+}
+
+impl Server {
+    pub(crate) fn runs(&self) -> RunServiceClient<HttpClient> {
+        RunServiceClient::new(self.transport.clone(), self.config.clone())
+    }
+
+    pub(crate) fn data(&self) -> DataProxyServiceClient<HttpClient> {
+        DataProxyServiceClient::new(self.transport.clone(), self.config.clone())
+    }
+
+    pub(crate) fn tasks(&self) -> TaskServiceClient<HttpClient> {
+        TaskServiceClient::new(self.transport.clone(), self.config.clone())
+    }
+}
+
+/// A server that cannot be reached; it has an exit code of its own.
+#[derive(Debug, thiserror::Error)]
+#[error("no server answers at {url}: start one with `spanwise dev`, or name another with --endpoint")]
+pub(crate) struct Unreachable {
+    url: String,
+    #[source]
+    source: connectrpc::ConnectError,
+}
+
+/// What a failed request means for the user.
+pub(crate) fn explain(target: &Target, error: connectrpc::ConnectError) -> anyhow::Error {
+    if error.code == connectrpc::ErrorCode::Unavailable {
+        return Unreachable { url: target.url(), source: error }.into();
+    }
+    let code = error.code;
+    let message = error.message.clone().unwrap_or_default();
+    anyhow!("{message} ({})", code.as_str())
+}
+
+/// A name of an enum of Flyte's without its prefix, for instance `SUCCEEDED`.
+fn short(name: &str, prefix: &str) -> String {
+    name.strip_prefix(prefix).unwrap_or(name).to_owned()
+}
+
+pub(crate) fn phase(phase: spanwise_proto::EnumValue<spanwise_proto::flyteidl2::common::ActionPhase>) -> String {
+    match phase.as_known() {
+        Some(known) => short(&format!("{known:?}"), "ACTION_PHASE_"),
+        None => phase.to_i32().to_string(),
+    }
+}
+
+/// Milliseconds as people say them.
+fn duration(milliseconds: Option<u64>) -> String {
+    match milliseconds {
+        None => String::new(),
+        Some(short) if short < 10_000 => format!("{:.2}s", short as f64 / 1000.0),
+        Some(long) => {
+            let seconds = long / 1000;
+            match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+                (0, minutes, seconds) => format!("{minutes}m {seconds:02}s"),
+                (hours, minutes, _) => format!("{hours}h {minutes:02}m"),
+            }
+        }
+    }
+}
+
+/// A time in UTC, to the second.
+fn time(at: &spanwise_proto::google::protobuf::Timestamp) -> String {
+    let since = std::time::Duration::new(u64::try_from(at.seconds).unwrap_or(0), 0);
+    humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + since).to_string()
+}
+
+fn print_json(value: &serde_json::Value) -> anyhow::Result<()> {
+    say(serde_json::to_string_pretty(value)?)
+}
+
+/// Prints a line; a reader that has gone is an error, which ends the command.
+fn say(line: impl Display) -> anyhow::Result<()> {
+    use std::io::Write as _;
+    Ok(writeln!(std::io::stdout().lock(), "{line}")?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_may_be_written_in_every_way_that_the_sdk_takes() {
+        for written in ["localhost:1", "dns:///localhost:1", "http://localhost:1", "http://localhost:1/"] {
+            let target = Target { endpoint: written.into(), project: "p".into(), domain: "d".into() };
+            assert_eq!(target.url(), "http://localhost:1", "{written}");
+        }
+    }
+
+    #[test]
+    fn durations_are_said_in_the_units_that_matter() {
+        assert_eq!(duration(Some(1234)), "1.23s");
+        assert_eq!(duration(Some(75_000)), "1m 15s");
+        assert_eq!(duration(Some(3_720_000)), "1h 02m");
+        assert_eq!(duration(None), "");
+    }
+}

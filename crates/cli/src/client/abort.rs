@@ -1,0 +1,31 @@
+//! `spanwise abort`: ending a run, or one action of it.
+
+use spanwise_proto::flyteidl2::common::ActionIdentifier;
+use spanwise_proto::flyteidl2::workflow::AbortActionRequest;
+
+use super::{Target, explain, say};
+
+/// End a run, or one action of it with everything under it.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    target: Target,
+    /// The run.
+    run: String,
+    /// The action; by default the root, which ends the run.
+    #[arg(default_value = "a0")]
+    action: String,
+    /// Why; it is kept with the run.
+    #[arg(long, default_value = "aborted from the command line")]
+    reason: String,
+}
+
+/// Aborts; an action that is at its end stays as it is.
+pub(crate) async fn run(options: Options) -> anyhow::Result<u8> {
+    let Options { target, run, action, reason } = options;
+    let id = ActionIdentifier { run: target.run(&run).into(), name: action.clone(), ..ActionIdentifier::default() };
+    let request = AbortActionRequest { action_id: id.into(), reason, ..AbortActionRequest::default() };
+    target.server()?.runs().abort_action(request).await.map_err(|error| explain(&target, error))?;
+    say(format!("aborted {run} {action}"))?;
+    Ok(0)
+}

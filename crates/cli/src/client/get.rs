@@ -1,0 +1,140 @@
+//! `spanwise get`: a run and its actions.
+
+use std::collections::HashMap;
+
+use serde_json::json;
+use spanwise_proto::flyteidl2::common::ListRequest;
+use spanwise_proto::flyteidl2::workflow::{
+    Action, ActionDetails, GetRunDetailsRequest, ListActionsRequest, action_details, action_metadata,
+};
+
+use super::table::{phase_cell, table};
+use super::{Output, Server, Target, duration, explain, phase, print_json, say, time};
+
+/// Show a run: its actions as a tree, what failed, and where to look on.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    target: Target,
+    /// The run.
+    run: String,
+    /// How to print.
+    #[arg(long, short, value_enum, default_value_t = Output::Table)]
+    output: Output,
+}
+
+/// A page of actions; a run of ten thousand takes ten requests.
+const PAGE: u32 = 1000;
+
+/// Prints the run. The exit code is 1 if it has not succeeded.
+pub(crate) async fn run(options: Options) -> anyhow::Result<u8> {
+    let Options { target, run, output } = options;
+    let server = target.server()?;
+    let request = GetRunDetailsRequest { run_id: target.run(&run).into(), ..GetRunDetailsRequest::default() };
+    let details = server.runs().get_run_details(request).await.map_err(|error| explain(&target, error))?;
+    let root = details.into_owned().details.action.clone();
+    let actions = actions(&server, &target, &run).await?;
+    match output {
+        Output::Json => print_json(&json!({
+            "name": run,
+            "url": page(&target, &run),
+            "phase": phase(root.status.phase),
+            "error": error(&root),
+            "actions": actions.iter().map(described).collect::<Vec<_>>(),
+        }))?,
+        Output::Table => print(&target, &run, &root, &actions)?,
+    }
+    let failed = matches!(phase(root.status.phase).as_str(), "FAILED" | "TIMED_OUT" | "ABORTED");
+    Ok(u8::from(failed))
+}
+
+async fn actions(server: &Server, target: &Target, run: &str) -> anyhow::Result<Vec<Action>> {
+    let (mut actions, mut token) = (Vec::new(), String::new());
+    loop {
+        let page = ListRequest { limit: PAGE, token, ..ListRequest::default() };
+        let request = ListActionsRequest {
+            request: page.into(),
+            run_id: target.run(run).into(),
+            ..ListActionsRequest::default()
+        };
+        let answer = server.runs().list_actions(request).await.map_err(|error| explain(target, error))?.into_owned();
+        actions.extend(answer.actions);
+        token = answer.token;
+        if token.is_empty() {
+            return Ok(actions);
+        }
+    }
+}
+
+fn page(target: &Target, run: &str) -> String {
+    format!("{}/v2/domain/{}/project/{}/runs/{run}", target.url(), target.domain, target.project)
+}
+
+fn print(target: &Target, run: &str, root: &ActionDetails, actions: &[Action]) -> anyhow::Result<()> {
+    say(format!("{run}  {}  {}", phase(root.status.phase), page(target, run)))?;
+    if let Some(error) = error(root) {
+        say(format!("\n{error}"))?;
+    }
+    let mut table = table(&["ACTION", "NAME", "PHASE", "ATTEMPTS", "STARTED", "TOOK"]);
+    for (depth, action) in tree(actions) {
+        let status = &action.status;
+        table.add_row(vec![
+            format!("{}{}", "  ".repeat(depth), task_of(action)).into(),
+            action.id.name.as_str().into(),
+            phase_cell(&phase(status.phase)),
+            status.attempts.into(),
+            time(&status.start_time).into(),
+            duration(status.duration_ms).into(),
+        ]);
+    }
+    say(format!("\n{table}"))
+}
+
+/// The actions in the order of the tree, each with its depth.
+fn tree(actions: &[Action]) -> Vec<(usize, &Action)> {
+    let mut children: HashMap<&str, Vec<&Action>> = HashMap::new();
+    for action in actions {
+        children.entry(action.metadata.parent.as_str()).or_default().push(action);
+    }
+    let mut ordered = Vec::with_capacity(actions.len());
+    let mut pending: Vec<(usize, &Action)> =
+        children.get("").into_iter().flatten().rev().map(|root| (0, *root)).collect();
+    while let Some((depth, action)) = pending.pop() {
+        ordered.push((depth, action));
+        let below = children.get(action.id.name.as_str()).into_iter().flatten().rev();
+        pending.extend(below.map(|child| (depth + 1, *child)));
+    }
+    ordered
+}
+
+fn task_of(action: &Action) -> &str {
+    match &action.metadata.spec {
+        Some(action_metadata::Spec::Task(task)) => task.id.name.as_str(),
+        Some(action_metadata::Spec::Trace(step)) => step.name.as_str(),
+        Some(action_metadata::Spec::Condition(condition)) => condition.name.as_str(),
+        None => "",
+    }
+}
+
+fn error(details: &ActionDetails) -> Option<String> {
+    match details.result.as_ref()? {
+        action_details::Result::ErrorInfo(error) => Some(format!("{}: {}", error.code, error.message)),
+        action_details::Result::AbortInfo(abort) => Some(format!("aborted: {}", abort.reason)),
+        action_details::Result::SignalInfo(_) => None,
+    }
+}
+
+fn described(action: &Action) -> serde_json::Value {
+    let status = &action.status;
+    json!({
+        "name": action.id.name,
+        "parent": action.metadata.parent,
+        "task": task_of(action),
+        "group": action.metadata.group,
+        "phase": phase(status.phase),
+        "attempts": status.attempts,
+        "started": time(&status.start_time),
+        "ended": status.end_time.as_option().map(time),
+        "duration_ms": status.duration_ms,
+    })
+}

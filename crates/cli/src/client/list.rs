@@ -1,0 +1,107 @@
+//! `spanwise list`: the runs of a project.
+
+use serde_json::json;
+use spanwise_proto::flyteidl2::common::{Filter, ListRequest, filter};
+use spanwise_proto::flyteidl2::workflow::{ListRunsRequest, Run, action_metadata, list_runs_request};
+
+use super::table::{phase_cell, table};
+use super::{Output, Target, duration, explain, phase, print_json, say, time};
+
+/// List the runs of a project, the newest first.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    target: Target,
+    /// Only runs in this phase, for instance `failed`; may be given several times.
+    #[arg(long)]
+    phase: Vec<String>,
+    /// Only runs of this task (`environment.function`).
+    #[arg(long)]
+    task: Option<String>,
+    /// Only runs with this label, as `key` or `key=value`; may be given several times.
+    #[arg(long)]
+    label: Vec<String>,
+    /// At most this many.
+    #[arg(long, short = 'n', default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    limit: u32,
+    /// How to print.
+    #[arg(long, short, value_enum, default_value_t = Output::Table)]
+    output: Output,
+}
+
+fn filter(function: filter::Function, field: String, values: Vec<String>) -> Filter {
+    Filter { function: function.into(), field, values, ..Filter::default() }
+}
+
+impl Options {
+    fn filters(&self) -> Vec<Filter> {
+        use filter::Function;
+        let mut filters = Vec::new();
+        if !self.phase.is_empty() {
+            let phases = self.phase.iter().map(|phase| phase.to_uppercase()).collect();
+            filters.push(filter(Function::VALUE_IN, "phase".to_owned(), phases));
+        }
+        if let Some(task) = &self.task {
+            filters.push(filter(Function::EQUAL, "task_name".to_owned(), vec![task.clone()]));
+        }
+        for label in &self.label {
+            filters.push(match label.split_once('=') {
+                Some((key, value)) => filter(Function::EQUAL, format!("labels.{key}"), vec![value.to_owned()]),
+                None => filter(Function::EXISTS, format!("labels.{label}"), Vec::new()),
+            });
+        }
+        filters
+    }
+}
+
+/// Prints the list.
+pub(crate) async fn run(options: Options) -> anyhow::Result<u8> {
+    let request = ListRequest { limit: options.limit, filters: options.filters(), ..ListRequest::default() };
+    let request = ListRunsRequest {
+        request: request.into(),
+        scope_by: Some(list_runs_request::ScopeBy::from(options.target.project())),
+        ..ListRunsRequest::default()
+    };
+    let answer = options.target.server()?.runs().list_runs(request).await;
+    let runs = answer.map_err(|error| explain(&options.target, error))?.into_owned().runs;
+    match options.output {
+        Output::Json => print_json(&runs.iter().map(described).collect())?,
+        Output::Table if runs.is_empty() => say("no runs")?,
+        Output::Table => {
+            let mut table = table(&["RUN", "TASK", "PHASE", "STARTED", "TOOK"]);
+            for run in &runs {
+                let status = &run.action.status;
+                table.add_row(vec![
+                    run.action.id.run.name.as_str().into(),
+                    task_of(run).into(),
+                    phase_cell(&phase(status.phase)),
+                    time(&status.start_time).into(),
+                    duration(status.duration_ms).into(),
+                ]);
+            }
+            say(table)?;
+        }
+    }
+    Ok(0)
+}
+
+fn task_of(run: &Run) -> &str {
+    match &run.action.metadata.spec {
+        Some(action_metadata::Spec::Task(task)) => task.id.name.as_str(),
+        _ => "",
+    }
+}
+
+fn described(run: &Run) -> serde_json::Value {
+    let status = &run.action.status;
+    json!({
+        "name": run.action.id.run.name,
+        "task": task_of(run),
+        "phase": phase(status.phase),
+        "started": time(&status.start_time),
+        "ended": status.end_time.as_option().map(time),
+        "duration_ms": status.duration_ms,
+        "attempts": status.attempts,
+        "labels": run.labels,
+    })
+}

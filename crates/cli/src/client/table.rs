@@ -1,0 +1,21 @@
+//! Tables for people: columns as wide as they must be, no lines around them.
+
+use comfy_table::{Cell, Color, Table, presets};
+
+/// A table with these headings.
+pub(super) fn table(headings: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_header(headings.iter().map(Cell::new));
+    table
+}
+
+/// A phase in its colour; without a terminal there are no colours.
+pub(super) fn phase_cell(phase: &str) -> Cell {
+    let cell = Cell::new(phase);
+    match phase {
+        "SUCCEEDED" | "RECOVERED" => cell.fg(Color::Green),
+        "FAILED" | "TIMED_OUT" | "ABORTED" => cell.fg(Color::Red),
+        "RUNNING" | "INITIALIZING" => cell.fg(Color::Cyan),
+        _ => cell.fg(Color::DarkGrey),
+    }
+}

@@ -1,0 +1,59 @@
+//! `spanwise tasks`: the deployed tasks of a project.
+
+use serde_json::json;
+use spanwise_proto::flyteidl2::common::ListRequest;
+use spanwise_proto::flyteidl2::task::{ListTasksRequest, Task, list_tasks_request};
+
+use super::table::table;
+use super::{Output, Target, explain, print_json, say, time};
+
+/// List the deployed tasks of a project, each in its newest version.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    target: Target,
+    /// At most this many.
+    #[arg(long, short = 'n', default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    limit: u32,
+    /// How to print.
+    #[arg(long, short, value_enum, default_value_t = Output::Table)]
+    output: Output,
+}
+
+/// Prints the list.
+pub(crate) async fn run(options: Options) -> anyhow::Result<u8> {
+    let Options { target, limit, output } = options;
+    let request = ListTasksRequest {
+        request: ListRequest { limit, ..ListRequest::default() }.into(),
+        scope_by: Some(list_tasks_request::ScopeBy::from(target.project())),
+        ..ListTasksRequest::default()
+    };
+    let answer = target.server()?.tasks().list_tasks(request).await.map_err(|error| explain(&target, error))?;
+    let tasks = answer.into_owned().tasks;
+    match output {
+        Output::Json => print_json(&tasks.iter().map(described).collect())?,
+        Output::Table if tasks.is_empty() => say("no tasks are deployed")?,
+        Output::Table => {
+            let mut table = table(&["TASK", "VERSION", "DEPLOYED", "WHAT IT DOES"]);
+            for task in &tasks {
+                table.add_row([
+                    task.task_id.name.as_str(),
+                    task.task_id.version.as_str(),
+                    &time(&task.metadata.deployed_at),
+                    task.metadata.short_description.as_str(),
+                ]);
+            }
+            say(table)?;
+        }
+    }
+    Ok(0)
+}
+
+fn described(task: &Task) -> serde_json::Value {
+    json!({
+        "name": task.task_id.name,
+        "version": task.task_id.version,
+        "deployed": time(&task.metadata.deployed_at),
+        "description": task.metadata.short_description,
+    })
+}

@@ -1,0 +1,21 @@
+//! What the server says on standard error: warnings, or what `SPANWISE_LOG` asks for.
+
+use std::io;
+
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+/// Sets the log up from `SPANWISE_LOG`, for instance `info` or `spanwise_server=debug`.
+///
+/// # Errors
+/// If the variable is no filter.
+pub(crate) fn init() -> anyhow::Result<()> {
+    let asked = std::env::var("SPANWISE_LOG").unwrap_or_else(|_| "warn".to_owned());
+    let filter: Targets = asked.parse().map_err(|error| anyhow::anyhow!("SPANWISE_LOG `{asked}`: {error}"))?;
+    // The S3 library logs each missing key as an error, and the SDK asks for keys that are not there.
+    let filter = filter.with_target("s3s", LevelFilter::OFF);
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_target(false);
+    tracing_subscriber::registry().with(lines).with(filter).init();
+    Ok(())
+}

@@ -1,0 +1,83 @@
+//! The commands of `spanwise` that ask a server, against runs of the stock SDK.
+
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+use crate::dev_server::{DevServer, binary};
+use crate::python::{remove_what_would_mislead, run_case};
+
+/// Runs a command against the server.
+fn spanwise(server: &DevServer, arguments: &[&str]) -> Output {
+    let mut command = Command::new(binary());
+    remove_what_would_mislead(&mut command);
+    command.args(arguments).args(["--endpoint", &server.endpoint()]).stdin(Stdio::null()).output().unwrap()
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn json(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
+}
+
+#[test]
+fn runs_are_listed_shown_and_their_logs_printed() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = DevServer::start(directory.path());
+    assert_eq!(text(&spanwise(&server, &["list"])).trim(), "no runs");
+    run_case(&server, "processes.py", "logs");
+    let runs = json(&spanwise(&server, &["list", "--output", "json"]));
+    let run = runs[0]["name"].as_str().unwrap();
+    assert_eq!((&runs[0]["phase"], runs.as_array().unwrap().len()), (&"SUCCEEDED".into(), 1), "{runs}");
+    assert_eq!(json(&spanwise(&server, &["list", "--phase", "failed", "-o", "json"])), Value::Array(Vec::new()));
+
+    let shown = spanwise(&server, &["get", run, "--output", "json"]);
+    assert_eq!(shown.status.code(), Some(0));
+    let actions = json(&shown)["actions"].clone();
+    assert_eq!((&actions[0]["name"], &actions[0]["attempts"]), (&"a0".into(), &2.into()), "{actions}");
+    let table = text(&spanwise(&server, &["get", run]));
+    assert!(table.contains("a0") && table.contains("SUCCEEDED") && table.contains(&server.endpoint()), "{table}");
+
+    let first = text(&spanwise(&server, &["logs", run, "--attempt", "1"]));
+    assert!(first.contains("of attempt 0") && !first.contains("of attempt 1"), "{first}");
+    let timed = text(&spanwise(&server, &["logs", run, "a0", "--times"]));
+    assert!(timed.lines().all(|line| line.starts_with("20")) && timed.contains("of attempt 1"), "{timed}");
+}
+
+#[test]
+fn what_is_not_there_is_said_and_has_an_exit_code() {
+    let server = DevServer::shared();
+    let unknown = spanwise(&server, &["get", "not-there"]);
+    assert_eq!(unknown.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("`not-there` does not exist"), "{unknown:?}");
+    assert_eq!(spanwise(&server, &["abort", "not-there"]).status.code(), Some(1));
+    assert_eq!(spanwise(&server, &["list", "--phase", "purple"]).status.code(), Some(1));
+    assert_eq!(spanwise(&server, &["list", "--limit", "0"]).status.code(), Some(2));
+    assert_eq!(text(&spanwise(&server, &["tasks", "--project", "empty"])).trim(), "no tasks are deployed");
+    let nobody = Command::new(binary()).args(["list", "--endpoint", "localhost:1"]).output().unwrap();
+    assert_eq!(nobody.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&nobody.stderr).contains("spanwise dev"), "{nobody:?}");
+}
+
+#[test]
+fn the_doctor_finds_what_is_there() {
+    let server = DevServer::shared();
+    let python = crate::python::python().display().to_string();
+    let found = spanwise(&server, &["doctor", "--python", &python]);
+    let said = text(&found);
+    assert_eq!(found.status.code(), Some(0), "{said}");
+    assert!(said.contains("flyte 2.12.1"), "{said}");
+    let missing = spanwise(&server, &["doctor", "--python", "/bin/false"]);
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(text(&missing).contains("pip install flyte"), "{missing:?}");
+}
+
+#[test]
+fn completions_know_the_commands() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = Command::new(binary()).args(["completions", shell]).output().unwrap();
+        assert!(text(&script).contains("doctor"), "{shell}");
+    }
+}
