@@ -76,6 +76,14 @@ pub(crate) struct Parts {
     pub(crate) strict: bool,
 }
 
+/// The URI of a blob in a field of a request.
+fn blob_uri(field: &'static str, uri: &str) -> Result<BlobUri, Invalid> {
+    if uri.is_empty() {
+        return Err(Invalid::Missing(field));
+    }
+    uri.parse().map_err(|error| Invalid::field(format!("{field}: {error}")))
+}
+
 /// The control plane. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct ControlPlane {
@@ -185,9 +193,9 @@ impl ControlPlane {
         self.inner.executor.stopped().await;
     }
 
-    /// The inputs under a URI of the blob store.
-    pub(crate) async fn read_inputs(&self, uri: &str) -> Result<Bytes, Error> {
-        let uri: BlobUri = uri.parse()?;
+    /// The inputs under the URI in a field of a request.
+    pub(crate) async fn read_inputs(&self, field: &'static str, uri: &str) -> Result<Bytes, Error> {
+        let uri = blob_uri(field, uri)?;
         let found = self.inner.blobs.get(&uri, MAX_INPUTS).await?;
         found.ok_or_else(|| Error::NotFound(format!("the inputs `{uri}` are not in the blob store")))
     }

@@ -8,13 +8,14 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::StatusCode;
-use http::header::HOST;
+use http::header::{HOST, ORIGIN};
 use tokio::net::TcpListener;
 
 use crate::api::{self, Api};
 use crate::blobs::{s3, signed};
 use crate::executor::SignsOfLife;
 use crate::pages::{self, Pages};
+use crate::wire::shown;
 
 /// Every route of the server.
 pub(crate) fn router(api: Api, signs: SignsOfLife) -> Router {
@@ -44,15 +45,27 @@ async fn note_sign_of_life(State(signs): State<SignsOfLife>, request: Request, n
 /// A page of another site that has made its name point to this machine must not talk to the server: without a login, the name in
 /// the request is all that tells it from ourselves.
 async fn refuse_foreign_hosts(request: Request, next: Next) -> Response {
-    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
-    let host = host.or_else(|| request.uri().authority().map(|authority| authority.as_str()));
-    match host {
-        Some(host) if !is_own(host) => {
-            let text = format!("this server answers to localhost and 127.0.0.1, not to `{host}`\n");
-            (StatusCode::MISDIRECTED_REQUEST, text).into_response()
-        }
-        _ => next.run(request).await,
+    let host = match request.headers().get(HOST) {
+        Some(host) => String::from_utf8_lossy(host.as_bytes()),
+        None => request.uri().authority().map_or("", |authority| authority.as_str()).into(),
+    };
+    if !is_own(&host) {
+        let text = format!("this server answers to localhost and 127.0.0.1, not to `{}`\n", shown(&host));
+        return (StatusCode::MISDIRECTED_REQUEST, text).into_response();
     }
+    // A page of another site can send what needs no permission first: a form is enough.
+    let origin = request.headers().get(ORIGIN).map(|origin| String::from_utf8_lossy(origin.as_bytes()));
+    match origin.filter(|origin| !request.method().is_safe() && !is_own_origin(origin)) {
+        Some(origin) => {
+            let text = format!("this server takes nothing from pages of `{}`\n", shown(&origin));
+            (StatusCode::FORBIDDEN, text).into_response()
+        }
+        None => next.run(request).await,
+    }
+}
+
+fn is_own_origin(origin: &str) -> bool {
+    origin.split_once("://").is_some_and(|(_, host)| is_own(host))
 }
 
 fn is_own(host: &str) -> bool {
@@ -78,6 +91,14 @@ pub(crate) async fn listen(address: SocketAddr) -> std::io::Result<Vec<TcpListen
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_pages_of_this_machine_may_write() {
+        assert!(is_own_origin("http://localhost:8585"));
+        for foreign in ["null", "https://example.com", "localhost", "http://localhost.example.com", ""] {
+            assert!(!is_own_origin(foreign), "{foreign}");
+        }
+    }
 
     #[test]
     fn only_names_of_this_machine_are_answered_to() {

@@ -19,7 +19,7 @@ pub(crate) enum Invalid {
     #[error(transparent)]
     Name(#[from] InvalidName),
     /// A part of a path that would lead elsewhere.
-    #[error("{field} `{value}` is not a name: 1 to 63 characters, letters, digits, `-`, `_` and `.`, not `.` or `..`")]
+    #[error("{field} `{value}` is not a name: 1 to 63 letters, digits, `-`, `_` and `.`, no `.` at the beginning")]
     NotAPathName {
         /// The field.
         field: &'static str,
@@ -49,11 +49,37 @@ impl Invalid {
 /// Checks a name that becomes part of a path.
 pub(crate) fn path_name(field: &'static str, value: &str) -> Result<String, Invalid> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-    let good = (1..=63).contains(&value.len()) && value.bytes().all(plain) && value != "." && value != "..";
+    // A dot at the beginning is kept for what is not a name: `..`, and directories of the server's own.
+    let good = (1..=63).contains(&value.len()) && value.bytes().all(plain) && !value.starts_with('.');
     if good {
         return Ok(value.to_owned());
     }
-    Err(Invalid::NotAPathName { field, value: value.chars().take(80).collect() })
+    Err(Invalid::NotAPathName { field, value: shown(value) })
+}
+
+/// The longest name that is no part of a path: of a task, its version, a group, a step.
+const MAX_TITLE: usize = 1024;
+
+/// Checks a name that people read and that is no part of a path; it may be empty.
+pub(crate) fn title(field: &'static str, value: &str) -> Result<(), Invalid> {
+    if value.len() > MAX_TITLE {
+        let text = format!("{field} `{}` has {} bytes, the limit is {MAX_TITLE}", shown(value), value.len());
+        return Err(Invalid::Field(text));
+    }
+    if value.chars().any(char::is_control) {
+        return Err(Invalid::Field(format!("{field} `{}` holds a control character", shown(value))));
+    }
+    Ok(())
+}
+
+/// A text of a request for a message about it: not all of it where it is long, and in one line.
+pub(crate) fn shown(text: &str) -> String {
+    const MOST: usize = 80;
+    let mut shown: String = text.chars().take(MOST).flat_map(char::escape_debug).collect();
+    if text.chars().nth(MOST).is_some() {
+        shown.push('…');
+    }
+    shown
 }
 
 /// Checks an action's name, which becomes part of a path too.

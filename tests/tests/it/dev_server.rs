@@ -70,6 +70,16 @@ impl DevServer {
         format!("localhost:{}", self.port)
     }
 
+    /// Where it listens.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The tail of what it has written to its standard error so far.
     pub(crate) fn said(&self) -> String {
         tail(&self.said)

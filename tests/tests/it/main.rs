@@ -9,6 +9,7 @@ mod dev_server;
 mod golden;
 mod guide;
 mod hello;
+mod hostile;
 mod journal;
 mod log;
 mod python;

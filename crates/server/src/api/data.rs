@@ -55,6 +55,9 @@ impl Data {
     }
 
     fn artifact(&self, request: &CreateDownloadLinkRequest) -> Result<BlobUri, ConnectError> {
+        if request.source.is_none() {
+            return Err(Invalid::Missing("source").into());
+        }
         let Some(create_download_link_request::Source::ActionAttemptId(id)) = &request.source else {
             return Err(ConnectError::unimplemented("source: links are made for the attempts of actions only"));
         };

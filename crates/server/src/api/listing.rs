@@ -4,7 +4,7 @@ use spanwise_core::{Phase, Timestamp};
 use spanwise_engine::{RunKey, RunQuery};
 use spanwise_proto::flyteidl2::common::{Filter, ListRequest, filter, sort};
 
-use crate::wire::Invalid;
+use crate::wire::{Invalid, shown};
 
 /// How many entries a page has if the client does not say, and at most.
 const DEFAULT_PAGE: usize = 100;
@@ -43,8 +43,10 @@ fn token<T: std::str::FromStr>(request: &ListRequest) -> Result<Option<T>, Inval
     if request.token.is_empty() {
         return Ok(None);
     }
-    let invalid = |_| Invalid::field(format!("request.token `{}` is not one that this server gave", request.token));
-    request.token.parse().map(Some).map_err(invalid)
+    let invalid =
+        || Invalid::field(format!("request.token `{}` is not one that this server gave", shown(&request.token)));
+    let token = Some(request.token.as_str()).filter(|token| token.bytes().all(|byte| byte.is_ascii_digit()));
+    token.and_then(|token| token.parse().ok()).map(Some).ok_or_else(invalid)
 }
 
 /// The value that a field of one of these names must have.
@@ -66,7 +68,7 @@ pub(super) fn runs(request: &ListRequest, query: RunQuery) -> Result<RunQuery, I
         if !matches!(sort.key.as_str(), "created_at" | "updated_at") {
             return Err(Invalid::field(format!(
                 "request.sort_by: runs cannot be sorted by `{}`, only by `created_at`",
-                sort.key
+                shown(&sort.key)
             )));
         }
         query.oldest_first = sort.direction.as_known() == Some(sort::Direction::ASCENDING);
@@ -95,7 +97,8 @@ fn add_filter(query: &mut RunQuery, filter: &Filter) -> Result<(), Invalid> {
         }
         (field, _) => {
             return Err(Invalid::field(format!(
-                "request.filters: runs cannot be filtered by `{field}` with {function:?}"
+                "request.filters: runs cannot be filtered by `{}` with {function:?}",
+                shown(field)
             )));
         }
     }
@@ -112,14 +115,14 @@ pub(super) fn phases(filter: &Filter) -> Result<Vec<Phase>, Invalid> {
     let phase = |text: &String| {
         let by_name = || Phase::ALL.into_iter().find(|phase| phase.as_str().eq_ignore_ascii_case(text));
         let phase = text.parse().ok().and_then(Phase::from_number).or_else(by_name);
-        phase.ok_or_else(|| Invalid::field(format!("request.filters: `{text}` is no phase")))
+        phase.ok_or_else(|| Invalid::field(format!("request.filters: `{}` is no phase", shown(text))))
     };
     texts.iter().map(phase).collect()
 }
 
 fn time(filter: &Filter) -> Result<Timestamp, Invalid> {
     let text = filter.values.concat();
-    let invalid = |_| Invalid::field(format!("request.filters: `{text}` is no time: ISO 8601 in UTC is"));
+    let invalid = |_| Invalid::field(format!("request.filters: `{}` is no time: ISO 8601 in UTC is", shown(&text)));
     // Python writes an offset where the parser wants a `Z`.
     let utc = text.replace("+00:00", "Z");
     let time = humantime::parse_rfc3339_weak(&utc).map_err(invalid)?;

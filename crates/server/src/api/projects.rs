@@ -14,6 +14,7 @@ use spanwise_proto::flyteidl2::project::{
 use super::Api;
 use crate::control::Error;
 use crate::wire::ids::DEFAULT_ORG;
+use crate::wire::{Invalid, shown};
 
 /// The domains that every project shows (Flyte's own three).
 const DOMAINS: [&str; 3] = ["development", "staging", "production"];
@@ -75,8 +76,11 @@ impl ProjectService for Projects {
         _ctx: RequestContext,
         request: ServiceRequest<'_, GetProjectRequest>,
     ) -> ServiceResult<GetProjectResponse> {
+        if request.id.is_empty() {
+            return Err(Invalid::Missing("id").into());
+        }
         if !self.names()?.contains(request.id) {
-            return Err(ConnectError::not_found(format!("project `{}` has no runs and no tasks", request.id)));
+            return Err(ConnectError::not_found(format!("project `{}` has no runs and no tasks", shown(request.id))));
         }
         let project = project(request.id.to_owned()).into();
         Response::ok(GetProjectResponse { project, ..GetProjectResponse::default() })

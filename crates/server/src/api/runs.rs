@@ -15,7 +15,7 @@ use super::reads::Found;
 use super::{Api, listing};
 use crate::control::{Error, NewRun};
 use crate::wire::details::{self, Definition};
-use crate::wire::{Invalid, ids, values};
+use crate::wire::{Invalid, ids, shown, values};
 
 /// The service.
 pub(super) struct Runs {
@@ -65,7 +65,7 @@ impl Runs {
                 } else {
                     format!("{}/inputs.pb", data.uri.trim_end_matches('/'))
                 };
-                values::inputs(&self.api.control.read_inputs(&uri).await?)?
+                values::inputs(&self.api.control.read_inputs("offloaded_input_data.uri", &uri).await?)?
             }
         })
     }
@@ -104,7 +104,7 @@ fn passes(view: &ActionView, filters: &[Filter]) -> Result<bool, Invalid> {
             "action_type" if equal => filter.values.iter().any(|value| *value == (view.kind as i32 + 1).to_string()),
             "task_name" if equal => view.task.as_str() == value,
             field => {
-                let text = format!("request.filters: actions cannot be filtered by `{field}` in this way");
+                let text = format!("request.filters: actions cannot be filtered by `{}` in this way", shown(field));
                 return Err(Invalid::field(text));
             }
         };

@@ -8,6 +8,8 @@ use spanwise_proto::flyteidl2::trigger::{
     ListTriggersRequest, ListTriggersResponse, TriggerService, UpdateTriggersRequest, UpdateTriggersResponse,
 };
 
+use crate::wire::{Invalid, shown};
+
 /// The service.
 pub(super) struct Triggers;
 
@@ -18,6 +20,10 @@ pub(super) fn refused() -> ConnectError {
 }
 
 fn none_there(name: &str) -> ConnectError {
+    if name.is_empty() {
+        return Invalid::Missing("name.name").into();
+    }
+    let name = shown(name);
     ConnectError::not_found(format!(
         "trigger `{name}` does not exist: triggers are not part of this version of Spanwise"
     ))

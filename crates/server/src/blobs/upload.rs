@@ -5,6 +5,9 @@ use super::{BadUri, BlobUri};
 /// The alphabet of RFC 4648's base32.
 const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
+/// How much of a field an error shows.
+const SHOWN: usize = 200;
+
 /// Why there is no place for an upload; the text names the field of the request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -77,7 +80,7 @@ fn check(field: &'static str, value: &str, may_nest: bool) -> Result<(), BadUplo
     } else {
         return Ok(());
     };
-    Err(BadUpload::Field { field, value: value.to_owned(), reason })
+    Err(BadUpload::Field { field, value: value.chars().take(SHOWN).collect(), reason })
 }
 
 /// Without padding: `=` would have to be encoded in URLs.

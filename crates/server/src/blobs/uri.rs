@@ -30,6 +30,19 @@ pub struct BadUri {
     reason: Reason,
 }
 
+/// How much of a text an error shows.
+const SHOWN: usize = 200;
+
+impl BadUri {
+    fn new(text: &str, reason: Reason) -> BadUri {
+        let mut shown: String = text.chars().take(SHOWN).collect();
+        if text.len() > shown.len() {
+            shown.push('…');
+        }
+        BadUri { text: shown, reason }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 enum Reason {
     #[error("it does not begin with `s3://{BUCKET}/`")]
@@ -53,7 +66,7 @@ impl BlobUri {
     ///
     /// When the key is empty, too long, or has a segment that is not allowed.
     pub fn from_key(key: &str) -> Result<BlobUri, BadUri> {
-        check(key).map_err(|reason| BadUri { text: format!("s3://{BUCKET}/{key}"), reason })?;
+        check(key).map_err(|reason| BadUri::new(&format!("s3://{BUCKET}/{key}"), reason))?;
         Ok(BlobUri { key: key.to_owned() })
     }
 
@@ -133,7 +146,7 @@ impl FromStr for BlobUri {
     type Err = BadUri;
 
     fn from_str(text: &str) -> Result<BlobUri, BadUri> {
-        let bad = |reason| BadUri { text: text.to_owned(), reason };
+        let bad = |reason| BadUri::new(text, reason);
         let key = text
             .strip_prefix("s3://")
             .and_then(|rest| rest.strip_prefix(BUCKET))

@@ -11,8 +11,7 @@ use spanwise_proto::flyteidl2::common::RelationType;
 use spanwise_proto::flyteidl2::core::task_template;
 use spanwise_proto::flyteidl2::task::{Inputs, RunSpec, TaskSpec};
 
-use super::{ControlPlane, Error};
-use crate::blobs::BlobUri;
+use super::{ControlPlane, Error, blob_uri};
 use crate::layout;
 use crate::wire::ids::run_in;
 use crate::wire::task::{self, RunRules};
@@ -76,6 +75,7 @@ impl ControlPlane {
             inputs.context.retain(|pair| !values::TRACE_KEYS.contains(&pair.key.as_str()));
         }
         if let Some(trace) = &new.caller_trace
+            && values::is_traceparent(trace)
             && values::in_context(&inputs.context, "traceparent").is_none()
         {
             values::set_in_context(&mut inputs.context, "traceparent", trace);
@@ -118,7 +118,7 @@ impl ControlPlane {
             container.args.get(at + 1)
         };
         let Some(bundle) = after("--tgz").or_else(|| after("--pkl")) else { return Ok(()) };
-        let uri: BlobUri = bundle.parse()?;
+        let uri = blob_uri("task_spec.task_template.container.args", bundle)?;
         if self.inner.blobs.exists(&uri).await? {
             return Ok(());
         }

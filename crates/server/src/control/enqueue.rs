@@ -8,12 +8,12 @@ use spanwise_proto::flyteidl2::common::ActionPhase;
 use spanwise_proto::flyteidl2::task::TaskSpec;
 use spanwise_proto::flyteidl2::workflow::{ConditionAction, TaskAction, TraceAction};
 
-use super::{ControlPlane, Error, MAX_INPUTS};
+use super::{ControlPlane, Error, MAX_INPUTS, blob_uri};
 use crate::blobs::BlobUri;
 use crate::layout;
 use crate::wire::ids::{self, scope_of};
 use crate::wire::task::{self, RunRules};
-use crate::wire::{Invalid, failure, values};
+use crate::wire::{Invalid, failure, title, values};
 
 /// What a running task asks for.
 pub(crate) struct NewAction {
@@ -51,7 +51,7 @@ impl ControlPlane {
 
     async fn enqueue_task(&self, run: &RunHandle, new: &NewAction, asked: &TaskAction) -> Result<(), Error> {
         let task = self.task_of(asked)?;
-        let inputs = self.read_inputs(&new.input_uri).await?;
+        let inputs = self.read_inputs("input_uri", &new.input_uri).await?;
         values::check_context(&values::inputs(&inputs)?.context)?;
         let run_spec = self.run_spec(run)?;
         let scope = scope_of(run.id());
@@ -99,6 +99,8 @@ impl ControlPlane {
     }
 
     async fn enqueue_condition(&self, run: &RunHandle, new: &NewAction, asked: &ConditionAction) -> Result<(), Error> {
+        title("group", &new.group)?;
+        title("action.condition.name", &asked.name)?;
         if !asked.r#type.is_set() {
             return Err(Invalid::field(
                 "action.condition.type is missing: the stock SDK sends it over ActionsService only",
@@ -122,6 +124,8 @@ impl ControlPlane {
 
     /// Records a completed step, with what it left in the blob store.
     async fn record_step(&self, run: &RunHandle, new: &NewAction, asked: &TraceAction) -> Result<(), Error> {
+        title("group", &new.group)?;
+        title("action.trace.name", &asked.name)?;
         let body = Bytes::from(asked.spec.encode_to_vec());
         let digest = task::digest(&body);
         self.inner.definitions.put(&digest, &body)?;
@@ -131,7 +135,7 @@ impl ControlPlane {
         let directory = layout::run_base(run.id())?.join(new.name.as_str())?;
         let inputs = match new.input_uri.as_str() {
             "" => Bytes::new(),
-            uri => self.read_inputs(uri).await?,
+            uri => self.read_inputs("input_uri", uri).await?,
         };
         let outcome = match asked.phase.as_known() {
             Some(ActionPhase::ACTION_PHASE_FAILED) => Err(self.step_failure(&directory).await?),
@@ -146,7 +150,7 @@ impl ControlPlane {
         if uri.is_empty() {
             return Ok(Bytes::new());
         }
-        let uri: BlobUri = uri.parse()?;
+        let uri = blob_uri("outputs.output_uri", uri)?;
         Ok(self.inner.blobs.get(&uri, MAX_INPUTS).await?.unwrap_or_default())
     }
 

@@ -5,7 +5,7 @@ use spanwise_engine::Scope;
 use spanwise_proto::flyteidl2::common::{ActionIdentifier, ProjectIdentifier, RunIdentifier};
 use spanwise_proto::flyteidl2::task::TaskIdentifier;
 
-use super::{Invalid, action_name, path_name};
+use super::{Invalid, action_name, path_name, title};
 
 /// The organisation of a run that names none. A driver may send none where its tasks must send one (`_U_ORG_NAME` is
 /// required), and both mean the same runs.
@@ -68,5 +68,7 @@ pub(crate) fn task_key(id: &TaskIdentifier) -> Result<TaskKey, Invalid> {
     if id.name.is_empty() {
         return Err(Invalid::Missing("task_id.name"));
     }
+    title("task_id.name", &id.name)?;
+    title("task_id.version", &id.version)?;
     Ok(TaskKey { scope: scope(&id.org, &id.project, &id.domain)?, name: id.name.clone(), version: id.version.clone() })
 }

@@ -11,7 +11,7 @@ use spanwise_proto::flyteidl2::core::{
 use spanwise_proto::flyteidl2::task::{CacheLookupScope, Inputs, NamedLiteral, RunSpec, TaskSpec};
 use spanwise_proto::{Message, hash};
 
-use super::Invalid;
+use super::{Invalid, title};
 
 /// The type of the task that builds images, which is the server's own and no process.
 pub(crate) const IMAGE_BUILD: &str = "spanwise-image-build";
@@ -79,7 +79,11 @@ pub(crate) fn template(spec: &TaskSpec) -> Result<&TaskTemplate, Invalid> {
 /// The full name of the task, `environment.function`.
 pub(crate) fn name(spec: &TaskSpec) -> Result<&str, Invalid> {
     let name = template(spec)?.id.name.as_str();
-    if name.is_empty() { Err(Invalid::Missing("spec.task_template.id.name")) } else { Ok(name) }
+    if name.is_empty() {
+        return Err(Invalid::Missing("spec.task_template.id.name"));
+    }
+    title("spec.task_template.id.name", name)?;
+    Ok(name)
 }
 
 /// What a process needs.
@@ -165,6 +169,7 @@ pub(crate) fn action_spec(
     cache_key: Option<&str>,
     run: &RunRules<'_>,
 ) -> Result<ActionSpec, Invalid> {
+    title("group", group)?;
     let metadata = &template(spec)?.metadata;
     let (digest, _) = encode(spec);
     Ok(ActionSpec {

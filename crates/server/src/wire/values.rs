@@ -9,7 +9,7 @@ use spanwise_proto::flyteidl2::workflow::EventPayload;
 use spanwise_proto::flyteidl2::workflow::event_payload;
 use spanwise_proto::google::protobuf;
 
-use super::Invalid;
+use super::{Invalid, shown};
 
 /// Reads `inputs.pb`.
 pub(crate) fn inputs(bytes: &[u8]) -> Result<Inputs, Invalid> {
@@ -59,6 +59,21 @@ pub(crate) fn set_in_context(context: &mut Vec<KeyValuePair>, key: &str, value: 
     context.push(KeyValuePair { key: key.to_owned(), value: value.to_owned(), ..KeyValuePair::default() });
 }
 
+/// Whether a text has the form of W3C's `traceparent`, in version 00 or a later one.
+pub(crate) fn is_traceparent(text: &str) -> bool {
+    let is_hex = |part: &str, length: usize| {
+        part.len() == length && part.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+    };
+    let mut parts = text.split('-');
+    let [version, trace_id, span_id, flags] = [(); 4].map(|()| parts.next().unwrap_or_default());
+    let well_formed = is_hex(version, 2) && is_hex(trace_id, 32) && is_hex(span_id, 16) && is_hex(flags, 2);
+    let is_zero = |part: &str| part.bytes().all(|byte| byte == b'0');
+    let has_more = parts.next().is_some();
+    // A later version may have more parts; none of them is so long that a name could not hold it.
+    let fits = if version == "00" { !has_more } else { version != "ff" && text.len() <= 256 };
+    well_formed && fits && !is_zero(trace_id) && !is_zero(span_id)
+}
+
 /// The value of a condition as an output of the name that the SDK reads.
 pub(crate) fn single_output(literal: Literal) -> Bytes {
     let literals = vec![NamedLiteral::new("o0", literal)];
@@ -84,7 +99,8 @@ pub(crate) fn signal_value(payload: &EventPayload, declared: &LiteralType) -> Re
         (event_payload::Value::IntValue(value), Some(SimpleType::FLOAT)) => Ok(Literal::float(*value as f64)),
         (event_payload::Value::StringValue(value), Some(SimpleType::STRING)) => Ok(Literal::string(value.clone())),
         (given, declared) => {
-            Err(Invalid::field(format!("payload.value {given:?} is not of the condition's type {declared:?}")))
+            let given = shown(&format!("{given:?}"));
+            Err(Invalid::field(format!("payload.value {given} is not of the condition's type {declared:?}")))
         }
     }
 }
