@@ -28,6 +28,7 @@ use object_store::path::Path as StorePath;
 pub use error::{Error, Refusal};
 pub use list::Listed;
 pub use read::Object;
+pub(crate) use upload::base32;
 pub use upload::{BadUpload, upload_uri};
 pub use uri::{BUCKET, BadUri, BlobUri};
 pub use write::{Announced, Mode};

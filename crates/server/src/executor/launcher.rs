@@ -1,12 +1,18 @@
 //! Which interpreter runs a task, and how its process is started.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use spanwise_core::Failure;
 
 use super::{bin_of, system};
 use crate::process::{self, Launch, Process};
 use crate::wire::task::Program;
+
+/// How often, and after which pause, a program is tried again that the system says is being written.
+const BUSY_TRIES: u32 = 100;
+const BUSY_PAUSE: Duration = Duration::from_millis(10);
 
 /// Starts processes.
 #[derive(Debug)]
@@ -46,6 +52,15 @@ impl Launcher {
             let own = environment.bin.join(&*program);
             if own.exists() {
                 *program = own.display().to_string();
+            }
+        }
+        for _ in 0..BUSY_TRIES {
+            match process::spawn(&launch) {
+                // Written a moment ago: a process that was forked meanwhile holds it open until it becomes another program.
+                Err(process::Error::Start { source, .. }) if source.kind() == ErrorKind::ExecutableFileBusy => {
+                    tokio::time::sleep(BUSY_PAUSE).await;
+                }
+                started => return started.map_err(|error| system("start the task's process", &error)),
             }
         }
         process::spawn(&launch).map_err(|error| system("start the task's process", &error))
