@@ -182,7 +182,7 @@ async fn drive(client: &Client, url: &Url, screen: &mut Screen) -> anyhow::Resul
         context.span().set_status(Status::error(error.message().to_owned()));
     }
     context.span().end();
-    Ok(Ended { report, actions: run.actions(), page: run.url().to_string() })
+    Ok(Ended { report, actions: run.actions().await.map_err(SetupError)?, page: run.url().to_string() })
 }
 
 fn result(report: &Report) -> Vec<Line> {

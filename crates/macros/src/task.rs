@@ -40,6 +40,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> syn::Result<T
     let others = others.map(|attribute| traced::named(attribute, &sig.ident));
     let name = &sig.ident;
     let task_name = options.name.as_ref().map_or_else(|| name.to_string(), LitStr::value);
+    let documentation = text_of(&docs);
     let argument_names = names.iter().map(ToString::to_string);
     let (env, policy, checks) = (options.env()?, options.policy(), signature.checks());
     let body_name = format_ident!("__{}_body", name);
@@ -62,6 +63,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> syn::Result<T
             static TASK: ::spanwise::__private::TypedTask<(#(#types,)*), #output> = ::spanwise::__private::TypedTask {
                 function: #task_name,
                 environment: || &#env,
+                docs: #documentation,
                 arguments: &[#(#argument_names),*],
                 policy: || #policy,
                 body: |(#(#names,)*)| #run,
@@ -158,6 +160,18 @@ impl Backoff {
         let base = base.ok_or_else(|| meta.error(BACKOFF))?;
         Ok(Backoff { base, factor, cap })
     }
+}
+
+/// The lines of a doc comment, without the blank that stands before each.
+fn text_of(docs: &[&syn::Attribute]) -> String {
+    let line = |attribute: &&syn::Attribute| match &attribute.meta {
+        syn::Meta::NameValue(syn::MetaNameValue { value: Expr::Lit(ExprLit { lit: Lit::Str(text), .. }), .. }) => {
+            let text = text.value();
+            Some(text.strip_prefix(' ').unwrap_or(&text).to_owned())
+        }
+        _ => None,
+    };
+    docs.iter().filter_map(line).collect::<Vec<_>>().join("\n")
 }
 
 fn read_millis(meta: &ParseNestedMeta<'_>) -> syn::Result<u64> {

@@ -36,7 +36,7 @@ pub(crate) fn block_on<F: Future>(future: F) -> Result<F::Output> {
         tokio::select! {
             biased;
             done = waiting(future) => done,
-            () = ambient.task.run.engine().interrupted() => std::panic::resume_unwind(Box::new("interrupted")),
+            () = ambient.task.control.interrupted() => std::panic::resume_unwind(Box::new("interrupted")),
         }
     };
     match Handle::try_current() {

@@ -13,9 +13,9 @@ use spanwise_proto::flyteidl2::task::{Inputs, NamedLiteral, Outputs};
 use spanwise_proto::hash;
 
 use crate::context::CustomContext;
+use crate::control::Child;
 use crate::ctx::{Ambient, CallKey};
 use crate::error::{Error, ErrorKind, Result};
-use crate::executor::{InProcess, on_own_task};
 use crate::overrides::Overrides;
 use crate::task::{AnyTask, Arguments, Body, OUTPUT, TaskOutput, TypedTask};
 use crate::value::ValueError;
@@ -72,7 +72,7 @@ impl<A: Arguments, T: TaskOutput> Unstarted<T> for Typed<A, T> {
 impl<T: TaskOutput> Call<T> {
     pub(crate) fn new<A: Arguments>(task: &'static TypedTask<A, T>, arguments: A) -> Call<T> {
         let ambient = Ambient::current();
-        let token = ambient.as_ref().map(|ambient| CallToken::new(ambient.task.run.engine(), &ambient.task.scope));
+        let token = ambient.as_ref().and_then(|ambient| ambient.task.control.count_call());
         let arguments = Box::new(Typed { task, arguments });
         Call(State::Made(Some(Box::new(Made { task, arguments, ambient, token, overrides: Overrides::new() }))))
     }
@@ -157,22 +157,12 @@ impl<T: TaskOutput> Made<T> {
         let action = child_name(&ambient, &task.described().identity, &literals);
         let inputs = freeze(literals, &ambient.context)?;
         let spec = ActionSpec {
-            parent: Some(ambient.task.scope.action),
+            parent: Some(ambient.task.control.action()),
             group: ambient.group.as_deref().map(str::to_owned),
             ..spec(task, &overrides)
         };
-        let run = &ambient.task.run;
-        let is_new = run.enqueue(action, spec, inputs.clone())?;
-        let caller = Some(std::sync::Arc::clone(&ambient.task.scope));
-        let call = spanwise_engine::Call { action, inputs: is_new.then_some(inputs), caller };
-        let executor = InProcess { task, depth: ambient.task.depth + 1 };
-        if run.settings().is_limited() {
-            // A child that holds one of a few places must go on even while its caller does not look at it.
-            let run = run.clone();
-            let driven = on_own_task(async move { run.drive(call, &executor).await }).await;
-            return read_outcome(driven.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?);
-        }
-        read_outcome(run.drive(call, &executor).await?)
+        let child = Child { action, spec, inputs, task, depth: ambient.task.depth + 1 };
+        read_outcome(ambient.task.control.child(child).await?)
     }
 
     /// The arguments as literals.
@@ -234,9 +224,13 @@ pub(crate) fn too_large(what: &str, size: usize, literals: &[NamedLiteral]) -> V
 
 /// Frozen inputs, read back.
 pub(crate) fn thaw(bytes: &[u8]) -> Result<(Vec<NamedLiteral>, CustomContext)> {
-    let inputs = Inputs::decode_from_slice(bytes)?;
+    Ok(split(Inputs::decode_from_slice(bytes)?))
+}
+
+/// Inputs and their context.
+pub(crate) fn split(inputs: Inputs) -> (Vec<NamedLiteral>, CustomContext) {
     let pairs = inputs.context.into_iter().map(|pair| (pair.key, pair.value)).collect();
-    Ok((inputs.literals, CustomContext::from_pairs(pairs)))
+    (inputs.literals, CustomContext::from_pairs(pairs))
 }
 
 /// What an action came to, as its caller sees it.

@@ -6,13 +6,15 @@ use spanwise_core::{ActionName, RunId, RunName};
 use spanwise_engine::{Call, Engine, RunHandle};
 use tokio::task::JoinHandle;
 
-use crate::config::{Config, Settings};
+use crate::config::{Config, Runs, Settings};
 use crate::error::{Error, Result};
 use crate::executor::InProcess;
+#[cfg(feature = "remote")]
+use crate::remote;
 use crate::run::{Run, RunContext};
 use crate::task::{self, TaskOutput};
 
-/// A connection to an engine. [`init`] makes the one that [`with_runcontext`] uses; a program that needs more than one, a
+/// A connection to an engine in this process, or to a server. [`init`] makes the one that [`with_runcontext`] uses; a program that needs more than one, a
 /// test for instance, opens its own. Cheap to clone.
 #[derive(Clone)]
 pub struct Client {
@@ -20,11 +22,25 @@ pub struct Client {
 }
 
 struct Inner {
+    backend: Backend,
+    console: String,
+}
+
+/// Who runs runs.
+pub(crate) enum Backend {
+    /// The engine of this process.
+    Embedded(Embedded),
+    /// A server.
+    #[cfg(feature = "remote")]
+    Remote(remote::Server),
+}
+
+/// The engine of this process, and the runs that were started on it here.
+pub(crate) struct Embedded {
     engine: Engine,
     org: String,
     project: String,
     domain: String,
-    console: String,
     directory: Option<std::path::PathBuf>,
     /// The drivers of root actions.
     drivers: Mutex<Vec<JoinHandle<()>>>,
@@ -43,13 +59,25 @@ pub async fn init() -> Result<()> {
 
 /// Sets Spanwise up. Doing it again replaces the client for runs that are started from then on.
 ///
+/// In a process that a server has started to run one attempt of a task, this function does not return: it runs the attempt and
+/// ends the process, after the hooks of [`at_exit`](crate::at_exit). So what a program does before it, above all setting up its
+/// tracer provider, happens in drivers and in task processes alike, and what comes after it in drivers only. Read the program's
+/// arguments after it: a task process has others.
+///
 /// # Errors
 /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) if a setting makes no sense; [`ErrorKind::System`](crate::ErrorKind::System) if the data directory cannot be used, for instance
 /// because another process has it.
 pub async fn init_with(config: Config) -> Result<()> {
-    let client = Client::open(config)?;
-    *DEFAULT.write().unwrap_or_else(PoisonError::into_inner) = Some(client);
+    #[cfg(feature = "remote")]
+    if remote::is_attempt() {
+        remote::take_over().await;
+    }
+    set_default(Client::open(config)?);
     Ok(())
+}
+
+pub(crate) fn set_default(client: Client) {
+    *DEFAULT.write().unwrap_or_else(PoisonError::into_inner) = Some(client);
 }
 
 /// Starts to describe a run on the client of [`init`].
@@ -82,14 +110,29 @@ impl Client {
     /// # Errors
     /// See [`init_with`].
     pub fn open(config: Config) -> Result<Client> {
-        let Settings { engine, org, project, domain, console } = config.resolve()?;
-        let directory = match &engine.storage {
-            spanwise_engine::Storage::Directory { path, .. } => Some(std::path::absolute(path)?),
-            spanwise_engine::Storage::Memory => None,
+        let Settings { runs, org, project, domain, console } = config.resolve()?;
+        let backend = match runs {
+            Runs::Here(engine) => {
+                let directory = match &engine.storage {
+                    spanwise_engine::Storage::Directory { path, .. } => Some(std::path::absolute(path)?),
+                    spanwise_engine::Storage::Memory => None,
+                };
+                let (engine, drivers) = (Engine::open(engine)?, Mutex::default());
+                Backend::Embedded(Embedded { engine, org, project, domain, directory, drivers })
+            }
+            #[cfg(feature = "remote")]
+            Runs::At(endpoint) => {
+                Backend::Remote(remote::Server::connect(&endpoint, remote::Place { org, project, domain })?)
+            }
         };
-        let engine = Engine::open(engine)?;
-        let drivers = Mutex::default();
-        Ok(Client { inner: Arc::new(Inner { engine, org, project, domain, console, directory, drivers }) })
+        Ok(Client { inner: Arc::new(Inner { backend, console }) })
+    }
+
+    /// A client of a server.
+    #[cfg(feature = "remote")]
+    pub(crate) fn of_server(server: remote::Server) -> Client {
+        let console = server.address().to_owned();
+        Client { inner: Arc::new(Inner { backend: Backend::Remote(server), console }) }
     }
 
     /// Starts to describe a run.
@@ -98,20 +141,46 @@ impl Client {
     }
 
     /// Takes up a run by its name: one that was interrupted goes on, a finished one gives its result. Finished actions and
-    /// steps are not run again.
+    /// steps are not run again. On a server no run is ever interrupted: this looks one up and waits for it.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) if there is no such run, or its task is not in this program.
     pub async fn resume<T: TaskOutput>(&self, name: &str) -> Result<Run<T>> {
-        let handle = self.inner.engine.resume(&self.run_id(RunName::new(name)?))?;
-        self.drive(&handle)?;
-        Ok(Run::new(self.clone(), handle))
+        let name = RunName::new(name)?;
+        match self.backend() {
+            Backend::Embedded(embedded) => {
+                let handle = embedded.engine.resume(&embedded.run_id(name))?;
+                embedded.drive(&handle)?;
+                Ok(Run::new(self.clone(), handle))
+            }
+            #[cfg(feature = "remote")]
+            Backend::Remote(server) => Ok(Run::on_server(self.clone(), server.find(name).await?)),
+        }
     }
 
     /// Ends gracefully: attempts that are under way are given back, everything is written, and runs go on when they are resumed.
+    /// Runs on a server go on without this program.
     pub async fn shutdown(&self) {
-        self.inner.engine.interrupt();
-        let drivers = std::mem::take(&mut *self.inner.drivers.lock().unwrap_or_else(PoisonError::into_inner));
+        match self.backend() {
+            Backend::Embedded(embedded) => embedded.shutdown().await,
+            #[cfg(feature = "remote")]
+            Backend::Remote(_) => {}
+        }
+    }
+
+    pub(crate) fn backend(&self) -> &Backend {
+        &self.inner.backend
+    }
+
+    pub(crate) fn console(&self) -> &str {
+        &self.inner.console
+    }
+}
+
+impl Embedded {
+    async fn shutdown(&self) {
+        self.engine.interrupt();
+        let drivers = std::mem::take(&mut *self.drivers.lock().unwrap_or_else(PoisonError::into_inner));
         for driver in &drivers {
             driver.abort();
         }
@@ -119,24 +188,20 @@ impl Client {
             let _ = driver.await;
         }
         // What a failed journal refused was not acknowledged to anyone.
-        let _ = self.inner.engine.flush().await;
+        let _ = self.engine.flush().await;
     }
 
     pub(crate) fn engine(&self) -> &Engine {
-        &self.inner.engine
+        &self.engine
     }
 
     pub(crate) fn run_id(&self, name: RunName) -> RunId {
-        let Inner { org, project, domain, .. } = &*self.inner;
+        let Embedded { org, project, domain, .. } = self;
         RunId { org: org.clone(), project: project.clone(), domain: domain.clone(), name }
     }
 
-    pub(crate) fn console(&self) -> &str {
-        &self.inner.console
-    }
-
     pub(crate) fn directory(&self) -> Option<&std::path::Path> {
-        self.inner.directory.as_deref()
+        self.directory.as_deref()
     }
 
     /// Drives a run's root in the background, unless it is at its end.
@@ -152,7 +217,7 @@ impl Client {
             // Whoever waits for the run learns of a failed journal from its own wait.
             let _ = handle.drive(call, &InProcess { task, depth: 0 }).await;
         });
-        let mut drivers = self.inner.drivers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut drivers = self.drivers.lock().unwrap_or_else(PoisonError::into_inner);
         drivers.retain(|driver| !driver.is_finished());
         drivers.push(driver);
         Ok(())
@@ -161,6 +226,12 @@ impl Client {
 
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Client").field("directory", &self.inner.directory).finish_non_exhaustive()
+        let mut debug = f.debug_struct("Client");
+        match self.backend() {
+            Backend::Embedded(embedded) => debug.field("directory", &embedded.directory),
+            #[cfg(feature = "remote")]
+            Backend::Remote(server) => debug.field("server", &server.address()),
+        };
+        debug.finish_non_exhaustive()
     }
 }

@@ -10,13 +10,20 @@ use crate::error::{Error, Result};
 ///
 /// | setting | environment | default |
 /// |---|---|---|
+/// | endpoint | `SPANWISE_ENDPOINT` (`localhost:8585`) | none: runs are run by the engine in this process |
 /// | data directory | `SPANWISE_DATA_DIR` | `.spanwise` in the working directory |
 /// | durability | `SPANWISE_DURABILITY` (`process`, `disk`) | `process`: survives `kill -9` |
 /// | org, project, domain | `SPANWISE_ORG`, `SPANWISE_PROJECT`, `SPANWISE_DOMAIN` | none, `flytesnacks`, `development` |
 /// | retention | - | 30 days, 1 GiB |
-/// | console | `SPANWISE_CONSOLE` | `http://localhost:8585` |
+/// | console | `SPANWISE_CONSOLE` | the endpoint, else `http://localhost:8585` |
+///
+/// With an endpoint (feature `remote`) the same program runs on a server: it is uploaded there, and the server starts it as a
+/// process for each attempt of its tasks. What only an engine of this process needs (data directory, durability, retention) has
+/// no effect then. [`Config::in_memory`] is stronger than `SPANWISE_ENDPOINT`: tests stay where they are. Flyte's own
+/// `config.yaml` is not read.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
+    endpoint: Option<String>,
     data_dir: Option<PathBuf>,
     in_memory: bool,
     durability: Option<Durability>,
@@ -29,11 +36,20 @@ pub struct Config {
 
 /// Settings with nothing left open.
 pub(crate) struct Settings {
-    pub(crate) engine: EngineConfig,
+    pub(crate) runs: Runs,
     pub(crate) org: String,
     pub(crate) project: String,
     pub(crate) domain: String,
     pub(crate) console: String,
+}
+
+/// Who runs runs.
+pub(crate) enum Runs {
+    /// An engine in this process.
+    Here(EngineConfig),
+    /// The server at this address.
+    #[cfg(feature = "remote")]
+    At(String),
 }
 
 /// The address under which `spanwise dev` serves its console unless told otherwise.
@@ -43,6 +59,12 @@ impl Config {
     /// The environment's settings, and the defaults.
     pub fn new() -> Config {
         Config::default()
+    }
+
+    /// The address of a server, `host:port`: runs are started there instead of in this process.
+    pub fn endpoint(mut self, address: impl Into<String>) -> Config {
+        self.endpoint = Some(address.into());
+        self
     }
 
     /// The directory of the journal. Made if it is not there; one process at a time.
@@ -94,12 +116,34 @@ impl Config {
     }
 
     pub(crate) fn resolve(self) -> Result<Settings> {
-        if let Some(endpoint) = environment("SPANWISE_ENDPOINT") {
-            let message = format!(
-                "SPANWISE_ENDPOINT is `{endpoint}`, but this version runs tasks on the embedded engine only; unset it to go on"
-            );
-            return Err(Error::usage(message));
+        if self.in_memory
+            && let Some(endpoint) = &self.endpoint
+        {
+            return Err(Error::usage(format!("runs are kept in memory here, or run on `{endpoint}`: not both")));
         }
+        let asked = || environment("SPANWISE_ENDPOINT").filter(|_| !self.in_memory);
+        let runs = match self.endpoint.clone().or_else(asked) {
+            Some(endpoint) => at(endpoint)?,
+            None => Runs::Here(self.engine()?),
+        };
+        let or_environment = |setting: Option<String>, name: &str, default: &str| {
+            setting.or_else(|| environment(name)).unwrap_or_else(|| default.to_owned())
+        };
+        let console = match &runs {
+            Runs::Here(_) => CONSOLE.to_owned(),
+            #[cfg(feature = "remote")]
+            Runs::At(endpoint) => crate::remote::address_of(endpoint)?,
+        };
+        Ok(Settings {
+            runs,
+            org: or_environment(self.org, "SPANWISE_ORG", ""),
+            project: or_environment(self.project, "SPANWISE_PROJECT", "flytesnacks"),
+            domain: or_environment(self.domain, "SPANWISE_DOMAIN", "development"),
+            console: or_environment(self.console, "SPANWISE_CONSOLE", &console).trim_end_matches('/').to_owned(),
+        })
+    }
+
+    fn engine(&self) -> Result<EngineConfig> {
         let durability = match (self.durability, environment("SPANWISE_DURABILITY").as_deref()) {
             (Some(durability), _) => durability,
             (None, None | Some("process")) => Durability::Process,
@@ -108,20 +152,24 @@ impl Config {
                 return Err(Error::usage(format!("SPANWISE_DURABILITY is `{other}`: expected `process` or `disk`")));
             }
         };
-        let path = self.data_dir.or_else(|| environment("SPANWISE_DATA_DIR").map(PathBuf::from));
+        let path = self.data_dir.clone().or_else(|| environment("SPANWISE_DATA_DIR").map(PathBuf::from));
         let path = path.unwrap_or_else(|| PathBuf::from(".spanwise"));
         let storage = if self.in_memory { Storage::Memory } else { Storage::Directory { path, durability } };
-        let or_environment = |setting: Option<String>, name: &str, default: &str| {
-            setting.or_else(|| environment(name)).unwrap_or_else(|| default.to_owned())
-        };
-        Ok(Settings {
-            engine: EngineConfig::embedded(storage, self.retention),
-            org: or_environment(self.org, "SPANWISE_ORG", ""),
-            project: or_environment(self.project, "SPANWISE_PROJECT", "flytesnacks"),
-            domain: or_environment(self.domain, "SPANWISE_DOMAIN", "development"),
-            console: or_environment(self.console, "SPANWISE_CONSOLE", CONSOLE).trim_end_matches('/').to_owned(),
-        })
+        Ok(EngineConfig::embedded(storage, self.retention.clone()))
     }
+}
+
+#[cfg(feature = "remote")]
+fn at(endpoint: String) -> Result<Runs> {
+    Ok(Runs::At(endpoint))
+}
+
+#[cfg(not(feature = "remote"))]
+fn at(endpoint: String) -> Result<Runs> {
+    let message = format!(
+        "the endpoint is `{endpoint}`, but this program is built without the feature `remote` of the crate `spanwise`"
+    );
+    Err(Error::usage(message))
 }
 
 /// A variable of the environment; an empty one counts as unset.

@@ -4,11 +4,11 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustc_hash::FxHashMap;
-use spanwise_core::{ActionName, RunName, TaskName};
-use spanwise_engine::{AttemptScope, RunHandle};
+use spanwise_core::{ActionName, RunId, RunName, TaskName};
 use tokio::task::JoinHandle;
 
 use crate::context::CustomContext;
+use crate::control::Control;
 
 tokio::task_local! {
     static AMBIENT: Ambient;
@@ -16,8 +16,7 @@ tokio::task_local! {
 
 /// What belongs to one attempt of a task in this process.
 pub(crate) struct TaskContext {
-    pub(crate) run: RunHandle,
-    pub(crate) scope: Arc<AttemptScope>,
+    pub(crate) control: Control,
     pub(crate) task: TaskName,
     /// How many tasks of this process stand above it; deep chains move to a stack of their own.
     pub(crate) depth: u32,
@@ -44,8 +43,13 @@ pub(crate) struct Ambient {
 }
 
 impl TaskContext {
-    pub(crate) fn new(run: RunHandle, scope: Arc<AttemptScope>, task: TaskName, depth: u32) -> TaskContext {
-        TaskContext { run, scope, task, depth, sequences: Mutex::default() }
+    pub(crate) fn new(control: Control, task: TaskName, depth: u32) -> TaskContext {
+        TaskContext { control, task, depth, sequences: Mutex::default() }
+    }
+
+    /// The run.
+    pub(crate) fn run_id(&self) -> &RunId {
+        self.control.run_id()
     }
 
     /// Counts a call; the first one of its kind is 1.
@@ -73,7 +77,7 @@ impl Ambient {
 
     /// The action that names what is called here: the step, or the task.
     pub(crate) fn caller(&self) -> ActionName {
-        self.step.unwrap_or(self.task.scope.action)
+        self.step.unwrap_or(self.task.control.action())
     }
 }
 
@@ -99,12 +103,12 @@ impl Ctx {
 
     /// The name of the run.
     pub fn run_name(&self) -> Option<&RunName> {
-        self.0.as_ref().map(|ambient| &ambient.task.run.id().name)
+        self.0.as_ref().map(|ambient| &ambient.task.run_id().name)
     }
 
     /// The name of the action: `a0` for the root.
     pub fn action_name(&self) -> Option<ActionName> {
-        self.0.as_ref().map(|ambient| ambient.task.scope.action)
+        self.0.as_ref().map(|ambient| ambient.task.control.action())
     }
 
     /// The full name of the task, `environment.function`.
@@ -114,7 +118,7 @@ impl Ctx {
 
     /// The number of this attempt, from 0 as in Flyte's `ctx().attempt_number`.
     pub fn attempt_number(&self) -> Option<u32> {
-        self.0.as_ref().map(|ambient| ambient.task.scope.attempt.0.saturating_sub(1))
+        self.0.as_ref().map(|ambient| ambient.task.control.attempt().0.saturating_sub(1))
     }
 
     /// The group that calls made here are shown in.
@@ -124,17 +128,17 @@ impl Ctx {
 
     /// The organisation of the run, often empty.
     pub fn org(&self) -> Option<&str> {
-        self.0.as_ref().map(|ambient| ambient.task.run.id().org.as_str())
+        self.0.as_ref().map(|ambient| ambient.task.run_id().org.as_str())
     }
 
     /// The project of the run.
     pub fn project(&self) -> Option<&str> {
-        self.0.as_ref().map(|ambient| ambient.task.run.id().project.as_str())
+        self.0.as_ref().map(|ambient| ambient.task.run_id().project.as_str())
     }
 
     /// The domain of the run.
     pub fn domain(&self) -> Option<&str> {
-        self.0.as_ref().map(|ambient| ambient.task.run.id().domain.as_str())
+        self.0.as_ref().map(|ambient| ambient.task.run_id().domain.as_str())
     }
 }
 

@@ -1,6 +1,7 @@
 //! The entry of a program: a runtime, signals, and a flush at the end.
 
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +22,15 @@ const EXIT_GRACE: Duration = Duration::from_secs(10);
 /// Bodies that were cut have this long to drop what they hold, open spans above all; one that nobody can cut is left behind.
 const BODIES_GRACE: Duration = Duration::from_secs(1);
 
+/// True once [`main`] runs the program: then it also ends it.
+static IN_CHARGE: AtomicBool = AtomicBool::new(false);
+
+/// True if [`main`] ends the process.
+#[cfg(feature = "remote")]
+pub(crate) fn is_in_charge() -> bool {
+    IN_CHARGE.load(Ordering::Acquire)
+}
+
 /// Adds something that [`main`] does before the program ends, whether it succeeds, fails, panics or is interrupted: the place
 /// to flush a tracer provider. Hooks run in the reverse of the order in which they were added, on a thread that may block.
 ///
@@ -40,7 +50,11 @@ pub fn at_exit(hook: impl FnOnce() + Send + 'static) {
 /// ends the program at once. Whatever happens, the hooks of [`at_exit`] run at the end.
 ///
 /// The exit code is 0, or 1 after an error or a panic, or 128 + the signal.
+///
+/// In a process that a server has started for one attempt of a task, the program runs up to [`init`](crate::init) and ends
+/// there: see [`init_with`](crate::init_with).
 pub fn main(program: impl Future<Output = Result<()>>) -> ExitCode {
+    IN_CHARGE.store(true, Ordering::Release);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -52,10 +66,22 @@ pub fn main(program: impl Future<Output = Result<()>>) -> ExitCode {
     runtime.block_on(wind_up());
     runtime.shutdown_timeout(Duration::from_millis(100));
     match end {
+        #[cfg(feature = "remote")]
+        Ok(End::Done(Ok(()))) if crate::remote::is_attempt() => {
+            eprintln!("error: the program ended before `spanwise::init`, which runs the task");
+            ExitCode::FAILURE
+        }
         Ok(End::Done(Ok(()))) => ExitCode::SUCCESS,
         Ok(End::Done(Err(error))) => {
             eprintln!("error: {error:?}");
             if error.kind() == ErrorKind::Interrupted { ExitCode::from(130) } else { ExitCode::FAILURE }
+        }
+        #[cfg(feature = "remote")]
+        Ok(End::Attempt(code)) => ExitCode::from(code),
+        #[cfg(feature = "remote")]
+        Ok(End::Signalled(Signal { number, name })) if crate::remote::is_attempt() => {
+            eprintln!("the attempt was cut short by {name}");
+            ExitCode::from(128 + number)
         }
         Ok(End::Signalled(Signal { number, name })) => {
             eprintln!("interrupted by {name}: unfinished runs go on when they are resumed");
@@ -68,6 +94,9 @@ pub fn main(program: impl Future<Output = Result<()>>) -> ExitCode {
 
 enum End {
     Done(Result<()>),
+    /// The attempt that this process was started for is over; the exit code.
+    #[cfg(feature = "remote")]
+    Attempt(u8),
     Signalled(Signal),
 }
 
@@ -101,8 +130,19 @@ async fn until_signal(program: impl Future<Output = Result<()>>) -> End {
     tokio::select! {
         biased;
         done = program => End::Done(done),
+        end = attempt_over() => end,
         signal = signals.next() => End::Signalled(signal),
     }
+}
+
+#[cfg(feature = "remote")]
+async fn attempt_over() -> End {
+    End::Attempt(crate::remote::ended().await)
+}
+
+#[cfg(not(feature = "remote"))]
+async fn attempt_over() -> End {
+    std::future::pending().await
 }
 
 /// Gives attempts back, writes the journal and runs the hooks; a signal during that ends the program at once.
@@ -115,7 +155,8 @@ async fn wind_up() {
     }
 }
 
-async fn end_orderly() {
+/// Gives attempts back, writes the journal and runs the hooks.
+pub(crate) async fn end_orderly() {
     if let Some(client) = client::take_default() {
         client.shutdown().await;
     }

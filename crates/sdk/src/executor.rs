@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinHandle};
 
 use crate::call::{MAX_PAYLOAD, thaw, too_large};
+use crate::control::Control;
 use crate::ctx::{Ambient, TaskContext};
 use crate::error::Result;
 use crate::task::{AnyTask, OUTPUT};
@@ -34,7 +35,8 @@ impl Executor for InProcess {
     fn execute(&self, attempt: Attempt) -> Pin<Box<dyn Future<Output = Report> + Send>> {
         let (task, depth) = (self.task, self.depth);
         let (run, scope) = (attempt.run.clone(), Arc::clone(&attempt.scope));
-        let turns = scope.turns(run, run_attempt(task, attempt, depth, Body::begin()));
+        let control = Control::Embedded { run: run.clone(), scope: Arc::clone(&scope) };
+        let turns = scope.turns(run, run_attempt(task, attempt.inputs, control, depth));
         let body = async move {
             let report = turns.await;
             if matches!(report, Report::Failed(_)) && runtime_is_going().await {
@@ -53,12 +55,30 @@ impl Executor for InProcess {
     }
 }
 
-async fn run_attempt(task: &'static dyn AnyTask, attempt: Attempt, depth: u32, _body: Body) -> Report {
+/// Runs the body of an attempt.
+pub(crate) fn run_attempt(
+    task: &'static dyn AnyTask,
+    inputs: bytes::Bytes,
+    control: Control,
+    depth: u32,
+) -> impl Future<Output = Report> + Send {
+    // Counted from now on, also if nobody polls it.
+    let body = Body::begin();
+    attempt(task, inputs, control, depth, body)
+}
+
+async fn attempt(
+    task: &'static dyn AnyTask,
+    inputs: bytes::Bytes,
+    control: Control,
+    depth: u32,
+    _body: Body,
+) -> Report {
     crate::panic::install_hook();
     let run_body = async {
-        let (inputs, context) = thaw(&attempt.inputs)?;
+        let (inputs, context) = thaw(&inputs)?;
         let name = task.described().name.clone();
-        let task_context = TaskContext::new(attempt.run.clone(), Arc::clone(&attempt.scope), name, depth);
+        let task_context = TaskContext::new(control, name, depth);
         let ambient = Ambient { task: Arc::new(task_context), context, group: None, step: None };
         run_in(ambient, task, &inputs).await
     };

@@ -46,6 +46,7 @@ mod call;
 mod client;
 mod config;
 mod context;
+mod control;
 mod ctx;
 mod entry;
 mod environment;
@@ -56,6 +57,8 @@ mod map;
 pub mod otel;
 mod overrides;
 mod panic;
+#[cfg(feature = "remote")]
+mod remote;
 mod run;
 mod step;
 mod task;

@@ -167,7 +167,7 @@ fn record_error<E: fmt::Display + 'static>(context: &Context, error: &E) {
 fn record_cut(context: &Context, task: Option<&TaskContext>) {
     if std::thread::panicking() {
         record_exception(context, spanwise_core::code::PANIC, &crate::panic::message());
-    } else if let Some(code) = task.and_then(|task| task.run.timeout_of(&task.scope)) {
+    } else if let Some(code) = task.and_then(|task| task.control.timeout()) {
         record_exception(context, &code, "the attempt was cut short by its timeout");
     }
 }

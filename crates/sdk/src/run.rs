@@ -8,7 +8,7 @@ use spanwise_engine::{ActionView, NewRun, Relation, RunHandle, RunSettings};
 use tokio::sync::watch;
 
 use crate::call::{Call, freeze, read_outcome, thaw};
-use crate::client::Client;
+use crate::client::{Backend, Client, Embedded};
 use crate::context::CustomContext;
 use crate::ctx::Ambient;
 use crate::error::{Error, ErrorKind, Result};
@@ -30,7 +30,8 @@ impl RunContext {
 
     /// Names the run: a DNS-1035 label of at most 30 characters. A name is one run, for ever: if the run of that name was
     /// interrupted and is the same task with the same inputs, it goes on with the custom context of its first start (the one
-    /// given now is not used); otherwise the name is taken.
+    /// given now is not used); otherwise the name is taken. On a server no run is interrupted: a name that is there is taken, and
+    /// [`resume`](crate::resume) looks its run up.
     pub fn name(mut self, name: impl Into<String>) -> RunContext {
         self.name = Some(name.into());
         self
@@ -53,7 +54,7 @@ impl RunContext {
     /// # Errors
     /// [`ErrorKind::AlreadyExists`] if the name is taken; [`ErrorKind::Value`] and [`ErrorKind::Context`] if an argument or
     /// the context does not fit.
-    pub async fn run<T: TaskOutput>(self, call: Call<T>) -> Result<Run<T>> {
+    pub async fn run<T: TaskOutput>(mut self, call: Call<T>) -> Result<Run<T>> {
         let made = call.into_made()?;
         let literals = made.encode()?;
         let ambient = Ambient::current();
@@ -61,9 +62,44 @@ impl RunContext {
             (Some(ambient), explicit) => ambient.context.merged(&explicit.unwrap_or_default()),
             (None, explicit) => explicit.unwrap_or_default(),
         };
-        let relation = ambient.map(|ambient| Relation::Spawn { run: ambient.task.run.id().name.clone() });
+        let relation = ambient.map(|ambient| Relation::Spawn { run: ambient.task.run_id().name.clone() });
+        let client = self.take_client()?;
+        let spec = made.root_spec()?;
         let inputs = freeze(literals, &context)?;
-        self.start(made.root_spec()?, inputs, relation).await
+        match client.backend() {
+            Backend::Embedded(embedded) => {
+                let handle = self.start(embedded, spec, inputs, relation).await?;
+                Ok(Run::new(client, handle))
+            }
+            #[cfg(feature = "remote")]
+            Backend::Remote(server) => {
+                let task = server.task_spec(made.task, &spec.retry, &spec.timeouts).await?;
+                let new = self.on_server(task, &inputs, relation)?;
+                Ok(Run::on_server(client.clone(), server.create(new).await?))
+            }
+        }
+    }
+
+    fn take_client(&mut self) -> Result<Client> {
+        std::mem::replace(&mut self.client, Err(Error::usage("the run has been started")))
+    }
+
+    #[cfg(feature = "remote")]
+    fn on_server(
+        &self,
+        task: spanwise_proto::flyteidl2::task::TaskSpec,
+        inputs: &[u8],
+        relation: Option<Relation>,
+    ) -> Result<crate::remote::NewRun> {
+        use spanwise_proto::Message;
+        Ok(crate::remote::NewRun {
+            name: new_name(self.name.as_deref())?,
+            is_named: self.name.is_some(),
+            task,
+            inputs: spanwise_proto::flyteidl2::task::Inputs::decode_from_slice(inputs)?,
+            max_action_concurrency: self.max_action_concurrency,
+            relation,
+        })
     }
 
     /// Runs the task of an earlier run again, with the same inputs. Its map is reused without `traceparent`, `tracestate` and
@@ -71,16 +107,36 @@ impl RunContext {
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] if there is no such run, or its task is not in this program.
-    pub async fn rerun<T: TaskOutput>(self, source: &str) -> Result<Run<T>> {
-        let client = self.client?;
-        let source = client.engine().resume(&client.run_id(RunName::new(source)?))?;
+    pub async fn rerun<T: TaskOutput>(mut self, source: &str) -> Result<Run<T>> {
+        let client = self.take_client()?;
+        let source = RunName::new(source)?;
+        match client.backend() {
+            Backend::Embedded(embedded) => {
+                let handle = self.rerun_here(embedded, source).await?;
+                Ok(Run::new(client, handle))
+            }
+            #[cfg(feature = "remote")]
+            Backend::Remote(server) => {
+                let (task, inputs, limit) = server.source(source.clone()).await?;
+                let (literals, context) = crate::call::split(inputs);
+                let context = self.context.clone().unwrap_or_else(|| context.without_trace());
+                let relation = Some(Relation::Rerun { run: source });
+                let mut new = self.on_server(task, &freeze(literals, &context)?, relation)?;
+                new.max_action_concurrency = new.max_action_concurrency.or(limit);
+                Ok(Run::on_server(client.clone(), server.create(new).await?))
+            }
+        }
+    }
+
+    async fn rerun_here(self, embedded: &Embedded, source: RunName) -> Result<RunHandle> {
+        let source = embedded.engine().resume(&embedded.run_id(source))?;
         let inputs = source.payloads(&ActionName::ROOT).await?.0.unwrap_or_default();
         let (literals, context) = thaw(&inputs)?;
         let context = self.context.unwrap_or_else(|| context.without_trace());
         let spec = source.root_spec().ok_or_else(|| Error::usage("the run has no root action"))?;
         crate::task::find(&spec.task)?;
         let new = NewRun {
-            id: client.run_id(new_name(self.name.as_deref())?),
+            id: embedded.run_id(new_name(self.name.as_deref())?),
             spec,
             inputs: freeze(literals, &context)?,
             settings: RunSettings {
@@ -89,34 +145,34 @@ impl RunContext {
                 ..RunSettings::default()
             },
         };
-        let handle = client.engine().create_run(new)?;
-        client.drive(&handle)?;
-        Ok(Run::new(client, handle))
+        let handle = embedded.engine().create_run(new)?;
+        embedded.drive(&handle)?;
+        Ok(handle)
     }
 
-    async fn start<T: TaskOutput>(
+    async fn start(
         self,
+        embedded: &Embedded,
         spec: ActionSpec,
         inputs: bytes::Bytes,
         relation: Option<Relation>,
-    ) -> Result<Run<T>> {
-        let client = self.client?;
+    ) -> Result<RunHandle> {
         crate::task::find(&spec.task)?;
         let settings =
             RunSettings { max_action_concurrency: self.max_action_concurrency, relation, ..RunSettings::default() };
-        let id = client.run_id(new_name(self.name.as_deref())?);
+        let id = embedded.run_id(new_name(self.name.as_deref())?);
         let new = NewRun { id: id.clone(), spec: spec.clone(), inputs: inputs.clone(), settings };
-        let handle = match client.engine().create_run(new) {
+        let handle = match embedded.engine().create_run(new) {
             Ok(handle) => handle,
             Err(taken @ spanwise_engine::Error::AlreadyExists(_)) => {
-                let existing = client.engine().resume(&id)?;
+                let existing = embedded.engine().resume(&id)?;
                 same_run(&existing, &spec.task, &inputs).await.map_err(|why| already_exists(&taken, &why))?;
                 existing
             }
             Err(error) => return Err(error.into()),
         };
-        client.drive(&handle)?;
-        Ok(Run::new(client, handle))
+        embedded.drive(&handle)?;
+        Ok(handle)
     }
 }
 
@@ -166,39 +222,79 @@ fn random_bits() -> u128 {
 /// A run: its name, its URL, its output. Dropping it does not end the run.
 pub struct Run<T> {
     client: Client,
-    handle: RunHandle,
+    held: Held,
     output: PhantomData<fn() -> T>,
+}
+
+/// A run where it is run.
+enum Held {
+    Embedded(RunHandle),
+    #[cfg(feature = "remote")]
+    Remote(crate::remote::RemoteRun),
+}
+
+impl Held {
+    fn id(&self) -> &spanwise_core::RunId {
+        match self {
+            Held::Embedded(handle) => handle.id(),
+            #[cfg(feature = "remote")]
+            Held::Remote(run) => run.id(),
+        }
+    }
 }
 
 impl<T: TaskOutput> Run<T> {
     pub(crate) fn new(client: Client, handle: RunHandle) -> Run<T> {
-        Run { client, handle, output: PhantomData }
+        Run { client, held: Held::Embedded(handle), output: PhantomData }
+    }
+
+    #[cfg(feature = "remote")]
+    pub(crate) fn on_server(client: Client, run: crate::remote::RemoteRun) -> Run<T> {
+        Run { client, held: Held::Remote(run), output: PhantomData }
     }
 
     /// Its name.
     pub fn name(&self) -> &RunName {
-        &self.handle.id().name
+        &self.held.id().name
     }
 
     /// The address of its page in the console: stable, in Flyte's shape.
     pub fn url(&self) -> RunUrl {
-        let id = self.handle.id();
+        let id = self.held.id();
         let (console, name) = (self.client.console(), &id.name);
         let page = format!("{console}/v2/domain/{}/project/{}/runs/{name}", id.domain, id.project);
-        RunUrl { page, directory: self.client.directory().map(|path| path.display().to_string()) }
+        let served_by = match self.client.backend() {
+            Backend::Embedded(embedded) => match embedded.directory() {
+                Some(path) => ServedBy::Later { directory: path.display().to_string() },
+                None => ServedBy::Nobody,
+            },
+            #[cfg(feature = "remote")]
+            Backend::Remote(_) => ServedBy::TheServer,
+        };
+        RunUrl { page, served_by }
     }
 
     /// Where the run comes from, if it comes from another one.
     pub fn relation(&self) -> Option<&Relation> {
-        self.handle.settings().relation.as_ref()
+        match &self.held {
+            Held::Embedded(handle) => handle.settings().relation.as_ref(),
+            #[cfg(feature = "remote")]
+            Held::Remote(run) => run.relation(),
+        }
     }
 
     /// Waits for its end and returns the root's output.
     ///
     /// # Errors
-    /// The root's error; [`ErrorKind::Interrupted`] if the process is shutting down.
+    /// The root's error; [`ErrorKind::Interrupted`] if the process is shutting down; [`ErrorKind::System`] if a server was
+    /// away for an hour.
     pub async fn output(&self) -> Result<T> {
-        match self.handle.wait(ActionName::ROOT).await {
+        let handle = match &self.held {
+            Held::Embedded(handle) => handle,
+            #[cfg(feature = "remote")]
+            Held::Remote(run) => return read_outcome(Box::pin(run.wait()).await?),
+        };
+        match handle.wait(ActionName::ROOT).await {
             // A task that waits for another run must not take the interruption for an answer, as with a call.
             Err(spanwise_engine::Error::Interrupted) if Ambient::current().is_some() => std::future::pending().await,
             outcome => read_outcome(outcome?),
@@ -211,23 +307,38 @@ impl<T: TaskOutput> Run<T> {
     /// [`ErrorKind::System`] if the journal failed.
     pub async fn abort(&self, reason: &str) -> Result<()> {
         let by = std::env::var("USER").unwrap_or_else(|_| "user".to_owned());
-        Ok(self.handle.abort(ActionName::ROOT, &by, reason).await?)
+        match &self.held {
+            Held::Embedded(handle) => Ok(handle.abort(ActionName::ROOT, &by, reason).await?),
+            #[cfg(feature = "remote")]
+            Held::Remote(run) => Box::pin(run.abort(reason)).await,
+        }
     }
 
     /// Its actions as they are now, in the order in which they were accepted.
-    pub fn actions(&self) -> Vec<ActionView> {
-        self.handle.actions()
+    ///
+    /// # Errors
+    /// [`ErrorKind::System`] if a server does not answer.
+    pub async fn actions(&self) -> Result<Vec<ActionView>> {
+        match &self.held {
+            Held::Embedded(handle) => Ok(handle.actions()),
+            #[cfg(feature = "remote")]
+            Held::Remote(run) => Box::pin(run.actions()).await,
+        }
     }
 
-    /// Tells when anything about it has changed.
+    /// Tells when anything about it has changed; of a run on a server, when its root has.
     pub fn subscribe(&self) -> watch::Receiver<()> {
-        self.handle.subscribe()
+        match &self.held {
+            Held::Embedded(handle) => handle.subscribe(),
+            #[cfg(feature = "remote")]
+            Held::Remote(run) => run.subscribe(),
+        }
     }
 }
 
 impl<T> fmt::Debug for Run<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Run").field("name", &self.handle.id().name.as_str()).finish_non_exhaustive()
+        f.debug_struct("Run").field("name", &self.held.id().name.as_str()).finish_non_exhaustive()
     }
 }
 
@@ -235,7 +346,20 @@ impl<T> fmt::Debug for Run<T> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunUrl {
     page: String,
-    directory: Option<String>,
+    served_by: ServedBy,
+}
+
+/// Whose page it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum ServedBy {
+    /// A console on the run's data directory, which comes later.
+    Later {
+        directory: String,
+    },
+    /// The server that runs it.
+    #[cfg(feature = "remote")]
+    TheServer,
+    Nobody,
 }
 
 impl RunUrl {
@@ -244,14 +368,16 @@ impl RunUrl {
         &self.page
     }
 
-    /// What has to run for the page to open: the console of `spanwise dev` on the same data directory, which this version does
-    /// not have yet.
+    /// What has to run for the page to open: the server that runs it; for an engine in this process the console of `spanwise
+    /// dev` on the same data directory, which this version does not have yet.
     pub fn how_to_open(&self) -> String {
-        match &self.directory {
-            Some(directory) => {
+        match &self.served_by {
+            ServedBy::Later { directory } => {
                 format!("opened by the console that comes with a later version: spanwise dev --data-dir {directory}")
             }
-            None => "the run is kept in memory only: there is no page to open".to_owned(),
+            #[cfg(feature = "remote")]
+            ServedBy::TheServer => "served by the server that runs it".to_owned(),
+            ServedBy::Nobody => "the run is kept in memory only: there is no page to open".to_owned(),
         }
     }
 }

@@ -9,6 +9,7 @@ use spanwise_proto::hash;
 
 use crate::call::{child_name, freeze, read_outputs};
 use crate::context::CustomContext;
+use crate::control::CompletedStep;
 use crate::ctx::Ambient;
 use crate::error::{Error, ErrorKind, Result};
 use crate::executor::encode_outputs;
@@ -44,14 +45,14 @@ impl Step {
         let Some(ambient) = Ambient::current() else { return body(arguments).await };
         let literals = arguments.encode(self.arguments)?;
         let action = child_name(&ambient, self.identity(), &literals);
-        let run = ambient.task.run.clone();
-        if let Some(record) = run.step(action).await? {
+        let control = &ambient.task.control;
+        if let Some(record) = control.step(action).await? {
             #[cfg(feature = "otel")]
             crate::otel::replayed_step(&ambient, self.function, action, &record);
             return read_record(record);
         }
         let inputs = freeze(literals, &CustomContext::new())?;
-        let started = run.now();
+        let started = control.now();
         let inside = Ambient { step: Some(action), ..ambient.clone() };
         #[cfg(feature = "otel")]
         let done = crate::otel::around_step(inside, self.function, action, body(arguments)).await;
@@ -63,9 +64,9 @@ impl Step {
         };
         let spec = ActionSpec {
             group: ambient.group.as_deref().map(str::to_owned),
-            ..ActionSpec::step(self.function, ambient.task.scope.action)
+            ..ActionSpec::step(self.function, control.action())
         };
-        run.record_step(action, spec, started, inputs, outcome).await?;
+        control.record_step(CompletedStep { action, spec, started, inputs, outcome }).await?;
         done
     }
 }

@@ -23,6 +23,8 @@ pub struct TypedTask<A: 'static, T: 'static> {
     pub function: &'static str,
     /// Its environment.
     pub environment: fn() -> &'static TaskEnvironment,
+    /// The text of its documentation.
+    pub docs: &'static str,
     /// The names of its arguments.
     pub arguments: &'static [&'static str],
     /// Its retries and timeouts.
@@ -56,6 +58,14 @@ impl<A, T> TypedTask<A, T> {
 pub trait AnyTask: Sync + 'static {
     /// What is computed once from the signature.
     fn described(&self) -> &Described;
+    /// The names and types of what it takes and gives.
+    fn interface(&self) -> TypedInterface;
+    /// Its environment.
+    fn environment(&self) -> &'static TaskEnvironment;
+    /// The second part of its name.
+    fn function(&self) -> &'static str;
+    /// The text of its documentation.
+    fn docs(&self) -> &'static str;
     /// Starts the body with decoded inputs.
     ///
     /// # Errors
@@ -67,14 +77,29 @@ impl<A: Arguments, T: TaskOutput> AnyTask for TypedTask<A, T> {
     fn described(&self) -> &Described {
         self.described.get_or_init(|| {
             let name = format!("{}.{}", (self.environment)().name(), self.function);
-            let inputs = self.arguments.iter().map(|name| (*name).to_owned()).zip(A::types());
-            let outputs = T::literal_type().map(|output| (OUTPUT.to_owned(), output));
-            let interface = TypedInterface::new(inputs, outputs);
             // Rust tasks have no cache version: their discovery version is empty.
-            let identity = hash::task_identity(&name, &hash::interface_hash(&interface), "");
+            let identity = hash::task_identity(&name, &hash::interface_hash(&self.interface()), "");
             let (retry, timeouts) = (self.policy)();
             Described { name: TaskName::from(name.as_str()), identity: identity.into(), retry, timeouts }
         })
+    }
+
+    fn interface(&self) -> TypedInterface {
+        let inputs = self.arguments.iter().map(|name| (*name).to_owned()).zip(A::types());
+        let outputs = T::literal_type().map(|output| (OUTPUT.to_owned(), output));
+        TypedInterface::new(inputs, outputs)
+    }
+
+    fn environment(&self) -> &'static TaskEnvironment {
+        (self.environment)()
+    }
+
+    fn function(&self) -> &'static str {
+        self.function
+    }
+
+    fn docs(&self) -> &'static str {
+        self.docs
     }
 
     fn start(&self, inputs: &[NamedLiteral]) -> Result<Body<Option<Literal>>, ValueError> {
@@ -230,6 +255,7 @@ mod tests {
         static NOTHING: TypedTask<(), ()> = TypedTask {
             function: "nothing",
             environment: || &ENV,
+            docs: "",
             arguments: &[],
             policy: || (RetryPolicy::default(), Timeouts::default()),
             body: |()| Box::pin(async { Ok(()) }),

@@ -24,12 +24,14 @@ use crate::wire::values;
 mod contract;
 mod image;
 mod launcher;
+mod programs;
 mod secrets;
 mod signs;
 mod verdict;
 
 pub(crate) use image::ImageRequest;
 pub(crate) use launcher::Launcher;
+pub(crate) use programs::Programs;
 pub(crate) use signs::SignsOfLife;
 
 use contract::{Contract, Places};
@@ -45,6 +47,7 @@ pub(crate) struct Shared {
     pub(crate) logs: Logs,
     pub(crate) secrets: Secrets,
     pub(crate) launcher: Launcher,
+    pub(crate) programs: Programs,
     pub(crate) signs: SignsOfLife,
     /// Where the server listens, as `host:port`.
     pub(crate) endpoint: String,
@@ -236,8 +239,12 @@ impl Shared {
             secrets::variables(&self.secrets, attempt.run.id(), program)?,
             contract.variables(places, &inputs.context),
         ]);
+        let mut argv = contract.fill(&program.argv, places);
+        if let Some(file) = self.programs.file(&argv[0]).await? {
+            argv[0] = file.display().to_string();
+        }
         let launch = Launch {
-            argv: contract.fill(&program.argv, places),
+            argv,
             env,
             directory: files.work.clone(),
             log: files.log.clone(),

@@ -53,6 +53,11 @@ impl DataDir {
         self.0.join("environments")
     }
 
+    /// Programs of tasks, as files that can be started.
+    pub(crate) fn programs(&self) -> PathBuf {
+        self.0.join("programs")
+    }
+
     /// Secrets, one file each.
     pub(crate) fn secrets(&self) -> PathBuf {
         self.0.join("secrets")

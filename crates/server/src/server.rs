@@ -119,6 +119,7 @@ impl Server {
             logs: Logs::new().map_err(|source| Error::Io { doing: "watch log files (inotify)", source })?,
             secrets: secrets.clone(),
             launcher: Launcher::new(environments, config.cold),
+            programs: executor::Programs::new(blobs.clone(), data.programs()),
             signs: SignsOfLife::default(),
             endpoint: format!("127.0.0.1:{port}"),
             defaults: Vec::new(),

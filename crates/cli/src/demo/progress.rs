@@ -28,7 +28,7 @@ pub(super) async fn follow(run: &Run<Report>, screen: &mut Screen) -> io::Result
             Ok(()) = changes.changed(), if !screen.is_live() => None,
             _ = clock.tick() => None,
         };
-        let actions = run.actions();
+        let actions = run.actions().await.map_err(io::Error::other)?;
         if screen.is_live() {
             screen.draw(&tree(&actions, now(), frame))?;
         } else {

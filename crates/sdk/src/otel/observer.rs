@@ -94,9 +94,9 @@ pub(crate) fn replayed_step(ambient: &Ambient, name: &'static str, action: Actio
 
 fn start_task_span(ambient: &Ambient) -> Context {
     let task = &ambient.task;
-    let mut attributes = run_attributes(task, task.scope.action);
+    let mut attributes = run_attributes(task, task.control.action());
     attributes.push(KeyValue::new("flyte.task_name", task.task.as_str().to_owned()));
-    attributes.push(KeyValue::new("flyte.attempt", i64::from(task.scope.attempt.0)));
+    attributes.push(KeyValue::new("flyte.attempt", i64::from(task.control.attempt().0)));
     let builder =
         SpanBuilder::from_name(task.task.as_str().to_owned()).with_kind(SpanKind::Internal).with_attributes(attributes);
     let tracer = global::tracer(SCOPE);
@@ -104,7 +104,7 @@ fn start_task_span(ambient: &Ambient) -> Context {
     if has_parent(&parent) {
         return parent.with_span(builder.start_with_context(&tracer, &parent));
     }
-    let run = task.run.id();
+    let run = task.run_id();
     let trace_id = TraceId::from_bytes(trace::derived_trace_id(run));
     #[cfg(feature = "otel-sdk")]
     if run_ids_installed() {
@@ -120,13 +120,13 @@ fn start_task_span(ambient: &Ambient) -> Context {
 fn step_span(ambient: &Ambient, name: &'static str, action: ActionName, replayed: bool) -> SpanBuilder {
     let mut attributes = run_attributes(&ambient.task, action);
     attributes.push(KeyValue::new("flyte.step_name", name));
-    attributes.push(KeyValue::new("flyte.task_action_name", ambient.task.scope.action.as_str().to_owned()));
+    attributes.push(KeyValue::new("flyte.task_action_name", ambient.task.control.action().as_str().to_owned()));
     attributes.push(KeyValue::new("flyte.replayed", replayed));
     SpanBuilder::from_name(name).with_kind(SpanKind::Internal).with_attributes(attributes)
 }
 
 fn run_attributes(task: &TaskContext, action: ActionName) -> Vec<KeyValue> {
-    let run = task.run.id();
+    let run = task.run_id();
     let all = [
         ("flyte.action_name", action.as_str()),
         ("flyte.run_name", run.name.as_str()),

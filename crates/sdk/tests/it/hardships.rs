@@ -54,7 +54,7 @@ async fn s7_an_interrupted_run_with_a_limit_goes_on() {
     let limited = |client: &Client| client.with_runcontext().name("naps").max_action_concurrency(2);
     let run = limited(&first).run(naps(10)).await.unwrap();
     let mut changes = run.subscribe();
-    while run.actions().iter().filter(|action| action.phase == Phase::Succeeded).count() < 2 {
+    while run.actions().await.unwrap().iter().filter(|action| action.phase == Phase::Succeeded).count() < 2 {
         in_time(changes.changed()).await.unwrap();
     }
     first.shutdown().await;
@@ -149,7 +149,7 @@ fn s4_a_runtime_that_goes_without_a_word_aborts_nothing() {
         runtime().block_on(async {
             let run = open().with_runcontext().name("spawns").run(spawns()).await.unwrap();
             let mut changes = run.subscribe();
-            while run.actions().iter().filter(|action| action.phase == Phase::Running).count() < 2 {
+            while run.actions().await.unwrap().iter().filter(|action| action.phase == Phase::Running).count() < 2 {
                 in_time(changes.changed()).await.unwrap();
             }
         });
@@ -222,11 +222,11 @@ fn a_body_that_waits_does_not_keep_the_program() {
     runtime.block_on(async {
         let run = client.with_runcontext().run(waits_for_ever()).await.unwrap();
         let mut changes = run.subscribe();
-        while run.actions().len() < 2 {
+        while run.actions().await.unwrap().len() < 2 {
             in_time(changes.changed()).await.unwrap();
         }
         client.shutdown().await;
-        assert_eq!(run.actions()[0].phase, Phase::Queued, "given back, not failed");
+        assert_eq!(run.actions().await.unwrap()[0].phase, Phase::Queued, "given back, not failed");
     });
     drop(runtime);
 }

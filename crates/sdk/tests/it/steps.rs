@@ -40,7 +40,8 @@ async fn s6_a_recorded_step_is_not_done_again_and_equal_steps_are_apart() {
     let run = memory().with_runcontext().run(loads_twice()).await.unwrap();
     assert_eq!(run.output().await.unwrap(), [1, 2]);
     assert_eq!(times("replay"), 2);
-    let steps: Vec<_> = run.actions().into_iter().filter(|action| action.kind == spanwise::ActionKind::Step).collect();
+    let steps: Vec<_> =
+        run.actions().await.unwrap().into_iter().filter(|action| action.kind == spanwise::ActionKind::Step).collect();
     assert_eq!(steps.len(), 2);
     assert!(steps.iter().all(|step| step.phase == Phase::Succeeded && step.task.as_str() == "load"));
     assert!(steps.iter().all(|step| step.started_at.unwrap() <= step.ended_at.unwrap()));
@@ -63,7 +64,7 @@ async fn recovers() -> spanwise::Result<u64> {
 async fn s6_a_recoverable_failure_is_done_again_and_recorded_over() {
     let run = memory().with_runcontext().run(recovers()).await.unwrap();
     assert_eq!(run.output().await.unwrap(), 2);
-    assert_eq!(run.actions()[1].phase, Phase::Succeeded);
+    assert_eq!(run.actions().await.unwrap()[1].phase, Phase::Succeeded);
 }
 
 #[trace]
@@ -124,7 +125,7 @@ async fn s6_steps_inside_steps_are_recorded_too() {
     let run = memory().with_runcontext().run(nested()).await.unwrap();
     assert_eq!(run.output().await.unwrap(), 1);
     assert_eq!(times("nested"), 1);
-    let parents: Vec<_> = run.actions().into_iter().skip(1).map(|step| step.parent.unwrap()).collect();
+    let parents: Vec<_> = run.actions().await.unwrap().into_iter().skip(1).map(|step| step.parent.unwrap()).collect();
     assert_eq!(parents, [spanwise::ActionName::ROOT; 2], "the real task is the parent on the record");
 }
 

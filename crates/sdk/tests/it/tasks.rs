@@ -24,8 +24,8 @@ async fn sums() -> spanwise::Result<Vec<i64>> {
     Ok(vec![first, second, add(1, 2).await?])
 }
 
-fn children<T: spanwise::TaskOutput>(run: &Run<T>) -> Vec<ActionView> {
-    run.actions().into_iter().filter(|action| !action.name.is_root()).collect()
+async fn children<T: spanwise::TaskOutput>(run: &Run<T>) -> Vec<ActionView> {
+    run.actions().await.unwrap().into_iter().filter(|action| !action.name.is_root()).collect()
 }
 
 #[tokio::test]
@@ -44,7 +44,7 @@ fn a_task_can_be_waited_for_without_async() {
 async fn a_task_inside_a_task_is_a_child_action() {
     let run = memory().with_runcontext().run(sums()).await.unwrap();
     assert_eq!(run.output().await.unwrap(), [3, 7, 3]);
-    let children = children(&run);
+    let children = children(&run).await;
     let tasks: Vec<&str> = children.iter().map(|child| child.task.as_str()).collect();
     assert_eq!(tasks.iter().filter(|task| **task == "it.add").count(), 2);
     assert_eq!(tasks.iter().filter(|task| **task == "it.add_blocking").count(), 1);
@@ -60,7 +60,7 @@ async fn s3_names_are_derived_so_equal_programs_name_equal_calls_alike() {
     let names = async || {
         let run = memory().with_runcontext().run(sums()).await.unwrap();
         run.output().await.unwrap();
-        let mut names: Vec<_> = children(&run).iter().map(|child| child.name).collect();
+        let mut names: Vec<_> = children(&run).await.iter().map(|child| child.name).collect();
         names.sort();
         names
     };
@@ -110,7 +110,7 @@ async fn third_time_lucky() -> spanwise::Result<u32> {
 async fn s4_any_error_is_retried_by_the_tasks_policy() {
     let run = memory().with_runcontext().run(third_time_lucky()).await.unwrap();
     assert_eq!(run.output().await.unwrap(), 3);
-    assert_eq!(run.actions()[0].attempts, 3);
+    assert_eq!(run.actions().await.unwrap()[0].attempts, 3);
 }
 
 #[task(env = ENV, retries = 5)]
@@ -122,7 +122,7 @@ async fn gives_up() -> spanwise::Result<()> {
 async fn s4_terminal_stops_retries() {
     let run = memory().with_runcontext().run(gives_up()).await.unwrap();
     let error = run.output().await.unwrap_err();
-    assert_eq!((error.code(), run.actions()[0].attempts), ("NonRecoverableError", 1));
+    assert_eq!((error.code(), run.actions().await.unwrap()[0].attempts), ("NonRecoverableError", 1));
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -162,7 +162,7 @@ async fn s4_a_panic_is_an_attempt_failure_with_its_message_and_place() {
     let error = run.output().await.unwrap_err();
     assert_eq!((error.code(), error.message()), ("Panic", "index 7 is out of reach"));
     assert!(error.place().unwrap().contains("tests/it/tasks.rs:"), "{error:?}");
-    assert_eq!(run.actions()[0].attempts, 2);
+    assert_eq!(run.actions().await.unwrap()[0].attempts, 2);
     let error = memory().with_runcontext().run(panics_blocking()).await.unwrap().output().await.unwrap_err();
     assert_eq!((error.code(), error.message()), ("Panic", "on the pool"));
 }
@@ -182,7 +182,7 @@ async fn s4_timeouts_have_their_codes() {
     let run = memory().with_runcontext().run(sleeps()).await.unwrap();
     let error = run.output().await.unwrap_err();
     assert_eq!((error.code(), error.kind()), ("MAX_RUNTIME_EXCEEDED", ErrorKind::TimedOut));
-    assert_eq!(run.actions()[0].attempts, 2);
+    assert_eq!(run.actions().await.unwrap()[0].attempts, 2);
     let error = memory().with_runcontext().run(never_in_time()).await.unwrap().output().await.unwrap_err();
     assert_eq!((error.code(), error.kind()), ("DEADLINE_EXCEEDED", ErrorKind::TimedOut));
 }
@@ -199,7 +199,7 @@ async fn overridden() -> spanwise::Result<String> {
 async fn s4_settings_are_overridden_at_the_call() {
     let run = memory().with_runcontext().run(overridden()).await.unwrap();
     assert_eq!(run.output().await.unwrap(), "MAX_RUNTIME_EXCEEDED");
-    assert_eq!(children(&run)[0].attempts, 1);
+    assert_eq!(children(&run).await[0].attempts, 1);
 }
 
 #[task(env = ENV)]
@@ -218,7 +218,7 @@ async fn parent_of_pending() -> spanwise::Result<()> {
 async fn until<T: spanwise::TaskOutput>(run: &Run<T>, done: impl Fn(&[ActionView]) -> bool) {
     let mut changes = run.subscribe();
     let wait = async {
-        while !done(&run.actions()) {
+        while !done(&run.actions().await.unwrap()) {
             changes.changed().await.unwrap();
         }
     };
@@ -237,7 +237,7 @@ async fn s4_an_abort_takes_everything_along_and_keeps_the_reason() {
     let error = run.output().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Aborted);
     assert!(error.message().contains("enough"), "{error}");
-    assert!(run.actions().iter().all(|action| action.phase == Phase::Aborted));
+    assert!(run.actions().await.unwrap().iter().all(|action| action.phase == Phase::Aborted));
 }
 
 #[task(env = ENV)]
@@ -250,7 +250,7 @@ async fn drops_a_call() -> spanwise::Result<String> {
 async fn s4_dropping_a_call_aborts_its_action() {
     let run = memory().with_runcontext().run(drops_a_call()).await.unwrap();
     assert_eq!(run.output().await.unwrap(), "true");
-    assert_eq!(children(&run)[0].phase, Phase::Aborted);
+    assert_eq!(children(&run).await[0].phase, Phase::Aborted);
 }
 
 static RACES: AtomicU32 = AtomicU32::new(0);
@@ -274,7 +274,7 @@ async fn fails_beside_a_child() -> spanwise::Result<u32> {
 async fn s4_a_child_that_falls_with_its_parents_attempt_goes_on_with_the_next() {
     let run = memory().with_runcontext().run(fails_beside_a_child()).await.unwrap();
     assert_eq!(run.output().await.unwrap(), 7);
-    assert_eq!(children(&run)[0].phase, Phase::Succeeded);
+    assert_eq!(children(&run).await[0].phase, Phase::Succeeded);
 }
 
 static CHILD_RUNS: AtomicU32 = AtomicU32::new(0);
@@ -301,7 +301,7 @@ async fn s4_a_parents_next_attempt_reuses_finished_children_success_and_failure_
     let run = memory().with_runcontext().run(retried_parent()).await.unwrap();
     assert_eq!(run.output().await.unwrap(), [0]);
     assert_eq!(CHILD_RUNS.load(Ordering::SeqCst), 2);
-    assert_eq!(run.actions()[0].attempts, 3);
+    assert_eq!(run.actions().await.unwrap()[0].attempts, 3);
 }
 
 #[task(env = ENV)]
@@ -328,7 +328,7 @@ async fn s7_map_keeps_the_order_of_the_items_and_gives_errors_their_place() {
     for concurrency in [0, 1, 2, 100] {
         let run = memory().with_runcontext().run(squares(concurrency)).await.unwrap();
         assert_eq!(run.output().await.unwrap(), ["0", "1", "4", "Three", "16", "25"]);
-        assert!(children(&run).iter().all(|child| child.group.as_deref() == Some("it.square_map")));
+        assert!(children(&run).await.iter().all(|child| child.group.as_deref() == Some("it.square_map")));
     }
     assert_eq!(memory().with_runcontext().run(empty_map()).await.unwrap().output().await.unwrap(), 0);
 }
@@ -344,7 +344,7 @@ async fn grouped() -> spanwise::Result<i64> {
 async fn s7_a_group_is_shown_and_part_of_the_name() {
     let run = memory().with_runcontext().run(grouped()).await.unwrap();
     assert_eq!(run.output().await.unwrap(), 4);
-    let groups: Vec<_> = children(&run).into_iter().map(|child| child.group).collect();
+    let groups: Vec<_> = children(&run).await.into_iter().map(|child| child.group).collect();
     assert!(groups.contains(&None) && groups.contains(&Some("größe".to_owned())), "{groups:?}");
 }
 
@@ -393,16 +393,18 @@ fn blocking_parent() -> spanwise::Result<i64> {
 async fn a_task_that_is_not_async_calls_others_with_wait() {
     let run = memory().with_runcontext().run(blocking_parent()).await.unwrap();
     assert_eq!(run.output().await.unwrap(), 10);
-    assert_eq!(children(&run).len(), 2);
+    assert_eq!(children(&run).await.len(), 2);
 }
 
 #[task(env = ENV)]
 async fn background() -> spanwise::Result<()> {
     drop(tokio::spawn(pends()));
-    while RUN.get().is_none_or(|run| running(&run.actions()) < 2) {
-        tokio::task::yield_now().await;
+    loop {
+        match RUN.get() {
+            Some(run) if running(&run.actions().await?) >= 2 => return Ok(()),
+            _ => tokio::task::yield_now().await,
+        }
     }
-    Ok(())
 }
 
 static RUN: std::sync::OnceLock<Run<()>> = std::sync::OnceLock::new();
@@ -413,7 +415,7 @@ async fn s4_the_roots_end_aborts_what_is_still_alive() {
     let run = client.with_runcontext().name("background").run(background()).await.unwrap();
     RUN.set(client.resume("background").await.unwrap()).unwrap();
     run.output().await.unwrap();
-    assert_eq!(children(&run)[0].phase, Phase::Aborted);
+    assert_eq!(children(&run).await[0].phase, Phase::Aborted);
 }
 
 mod twins {

@@ -1,13 +1,15 @@
 //! Reading blobs: what is known of one, and its content as a stream of chunks.
 
 use std::fs::{File, Metadata};
-use std::io::{self, Read, SeekFrom};
+use std::io::{self, Read, SeekFrom, Write};
 use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt, stream};
+use md5::{Digest, Md5};
 use object_store::path::Path as StorePath;
 use object_store::{GetOptions, GetResultPayload, ObjectStore};
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
@@ -55,6 +57,18 @@ impl OpenBlob {
         tokio::task::spawn_blocking(read).await.unwrap_or_else(|error| Err(io::Error::other(error)))
     }
 
+    fn write_to(mut self, path: &Path) -> io::Result<[u8; 16]> {
+        let (mut file, mut digest, mut chunk) = (File::create(path)?, Md5::new(), vec![0; CHUNK]);
+        loop {
+            let length = self.file.read(&mut chunk)?;
+            if length == 0 {
+                return Ok(digest.finalize().into());
+            }
+            digest.update(&chunk[..length]);
+            file.write_all(&chunk[..length])?;
+        }
+    }
+
     /// The bytes of a range that lies within the blob, read as they are asked for.
     pub(super) fn read(self, range: Range<u64>) -> impl Stream<Item = io::Result<Bytes>> + Send + Sync + 'static {
         let chunks = async move {
@@ -67,6 +81,14 @@ impl OpenBlob {
 }
 
 impl Blobs {
+    /// Writes a blob to a file outside the store and returns its MD5 digest; none if it is not there.
+    pub(crate) async fn export(&self, uri: &BlobUri, to: &Path) -> Result<Option<[u8; 16]>, Error> {
+        let Some(blob) = self.open_blob(uri).await? else { return Ok(None) };
+        let to = to.to_owned();
+        let copied = self.blocking("copy", uri.to_string(), move || blob.write_to(&to)).await?;
+        Ok(Some(copied))
+    }
+
     pub(super) async fn open_blob(&self, uri: &BlobUri) -> Result<Option<OpenBlob>, Error> {
         self.open_path(&self.path(uri)?).await
     }

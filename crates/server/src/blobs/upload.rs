@@ -84,7 +84,7 @@ fn check(field: &'static str, value: &str, may_nest: bool) -> Result<(), BadUplo
 }
 
 /// Without padding: `=` would have to be encoded in URLs.
-fn base32(bytes: &[u8; 16]) -> String {
+pub(crate) fn base32(bytes: &[u8; 16]) -> String {
     let number = u128::from_be_bytes(*bytes);
     // 128 bits are 25 digits of 5 bits and one of 3, which RFC 4648 fills up with zeros on the right.
     let digits = (0..25).map(|place| number >> (123 - 5 * place) & 31).chain([(number & 7) << 2]);

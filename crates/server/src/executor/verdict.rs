@@ -48,6 +48,10 @@ pub(crate) fn judge(left: &Left, ending: &Ending, has_outputs: bool, last_lines:
         Ending::Exited(0) => {
             Report::Failed(failed("MissingOutputs", "the process ended well but left no outputs", last_lines))
         }
+        // Its program was written a moment ago, and a process forked meanwhile held it open: nothing of the task has run.
+        Ending::Exited(126) if last_lines.contains("Text file busy") => {
+            Report::Lost("its program was still open for writing".to_owned())
+        }
         Ending::Exited(code) => {
             Report::Failed(failed("TaskProcessFailed", &format!("the process exited with {code}"), last_lines))
         }
@@ -110,5 +114,7 @@ mod tests {
             assert_eq!(code(judge(&left, &ending, true, "")), expected);
         }
         assert_eq!(code(judge(&left(None, None), &Ending::Exited(0), false, "")), "ok 0");
+        let busy = judge(&left(None, None), &Ending::Exited(126), true, "sh: 1: /x: Text file busy");
+        assert_eq!(code(busy), "lost");
     }
 }

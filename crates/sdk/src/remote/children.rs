@@ -1,0 +1,196 @@
+//! What a server tells about the children of this process's action: one stream for all of them, opened when the first is asked for,
+//! opened again when it breaks.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use connectrpc::{ConnectError, ErrorCode};
+use spanwise_core::{ActionName, Failure, Phase};
+use spanwise_proto::flyteidl2::actions::{
+    WatchForUpdatesRequest, watch_for_updates_request, watch_for_updates_response,
+};
+use spanwise_proto::flyteidl2::common::ActionIdentifier;
+use spanwise_proto::flyteidl2::workflow::ActionUpdate;
+use tokio::sync::{oneshot, watch};
+
+use super::connection::{Connection, LONG};
+use super::failure;
+use crate::error::{Error, ErrorKind, Result};
+
+/// The first pause after a broken stream; each further one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// A child as the server has told of it last.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    pub(super) phase: Phase,
+    /// What went wrong, if something did.
+    pub(super) failure: Option<Failure>,
+    /// The directory of a task's outputs, the file of a step's.
+    pub(super) output_uri: String,
+}
+
+/// The children of one action.
+pub(super) struct Children {
+    connection: Connection,
+    parent: ActionIdentifier,
+    state: Mutex<State>,
+    /// How much is known.
+    progress: watch::Sender<Progress>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    /// Nobody has asked yet.
+    Idle,
+    /// The children that were there at the beginning are being told.
+    Opening,
+    /// They are all known.
+    Complete,
+    /// The server was away for too long, or knows the run no more.
+    Broken,
+}
+
+#[derive(Default)]
+struct State {
+    known: HashMap<ActionName, Known>,
+    waiting: HashMap<ActionName, Vec<oneshot::Sender<()>>>,
+    broken: Option<ConnectError>,
+}
+
+impl Children {
+    pub(super) fn new(connection: Connection, parent: ActionIdentifier) -> Children {
+        Children { connection, parent, state: Mutex::default(), progress: watch::Sender::new(Progress::Idle) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns when the children of earlier attempts are known; opens the stream if that has not been done.
+    pub(super) async fn complete(self: &Arc<Self>) -> Result<()> {
+        let is_first = self.progress.send_if_modified(|progress| {
+            let is_idle = *progress == Progress::Idle;
+            if is_idle {
+                *progress = Progress::Opening;
+            }
+            is_idle
+        });
+        if is_first {
+            let children = Arc::clone(self);
+            tokio::spawn(async move { children.follow().await });
+        }
+        let mut progress = self.progress.subscribe();
+        let reached = progress.wait_for(|progress| matches!(progress, Progress::Complete | Progress::Broken)).await;
+        match reached.map(|progress| *progress) {
+            Ok(Progress::Complete) => Ok(()),
+            _ => Err(self.broken()),
+        }
+    }
+
+    /// A child as it was told last; none if it is not there.
+    pub(super) fn get(&self, action: &ActionName) -> Option<Known> {
+        self.lock().known.get(action).cloned()
+    }
+
+    /// Notes what this process knows first.
+    pub(super) fn note(&self, action: ActionName, known: Known) {
+        let mut state = self.lock();
+        let is_over = known.phase.is_terminal();
+        state.known.insert(action, known);
+        if is_over {
+            state.waiting.remove(&action).into_iter().flatten().for_each(|waiting| {
+                let _ = waiting.send(());
+            });
+        }
+    }
+
+    /// Waits for the end of a child.
+    pub(super) async fn end(&self, action: &ActionName) -> Result<Known> {
+        loop {
+            let told = {
+                let mut state = self.lock();
+                match state.known.get(action) {
+                    Some(known) if known.phase.is_terminal() => return Ok(known.clone()),
+                    _ if state.broken.is_some() => None,
+                    _ => {
+                        let (sender, told) = oneshot::channel();
+                        state.waiting.entry(*action).or_default().push(sender);
+                        Some(told)
+                    }
+                }
+            };
+            match told {
+                Some(told) => drop(told.await),
+                None => return Err(self.broken()),
+            }
+        }
+    }
+
+    fn broken(&self) -> Error {
+        let why = self.lock().broken.as_ref().map(ToString::to_string).unwrap_or_default();
+        let message = format!("watch the children of action `{}`: {why}", self.parent.name);
+        Error::from_failure(ErrorKind::System, Failure::system("WatchFailed", message))
+    }
+
+    /// Reads the stream, and opens it again whenever it breaks: each time all children are told anew.
+    async fn follow(&self) {
+        let (mut heard, mut pause) = (Instant::now(), FIRST_PAUSE);
+        loop {
+            let began = Instant::now();
+            let why = self.read(&mut heard).await;
+            if why.code == ErrorCode::NotFound || heard.elapsed() > LONG {
+                let mut state = self.lock();
+                state.broken = Some(why);
+                // Whoever waits looks again when its sender is gone.
+                state.waiting.clear();
+                drop(state);
+                let _ = self.progress.send_replace(Progress::Broken);
+                return;
+            }
+            if heard >= began {
+                pause = FIRST_PAUSE;
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Reads one stream until it breaks.
+    async fn read(&self, heard: &mut Instant) -> ConnectError {
+        let filter = watch_for_updates_request::Filter::ParentActionId(Box::new(self.parent.clone()));
+        let request = WatchForUpdatesRequest { filter: Some(filter), ..WatchForUpdatesRequest::default() };
+        let mut stream = match self.connection.actions_watched().watch_for_updates(request).await {
+            Ok(stream) => stream,
+            Err(error) => return error,
+        };
+        loop {
+            let message = match stream.message().await {
+                Ok(Some(message)) => message.to_owned_message(),
+                Ok(None) => return ConnectError::unavailable("the server ended the watch"),
+                Err(error) => return error,
+            };
+            *heard = Instant::now();
+            match message.message {
+                Some(watch_for_updates_response::Message::ActionUpdate(update)) => self.told(&update),
+                Some(watch_for_updates_response::Message::ControlMessage(control)) if control.sentinel => {
+                    self.progress.send_if_modified(|progress| {
+                        let is_news = *progress == Progress::Opening;
+                        *progress = Progress::Complete;
+                        is_news
+                    });
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn told(&self, update: &ActionUpdate) {
+        let Ok(action) = ActionName::new(&update.action_id.name) else { return };
+        let Some(phase) = Phase::from_number(update.phase.to_i32()) else { return };
+        let failure = update.error.as_option().map(failure::of_execution);
+        self.note(action, Known { phase, failure, output_uri: update.output_uri.clone() });
+    }
+}

@@ -1,0 +1,67 @@
+//! This program as a blob: uploaded once for each content, and started from there by the server.
+
+use base64::Engine as _;
+use bytes::Bytes;
+use md5::{Digest, Md5};
+use spanwise_proto::flyteidl2::dataproxy::CreateUploadLocationRequest;
+
+use super::connection::{Connection, SHORT, error, persist};
+use super::wire::Place;
+use crate::error::{Error, ErrorKind, Result};
+
+/// A program in a server's blob store.
+#[derive(Clone, Debug)]
+pub(crate) struct Program {
+    /// Where it is.
+    pub(crate) uri: String,
+    /// The version of its tasks: the digest of its content.
+    pub(crate) version: String,
+}
+
+/// Uploads this program, unless the server has it.
+pub(super) async fn upload(connection: &Connection, place: &Place) -> Result<Program> {
+    let read = tokio::task::spawn_blocking(read_self).await;
+    let (name, content, digest) = read.map_err(Error::from)?.map_err(|source| {
+        let doing = format!("read this program to upload it: {source}");
+        Error::of(ErrorKind::System, "ProgramUnreadable", std::io::Error::new(source.kind(), doing))
+    })?;
+    let request = CreateUploadLocationRequest {
+        org: place.org.clone(),
+        project: place.project.clone(),
+        domain: place.domain.clone(),
+        filename: name,
+        content_md5: digest.to_vec(),
+        add_content_md5_metadata: true,
+        content_length: i64::try_from(content.len()).unwrap_or(i64::MAX),
+        ..CreateUploadLocationRequest::default()
+    };
+    let data = connection.data();
+    let place = persist(SHORT, || data.create_upload_location(request.clone())).await;
+    let place = place.map_err(|source| error("ask where to upload this program", &source))?.into_owned();
+    let program = Program { uri: place.native_url, version: hex(&digest) };
+    // A server whose store cannot be asked in this way takes the upload.
+    if connection.size(&program.uri).await.is_ok_and(|size| size == u64::try_from(content.len()).ok()) {
+        return Ok(program);
+    }
+    let digest = base64::engine::general_purpose::STANDARD.encode(digest);
+    let mut headers: Vec<(String, String)> = place.headers.into_iter().collect();
+    headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-md5"));
+    headers.push(("content-md5".to_owned(), digest));
+    let put = || connection.put_signed(&place.signed_url, content.clone(), &headers);
+    persist(SHORT, put).await.map_err(|source| error("upload this program", &source))?;
+    Ok(program)
+}
+
+/// The program that runs, also if its file has been replaced since: what is uploaded must be what is running.
+fn read_self() -> std::io::Result<(String, Bytes, [u8; 16])> {
+    let path = std::env::current_exe()?;
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let content = std::fs::read("/proc/self/exe").or_else(|_| std::fs::read(&path))?;
+    let digest = Md5::digest(&content).into();
+    // Of a file that is gone, Linux says so in its name.
+    Ok((name.trim_end_matches(" (deleted)").to_owned(), content.into(), digest))
+}
+
+fn hex(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,214 @@
+//! A run on a server, as the program that started it or looked it up holds it.
+
+use std::time::Instant;
+
+use connectrpc::ConnectError;
+use spanwise_core::{ActionKind, ActionName, Phase, RunId, TaskName};
+use spanwise_engine::{ActionView, Outcome, Relation};
+use spanwise_proto::Message;
+use spanwise_proto::flyteidl2::common::ListRequest;
+use spanwise_proto::flyteidl2::dataproxy::GetActionDataRequest;
+use spanwise_proto::flyteidl2::workflow::{
+    AbortRunRequest, Action, ActionDetails, ActionType, GetActionDetailsRequest, ListActionsRequest,
+    WatchActionDetailsRequest, action_details, action_metadata,
+};
+use tokio::sync::watch;
+
+use super::connection::{Connection, LONG, SHORT, error, persist};
+use super::{failure, wire};
+use crate::error::Result;
+
+/// A page of a list of actions.
+const PAGE: u32 = 1000;
+
+/// A run on a server. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct RemoteRun {
+    connection: Connection,
+    id: RunId,
+    relation: Option<Relation>,
+}
+
+impl RemoteRun {
+    pub(super) fn new(connection: Connection, id: RunId, relation: Option<Relation>) -> RemoteRun {
+        RemoteRun { connection, id, relation }
+    }
+
+    pub(crate) fn id(&self) -> &RunId {
+        &self.id
+    }
+
+    pub(crate) fn relation(&self) -> Option<&Relation> {
+        self.relation.as_ref()
+    }
+
+    /// Waits for the root's end. A server that is away for a while is waited for.
+    pub(crate) async fn wait(&self) -> Result<Outcome> {
+        let doing = format!("wait for run `{}`", self.id.name);
+        let details = self.watch(|_| ()).await.map_err(|source| error(&doing, &source))?;
+        match phase(&details) {
+            Some(Phase::Succeeded | Phase::Recovered) => Ok(Outcome::Succeeded(self.outputs().await?)),
+            Some(Phase::TimedOut) => Ok(Outcome::TimedOut(failure_of(&details))),
+            Some(Phase::Aborted) => Ok(aborted(&details)),
+            _ => Ok(Outcome::Failed(failure_of(&details))),
+        }
+    }
+
+    /// Watches the root until its end, which is returned.
+    async fn watch(&self, mut told: impl FnMut(&ActionDetails)) -> Result<ActionDetails, ConnectError> {
+        let (client, mut heard) = (self.connection.runs_watched(), Instant::now());
+        let request = WatchActionDetailsRequest {
+            action_id: wire::action_identifier(&self.id, &ActionName::ROOT).into(),
+            ..WatchActionDetailsRequest::default()
+        };
+        loop {
+            let left = LONG.saturating_sub(heard.elapsed());
+            let mut stream = persist(left, || client.watch_action_details(request.clone())).await?;
+            let broken = loop {
+                match stream.message().await {
+                    Ok(Some(message)) => {
+                        heard = Instant::now();
+                        let details = message.to_owned_message().details.into_option().unwrap_or_default();
+                        told(&details);
+                        if phase(&details).is_some_and(Phase::is_terminal) {
+                            return Ok(details);
+                        }
+                    }
+                    Ok(None) => break ConnectError::unavailable("the server ended the watch"),
+                    Err(error) => break error,
+                }
+            };
+            // Asked again at once if it is the server that has gone: `persist` waits for it. What it refuses is final.
+            if heard.elapsed() > LONG || broken.code == connectrpc::ErrorCode::NotFound {
+                return Err(broken);
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+    }
+
+    async fn outputs(&self) -> Result<bytes::Bytes> {
+        let request = GetActionDataRequest {
+            action_id: wire::action_identifier(&self.id, &ActionName::ROOT).into(),
+            ..GetActionDataRequest::default()
+        };
+        let data = self.connection.data();
+        let found = persist(LONG, || data.get_action_data(request.clone())).await;
+        let found = found.map_err(|source| error("read the outputs of the run", &source))?.into_owned();
+        Ok(found.outputs.into_option().unwrap_or_default().encode_to_vec().into())
+    }
+
+    pub(crate) async fn abort(&self, reason: &str) -> Result<()> {
+        let request = AbortRunRequest {
+            run_id: wire::run_identifier(&self.id).into(),
+            reason: Some(reason.to_owned()),
+            ..AbortRunRequest::default()
+        };
+        let runs = self.connection.runs();
+        let asked = persist(SHORT, || runs.abort_run(request.clone())).await;
+        asked.map_err(|source| error(&format!("abort run `{}`", self.id.name), &source))?;
+        Ok(())
+    }
+
+    /// Its actions in the order in which they were accepted.
+    pub(crate) async fn actions(&self) -> Result<Vec<ActionView>> {
+        let runs = self.connection.runs();
+        let (mut views, mut token) = (Vec::new(), String::new());
+        loop {
+            let request = ListActionsRequest {
+                request: ListRequest { limit: PAGE, token: token.clone(), ..ListRequest::default() }.into(),
+                run_id: wire::run_identifier(&self.id).into(),
+                ..ListActionsRequest::default()
+            };
+            let page = persist(SHORT, || runs.list_actions(request.clone())).await;
+            let page = page.map_err(|source| error("list the actions of the run", &source))?.into_owned();
+            for action in &page.actions {
+                if let Some(mut view) = view(action) {
+                    if matches!(view.phase, Phase::Failed | Phase::TimedOut) {
+                        view.failure = self.failure(&view.name).await?;
+                    }
+                    views.push(view);
+                }
+            }
+            token = page.token;
+            if token.is_empty() {
+                return Ok(views);
+            }
+        }
+    }
+
+    async fn failure(&self, action: &ActionName) -> Result<Option<spanwise_core::Failure>> {
+        let request = GetActionDetailsRequest {
+            action_id: wire::action_identifier(&self.id, action).into(),
+            ..GetActionDetailsRequest::default()
+        };
+        let runs = self.connection.runs();
+        let found = persist(SHORT, || runs.get_action_details(request.clone())).await;
+        let found = found.map_err(|source| error("read why an action failed", &source))?.into_owned();
+        Ok(found.details.as_option().map(failure_of))
+    }
+
+    /// Ticks whenever its root has changed, until its end.
+    pub(crate) fn subscribe(&self) -> watch::Receiver<()> {
+        let (sender, receiver) = watch::channel(());
+        let run = self.clone();
+        tokio::spawn(async move {
+            let watched = run.watch(|_| {
+                let _ = sender.send(());
+            });
+            tokio::select! {
+                _ = watched => {}
+                () = sender.closed() => {}
+            }
+        });
+        receiver
+    }
+}
+
+fn phase(details: &ActionDetails) -> Option<Phase> {
+    Phase::from_number(details.status.phase.to_i32())
+}
+
+fn failure_of(details: &ActionDetails) -> spanwise_core::Failure {
+    match &details.result {
+        Some(action_details::Result::ErrorInfo(error)) => failure::of_details(error),
+        _ => spanwise_core::Failure::system("UnknownError", "the server does not say what went wrong"),
+    }
+}
+
+fn aborted(details: &ActionDetails) -> Outcome {
+    use spanwise_proto::flyteidl2::common::enriched_identity::Principal;
+    let Some(action_details::Result::AbortInfo(info)) = &details.result else {
+        return Outcome::Aborted { by: "the server".to_owned(), reason: String::new() };
+    };
+    let by = match &info.aborted_by.principal {
+        Some(Principal::User(user)) => user.id.subject.clone(),
+        _ => "the server".to_owned(),
+    };
+    Outcome::Aborted { by, reason: info.reason.clone() }
+}
+
+fn view(action: &Action) -> Option<ActionView> {
+    let (metadata, status) = (&action.metadata, &action.status);
+    let (kind, task) = match &metadata.spec {
+        Some(action_metadata::Spec::Task(task)) => (ActionKind::Task, task.id.name.as_str()),
+        Some(action_metadata::Spec::Trace(step)) => (ActionKind::Step, step.name.as_str()),
+        Some(action_metadata::Spec::Condition(condition)) => (ActionKind::Condition, condition.name.as_str()),
+        None if metadata.action_type.as_known() == Some(ActionType::ACTION_TYPE_TRACE) => (ActionKind::Step, ""),
+        None => (ActionKind::Task, ""),
+    };
+    let phase = Phase::from_number(status.phase.to_i32())?;
+    let started = status.start_time.as_option().map(wire::from_timestamp);
+    Some(ActionView {
+        name: ActionName::new(&action.id.name).ok()?,
+        parent: ActionName::new(&metadata.parent).ok(),
+        kind,
+        task: TaskName::from(task),
+        group: Some(metadata.group.clone()).filter(|group| !group.is_empty()),
+        phase,
+        attempts: status.attempts,
+        enqueued_at: started.unwrap_or_default(),
+        started_at: started,
+        ended_at: status.end_time.as_option().map(wire::from_timestamp),
+        failure: None,
+    })
+}
