@@ -6,6 +6,7 @@ mod crash;
 mod dev_server;
 mod guide;
 mod hello;
+mod images;
 mod journal;
 mod log;
 mod python;
