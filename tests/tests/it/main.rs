@@ -10,6 +10,7 @@ mod golden;
 mod guide;
 mod hello;
 mod hostile;
+mod images;
 mod journal;
 mod log;
 mod python;

@@ -2,5 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops with the reason")]
 
 mod blobs;
+mod environments;
 mod process;
 mod python;
