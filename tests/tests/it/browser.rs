@@ -9,7 +9,6 @@ fn the_console_is_followed_and_used_in_a_browser() {
     let server = DevServer::start(data.path());
     let mut program =
         Program::with(python::browser_python(), &server, "browser.py").env("SPANWISE_TEST_SDK", python::python());
-    // The browser's own files.
     if let Some(pictures) = std::env::var_os("SPANWISE_TEST_PICTURES") {
         program = program.env("SPANWISE_TEST_PICTURES", pictures);
     }

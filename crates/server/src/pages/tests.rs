@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use spanwise_core::{ActionName, ActionSpec, Failure, RunName};
 use spanwise_engine::{Attempt, Call, Executor, NewRun, Report, RunHandle, RunSettings};
-use spanwise_proto::Message;
 use spanwise_proto::flyteidl2::core::Literal;
 use spanwise_proto::flyteidl2::task::{Inputs, NamedLiteral};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -307,6 +306,45 @@ async fn a_page_is_told_when_its_run_changes_and_when_it_ends() {
     }
     // A burst is one event, or a few.
     assert!(seen.matches("event: changed").count() <= 4, "{seen}");
+}
+
+#[tokio::test]
+async fn a_log_is_plain_text_in_whole_or_in_part() {
+    let console = Console::start().await;
+    let run = console.run("logged", "env.main", Inputs::default(), RunSettings::default());
+    under_way(&run).await;
+    let log = console.control.data().log(run.key(), &ActionName::ROOT, spanwise_core::AttemptNo(1));
+    std::fs::create_dir_all(log.parent().unwrap()).unwrap();
+    std::fs::write(&log, "<script>one\ntwo\nthr").unwrap();
+    let path = "/v2/domain/d/project/p/runs/logged/actions/a0/attempts/1/log";
+    let whole = console.get(path).await;
+    assert_eq!((whole.status, whole.body.as_str()), (200, "<script>one\ntwo\nthr"));
+    assert!(
+        whole.head.contains("text/plain")
+            && whole.head.contains("nosniff")
+            && whole.head.contains("default-src 'none'")
+    );
+    let part = console.send("GET", path, "Range: bytes=8-10\r\n", "").await;
+    assert_eq!((part.status, part.body.as_str()), (206, "one"));
+    assert!(part.head.contains("content-range: bytes 8-10/19"), "{}", part.head);
+    assert_eq!(console.send("GET", path, "Range: bytes=100-\r\n", "").await.status, 416);
+    let page = console.get("/v2/domain/d/project/p/runs/logged").await.body;
+    assert!(page.contains("data-next=\"16\"") && !page.contains("<script>one"), "{page}");
+    let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", console.port)).await.unwrap();
+    let request = format!("GET {path}/events?from=16 HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut seen = String::new();
+    while !seen.contains("\r\n\r\n") {
+        read_some(&mut stream, &mut seen).await;
+    }
+    std::io::Write::write_all(&mut std::fs::File::options().append(true).open(&log).unwrap(), b"ee\n").unwrap();
+    while !seen.contains("data: [[16],[\"three\"]]") {
+        read_some(&mut stream, &mut seen).await;
+    }
+    run.abort(ActionName::ROOT, "user", "").await.unwrap();
+    while !seen.contains("event: end") {
+        read_some(&mut stream, &mut seen).await;
+    }
 }
 
 async fn read_until(stream: &mut tokio::net::TcpStream, seen: &mut String, events: usize) {
