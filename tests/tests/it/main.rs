@@ -9,6 +9,7 @@ mod hello;
 mod journal;
 mod log;
 mod python;
+mod remote;
 mod restart;
 mod second_process;
 mod stock_sdk;

@@ -2,11 +2,11 @@
 //! place stand in it, each on a line of its own, and are read back from it.
 
 use spanwise_core::{Failure, FailureKind};
+use spanwise_proto::Message;
 use spanwise_proto::flyteidl2::core::{
     ContainerError, ErrorDocument, ExecutionError, container_error, execution_error,
 };
 use spanwise_proto::flyteidl2::workflow::{ErrorInfo, error_info};
-use spanwise_proto::Message;
 
 const CAUSE: &str = "\n  caused by: ";
 const PLACE: &str = "\n  at ";

@@ -40,7 +40,8 @@ async fn s6_a_recorded_step_is_not_done_again_and_equal_steps_are_apart() {
     let run = memory().with_runcontext().run(loads_twice()).await.unwrap();
     assert_eq!(run.output().await.unwrap(), [1, 2]);
     assert_eq!(times("replay"), 2);
-    let steps: Vec<_> = run.actions().await.unwrap().into_iter().filter(|action| action.kind == spanwise::ActionKind::Step).collect();
+    let steps: Vec<_> =
+        run.actions().await.unwrap().into_iter().filter(|action| action.kind == spanwise::ActionKind::Step).collect();
     assert_eq!(steps.len(), 2);
     assert!(steps.iter().all(|step| step.phase == Phase::Succeeded && step.task.as_str() == "load"));
     assert!(steps.iter().all(|step| step.started_at.unwrap() <= step.ended_at.unwrap()));
