@@ -23,11 +23,13 @@ pub async fn main_task(url: String) -> spanwise::Result<u16> {
     fetch(url).await
 }
 
-/// Runs the two tasks under the span `workflow_run`, and prints where to look and what came out.
+/// Sets Spanwise up and runs the two tasks under the span `workflow_run`, and prints where to look and what came out.
 ///
 /// # Errors
 /// Those of the tasks.
 pub async fn run(url: String) -> spanwise::Result<()> {
+    // Before the first span: a process that a server starts for a task comes this far, and no further.
+    spanwise::init().await?;
     let root = Context::new().with_span(global::tracer("my.app").start("workflow_run"));
     let mut carrier = CustomContext::new();
     otel::inject(&root, &mut carrier);
@@ -39,7 +41,6 @@ pub async fn run(url: String) -> spanwise::Result<()> {
 /// # Errors
 /// Those of the task.
 pub async fn run_with(context: CustomContext, call: Call<u16>) -> spanwise::Result<()> {
-    spanwise::init().await?;
     let run = spanwise::with_runcontext().custom_context(context).run(call).await?;
     println!("{} ({})", run.url(), run.url().how_to_open());
     println!("{}", run.output().await?);

@@ -14,6 +14,8 @@ use spanwise_proto::hash;
 
 use crate::context::CustomContext;
 use crate::control::Child;
+#[cfg(feature = "remote")]
+use crate::control::Control;
 use crate::ctx::{Ambient, CallKey};
 use crate::error::{Error, ErrorKind, Result};
 use crate::overrides::Overrides;
@@ -41,16 +43,41 @@ enum State<T> {
 }
 
 pub(crate) struct Made<T> {
-    pub(crate) task: &'static dyn AnyTask,
-    arguments: Box<dyn Unstarted<T>>,
+    what: What<T>,
     ambient: Option<Ambient>,
     token: Option<CallToken>,
     overrides: Overrides,
 }
 
+/// What is called.
+pub(crate) enum What<T> {
+    /// A task of this program.
+    Here {
+        /// The task.
+        task: &'static dyn AnyTask,
+        /// Its arguments.
+        arguments: Box<dyn Unstarted<T>>,
+    },
+    /// A task that is deployed on a server.
+    #[cfg(feature = "remote")]
+    Deployed(crate::remote::RemoteTask),
+}
+
+impl<T> What<T> {
+    fn name(&self) -> &str {
+        match self {
+            What::Here { task, .. } => task.described().name.as_str(),
+            #[cfg(feature = "remote")]
+            What::Deployed(reference) => reference.name(),
+        }
+    }
+}
+
 /// Arguments with their types forgotten, before it is known where the call runs.
-trait Unstarted<T>: Send {
+pub(crate) trait Unstarted<T>: Send {
+    /// They as literals.
     fn encode(&self) -> Result<Vec<NamedLiteral>, ValueError>;
+    /// The body with them.
     fn run(self: Box<Self>) -> Body<T>;
 }
 
@@ -71,10 +98,18 @@ impl<A: Arguments, T: TaskOutput> Unstarted<T> for Typed<A, T> {
 
 impl<T: TaskOutput> Call<T> {
     pub(crate) fn new<A: Arguments>(task: &'static TypedTask<A, T>, arguments: A) -> Call<T> {
+        Call::made(What::Here { task, arguments: Box::new(Typed { task, arguments }) })
+    }
+
+    #[cfg(feature = "remote")]
+    pub(crate) fn deployed(reference: crate::remote::RemoteTask) -> Call<T> {
+        Call::made(What::Deployed(reference))
+    }
+
+    fn made(what: What<T>) -> Call<T> {
         let ambient = Ambient::current();
         let token = ambient.as_ref().and_then(|ambient| ambient.task.control.count_call());
-        let arguments = Box::new(Typed { task, arguments });
-        Call(State::Made(Some(Box::new(Made { task, arguments, ambient, token, overrides: Overrides::new() }))))
+        Call(State::Made(Some(Box::new(Made { what, ambient, token, overrides: Overrides::new() }))))
     }
 
     /// Replaces settings of the task for this call.
@@ -106,7 +141,7 @@ impl<T: TaskOutput> Call<T> {
     /// The task's full name, before the call has begun.
     pub(crate) fn task_name(&self) -> Option<&str> {
         match &self.0 {
-            State::Made(Some(made)) => Some(made.task.described().name.as_str()),
+            State::Made(Some(made)) => Some(made.what.name()),
             _ => None,
         }
     }
@@ -137,23 +172,30 @@ impl<T: TaskOutput> Future for Call<T> {
 
 impl<T: TaskOutput> Made<T> {
     fn start(self) -> Pin<Box<dyn Future<Output = Result<T>> + Send>> {
-        match self.ambient {
-            None => self.arguments.run(),
-            Some(_) => Box::pin(self.child()),
+        match (self.ambient, self.what) {
+            (None, What::Here { arguments, .. }) => arguments.run(),
+            #[cfg(feature = "remote")]
+            (None, What::Deployed(reference)) => Box::pin(std::future::ready(Err(reference.not_here()))),
+            (Some(ambient), what) => Box::pin(Made::child(what, ambient, self.token, self.overrides)),
         }
     }
 
     /// The call as a child action.
-    async fn child(self) -> Result<T> {
-        let encoded = self.encode();
-        let Made { task, ambient, token: _token, overrides, .. } = self;
-        let Some(ambient) = ambient else { return Err(Error::usage("not inside a task")) };
+    async fn child(what: What<T>, ambient: Ambient, _token: Option<CallToken>, overrides: Overrides) -> Result<T> {
         if ambient.step.is_some() {
-            let name = &task.described().name;
+            let name = what.name();
             return Err(Error::usage(format!("task `{name}` is called inside a step: only other steps can be")));
         }
-        let literals = encoded?;
         overrides.check()?;
+        let (task, literals) = match what {
+            // The arguments go out of the way once they are literals: a child may run for long.
+            What::Here { task, arguments } => (task, arguments.encode()?),
+            #[cfg(feature = "remote")]
+            What::Deployed(reference) => {
+                let Control::Remote(parent) = &ambient.task.control else { return Err(reference.not_here()) };
+                return read_outcome(Box::pin(parent.deployed_child(&ambient, reference, &overrides)).await?);
+            }
+        };
         let action = child_name(&ambient, &task.described().identity, &literals);
         let inputs = freeze(literals, &ambient.context)?;
         let spec = ActionSpec {
@@ -165,19 +207,15 @@ impl<T: TaskOutput> Made<T> {
         read_outcome(ambient.task.control.child(child).await?)
     }
 
-    /// The arguments as literals.
-    pub(crate) fn encode(&self) -> Result<Vec<NamedLiteral>, ValueError> {
-        self.arguments.encode()
-    }
-
-    /// The root action that this call would be.
-    pub(crate) fn root_spec(&self) -> Result<ActionSpec> {
+    /// What is to be run, and with which settings.
+    pub(crate) fn into_parts(self) -> Result<(What<T>, Overrides)> {
         self.overrides.check()?;
-        Ok(spec(self.task, &self.overrides))
+        Ok((self.what, self.overrides))
     }
 }
 
-fn spec(task: &'static dyn AnyTask, overrides: &Overrides) -> ActionSpec {
+/// A task action with the task's settings and those of one call.
+pub(crate) fn spec(task: &'static dyn AnyTask, overrides: &Overrides) -> ActionSpec {
     let described = task.described();
     let mut spec = ActionSpec {
         retry: described.retry.clone(),
@@ -264,7 +302,7 @@ pub(crate) fn read_outputs<T: TaskOutput>(bytes: &[u8]) -> Result<T> {
 impl<T> std::fmt::Debug for Call<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let state = match &self.0 {
-            State::Made(Some(made)) => made.task.described().name.as_str(),
+            State::Made(Some(made)) => made.what.name(),
             _ => "begun",
         };
         f.debug_tuple("Call").field(&state).finish()

@@ -93,6 +93,24 @@ pub async fn resume<T: TaskOutput>(name: &str) -> Result<Run<T>> {
     default_client()?.resume(name).await
 }
 
+/// Deploys all tasks of this program on the server of [`init`]'s client.
+///
+/// # Errors
+/// See [`Client::deploy`].
+pub async fn deploy() -> Result<Deployment> {
+    default_client()?.deploy().await
+}
+
+/// Tasks that were deployed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Deployment {
+    /// Their version: the digest of the program.
+    pub version: String,
+    /// Their names, in order.
+    pub tasks: Vec<String>,
+}
+
 /// The client of [`init`], or of the task that this code runs in.
 fn default_client() -> Result<Client> {
     let default = DEFAULT.read().unwrap_or_else(PoisonError::into_inner).clone();
@@ -155,6 +173,25 @@ impl Client {
             }
             #[cfg(feature = "remote")]
             Backend::Remote(server) => Ok(Run::on_server(self.clone(), server.find(name).await?)),
+        }
+    }
+
+    /// Deploys all tasks of this program, so that others can start and call them by their names: `flyte run deployed-task` and
+    /// `flyte.remote.Task.get` of Python's SDK, and `remote_task` here. The same program deployed again is the same version.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) without a server; [`ErrorKind::System`](crate::ErrorKind::System) if it
+    /// does not answer.
+    pub async fn deploy(&self) -> Result<Deployment> {
+        match self.backend() {
+            Backend::Embedded(_) => Err(Error::usage(
+                "tasks are deployed on a server: set an endpoint (`Config::endpoint`, SPANWISE_ENDPOINT)",
+            )),
+            #[cfg(feature = "remote")]
+            Backend::Remote(server) => {
+                let (version, tasks) = server.deploy().await?;
+                Ok(Deployment { version, tasks })
+            }
         }
     }
 

@@ -51,9 +51,15 @@ pub fn at_exit(hook: impl FnOnce() + Send + 'static) {
 ///
 /// The exit code is 0, or 1 after an error or a panic, or 128 + the signal.
 ///
+/// A program that is started with `describe` as its only argument prints its tasks as JSON instead: their names, documentation,
+/// inputs and outputs.
+///
 /// In a process that a server has started for one attempt of a task, the program runs up to [`init`](crate::init) and ends
 /// there: see [`init_with`](crate::init_with).
 pub fn main(program: impl Future<Output = Result<()>>) -> ExitCode {
+    if crate::describe::is_asked() {
+        return describe();
+    }
     IN_CHARGE.store(true, Ordering::Release);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -88,6 +94,15 @@ pub fn main(program: impl Future<Output = Result<()>>) -> ExitCode {
             ExitCode::from(128 + number)
         }
         // The panic hook has already said what happened.
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn describe() -> ExitCode {
+    use std::io::Write;
+    let mut stdout = std::io::stdout().lock();
+    match writeln!(stdout, "{:#}", crate::describe::tasks()) {
+        Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
 }

@@ -48,6 +48,7 @@ mod config;
 mod context;
 mod control;
 mod ctx;
+mod describe;
 mod entry;
 mod environment;
 mod error;
@@ -68,7 +69,7 @@ mod value;
 pub mod __private;
 
 pub use call::Call;
-pub use client::{Client, init, init_with, resume, with_runcontext};
+pub use client::{Client, Deployment, deploy, init, init_with, resume, with_runcontext};
 pub use config::Config;
 pub use context::{ContextError, CustomContext};
 pub use ctx::{Ctx, CustomContextScope, Group, ctx, custom_context, group, spawn, spawn_blocking};
@@ -77,6 +78,8 @@ pub use environment::TaskEnvironment;
 pub use error::{Error, ErrorKind, Result, Terminal};
 pub use map::{Map, map};
 pub use overrides::Overrides;
+#[cfg(feature = "remote")]
+pub use remote::{RemoteTask, remote_task};
 pub use run::{Run, RunContext, RunUrl};
 pub use task::{Arguments, TaskOutput};
 pub use value::{Value, ValueError};

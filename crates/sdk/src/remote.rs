@@ -8,6 +8,7 @@ mod connection;
 mod failure;
 mod parent;
 mod program;
+mod reference;
 mod run;
 mod server;
 mod turns;
@@ -19,6 +20,7 @@ use spanwise_core::Timestamp;
 
 pub(crate) use attempt::{ended, is_attempt, take_over};
 pub(crate) use parent::Parent;
+pub use reference::{RemoteTask, remote_task};
 pub(crate) use run::RemoteRun;
 pub(crate) use server::{NewRun, Server};
 pub(crate) use wire::Place;

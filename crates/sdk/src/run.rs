@@ -7,7 +7,7 @@ use spanwise_core::{ActionName, ActionSpec, RunName, TaskName};
 use spanwise_engine::{ActionView, NewRun, Relation, RunHandle, RunSettings};
 use tokio::sync::watch;
 
-use crate::call::{Call, freeze, read_outcome, thaw};
+use crate::call::{Call, What, freeze, read_outcome, spec, thaw};
 use crate::client::{Backend, Client, Embedded};
 use crate::context::CustomContext;
 use crate::ctx::Ambient;
@@ -56,7 +56,6 @@ impl RunContext {
     /// the context does not fit.
     pub async fn run<T: TaskOutput>(mut self, call: Call<T>) -> Result<Run<T>> {
         let made = call.into_made()?;
-        let literals = made.encode()?;
         let ambient = Ambient::current();
         let context = match (&ambient, self.context.clone()) {
             (Some(ambient), explicit) => ambient.context.merged(&explicit.unwrap_or_default()),
@@ -64,8 +63,19 @@ impl RunContext {
         };
         let relation = ambient.map(|ambient| Relation::Spawn { run: ambient.task.run_id().name.clone() });
         let client = self.take_client()?;
-        let spec = made.root_spec()?;
-        let inputs = freeze(literals, &context)?;
+        let (what, overrides) = made.into_parts()?;
+        let (task, arguments) = match what {
+            What::Here { task, arguments } => (task, arguments),
+            #[cfg(feature = "remote")]
+            What::Deployed(reference) => {
+                let Backend::Remote(server) = client.backend() else { return Err(reference.not_here()) };
+                let (task, literals) = server.deployed(reference, &overrides).await?;
+                let new = self.on_server(task, &freeze(literals, &context)?, relation)?;
+                return Ok(Run::on_server(client.clone(), server.create(new).await?));
+            }
+        };
+        let spec = spec(task, &overrides);
+        let inputs = freeze(arguments.encode()?, &context)?;
         match client.backend() {
             Backend::Embedded(embedded) => {
                 let handle = self.start(embedded, spec, inputs, relation).await?;
@@ -73,7 +83,7 @@ impl RunContext {
             }
             #[cfg(feature = "remote")]
             Backend::Remote(server) => {
-                let task = server.task_spec(made.task, &spec.retry, &spec.timeouts).await?;
+                let task = server.task_spec(task, &spec.retry, &spec.timeouts).await?;
                 let new = self.on_server(task, &inputs, relation)?;
                 Ok(Run::on_server(client.clone(), server.create(new).await?))
             }

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 
+use serde_json::{Value as Json, json};
 use spanwise_core::{Failure, RetryPolicy, TaskName, Timeouts};
 use spanwise_proto::flyteidl2::core::{Literal, LiteralType, TypedInterface};
 use spanwise_proto::flyteidl2::task::NamedLiteral;
@@ -66,6 +67,10 @@ pub trait AnyTask: Sync + 'static {
     fn function(&self) -> &'static str;
     /// The text of its documentation.
     fn docs(&self) -> &'static str;
+    /// The names of its inputs, each with the JSON schema of its values.
+    fn input_schemas(&self) -> Vec<Json>;
+    /// The JSON schema of what it gives; none for nothing.
+    fn output_schema(&self) -> Option<Json>;
     /// Starts the body with decoded inputs.
     ///
     /// # Errors
@@ -102,6 +107,15 @@ impl<A: Arguments, T: TaskOutput> AnyTask for TypedTask<A, T> {
         self.docs
     }
 
+    fn input_schemas(&self) -> Vec<Json> {
+        let named = self.arguments.iter().zip(A::json_schemas());
+        named.map(|(name, schema)| json!({ "name": name, "schema": schema })).collect()
+    }
+
+    fn output_schema(&self) -> Option<Json> {
+        T::json_schema()
+    }
+
     fn start(&self, inputs: &[NamedLiteral]) -> Result<Body<Option<Literal>>, ValueError> {
         let body = (self.body)(A::decode(inputs, self.arguments)?);
         Ok(Box::pin(async move { body.await?.to_output().map_err(|error| Error::from(error.at(OUTPUT))) }))
@@ -116,13 +130,18 @@ pub struct Registered(pub &'static dyn AnyTask);
 
 inventory::collect!(Registered);
 
+/// The tasks of this program.
+pub(crate) fn all() -> impl Iterator<Item = &'static dyn AnyTask> {
+    inventory::iter::<Registered>.into_iter().map(|task| task.0)
+}
+
 /// The task of this name in this program.
 ///
 /// # Errors
 /// If there is none, or more than one: a run that goes on after a restart would not know which it was.
 pub(crate) fn find(name: &TaskName) -> Result<&'static dyn AnyTask> {
     let of_name = |task: &&'static dyn AnyTask| task.described().name == *name;
-    let mut found = inventory::iter::<Registered>.into_iter().map(|task| task.0).filter(of_name);
+    let mut found = all().filter(of_name);
     match (found.next(), found.next()) {
         (Some(task), None) => Ok(task),
         (Some(_), Some(_)) => {
@@ -140,6 +159,8 @@ pub(crate) fn find(name: &TaskName) -> Result<&'static dyn AnyTask> {
 pub trait TaskOutput: Sized + Send + 'static {
     /// Its type; none for nothing.
     fn literal_type() -> Option<LiteralType>;
+    /// The JSON schema of it; none for nothing.
+    fn json_schema() -> Option<Json>;
     /// It as a literal; none for nothing.
     ///
     /// # Errors
@@ -157,6 +178,10 @@ impl TaskOutput for () {
         None
     }
 
+    fn json_schema() -> Option<Json> {
+        None
+    }
+
     fn to_output(&self) -> Result<Option<Literal>, ValueError> {
         Ok(None)
     }
@@ -169,6 +194,10 @@ impl TaskOutput for () {
 impl<T: Value> TaskOutput for T {
     fn literal_type() -> Option<LiteralType> {
         Some(T::literal_type())
+    }
+
+    fn json_schema() -> Option<Json> {
+        Some(T::json_schema())
     }
 
     fn to_output(&self) -> Result<Option<Literal>, ValueError> {
@@ -184,6 +213,8 @@ impl<T: Value> TaskOutput for T {
 pub trait Arguments: Sized + Send + 'static {
     /// Their types.
     fn types() -> Vec<LiteralType>;
+    /// The JSON schemas of them.
+    fn json_schemas() -> Vec<Json>;
     /// They as literals, in order.
     ///
     /// # Errors
@@ -201,6 +232,10 @@ macro_rules! arguments {
         impl<$($argument: Value),*> Arguments for ($($argument,)*) {
             fn types() -> Vec<LiteralType> {
                 vec![$($argument::literal_type()),*]
+            }
+
+            fn json_schemas() -> Vec<Json> {
+                vec![$($argument::json_schema()),*]
             }
 
             #[expect(clippy::allow_attributes, reason = "only the tuple of no arguments leaves them unused")]

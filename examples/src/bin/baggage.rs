@@ -43,5 +43,6 @@ async fn program() -> spanwise::Result<()> {
         Box::new(TraceContextPropagator::new()),
         Box::new(BaggagePropagator::new()),
     ]));
+    spanwise::init().await?;
     seed::run_with(telemetry::environment_carrier(), main_task(argument(1, "URL")?)).await
 }

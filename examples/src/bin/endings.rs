@@ -79,6 +79,7 @@ fn main() -> ExitCode {
 async fn program() -> spanwise::Result<()> {
     let exporter = SpanExporter::builder().with_http().with_protocol(Protocol::HttpBinary).build()?;
     telemetry::export_to(exporter);
+    spanwise::init().await?;
 
     let root = Context::new().with_span(global::tracer("my.app").start("workflow_run"));
     let mut carrier = CustomContext::new();

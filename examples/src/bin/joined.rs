@@ -22,5 +22,6 @@ async fn program() -> spanwise::Result<()> {
 }
 
 async fn join() -> spanwise::Result<()> {
+    spanwise::init().await?;
     seed::run_with(telemetry::environment_carrier(), seed::main_task(argument(1, "URL")?)).await
 }

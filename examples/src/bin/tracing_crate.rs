@@ -45,6 +45,7 @@ async fn program() -> spanwise::Result<()> {
     // Only this program's spans: the HTTP client and the exporter have spans of their own.
     let own = tracing_subscriber::filter::filter_fn(|metadata| metadata.target().starts_with("tracing_crate"));
     tracing_subscriber::registry().with(layer.with_filter(own)).init();
+    spanwise::init().await?;
 
     let root = info_span!("workflow_run");
     let call = main_task(argument(1, "URL")?);

@@ -31,6 +31,20 @@ fn output(program: &str, arguments: &[&str]) -> Vec<u8> {
     run.stdout
 }
 
+/// A program of another package of the workspace, built if it is not.
+pub(crate) fn build(package: &str, program: &str) -> PathBuf {
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["build", "--package", package, "--bin", program, "--message-format", "json"]);
+    if !cfg!(debug_assertions) {
+        command.arg("--release");
+    }
+    let built = command.current_dir(root()).output().unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    let messages = String::from_utf8(built.stdout).unwrap();
+    let artifacts = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    artifacts.filter_map(|artifact| artifact["executable"].as_str().map(PathBuf::from)).next_back().unwrap()
+}
+
 /// What git ignores, and its own.
 const NOT_OURS: [&str; 4] = [".git", ".spanwise", "__pycache__", "target"];
 

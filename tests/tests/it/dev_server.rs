@@ -6,7 +6,6 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak, mpsc};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::cargo;
@@ -227,19 +226,6 @@ pub(crate) fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| match std::env::var_os("SPANWISE_TEST_BINARY") {
         Some(given) => given.into(),
-        None => build(),
+        None => cargo::build("spanwise-cli", "spanwise"),
     })
-}
-
-fn build() -> PathBuf {
-    let mut command = Command::new(env!("CARGO"));
-    command.args(["build", "--package", "spanwise-cli", "--bin", "spanwise", "--message-format", "json"]);
-    if !cfg!(debug_assertions) {
-        command.arg("--release");
-    }
-    let built = command.current_dir(cargo::root()).output().unwrap();
-    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-    let messages = String::from_utf8(built.stdout).unwrap();
-    let artifacts = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    artifacts.filter_map(|artifact| artifact["executable"].as_str().map(PathBuf::from)).next_back().unwrap()
 }

@@ -24,7 +24,7 @@ struct Received {
 }
 
 /// A web service with one page, and an OTLP receiver; they live as long as the runtime.
-struct Services {
+pub(crate) struct Services {
     received: Received,
     page: String,
     collector: String,
@@ -32,7 +32,7 @@ struct Services {
 }
 
 impl Services {
-    fn start() -> Services {
+    pub(crate) fn start() -> Services {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let received = Received::default();
         let app = axum::Router::new()
@@ -44,6 +44,14 @@ impl Services {
         let address = format!("http://{}", listener.local_addr().unwrap());
         runtime.spawn(async { axum::serve(listener, app).await });
         Services { received, page: format!("{address}/get"), collector: address, _runtime: runtime }
+    }
+
+    pub(crate) fn page(&self) -> &str {
+        &self.page
+    }
+
+    pub(crate) fn collector(&self) -> &str {
+        &self.collector
     }
 
     /// The spans that the guide's code opens. With a global tracer provider the SDK's own HTTP client makes spans as well.
@@ -85,6 +93,12 @@ fn hex(bytes: &[u8]) -> String {
 
 /// One trace, one line of descent, and the service saw its last span.
 fn check_trace(services: &Services, carrier: &str) {
+    let root = check_trace_of(services);
+    assert_eq!(&carrier[..52], format!("00-{}-{}", hex(&root.trace_id), hex(&root.span_id)));
+}
+
+/// The same without the carrier; gives the first span.
+pub(crate) fn check_trace_of(services: &Services) -> Span {
     let spans = services.spans_of_the_guide();
     let names: Vec<_> = spans.iter().map(|span| span.name.as_str()).collect();
     let one = |name: &str| match spans.iter().filter(|span| span.name == name).collect::<Vec<_>>()[..] {
@@ -98,10 +112,10 @@ fn check_trace(services: &Services, carrier: &str) {
     }
     let [root, .., get] = line;
     assert!(root.parent_span_id.is_empty());
-    assert_eq!(&carrier[..52], format!("00-{}-{}", hex(&root.trace_id), hex(&root.span_id)));
     let traceparents = services.received.traceparents.lock().unwrap();
     let [traceparent] = &traceparents[..] else { panic!("one request is expected: {traceparents:?}") };
     assert_eq!(&traceparent[..52], format!("00-{}-{}", hex(&get.trace_id), hex(&get.span_id)));
+    root.clone()
 }
 
 fn check(program: &str) {

@@ -15,6 +15,7 @@ mod journal;
 mod log;
 mod python;
 mod readme;
+mod remote;
 mod restart;
 mod second_process;
 mod stock_sdk;

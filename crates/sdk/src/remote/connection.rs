@@ -1,6 +1,7 @@
 //! The connection to a server: its services, its blob store, and how long to go on when it does not answer.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -34,7 +35,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// A server, and the store of its blobs. Cheap to clone; clones share their connections.
 #[derive(Clone)]
-pub(crate) struct Connection {
+pub(crate) struct Connection(Arc<Inner>);
+
+struct Inner {
     transport: HttpClient,
     unary: ClientConfig,
     streams: ClientConfig,
@@ -58,44 +61,44 @@ impl Connection {
         let address = format!("http://{host}");
         let uri = address.parse().map_err(|error: http::uri::InvalidUri| refused(&error.to_string()))?;
         let streams = ClientConfig::new(uri).with_default_max_message_size(MAX_MESSAGE);
-        Ok(Connection {
+        Ok(Connection(Arc::new(Inner {
             transport: HttpClient::plaintext(),
             unary: streams.clone().with_default_timeout(CALL_LIMIT),
             streams,
             blobs: blobs.unwrap_or_else(|| format!("{address}/s3")),
             address,
-        })
+        })))
     }
 
     /// `http://host:port`.
     pub(crate) fn address(&self) -> &str {
-        &self.address
+        &self.0.address
     }
 
     pub(crate) fn actions(&self) -> ActionsServiceClient<HttpClient> {
-        ActionsServiceClient::new(self.transport.clone(), self.unary.clone())
+        ActionsServiceClient::new(self.0.transport.clone(), self.0.unary.clone())
     }
 
     /// The same for streams, which may be silent for long.
     pub(crate) fn actions_watched(&self) -> ActionsServiceClient<HttpClient> {
-        ActionsServiceClient::new(self.transport.clone(), self.streams.clone())
+        ActionsServiceClient::new(self.0.transport.clone(), self.0.streams.clone())
     }
 
     pub(crate) fn runs(&self) -> RunServiceClient<HttpClient> {
-        RunServiceClient::new(self.transport.clone(), self.unary.clone())
+        RunServiceClient::new(self.0.transport.clone(), self.0.unary.clone())
     }
 
     /// The same for streams, which may be silent for long.
     pub(crate) fn runs_watched(&self) -> RunServiceClient<HttpClient> {
-        RunServiceClient::new(self.transport.clone(), self.streams.clone())
+        RunServiceClient::new(self.0.transport.clone(), self.0.streams.clone())
     }
 
     pub(crate) fn data(&self) -> DataProxyServiceClient<HttpClient> {
-        DataProxyServiceClient::new(self.transport.clone(), self.unary.clone())
+        DataProxyServiceClient::new(self.0.transport.clone(), self.0.unary.clone())
     }
 
     pub(crate) fn tasks(&self) -> TaskServiceClient<HttpClient> {
-        TaskServiceClient::new(self.transport.clone(), self.unary.clone())
+        TaskServiceClient::new(self.0.transport.clone(), self.0.unary.clone())
     }
 
     /// Reads a blob; none if it is not there.
@@ -136,7 +139,7 @@ impl Connection {
     fn location(&self, uri: &str) -> Result<String, ConnectError> {
         let key = uri.strip_prefix("s3://");
         let key = key.ok_or_else(|| ConnectError::invalid_argument(format!("blob `{uri}`: expected `s3://..`")))?;
-        let mut location = format!("{}/", self.blobs);
+        let mut location = format!("{}/", self.0.blobs);
         for byte in key.bytes() {
             match byte {
                 b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
@@ -173,7 +176,7 @@ impl Connection {
     ) -> Result<Response<<HttpClient as ClientTransport>::ResponseBody>, ConnectError> {
         let request = request.body(full_body(content));
         let request = request.map_err(|error| ConnectError::invalid_argument(format!("blob: {error}")))?;
-        self.transport.send(request).await
+        self.0.transport.send(request).await
     }
 }
 

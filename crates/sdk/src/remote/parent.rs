@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use super::children::{Children, Known};
 use super::connection::{Connection, LONG, error, persist};
 use super::program::Program;
+use super::reference::Deployed;
 use super::turns::{Dropped, Turns};
 use super::wire::{self, Place};
 use super::{failure, now};
@@ -38,6 +39,7 @@ pub(crate) struct Parent {
     children: Arc<Children>,
     requests: Semaphore,
     turns: Turns,
+    deployed: Deployed,
 }
 
 /// What a parent is made of.
@@ -55,8 +57,20 @@ impl Parent {
     pub(super) fn new(parts: Parts) -> Parent {
         let Parts { connection, place, program, run, action, attempt, run_base } = parts;
         let children = Arc::new(Children::new(connection.clone(), wire::action_identifier(&run, &action)));
-        let (requests, turns) = (Semaphore::new(REQUESTS), Turns::default());
-        Parent { connection, place, program, run, action, attempt, run_base, children, requests, turns }
+        let (requests, turns, deployed) = (Semaphore::new(REQUESTS), Turns::default(), Deployed::default());
+        Parent { connection, place, program, run, action, attempt, run_base, children, requests, turns, deployed }
+    }
+
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    pub(super) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    pub(super) fn deployed(&self) -> &Deployed {
+        &self.deployed
     }
 
     pub(crate) fn run_id(&self) -> &RunId {

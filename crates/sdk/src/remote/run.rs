@@ -205,7 +205,8 @@ fn view(action: &Action) -> Option<ActionView> {
         task: TaskName::from(task),
         group: Some(metadata.group.clone()).filter(|group| !group.is_empty()),
         phase,
-        attempts: status.attempts,
+        // The wire says at least 1, also of what has no attempts.
+        attempts: if kind == ActionKind::Task { status.attempts } else { 0 },
         enqueued_at: started.unwrap_or_default(),
         started_at: started,
         ended_at: status.end_time.as_option().map(wire::from_timestamp),

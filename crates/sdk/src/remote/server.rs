@@ -5,7 +5,7 @@ use spanwise_core::{RunId, RunName};
 use spanwise_engine::Relation;
 use spanwise_proto::flyteidl2::common;
 use spanwise_proto::flyteidl2::dataproxy::{GetActionDataRequest, UploadInputsRequest, upload_inputs_request};
-use spanwise_proto::flyteidl2::task::{Inputs, RunSpec, TaskSpec};
+use spanwise_proto::flyteidl2::task::{DeployTaskRequest, Inputs, NamedLiteral, RunSpec, TaskSpec};
 use spanwise_proto::flyteidl2::workflow::{
     CreateRunRequest, GetRunDetailsRequest, GetRunDetailsResponse, RunDetails, create_run_request,
 };
@@ -13,9 +13,11 @@ use tokio::sync::OnceCell;
 
 use super::connection::{Connection, SHORT, error, persist};
 use super::program::{self, Program};
+use super::reference::{self, RemoteTask};
 use super::run::RemoteRun;
 use super::wire::{self, Place};
 use crate::error::Result;
+use crate::overrides::Overrides;
 use crate::task::AnyTask;
 
 /// A server on which runs are started.
@@ -65,6 +67,41 @@ impl Server {
     ) -> Result<TaskSpec> {
         let program = self.program.get_or_try_init(|| program::upload(&self.connection, &self.place)).await?;
         Ok(wire::task_spec(task, retry, timeouts, program, &self.place))
+    }
+
+    /// A deployed task with its inputs, for a run.
+    pub(crate) async fn deployed(
+        &self,
+        reference: RemoteTask,
+        overrides: &Overrides,
+    ) -> Result<(TaskSpec, Vec<NamedLiteral>)> {
+        reference::as_root(&self.connection, &self.place, reference, overrides).await
+    }
+
+    /// Deploys the tasks of this program: their version, and their names.
+    pub(crate) async fn deploy(&self) -> Result<(String, Vec<String>)> {
+        let program = self.program.get_or_try_init(|| program::upload(&self.connection, &self.place)).await?;
+        let (client, mut names) = (self.connection.tasks(), Vec::new());
+        for task in crate::task::all() {
+            let described = task.described();
+            let name = described.name.as_str();
+            let spec = wire::task_spec(task, &described.retry, &described.timeouts, program, &self.place);
+            let request = DeployTaskRequest {
+                task_id: wire::task_identifier(&self.place, name, &program.version).into(),
+                spec: spec.into(),
+                ..DeployTaskRequest::default()
+            };
+            match persist(SHORT, || client.deploy_task(request.clone())).await {
+                // This very program has been deployed before.
+                Err(known) if known.code == ErrorCode::AlreadyExists => {}
+                deployed => {
+                    deployed.map_err(|source| error(&format!("deploy task `{name}`"), &source))?;
+                }
+            }
+            names.push(name.to_owned());
+        }
+        names.sort();
+        Ok((program.version.clone(), names))
     }
 
     /// Creates a run. After `Ok` it goes on without this program.

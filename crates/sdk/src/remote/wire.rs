@@ -13,6 +13,7 @@ use spanwise_proto::google::protobuf;
 
 use super::attempt;
 use super::program::Program;
+use crate::overrides::Overrides;
 use crate::task::AnyTask;
 
 /// The type of tasks that are programs of their own.
@@ -153,6 +154,37 @@ fn documentation(docs: &str) -> Option<DocumentationEntity> {
         long_description: docs.to_owned(),
         ..DocumentationEntity::default()
     })
+}
+
+/// A definition with the settings of one call on top.
+pub(super) fn overridden(mut spec: TaskSpec, overrides: &Overrides) -> TaskSpec {
+    if *overrides == Overrides::new() {
+        return spec;
+    }
+    let metadata = spec.task_template.get_or_insert_default().metadata.get_or_insert_default();
+    let (mut retry, mut timeouts) = policy_of(metadata);
+    overrides.apply(&mut retry, &mut timeouts);
+    let new = self::metadata(&retry, &timeouts);
+    (metadata.retries, metadata.timeout, metadata.timeouts) = (new.retries, new.timeout, new.timeouts);
+    spec
+}
+
+fn policy_of(metadata: &TaskMetadata) -> (RetryPolicy, Timeouts) {
+    let limit = |value: Option<&protobuf::Duration>| {
+        let value = value?;
+        Some(Duration::new(u64::try_from(value.seconds).ok()?, u32::try_from(value.nanos).ok()?))
+    };
+    let backoff = metadata.retries.backoff.as_option().map(|backoff| spanwise_core::Backoff {
+        base: limit(backoff.base.as_option()).unwrap_or_default(),
+        factor: backoff.factor.filter(|factor| *factor != 0.0).unwrap_or(1.0),
+        cap: limit(backoff.cap.as_option()),
+    });
+    let timeouts = Timeouts {
+        max_runtime: limit(metadata.timeout.as_option()),
+        max_queued_time: limit(metadata.timeouts.queued_timeout.as_option()),
+        deadline: limit(metadata.timeouts.deadline.as_option()),
+    };
+    (RetryPolicy { retries: metadata.retries.retries, backoff }, timeouts)
 }
 
 /// The interface of a definition.
