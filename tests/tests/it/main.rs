@@ -14,6 +14,7 @@ mod log;
 mod python;
 mod restart;
 mod second_process;
+mod serve;
 mod stock_sdk;
 mod tidy;
 mod workload;
