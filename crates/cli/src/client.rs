@@ -147,7 +147,7 @@ fn print_json(value: &serde_json::Value) -> anyhow::Result<()> {
 }
 
 /// Prints a line; a reader that has gone is an error, which ends the command.
-fn say(line: impl Display) -> anyhow::Result<()> {
+pub(crate) fn say(line: impl Display) -> anyhow::Result<()> {
     use std::io::Write as _;
     Ok(writeln!(std::io::stdout().lock(), "{line}")?)
 }

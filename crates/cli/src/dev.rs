@@ -1,12 +1,13 @@
 //! `spanwise dev`: a control plane for one person on this machine.
 
-use std::future::Future;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::logging;
 use spanwise_server::{Config, DEFAULT_PORT, Server};
+use tokio::sync::oneshot;
+
+use crate::{Signals, logging};
 
 /// Start a control plane on this machine: Flyte 2's API, tasks as local processes, no configuration.
 #[derive(clap::Args)]
@@ -43,25 +44,47 @@ impl Options {
         config.strict = self.strict;
         config.max_tasks = self.max_tasks.unwrap_or(config.max_tasks);
         config.grace = Duration::from_secs(self.grace_seconds);
+        config.drain = config.grace;
         config
     }
 }
 
-/// Serves until `stop` is ready and returns its exit code: a server that is told to end has done its work.
-pub(crate) async fn run(options: Options, stop: impl Future<Output = u8>) -> anyhow::Result<u8> {
+/// Serves until the first signal and what then has to be done, or until the second one.
+pub(crate) async fn run(options: Options, signals: Signals) -> anyhow::Result<u8> {
+    serve(options.config(), signals).await
+}
+
+/// Serves with these settings. A server that is told to end has done its work, which is no failure.
+pub(crate) async fn serve(config: Config, mut signals: Signals) -> anyhow::Result<u8> {
     logging::init()?;
-    let server = Server::start(options.config()).await?;
+    let server = Server::start(config).await?;
     announce(&server)?;
     if let Some(warning) = server.warning() {
         eprintln!("warning: {warning}");
     }
-    server
-        .run(async {
-            stop.await;
-            eprintln!("ending: tasks have a time of grace, what is left goes on at the next start");
-        })
-        .await?;
-    Ok(0)
+    let (tell, told) = oneshot::channel();
+    let serving = Box::pin(server.run(async {
+        let _ = told.await;
+    }));
+    let ended_twice = async {
+        signals.next().await;
+        eprintln!(
+            "ending: tasks have a time of grace, what is left goes on at the next start; a second signal ends at once"
+        );
+        let _ = tell.send(());
+        signals.next().await
+    };
+    tokio::select! {
+        biased;
+        code = ended_twice => {
+            eprintln!("ended at once: what was under way goes on at the next start");
+            Ok(code)
+        }
+        done = serving => {
+            done?;
+            Ok(0)
+        }
+    }
 }
 
 fn announce(server: &Server) -> io::Result<()> {

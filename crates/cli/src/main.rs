@@ -6,13 +6,15 @@ use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{CommandFactory as _, Parser, Subcommand};
-use tokio::signal::unix::{SignalKind, signal};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 mod client;
 mod demo;
 mod dev;
 mod logging;
+mod serve;
+mod settings;
 
 /// Durable tasks, one trace.
 #[derive(Parser)]
@@ -26,6 +28,8 @@ struct Cli {
 enum Command {
     Demo(demo::Options),
     Dev(dev::Options),
+    Serve(serve::Options),
+    Config(serve::Show),
     List(client::list::Options),
     Get(client::get::Options),
     Logs(client::logs::Options),
@@ -42,8 +46,28 @@ enum Command {
 /// What is left to do after an interrupt, at most: the user waits.
 const SHUTDOWN_GRACE: Duration = Duration::from_millis(100);
 
+/// The signals that tell the process to end.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Signals> {
+        Ok(Signals { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    /// Waits for the next one and gives the exit code that it stands for.
+    async fn next(&mut self) -> u8 {
+        tokio::select! {
+            _ = self.interrupt.recv() => 128 + 2,
+            _ = self.terminate.recv() => 128 + 15,
+        }
+    }
+}
+
 fn main() -> ExitCode {
-    match run(Cli::parse().command) {
+    match start() {
         Ok(code) => ExitCode::from(code),
         Err(error) if is_broken_pipe(&error) => ExitCode::from(141),
         Err(error) => {
@@ -53,22 +77,26 @@ fn main() -> ExitCode {
     }
 }
 
+fn start() -> anyhow::Result<u8> {
+    let arguments: Vec<_> = std::env::args_os().collect();
+    let matches = settings::with_file(Cli::command(), &arguments)?.get_matches_from(arguments);
+    let command = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()).command;
+    match (&command, matches.subcommand()) {
+        (Command::Config(_), Some((_, matches))) => serve::show(matches),
+        _ => run(command),
+    }
+}
+
 fn run(command: Command) -> anyhow::Result<u8> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let code = runtime.block_on(async {
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
-        let stop = async {
-            tokio::select! {
-                _ = interrupt.recv() => 128 + 2,
-                _ = terminate.recv() => 128 + 15,
-            }
-        };
+        let mut signals = Signals::new()?;
         match command {
-            Command::Demo(options) => demo::run(options, stop).await,
-            Command::Dev(options) => dev::run(options, stop).await,
+            Command::Demo(options) => demo::run(options, signals.next()).await,
+            Command::Dev(options) => dev::run(options, signals).await,
+            Command::Serve(options) => serve::run(options, signals).await,
             asked => tokio::select! {
-                code = stop => Ok(code),
+                code = signals.next() => Ok(code),
                 done = ask(asked) => done,
             },
         }
@@ -90,7 +118,7 @@ async fn ask(command: Command) -> anyhow::Result<u8> {
             clap_complete::generate(shell, &mut Cli::command(), "spanwise", &mut io::stdout());
             Ok(0)
         }
-        Command::Demo(_) | Command::Dev(_) => Ok(0),
+        Command::Demo(_) | Command::Dev(_) | Command::Serve(_) | Command::Config(_) => Ok(0),
     }
 }
 
@@ -105,6 +133,7 @@ fn class(error: &anyhow::Error) -> u8 {
     }
     match error.downcast_ref::<demo::SetupError>() {
         Some(error) if error.is_usage() => 2,
+        _ if error.is::<settings::BadFile>() => 2,
         _ => 1,
     }
 }

@@ -30,6 +30,13 @@ pub enum Error {
     ConcurrencyOfOne,
 }
 
+impl Error {
+    /// True if another process uses the data directory.
+    pub fn is_in_use(&self) -> bool {
+        matches!(self, Error::Open(source) if matches!(**source, spanwise_store::Error::InUse { .. }))
+    }
+}
+
 impl From<spanwise_store::Error> for Error {
     fn from(error: spanwise_store::Error) -> Error {
         Error::Store(Arc::new(error))

@@ -30,8 +30,10 @@ pub struct Config {
     pub cold: bool,
     /// Refuse runs that ask for what is not honoured, instead of warning.
     pub strict: bool,
-    /// How long a task may take to end after SIGTERM, and the server to let tasks end at its own shutdown.
+    /// How long a task may take to end after SIGTERM.
     pub grace: Duration,
+    /// How long tasks under way may go on after the server has been told to end.
+    pub drain: Duration,
 }
 
 impl Config {
@@ -48,6 +50,7 @@ impl Config {
             cold: false,
             strict: false,
             grace: Duration::from_secs(10),
+            drain: Duration::from_secs(10),
         }
     }
 }

@@ -10,26 +10,36 @@ use axum::routing::get;
 use http::StatusCode;
 use http::header::{HOST, ORIGIN};
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use crate::api::{self, Api};
 use crate::blobs::{s3, signed};
 use crate::executor::SignsOfLife;
 use crate::pages::{self, Pages};
+use crate::running::{self, Running};
 use crate::wire::shown;
 
 /// Every route of the server.
-pub(crate) fn router(api: Api, signs: SignsOfLife) -> Router {
+///
+/// `ending` is cancelled when the server takes no new work any more.
+pub(crate) fn router(api: Api, signs: SignsOfLife, running: Running, ending: CancellationToken) -> Router {
     let blobs = api.control.blobs().clone();
     let store =
         s3::router(blobs.clone(), s3::Access::Anyone).layer(middleware::from_fn_with_state(signs, note_sign_of_life));
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(|| async { "ready\n" }))
+        .route("/readyz", get(move || async move { readiness(ending.is_cancelled()) }))
+        .route(running::PATH, get(|| async move { running.answer() }))
         .merge(pages::router(Pages::new(api.control.clone(), api.signer.clone(), &api.base_url)))
         .merge(signed::router(blobs, api.signer.clone(), None))
         .merge(store)
         .fallback_service(api::service(api))
         .layer(middleware::from_fn(refuse_foreign_hosts))
+}
+
+/// Whoever sends work here is told to send it elsewhere before the port is closed.
+fn readiness(is_ending: bool) -> (StatusCode, &'static str) {
+    if is_ending { (StatusCode::SERVICE_UNAVAILABLE, "ending\n") } else { (StatusCode::OK, "ready\n") }
 }
 
 /// A task that reads its inputs is alive.

@@ -11,9 +11,12 @@ mod http;
 mod layout;
 mod pages;
 pub mod process;
+mod running;
 mod secrets;
 mod server;
 mod wire;
 
 pub use config::{Config, DEFAULT_PORT};
+pub use running::Running;
 pub use server::{Error, Server};
+pub use spanwise_engine::{Durability, Retention};

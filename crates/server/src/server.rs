@@ -3,10 +3,12 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use axum::serve::ListenerExt as _;
 use spanwise_engine::{Engine, EngineConfig, Storage};
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::api::Api;
@@ -20,6 +22,7 @@ use crate::executor::{self, Launcher, ProcessExecutor, SignsOfLife};
 use crate::http;
 use crate::layout::DataDir;
 use crate::process::Logs;
+use crate::running::{self, Running};
 use crate::secrets::Secrets;
 
 /// Why a server could not start or go on.
@@ -29,13 +32,24 @@ pub enum Error {
     #[error("listen on {0}: only loopback addresses are accepted, because this version has no authentication")]
     NotLoopback(std::net::IpAddr),
     /// The address is taken or cannot be used.
-    #[error("listen on {address}")]
+    #[error("listen on {address}{}", by(holder.as_ref()))]
     Listen {
         /// The address.
         address: SocketAddr,
+        /// The server that listens there, if it is one of ours.
+        holder: Option<Running>,
         /// What the system said.
         #[source]
         source: std::io::Error,
+    },
+    /// Another server has the data directory.
+    #[error("open the data directory{}", by(Some(holder)))]
+    InUse {
+        /// That server.
+        holder: Running,
+        /// What the journal said.
+        #[source]
+        source: spanwise_engine::Error,
     },
     /// The journal cannot be used.
     #[error(transparent)]
@@ -60,14 +74,24 @@ pub enum Error {
     NoPython,
 }
 
+/// Who is in the way, for a message.
+fn by(holder: Option<&Running>) -> String {
+    holder.map(|holder| format!(": {holder} is running")).unwrap_or_default()
+}
+
 /// A server that listens.
 pub struct Server {
     control: ControlPlane,
     listeners: Vec<TcpListener>,
     router: axum::Router,
     port: u16,
-    grace: std::time::Duration,
     warning: Option<String>,
+    grace: Duration,
+    drain: Duration,
+    /// Cancelled when the server is told to end.
+    ending: CancellationToken,
+    /// The note of who is running, removed at the end.
+    _note: running::Note,
 }
 
 impl Server {
@@ -90,19 +114,27 @@ impl Server {
             retention: config.retention.clone(),
             max_attempts: Some(config.max_tasks.max(1)),
             attempts_outlive_the_process: true,
+        });
+        let engine = engine.map_err(|source| match running::read(data.path()) {
+            Some(holder) if source.is_in_use() => Error::InUse { holder, source },
+            _ => Error::Engine(source),
         })?;
         let address = SocketAddr::new(config.address, config.port);
-        let listen_error = |source| Error::Listen { address, source };
+        let listen_error = |source| Error::Listen { address, holder: running::at(address), source };
         let listeners = http::listen(address).await.map_err(listen_error)?;
         let port = listeners[0].local_addr().map_err(listen_error)?.port();
+        let running = Running { pid: std::process::id(), port, data_dir: data.path().to_owned() };
+        let note = running.note().map_err(|source| Error::Io { doing: "note who uses the data directory", source })?;
         let base = base.await.map_err(|error| Error::Io { doing: "ask the interpreter", source: error.into() })?;
         let warning = base.problem();
         let api = Self::assemble(&config, data, engine, port, base)?;
         let control = api.control.clone();
         let signs = control.executor().signs().clone();
-        let router = http::router(api, signs);
+        let ending = CancellationToken::new();
+        let router = http::router(api, signs, running, ending.clone());
         control.recover().map_err(|error| Error::Recover(error.to_string()))?;
-        Ok(Server { control, listeners, router, port, grace: config.grace, warning })
+        let (grace, drain) = (config.grace, config.drain);
+        Ok(Server { control, listeners, router, port, warning, grace, drain, ending, _note: note })
     }
 
     fn assemble(config: &Config, data: DataDir, engine: Engine, port: u16, base: Base) -> Result<Api, Error> {
@@ -174,7 +206,8 @@ impl Server {
             })
             .collect();
         shutdown.await;
-        end(&self.control, self.grace).await;
+        self.ending.cancel();
+        end(&self.control, self.drain, self.grace).await;
         closing.cancel();
         for server in servers {
             let _ = tokio::time::timeout(self.grace, server).await;
@@ -184,10 +217,10 @@ impl Server {
 }
 
 /// Ends what is driven: first by itself, then by stopping it and giving it back.
-async fn end(control: &ControlPlane, grace: std::time::Duration) {
+async fn end(control: &ControlPlane, drain: Duration, grace: Duration) {
     let engine = control.engine();
     engine.stop_launching();
-    let _ = tokio::time::timeout(grace, engine.idle()).await;
+    let _ = tokio::time::timeout(drain, engine.idle()).await;
     engine.interrupt();
     // Drivers drop what they run, which stops its processes; parents that wait for children are among them.
     let _ = tokio::time::timeout(2 * grace, control.interrupted()).await;

@@ -24,6 +24,8 @@ const SHOWN_LINES: usize = 200;
 #[derive(Clone)]
 struct Settings {
     data: PathBuf,
+    /// The command, and what it is given beside port, data directory and Python.
+    arguments: Vec<String>,
     environment: Vec<(String, String)>,
 }
 
@@ -45,7 +47,13 @@ impl DevServer {
     /// Starts a server on a free port with more variables in its environment.
     pub(crate) fn start_with(data: &Path, environment: &[(&str, &str)]) -> DevServer {
         let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        launch(Settings { data: data.to_owned(), environment }, 0)
+        launch(Settings { data: data.to_owned(), arguments: vec!["dev".to_owned()], environment }, 0)
+    }
+
+    /// Starts `spanwise serve` on a free port with more arguments.
+    pub(crate) fn serve(data: &Path, arguments: &[&str]) -> DevServer {
+        let arguments = ["serve"].iter().chain(arguments).map(|argument| (*argument).to_owned()).collect();
+        launch(Settings { data: data.to_owned(), arguments, environment: Vec::new() }, 0)
     }
 
     /// A server with a data directory of its own that all tests share which run at the same time; the last one ends it.
@@ -82,6 +90,24 @@ impl DevServer {
     /// The tail of what it has written to its standard error so far.
     pub(crate) fn said(&self) -> String {
         tail(&self.said)
+    }
+
+    /// SIGTERM, without waiting for what becomes of it.
+    pub(crate) fn tell_to_end(&self) {
+        let told = Command::new("kill").args(["-s", "TERM", &self.child.id().to_string()]).status().unwrap();
+        assert!(told.success());
+    }
+
+    /// Its end within the limit, however it came about.
+    pub(crate) fn wait(&mut self) -> std::process::ExitStatus {
+        let deadline = Instant::now() + STOP_LIMIT;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "the server did not end within {STOP_LIMIT:?}:\n{}", self.said());
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// SIGKILL: nothing is written any more, nobody is told.
@@ -133,7 +159,7 @@ impl Drop for DevServer {
 
 fn launch(settings: Settings, port: u16) -> DevServer {
     let mut command = Command::new(binary());
-    command.arg("dev").args(["--port", &port.to_string()]).arg("--data-dir").arg(&settings.data);
+    command.args(&settings.arguments).args(["--port", &port.to_string()]).arg("--data-dir").arg(&settings.data);
     command.arg("--python").arg(python::python());
     python::remove_what_would_mislead(&mut command);
     // Tasks inherit it: nothing of the user's own settings of the SDK may reach them.

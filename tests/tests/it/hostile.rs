@@ -94,13 +94,13 @@ fn rpc(name: &str) -> &'static Rpc {
 
 /// What the server answered.
 #[derive(Debug)]
-struct Answer {
-    status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     /// The code of the error; empty if there is none.
     code: String,
     /// Its message, or the text of an answer that is no message.
     message: String,
-    body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
@@ -179,7 +179,7 @@ fn ask_raw(server: &DevServer, rpc: &Rpc, message: &[u8]) -> Answer {
     send(server, &rpc.path, &headers, &gzipped(message))
 }
 
-fn ask(server: &DevServer, name: &str, message: &impl Message) -> Answer {
+pub(crate) fn ask(server: &DevServer, name: &str, message: &impl Message) -> Answer {
     ask_raw(server, rpc(name), &message.encode_to_vec())
 }
 
@@ -194,7 +194,7 @@ fn project() -> ProjectIdentifier {
     ProjectIdentifier { name: "hostile".into(), domain: "development".into(), ..ProjectIdentifier::default() }
 }
 
-fn run_id(name: &str) -> RunIdentifier {
+pub(crate) fn run_id(name: &str) -> RunIdentifier {
     RunIdentifier {
         project: "hostile".into(),
         domain: "development".into(),
@@ -203,12 +203,12 @@ fn run_id(name: &str) -> RunIdentifier {
     }
 }
 
-fn action_id(run: &str, action: &str) -> ActionIdentifier {
+pub(crate) fn action_id(run: &str, action: &str) -> ActionIdentifier {
     ActionIdentifier { run: run_id(run).into(), name: action.to_owned(), ..ActionIdentifier::default() }
 }
 
 /// A task that starts this program.
-fn program(name: &str, argv: &[&str]) -> TaskSpec {
+pub(crate) fn program(name: &str, argv: &[&str]) -> TaskSpec {
     let container = Container { args: argv.iter().map(|word| (*word).to_owned()).collect(), ..Container::default() };
     let id = Identifier { name: name.to_owned(), ..Identifier::default() };
     let template = TaskTemplate {
@@ -229,7 +229,7 @@ fn create_run_of(task: TaskSpec) -> CreateRunRequest {
 }
 
 /// Starts a run and gives its name.
-fn started(server: &DevServer, task: TaskSpec) -> String {
+pub(crate) fn started(server: &DevServer, task: TaskSpec) -> String {
     let answer = ask(server, "RunService/CreateRun", &create_run_of(task));
     assert_eq!(answer.status, 200, "{answer:?}");
     let created = CreateRunResponse::decode_from_slice(&answer.body).unwrap();

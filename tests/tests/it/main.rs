@@ -18,6 +18,7 @@ mod readme;
 mod remote;
 mod restart;
 mod second_process;
+mod serve;
 mod stock_sdk;
 mod tidy;
 mod workload;

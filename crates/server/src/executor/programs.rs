@@ -84,7 +84,7 @@ mod tests {
 
     async fn programs(digest_of: &[u8], content: &'static [u8]) -> (tempfile::TempDir, Programs, BlobUri) {
         let directory = tempfile::tempdir().unwrap();
-        let blobs = Blobs::open(&directory.path().join("blobs")).unwrap();
+        let blobs = Blobs::open(&directory.path().join("blobs"), spanwise_engine::Durability::Process).unwrap();
         let digest = base32(&Md5::digest(digest_of).into());
         let uri = BlobUri::from_key(&format!("p/d/{digest}/program")).unwrap();
         blobs.put(&uri, Bytes::from_static(content)).await.unwrap();

@@ -162,7 +162,7 @@ fn a_digest_that_is_not_the_bundles_is_refused() {
         project: "hostile".into(),
         domain: "development".into(),
         filename: "fast.tar.gz".into(),
-        content_md5: vec![0; 16].into(),
+        content_md5: vec![0; 16],
         ..CreateUploadLocationRequest::default()
     };
     let answer = ask(&server, "DataProxyService/CreateUploadLocation", &request);

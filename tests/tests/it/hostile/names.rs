@@ -164,7 +164,7 @@ fn an_upload_stays_in_its_project_and_domain() {
         project: "hostile".into(),
         domain: "development".into(),
         filename: "fast.tar.gz".into(),
-        content_md5: b"0123456789abcdef".to_vec().into(),
+        content_md5: b"0123456789abcdef".to_vec(),
         ..CreateUploadLocationRequest::default()
     };
     assert_eq!(ask(&server, "DataProxyService/CreateUploadLocation", &good).status, 200);
@@ -184,7 +184,7 @@ fn an_upload_stays_in_its_project_and_domain() {
             answer.assert_error(&format!("{field} {name:.30}"), "invalid_argument", field);
         }
     }
-    let digest = CreateUploadLocationRequest { content_md5: vec![0; 1 << 20].into(), ..good };
+    let digest = CreateUploadLocationRequest { content_md5: vec![0; 1 << 20], ..good };
     let answer = ask(&server, "DataProxyService/CreateUploadLocation", &digest);
     answer.assert_error("digest", "invalid_argument", "content_md5");
     assert_well(&server);

@@ -1,0 +1,256 @@
+//! The settings of a server. Each is defined once, as an argument; a file, the environment and the command line all set that one.
+//!
+//! A value of the file becomes the default of its argument, so a flag wins over a variable, a variable over the file, and the file over
+//! what is built in, and every value is checked by the same parser.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, Command};
+use spanwise_server::{Config, DEFAULT_PORT, Retention};
+
+/// The file that is read if none is named.
+const DEFAULT_FILE: &str = "spanwise.toml";
+
+/// The commands that read a file.
+const WITH_FILE: [&str; 2] = ["serve", "config"];
+
+/// What can be set.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Settings {
+    /// Where everything is kept.
+    #[arg(long, env = "SPANWISE_DATA_DIR", default_value = ".spanwise")]
+    data_dir: PathBuf,
+    /// The address to listen on: a loopback address, because there is no login.
+    #[arg(long, env = "SPANWISE_ADDRESS", default_value = "127.0.0.1")]
+    address: IpAddr,
+    /// The port of API, console and blob store; 0 lets the system choose one.
+    #[arg(long, env = "SPANWISE_PORT", default_value_t = DEFAULT_PORT)]
+    port: u16,
+    /// What an acknowledged commit survives: the end of the process, or a power cut.
+    #[arg(long, env = "SPANWISE_DURABILITY", value_enum, default_value = "disk")]
+    durability: Durability,
+    /// Days that finished runs are kept; 0 keeps them for ever.
+    #[arg(long, env = "SPANWISE_RETENTION_DAYS", default_value_t = 30)]
+    retention_days: u32,
+    /// The Python interpreter of tasks; by default the first one on the PATH.
+    #[arg(long, env = "SPANWISE_PYTHON")]
+    python: Option<PathBuf>,
+    /// Start every task from nothing instead of forking it from a warm interpreter.
+    #[arg(long, env = "SPANWISE_COLD", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = clap::ArgAction::Set)]
+    cold: bool,
+    /// Refuse runs that ask for what is not honoured, instead of warning.
+    #[arg(long, env = "SPANWISE_STRICT", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = clap::ArgAction::Set)]
+    strict: bool,
+    /// How many tasks may do something at one time; those that wait for children are not counted [default: 2 a processor].
+    #[arg(long, env = "SPANWISE_MAX_TASKS")]
+    max_tasks: Option<u32>,
+    /// Seconds that a task may take to end after SIGTERM.
+    #[arg(long, env = "SPANWISE_GRACE_SECONDS", default_value_t = 10)]
+    grace_seconds: u64,
+    /// Seconds that tasks may go on after the server has been told to end.
+    #[arg(long, env = "SPANWISE_DRAIN_SECONDS", default_value_t = 10)]
+    drain_seconds: u64,
+}
+
+/// What an acknowledged commit survives.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+enum Durability {
+    Process,
+    Disk,
+}
+
+/// The settings, and the file that they may come from.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Configured {
+    /// The file of settings; by default ./spanwise.toml, if it is there.
+    #[arg(long, env = "SPANWISE_CONFIG", value_name = "PATH")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+}
+
+impl Settings {
+    /// What the server is started with.
+    pub(crate) fn config(self) -> Config {
+        let mut config = Config::dev(self.data_dir);
+        config.address = self.address;
+        config.port = self.port;
+        config.durability = match self.durability {
+            Durability::Process => spanwise_server::Durability::Process,
+            Durability::Disk => spanwise_server::Durability::Disk,
+        };
+        let age = Duration::from_secs(u64::from(self.retention_days) * 24 * 3600);
+        config.retention = Retention { max_age: (!age.is_zero()).then_some(age), ..config.retention };
+        config.python = self.python;
+        config.cold = self.cold;
+        config.strict = self.strict;
+        config.max_tasks = self.max_tasks.unwrap_or(config.max_tasks);
+        config.grace = Duration::from_secs(self.grace_seconds);
+        config.drain = Duration::from_secs(self.drain_seconds);
+        config
+    }
+}
+
+/// A setting is wrong; the process ends with the exit code for that.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {what}", file.display())]
+pub(crate) struct BadFile {
+    file: PathBuf,
+    what: String,
+}
+
+/// Reads the file that a command asks for, and makes its values the defaults of that command.
+pub(crate) fn with_file(mut command: Command, arguments: &[OsString]) -> anyhow::Result<Command> {
+    // Whatever is wrong with the command line is said when it is read for good.
+    let Ok(matches) = command.clone().try_get_matches_from(arguments) else { return Ok(command) };
+    let Some((name, matches)) = matches.subcommand().filter(|(name, _)| WITH_FILE.contains(name)) else {
+        return Ok(command);
+    };
+    let Some(file) = file_of(matches) else { return Ok(command) };
+    for (key, value) in read(&file)? {
+        command = command.mut_subcommand(name, |command| command.mut_arg(key, |arg| arg.default_value(value)));
+    }
+    Ok(command)
+}
+
+/// The file that counts: the one that is named, else the one in this directory if there is one.
+fn file_of(matches: &ArgMatches) -> Option<PathBuf> {
+    let named = matches.get_one::<PathBuf>("config").cloned();
+    named.or_else(|| Some(PathBuf::from(DEFAULT_FILE)).filter(|file| file.exists()))
+}
+
+/// The keys and values of a file, each as its argument takes it.
+fn read(file: &Path) -> anyhow::Result<BTreeMap<String, String>> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("read the settings in {}", file.display()))?;
+    let bad = |what: String| BadFile { file: file.to_owned(), what };
+    let table: toml::Table = toml::from_str(&text).map_err(|error| bad(error.to_string().trim_end().to_owned()))?;
+    let known = Settings::augment_args(Command::new("settings"));
+    let mut values = BTreeMap::new();
+    for (key, value) in table {
+        let Some(arg) = known.get_arguments().find(|arg| arg.get_id() == key.as_str()) else {
+            return Err(bad(unknown(&key, &known)).into());
+        };
+        let text = match value {
+            toml::Value::String(text) => text,
+            toml::Value::Integer(number) => number.to_string(),
+            toml::Value::Boolean(value) => value.to_string(),
+            other => {
+                return Err(bad(format!(
+                    "`{key}` is a text, a number or a truth value, not of type {}",
+                    other.type_str()
+                ))
+                .into());
+            }
+        };
+        let alone = Command::new("settings").no_binary_name(true).arg(arg.clone().env(None::<&str>));
+        if let Err(error) = alone.try_get_matches_from([format!("--{}={text}", arg.get_long().unwrap_or(&key))]) {
+            let reason = error.to_string();
+            let reason = reason.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+            return Err(bad(format!("`{key}`: {reason}")).into());
+        }
+        values.insert(key, text);
+    }
+    Ok(values)
+}
+
+/// Names the known key that is the nearest to one that is not.
+fn unknown(key: &str, known: &Command) -> String {
+    let keys = known.get_arguments().map(|arg| arg.get_id().as_str());
+    let nearest = keys.min_by_key(|known| distance(key, known)).unwrap_or_default();
+    format!("`{key}` is no setting: the nearest one is `{nearest}` (all: spanwise config)")
+}
+
+/// How many characters must be put in, taken out or changed to make one word of the other.
+fn distance(from: &str, to: &str) -> usize {
+    let to: Vec<char> = to.chars().collect();
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (line, character) in from.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = line + 1;
+        for (column, other) in to.iter().enumerate() {
+            let change = diagonal + usize::from(character != *other);
+            diagonal = row[column + 1];
+            row[column + 1] = change.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row[to.len()]
+}
+
+/// Every setting as a line of a file, with where it comes from.
+pub(crate) fn effective(matches: &ArgMatches) -> anyhow::Result<String> {
+    let file = file_of(matches);
+    let from_file = file.as_deref().map(read).transpose()?.unwrap_or_default();
+    let mut text = String::new();
+    for arg in Settings::augment_args(Command::new("settings")).get_arguments() {
+        let key = arg.get_id().as_str();
+        let variable = arg.get_env().unwrap_or_default().to_string_lossy();
+        let source = match (matches.value_source(key), &file) {
+            (Some(ValueSource::CommandLine), _) => format!("--{}", arg.get_long().unwrap_or(key)),
+            (Some(ValueSource::EnvVariable), _) => variable.into_owned(),
+            (Some(_), Some(file)) if from_file.contains_key(key) => file.display().to_string(),
+            _ => "default".to_owned(),
+        };
+        let given = matches.get_raw(key).and_then(|mut values| values.next());
+        let line = match given.map(|value| value.to_string_lossy()) {
+            None => format!("# {key} is found by the server"),
+            Some(value) if value.parse::<u64>().is_ok() || value == "true" || value == "false" => {
+                format!("{key} = {value}")
+            }
+            Some(value) => format!("{key} = {}", toml::Value::String(value.into_owned())),
+        };
+        writeln!(text, "{line:40} # {source}")?;
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(text: &str) -> anyhow::Result<BTreeMap<String, String>> {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("spanwise.toml");
+        std::fs::write(&file, text).unwrap();
+        read(&file)
+    }
+
+    fn refused(text: &str) -> String {
+        file(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_file_holds_one_value_a_key() {
+        let values = file("port = 0\ncold = true\ndurability = \"process\"\npython = \"/usr/bin/python3\"\n").unwrap();
+        assert_eq!(values["port"], "0");
+        assert_eq!(values["cold"], "true");
+        assert_eq!(values.len(), 4);
+    }
+
+    #[test]
+    fn what_is_wrong_in_a_file_is_said_with_its_key() {
+        assert!(refused("prot = 1").contains("`prot` is no setting: the nearest one is `port`"));
+        assert!(refused("grace = 1").contains("`grace_seconds`"));
+        assert!(refused("port = 65536").contains("`port`: invalid value '65536'"));
+        assert!(refused("port = -1").contains("`port`"));
+        assert!(refused("durability = \"hope\"").contains("`durability`"));
+        assert!(refused("port = [1]").contains("not of type array"));
+        assert!(refused("port = 1\nport = 2").contains("duplicate key"));
+        assert!(refused("[server]\nport = 1").contains("`server`"));
+    }
+
+    #[test]
+    fn the_distance_of_two_words_is_what_must_be_changed() {
+        for (from, to, expected) in
+            [("", "", 0), ("port", "port", 0), ("prot", "port", 2), ("por", "port", 1), ("", "abc", 3)]
+        {
+            assert_eq!(distance(from, to), expected, "{from} {to}");
+        }
+    }
+}
