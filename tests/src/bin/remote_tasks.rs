@@ -91,7 +91,7 @@ struct Outer(#[source] std::num::ParseIntError);
 async fn fails(how: String) -> Result<i64> {
     match how.as_str() {
         "user" => Err(Error::user("MyCode", "my message \u{1f680}")),
-        "causes" => Err(Outer("x".parse::<u8>().unwrap_err()).into()),
+        "causes" => Err(Outer("x".parse::<u8>().expect_err("a letter is no number")).into()),
         "terminal" => Err(Terminal::new("never again").into()),
         "panic" => panic!("a panic of {how}"),
         "timeout" => {
