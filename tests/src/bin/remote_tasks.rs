@@ -1,5 +1,5 @@
 //! One program for both places where runs are run: by the engine of this process, and, with `SPANWISE_ENDPOINT`, by a server that
-//! starts it for each attempt. `remote_tasks CASE` runs a case and prints what it found as one line `RESULT {..}`.
+//! starts it for each attempt. `remote_tasks CASE [COUNT]` runs a case and prints what it found as one line `RESULT {..}`.
 //!
 //! `REMOTE_SCRATCH` names a folder for marks that outlive a process.
 
@@ -91,7 +91,7 @@ struct Outer(#[source] std::num::ParseIntError);
 async fn fails(how: String) -> Result<i64> {
     match how.as_str() {
         "user" => Err(Error::user("MyCode", "my message \u{1f680}")),
-        "causes" => Err(Outer("x".parse::<u8>().expect_err("a letter is no number")).into()),
+        "causes" => Err("x".parse::<u8>().map_err(Outer).map(i64::from).expect_err("it is no number").into()),
         "terminal" => Err(Terminal::new("never again").into()),
         "panic" => panic!("a panic of {how}"),
         "timeout" => {
@@ -349,7 +349,8 @@ async fn phases<T: TaskOutput>(run: &Run<T>) -> Result<BTreeMap<String, usize>> 
 async fn run_case(case: &str, scratch: String) -> Result<Json> {
     Ok(match case {
         "gathers" => {
-            let run = start(gathers(100)).await?;
+            let count = std::env::args().nth(2).map_or(Ok(100), |count| count.parse())?;
+            let run = start(gathers(count)).await?;
             json!({ "sums": run.output().await?, "phases": phases(&run).await? })
         }
         "mapped" => {
