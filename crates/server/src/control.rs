@@ -156,6 +156,10 @@ impl ControlPlane {
         let runs = self.inner.engine.unfinished()?;
         for id in &runs {
             let run = self.inner.engine.resume(id)?;
+            // The run of a program that has its own engine, in a directory that both have used: it goes on in that program.
+            if run.settings().definition.is_none() {
+                continue;
+            }
             for action in run.unfinished() {
                 self.drive(&run, action);
             }
