@@ -1,9 +1,6 @@
 //! The console: pages for people, at the addresses that the stock SDK prints. They work without JavaScript; with it they follow
 //! what happens.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
-
 use askama::Template;
 use axum::Router;
 use axum::middleware::{self, Next};
@@ -36,9 +33,6 @@ mod value;
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                       form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-/// Finished runs that are kept in memory because somebody looks at them.
-const KEPT_RUNS: usize = 4;
-
 /// What the pages need. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Pages {
@@ -46,31 +40,17 @@ pub(crate) struct Pages {
     signer: Signer,
     /// `localhost:8585`, for commands to copy.
     endpoint: String,
-    looked_at: Arc<Mutex<VecDeque<RunHandle>>>,
 }
 
 impl Pages {
     pub(crate) fn new(control: ControlPlane, signer: Signer, base_url: &str) -> Pages {
         let endpoint = base_url.split_once("://").map_or(base_url, |(_, rest)| rest).to_owned();
-        Pages { control, signer, endpoint, looked_at: Arc::default() }
+        Pages { control, signer, endpoint }
     }
 
-    /// A run; a finished one is read from the journal once, however often its page is loaded.
+    /// A run by its name.
     fn run(&self, id: &RunId) -> Result<RunHandle, PageError> {
-        let kept =
-            self.looked_at.lock().unwrap_or_else(PoisonError::into_inner).iter().find(|run| run.id() == id).cloned();
-        if let Some(run) = kept {
-            return Ok(run);
-        }
-        let run = self.control.run(id)?;
-        if run.is_finished() {
-            let mut kept = self.looked_at.lock().unwrap_or_else(PoisonError::into_inner);
-            if kept.len() >= KEPT_RUNS {
-                kept.pop_front();
-            }
-            kept.push_back(run.clone());
-        }
-        Ok(run)
+        Ok(self.control.run(id)?)
     }
 }
 
