@@ -6,6 +6,8 @@ mod config;
 mod control;
 mod definitions;
 mod executor;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod http;
 mod layout;
 mod pages;
