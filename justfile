@@ -27,6 +27,20 @@ gen:
 messages:
     TRYBUILD=overwrite cargo test -p spanwise --test it compile::
 
+# One decoder of foreign bytes under libFuzzer, or all of them one after the other. No sanitizer: there is no unsafe code.
+fuzz TARGET="requests definitions inputs outputs error names uri token listing msgpack log" SECONDS="60":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cd fuzz
+    counters="-Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters"
+    export RUSTFLAGS="-Cpasses=sancov-module $counters -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares"
+    cargo build --release --target "$(rustc -vV | sed -n 's/^host: //p')"
+    program=$(find "${CARGO_TARGET_DIR:-target}"/*/release -maxdepth 1 -name spanwise-fuzz)
+    for target in {{TARGET}}; do
+        mkdir -p "corpus/$target" "artifacts/$target"
+        SPANWISE_FUZZ=$target "$program" "corpus/$target" -max_total_time={{SECONDS}} -artifact_prefix="artifacts/$target/" -timeout=10
+    done
+
 # Crash tests alone, with what they measure.
 crash:
     cargo test -p spanwise-e2e --test it crash:: -- --nocapture

@@ -15,7 +15,7 @@ mod data;
 mod error;
 mod identity;
 mod images;
-mod listing;
+pub(crate) mod listing;
 mod logs;
 mod projects;
 mod queue;

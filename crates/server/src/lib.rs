@@ -7,6 +7,8 @@ mod control;
 mod definitions;
 pub mod environments;
 mod executor;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod http;
 mod layout;
 mod pages;

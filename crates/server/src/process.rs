@@ -23,6 +23,8 @@ use tokio::sync::{oneshot, watch};
 pub use claim::{Claim, claim_of, give_up};
 use group::Group;
 pub use identity::ProcessId;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use logs::read_all;
 pub use logs::{LogBatches, LogLine, LogStart, Logs, Recording, last_lines};
 pub use warm::Warm;
 

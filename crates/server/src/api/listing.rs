@@ -12,18 +12,18 @@ const LARGEST_PAGE: usize = 1000;
 
 /// A page by its place in the list.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Page {
-    pub(super) offset: usize,
-    pub(super) limit: usize,
+pub(crate) struct Page {
+    pub(crate) offset: usize,
+    pub(crate) limit: usize,
 }
 
 impl Page {
-    pub(super) fn of(request: &ListRequest) -> Result<Page, Invalid> {
+    pub(crate) fn of(request: &ListRequest) -> Result<Page, Invalid> {
         Ok(Page { offset: token(request)?.unwrap_or(0), limit: limit(request) })
     }
 
     /// Cuts a list that was asked for with one entry more than the page has, and names the next page if there is one.
-    pub(super) fn next<T>(&self, rows: &mut Vec<T>) -> String {
+    pub(crate) fn next<T>(&self, rows: &mut Vec<T>) -> String {
         if rows.len() <= self.limit {
             return String::new();
         }
@@ -50,7 +50,7 @@ fn token<T: std::str::FromStr>(request: &ListRequest) -> Result<Option<T>, Inval
 }
 
 /// The value that a field of one of these names must have.
-pub(super) fn equal(request: &ListRequest, names: &[&str]) -> Option<String> {
+pub(crate) fn equal(request: &ListRequest, names: &[&str]) -> Option<String> {
     let wanted = |filter: &&Filter| {
         names.contains(&filter.field.as_str()) && filter.function.as_known() == Some(filter::Function::EQUAL)
     };
@@ -58,7 +58,7 @@ pub(super) fn equal(request: &ListRequest, names: &[&str]) -> Option<String> {
 }
 
 /// The runs that a request asks for, one more than its page has.
-pub(super) fn runs(request: &ListRequest, query: RunQuery) -> Result<RunQuery, Invalid> {
+pub(crate) fn runs(request: &ListRequest, query: RunQuery) -> Result<RunQuery, Invalid> {
     let mut query = RunQuery { limit: limit(request) + 1, after: token(request)?.map(RunKey), ..query };
     for filter in &request.filters {
         add_filter(&mut query, filter)?;
@@ -107,7 +107,7 @@ fn add_filter(query: &mut RunQuery, filter: &Filter) -> Result<(), Invalid> {
 
 /// The phases of a filter. A single one comes as the characters of its number (`RECOVERED` as `["1", "0"]`), several as names or
 /// numbers of their own.
-pub(super) fn phases(filter: &Filter) -> Result<Vec<Phase>, Invalid> {
+pub(crate) fn phases(filter: &Filter) -> Result<Vec<Phase>, Invalid> {
     let texts = match filter.function.as_known() {
         Some(filter::Function::EQUAL) => vec![filter.values.concat()],
         _ => filter.values.clone(),

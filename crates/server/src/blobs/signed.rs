@@ -34,7 +34,7 @@ pub enum Right {
 
 /// Why a token does not open a blob.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Denied {
+pub(crate) enum Denied {
     #[error("the URL is not one that this server has signed")]
     Forged,
     #[error("the URL has expired")]
@@ -83,7 +83,7 @@ impl Signer {
     }
 
     /// What a token allows to do with a blob at this time.
-    pub(super) fn check(&self, token: &str, key: &str, now: SystemTime) -> Result<(Right, BlobUri), Denied> {
+    pub(crate) fn check(&self, token: &str, key: &str, now: SystemTime) -> Result<(Right, BlobUri), Denied> {
         let uri = BlobUri::from_key(key).map_err(|_| Denied::Forged)?;
         let token = URL_SAFE_NO_PAD.decode(token).map_err(|_| Denied::Forged)?;
         let (claim, mac) = token.split_first_chunk::<9>().ok_or(Denied::Forged)?;

@@ -103,13 +103,13 @@ mod tests {
     #[test]
     fn an_upload_is_named_by_its_digest_or_its_root() {
         let named = |root, md5: &[u8], name| upload_uri("p", "d", root, md5, name).unwrap().to_string();
-        let by_digest = "s3://spanwise/p/d/GAYTEMZUGU3DOOBZMFRGGZDFMY/fast.tar.gz";
+        let by_digest = "s3://spanwise/uploads/p/d/GAYTEMZUGU3DOOBZMFRGGZDFMY/fast.tar.gz";
         assert_eq!(named(None, &MD5, "fast.tar.gz"), by_digest);
         assert_eq!(named(Some(""), &MD5, "fast.tar.gz"), by_digest);
-        assert_eq!(named(Some("dir-1"), &MD5, "sub/ä b.txt"), "s3://spanwise/p/d/dir-1/sub/ä b.txt");
+        assert_eq!(named(Some("dir-1"), &MD5, "sub/ä b.txt"), "s3://spanwise/uploads/p/d/dir-1/sub/ä b.txt");
         assert_eq!(
             named(Some("tracked-runs/r/a0/1"), &[], "outputs.pb"),
-            "s3://spanwise/p/d/tracked-runs/r/a0/1/outputs.pb"
+            "s3://spanwise/uploads/p/d/tracked-runs/r/a0/1/outputs.pb"
         );
     }
 

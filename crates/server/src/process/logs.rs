@@ -19,6 +19,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use read::read_all;
 pub use read::{LogLine, LogStart, last_lines};
 pub use tail::LogBatches;
 use times::Times;

@@ -152,6 +152,21 @@ fn whole_characters(bytes: &[u8], most: usize) -> usize {
     (most.saturating_sub(3)..=most).rev().find(|at| !is_inside(*at)).unwrap_or(most)
 }
 
+/// All lines of a log that nobody writes any more.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn read_all(log: &Path) -> io::Result<Vec<LogLine>> {
+    let length = std::fs::metadata(log)?.len();
+    let mut lines = Lines::new(log, LogStart::Offset(0));
+    let mut all = Vec::new();
+    loop {
+        let batch = lines.read(length, true)?;
+        if batch.is_empty() {
+            return Ok(all);
+        }
+        all.extend(batch);
+    }
+}
+
 /// The last lines of `log` that are within `most` bytes, for messages. Blocks; reads no more than that.
 ///
 /// # Errors
