@@ -130,10 +130,9 @@ fn error(data: &[u8]) {
 
 fn names(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
-    for accepted in [path_name("name", &text).ok(), action_name(&text).ok().map(|name| name.to_string())] {
-        if let Some(name) = accepted {
-            assert!(!name.contains('/') && !name.starts_with('.'), "{name}");
-        }
+    let accepted = [path_name("name", &text).ok(), action_name(&text).ok().map(|name| name.to_string())];
+    for name in accepted.into_iter().flatten() {
+        assert!(!name.contains('/') && !name.starts_with('.'), "{name}");
     }
     let _ = title("name", &text);
     assert!(shown(&text).len() <= 80 * 10 + 3);
