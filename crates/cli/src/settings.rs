@@ -163,7 +163,8 @@ fn read(file: &Path) -> anyhow::Result<BTreeMap<String, String>> {
 /// Names the known key that is the nearest to one that is not.
 fn unknown(key: &str, known: &Command) -> String {
     let keys = known.get_arguments().map(|arg| arg.get_id().as_str());
-    let nearest = keys.min_by_key(|known| distance(key, known)).unwrap_or_default();
+    // The beginning of a key is nearer than a word that happens to look like it.
+    let nearest = keys.min_by_key(|known| (!known.starts_with(key), distance(key, known))).unwrap_or_default();
     format!("`{key}` is no setting: the nearest one is `{nearest}` (all: spanwise config)")
 }
 
