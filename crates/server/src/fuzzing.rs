@@ -96,7 +96,7 @@ fn definition(spec: &TaskSpec, run_spec: &RunSpec) {
     let _ = task::not_honoured(spec, run_spec);
     let inputs = task::with_defaults(spec, Default::default());
     let key = task::root_cache_key(spec, &inputs).unwrap_or_default();
-    if let Ok(action) = task::action_spec(spec, None, "", key.as_deref(), &rules) {
+    if let Ok(action) = task::action_spec(spec, "", None, "", key.as_deref(), &rules) {
         let stored = serde_json::to_string(&action).expect("what is accepted can be stored");
         serde_json::from_str::<spanwise_core::ActionSpec>(&stored).expect("and read again");
     }

@@ -45,8 +45,8 @@ impl ControlPlane {
         let inputs = self.prepare_inputs(&new, relation.as_ref()).await?;
         let rules = RunRules { scope: &new.scope, run_spec: &new.settings };
         let cache_key = task::root_cache_key(&new.task, &inputs)?;
-        let spec = task::action_spec(&new.task, None, "", cache_key.as_deref(), &rules)?;
         let (digest, body) = task::encode(&new.task);
+        let spec = task::action_spec(&new.task, &digest, None, "", cache_key.as_deref(), &rules)?;
         self.inner.definitions.put(&digest, &body)?;
         let settings = self.run_settings(&new.settings, relation, warnings)?;
         let settings = RunSettings { task_version: task::template(&new.task)?.id.version.clone(), ..settings };

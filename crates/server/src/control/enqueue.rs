@@ -57,8 +57,8 @@ impl ControlPlane {
         let scope = scope_of(run.id());
         let rules = RunRules { scope: &scope, run_spec: &run_spec };
         let key = asked.cache_key.as_option().map(|key| key.value.as_str());
-        let spec = task::action_spec(&task, Some(new.parent), &new.group, key, &rules)?;
         let (digest, body) = task::encode(&task);
+        let spec = task::action_spec(&task, &digest, Some(new.parent), &new.group, key, &rules)?;
         self.inner.definitions.put(&digest, &body)?;
         let is_new = run.enqueue(new.name, spec, inputs)?;
         if is_new {

@@ -161,9 +161,10 @@ pub(crate) struct RunRules<'a> {
     pub(crate) run_spec: &'a RunSpec,
 }
 
-/// What the rules need to know of a task action.
+/// What the rules need to know of a task action; `digest` names its definition, see [`encode`].
 pub(crate) fn action_spec(
     spec: &TaskSpec,
+    digest: &str,
     parent: Option<ActionName>,
     group: &str,
     cache_key: Option<&str>,
@@ -171,7 +172,6 @@ pub(crate) fn action_spec(
 ) -> Result<ActionSpec, Invalid> {
     title("group", group)?;
     let metadata = &template(spec)?.metadata;
-    let (digest, _) = encode(spec);
     Ok(ActionSpec {
         parent,
         group: (!group.is_empty()).then(|| group.to_owned()),
