@@ -7,6 +7,7 @@ use std::time::Duration;
 use spanwise_server::{Config, DEFAULT_PORT, Server};
 use tokio::sync::oneshot;
 
+use crate::settings::Trace;
 use crate::{Signals, logging};
 
 /// Start a control plane on this machine: Flyte 2's API, tasks as local processes, no configuration.
@@ -30,6 +31,8 @@ pub(crate) struct Options {
     /// How many tasks may do something at one time; those that wait for children are not counted [default: 2 a processor].
     #[arg(long, env = "SPANWISE_MAX_TASKS")]
     max_tasks: Option<u32>,
+    #[command(flatten)]
+    trace: Trace,
     /// Seconds that tasks may take to end after SIGTERM, and at the end of the server.
     #[arg(long, env = "SPANWISE_GRACE_SECONDS", default_value_t = 10)]
     grace_seconds: u64,
@@ -42,6 +45,7 @@ impl Options {
         config.python = self.python;
         config.cold = self.cold;
         config.strict = self.strict;
+        self.trace.apply(&mut config);
         config.max_tasks = self.max_tasks.unwrap_or(config.max_tasks);
         config.grace = Duration::from_secs(self.grace_seconds);
         config.drain = config.grace;

@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, Command};
-use spanwise_server::{Config, DEFAULT_PORT, Retention};
+use spanwise_server::{Config, DEFAULT_PORT, Retention, TraceLevel};
 
 /// The file that is read if none is named.
 const DEFAULT_FILE: &str = "spanwise.toml";
@@ -51,12 +51,57 @@ pub(crate) struct Settings {
     /// How many tasks may do something at one time; those that wait for children are not counted [default: 2 a processor].
     #[arg(long, env = "SPANWISE_MAX_TASKS")]
     max_tasks: Option<u32>,
+    #[command(flatten)]
+    trace: Trace,
     /// Seconds that a task may take to end after SIGTERM.
     #[arg(long, env = "SPANWISE_GRACE_SECONDS", default_value_t = 10)]
     grace_seconds: u64,
     /// Seconds that tasks may go on after the server has been told to end.
     #[arg(long, env = "SPANWISE_DRAIN_SECONDS", default_value_t = 10)]
     drain_seconds: u64,
+}
+
+/// How the lifecycle of runs is traced.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Trace {
+    /// How much of what the engine does for a run becomes spans, unless the run says it by its label `spanwise.trace`: off, lifecycle
+    /// or full (API calls too).
+    #[arg(long, env = "SPANWISE_TRACE", default_value = "off")]
+    trace: TraceLevel,
+    /// Projects with a level of their own, as `name=level` with commas between.
+    #[arg(long, env = "SPANWISE_PROJECT_TRACE", default_value = "", value_parser = project_traces)]
+    project_trace: ProjectTraces,
+    /// The part of the runs that is traced, from 0 to 1, of those that come without a caller's trace.
+    #[arg(long, env = "SPANWISE_TRACE_RATIO", default_value = "1", value_parser = ratio)]
+    trace_ratio: f64,
+    /// Where lifecycle spans are sent by OTLP; else where OTEL_EXPORTER_OTLP_ENDPOINT says, or nowhere.
+    #[arg(long, env = "SPANWISE_TRACE_ENDPOINT")]
+    trace_endpoint: Option<String>,
+}
+
+type ProjectTraces = BTreeMap<String, TraceLevel>;
+
+fn project_traces(text: &str) -> Result<ProjectTraces, String> {
+    let pairs = text.split(',').map(str::trim).filter(|pair| !pair.is_empty());
+    let read = |pair: &str| {
+        let (project, level) = pair.split_once('=').ok_or_else(|| format!("`{pair}` is not of the form name=level"))?;
+        Ok((project.trim().to_owned(), level.trim().parse().map_err(|error| format!("{project}: {error}"))?))
+    };
+    pairs.map(read).collect()
+}
+
+fn ratio(text: &str) -> Result<f64, String> {
+    let ratio: f64 = text.parse().map_err(|error| format!("{error}"))?;
+    (0.0..=1.0).contains(&ratio).then_some(ratio).ok_or_else(|| format!("{ratio} is not from 0 to 1"))
+}
+
+impl Trace {
+    pub(crate) fn apply(self, config: &mut Config) {
+        config.trace = self.trace;
+        config.project_traces = self.project_trace;
+        config.trace_ratio = self.trace_ratio;
+        config.trace_endpoint = self.trace_endpoint;
+    }
 }
 
 /// What an acknowledged commit survives.
@@ -91,6 +136,7 @@ impl Settings {
         config.python = self.python;
         config.cold = self.cold;
         config.strict = self.strict;
+        self.trace.apply(&mut config);
         config.max_tasks = self.max_tasks.unwrap_or(config.max_tasks);
         config.grace = Duration::from_secs(self.grace_seconds);
         config.drain = Duration::from_secs(self.drain_seconds);
@@ -140,6 +186,7 @@ fn read(file: &Path) -> anyhow::Result<BTreeMap<String, String>> {
         let text = match value {
             toml::Value::String(text) => text,
             toml::Value::Integer(number) => number.to_string(),
+            toml::Value::Float(number) => number.to_string(),
             toml::Value::Boolean(value) => value.to_string(),
             other => {
                 return Err(bad(format!(

@@ -221,7 +221,10 @@ impl Shared {
         if program.argv.is_empty() {
             return Err(bad_task(format!("`{}` has no container: there is nothing to start", program.name)));
         }
-        let inputs = values::inputs(&attempt.inputs).map_err(|error| system("read the frozen inputs", &error))?;
+        let mut inputs = values::inputs(&attempt.inputs).map_err(|error| system("read the frozen inputs", &error))?;
+        if let Some(span) = attempt.span {
+            values::set_in_context(&mut inputs.context, values::TRACE_KEYS[0], &span.to_string());
+        }
         self.deliver_inputs(&inputs, places).await?;
         files.make().map_err(|error| system("make the attempt's directory", &error))?;
         let python = self.launcher.environment(program);

@@ -111,7 +111,7 @@ fn inputs(data: &[u8]) {
         assert_eq!(hash::inputs_hash(&again.literals), hash::inputs_hash(&inputs.literals));
     }
     if let Ok(text) = std::str::from_utf8(data) {
-        let _ = values::is_traceparent(text);
+        let _ = text.parse::<spanwise_core::trace::TraceParent>();
     }
 }
 

@@ -21,4 +21,5 @@ mod wire;
 pub use config::{Config, DEFAULT_PORT};
 pub use running::Running;
 pub use server::{Error, Server};
+pub use spanwise_core::lifecycle::TraceLevel;
 pub use spanwise_engine::{Durability, Retention};

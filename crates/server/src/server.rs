@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use axum::serve::ListenerExt as _;
-use spanwise_engine::{Engine, EngineConfig, Storage};
+use spanwise_engine::{Engine, EngineConfig, Export, ExportLimits, Storage};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
@@ -15,7 +15,7 @@ use crate::api::Api;
 use crate::blobs::Blobs;
 use crate::blobs::signed::Signer;
 use crate::config::Config;
-use crate::control::{ControlPlane, Parts};
+use crate::control::{ControlPlane, Parts, TraceRules};
 use crate::definitions::Definitions;
 use crate::environments::{Base, Environments};
 use crate::executor::{self, Launcher, ProcessExecutor, SignsOfLife};
@@ -69,6 +69,9 @@ pub enum Error {
     /// A run that was under way cannot be taken up again.
     #[error("take up the runs that were under way: {0}")]
     Recover(String),
+    /// Lifecycle spans cannot be sent.
+    #[error(transparent)]
+    Exporter(#[from] spanwise_otel::otlp::Error),
     /// There is no Python.
     #[error("no Python was found for tasks: give one with --python")]
     NoPython,
@@ -90,6 +93,8 @@ pub struct Server {
     drain: Duration,
     /// Cancelled when the server is told to end.
     ending: CancellationToken,
+    /// The export of lifecycle spans, if they are sent anywhere.
+    export: Option<Export>,
     /// The note of who is running, removed at the end.
     _note: running::Note,
 }
@@ -125,6 +130,7 @@ impl Server {
         let port = listeners[0].local_addr().map_err(listen_error)?.port();
         let running = Running { pid: std::process::id(), port, data_dir: data.path().to_owned() };
         let note = running.note().map_err(|source| Error::Io { doing: "note who uses the data directory", source })?;
+        let export = lifecycle_export(&config, &engine)?;
         let base = base.await.map_err(|error| Error::Io { doing: "ask the interpreter", source: error.into() })?;
         let warning = base.problem();
         let api = Self::assemble(&config, data, engine, port, base)?;
@@ -134,7 +140,7 @@ impl Server {
         let router = http::router(api, signs, running, ending.clone());
         control.recover().map_err(|error| Error::Recover(error.to_string()))?;
         let (grace, drain) = (config.grace, config.drain);
-        Ok(Server { control, listeners, router, port, warning, grace, drain, ending, _note: note })
+        Ok(Server { control, listeners, router, port, warning, grace, drain, ending, export, _note: note })
     }
 
     fn assemble(config: &Config, data: DataDir, engine: Engine, port: u16, base: Base) -> Result<Api, Error> {
@@ -158,7 +164,9 @@ impl Server {
             grace: config.grace,
             stopping,
         });
-        let parts = Parts { engine, executor, definitions, blobs, secrets, data, strict: config.strict };
+        let trace =
+            TraceRules { level: config.trace, projects: config.project_traces.clone(), ratio: config.trace_ratio };
+        let parts = Parts { engine, executor, definitions, blobs, secrets, data, strict: config.strict, trace };
         let base_url = format!("http://localhost:{port}");
         Ok(Api { control: ControlPlane::new(parts), signer, base_url })
     }
@@ -208,12 +216,26 @@ impl Server {
         shutdown.await;
         self.ending.cancel();
         end(&self.control, self.drain, self.grace).await;
+        if let Some(export) = self.export {
+            // What is left goes on at the next start.
+            export.finish(self.grace).await;
+        }
         closing.cancel();
         for server in servers {
             let _ = tokio::time::timeout(self.grace, server).await;
         }
         Ok(())
     }
+}
+
+/// Sends lifecycle spans to the receiver that the settings or the environment name, if they name one.
+fn lifecycle_export(config: &Config, engine: &Engine) -> Result<Option<Export>, Error> {
+    let endpoint = config.trace_endpoint.as_deref();
+    if endpoint.is_none() && !spanwise_otel::otlp::is_configured() {
+        return Ok(None);
+    }
+    let exporter = spanwise_otel::otlp::exporter(endpoint, |trouble| tracing::warn!("{trouble}"))?;
+    Ok(Some(engine.export_lifecycle(exporter, ExportLimits::default())?))
 }
 
 /// Ends what is driven: first by itself, then by stopping it and giving it back.

@@ -11,8 +11,8 @@ mod sqlite;
 pub use error::Error;
 pub use memory::Memory;
 pub use model::{
-    ActionRow, Append, CachedOutputs, Payloads, Pruned, Retention, RunKey, RunQuery, RunRow, Scope, StoredRun,
-    TaskQuery, TaskRow,
+    ActionRow, Append, CachedOutputs, ExportState, Payloads, Pruned, Retention, RunKey, RunQuery, RunRow, Scope,
+    StoredRun, TaskQuery, TaskRow,
 };
 pub use sqlite::{Durability, Sqlite};
 
@@ -126,6 +126,30 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// [`Error::Full`] if the disk is full.
     fn cache(&self, key: &str, outputs: &CachedOutputs) -> Result<(), Error>;
+
+    /// The next events of a run, from this number on: at least one and about `limit`, unless there are none.
+    ///
+    /// # Errors
+    /// [`Error::Newer`] if an event was written by a newer version.
+    fn events_from(&self, run: RunKey, seq: u64, limit: usize) -> Result<Vec<Event>, Error>;
+
+    /// Says how far the export of the lifecycle spans of some runs has come.
+    ///
+    /// # Errors
+    /// If the store cannot be written.
+    fn put_exports(&self, states: &[(RunKey, ExportState)]) -> Result<(), Error>;
+
+    /// The runs whose export is not done, the oldest first.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn unexported(&self) -> Result<Vec<RunKey>, Error>;
+
+    /// A run by its number.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn run(&self, run: RunKey) -> Result<Option<RunRow>, Error>;
 
     /// Deletes finished runs that are too old, and the oldest ones while the store is too large.
     ///

@@ -8,12 +8,13 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, params};
 use spanwise_core::{ActionName, Event, RunId, Timestamp};
 
 use crate::{
-    ActionRow, Append, CachedOutputs, Error, Payloads, Pruned, Retention, RunKey, RunQuery, RunRow, Scope, Store,
-    StoredRun, TaskQuery, TaskRow,
+    ActionRow, Append, CachedOutputs, Error, ExportState, Payloads, Pruned, Retention, RunKey, RunQuery, RunRow, Scope,
+    Store, StoredRun, TaskQuery, TaskRow,
 };
 
 mod catalog;
 mod checkpoint;
+mod exports;
 mod lock;
 mod rows;
 
@@ -39,9 +40,10 @@ pub struct Sqlite {
 }
 
 /// Steps from an empty database to today's, in order. The number of those applied stands in `user_version`.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("../migrations/sqlite/0001_journal.sql"),
     include_str!("../migrations/sqlite/0002_control_plane.sql"),
+    include_str!("../migrations/sqlite/0003_lifecycle.sql"),
 ];
 
 /// Room for the actions of a run of some ten thousand: names come in no order, and a page that does not fit is read again
@@ -239,6 +241,22 @@ impl Store for Sqlite {
 
     fn cache(&self, key: &str, outputs: &CachedOutputs) -> Result<(), Error> {
         self.transact(|transaction| catalog::cache(transaction, key, outputs))
+    }
+
+    fn events_from(&self, run: RunKey, seq: u64, limit: usize) -> Result<Vec<Event>, Error> {
+        rows::read_events_from(&self.reader(), run, seq, limit)
+    }
+
+    fn put_exports(&self, states: &[(RunKey, ExportState)]) -> Result<(), Error> {
+        self.transact(|transaction| states.iter().try_for_each(|(run, state)| exports::put(transaction, *run, *state)))
+    }
+
+    fn unexported(&self) -> Result<Vec<RunKey>, Error> {
+        exports::pending(&self.reader())
+    }
+
+    fn run(&self, run: RunKey) -> Result<Option<RunRow>, Error> {
+        rows::read_run_by_key(&self.reader(), run)
     }
 
     fn prune(&self, keep: &Retention, now: Timestamp) -> Result<Pruned, Error> {

@@ -29,7 +29,8 @@ macro_rules! conformance {
                 runs_are_filtered_by_labels_whatever_they_are_made_of, lists_of_runs_are_paged_in_both_orders,
                 unfinished_runs_are_listed_the_oldest_first, the_events_of_one_action_come_in_order,
                 a_definition_is_kept_once_under_its_digest, a_task_is_deployed_once_in_each_version,
-                a_list_of_tasks_has_each_once_in_its_newest_version, cached_outputs_are_replaced_under_their_key
+                a_list_of_tasks_has_each_once_in_its_newest_version, cached_outputs_are_replaced_under_their_key,
+                exports_are_pending_until_they_are_done, events_are_read_on_from_a_number
             );
         }
     };
@@ -60,6 +61,7 @@ pub(crate) fn run(name: &str) -> RunRow {
         created_at: Timestamp(1),
         ended_at: None,
         settings: "{}".to_owned(),
+        export: None,
     }
 }
 
