@@ -252,6 +252,6 @@ pub(crate) fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| match std::env::var_os("SPANWISE_TEST_BINARY") {
         Some(given) => given.into(),
-        None => cargo::build("spanwise-cli", "spanwise"),
+        None => cargo::build("spanwise"),
     })
 }
