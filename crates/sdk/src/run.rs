@@ -217,16 +217,8 @@ fn already_exists(taken: &spanwise_engine::Error, why: &str) -> Error {
 fn new_name(given: Option<&str>) -> Result<RunName> {
     match given {
         Some(name) => Ok(RunName::new(name)?),
-        None => Ok(RunName::from_random(random_bits())),
+        None => Ok(RunName::from_random(spanwise_engine::random_bits())),
     }
-}
-
-/// Random bits for a name. The hasher of the standard library is seeded by the system; time and a counter keep apart what one
-/// seed would not.
-fn random_bits() -> u128 {
-    use std::hash::{BuildHasher, RandomState};
-    let half = || u128::from(RandomState::new().hash_one((std::process::id(), std::time::SystemTime::now())));
-    (half() << 64) | half()
 }
 
 /// A run: its name, its URL, its output. Dropping it does not end the run.
