@@ -291,15 +291,16 @@ impl<T: TaskOutput> Run<T> {
     /// The root's error; [`ErrorKind::Interrupted`] if the process is shutting down; [`ErrorKind::System`] if a server was
     /// away for an hour.
     pub async fn output(&self) -> Result<T> {
-        let handle = match &self.held {
-            Held::Embedded(handle) => handle,
+        match &self.held {
+            Held::Embedded(handle) => match handle.wait(ActionName::ROOT).await {
+                // A task that waits for another run must not take the interruption for an answer, as with a call.
+                Err(spanwise_engine::Error::Interrupted) if Ambient::current().is_some() => {
+                    std::future::pending().await
+                }
+                outcome => read_outcome(outcome?),
+            },
             #[cfg(feature = "remote")]
-            Held::Remote(run) => return read_outcome(Box::pin(run.wait()).await?),
-        };
-        match handle.wait(ActionName::ROOT).await {
-            // A task that waits for another run must not take the interruption for an answer, as with a call.
-            Err(spanwise_engine::Error::Interrupted) if Ambient::current().is_some() => std::future::pending().await,
-            outcome => read_outcome(outcome?),
+            Held::Remote(run) => read_outcome(Box::pin(run.wait()).await?),
         }
     }
 
