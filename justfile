@@ -6,6 +6,8 @@ default:
 check:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets -- -D warnings
+    cargo clippy --package spanwise --no-default-features -- -D warnings
+    cargo clippy --package spanwise-server --features fuzzing -- -D warnings
 
 # Every test.
 test:
@@ -28,7 +30,7 @@ messages:
     TRYBUILD=overwrite cargo test -p spanwise --test it compile::
 
 # One decoder of foreign bytes under libFuzzer, or all of them one after the other. No sanitizer: there is no unsafe code.
-fuzz TARGET="requests definitions inputs outputs error names uri token listing msgpack log" SECONDS="60":
+fuzz TARGET="requests definitions inputs outputs error names uri token listing msgpack log carrier" SECONDS="60":
     #!/usr/bin/env bash
     set -euo pipefail
     cd fuzz

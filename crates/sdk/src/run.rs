@@ -254,16 +254,8 @@ fn already_exists(taken: &spanwise_engine::Error, why: &str) -> Error {
 fn new_name(given: Option<&str>) -> Result<RunName> {
     match given {
         Some(name) => Ok(RunName::new(name)?),
-        None => Ok(RunName::from_random(random_bits())),
+        None => Ok(RunName::from_random(spanwise_engine::random_bits())),
     }
-}
-
-/// Random bits for a name. The hasher of the standard library is seeded by the system; time and a counter keep apart what one
-/// seed would not.
-fn random_bits() -> u128 {
-    use std::hash::{BuildHasher, RandomState};
-    let half = || u128::from(RandomState::new().hash_one((std::process::id(), std::time::SystemTime::now())));
-    (half() << 64) | half()
 }
 
 /// A run: its name, its URL, its output. Dropping it does not end the run.
@@ -336,15 +328,16 @@ impl<T: TaskOutput> Run<T> {
     /// The root's error; [`ErrorKind::Interrupted`] if the process is shutting down; [`ErrorKind::System`] if a server was
     /// away for an hour.
     pub async fn output(&self) -> Result<T> {
-        let handle = match &self.held {
-            Held::Embedded(handle) => handle,
+        match &self.held {
+            Held::Embedded(handle) => match handle.wait(ActionName::ROOT).await {
+                // A task that waits for another run must not take the interruption for an answer, as with a call.
+                Err(spanwise_engine::Error::Interrupted) if Ambient::current().is_some() => {
+                    std::future::pending().await
+                }
+                outcome => read_outcome(outcome?),
+            },
             #[cfg(feature = "remote")]
-            Held::Remote(run) => return read_outcome(Box::pin(run.wait()).await?),
-        };
-        match handle.wait(ActionName::ROOT).await {
-            // A task that waits for another run must not take the interruption for an answer, as with a call.
-            Err(spanwise_engine::Error::Interrupted) if Ambient::current().is_some() => std::future::pending().await,
-            outcome => read_outcome(outcome?),
+            Held::Remote(run) => read_outcome(Box::pin(run.wait()).await?),
         }
     }
 

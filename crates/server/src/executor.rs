@@ -32,6 +32,7 @@ mod verdict;
 pub(crate) use image::ImageRequest;
 pub(crate) use launcher::Launcher;
 pub(crate) use programs::Programs;
+use signs::Sign;
 pub(crate) use signs::SignsOfLife;
 
 use contract::{Contract, Places};
@@ -154,13 +155,15 @@ impl Shared {
         if program.task_type == IMAGE_BUILD {
             return self.build_image(&attempt, &places, &files).await;
         }
+        // Before the process is there: nothing it does may be missed.
+        let sign = self.signs.of(places.inputs.key());
         let launched = match self.claimed(&files, attempt.adopted).await? {
             Claim::Process(id) => process::adopt(&id),
             Claim::GivenUp => None,
             Claim::Free => Some(self.launch(&attempt, &program, &contract, &places, &files).await?),
         };
         let ending = match launched {
-            Some(process) => self.watch(&attempt, process, &places, &files).await,
+            Some(process) => self.watch(&attempt, process, sign, &files).await,
             None => process::Ending::Gone,
         };
         let last_lines = process::last_lines(&files.log, LAST_LINES).unwrap_or_default();
@@ -174,13 +177,12 @@ impl Shared {
         self: &Arc<Self>,
         attempt: &Attempt,
         process: Process,
-        places: &Places,
+        mut sign: Sign,
         files: &Files,
     ) -> process::Ending {
         let (action, number) = (attempt.scope.action, attempt.scope.attempt);
         let recording = self.logs.record(&files.log);
         let mut stop = StopOnDrop { process: Some(process.clone()), files: files.clone(), shared: Arc::clone(self) };
-        let mut sign = self.signs.of(places.inputs.key());
         let ending = loop {
             tokio::select! {
                 biased;

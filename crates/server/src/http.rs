@@ -42,9 +42,9 @@ fn readiness(is_ending: bool) -> (StatusCode, &'static str) {
     if is_ending { (StatusCode::SERVICE_UNAVAILABLE, "ending\n") } else { (StatusCode::OK, "ready\n") }
 }
 
-/// A task that reads its inputs is alive.
+/// A task that reads its inputs is alive. The SDK asks for their size first, and for no more if they are empty.
 async fn note_sign_of_life(State(signs): State<SignsOfLife>, request: Request, next: Next) -> Response {
-    if request.method() == http::Method::GET
+    if matches!(*request.method(), http::Method::GET | http::Method::HEAD)
         && let Some(key) = request.uri().path().strip_prefix("/s3/spanwise/")
     {
         signs.seen(key);

@@ -1,5 +1,6 @@
 //! The programs in `tests/python` and the interpreter with the stock SDK that runs them.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -18,7 +19,7 @@ use crate::dev_server::DevServer;
 const DEADLINE: Duration = Duration::from_secs(300);
 
 /// What the programs and the tasks import. The name of the folder changes with this list.
-const PACKAGES: [&str; 6] = [
+const PACKAGES: [&str; 7] = [
     "flyte==2.12.1",
     "flyteplugins-otel==2.12.1",
     "opentelemetry-sdk",
@@ -87,6 +88,17 @@ pub(crate) fn remove_what_would_mislead(command: &mut Command) {
     command.env("NO_PROXY", "*").env("DO_NOT_TRACK", "1").env("PYTHONDONTWRITEBYTECODE", "1");
 }
 
+/// A program with the SDK, run by an interpreter. `launch.py` says why not by the interpreter alone.
+pub(crate) fn launch(interpreter: &Path, program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(interpreter);
+    command.arg(programs().join("launch.py")).arg(program);
+    command
+}
+
+fn programs() -> PathBuf {
+    cargo::root().join("tests/tests/python")
+}
+
 /// A program that is about to be run, in a folder with a copy of all of them.
 pub(crate) struct Program {
     command: Command,
@@ -106,14 +118,14 @@ impl Program {
         for part in ["home", "programs", "scratch"] {
             std::fs::create_dir(folder.path().join(part)).unwrap();
         }
-        for entry in std::fs::read_dir(cargo::root().join("tests/tests/python")).unwrap() {
+        for entry in std::fs::read_dir(programs()).unwrap() {
             let file = entry.unwrap().path();
             if file.is_file() {
                 std::fs::copy(&file, folder.path().join("programs").join(file.file_name().unwrap())).unwrap();
             }
         }
-        let mut command = Command::new(interpreter);
-        command.arg(name).current_dir(folder.path().join("programs"));
+        let mut command = launch(interpreter, name);
+        command.current_dir(folder.path().join("programs"));
         remove_what_would_mislead(&mut command);
         // A fresh home: the SDK remembers there what it has uploaded.
         command.env("HOME", folder.path().join("home")).env("SPANWISE_TEST_SCRATCH", folder.path().join("scratch"));
@@ -128,7 +140,7 @@ impl Program {
         self
     }
 
-    pub(crate) fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Program {
+    pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Program {
         self.command.env(name, value);
         self
     }

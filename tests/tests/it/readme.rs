@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use crate::cargo;
 use crate::dev_server::DevServer;
-use crate::python::{python, remove_what_would_mislead};
+use crate::python::{launch, python, remove_what_would_mislead};
 
 /// The text between the fences of the first block of a language.
 fn first_block<'a>(text: &'a str, language: &str) -> &'a str {
@@ -21,7 +21,7 @@ fn the_python_quick_start_works() {
     let line = readme.lines().find_map(|line| line.strip_prefix("$ flyte ")).unwrap();
     let server = DevServer::shared();
     let line = line.replace("localhost:8585", &server.endpoint());
-    let mut command = Command::new(python().with_file_name("flyte"));
+    let mut command = launch(python(), python().with_file_name("flyte"));
     remove_what_would_mislead(&mut command);
     command.args(line.split_whitespace()).current_dir(folder.path()).env("HOME", folder.path()).stdin(Stdio::null());
     let ran = command.output().unwrap();

@@ -511,6 +511,15 @@ mod conditions {
         check_error(&found, "ActionAbortedError", "ActionAbortedError");
         assert_eq!(found["phases"], json!(["aborted", "aborted"]));
     }
+
+    #[test]
+    fn watched_as_a_run() {
+        let found = found("conditions.py", "watched_as_a_run");
+        assert_eq!(found["output"], true);
+        let phases = found["phases"].as_array().unwrap();
+        let end = ["ACTION_PHASE_RUNNING", "ACTION_PHASE_SUCCEEDED"];
+        assert!(phases.len() >= 2 && phases[phases.len() - 2..] == end, "{phases:?}");
+    }
 }
 
 mod deploy {

@@ -38,7 +38,7 @@ def browser():
 
 def start(case):
     """Starts a run by a program with the SDK."""
-    command = [os.environ["SPANWISE_TEST_SDK"], "console.py", case]
+    command = [os.environ["SPANWISE_TEST_SDK"], "launch.py", "console.py", case]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

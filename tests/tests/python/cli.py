@@ -21,12 +21,14 @@ task:
 """
 
 
+PROGRAM = [sys.executable, "launch.py", Path(sys.executable).parent / "flyte"]
+
+
 def ended(*arguments, fails=False):
     """Runs `flyte` to its end."""
-    program = Path(sys.executable).parent / "flyte"
     config = session.scratch() / "config.yaml"
     config.write_text(CONFIG.format(endpoint=os.environ["SPANWISE_ENDPOINT"]))
-    command = [program, "--config", config, *arguments]
+    command = [*PROGRAM, "--config", config, *arguments]
     environment = {**os.environ, "COLUMNS": "250", "NO_COLOR": "1", "TERM": "dumb"}
     process = subprocess.run(command, capture_output=True, text=True, timeout=session.PATIENCE, env=environment, stdin=subprocess.DEVNULL)
     assert (process.returncode != 0) == fails, f"{arguments}: {process.returncode}\n{process.stdout}\n{process.stderr}"
@@ -118,8 +120,7 @@ def secret(_scratch):
 @session.remote_case
 def without_a_file(_scratch):
     """All by options."""
-    program = Path(sys.executable).parent / "flyte"
-    command = [program, "--endpoint", os.environ["SPANWISE_ENDPOINT"], "--insecure", "run"]
+    command = [*PROGRAM, "--endpoint", os.environ["SPANWISE_ENDPOINT"], "--insecure", "run"]
     command += ["--project", "flytesnacks", "--domain", "development", "cli_tasks.py", "word", "--text", "x"]
     process = subprocess.run(command, capture_output=True, text=True, timeout=session.PATIENCE, stdin=subprocess.DEVNULL)
     assert process.returncode == 0, process

@@ -1,9 +1,14 @@
 """Conditions: an action that waits for a word from outside."""
 
+import os
+
 import flyte
 import flyte.errors
 import flyte.remote
 import session
+from flyteidl2.common.phase_pb2 import ActionPhase
+from flyteidl2.workflow.run_service_connect import RunServiceClientSync
+from flyteidl2.workflow.run_service_pb2 import WatchRunDetailsRequest
 
 env = flyte.TaskEnvironment(name="conditions")
 
@@ -71,6 +76,30 @@ def abort_while_it_waits(_scratch):
     found = session.failure(run)
     session.wait_until("the end of the actions", lambda: all(action.done() for action in session.actions(run)))
     return {**found, "phases": sorted(action.phase.value for action in session.actions(run))}
+
+
+@env.task
+async def one_question() -> bool:
+    condition = await flyte.new_condition.aio("yes or no", data_type=bool)
+    return await condition.wait.aio()
+
+
+@session.remote_case
+def watched_as_a_run(_scratch):
+    """Consoles watch the details of a run, which the SDK does not: it watches its root action."""
+    run = session.start(one_question)
+    request = WatchRunDetailsRequest(run_id=run.action.action_id.run)
+    client = RunServiceClientSync("http://" + os.environ["SPANWISE_ENDPOINT"])
+    phases = []
+    for answer in client.watch_run_details(request):
+        details = answer.details
+        assert details.run_spec.HasField("run_start_time"), details
+        phase = ActionPhase.Name(details.action.status.phase)
+        if phase not in phases:
+            phases.append(phase)
+            if phase == "ACTION_PHASE_RUNNING":
+                waiting(run).signal(True)
+    return {"output": session.output(run), "phases": phases}
 
 
 if __name__ == "__main__":

@@ -71,6 +71,35 @@ impl Runs {
         })
     }
 
+    /// What is said of an action: first as it is, then at every change; over after its end.
+    fn watch<T, F>(
+        &self,
+        run: RunHandle,
+        name: ActionName,
+        say: impl Fn(Arc<Api>, Found) -> F + Clone + Send + 'static,
+    ) -> ServiceResult<ServiceStream<T>>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, ConnectError>> + Send,
+    {
+        let (api, closing) = (Arc::clone(&self.api), self.api.control.closing().clone());
+        let watch = run.watch(name);
+        let stream = stream::unfold((Some(run), watch, true), move |(run, watch, first)| {
+            let (api, say) = (Arc::clone(&api), say.clone());
+            async move {
+                let run = run?;
+                if !first {
+                    watch.changed().await;
+                }
+                let action = run.action(&name)?;
+                let finished = action.is_finished();
+                let answer = say(api, Found { run: run.clone(), name, action }).await;
+                Some((answer, ((!finished).then_some(run), watch, false)))
+            }
+        });
+        Response::stream_ok(stream.take_until(closing.cancelled_owned()))
+    }
+
     fn task(&self, task: Option<create_run_request::Task>) -> Result<(TaskSpec, TaskSpecSource), ConnectError> {
         match task {
             Some(create_run_request::Task::TaskSpec(spec)) => Ok((*spec, TaskSpecSource::TASK_SPEC_SOURCE_EPHEMERAL)),
@@ -163,25 +192,10 @@ impl RunService for Runs {
     ) -> ServiceResult<ServiceStream<WatchRunDetailsResponse>> {
         let request = request.to_owned_message();
         let run = self.run(request.run_id.as_option())?;
-        let (api, closing) = (Arc::clone(&self.api), self.api.control.closing().clone());
-        let watch = run.watch(ActionName::ROOT);
-        let stream = stream::unfold((Some(run), watch, true), move |(run, watch, first)| {
-            let api = Arc::clone(&api);
-            async move {
-                let run = run?;
-                if !first {
-                    watch.changed().await;
-                }
-                let finished = run.is_finished();
-                let details = api.run_details(run.clone()).await;
-                let answer = details.map(|details| WatchRunDetailsResponse {
-                    details: details.into(),
-                    ..WatchRunDetailsResponse::default()
-                });
-                Some((answer, ((!finished).then_some(run), watch, false)))
-            }
-        });
-        Response::stream_ok(stream.take_until(closing.cancelled_owned()))
+        self.watch(run, ActionName::ROOT, |api, found| async move {
+            let details = api.run_details(found.run).await?;
+            Ok(WatchRunDetailsResponse { details: details.into(), ..WatchRunDetailsResponse::default() })
+        })
     }
 
     async fn get_action_details(
@@ -194,7 +208,6 @@ impl RunService for Runs {
         Response::ok(GetActionDetailsResponse { details: details.into(), ..GetActionDetailsResponse::default() })
     }
 
-    /// First as it is, then at every change; over after the end of the action.
     async fn watch_action_details(
         &self,
         _ctx: RequestContext,
@@ -202,26 +215,10 @@ impl RunService for Runs {
     ) -> ServiceResult<ServiceStream<WatchActionDetailsResponse>> {
         let request = request.to_owned_message();
         let Found { run, name, .. } = self.api.find(request.action_id.as_option())?;
-        let (api, closing) = (Arc::clone(&self.api), self.api.control.closing().clone());
-        let watch = run.watch(name);
-        let stream = stream::unfold((Some(run), watch, true), move |(run, watch, first)| {
-            let api = Arc::clone(&api);
-            async move {
-                let run = run?;
-                if !first {
-                    watch.changed().await;
-                }
-                let action = run.action(&name)?;
-                let finished = action.is_finished();
-                let details = api.details(&Found { run: run.clone(), name, action }).await;
-                let answer = details.map(|details| WatchActionDetailsResponse {
-                    details: details.into(),
-                    ..WatchActionDetailsResponse::default()
-                });
-                Some((answer, ((!finished).then_some(run), watch, false)))
-            }
-        });
-        Response::stream_ok(stream.take_until(closing.cancelled_owned()))
+        self.watch(run, name, |api, found| async move {
+            let details = api.details(&found).await?;
+            Ok(WatchActionDetailsResponse { details: details.into(), ..WatchActionDetailsResponse::default() })
+        })
     }
 
     async fn get_action_data(

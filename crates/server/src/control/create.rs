@@ -1,7 +1,5 @@
 //! Creating a run.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use base64::Engine as _;
 use bytes::Bytes;
 use spanwise_core::lifecycle::{RunTrace, TraceLevel};
@@ -57,7 +55,7 @@ impl ControlPlane {
         let mut spec = task::action_spec(&new.task, &digest, None, "", cache_key.as_deref(), &rules)?;
         self.inner.definitions.put(&digest, &body)?;
         let settings = self.run_settings(&new.settings, relation, warnings)?;
-        let id = run_in(new.scope, new.name.unwrap_or_else(|| RunName::from_random(random_bits())));
+        let id = run_in(new.scope, new.name.unwrap_or_else(|| RunName::from_random(spanwise_engine::random_bits())));
         let inbound = values::span_in(&inputs.context);
         let trace = self.trace_of_new(&id, &settings, inbound)?;
         spec.traceparent = inbound.filter(|_| trace.is_exported());
@@ -175,15 +173,7 @@ fn relation(spec: &RunSpec) -> Result<Option<Relation>, Invalid> {
     })
 }
 
-/// Random bits for a name, from the system's seed of hash tables and the time.
-pub(crate) fn random_bits() -> u128 {
-    use std::hash::{BuildHasher, RandomState};
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let half = || u128::from(RandomState::new().hash_one((std::process::id(), now)));
-    (half() << 64) | half()
-}
-
 /// Random bits as a name of a directory.
 pub(crate) fn random_name() -> String {
-    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(random_bits().to_be_bytes())
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(spanwise_engine::random_bits().to_be_bytes())
 }

@@ -22,7 +22,7 @@ pub(crate) fn read(document: &[u8]) -> Result<Failure, Invalid> {
 }
 
 /// An error as a task writes it.
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn write(failure: &Failure) -> Vec<u8> {
     let error = spanwise_proto::flyteidl2::core::ContainerError {
         code: failure.code.clone(),

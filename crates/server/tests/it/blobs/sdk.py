@@ -52,3 +52,5 @@ async def main():
 
 init(storage=S3.auto())
 asyncio.run(main())
+# CPython 3.11 aborts if it finalizes while a thread of obstore's still wakes the event loop.
+os._exit(0)
