@@ -15,7 +15,7 @@ const EDGES: [(&str, &[&str]); 8] = [
     ("spanwise-store", &["spanwise-core"]),
     ("spanwise-engine", &["spanwise-core", "spanwise-store"]),
     ("spanwise", &["spanwise-core", "spanwise-engine", "spanwise-macros", "spanwise-proto"]),
-    ("spanwise-server", &["spanwise-core", "spanwise-engine", "spanwise-proto"]),
+    ("spanwise-server", &["spanwise-core", "spanwise-engine", "spanwise-proto", "spanwise-store"]),
     ("spanwise-cli", &["spanwise", "spanwise-proto", "spanwise-server"]),
 ];
 
