@@ -206,7 +206,6 @@ impl Collector {
 type Origin = ([u8; 32], Arc<Resource>, Arc<InstrumentationScope>);
 
 /// Decodes a stored span; what made it is decoded once for all that follow each other and have it in common.
-#[expect(clippy::unnecessary_wraps, reason = "a step of `Iterator::scan`")]
 fn received(last: &mut Option<Origin>, stored: &StoredSpan) -> Option<Received> {
     let digest = stored.origin.digest;
     if last.as_ref().is_none_or(|(known, ..)| *known != digest) {
@@ -225,6 +224,24 @@ fn trace_id(text: &str) -> Option<[u8; 16]> {
     let is_hexadecimal = text.len() == 32 && text.bytes().all(|digit| digit.is_ascii_hexdigit());
     let id = u128::from_str_radix(text, 16).ok().filter(|id| is_hexadecimal && *id != 0)?;
     Some(id.to_be_bytes())
+}
+
+/// Any bytes as a request in protobuf and in JSON: what is taken from it can be sent on.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn decode_any(data: &[u8]) {
+    let mut refused = Refused::default();
+    let json = json::to_protobuf(data, &mut refused).ok().map(Bytes::from);
+    for request in json.into_iter().chain([Bytes::copy_from_slice(data)]) {
+        if decode::check(&request).is_err() {
+            continue;
+        }
+        let taken = decode::Spans::of(request).next_batch(usize::MAX, usize::MAX, &mut refused);
+        let again = Bytes::from(decode::request_of(taken.iter()));
+        assert_eq!(decode::check(&again), Ok(()), "what is sent on is a request");
+        let mut nothing = Refused::default();
+        let again = decode::Spans::of(again).next_batch(usize::MAX, usize::MAX, &mut nothing);
+        assert!(again == taken && nothing == Refused::default(), "what is sent on has the same spans");
+    }
 }
 
 #[cfg(test)]

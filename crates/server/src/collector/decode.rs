@@ -242,7 +242,7 @@ fn put_unless_empty(to: &mut Vec<u8>, number: u32, value: &[u8]) {
 /// The beginning of a `ScopeSpans`, to which spans are added as parts: fields of a message come in any order.
 pub(super) fn begin_scope(scope: &[u8], schema_url: &[u8]) -> Vec<u8> {
     let mut message = Vec::with_capacity(scope.len() + schema_url.len() + 16);
-    put(&mut message, COMMON, scope);
+    put_unless_empty(&mut message, COMMON, scope);
     put_unless_empty(&mut message, SCHEMA_URL, schema_url);
     message
 }
@@ -255,7 +255,7 @@ pub(super) fn put_part(to: &mut Vec<u8>, part: &[u8]) {
 /// A `ResourceSpans` with parts that have been put together.
 fn resource_spans(resource: &[u8], parts: &[u8], schema_url: &[u8]) -> Vec<u8> {
     let mut message = Vec::with_capacity(resource.len() + parts.len() + schema_url.len() + 24);
-    put(&mut message, COMMON, resource);
+    put_unless_empty(&mut message, COMMON, resource);
     message.extend_from_slice(parts);
     put_unless_empty(&mut message, SCHEMA_URL, schema_url);
     message

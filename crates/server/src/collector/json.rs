@@ -51,7 +51,8 @@ struct ScopeSpansText<'a> {
 /// # Errors
 /// What is wrong with the text, and where.
 pub(super) fn to_protobuf(text: &[u8], refused: &mut Refused) -> Result<Vec<u8>, String> {
-    let request: RequestText<'_> = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+    let request: &RawValue = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+    let request: RequestText<'_> = parse(request)?;
     let mut message = Vec::new();
     each("resourceSpans", request.resource_spans, |resource_spans| {
         let ResourceSpansText { resource, scope_spans, schema_url } = parse(resource_spans)?;
@@ -81,6 +82,10 @@ pub(super) fn to_protobuf(text: &[u8], refused: &mut Refused) -> Result<Vec<u8>,
 }
 
 fn parse<'a, T: Deserialize<'a>>(text: &'a RawValue) -> Result<T, String> {
+    // A list of the fields in order would do for serde.
+    if text.get().starts_with('[') {
+        return Err("invalid type: sequence, expected a map".to_owned());
+    }
     serde_json::from_str(text.get()).map_err(|error| error.to_string())
 }
 
