@@ -8,6 +8,8 @@ use std::time::Duration;
 use spanwise_core::lifecycle::TraceLevel;
 use spanwise_engine::{Durability, Retention};
 
+use crate::collector::CollectorConfig;
+
 /// The port of the API, the console and the blob store.
 pub const DEFAULT_PORT: u16 = 8585;
 
@@ -44,6 +46,8 @@ pub struct Config {
     pub grace: Duration,
     /// How long tasks under way may go on after the server has been told to end.
     pub drain: Duration,
+    /// Spans of tasks and of others are received (OTLP) and kept.
+    pub collector: Option<CollectorConfig>,
 }
 
 impl Config {
@@ -65,6 +69,7 @@ impl Config {
             trace_endpoint: None,
             grace: Duration::from_secs(10),
             drain: Duration::from_secs(10),
+            collector: Some(CollectorConfig::default()),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod api;
 pub mod blobs;
+mod collector;
 mod config;
 mod control;
 mod definitions;
@@ -18,6 +19,7 @@ mod secrets;
 mod server;
 mod wire;
 
+pub use collector::{BadTarget, Collector, CollectorConfig, CollectorError, DEFAULT_COLLECTOR_PORT, TeeTarget};
 pub use config::{Config, DEFAULT_PORT};
 pub use running::Running;
 pub use server::{Error, Server};
