@@ -126,6 +126,8 @@ pub enum Part {
     Backoff,
     /// A condition.
     Wait,
+    /// An API call about the run, which is no part of its journal.
+    Call,
 }
 
 impl Part {
@@ -141,6 +143,7 @@ impl Part {
             Part::Step => "step",
             Part::Backoff => "backoff",
             Part::Wait => "wait",
+            Part::Call => "call",
         }
     }
 }
@@ -240,12 +243,13 @@ impl Span {
         };
         let mut attributes = Vec::with_capacity(8 + self.details.len());
         let run = &*self.run;
+        let action = if self.part == Part::Call { "" } else { self.action.as_str() };
         for (key, value) in [
             ("flyte.org", run.org.as_str()),
             ("flyte.project", &run.project),
             ("flyte.domain", &run.domain),
             ("flyte.run_name", run.name.as_str()),
-            ("flyte.action_name", self.action.as_str()),
+            ("flyte.action_name", action),
             (task, self.task.as_str()),
             ("spanwise.part", self.part.as_str()),
         ] {

@@ -37,9 +37,9 @@ pub fn span_data(span: &Span) -> SpanData {
     SpanData {
         span_context: context(&span.context, false),
         parent_span_id: span.parent.map_or(SpanId::INVALID, |parent| SpanId::from_bytes(parent.0)),
-        parent_span_is_remote: span.part == Part::Run && span.parent.is_some(),
+        parent_span_is_remote: matches!(span.part, Part::Run | Part::Call) && span.parent.is_some(),
         span_kind: match span.part {
-            Part::Run => SpanKind::Server,
+            Part::Run | Part::Call => SpanKind::Server,
             Part::Attempt => SpanKind::Consumer,
             _ => SpanKind::Internal,
         },

@@ -25,6 +25,7 @@ mod decode;
 mod grpc;
 mod http;
 mod json;
+mod own;
 mod refused;
 mod tee;
 mod writer;

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::blobs::{BlobUri, Blobs};
+use crate::calls;
 use crate::definitions::Definitions;
 use crate::executor::ProcessExecutor;
 use crate::layout::DataDir;
@@ -162,13 +163,15 @@ impl ControlPlane {
 
     /// A run by its name.
     pub(crate) fn run(&self, id: &RunId) -> Result<RunHandle, Error> {
-        self.inner.engine.resume(id).map_err(|error| match error {
+        let run = self.inner.engine.resume(id).map_err(|error| match error {
             spanwise_engine::Error::NotFound(name) => Error::NotFound(format!(
                 "run `{name}` does not exist in project `{}`, domain `{}`",
                 id.project, id.domain
             )),
-            other => other.into(),
-        })
+            other => Error::from(other),
+        })?;
+        calls::is_about(&run);
+        Ok(run)
     }
 
     /// Takes up every run that was under way when an earlier server ended: its attempts are adopted, its queue goes on.

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::{self, Api};
 use crate::blobs::{s3, signed};
+use crate::calls::{self, Calls};
 use crate::collector::Collector;
 use crate::executor::SignsOfLife;
 use crate::pages::{self, Pages};
@@ -29,6 +30,7 @@ pub(crate) fn router(
     running: Running,
     ending: CancellationToken,
     collector: Option<&Collector>,
+    calls: Calls,
 ) -> Router {
     let blobs = api.control.blobs().clone();
     let store =
@@ -41,7 +43,11 @@ pub(crate) fn router(
         .merge(signed::router(blobs, api.signer.clone(), None))
         .merge(store)
         .merge(collector.map(Collector::router).unwrap_or_default())
-        .fallback_service(api::service(api));
+        .fallback_service(
+            Router::new()
+                .fallback_service(api::service(api))
+                .layer(middleware::from_fn_with_state(calls, calls::traced)),
+        );
     guarded(router)
 }
 

@@ -2,6 +2,7 @@
 
 mod api;
 pub mod blobs;
+mod calls;
 mod collector;
 mod config;
 mod control;

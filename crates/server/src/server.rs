@@ -3,10 +3,11 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::serve::ListenerExt as _;
-use spanwise_engine::{Engine, EngineConfig, Export, ExportLimits, Storage};
+use spanwise_engine::{Engine, EngineConfig, Export, ExportLimits, LifecycleExporter, Storage};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
@@ -14,6 +15,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use crate::api::Api;
 use crate::blobs::Blobs;
 use crate::blobs::signed::Signer;
+use crate::calls::Calls;
 use crate::collector::{Collector, CollectorConfig, CollectorError};
 use crate::config::Config;
 use crate::control::{ControlPlane, Parts, TraceRules};
@@ -135,7 +137,7 @@ impl Server {
         let port = listeners[0].local_addr().map_err(listen_error)?.port();
         let running = Running { pid: std::process::id(), port, data_dir: data.path().to_owned() };
         let note = running.note().map_err(|source| Error::Io { doing: "note who uses the data directory", source })?;
-        let export = lifecycle_export(&config, &engine)?;
+        let (exporter, export) = lifecycle_export(&config, &engine)?.unzip();
         let base = base.await.map_err(|error| Error::Io { doing: "ask the interpreter", source: error.into() })?;
         let mut warnings: Vec<String> = base.problem().into_iter().collect();
         let collector = match &config.collector {
@@ -146,8 +148,10 @@ impl Server {
         let control = api.control.clone();
         let signs = control.executor().signs().clone();
         let ending = CancellationToken::new();
+        let mut receivers: Vec<Arc<dyn LifecycleExporter>> = exporter.into_iter().collect();
+        receivers.extend(collector.as_ref().map(|collecting| Arc::new(collecting.collector.clone()) as _));
         let received = collector.as_ref().map(|collecting| &collecting.collector);
-        let router = http::router(api, signs, running, ending.clone(), received);
+        let router = http::router(api, signs, running, ending.clone(), received, Calls::start(receivers));
         control.recover().map_err(|error| Error::Recover(error.to_string()))?;
         let mut places: Vec<_> = listeners.into_iter().map(|listener| (listener, router.clone())).collect();
         let mut collector = collector;
@@ -261,13 +265,14 @@ impl Server {
 }
 
 /// Sends lifecycle spans to the receiver that the settings or the environment name, if they name one.
-fn lifecycle_export(config: &Config, engine: &Engine) -> Result<Option<Export>, Error> {
+fn lifecycle_export(config: &Config, engine: &Engine) -> Result<Option<(Arc<dyn LifecycleExporter>, Export)>, Error> {
     let endpoint = config.trace_endpoint.as_deref();
     if endpoint.is_none() && !spanwise_otel::otlp::is_configured() {
         return Ok(None);
     }
     let exporter = spanwise_otel::otlp::exporter(endpoint, |trouble| tracing::warn!("{trouble}"))?;
-    Ok(Some(engine.export_lifecycle(exporter, ExportLimits::default())?))
+    let export = engine.export_lifecycle(Arc::clone(&exporter), ExportLimits::default())?;
+    Ok(Some((exporter, export)))
 }
 
 /// A collector and where it listens by itself.

@@ -202,11 +202,12 @@ fn a_killed_server_and_a_dead_receiver_lose_nothing_and_send_nothing_twice() {
     server.stop();
 }
 
-/// The guide word for word, with the lifecycle switched on at the server: one trace, the guide's spans under their attempts.
+/// The guide word for word, with everything traced by the server: one trace, the guide's spans under their attempts, and the API calls
+/// under the client's spans of them.
 #[test]
 fn the_guides_spans_hang_under_their_attempts() {
     let (data, tap, services) = (tempfile::tempdir().unwrap(), Tap::start(), Services::start());
-    let environment = [("SPANWISE_TRACE", "lifecycle"), ("SPANWISE_TRACE_ENDPOINT", &*tap.endpoint())];
+    let environment = [("SPANWISE_TRACE", "full"), ("SPANWISE_TRACE_ENDPOINT", &*tap.endpoint())];
     let server = DevServer::start_with(data.path(), &environment);
     let driver = Program::new(&server, "guide.py").env("GUIDE_URL", services.page());
     let result = driver.env("OTEL_EXPORTER_OTLP_ENDPOINT", tap.endpoint()).start().result(&server);
@@ -229,5 +230,10 @@ fn the_guides_spans_hang_under_their_attempts() {
         assert!(known.contains(&*span.parent_span_id), "{} is an orphan", span.name);
     }
     assert!(spans.iter().all(|span| span.trace_id == workflow.trace_id));
+    let created = spans.iter().find(|span| span.name == "flyteidl2.workflow.RunService/CreateRun").unwrap();
+    assert_eq!((created.kind, &*created.text("rpc.system.name")), (SERVER, "connectrpc"));
+    let client = arrived.iter().find(|span| span.span_id == created.parent_span_id).unwrap();
+    assert!(!client.is_lifecycle(), "{}", client.name);
+    assert!(spans.iter().any(|span| span.name.ends_with("ActionsService/Enqueue")), "{:#?}", names(&spans));
     server.stop();
 }

@@ -12,6 +12,7 @@ use spanwise_proto::flyteidl2::core::task_template;
 use spanwise_proto::flyteidl2::task::{Inputs, RunSpec, TaskSpec};
 
 use super::{ControlPlane, Error, blob_uri};
+use crate::calls;
 use crate::layout;
 use crate::wire::ids::run_in;
 use crate::wire::task::{self, RunRules};
@@ -69,6 +70,7 @@ impl ControlPlane {
             settings,
         })?;
         self.inner.blobs.put(&layout::inputs(&id, &ActionName::ROOT)?, frozen).await?;
+        calls::is_about(&run);
         self.drive(&run, ActionName::ROOT);
         Ok(run)
     }
