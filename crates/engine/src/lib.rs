@@ -29,4 +29,6 @@ pub use random::random_bits;
 pub use run::{ActionView, ActionWatch, RunHandle, StepRecord};
 pub use scope::{AttemptScope, CallToken};
 pub use settings::{Relation, RunSettings};
-pub use spanwise_store::{Durability, Retention, RunKey, RunQuery, RunRow, Scope, TaskQuery, TaskRow};
+pub use spanwise_store::{
+    Durability, Retention, RunKey, RunQuery, RunRow, Scope, TaskQuery, TaskRow, UNREFERRED_DEFINITION,
+};

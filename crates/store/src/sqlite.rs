@@ -15,6 +15,7 @@ use crate::{
 mod catalog;
 mod checkpoint;
 mod lock;
+mod prune;
 mod rows;
 
 /// What a commit survives.
@@ -38,10 +39,14 @@ pub struct Sqlite {
     _lock: lock::DirectoryLock,
 }
 
+/// The database in the data directory.
+const FILE: &str = "journal.db";
+
 /// Steps from an empty database to today's, in order. The number of those applied stands in `user_version`.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("../migrations/sqlite/0001_journal.sql"),
     include_str!("../migrations/sqlite/0002_control_plane.sql"),
+    include_str!("../migrations/sqlite/0003_retention.sql"),
 ];
 
 /// Room for the actions of a run of some ten thousand: names come in no order, and a page that does not fit is read again
@@ -61,7 +66,7 @@ impl Sqlite {
             std::fs::write(directory.join(".gitignore"), "*\n").map_err(open_error)?;
         }
         let lock = lock::DirectoryLock::take(directory)?;
-        let file = directory.join("journal.db");
+        let file = directory.join(FILE);
         let mut writer = Connection::open(&file).map_err(Error::Database)?;
         let synchronous = match durability {
             Durability::Process => "NORMAL",
@@ -158,6 +163,7 @@ impl Store for Sqlite {
         self.transact(|transaction| {
             rows::insert_run(transaction, run).map_err(taken)?;
             let key = RunKey(transaction.last_insert_rowid());
+            rows::refer_to_settings(transaction, key).map_err(Error::Database)?;
             rows::append(transaction, &[Append { run: key, ..first }])?;
             Ok(key)
         })
@@ -213,8 +219,8 @@ impl Store for Sqlite {
         rows::read_unfinished(&connection)
     }
 
-    fn put_definition(&self, digest: &str, body: &Bytes) -> Result<(), Error> {
-        self.transact(|transaction| catalog::put_definition(transaction, digest, body))
+    fn put_definition(&self, digest: &str, body: &Bytes, now: Timestamp) -> Result<(), Error> {
+        self.transact(|transaction| catalog::put_definition(transaction, digest, body, now))
     }
 
     fn definition(&self, digest: &str) -> Result<Option<Bytes>, Error> {
@@ -241,8 +247,15 @@ impl Store for Sqlite {
         self.transact(|transaction| catalog::cache(transaction, key, outputs))
     }
 
+    fn visit_values(&self, visit: &mut dyn FnMut(&[u8])) -> Result<(), Error> {
+        // A connection of its own: it reads everything, and others would have to wait for it.
+        let connection = Connection::open(self.path.join(FILE)).map_err(|error| self.database(error))?;
+        connection.pragma_update(None, "query_only", true).map_err(|error| self.database(error))?;
+        catalog::visit_values(&connection, visit)
+    }
+
     fn prune(&self, keep: &Retention, now: Timestamp) -> Result<Pruned, Error> {
         let mut connection = self.writer();
-        rows::prune(&mut connection, keep, now)
+        prune::prune(&mut connection, keep, now)
     }
 }
