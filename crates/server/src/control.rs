@@ -13,6 +13,7 @@ use crate::blobs::{BlobUri, Blobs};
 use crate::definitions::Definitions;
 use crate::executor::ProcessExecutor;
 use crate::layout::DataDir;
+use crate::leftovers::Leftovers;
 use crate::secrets::Secrets;
 use crate::wire::Invalid;
 
@@ -97,6 +98,7 @@ struct Inner {
     blobs: Blobs,
     secrets: Secrets,
     data: DataDir,
+    leftovers: Leftovers,
     strict: bool,
     drivers: TaskTracker,
     /// Cancelled when the server ends: what would go on for ever ends then.
@@ -107,7 +109,8 @@ impl ControlPlane {
     pub(crate) fn new(parts: Parts) -> ControlPlane {
         let Parts { engine, executor, definitions, blobs, secrets, data, strict } = parts;
         let (drivers, closing) = (TaskTracker::new(), CancellationToken::new());
-        let inner = Inner { engine, executor, definitions, blobs, secrets, data, strict, drivers, closing };
+        let leftovers = Leftovers::new(engine.clone(), blobs.clone(), data.clone());
+        let inner = Inner { engine, executor, definitions, blobs, secrets, data, leftovers, strict, drivers, closing };
         ControlPlane { inner: Arc::new(inner) }
     }
 
@@ -149,6 +152,12 @@ impl ControlPlane {
             )),
             other => other.into(),
         })
+    }
+
+    /// Removes what pruned runs have left, in the background, as long as the server goes on.
+    pub(crate) fn remove_leftovers(&self) {
+        let (inner, closing) = (Arc::clone(&self.inner), self.inner.closing.clone());
+        tokio::spawn(async move { closing.run_until_cancelled(inner.leftovers.watch()).await });
     }
 
     /// Takes up every run that was under way when an earlier server ended: its attempts are adopted, its queue goes on.

@@ -133,6 +133,7 @@ impl Server {
         let ending = CancellationToken::new();
         let router = http::router(api, signs, running, ending.clone());
         control.recover().map_err(|error| Error::Recover(error.to_string()))?;
+        control.remove_leftovers();
         let (grace, drain) = (config.grace, config.drain);
         Ok(Server { control, listeners, router, port, warning, grace, drain, ending, _note: note })
     }

@@ -17,6 +17,7 @@ mod python;
 mod readme;
 mod remote;
 mod restart;
+mod retention;
 mod second_process;
 mod serve;
 mod stock_sdk;

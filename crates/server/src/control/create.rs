@@ -48,7 +48,9 @@ impl ControlPlane {
         self.inner.definitions.put(&digest, &body)?;
         let settings = self.run_settings(&new.settings, relation, warnings)?;
         let settings = RunSettings { task_version: task::template(&new.task)?.id.version.clone(), ..settings };
+        let is_named = new.name.is_some();
         let id = run_in(new.scope, new.name.unwrap_or_else(|| RunName::from_random(spanwise_engine::random_bits())));
+        let _untouched = self.inner.leftovers.untouched().await;
         let frozen = values::encode_inputs(&inputs);
         let run = self.inner.engine.create_run(spanwise_engine::NewRun {
             id: id.clone(),
@@ -56,6 +58,9 @@ impl ControlPlane {
             inputs: frozen.clone(),
             settings,
         })?;
+        if is_named {
+            self.inner.leftovers.make_way(&id).await?;
+        }
         self.inner.blobs.put(&layout::inputs(&id, &ActionName::ROOT)?, frozen).await?;
         self.drive(&run, ActionName::ROOT);
         Ok(run)
