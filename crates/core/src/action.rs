@@ -242,8 +242,9 @@ impl State {
             | Fact::QueueTimedOut
             | Fact::AttemptLost { .. } => State::Judged,
             Fact::BackedOff { until } => State::Backoff { until: *until },
+            Fact::LookedUp { .. } => self,
             Fact::Reused { source } => State::Finished(End::Reused(source.clone())),
-            Fact::Signalled { by } => State::Finished(End::Signalled { by: by.clone() }),
+            Fact::Signalled { by, .. } => State::Finished(End::Signalled { by: by.clone() }),
             Fact::Succeeded { attempt } => State::Finished(End::Succeeded { attempt: *attempt }),
             Fact::Failed { failure } => State::Finished(End::Failed(Box::new(failure.clone()))),
             Fact::TimedOut { failure } => State::Finished(End::TimedOut(Box::new(failure.clone()))),

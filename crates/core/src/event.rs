@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::trace::TraceParent;
 use crate::{ActionName, AttemptNo, Failure, RetryPolicy, TaskName, Timeouts, Timestamp};
 
 /// Something that happened to an action. Stored, never edited; a later version may only add optional fields.
@@ -43,6 +44,13 @@ pub enum Fact {
         /// Its number.
         attempt: AttemptNo,
     },
+    /// The cache was asked and answered.
+    LookedUp {
+        /// What is known about it.
+        lookup: Lookup,
+        /// It had outputs that count.
+        hit: bool,
+    },
     /// The outputs were there already; the action is at its end without an attempt of its own.
     Reused {
         /// Where they come from.
@@ -52,6 +60,9 @@ pub enum Fact {
     Signalled {
         /// Who gave it.
         by: String,
+        /// The span of whoever gave it, if it came with one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<TraceParent>,
     },
     /// The attempt delivered an error.
     AttemptFailed {
@@ -115,7 +126,24 @@ pub enum Fact {
         ended: Timestamp,
         /// How.
         outcome: StepOutcome,
+        /// The program has made a span of it by itself.
+        #[serde(default, skip_serializing_if = "is_default")]
+        observed: bool,
     },
+}
+
+/// A question to the cache.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lookup {
+    /// When it was asked.
+    pub asked: Timestamp,
+    /// The action that computed the key meanwhile, by its span.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waited_for: Option<TraceParent>,
+    /// The attempt that made the outputs, by its span, if it was traced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub producer: Option<TraceParent>,
 }
 
 /// How a step ended.
@@ -206,6 +234,9 @@ pub struct ActionSpec {
     /// The digest of its definition, which is stored once for all actions that share it; none if the program has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub definition: Option<Arc<str>>,
+    /// The span that its frozen map names, if the run's lifecycle is traced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<TraceParent>,
 }
 
 /// Leaves out of the stored form what says nothing.
@@ -225,6 +256,7 @@ impl ActionSpec {
             timeouts: Timeouts::default(),
             cache: None,
             definition: None,
+            traceparent: None,
         }
     }
 

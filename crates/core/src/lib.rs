@@ -15,13 +15,14 @@ mod event;
 mod failure;
 pub mod history;
 mod id;
+pub mod lifecycle;
 mod phase;
 mod policy;
 mod run;
 pub mod trace;
 
 pub use action::{Action, End, State};
-pub use event::{ActionKind, ActionSpec, CachePolicy, Event, Fact, Source, StepOutcome};
+pub use event::{ActionKind, ActionSpec, CachePolicy, Event, Fact, Lookup, Source, StepOutcome};
 pub use failure::{Failure, FailureKind, code};
 pub use id::{ActionName, AttemptNo, InvalidName, RunId, RunName, TaskName, Timestamp};
 pub use phase::Phase;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use crate::action::{Action, State};
-use crate::event::{ActionKind, ActionSpec, Event, Fact, Source, StepOutcome};
+use crate::event::{ActionKind, ActionSpec, Event, Fact, Lookup, Source, StepOutcome};
+use crate::trace::TraceParent;
 use crate::{ActionName, AttemptNo, Failure, Timestamp};
 
 mod decide;
@@ -81,6 +82,15 @@ pub enum Command {
         action: ActionName,
         /// Where they come from.
         source: Source,
+        /// The question to the cache that was answered with them.
+        lookup: Option<Lookup>,
+    },
+    /// The cache was asked in vain.
+    Miss {
+        /// For which action.
+        action: ActionName,
+        /// The question.
+        lookup: Lookup,
     },
     /// Give a condition its value.
     Signal {
@@ -88,6 +98,8 @@ pub enum Command {
         action: ActionName,
         /// Who gives it.
         by: String,
+        /// Their span, if there is one.
+        from: Option<TraceParent>,
     },
     /// Look at the clock: whatever is due happens now.
     Tick {
@@ -113,6 +125,8 @@ pub enum Command {
         started: Timestamp,
         /// How it ended.
         outcome: StepOutcome,
+        /// The program has made a span of it by itself.
+        observed: bool,
     },
 }
 

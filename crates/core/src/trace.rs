@@ -1,24 +1,130 @@
-//! Trace and span ids that are derived from names, so that every process of a run computes the same ones.
+//! Trace and span ids: W3C's text form, and ids that are derived from names, so that every process of a run computes the same ones.
+
+use std::fmt;
+use std::str::FromStr;
 
 use blake2::Blake2bMac;
 use blake2::digest::consts::{U8, U16};
 use blake2::digest::{FixedOutput, Update};
+use serde::{Deserialize, Serialize};
 
 use crate::{ActionName, RunId};
+
+/// The id of a trace: 16 bytes, not all of them zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TraceId(pub [u8; 16]);
+
+/// The id of a span: 8 bytes, not all of them zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SpanId(pub [u8; 8]);
+
+impl fmt::Display for TraceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", u128::from_be_bytes(self.0))
+    }
+}
+
+impl fmt::Display for SpanId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", u64::from_be_bytes(self.0))
+    }
+}
+
+/// A span as its children name it: the header `traceparent` of W3C Trace Context, level 2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct TraceParent {
+    /// The trace.
+    pub trace: TraceId,
+    /// The span in it.
+    pub span: SpanId,
+    /// The flags, kept whatever they are: level 2 defines `02`, and opentelemetry-python sends `03`.
+    pub flags: u8,
+}
+
+/// A text that is no `traceparent`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a traceparent of W3C Trace Context: 00-<32 hex>-<16 hex>-<2 hex>, in lower case, ids not zero")]
+pub struct NotATraceParent;
+
+impl TraceParent {
+    /// The flag that says that the caller records the trace.
+    pub const SAMPLED: u8 = 1;
+
+    /// True if the caller records the trace.
+    pub fn is_sampled(&self) -> bool {
+        self.flags & TraceParent::SAMPLED != 0
+    }
+
+    /// The same trace, seen from another span of it.
+    pub fn at(self, span: SpanId) -> TraceParent {
+        TraceParent { span, ..self }
+    }
+}
+
+impl FromStr for TraceParent {
+    type Err = NotATraceParent;
+
+    fn from_str(header: &str) -> Result<TraceParent, NotATraceParent> {
+        let mut parts = header.split('-');
+        let mut next = || parts.next().ok_or(NotATraceParent);
+        let (version, trace, span, flags) = (next()?, next()?, next()?, next()?);
+        // Version 00 has four parts; a later one may have more; ff is forbidden.
+        let version = hex(version, 2)?;
+        if version == 0xff || (version == 0 && parts.next().is_some()) {
+            return Err(NotATraceParent);
+        }
+        let (trace, span) = (hex(trace, 32)?, hex(span, 16)? as u64);
+        if trace == 0 || span == 0 {
+            return Err(NotATraceParent);
+        }
+        let flags = hex(flags, 2)? as u8;
+        Ok(TraceParent { trace: TraceId(trace.to_be_bytes()), span: SpanId(span.to_be_bytes()), flags })
+    }
+}
+
+/// A number of exactly this many digits, in lower case as the recommendation demands.
+fn hex(text: &str, digits: usize) -> Result<u128, NotATraceParent> {
+    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    if text.len() != digits || !text.bytes().all(is_digit) {
+        return Err(NotATraceParent);
+    }
+    u128::from_str_radix(text, 16).map_err(|_| NotATraceParent)
+}
+
+impl fmt::Display for TraceParent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let TraceParent { trace, span, flags } = self;
+        write!(f, "00-{trace}-{span}-{flags:02x}")
+    }
+}
+
+impl TryFrom<String> for TraceParent {
+    type Error = NotATraceParent;
+    fn try_from(header: String) -> Result<TraceParent, NotATraceParent> {
+        header.parse()
+    }
+}
+
+impl From<TraceParent> for String {
+    fn from(parent: TraceParent) -> String {
+        parent.to_string()
+    }
+}
 
 /// The trace id of a run that came with no trace of its own: the same 16 bytes as Flyte's OpenTelemetry plugin derives
 /// (`flyteplugins.otel._ids`), so that all attempts and all processes of a run meet in one trace.
 ///
 /// blake2b with a 16-byte digest, personalised `flyte.otel.run.v`, over org, project, domain and run name joined by NUL.
 /// The invalid id 0 becomes 1.
-pub fn derived_trace_id(run: &RunId) -> [u8; 16] {
+pub fn derived_trace_id(run: &RunId) -> TraceId {
     let mut hash = Blake2bMac::<U16>::new_with_salt_and_personal(None, &[], b"flyte.otel.run.v")
         .expect("no key, no salt and 16 bytes of personalisation are in bounds");
     update_joined(&mut hash, &run_parts(run));
     let id: [u8; 16] = hash.finalize_fixed().into();
     match u128::from_be_bytes(id) {
-        0 => 1u128.to_be_bytes(),
-        _ => id,
+        0 => TraceId(1u128.to_be_bytes()),
+        _ => TraceId(id),
     }
 }
 
@@ -26,7 +132,7 @@ pub fn derived_trace_id(run: &RunId) -> [u8; 16] {
 ///
 /// blake2b with an 8-byte digest, personalised `spanwise.span.v1`, over org, project, domain, run, action, kind, attempt and
 /// ordinal joined by NUL. The invalid id 0 becomes 1.
-pub fn derived_span_id(run: &RunId, action: &ActionName, kind: &str, attempt: u32, ordinal: u32) -> [u8; 8] {
+pub fn derived_span_id(run: &RunId, action: &ActionName, kind: &str, attempt: u32, ordinal: u32) -> SpanId {
     let mut hash = Blake2bMac::<U8>::new_with_salt_and_personal(None, &[], b"spanwise.span.v1")
         .expect("no key, no salt and 16 bytes of personalisation are in bounds");
     let (attempt, ordinal) = (attempt.to_string(), ordinal.to_string());
@@ -35,8 +141,8 @@ pub fn derived_span_id(run: &RunId, action: &ActionName, kind: &str, attempt: u3
     update_joined(&mut hash, &[action.as_str(), kind, &attempt, &ordinal]);
     let id: [u8; 8] = hash.finalize_fixed().into();
     match u64::from_be_bytes(id) {
-        0 => 1u64.to_be_bytes(),
-        _ => id,
+        0 => SpanId(1u64.to_be_bytes()),
+        _ => SpanId(id),
     }
 }
 
@@ -58,19 +164,50 @@ mod tests {
     use super::*;
     use crate::RunName;
 
-    fn hex(org: &str, project: &str, domain: &str, run: &str) -> String {
+    const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+    const SPAN: &str = "00f067aa0ba902b7";
+
+    fn derived(org: &str, project: &str, domain: &str, run: &str) -> String {
         let id = RunId {
             org: org.to_owned(),
             project: project.to_owned(),
             domain: domain.to_owned(),
             name: RunName::new(run).unwrap(),
         };
-        format!("{:032x}", u128::from_be_bytes(derived_trace_id(&id)))
+        derived_trace_id(&id).to_string()
     }
 
     #[test]
     fn s2_derived_trace_ids_equal_those_of_flytes_plugin() {
-        assert_eq!(hex("acme", "proj", "dev", "run-abc"), "f1e52035191e0f4149814b4f2f9da267");
-        assert_eq!(hex("", "flytesnacks", "development", "rabc"), "e1df7e88ebd55d3165f93fb14a1549d8");
+        assert_eq!(derived("acme", "proj", "dev", "run-abc"), "f1e52035191e0f4149814b4f2f9da267");
+        assert_eq!(derived("", "flytesnacks", "development", "rabc"), "e1df7e88ebd55d3165f93fb14a1549d8");
+    }
+
+    #[test]
+    fn s1_10_flags_other_than_00_and_01_travel_unchanged() {
+        for flags in ["00", "01", "02", "03", "ff"] {
+            let header = format!("00-{TRACE}-{SPAN}-{flags}");
+            assert_eq!(header.parse::<TraceParent>().unwrap().to_string(), header);
+        }
+        assert!(format!("01-{TRACE}-{SPAN}-01-later").parse::<TraceParent>().is_ok());
+    }
+
+    #[test]
+    fn s1_10_malformed_and_upper_case_headers_are_refused() {
+        let zero = "0".repeat(32);
+        for bad in [
+            String::new(),
+            "00".to_owned(),
+            format!("00-{}-{SPAN}-01", TRACE.to_uppercase()),
+            format!("00-{zero}-{SPAN}-01"),
+            format!("00-{TRACE}-{}-01", "0".repeat(16)),
+            format!("ff-{TRACE}-{SPAN}-01"),
+            format!("00-{TRACE}-{SPAN}-01-extra"),
+            format!("00-{TRACE}-{SPAN}-1"),
+            format!("00-{TRACE}-{SPAN}-+1"),
+            format!("00-{TRACE}é-{SPAN}-01"),
+        ] {
+            assert_eq!(bad.parse::<TraceParent>(), Err(NotATraceParent), "{bad}");
+        }
     }
 }

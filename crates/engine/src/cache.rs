@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use spanwise_core::{ActionName, AttemptNo, CachePolicy, Command, Source, Timestamp};
+use spanwise_core::trace::TraceParent;
+use spanwise_core::{ActionName, AttemptNo, CachePolicy, Command, Lookup, Source, Timestamp};
 use spanwise_store::{CachedOutputs, Payloads};
 use tokio::sync::OwnedMutexGuard;
 
@@ -14,14 +15,17 @@ use crate::run::RunHandle;
 /// Who computes which key now, where one computation at a time was asked for.
 #[derive(Debug, Default)]
 pub(crate) struct Reservations {
-    keys: Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>,
+    keys: Mutex<HashMap<String, Weak<Turn>>>,
 }
 
+/// Whose turn it is to compute a key; inside, the span of the action that had it last.
+type Turn = tokio::sync::Mutex<Option<TraceParent>>;
+
 /// The right to compute a key; the next one in line has it when this is dropped.
-pub(crate) type Reservation = OwnedMutexGuard<()>;
+pub(crate) type Reservation = OwnedMutexGuard<Option<TraceParent>>;
 
 impl Reservations {
-    fn of(&self, key: &str) -> Arc<tokio::sync::Mutex<()>> {
+    fn of(&self, key: &str) -> Arc<Turn> {
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         keys.retain(|_, lock| lock.strong_count() > 0);
         if let Some(lock) = keys.get(key).and_then(Weak::upgrade) {
@@ -34,18 +38,29 @@ impl Reservations {
 }
 
 impl RunHandle {
-    /// Waits for the right to compute a key, if one computation at a time was asked for.
-    pub(crate) async fn reserve(&self, action: ActionName, policy: &CachePolicy) -> Option<Reservation> {
+    /// Waits for the right to compute a key, if one computation at a time was asked for. `lookup` learns whom it waited for.
+    pub(crate) async fn reserve(
+        &self,
+        action: ActionName,
+        policy: &CachePolicy,
+        lookup: &mut Lookup,
+    ) -> Option<Reservation> {
         if !policy.serialize || self.cell.is_reserved_above(&action, &policy.key) {
             return None;
         }
-        let lock = self.engine.inner.reservations.of(&policy.key);
-        if let Ok(reservation) = Arc::clone(&lock).try_lock_owned() {
-            return Some(reservation);
-        }
-        // A refusal means that it is no longer queued, which the driver sees by itself.
-        let _ = self.cell.command(&Command::Hold { action }, self.now(), Payloads::default());
-        Some(lock.lock_owned().await)
+        let turn = self.engine.inner.reservations.of(&policy.key);
+        let mut reservation = match Arc::clone(&turn).try_lock_owned() {
+            Ok(reservation) => reservation,
+            Err(_) => {
+                // A refusal means that it is no longer queued, which the driver sees by itself.
+                let _ = self.cell.command(&Command::Hold { action }, self.now(), Payloads::default());
+                let reservation = turn.lock_owned().await;
+                lookup.waited_for = *reservation;
+                reservation
+            }
+        };
+        *reservation = self.cell.action_span(&action);
+        Some(reservation)
     }
 
     /// The right to compute the key of an attempt that is under way already, if nobody else has it.
@@ -59,17 +74,27 @@ impl RunHandle {
         &self,
         action: ActionName,
         policy: &CachePolicy,
+        mut lookup: Lookup,
         executor: &dyn Executor,
     ) -> Result<(), Error> {
         if policy.overwrite {
             return Ok(());
         }
-        let Some(found) = self.engine.inner.journal.store().cached(&policy.key)? else { return Ok(()) };
-        if is_too_old(policy, found.stored_at, self.now()) {
-            return Ok(());
+        let found = self.engine.inner.journal.store().cached(&policy.key)?;
+        let hit = match found.filter(|found| !is_too_old(policy, found.stored_at, self.now())) {
+            Some(found) => {
+                lookup.producer = found.producer;
+                let source = Source::Cache { run: found.run, action: found.action, attempt: found.attempt };
+                let command = Command::Reuse { action, source, lookup: Some(lookup.clone()) };
+                self.deliver(command, action, found.outputs, executor).await
+            }
+            None => false,
+        };
+        if !hit {
+            // A refusal means that it is no longer queued, which the driver sees by itself.
+            let _ = self.cell.command(&Command::Miss { action, lookup }, self.now(), Payloads::default());
         }
-        let source = Source::Cache { run: found.run, action: found.action, attempt: found.attempt };
-        self.reuse(action, source, found.outputs, executor).await
+        Ok(())
     }
 
     /// Ends an action with outputs that were there already.
@@ -83,13 +108,26 @@ impl RunHandle {
         outputs: bytes::Bytes,
         executor: &dyn Executor,
     ) -> Result<(), Error> {
+        self.deliver(Command::Reuse { action, source, lookup: None }, action, outputs, executor).await;
+        Ok(())
+    }
+
+    /// Puts outputs where the caller looks for them, then ends the action by the command; false if they cannot be put there and
+    /// have to be computed again.
+    async fn deliver(
+        &self,
+        command: Command,
+        action: ActionName,
+        outputs: bytes::Bytes,
+        executor: &dyn Executor,
+    ) -> bool {
         if executor.deliver(self, action, &outputs).await.is_err() {
-            // What cannot be delivered is computed again.
-            return Ok(());
+            return false;
         }
         let payloads = Payloads { inputs: None, outputs: Some(outputs) };
-        let _ = self.cell.command(&Command::Reuse { action, source }, self.now(), payloads);
-        Ok(())
+        // A refusal means that an attempt is under way, or that it is at its end: it stays as it is.
+        let _ = self.cell.command(&command, self.now(), payloads);
+        true
     }
 
     /// Keeps the outputs of a success for later actions with the same key. If the store refuses them, they are computed again.
@@ -103,7 +141,8 @@ impl RunHandle {
         // Nobody may be given outputs whose own success is not safe yet.
         self.committed().await?;
         let (run, stored_at) = (self.id().name.to_string(), self.now());
-        let value = CachedOutputs { run, action, attempt, outputs, stored_at };
+        let producer = self.cell.attempt_span(&action, attempt);
+        let value = CachedOutputs { run, action, attempt, outputs, stored_at, producer };
         // The success stands; a store that cannot be written at all is found out by the next commit.
         let _ = self.engine.inner.journal.store().cache(&policy.key, &value);
         Ok(())

@@ -3,6 +3,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rustc_hash::{FxHashMap, FxHashSet};
+use spanwise_core::lifecycle::{Lifecycle, Part};
+use spanwise_core::trace::{TraceParent, derived_span_id};
 use spanwise_core::{
     Action, ActionName, ActionSpec, AttemptNo, CachePolicy, Command, End, Event, Failure, Rejection, Run, RunId, State,
     Timestamp,
@@ -241,6 +243,27 @@ impl RunCell {
     /// The action as it is now.
     pub(crate) fn action(&self, action: &ActionName) -> Option<Action> {
         self.lock().run.action(action).cloned()
+    }
+
+    /// The span of an attempt, if the run's lifecycle is traced.
+    pub(crate) fn attempt_span(&self, action: &ActionName, attempt: AttemptNo) -> Option<TraceParent> {
+        if !self.settings.trace.is_exported() {
+            return None;
+        }
+        let state = self.lock();
+        let above = |name: &ActionName| state.run.action(name)?.spec.parent;
+        // A map without a span leaves the action in the trace of its caller.
+        let nearest = std::iter::successors(Some(*action), above)
+            .find_map(|name| state.run.action(&name).and_then(|known| known.spec.traceparent));
+        let inbound = state.run.root().and_then(|root| root.spec.traceparent);
+        drop(state);
+        Some(Lifecycle::attempt_span(&self.id, inbound, nearest, action, attempt))
+    }
+
+    /// The span of an action, if the run's lifecycle is traced.
+    pub(crate) fn action_span(&self, action: &ActionName) -> Option<TraceParent> {
+        let attempt = self.attempt_span(action, AttemptNo(1))?;
+        Some(attempt.at(derived_span_id(&self.id, action, Part::Action.as_str(), 0, 0)))
     }
 
     /// How an action uses the cache, if it does.

@@ -2,13 +2,14 @@
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
 
 use bytes::Bytes;
-use spanwise_core::{ActionName, AttemptNo, CachePolicy, Command, End, Failure, Timestamp};
+use spanwise_core::trace::TraceParent;
+use spanwise_core::{ActionName, AttemptNo, CachePolicy, Command, End, Failure, Lookup, Timestamp};
 use spanwise_store::Payloads;
 
 use crate::cache::Reservation;
@@ -26,6 +27,9 @@ pub struct Attempt {
     pub scope: Arc<AttemptScope>,
     /// The inputs, as they were frozen when the action was accepted.
     pub inputs: Bytes,
+    /// The span of the attempt, if the run's lifecycle is traced: the body is delivered its map with this `traceparent`, so that
+    /// its own spans hang under the attempt.
+    pub span: Option<TraceParent>,
     /// An earlier process of the engine launched it: it is to be found again, or reported lost.
     pub adopted: bool,
 }
@@ -204,7 +208,8 @@ impl Driver<'_> {
     async fn look_up(&mut self, policy: &CachePolicy, executor: &dyn Executor) -> Result<(), Error> {
         let action = self.call.action;
         let watch = self.run.cell.watch(action);
-        let mut reserve = pin!(self.run.reserve(action, policy));
+        let mut lookup = Lookup { asked: self.run.now(), ..Lookup::default() };
+        let mut reserve = Box::pin(self.run.reserve(action, policy, &mut lookup));
         self.reservation = loop {
             let cell = &self.run.cell;
             if cell.is_finished(&action) || cell.broken().is_some() || self.run.engine.is_interrupted() {
@@ -219,7 +224,8 @@ impl Driver<'_> {
                 () = self.run.until(due), if due.is_some() => self.tick(),
             }
         };
-        self.run.reuse_cached(action, policy, executor).await
+        drop(reserve);
+        self.run.reuse_cached(action, policy, lookup, executor).await
     }
 
     async fn run_attempt(&mut self, attempt: AttemptNo, adopted: bool, executor: &dyn Executor) -> Result<(), Error> {
@@ -229,7 +235,8 @@ impl Driver<'_> {
             None => self.run.payloads(&action).await?.0.unwrap_or_default(),
         };
         let scope = Arc::new(AttemptScope::new(action, attempt));
-        let mut body = Body(executor.execute(Attempt { run: self.run.clone(), scope, inputs, adopted }));
+        let span = self.run.cell.attempt_span(&action, attempt);
+        let mut body = Body(executor.execute(Attempt { run: self.run.clone(), scope, inputs, span, adopted }));
         let Some(report) = self.finish(&mut body.0, attempt).await else { return Ok(()) };
         if matches!(report, Report::Failed(_) | Report::Lost(_)) && self.run.engine.is_interrupted() {
             // The failure may be the interruption's own: the attempt is given back and made again.

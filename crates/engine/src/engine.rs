@@ -7,13 +7,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use spanwise_core::{ActionName, ActionSpec, Command, Run, RunId};
-use spanwise_store::{Durability, Memory, Payloads, Retention, RunKey, RunRow, Sqlite, Store};
+use spanwise_store::{Durability, ExportState, Memory, Payloads, Retention, RunKey, RunRow, Sqlite, Store};
 use tokio::sync::Notify;
 
 use crate::cache::Reservations;
 use crate::cell::RunCell;
 use crate::clock::Clock;
 use crate::error::Error;
+use crate::export::Exports;
 use crate::journal::Journal;
 use crate::places::Places;
 use crate::run::RunHandle;
@@ -83,6 +84,7 @@ pub(crate) struct Inner {
     /// Actions under way that do not wait for a child of their own.
     pub(crate) leaves: AtomicUsize,
     pub(crate) reservations: Reservations,
+    pub(crate) exports: Arc<Exports>,
     places: Arc<Places>,
     pub(crate) attempts_outlive_the_process: bool,
     retention: Retention,
@@ -114,9 +116,11 @@ impl Engine {
         };
         let clock = Clock::start();
         store.prune(&config.retention, clock.now()).map_err(unusable)?;
+        let exports = Arc::new(Exports::default());
         let inner = Inner {
             clock,
-            journal: Journal::open(store, always_inline)?,
+            journal: Journal::open(store, always_inline, Arc::clone(&exports))?,
+            exports,
             interrupted: AtomicBool::new(false),
             interruption: Notify::new(),
             leaves: AtomicUsize::new(0),
@@ -148,6 +152,7 @@ impl Engine {
             created_at: now,
             ended_at: None,
             settings: serde_json::to_string(&new.settings).unwrap_or_default(),
+            export: (new.settings.trace.is_exported() && self.inner.exports.is_open()).then(ExportState::default),
         };
         let cell = RunCell::new(new.id.clone(), new.settings, Arc::clone(&self.inner.places));
         let action = ActionName::ROOT;
@@ -166,6 +171,7 @@ impl Engine {
         self.finished().retain(|finished| finished.id() != &new.id);
         runs.insert(new.id, Arc::clone(&cell));
         drop(runs);
+        self.inner.exports.mark(&cell);
         Ok(RunHandle::new(self.clone(), cell))
     }
 

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::cell::RunCell;
 use crate::error::Error;
+use crate::export::Exports;
 
 /// The journal of an engine. Dropping it writes what is left and ends the writer thread.
 pub(crate) struct Journal {
@@ -24,6 +25,8 @@ struct Shared {
     store: Arc<dyn Store>,
     /// True for a store whose commits cost nothing: every commit is made by its caller.
     always_inline: bool,
+    /// Who is told of runs that have new events.
+    exports: Arc<Exports>,
     queue: Mutex<Queue>,
     wake: Condvar,
 }
@@ -42,8 +45,8 @@ struct Queue {
 }
 
 impl Journal {
-    pub(crate) fn open(store: Arc<dyn Store>, always_inline: bool) -> Result<Journal, Error> {
-        let shared = Arc::new(Shared { store, always_inline, queue: Mutex::default(), wake: Condvar::new() });
+    pub(crate) fn open(store: Arc<dyn Store>, always_inline: bool, exports: Arc<Exports>) -> Result<Journal, Error> {
+        let shared = Arc::new(Shared { store, always_inline, exports, queue: Mutex::default(), wake: Condvar::new() });
         let writer = Arc::clone(&shared);
         let writer = std::thread::Builder::new()
             .name("spanwise-journal".to_owned())
@@ -138,6 +141,9 @@ impl Shared {
             None if appends.is_empty() => Ok(()),
             None => self.store.commit(&appends).map_err(Error::from),
         };
+        if written.is_ok() {
+            runs.iter().for_each(|run| self.exports.mark(run));
+        }
         self.end_group(written.as_ref().err());
         for waiter in waiters {
             let _ = waiter.send(written.clone());

@@ -12,6 +12,7 @@ mod clock;
 mod drive;
 mod engine;
 mod error;
+mod export;
 mod feed;
 mod journal;
 mod places;
@@ -24,11 +25,12 @@ pub use clock::Clock;
 pub use drive::{Attempt, Call, Executor, Outcome, Report};
 pub use engine::{Engine, EngineConfig, NewRun, Storage};
 pub use error::Error;
+pub use export::{Export, ExportError, ExportLimits, LifecycleExporter};
 pub use feed::ChildFeed;
 pub use random::random_bits;
-pub use run::{ActionView, ActionWatch, RunHandle, StepRecord};
+pub use run::{ActionView, ActionWatch, NewStep, RunHandle, StepRecord};
 pub use scope::{AttemptScope, CallToken};
 pub use settings::{Relation, RunSettings};
 pub use spanwise_store::{
-    Durability, Retention, RunKey, RunQuery, RunRow, Scope, TaskQuery, TaskRow, UNREFERRED_DEFINITION,
+    Durability, ExportState, Retention, RunKey, RunQuery, RunRow, Scope, TaskQuery, TaskRow, UNREFERRED_DEFINITION,
 };

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use spanwise_core::lifecycle::{Lifecycle, Span};
+use spanwise_core::trace::TraceParent;
 use spanwise_core::{Action, ActionName, ActionSpec, AttemptNo, Command, End, Failure, RunId, StepOutcome, Timestamp};
 use spanwise_store::{ActionRow, Payloads, RunKey};
 use tokio::sync::watch;
@@ -27,6 +29,21 @@ pub struct StepRecord {
     pub ended: Timestamp,
     /// Its outputs, or what went wrong.
     pub outcome: Result<Bytes, Failure>,
+}
+
+/// A completed step, to be recorded.
+#[derive(Clone, Debug)]
+pub struct NewStep {
+    /// Its name and place.
+    pub spec: ActionSpec,
+    /// When its body began; it ends now.
+    pub started: Timestamp,
+    /// What it was given.
+    pub inputs: Bytes,
+    /// Its outputs, or what went wrong.
+    pub outcome: Result<Bytes, Failure>,
+    /// The program has made a span of it by itself.
+    pub observed: bool,
 }
 
 /// A run of this process. Cheap to clone.
@@ -59,6 +76,18 @@ impl RunHandle {
     /// What the run was started with.
     pub fn settings(&self) -> &RunSettings {
         self.cell.settings()
+    }
+
+    /// True if the spans of its lifecycle are exported; what is enqueued names the span in its map then
+    /// ([`ActionSpec::traceparent`]).
+    pub fn is_traced(&self) -> bool {
+        self.settings().trace.is_exported()
+    }
+
+    /// The span of the run as a whole, if its lifecycle is traced.
+    pub fn span(&self) -> Option<TraceParent> {
+        let inbound = self.cell.root_spec().and_then(|root| root.traceparent);
+        self.is_traced().then(|| Lifecycle::run_span(self.id(), inbound))
     }
 
     /// The engine it runs on.
@@ -150,13 +179,19 @@ impl RunHandle {
         let _ = self.cell.command(&command, self.now(), Payloads::default());
     }
 
-    /// Gives a condition its value. After `Ok` it is safe.
+    /// Gives a condition its value. `from` is the span of whoever gives it. After `Ok` it is safe.
     ///
     /// # Errors
     /// [`Error::Rejected`] if it is unknown or at its end.
-    pub async fn signal(&self, action: ActionName, by: &str, value: Bytes) -> Result<(), Error> {
+    pub async fn signal(
+        &self,
+        action: ActionName,
+        by: &str,
+        from: Option<TraceParent>,
+        value: Bytes,
+    ) -> Result<(), Error> {
         let payloads = Payloads { inputs: None, outputs: Some(value) };
-        self.cell.command(&Command::Signal { action, by: by.to_owned() }, self.now(), payloads)?;
+        self.cell.command(&Command::Signal { action, by: by.to_owned(), from }, self.now(), payloads)?;
         self.committed().await
     }
 
@@ -221,19 +256,13 @@ impl RunHandle {
     ///
     /// # Errors
     /// [`Error::Rejected`] if the run or the parent has ended; [`Error::Store`].
-    pub async fn record_step(
-        &self,
-        action: ActionName,
-        spec: ActionSpec,
-        started: Timestamp,
-        inputs: Bytes,
-        outcome: Result<Bytes, Failure>,
-    ) -> Result<(), Error> {
+    pub async fn record_step(&self, action: ActionName, step: NewStep) -> Result<(), Error> {
+        let NewStep { spec, started, inputs, outcome, observed } = step;
         let (outcome, outputs) = match outcome {
             Ok(outputs) => (StepOutcome::Succeeded, Some(outputs)),
             Err(failure) => (StepOutcome::Failed(failure), None),
         };
-        let command = Command::RecordStep { action, spec: Arc::new(spec), started, outcome };
+        let command = Command::RecordStep { action, spec: Arc::new(spec), started, outcome, observed };
         let payloads = Payloads { inputs: Some(inputs), outputs };
         self.cell.command(&command, self.now(), payloads)?;
         self.committed().await
@@ -247,6 +276,26 @@ impl RunHandle {
         self.committed().await?;
         let stored = self.engine.inner.journal.store().payloads(self.cell.key(), action)?;
         Ok((stored.inputs, stored.outputs))
+    }
+
+    /// The spans of its lifecycle as far as they are safe, whether or not it is traced: those that have ended, and those that have not
+    /// as if they ended now. The same ids as the exported ones, in no particular order.
+    ///
+    /// # Errors
+    /// If the journal cannot be written or read.
+    pub async fn lifecycle(&self) -> Result<Vec<Span>, Error> {
+        self.committed().await?;
+        let (store, key) = (Arc::clone(self.engine.inner.journal.store()), self.key());
+        let mut lifecycle = Lifecycle::new(self.id().clone(), self.settings().trace.clone());
+        let read = tokio::task::spawn_blocking(move || {
+            let stored = store.load(key)?;
+            stored.iter().flat_map(|stored| &stored.events).for_each(|event| lifecycle.apply(event));
+            Ok::<_, Error>(lifecycle)
+        });
+        let mut lifecycle = read.await.map_err(|_| Error::Interrupted)??;
+        let mut spans = lifecycle.take();
+        spans.extend(lifecycle.open_until(self.now()));
+        Ok(spans)
     }
 
     /// Returns when everything that happened so far is safe.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use spanwise_core::lifecycle::RunTrace;
 use spanwise_core::{RunLimits, RunName};
 use spanwise_store::RunRow;
 
@@ -24,9 +25,16 @@ pub struct RunSettings {
     /// The version of the root's task, where it has one.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub task_version: String,
+    /// How its lifecycle is traced.
+    #[serde(default, skip_serializing_if = "is_untraced")]
+    pub trace: RunTrace,
     /// What was asked for and is not honoured, one sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+}
+
+fn is_untraced(trace: &RunTrace) -> bool {
+    *trace == RunTrace::default()
 }
 
 /// The run that another run comes from (Flyte's `RunSpec.relation`).

@@ -198,13 +198,15 @@ impl<T: TaskOutput> Made<T> {
         };
         let action = child_name(&ambient, &task.described().identity, &literals);
         let inputs = freeze(literals, &ambient.context)?;
+        let control = &ambient.task.control;
         let spec = ActionSpec {
-            parent: Some(ambient.task.control.action()),
+            traceparent: ambient.context.span().filter(|_| control.is_traced()),
+            parent: Some(control.action()),
             group: ambient.group.as_deref().map(str::to_owned),
             ..spec(task, &overrides)
         };
         let child = Child { action, spec, inputs, task, depth: ambient.task.depth + 1 };
-        read_outcome(ambient.task.control.child(child).await?)
+        read_outcome(control.child(child).await?)
     }
 
     /// What is to be run, and with which settings.

@@ -1,12 +1,13 @@
 //! The way in: an engine, and the runs that this process started on it.
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use spanwise_core::{ActionName, RunId, RunName};
-use spanwise_engine::{Call, Engine, RunHandle};
+use spanwise_engine::{Call, Engine, Export, ExportLimits, RunHandle};
 use tokio::task::JoinHandle;
 
-use crate::config::{Config, Runs, Settings};
+use crate::config::{Config, Exporter, Runs, Settings, Tracing};
 use crate::error::{Error, Result};
 use crate::executor::InProcess;
 #[cfg(feature = "remote")]
@@ -42,8 +43,20 @@ pub(crate) struct Embedded {
     project: String,
     domain: String,
     directory: Option<std::path::PathBuf>,
+    pub(crate) tracing: Tracing,
+    export: Mutex<Option<Export>>,
     /// The drivers of root actions.
     drivers: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// How long a program that ends waits for the receiver of its lifecycle spans. What is left is sent by its next process.
+const LAST_EXPORT: Duration = Duration::from_secs(5);
+
+fn begin_export(engine: &Engine, exporter: Exporter) -> Result<Export> {
+    if tokio::runtime::Handle::try_current().is_err() {
+        return Err(Error::usage("a client with a lifecycle exporter is opened inside a tokio runtime"));
+    }
+    Ok(engine.export_lifecycle(exporter.0, ExportLimits::default())?)
 }
 
 /// The client of [`init`].
@@ -128,7 +141,7 @@ impl Client {
     /// # Errors
     /// See [`init_with`].
     pub fn open(config: Config) -> Result<Client> {
-        let Settings { runs, org, project, domain, console } = config.resolve()?;
+        let Settings { runs, org, project, domain, console, tracing, exporter } = config.resolve()?;
         let backend = match runs {
             Runs::Here(engine) => {
                 let directory = match &engine.storage {
@@ -136,7 +149,8 @@ impl Client {
                     spanwise_engine::Storage::Memory => None,
                 };
                 let (engine, drivers) = (Engine::open(engine)?, Mutex::default());
-                Backend::Embedded(Embedded { engine, org, project, domain, directory, drivers })
+                let export = Mutex::new(exporter.map(|exporter| begin_export(&engine, exporter)).transpose()?);
+                Backend::Embedded(Embedded { engine, org, project, domain, directory, tracing, export, drivers })
             }
             #[cfg(feature = "remote")]
             Runs::At(endpoint) => {
@@ -226,6 +240,10 @@ impl Embedded {
         }
         // What a failed journal refused was not acknowledged to anyone.
         let _ = self.engine.flush().await;
+        let export = self.export.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(export) = export {
+            export.finish(LAST_EXPORT).await;
+        }
     }
 
     pub(crate) fn engine(&self) -> &Engine {

@@ -1,8 +1,10 @@
 //! Settings: from code, else from the environment, else the defaults.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use spanwise_engine::{Durability, EngineConfig, Retention, Storage};
+use spanwise_core::lifecycle::TraceLevel;
+use spanwise_engine::{Durability, EngineConfig, LifecycleExporter, Retention, Storage};
 
 use crate::error::{Error, Result};
 
@@ -15,6 +17,8 @@ use crate::error::{Error, Result};
 /// | durability | `SPANWISE_DURABILITY` (`process`, `disk`) | `process`: survives `kill -9` |
 /// | org, project, domain | `SPANWISE_ORG`, `SPANWISE_PROJECT`, `SPANWISE_DOMAIN` | none, `flytesnacks`, `development` |
 /// | retention | - | 30 days, 1 GiB |
+/// | trace of the lifecycle | `SPANWISE_TRACE` (`off`, `lifecycle`, `full`) | `off` |
+/// | part of the runs that is traced | `SPANWISE_TRACE_RATIO` (0 to 1) | 1 |
 /// | console | `SPANWISE_CONSOLE` | the endpoint, else `http://localhost:8585` |
 ///
 /// With an endpoint (feature `remote`) the same program runs on a server: it is uploaded there, and the server starts it as a
@@ -32,6 +36,29 @@ pub struct Config {
     project: Option<String>,
     domain: Option<String>,
     console: Option<String>,
+    trace: Option<String>,
+    ratio: Option<f64>,
+    exporter: Option<Exporter>,
+}
+
+/// Whom lifecycle spans are handed to.
+#[derive(Clone)]
+pub(crate) struct Exporter(pub(crate) Arc<dyn LifecycleExporter>);
+
+impl std::fmt::Debug for Exporter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Exporter").finish_non_exhaustive()
+    }
+}
+
+/// How the lifecycle of runs is traced, unless a run says otherwise.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tracing {
+    pub(crate) level: TraceLevel,
+    /// The part of the runs without a caller's trace.
+    pub(crate) ratio: f64,
+    /// Somebody takes the spans.
+    pub(crate) is_exported: bool,
 }
 
 /// Settings with nothing left open.
@@ -41,6 +68,8 @@ pub(crate) struct Settings {
     pub(crate) project: String,
     pub(crate) domain: String,
     pub(crate) console: String,
+    pub(crate) tracing: Tracing,
+    pub(crate) exporter: Option<Exporter>,
 }
 
 /// Who runs runs.
@@ -115,6 +144,48 @@ impl Config {
         self
     }
 
+    /// How much of what the engine does for a run is traced, for runs that do not say it themselves
+    /// ([`RunContext::trace`](crate::RunContext::trace)): `off`, `lifecycle` or `full`. In this process `full` is `lifecycle`: there
+    /// are no API calls.
+    pub fn trace(mut self, level: impl Into<String>) -> Config {
+        self.trace = Some(level.into());
+        self
+    }
+
+    /// The part of the runs that is traced, from 0 to 1, of those that come without a caller's trace; a caller's own decision rules.
+    pub fn trace_ratio(mut self, ratio: f64) -> Config {
+        self.ratio = Some(ratio);
+        self
+    }
+
+    /// Who takes the lifecycle spans of the engine of this process: any exporter of OpenTelemetry's. Their `service.name` is
+    /// `spanwise`, unless the environment (`OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`) says otherwise. Spans that cannot be sent
+    /// wait in the journal and are tried again for an hour.
+    #[cfg(feature = "otel-sdk")]
+    pub fn lifecycle_exporter(mut self, exporter: impl opentelemetry_sdk::trace::SpanExporter + 'static) -> Config {
+        let tell = |trouble: &str| crate::otel::warn(trouble);
+        self.exporter = Some(Exporter(Arc::new(spanwise_otel::Exporting::new(exporter, tell))));
+        self
+    }
+
+    fn tracing(&self) -> Result<Tracing> {
+        let level = match self.trace.clone().or_else(|| environment("SPANWISE_TRACE")) {
+            Some(text) => text.parse().map_err(|error| Error::usage(format!("trace: {error}")))?,
+            None => TraceLevel::Off,
+        };
+        let ratio = match (self.ratio, environment("SPANWISE_TRACE_RATIO")) {
+            (Some(ratio), _) => ratio,
+            (None, Some(text)) => {
+                text.parse().map_err(|error| Error::usage(format!("SPANWISE_TRACE_RATIO is `{text}`: {error}")))?
+            }
+            (None, None) => 1.0,
+        };
+        if !(0.0..=1.0).contains(&ratio) {
+            return Err(Error::usage(format!("trace_ratio is {ratio}: expected a number from 0 to 1")));
+        }
+        Ok(Tracing { level, ratio, is_exported: self.exporter.is_some() })
+    }
+
     pub(crate) fn resolve(self) -> Result<Settings> {
         if self.in_memory
             && let Some(endpoint) = &self.endpoint
@@ -135,6 +206,8 @@ impl Config {
             Runs::At(endpoint) => crate::remote::address_of(endpoint)?,
         };
         Ok(Settings {
+            tracing: self.tracing()?,
+            exporter: self.exporter.clone(),
             runs,
             org: or_environment(self.org, "SPANWISE_ORG", ""),
             project: or_environment(self.project, "SPANWISE_PROJECT", "flytesnacks"),

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use spanwise_core::trace::TraceParent;
+
 /// A map may have this many keys (semantics S1.9).
 const MAX_KEYS: usize = 64;
 /// The keys and values of a map may have this many bytes in all.
@@ -10,7 +12,10 @@ const MAX_BYTES: usize = 8 * 1024;
 /// Keys with this prefix are Flyte's own: kept on the wire, hidden from users.
 const RESERVED_PREFIX: &str = "_u_";
 /// The keys that carry a trace. They belong to one run and are not reused by a rerun.
-const TRACE_KEYS: [&str; 3] = ["traceparent", "tracestate", "baggage"];
+/// The key of the span that is the caller (W3C).
+pub(crate) const TRACEPARENT: &str = "traceparent";
+
+const TRACE_KEYS: [&str; 3] = [TRACEPARENT, "tracestate", "baggage"];
 
 /// A custom context that is over its limits.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -107,6 +112,11 @@ impl CustomContext {
             merged.set(key.as_str(), value.as_str());
         }
         merged
+    }
+
+    /// The span that the map names, if it is well-formed.
+    pub(crate) fn span(&self) -> Option<TraceParent> {
+        self.get(TRACEPARENT)?.parse().ok()
     }
 
     /// The same map without the keys that carry a trace.

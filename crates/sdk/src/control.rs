@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use spanwise_core::{ActionName, ActionSpec, AttemptNo, Failure, RunId, Timestamp};
-use spanwise_engine::{AttemptScope, CallToken, Outcome, RunHandle, StepRecord};
+use spanwise_engine::{AttemptScope, CallToken, NewStep, Outcome, RunHandle, StepRecord};
 
 use crate::error::Result;
 use crate::executor::{InProcess, on_own_task};
@@ -52,6 +52,8 @@ pub(crate) struct CompletedStep {
     pub(crate) inputs: Bytes,
     /// What it gave.
     pub(crate) outcome: Result<Bytes, Failure>,
+    /// The observer has made a span of it.
+    pub(crate) observed: bool,
 }
 
 impl Control {
@@ -100,6 +102,15 @@ impl Control {
         }
     }
 
+    /// True if the lifecycle of the run is traced by the engine of this process; a server sees to it by itself.
+    pub(crate) fn is_traced(&self) -> bool {
+        match self {
+            Control::Embedded { run, .. } => run.is_traced(),
+            #[cfg(feature = "remote")]
+            Control::Remote(_) => false,
+        }
+    }
+
     /// Looks a step up: what was recorded under this name, if it stands.
     pub(crate) async fn step(&self, action: ActionName) -> Result<Option<StepRecord>> {
         match self {
@@ -113,8 +124,8 @@ impl Control {
     pub(crate) async fn record_step(&self, step: CompletedStep) -> Result<()> {
         match self {
             Control::Embedded { run, .. } => {
-                let CompletedStep { action, spec, started, inputs, outcome } = step;
-                Ok(run.record_step(action, spec, started, inputs, outcome).await?)
+                let CompletedStep { action, spec, started, inputs, outcome, observed } = step;
+                Ok(run.record_step(action, NewStep { spec, started, inputs, outcome, observed }).await?)
             }
             #[cfg(feature = "remote")]
             Control::Remote(parent) => Box::pin(parent.record_step(step)).await,

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::FutureExt;
 use spanwise_core::Failure;
+use spanwise_core::trace::TraceParent;
 use spanwise_engine::{Attempt, Executor, Report};
 use spanwise_proto::Message;
 use spanwise_proto::flyteidl2::core::Literal;
@@ -16,6 +17,7 @@ use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinHandle};
 
 use crate::call::{MAX_PAYLOAD, thaw, too_large};
+use crate::context::TRACEPARENT;
 use crate::control::Control;
 use crate::ctx::{Ambient, TaskContext};
 use crate::error::Result;
@@ -36,7 +38,8 @@ impl Executor for InProcess {
         let (task, depth) = (self.task, self.depth);
         let (run, scope) = (attempt.run.clone(), Arc::clone(&attempt.scope));
         let control = Control::Embedded { run: run.clone(), scope: Arc::clone(&scope) };
-        let turns = scope.turns(run, run_attempt(task, attempt.inputs, control, depth));
+        let delivered = Delivered { inputs: attempt.inputs, span: attempt.span };
+        let turns = scope.turns(run, run_attempt(task, delivered, control, depth));
         let body = async move {
             let report = turns.await;
             if matches!(report, Report::Failed(_)) && runtime_is_going().await {
@@ -55,28 +58,39 @@ impl Executor for InProcess {
     }
 }
 
+/// What an attempt is given.
+pub(crate) struct Delivered {
+    /// The frozen inputs, with the map in them.
+    pub(crate) inputs: bytes::Bytes,
+    /// The attempt's own span: the map's `traceparent` for the body.
+    pub(crate) span: Option<TraceParent>,
+}
+
 /// Runs the body of an attempt.
 pub(crate) fn run_attempt(
     task: &'static dyn AnyTask,
-    inputs: bytes::Bytes,
+    delivered: Delivered,
     control: Control,
     depth: u32,
 ) -> impl Future<Output = Report> + Send {
     // Counted from now on, also if nobody polls it.
     let body = Body::begin();
-    attempt(task, inputs, control, depth, body)
+    attempt(task, delivered, control, depth, body)
 }
 
 async fn attempt(
     task: &'static dyn AnyTask,
-    inputs: bytes::Bytes,
+    delivered: Delivered,
     control: Control,
     depth: u32,
     _body: Body,
 ) -> Report {
     crate::panic::install_hook();
     let run_body = async {
-        let (inputs, context) = thaw(&inputs)?;
+        let (inputs, mut context) = thaw(&delivered.inputs)?;
+        if let Some(span) = delivered.span {
+            context.set(TRACEPARENT, span.to_string());
+        }
         let name = task.described().name.clone();
         let task_context = TaskContext::new(control, name, depth);
         let ambient = Ambient { task: Arc::new(task_context), context, group: None, step: None };

@@ -27,7 +27,7 @@ pub use observer::observe;
 #[cfg(feature = "otel-sdk")]
 pub use run_ids::RunScopedIdGenerator;
 
-pub(crate) use observer::{around_step, around_task, replayed_step};
+pub(crate) use observer::{around_step, around_task, is_observing, replayed_step};
 
 /// Set once a [`RunScopedIdGenerator`] exists: then a root span can have the trace id of its run.
 static RUN_IDS: AtomicBool = AtomicBool::new(false);
@@ -63,6 +63,12 @@ pub fn inject(context: &Context, carrier: &mut CustomContext) {
         Some(_) => propagator.inject_context(context, carrier),
         None => w3c::inject(context, carrier),
     });
+}
+
+/// Tells the program of trouble with its traces, by OpenTelemetry's own way if it is on, else on stderr.
+#[cfg(feature = "otel-sdk")]
+pub(crate) fn warn(trouble: &str) {
+    eprintln!("spanwise: {trouble}");
 }
 
 /// The parent of a span that starts here: the span that is active in this attempt, else what the custom context says.

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use spanwise_core::{ActionName, ActionSpec, RunName, TaskName};
+use spanwise_core::lifecycle::{RunTrace, TraceLevel};
+use spanwise_core::{ActionName, ActionSpec, RunId, RunName, TaskName};
 use spanwise_engine::{ActionView, NewRun, Relation, RunHandle, RunSettings};
 use tokio::sync::watch;
 
@@ -21,11 +22,12 @@ pub struct RunContext {
     name: Option<String>,
     context: Option<CustomContext>,
     max_action_concurrency: Option<u32>,
+    trace: Option<String>,
 }
 
 impl RunContext {
     pub(crate) fn new(client: Result<Client>) -> RunContext {
-        RunContext { client, name: None, context: None, max_action_concurrency: None }
+        RunContext { client, name: None, context: None, max_action_concurrency: None, trace: None }
     }
 
     /// Names the run: a DNS-1035 label of at most 30 characters. A name is one run, for ever: if the run of that name was
@@ -46,6 +48,15 @@ impl RunContext {
     /// How many actions may run at one time; parents that only wait are not counted. 0 means no limit, 1 is refused.
     pub fn max_action_concurrency(mut self, limit: u32) -> RunContext {
         self.max_action_concurrency = Some(limit);
+        self
+    }
+
+    /// How much of what the engine does for this run is traced: `off`, `lifecycle` (spans for the run, its actions, attempts, queues,
+    /// pauses, cache lookups and waits) or `full` (API calls too). The spans belong to the trace in the custom context, if there is
+    /// one, and each attempt is delivered its own span there, so that the task's spans hang under it. In this process it takes an
+    /// exporter: `Config::lifecycle_exporter`.
+    pub fn trace(mut self, level: impl Into<String>) -> RunContext {
+        self.trace = Some(level.into());
         self
     }
 
@@ -78,7 +89,7 @@ impl RunContext {
         let inputs = freeze(arguments.encode()?, &context)?;
         match client.backend() {
             Backend::Embedded(embedded) => {
-                let handle = self.start(embedded, spec, inputs, relation).await?;
+                let handle = self.start(embedded, spec, (inputs, &context), relation).await?;
                 Ok(Run::new(client, handle))
             }
             #[cfg(feature = "remote")]
@@ -88,6 +99,25 @@ impl RunContext {
                 Ok(Run::on_server(client.clone(), server.create(new).await?))
             }
         }
+    }
+
+    /// How this run is traced by an engine of this process.
+    fn run_trace(&self, embedded: &Embedded, run: &RunId, context: &CustomContext) -> Result<RunTrace> {
+        let level = match self.trace_level()? {
+            Some(level) => level,
+            None => embedded.tracing.level,
+        };
+        if level > TraceLevel::Off && !embedded.tracing.is_exported {
+            return Err(Error::usage(format!(
+                "trace is `{level}`, but nobody takes the spans: give `Config::lifecycle_exporter` an exporter (feature `otel-sdk`)"
+            )));
+        }
+        Ok(RunTrace::decide(level, embedded.tracing.ratio, run, context.span()))
+    }
+
+    fn trace_level(&self) -> Result<Option<TraceLevel>> {
+        let level = self.trace.as_deref().map(str::parse::<TraceLevel>).transpose();
+        level.map_err(|error| Error::usage(format!("trace: {error}")))
     }
 
     fn take_client(&mut self) -> Result<Client> {
@@ -109,6 +139,7 @@ impl RunContext {
             inputs: spanwise_proto::flyteidl2::task::Inputs::decode_from_slice(inputs)?,
             max_action_concurrency: self.max_action_concurrency,
             relation,
+            trace: self.trace_level()?,
         })
     }
 
@@ -142,16 +173,20 @@ impl RunContext {
         let source = embedded.engine().resume(&embedded.run_id(source))?;
         let inputs = source.payloads(&ActionName::ROOT).await?.0.unwrap_or_default();
         let (literals, context) = thaw(&inputs)?;
-        let context = self.context.unwrap_or_else(|| context.without_trace());
-        let spec = source.root_spec().ok_or_else(|| Error::usage("the run has no root action"))?;
+        let context = self.context.clone().unwrap_or_else(|| context.without_trace());
+        let mut spec = source.root_spec().ok_or_else(|| Error::usage("the run has no root action"))?;
         crate::task::find(&spec.task)?;
+        let id = embedded.run_id(new_name(self.name.as_deref())?);
+        let trace = RunTrace { links: source.span().into_iter().collect(), ..self.run_trace(embedded, &id, &context)? };
+        spec.traceparent = context.span().filter(|_| trace.is_exported());
         let new = NewRun {
-            id: embedded.run_id(new_name(self.name.as_deref())?),
+            id,
             spec,
             inputs: freeze(literals, &context)?,
             settings: RunSettings {
                 max_action_concurrency: self.max_action_concurrency.or(source.settings().max_action_concurrency),
                 relation: Some(Relation::Rerun { run: source.id().name.clone() }),
+                trace,
                 ..RunSettings::default()
             },
         };
@@ -163,14 +198,16 @@ impl RunContext {
     async fn start(
         self,
         embedded: &Embedded,
-        spec: ActionSpec,
-        inputs: bytes::Bytes,
+        mut spec: ActionSpec,
+        (inputs, context): (bytes::Bytes, &CustomContext),
         relation: Option<Relation>,
     ) -> Result<RunHandle> {
         crate::task::find(&spec.task)?;
-        let settings =
-            RunSettings { max_action_concurrency: self.max_action_concurrency, relation, ..RunSettings::default() };
         let id = embedded.run_id(new_name(self.name.as_deref())?);
+        let trace = self.run_trace(embedded, &id, context)?;
+        spec.traceparent = context.span().filter(|_| trace.is_exported());
+        let max_action_concurrency = self.max_action_concurrency;
+        let settings = RunSettings { max_action_concurrency, relation, trace, ..RunSettings::default() };
         let new = NewRun { id: id.clone(), spec: spec.clone(), inputs: inputs.clone(), settings };
         let handle = match embedded.engine().create_run(new) {
             Ok(handle) => handle,

@@ -66,7 +66,11 @@ impl Step {
             group: ambient.group.as_deref().map(str::to_owned),
             ..ActionSpec::step(self.function, control.action())
         };
-        control.record_step(CompletedStep { action, spec, started, inputs, outcome }).await?;
+        #[cfg(feature = "otel")]
+        let observed = crate::otel::is_observing();
+        #[cfg(not(feature = "otel"))]
+        let observed = false;
+        control.record_step(CompletedStep { action, spec, started, inputs, outcome, observed }).await?;
         done
     }
 }

@@ -1,10 +1,14 @@
 //! How a server is set up.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use spanwise_core::lifecycle::TraceLevel;
 use spanwise_engine::{Durability, Retention};
+
+use crate::collector::CollectorConfig;
 
 /// The port of the API, the console and the blob store.
 pub const DEFAULT_PORT: u16 = 8585;
@@ -30,10 +34,20 @@ pub struct Config {
     pub cold: bool,
     /// Refuse runs that ask for what is not honoured, instead of warning.
     pub strict: bool,
+    /// How much of what the engine does for a run is traced, for runs that do not say it by their label `spanwise.trace`.
+    pub trace: TraceLevel,
+    /// The levels of projects that differ.
+    pub project_traces: BTreeMap<String, TraceLevel>,
+    /// The part of the runs that is traced, from 0 to 1, of those that come without a caller's trace.
+    pub trace_ratio: f64,
+    /// Where lifecycle spans are sent by OTLP; none is where `OTEL_EXPORTER_OTLP_ENDPOINT` says, or nowhere.
+    pub trace_endpoint: Option<String>,
     /// How long a task may take to end after SIGTERM.
     pub grace: Duration,
     /// How long tasks under way may go on after the server has been told to end.
     pub drain: Duration,
+    /// Spans of tasks and of others are received (OTLP) and kept.
+    pub collector: Option<CollectorConfig>,
 }
 
 impl Config {
@@ -49,8 +63,13 @@ impl Config {
             python: None,
             cold: false,
             strict: false,
+            trace: TraceLevel::Off,
+            project_traces: BTreeMap::new(),
+            trace_ratio: 1.0,
+            trace_endpoint: None,
             grace: Duration::from_secs(10),
             drain: Duration::from_secs(10),
+            collector: Some(CollectorConfig::default()),
         }
     }
 }

@@ -1,8 +1,10 @@
 //! The control plane: runs are created, actions enqueued, driven and taken up again after a restart.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use spanwise_core::lifecycle::TraceLevel;
 use spanwise_core::{ActionKind, ActionName, Phase, RunId};
 use spanwise_engine::{Call, Engine, RunHandle};
 use spanwise_proto::flyteidl2::task::RunSpec;
@@ -75,6 +77,23 @@ pub(crate) struct Parts {
     pub(crate) data: DataDir,
     /// A run that asks for something which is not honoured is refused instead of warned about.
     pub(crate) strict: bool,
+    pub(crate) trace: TraceRules,
+}
+
+/// How the lifecycle of runs is traced, unless a run says otherwise.
+#[derive(Clone, Debug)]
+pub(crate) struct TraceRules {
+    pub(crate) level: TraceLevel,
+    /// Projects that have a level of their own.
+    pub(crate) projects: BTreeMap<String, TraceLevel>,
+    /// The part of the runs that is traced, of those without a caller's trace.
+    pub(crate) ratio: f64,
+}
+
+impl TraceRules {
+    fn level_in(&self, project: &str) -> TraceLevel {
+        self.projects.get(project).copied().unwrap_or(self.level)
+    }
 }
 
 /// The URI of a blob in a field of a request.
@@ -100,6 +119,7 @@ struct Inner {
     data: DataDir,
     leftovers: Leftovers,
     strict: bool,
+    trace: TraceRules,
     drivers: TaskTracker,
     /// Cancelled when the server ends: what would go on for ever ends then.
     closing: CancellationToken,
@@ -107,10 +127,11 @@ struct Inner {
 
 impl ControlPlane {
     pub(crate) fn new(parts: Parts) -> ControlPlane {
-        let Parts { engine, executor, definitions, blobs, secrets, data, strict } = parts;
+        let Parts { engine, executor, definitions, blobs, secrets, data, strict, trace } = parts;
         let (drivers, closing) = (TaskTracker::new(), CancellationToken::new());
         let leftovers = Leftovers::new(engine.clone(), blobs.clone(), data.clone());
-        let inner = Inner { engine, executor, definitions, blobs, secrets, data, leftovers, strict, drivers, closing };
+        let inner =
+            Inner { engine, executor, definitions, blobs, secrets, data, leftovers, strict, trace, drivers, closing };
         ControlPlane { inner: Arc::new(inner) }
     }
 

@@ -2,6 +2,7 @@
 
 mod api;
 pub mod blobs;
+mod collector;
 mod config;
 mod control;
 mod definitions;
@@ -19,7 +20,9 @@ mod secrets;
 mod server;
 mod wire;
 
+pub use collector::{BadTarget, Collector, CollectorConfig, CollectorError, DEFAULT_COLLECTOR_PORT, TeeTarget};
 pub use config::{Config, DEFAULT_PORT};
 pub use running::Running;
 pub use server::{Error, Server};
+pub use spanwise_core::lifecycle::TraceLevel;
 pub use spanwise_engine::{Durability, Retention};

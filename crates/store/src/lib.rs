@@ -2,18 +2,22 @@
 //!
 //! A store keeps facts and never decides a state: phases and times arrive as data, made by `spanwise-core`. The same
 //! conformance suite runs on every store.
+//!
+//! [`SpanStore`] is apart: spans that a collector has received.
 
 mod error;
 mod memory;
 mod model;
+mod spans;
 mod sqlite;
 
 pub use error::Error;
 pub use memory::Memory;
 pub use model::{
-    ActionRow, Append, CachedOutputs, Payloads, Pruned, Retention, RunKey, RunQuery, RunRow, Scope, StoredRun,
-    TaskQuery, TaskRow, UNREFERRED_DEFINITION,
+    ActionRow, Append, CachedOutputs, ExportState, Payloads, Pruned, Retention, RunKey, RunQuery, RunRow, Scope,
+    StoredRun, TaskQuery, TaskRow, UNREFERRED_DEFINITION,
 };
+pub use spans::{Inserted, SpanOrigin, SpanStore, StoredSpan};
 pub use sqlite::{Durability, Sqlite};
 
 use bytes::Bytes;
@@ -127,6 +131,30 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// [`Error::Full`] if the disk is full.
     fn cache(&self, key: &str, outputs: &CachedOutputs) -> Result<(), Error>;
+
+    /// The next events of a run, from this number on: at least one and about `limit`, unless there are none.
+    ///
+    /// # Errors
+    /// [`Error::Newer`] if an event was written by a newer version.
+    fn events_from(&self, run: RunKey, seq: u64, limit: usize) -> Result<Vec<Event>, Error>;
+
+    /// Says how far the export of the lifecycle spans of some runs has come.
+    ///
+    /// # Errors
+    /// If the store cannot be written.
+    fn put_exports(&self, states: &[(RunKey, ExportState)]) -> Result<(), Error>;
+
+    /// The runs whose export is not done, the oldest first.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn unexported(&self) -> Result<Vec<RunKey>, Error>;
+
+    /// A run by its number.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn run(&self, run: RunKey) -> Result<Option<RunRow>, Error>;
 
     /// Shows every value that is kept: inputs, outputs, cached outputs, definitions. Others do not wait for it.
     ///

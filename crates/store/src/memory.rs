@@ -10,8 +10,8 @@ use bytes::Bytes;
 
 use crate::model::definition_of;
 use crate::{
-    ActionRow, Append, CachedOutputs, Error, Payloads, Pruned, Retention, RunKey, RunQuery, RunRow, Scope, Store,
-    StoredRun, TaskQuery, TaskRow, UNREFERRED_DEFINITION,
+    ActionRow, Append, CachedOutputs, Error, ExportState, Payloads, Pruned, Retention, RunKey, RunQuery, RunRow, Scope,
+    Store, StoredRun, TaskQuery, TaskRow, UNREFERRED_DEFINITION,
 };
 
 /// Keeps runs in memory; they are gone with the process.
@@ -215,6 +215,33 @@ impl Store for Memory {
         let definitions = inner.definitions.values().map(|(body, _)| body);
         payloads.chain(cached).chain(definitions).for_each(|value| visit(value));
         Ok(())
+    }
+
+    fn events_from(&self, run: RunKey, seq: u64, limit: usize) -> Result<Vec<Event>, Error> {
+        let inner = self.lock();
+        let events = inner.runs.get(&run).map(|run| run.events.as_slice()).unwrap_or_default();
+        let from = usize::try_from(seq).unwrap_or(usize::MAX);
+        Ok(events.iter().skip(from).take(limit).cloned().collect())
+    }
+
+    fn put_exports(&self, states: &[(RunKey, ExportState)]) -> Result<(), Error> {
+        let mut inner = self.lock();
+        for (key, state) in states {
+            if let Some(run) = inner.runs.get_mut(key) {
+                run.row.export = Some(*state);
+            }
+        }
+        Ok(())
+    }
+
+    fn unexported(&self) -> Result<Vec<RunKey>, Error> {
+        let inner = self.lock();
+        let pending = |run: &MemoryRun| run.row.export.is_some_and(|export| !export.done);
+        Ok(inner.runs.iter().filter(|(_, run)| pending(run)).map(|(key, _)| *key).collect())
+    }
+
+    fn run(&self, run: RunKey) -> Result<Option<RunRow>, Error> {
+        Ok(self.lock().runs.get(&run).map(|run| run.row.clone()))
     }
 
     fn prune(&self, keep: &Retention, now: Timestamp) -> Result<Pruned, Error> {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use spanwise_core::trace::TraceParent;
 use spanwise_core::{ActionKind, ActionName, AttemptNo, Event, Fact, Failure, Phase, RunId, TaskName, Timestamp};
 
 /// The number of a run in its store.
@@ -24,6 +25,8 @@ pub struct RunRow {
     pub ended_at: Option<Timestamp>,
     /// What the engine needs to run it again, as JSON of the engine's own making.
     pub settings: String,
+    /// How far its lifecycle spans have been exported; none if its lifecycle is not traced.
+    pub export: Option<ExportState>,
 }
 
 /// An action, as lists show it.
@@ -176,6 +179,21 @@ pub struct CachedOutputs {
     pub outputs: Bytes,
     /// When they were stored.
     pub stored_at: Timestamp,
+    /// The span of that attempt, if it was traced.
+    pub producer: Option<TraceParent>,
+}
+
+/// How far the lifecycle spans of a run have been exported.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ExportState {
+    /// The number of the first event whose spans were not exported yet.
+    pub next_seq: u64,
+    /// Spans that a receiver has acknowledged.
+    pub exported: u64,
+    /// Spans that were given up.
+    pub dropped: u64,
+    /// True once nothing is left to be exported.
+    pub done: bool,
 }
 
 /// How long finished runs are kept.

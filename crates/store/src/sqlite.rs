@@ -8,14 +8,15 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, params};
 use spanwise_core::{ActionName, Event, RunId, Timestamp};
 
 use crate::{
-    ActionRow, Append, CachedOutputs, Error, Payloads, Pruned, Retention, RunKey, RunQuery, RunRow, Scope, Store,
-    StoredRun, TaskQuery, TaskRow,
+    ActionRow, Append, CachedOutputs, Error, ExportState, Payloads, Pruned, Retention, RunKey, RunQuery, RunRow, Scope,
+    Store, StoredRun, TaskQuery, TaskRow,
 };
 
 mod catalog;
-mod checkpoint;
+pub(crate) mod checkpoint;
+mod exports;
 mod lock;
-mod prune;
+pub(crate) mod prune;
 mod rows;
 
 /// What a commit survives.
@@ -26,6 +27,16 @@ pub enum Durability {
     Process,
     /// A power cut too: each commit waits for the disk.
     Disk,
+}
+
+impl Durability {
+    /// The value of SQLite's setting of that name.
+    pub(crate) fn synchronous(self) -> &'static str {
+        match self {
+            Durability::Process => "NORMAL",
+            Durability::Disk => "FULL",
+        }
+    }
 }
 
 /// A journal in a SQLite database.
@@ -43,10 +54,11 @@ pub struct Sqlite {
 const FILE: &str = "journal.db";
 
 /// Steps from an empty database to today's, in order. The number of those applied stands in `user_version`.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("../migrations/sqlite/0001_journal.sql"),
     include_str!("../migrations/sqlite/0002_control_plane.sql"),
-    include_str!("../migrations/sqlite/0003_retention.sql"),
+    include_str!("../migrations/sqlite/0003_lifecycle.sql"),
+    include_str!("../migrations/sqlite/0004_retention.sql"),
 ];
 
 /// Room for the actions of a run of some ten thousand: names come in no order, and a page that does not fit is read again
@@ -68,11 +80,8 @@ impl Sqlite {
         let lock = lock::DirectoryLock::take(directory)?;
         let file = directory.join(FILE);
         let mut writer = Connection::open(&file).map_err(Error::Database)?;
-        let synchronous = match durability {
-            Durability::Process => "NORMAL",
-            Durability::Disk => "FULL",
-        };
-        prepare(&mut writer, synchronous).map_err(|error| name_full(error, directory))?;
+        let synchronous = durability.synchronous();
+        prepare(&mut writer, synchronous, &MIGRATIONS).map_err(|error| name_full(error, directory))?;
         let checkpointer = checkpoint::Checkpointer::start(&file, synchronous, &mut writer)?;
         let reader = Connection::open(&file).map_err(Error::Database)?;
         reader.pragma_update(None, "query_only", true).map_err(Error::Database)?;
@@ -118,7 +127,7 @@ impl Sqlite {
 }
 
 /// Settings of the connection, then the migrations that are missing.
-fn prepare(connection: &mut Connection, synchronous: &str) -> Result<(), Error> {
+pub(crate) fn prepare(connection: &mut Connection, synchronous: &str, migrations: &[&str]) -> Result<(), Error> {
     let settings = format!(
         "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous};
          PRAGMA journal_size_limit = 67108864; PRAGMA temp_store = MEMORY;
@@ -126,16 +135,16 @@ fn prepare(connection: &mut Connection, synchronous: &str) -> Result<(), Error> 
     );
     connection.execute_batch(&settings).map_err(Error::Database)?;
     connection.set_prepared_statement_cache_capacity(32);
-    migrate(connection)
+    migrate(connection, migrations)
 }
 
-fn migrate(connection: &mut Connection) -> Result<(), Error> {
+fn migrate(connection: &mut Connection, migrations: &[&str]) -> Result<(), Error> {
     let version = connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
     let applied = usize::try_from(version.map_err(Error::Database)?).unwrap_or(usize::MAX);
-    if applied > MIGRATIONS.len() {
-        return Err(Error::Newer { what: format!("schema {applied}, this version knows {}", MIGRATIONS.len()) });
+    if applied > migrations.len() {
+        return Err(Error::Newer { what: format!("schema {applied}, this version knows {}", migrations.len()) });
     }
-    for (index, migration) in MIGRATIONS.iter().enumerate().skip(applied) {
+    for (index, migration) in migrations.iter().enumerate().skip(applied) {
         let transaction = connection.transaction().map_err(Error::Database)?;
         transaction.execute_batch(migration).map_err(Error::Database)?;
         transaction.pragma_update(None, "user_version", index as i64 + 1).map_err(Error::Database)?;
@@ -145,7 +154,7 @@ fn migrate(connection: &mut Connection) -> Result<(), Error> {
 }
 
 /// A full disk gets its own error: the caller can do something about it.
-fn name_full(error: Error, path: &Path) -> Error {
+pub(crate) fn name_full(error: Error, path: &Path) -> Error {
     match &error {
         Error::Database(cause) if cause.sqlite_error_code() == Some(ErrorCode::DiskFull) => {
             Error::Full { path: path.to_owned() }
@@ -252,6 +261,22 @@ impl Store for Sqlite {
         let connection = Connection::open(self.path.join(FILE)).map_err(|error| self.database(error))?;
         connection.pragma_update(None, "query_only", true).map_err(|error| self.database(error))?;
         catalog::visit_values(&connection, visit)
+    }
+
+    fn events_from(&self, run: RunKey, seq: u64, limit: usize) -> Result<Vec<Event>, Error> {
+        rows::read_events_from(&self.reader(), run, seq, limit)
+    }
+
+    fn put_exports(&self, states: &[(RunKey, ExportState)]) -> Result<(), Error> {
+        self.transact(|transaction| states.iter().try_for_each(|(run, state)| exports::put(transaction, *run, *state)))
+    }
+
+    fn unexported(&self) -> Result<Vec<RunKey>, Error> {
+        exports::pending(&self.reader())
+    }
+
+    fn run(&self, run: RunKey) -> Result<Option<RunRow>, Error> {
+        rows::read_run_by_key(&self.reader(), run)
     }
 
     fn prune(&self, keep: &Retention, now: Timestamp) -> Result<Pruned, Error> {

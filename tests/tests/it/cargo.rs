@@ -31,18 +31,28 @@ fn output(program: &str, arguments: &[&str]) -> Vec<u8> {
     run.stdout
 }
 
-/// A program of another package of the workspace, built if it is not.
-pub(crate) fn build(package: &str, program: &str) -> PathBuf {
-    let mut command = Command::new(env!("CARGO"));
-    command.args(["build", "--package", package, "--bin", program, "--message-format", "json"]);
-    if !cfg!(debug_assertions) {
-        command.arg("--release");
-    }
-    let built = command.current_dir(root()).output().unwrap();
-    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-    let messages = String::from_utf8(built.stdout).unwrap();
-    let artifacts = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    artifacts.filter_map(|artifact| artifact["executable"].as_str().map(PathBuf::from)).next_back().unwrap()
+/// A program of the workspace, built if it is not: with the features that the tests of the whole workspace have, so that what
+/// `cargo test --workspace` has compiled is not compiled again with others.
+pub(crate) fn build(program: &str) -> PathBuf {
+    static ARTIFACTS: OnceLock<Vec<Value>> = OnceLock::new();
+    let artifacts = ARTIFACTS.get_or_init(|| {
+        let mut command = Command::new(env!("CARGO"));
+        command.args(["test", "--workspace", "--no-run", "--message-format", "json"]);
+        if !cfg!(debug_assertions) {
+            command.arg("--release");
+        }
+        let built = command.current_dir(root()).output().unwrap();
+        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+        let messages = String::from_utf8(built.stdout).unwrap();
+        messages.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    });
+    let is_it = |artifact: &&Value| {
+        artifact["target"]["name"] == program
+            && artifact["target"]["kind"][0] == "bin"
+            && artifact["profile"]["test"] == false
+    };
+    let found = artifacts.iter().find(is_it).and_then(|artifact| artifact["executable"].as_str());
+    PathBuf::from(found.unwrap_or_else(|| panic!("the workspace has no program `{program}` that tests are built with")))
 }
 
 /// What git ignores, and its own.

@@ -163,7 +163,7 @@ fn launch(settings: Settings, port: u16) -> DevServer {
     command.arg("--python").arg(python::python());
     python::remove_what_would_mislead(&mut command);
     // Tasks inherit it: nothing of the user's own settings of the SDK may reach them.
-    command.env("HOME", &settings.data).envs(settings.environment.iter().cloned());
+    command.env("HOME", &settings.data).env("SPANWISE_COLLECTOR_PORT", "0").envs(settings.environment.iter().cloned());
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let said = collect(child.stderr.take().unwrap());
@@ -252,6 +252,6 @@ pub(crate) fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| match std::env::var_os("SPANWISE_TEST_BINARY") {
         Some(given) => given.into(),
-        None => cargo::build("spanwise-cli", "spanwise"),
+        None => cargo::build("spanwise"),
     })
 }

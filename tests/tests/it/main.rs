@@ -3,6 +3,7 @@
 
 mod browser;
 mod cargo;
+mod collector;
 mod command_line;
 mod crash;
 mod dev_server;
@@ -12,6 +13,7 @@ mod hello;
 mod hostile;
 mod images;
 mod journal;
+mod lifecycle;
 mod log;
 mod python;
 mod readme;
@@ -21,5 +23,6 @@ mod retention;
 mod second_process;
 mod serve;
 mod stock_sdk;
+mod tap;
 mod tidy;
 mod workload;

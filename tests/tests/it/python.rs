@@ -19,16 +19,17 @@ use crate::dev_server::DevServer;
 const DEADLINE: Duration = Duration::from_secs(300);
 
 /// What the programs and the tasks import. The name of the folder changes with this list.
-const PACKAGES: [&str; 6] = [
+const PACKAGES: [&str; 7] = [
     "flyte==2.12.1",
     "flyteplugins-otel==2.12.1",
     "opentelemetry-sdk",
     "opentelemetry-exporter-otlp-proto-http",
     "opentelemetry-instrumentation-httpx",
     "httpx",
+    "oteltap==1.0.0",
 ];
 
-const FOLDER: &str = "test-venv-flyte-2.12.1-v1";
+const FOLDER: &str = "test-venv-flyte-2.12.1-v2";
 
 /// What the browser test imports, apart from all others: it drives a browser and needs no SDK.
 const BROWSER_PACKAGES: [&str; 2] = ["playwright==1.65.2", "axe-playwright-python==0.1.8"];
@@ -177,6 +178,16 @@ impl Running {
     /// Waits until its marks are as wanted; it must not end before.
     pub(crate) fn wait_for_marks(&mut self, file: &str, wanted: impl Fn(&[String]) -> bool, server: &DevServer) {
         while !wanted(&self.marks(file)) {
+            let ended = self.child.try_wait().unwrap();
+            assert!(ended.is_none(), "{} ended too early\n{}", self.name, self.story(server));
+            self.check_deadline(server);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Waits until it has printed a text; it must not end before.
+    pub(crate) fn wait_for_output(&mut self, text: &str, server: &DevServer) {
+        while !self.stdout.so_far().contains(text) {
             let ended = self.child.try_wait().unwrap();
             assert!(ended.is_none(), "{} ended too early\n{}", self.name, self.story(server));
             self.check_deadline(server);

@@ -197,7 +197,7 @@ fn rust_and_python_call_each_other() {
 /// The guide's program of the examples.
 fn guide() -> &'static Path {
     static BUILT: OnceLock<std::path::PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| cargo::build("spanwise-examples", "otlp_http"))
+    BUILT.get_or_init(|| cargo::build("otlp_http"))
 }
 
 #[test]

@@ -8,14 +8,15 @@ use serde_json::Value;
 use crate::cargo;
 
 /// Which crates of the workspace a crate may use; tests, examples and benches may use all.
-const EDGES: [(&str, &[&str]); 8] = [
+const EDGES: [(&str, &[&str]); 9] = [
     ("spanwise-core", &[]),
     ("spanwise-proto", &[]),
     ("spanwise-macros", &[]),
     ("spanwise-store", &["spanwise-core"]),
     ("spanwise-engine", &["spanwise-core", "spanwise-store"]),
-    ("spanwise", &["spanwise-core", "spanwise-engine", "spanwise-macros", "spanwise-proto"]),
-    ("spanwise-server", &["spanwise-core", "spanwise-engine", "spanwise-proto"]),
+    ("spanwise-otel", &["spanwise-core", "spanwise-engine"]),
+    ("spanwise", &["spanwise-core", "spanwise-engine", "spanwise-macros", "spanwise-otel", "spanwise-proto"]),
+    ("spanwise-server", &["spanwise-core", "spanwise-engine", "spanwise-otel", "spanwise-proto", "spanwise-store"]),
     ("spanwise-cli", &["spanwise", "spanwise-proto", "spanwise-server"]),
 ];
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Command, Rejection, Run, SYSTEM_FAILURE_BUDGET};
 use crate::action::{Action, End, State};
-use crate::event::{ActionKind, ActionSpec, Event, Fact, StepOutcome};
+use crate::event::{ActionKind, ActionSpec, Event, Fact};
 use crate::failure::{Failure, FailureKind, code};
 use crate::{ActionName, AttemptNo, Timestamp};
 
@@ -38,17 +38,26 @@ impl Run {
                     facts.push(*action, Fact::Held);
                 }
             }
-            Command::Reuse { action, source } => {
+            Command::Reuse { action, source, lookup } => {
                 let (State::Queued { .. } | State::Backoff { .. }) = facts.known(*action)?.state else {
                     return Err(facts.wrong_state("reuse outputs for", *action));
                 };
+                if let Some(lookup) = lookup {
+                    facts.push(*action, Fact::LookedUp { lookup: lookup.clone(), hit: true });
+                }
                 facts.end(*action, Fact::Reused { source: source.clone() });
             }
-            Command::Signal { action, by } => {
+            Command::Miss { action, lookup } => {
+                let State::Queued { .. } = facts.known(*action)?.state else {
+                    return Err(facts.wrong_state("look up outputs for", *action));
+                };
+                facts.push(*action, Fact::LookedUp { lookup: lookup.clone(), hit: false });
+            }
+            Command::Signal { action, by, from } => {
                 let State::Paused = facts.known(*action)?.state else {
                     return Err(facts.wrong_state("signal", *action));
                 };
-                facts.end(*action, Fact::Signalled { by: by.clone() });
+                facts.end(*action, Fact::Signalled { by: by.clone(), from: *from });
             }
             Command::Tick { action } => facts.tick(*action)?,
             Command::Abort { action, by, reason } => {
@@ -56,8 +65,12 @@ impl Run {
                     facts.end(*action, Fact::Aborted { by: by.clone(), reason: reason.clone() });
                 }
             }
-            Command::RecordStep { action, spec, started, outcome } => {
-                facts.record_step(*action, spec, *started, outcome)?;
+            Command::RecordStep { action, spec, started, outcome, observed } => {
+                if facts.may_record_step(*action, spec)? {
+                    let (spec, outcome) = (Arc::clone(spec), outcome.clone());
+                    let (started, ended, observed) = (*started, now, *observed);
+                    facts.push(*action, Fact::StepRecorded { spec, started, ended, outcome, observed });
+                }
             }
         }
         Ok(facts.events)
@@ -232,23 +245,15 @@ impl<'run> Facts<'run> {
         Ok(())
     }
 
-    fn record_step(
-        &mut self,
-        action: ActionName,
-        spec: &Arc<ActionSpec>,
-        started: Timestamp,
-        outcome: &StepOutcome,
-    ) -> Result<(), Rejection> {
+    /// False if the step stands as it is: only a recoverable failure is tried again and recorded over (semantics S6).
+    fn may_record_step(&self, action: ActionName, spec: &Arc<ActionSpec>) -> Result<bool, Rejection> {
         match self.run.action(&action).map(|known| (known.spec.kind, known.end())) {
-            // A recoverable failure is tried again and recorded over (semantics S6).
             Some((ActionKind::Step, Some(End::Failed(failure)))) if failure.recoverable => {}
-            Some(_) => return Ok(()),
+            Some(_) => return Ok(false),
             None => {}
         }
         self.parent_accepts(action, spec)?;
-        let outcome = outcome.clone();
-        self.push(action, Fact::StepRecorded { spec: Arc::clone(spec), started, ended: self.now, outcome });
-        Ok(())
+        Ok(true)
     }
 
     /// Ends an action, and with it what must not go on: everything under a root, or under an action that was cut short; and

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::*;
 use crate::{Backoff, End, Failure, Phase, RetryPolicy, Timeouts, code};
 
+mod lifecycle;
 mod outside;
 mod properties;
 mod stories;

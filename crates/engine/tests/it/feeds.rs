@@ -87,12 +87,12 @@ async fn s7_a_condition_survives_a_restart_and_gives_the_value_of_its_signal() {
     assert_eq!(run.unfinished(), [ActionName::ROOT], "nobody drives a condition with attempts");
     let driver = run.clone();
     let driven = tokio::spawn(async move { driver.drive_condition(name("ok")).await });
-    run.signal(name("ok"), "ann", Bytes::from_static(b"true")).await.unwrap();
+    run.signal(name("ok"), "ann", None, Bytes::from_static(b"true")).await.unwrap();
     soon(driven).await.unwrap().unwrap();
     let outcome = soon(run.wait(name("ok"))).await.unwrap();
     assert_eq!(outcome, Outcome::Succeeded(Bytes::from_static(b"true")));
     assert_eq!(run.action(&name("ok")).unwrap().end(), Some(&End::Signalled { by: "ann".to_owned() }));
-    let second = run.signal(name("ok"), "bob", Bytes::from_static(b"false")).await;
+    let second = run.signal(name("ok"), "bob", None, Bytes::from_static(b"false")).await;
     assert!(matches!(second, Err(Error::Rejected(Rejection::WrongState { .. }))), "{second:?}");
     let payloads = run.payloads(&name("ok")).await.unwrap();
     assert_eq!(payloads, (Some(Bytes::from_static(b"prompt")), Some(Bytes::from_static(b"true"))));
@@ -107,7 +107,7 @@ async fn s7_a_condition_times_out_where_somebody_drives_it() {
     run.enqueue(name("ok"), condition(timeouts), Bytes::new()).unwrap();
     soon(run.drive_condition(name("ok"))).await.unwrap();
     assert_eq!(phase(&run, "ok"), Phase::TimedOut);
-    assert!(run.signal(name("ok"), "ann", Bytes::new()).await.is_err());
+    assert!(run.signal(name("ok"), "ann", None, Bytes::new()).await.is_err());
     assert!(matches!(soon(run.drive_condition(name("x"))).await, Err(Error::Rejected(Rejection::NotFound(_)))));
 }
 

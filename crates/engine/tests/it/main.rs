@@ -17,6 +17,7 @@ use spanwise_engine::{
 
 mod adoption;
 mod cache;
+mod export;
 mod feeds;
 mod places;
 mod reservations;

@@ -61,7 +61,7 @@ async fn s4_a_parent_that_resumes_needs_no_place_but_counts() {
     let (_b, b_driven) = begin(&engine, "b", main_task(), stage.clone());
     stage.began(2).await;
     // Two go on with one place from here.
-    a.signal(name("ok"), "ann", Bytes::new()).await.unwrap();
+    a.signal(name("ok"), "ann", None, Bytes::new()).await.unwrap();
     let (c, c_driven) = begin(&engine, "c", main_task(), stage.clone());
     until(&c, "a0", is_held).await;
     stage.succeeds("b/a0");

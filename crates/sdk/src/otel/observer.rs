@@ -35,13 +35,13 @@ pub fn observe() {
     OBSERVING.store(true, Ordering::Release);
 }
 
-fn observing() -> bool {
+pub(crate) fn is_observing() -> bool {
     OBSERVING.load(Ordering::Acquire)
 }
 
 /// Runs a task's body apart from the caller's spans, as if it were another process, and in a span if observed.
 pub(crate) async fn around_task<T>(ambient: Ambient, body: impl Future<Output = Result<T>>) -> Result<T> {
-    if !observing() {
+    if !is_observing() {
         return ambient.scope(body).with_context(Context::new()).await;
     }
     let span = OpenSpan::new(start_task_span(&ambient), Some(Arc::clone(&ambient.task)));
@@ -58,7 +58,7 @@ pub(crate) async fn around_step<T>(
     action: ActionName,
     body: impl Future<Output = Result<T>>,
 ) -> Result<T> {
-    if !observing() {
+    if !is_observing() {
         return inside.scope(body).await;
     }
     let parent = Context::current();
@@ -72,7 +72,7 @@ pub(crate) async fn around_step<T>(
 
 /// A step that was not run again: a span with the times that it really had.
 pub(crate) fn replayed_step(ambient: &Ambient, name: &'static str, action: ActionName, record: &StepRecord) {
-    if !observing() {
+    if !is_observing() {
         return;
     }
     let parent = Context::current();
@@ -105,14 +105,14 @@ fn start_task_span(ambient: &Ambient) -> Context {
         return parent.with_span(builder.start_with_context(&tracer, &parent));
     }
     let run = task.run_id();
-    let trace_id = TraceId::from_bytes(trace::derived_trace_id(run));
+    let trace_id = TraceId::from_bytes(trace::derived_trace_id(run).0);
     #[cfg(feature = "otel-sdk")]
     if run_ids_installed() {
         let start = || builder.start_with_context(&tracer, &Context::new());
         return parent.with_span(super::run_ids::pinned(trace_id, start));
     }
     debug_assert!(cfg!(feature = "otel-sdk") || !run_ids_installed());
-    let span_id = SpanId::from_bytes(trace::derived_span_id(run, &ActionName::ROOT, "run", 0, 0));
+    let span_id = SpanId::from_bytes(trace::derived_span_id(run, &ActionName::ROOT, "run", 0, 0).0);
     let run_span = SpanContext::new(trace_id, span_id, TraceFlags::SAMPLED, true, TraceState::default());
     parent.with_span(builder.start_with_context(&tracer, &remote(run_span)))
 }

@@ -2,6 +2,7 @@
 
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
+use spanwise_core::trace::TraceParent;
 
 use crate::context::CustomContext;
 
@@ -26,19 +27,9 @@ pub(super) fn inject(context: &Context, carrier: &mut CustomContext) {
 }
 
 fn parse(header: &str) -> Option<(TraceId, SpanId, TraceFlags)> {
-    let mut parts = header.split('-');
-    let (version, trace_id, span_id, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    let is_hex = |part: &str, length: usize| {
-        part.len() == length && part.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
-    };
-    let well_formed = is_hex(version, 2) && is_hex(trace_id, 32) && is_hex(span_id, 16) && is_hex(flags, 2);
-    // Version 00 has four parts; a later one may have more; ff is forbidden.
-    if !well_formed || version == "ff" || (version == "00" && parts.next().is_some()) {
-        return None;
-    }
-    let (trace_id, span_id) = (TraceId::from_hex(trace_id).ok()?, SpanId::from_hex(span_id).ok()?);
-    let flags = TraceFlags::new(u8::from_str_radix(flags, 16).ok()?);
-    (trace_id != TraceId::INVALID && span_id != SpanId::INVALID).then_some((trace_id, span_id, flags))
+    let parent: TraceParent = header.parse().ok()?;
+    let ids = (TraceId::from_bytes(parent.trace.0), SpanId::from_bytes(parent.span.0));
+    Some((ids.0, ids.1, TraceFlags::new(parent.flags)))
 }
 
 #[cfg(test)]

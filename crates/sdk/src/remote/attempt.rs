@@ -17,7 +17,7 @@ use super::wire::Place;
 use super::{failure, turns};
 use crate::control::Control;
 use crate::error::{Error, ErrorKind, Result};
-use crate::executor::run_attempt;
+use crate::executor::{Delivered, run_attempt};
 use crate::{client, entry, task};
 
 /// The first argument of a process that is to run one attempt.
@@ -93,7 +93,8 @@ async fn run() -> Result<()> {
     let parent = Arc::new(Parent::new(Parts { connection: connection.clone(), ..parts }));
     let report = match task::find(&task) {
         Ok(task) => {
-            let body = run_attempt(task, frozen, Control::Remote(Arc::clone(&parent)), 0);
+            let body =
+                run_attempt(task, Delivered { inputs: frozen, span: None }, Control::Remote(Arc::clone(&parent)), 0);
             turns::run(&parent, body).await
         }
         Err(error) => Report::Failed(error.to_failure()),

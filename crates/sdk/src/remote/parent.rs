@@ -206,7 +206,8 @@ impl Parent {
     /// Records a step that is done. The server's answer says that it is safe; Python's SDK waits for the echo on the stream
     /// instead, which comes after it.
     pub(crate) async fn record_step(&self, step: CompletedStep) -> Result<()> {
-        let CompletedStep { action, spec, started, inputs, outcome } = step;
+        // The wire has no place for `observed`.
+        let CompletedStep { action, spec, started, inputs, outcome, observed: _ } = step;
         let output_uri = self.file(&action, "outputs.pb");
         let phase = match &outcome {
             Ok(outputs) => {

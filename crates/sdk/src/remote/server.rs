@@ -1,11 +1,12 @@
 //! A server, as a driver sees it: runs are created there and looked up.
 
 use connectrpc::ErrorCode;
+use spanwise_core::lifecycle::TraceLevel;
 use spanwise_core::{RunId, RunName};
 use spanwise_engine::Relation;
 use spanwise_proto::flyteidl2::common;
 use spanwise_proto::flyteidl2::dataproxy::{GetActionDataRequest, UploadInputsRequest, upload_inputs_request};
-use spanwise_proto::flyteidl2::task::{DeployTaskRequest, Inputs, NamedLiteral, RunSpec, TaskSpec};
+use spanwise_proto::flyteidl2::task::{DeployTaskRequest, Inputs, Labels, NamedLiteral, RunSpec, TaskSpec};
 use spanwise_proto::flyteidl2::workflow::{
     CreateRunRequest, GetRunDetailsRequest, GetRunDetailsResponse, RunDetails, create_run_request,
 };
@@ -19,6 +20,14 @@ use super::wire::{self, Place};
 use crate::error::Result;
 use crate::overrides::Overrides;
 use crate::task::AnyTask;
+
+/// The label by which a run says how its lifecycle is traced: a stock client can set it too.
+const TRACE_LABEL: &str = "spanwise.trace";
+
+fn trace_label(level: TraceLevel) -> Labels {
+    let values = [(TRACE_LABEL.to_owned(), level.to_string())].into_iter().collect();
+    Labels { values, ..Labels::default() }
+}
 
 /// A server on which runs are started.
 pub(crate) struct Server {
@@ -38,6 +47,8 @@ pub(crate) struct NewRun {
     pub(crate) inputs: Inputs,
     pub(crate) max_action_concurrency: Option<u32>,
     pub(crate) relation: Option<Relation>,
+    /// How its lifecycle is traced, if the driver says it.
+    pub(crate) trace: Option<TraceLevel>,
 }
 
 impl Server {
@@ -126,6 +137,7 @@ impl Server {
             run_spec: RunSpec {
                 max_action_concurrency: new.max_action_concurrency.unwrap_or_default(),
                 relation: new.relation.as_ref().map(|relation| self.relation(relation)).into(),
+                labels: new.trace.map(trace_label).into(),
                 ..RunSpec::default()
             }
             .into(),

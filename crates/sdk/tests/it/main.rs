@@ -5,6 +5,8 @@ mod compile;
 mod context;
 mod golden;
 mod hardships;
+#[cfg(feature = "otel-sdk")]
+mod lifecycle;
 mod names;
 mod resume;
 mod settings;

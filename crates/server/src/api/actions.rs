@@ -15,6 +15,7 @@ use spanwise_proto::flyteidl2::common::ActionIdentifier;
 use spanwise_proto::flyteidl2::workflow::{ActionUpdate, ControlMessage};
 
 use super::Api;
+use super::caller_span;
 use crate::control::{Asked, Error, NewAction};
 use crate::wire::details::Shown;
 use crate::wire::{Invalid, action_name, ids, values};
@@ -179,14 +180,14 @@ impl ActionsService for Actions {
 
     async fn signal(
         &self,
-        _ctx: RequestContext,
+        ctx: RequestContext,
         request: ServiceRequest<'_, SignalRequest>,
     ) -> ServiceResult<SignalResponse> {
         let request = request.to_owned_message();
         let (run, action) = ids::action_id(request.action_id.as_option().ok_or(Invalid::Missing("action_id"))?)?;
         let value = request.value.into_option().ok_or(Invalid::Missing("value"))?;
         let run = self.api.control.run(&run)?;
-        run.signal(action, "api", values::single_output(value)).await.map_err(Error::from)?;
+        run.signal(action, "api", caller_span(&ctx), values::single_output(value)).await.map_err(Error::from)?;
         Response::ok(SignalResponse::default())
     }
 }

@@ -11,6 +11,7 @@ use spanwise_proto::flyteidl2::core::literal_type;
 use spanwise_proto::flyteidl2::task::{Inputs, TaskSpec, TaskSpecSource};
 use spanwise_proto::flyteidl2::workflow::*;
 
+use super::caller_span;
 use super::reads::Found;
 use super::{Api, listing};
 use crate::control::{Error, NewRun};
@@ -320,7 +321,7 @@ impl RunService for Runs {
 
     async fn signal_event(
         &self,
-        _ctx: RequestContext,
+        ctx: RequestContext,
         request: ServiceRequest<'_, SignalEventRequest>,
     ) -> ServiceResult<SignalEventResponse> {
         let request = request.to_owned_message();
@@ -333,7 +334,11 @@ impl RunService for Runs {
             return Err(ConnectError::failed_precondition("the condition's type is not a simple one"));
         }
         let value = values::signal_value(&request.payload, &condition.r#type)?;
-        found.run.signal(found.name, "user", values::single_output(value)).await.map_err(Error::from)?;
+        found
+            .run
+            .signal(found.name, "user", caller_span(&ctx), values::single_output(value))
+            .await
+            .map_err(Error::from)?;
         Response::ok(SignalEventResponse::default())
     }
 

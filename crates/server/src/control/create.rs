@@ -2,7 +2,9 @@
 
 use base64::Engine as _;
 use bytes::Bytes;
-use spanwise_core::{ActionName, RunName};
+use spanwise_core::lifecycle::{RunTrace, TraceLevel};
+use spanwise_core::trace::TraceParent;
+use spanwise_core::{ActionName, RunId, RunName};
 use spanwise_engine::{Relation, RunHandle, RunSettings, Scope};
 use spanwise_proto::Message;
 use spanwise_proto::flyteidl2::common::RelationType;
@@ -14,6 +16,12 @@ use crate::layout;
 use crate::wire::ids::run_in;
 use crate::wire::task::{self, RunRules};
 use crate::wire::{Invalid, values};
+
+/// The label by which a run says how its lifecycle is traced: off, lifecycle or full.
+const TRACE_LABEL: &str = "spanwise.trace";
+
+/// A later version of `traceparent` may have more parts; none that is longer than this is taken over from a header.
+const MAX_TRACEPARENT: usize = 256;
 
 /// A run that a client asks for.
 pub(crate) struct NewRun {
@@ -44,12 +52,16 @@ impl ControlPlane {
         let rules = RunRules { scope: &new.scope, run_spec: &new.settings };
         let cache_key = task::root_cache_key(&new.task, &inputs)?;
         let (digest, body) = task::encode(&new.task);
-        let spec = task::action_spec(&new.task, &digest, None, "", cache_key.as_deref(), &rules)?;
+        let mut spec = task::action_spec(&new.task, &digest, None, "", cache_key.as_deref(), &rules)?;
         self.inner.definitions.put(&digest, &body)?;
         let settings = self.run_settings(&new.settings, relation, warnings)?;
-        let settings = RunSettings { task_version: task::template(&new.task)?.id.version.clone(), ..settings };
         let is_named = new.name.is_some();
         let id = run_in(new.scope, new.name.unwrap_or_else(|| RunName::from_random(spanwise_engine::random_bits())));
+        let inbound = values::span_in(&inputs.context);
+        let trace = self.trace_of_new(&id, &settings, inbound)?;
+        spec.traceparent = inbound.filter(|_| trace.is_exported());
+        let task_version = task::template(&new.task)?.id.version.clone();
+        let settings = RunSettings { task_version, trace, ..settings };
         let _untouched = self.inner.leftovers.untouched().await;
         let frozen = values::encode_inputs(&inputs);
         let run = self.inner.engine.create_run(spanwise_engine::NewRun {
@@ -78,12 +90,35 @@ impl ControlPlane {
             inputs.context.retain(|pair| !values::TRACE_KEYS.contains(&pair.key.as_str()));
         }
         if let Some(trace) = &new.caller_trace
-            && values::is_traceparent(trace)
+            && trace.len() <= MAX_TRACEPARENT
+            && trace.parse::<TraceParent>().is_ok()
             && values::in_context(&inputs.context, "traceparent").is_none()
         {
             values::set_in_context(&mut inputs.context, "traceparent", trace);
         }
         Ok(inputs)
+    }
+
+    /// How a new run is traced: as it asks itself by its label, else as its project or the server does. A repeated run links to the one
+    /// that it repeats.
+    fn trace_of_new(
+        &self,
+        id: &RunId,
+        settings: &RunSettings,
+        inbound: Option<TraceParent>,
+    ) -> Result<RunTrace, Error> {
+        let asked = settings.labels.get(TRACE_LABEL).map(|level| level.parse::<TraceLevel>());
+        let asked =
+            asked.transpose().map_err(|error| Invalid::field(format!("run_spec.labels.{TRACE_LABEL}: {error}")))?;
+        let rules = &self.inner.trace;
+        let level = asked.unwrap_or_else(|| rules.level_in(&id.project));
+        let links = match &settings.relation {
+            Some(Relation::Rerun { run } | Relation::Recover { run }) => {
+                self.run(&RunId { name: run.clone(), ..id.clone() })?.span()
+            }
+            _ => None,
+        };
+        Ok(RunTrace { links: links.into_iter().collect(), ..RunTrace::decide(level, rules.ratio, id, inbound) })
     }
 
     /// The trace that a run was started in.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use spanwise_core::{ActionName, ActionSpec, End, Failure, RunId, Source, Timestamp};
-use spanwise_engine::{Relation, RunHandle};
+use spanwise_engine::{NewStep, Relation, RunHandle};
 use spanwise_proto::Message;
 use spanwise_proto::flyteidl2::common::ActionPhase;
 use spanwise_proto::flyteidl2::task::TaskSpec;
@@ -52,13 +52,15 @@ impl ControlPlane {
     async fn enqueue_task(&self, run: &RunHandle, new: &NewAction, asked: &TaskAction) -> Result<(), Error> {
         let task = self.task_of(asked)?;
         let inputs = self.read_inputs("input_uri", &new.input_uri).await?;
-        values::check_context(&values::inputs(&inputs)?.context)?;
+        let context = values::inputs(&inputs)?.context;
+        values::check_context(&context)?;
         let run_spec = self.run_spec(run)?;
         let scope = scope_of(run.id());
         let rules = RunRules { scope: &scope, run_spec: &run_spec };
         let key = asked.cache_key.as_option().map(|key| key.value.as_str());
         let (digest, body) = task::encode(&task);
-        let spec = task::action_spec(&task, &digest, Some(new.parent), &new.group, key, &rules)?;
+        let mut spec = task::action_spec(&task, &digest, Some(new.parent), &new.group, key, &rules)?;
+        spec.traceparent = values::span_in(&context).filter(|_| run.is_traced());
         self.inner.definitions.put(&digest, &body)?;
         let is_new = run.enqueue(new.name, spec, inputs)?;
         if is_new {
@@ -143,7 +145,8 @@ impl ControlPlane {
         };
         let started = asked.start_time.as_option().map(values::from_timestamp);
         let started = started.filter(|at| *at > Timestamp(0)).unwrap_or_else(|| run.now());
-        Ok(run.record_step(new.name, spec, started, inputs, outcome).await?)
+        // A program says nothing of spans that it has made of a step itself.
+        Ok(run.record_step(new.name, NewStep { spec, started, inputs, outcome, observed: false }).await?)
     }
 
     async fn step_outputs(&self, uri: &str) -> Result<Bytes, Error> {

@@ -175,7 +175,7 @@ async fn trace_id(run: &RunHandle) -> Result<String, PageError> {
     let context = inputs.and_then(|inputs| display::context(&inputs).ok()).unwrap_or_default();
     let parent = context.into_iter().find(|(key, _)| key == "traceparent").map(|(_, value)| value);
     let inbound = parent.and_then(|parent| parent.split('-').nth(1).map(str::to_owned)).filter(|id| id.len() == 32);
-    Ok(inbound.unwrap_or_else(|| format!("{:032x}", u128::from_be_bytes(derived_trace_id(run.id())))))
+    Ok(inbound.unwrap_or_else(|| derived_trace_id(run.id()).to_string()))
 }
 
 /// A failure that the top of the page leads to.

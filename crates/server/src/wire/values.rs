@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use spanwise_core::Timestamp;
+use spanwise_core::trace::TraceParent;
 use spanwise_proto::Message;
 use spanwise_proto::flyteidl2::core::{KeyValuePair, Literal, LiteralType, SimpleType, literal_type};
 use spanwise_proto::flyteidl2::task::{Inputs, NamedLiteral, Outputs};
@@ -59,19 +60,9 @@ pub(crate) fn set_in_context(context: &mut Vec<KeyValuePair>, key: &str, value: 
     context.push(KeyValuePair { key: key.to_owned(), value: value.to_owned(), ..KeyValuePair::default() });
 }
 
-/// Whether a text has the form of W3C's `traceparent`, in version 00 or a later one.
-pub(crate) fn is_traceparent(text: &str) -> bool {
-    let is_hex = |part: &str, length: usize| {
-        part.len() == length && part.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
-    };
-    let mut parts = text.split('-');
-    let [version, trace_id, span_id, flags] = [(); 4].map(|()| parts.next().unwrap_or_default());
-    let well_formed = is_hex(version, 2) && is_hex(trace_id, 32) && is_hex(span_id, 16) && is_hex(flags, 2);
-    let is_zero = |part: &str| part.bytes().all(|byte| byte == b'0');
-    let has_more = parts.next().is_some();
-    // A later version may have more parts; none of them is so long that a name could not hold it.
-    let fits = if version == "00" { !has_more } else { version != "ff" && text.len() <= 256 };
-    well_formed && fits && !is_zero(trace_id) && !is_zero(span_id)
+/// The span that a context names, if it is well-formed.
+pub(crate) fn span_in(context: &[KeyValuePair]) -> Option<TraceParent> {
+    in_context(context, TRACE_KEYS[0])?.parse().ok()
 }
 
 /// The value of a condition as an output of the name that the SDK reads.

@@ -111,7 +111,7 @@ fn read_row(row: &Row<'_>) -> Result<TaskRow, Error> {
 
 pub(super) fn cached(connection: &Connection, key: &str) -> Result<Option<CachedOutputs>, Error> {
     let mut statement = connection
-        .prepare_cached("SELECT run, action, attempt, outputs, stored_at FROM cache WHERE key = ?1")
+        .prepare_cached("SELECT run, action, attempt, outputs, stored_at, producer FROM cache WHERE key = ?1")
         .map_err(Error::Database)?;
     let mut rows = statement.query([key]).map_err(Error::Database)?;
     let Some(row) = rows.next().map_err(Error::Database)? else { return Ok(None) };
@@ -121,16 +121,26 @@ pub(super) fn cached(connection: &Connection, key: &str) -> Result<Option<Cached
         attempt: AttemptNo(get(row, 2)?),
         outputs: Bytes::from(get::<Vec<u8>>(row, 3)?),
         stored_at: Timestamp(get(row, 4)?),
+        producer: get::<Option<String>>(row, 5)?.and_then(|header| header.parse().ok()),
     }))
 }
 
 pub(super) fn cache(transaction: &Transaction<'_>, key: &str, value: &CachedOutputs) -> Result<(), Error> {
-    let values = params![key, value.run, value.action.as_str(), value.attempt.0, &value.outputs[..], value.stored_at.0];
+    let values = params![
+        key,
+        value.run,
+        value.action.as_str(),
+        value.attempt.0,
+        &value.outputs[..],
+        value.stored_at.0,
+        value.producer.map(String::from),
+    ];
     transaction
         .prepare_cached(
-            "INSERT INTO cache (key, run, action, attempt, outputs, stored_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+            "INSERT INTO cache (key, run, action, attempt, outputs, stored_at, producer)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
              ON CONFLICT (key) DO UPDATE SET run = excluded.run, action = excluded.action, attempt = excluded.attempt,
-                 outputs = excluded.outputs, stored_at = excluded.stored_at",
+                 outputs = excluded.outputs, stored_at = excluded.stored_at, producer = excluded.producer",
         )
         .and_then(|mut upsert| upsert.execute(values))
         .map_err(Error::Database)?;

@@ -45,7 +45,8 @@ fn shrink(
     Ok(())
 }
 
-fn used_bytes(connection: &Connection) -> Result<u64, Error> {
+/// The size of the database without the pages that are free.
+pub(crate) fn used_bytes(connection: &Connection) -> Result<u64, Error> {
     let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let pages = pragma("page_count").map_err(Error::Database)? - pragma("freelist_count").map_err(Error::Database)?;
     let size = pragma("page_size").map_err(Error::Database)?;

@@ -5,18 +5,21 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use serde::Serializer;
 use spanwise_core::{ActionKind, ActionName, Event, Fact, Phase, RunId, RunName, TaskName, Timestamp};
 
+use super::exports;
 use crate::model::definition_of;
-use crate::{ActionRow, Append, Error, Payloads, RunKey, RunQuery, RunRow};
+use crate::{ActionRow, Append, Error, ExportState, Payloads, RunKey, RunQuery, RunRow};
 
 /// The version of the stored form of [`Fact`].
 const EVENT_VERSION: i64 = 1;
 
 pub(super) const SELECT_RUN_BY_NAME: &str =
-    "SELECT key, org, project, domain, name, task, phase, created_at, ended_at, settings FROM runs
+    "SELECT key, org, project, domain, name, task, phase, created_at, ended_at, settings,
+        export_seq, exported, export_dropped, export_done FROM runs
      WHERE org = ?1 AND project = ?2 AND domain = ?3 AND name = ?4";
 
 pub(super) const SELECT_RUN_BY_KEY: &str =
-    "SELECT key, org, project, domain, name, task, phase, created_at, ended_at, settings FROM runs WHERE key = ?1";
+    "SELECT key, org, project, domain, name, task, phase, created_at, ended_at, settings,
+        export_seq, exported, export_dropped, export_done FROM runs WHERE key = ?1";
 
 const UPSERT_ACTION: &str =
     "INSERT INTO actions (run, name, parent, kind, task, action_group, phase, attempts, enqueued_at, started_at,
@@ -29,9 +32,11 @@ const UPSERT_ACTION: &str =
 
 pub(super) fn insert_run(connection: &Connection, run: &RunRow) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(
-        "INSERT INTO runs (org, project, domain, name, task, phase, created_at, ended_at, settings)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        "INSERT INTO runs (org, project, domain, name, task, phase, created_at, ended_at, settings,
+                           export_seq, exported, export_dropped, export_done)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
     )?;
+    let export = |number: fn(&ExportState) -> i64| run.export.as_ref().map(number);
     statement.execute(params![
         run.id.org,
         run.id.project,
@@ -42,6 +47,10 @@ pub(super) fn insert_run(connection: &Connection, run: &RunRow) -> rusqlite::Res
         run.created_at.0,
         run.ended_at.map(|at| at.0),
         run.settings,
+        export(|state| state.next_seq as i64),
+        export(|state| state.exported as i64),
+        export(|state| state.dropped as i64),
+        export(|state| i64::from(state.done)),
     ])?;
     Ok(())
 }
@@ -168,6 +177,7 @@ pub(super) fn read_run(row: &Row<'_>) -> Result<(RunKey, RunRow), Error> {
         created_at: Timestamp(get(row, 7)?),
         ended_at: get::<Option<i64>>(row, 8)?.map(Timestamp),
         settings: get(row, 9)?,
+        export: exports::read(row, 10)?,
     };
     Ok((RunKey(get(row, 0)?), run))
 }
@@ -176,7 +186,8 @@ pub(super) fn read_runs(connection: &Connection, query: &RunQuery) -> Result<Vec
     let (filter, values) = filter_of(query);
     let order = if query.oldest_first { "ASC" } else { "DESC" };
     let sql = format!(
-        "SELECT key, org, project, domain, name, task, phase, created_at, ended_at, settings FROM runs
+        "SELECT key, org, project, domain, name, task, phase, created_at, ended_at, settings,
+        export_seq, exported, export_dropped, export_done FROM runs
          WHERE {filter} ORDER BY key {order} LIMIT {}",
         i64::try_from(query.limit).unwrap_or(i64::MAX)
     );
@@ -233,7 +244,8 @@ fn filter_of(query: &RunQuery) -> (String, Vec<rusqlite::types::Value>) {
 pub(super) fn read_unfinished(connection: &Connection) -> Result<Vec<RunId>, Error> {
     let mut statement = connection
         .prepare_cached(
-            "SELECT key, org, project, domain, name, task, phase, created_at, ended_at, settings FROM runs
+            "SELECT key, org, project, domain, name, task, phase, created_at, ended_at, settings,
+        export_seq, exported, export_dropped, export_done FROM runs
              WHERE ended_at IS NULL ORDER BY key",
         )
         .map_err(Error::Database)?;
@@ -260,6 +272,34 @@ pub(super) fn read_events(connection: &Connection, run: RunKey) -> Result<Vec<Ev
     let mut rows = statement.query([run.0]).map_err(Error::Database)?;
     let mut events = Vec::new();
     while let Some(row) = rows.next().map_err(Error::Database)? {
+        read_facts(row, &mut events)?;
+    }
+    Ok(events)
+}
+
+pub(super) fn read_run_by_key(connection: &Connection, run: RunKey) -> Result<Option<RunRow>, Error> {
+    let found = connection
+        .prepare_cached(SELECT_RUN_BY_KEY)
+        .and_then(|mut select| select.query_row([run.0], |row| Ok(read_run(row))).optional())
+        .map_err(Error::Database)?;
+    Ok(found.transpose()?.map(|(_, row)| row))
+}
+
+/// Whole rows, so that the number of the next event is that of a row.
+pub(super) fn read_events_from(
+    connection: &Connection,
+    run: RunKey,
+    seq: u64,
+    limit: usize,
+) -> Result<Vec<Event>, Error> {
+    let mut statement = connection
+        .prepare_cached("SELECT action, v, body FROM events WHERE run = ?1 AND seq >= ?2 ORDER BY seq")
+        .map_err(Error::Database)?;
+    let mut rows = statement.query(params![run.0, i64::try_from(seq).unwrap_or(i64::MAX)]).map_err(Error::Database)?;
+    let mut events = Vec::new();
+    while events.len() < limit
+        && let Some(row) = rows.next().map_err(Error::Database)?
+    {
         read_facts(row, &mut events)?;
     }
     Ok(events)

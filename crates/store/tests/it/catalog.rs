@@ -75,6 +75,7 @@ pub(crate) fn cached_outputs_are_replaced_under_their_key(store: &dyn Store) {
         attempt: AttemptNo(attempt),
         outputs: Bytes::copy_from_slice(text.as_bytes()),
         stored_at: Timestamp(i64::from(attempt)),
+        producer: (attempt > 1).then(|| "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-03".parse().unwrap()),
     };
     assert_eq!(store.cached("k").unwrap(), None);
     store.cache("k", &outputs("first", 1)).unwrap();

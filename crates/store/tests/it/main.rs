@@ -7,4 +7,5 @@ mod conformance;
 mod on_disk;
 mod queries;
 mod retention;
+mod spans;
 mod stored_form;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use spanwise_core::{ActionName, ActionSpec, AttemptNo, Event, Fact, Phase, RunName, TaskName, Timestamp};
-use spanwise_store::{Append, RunKey, RunQuery, RunRow, Scope, Store};
+use spanwise_store::{Append, ExportState, RunKey, RunQuery, RunRow, Scope, Store};
 
 use crate::conformance::{append, create, enqueued, run};
 
@@ -156,4 +156,39 @@ pub(crate) fn the_events_of_one_action_come_in_order(store: &dyn Store) {
     assert_eq!(store.events_of(one, &ActionName::ROOT).unwrap(), [enqueued(1), enqueued(3)]);
     assert_eq!(store.events_of(two, &child).unwrap(), []);
     assert_eq!(store.events_of(RunKey(99), &child).unwrap(), []);
+}
+
+pub(crate) fn exports_are_pending_until_they_are_done(store: &dyn Store) {
+    let traced = |name: &str| RunRow { export: Some(ExportState::default()), ..run(name) };
+    let (_, one, two) = (
+        create(store, &run("untraced")).unwrap(),
+        create(store, &traced("one")).unwrap(),
+        create(store, &traced("two")).unwrap(),
+    );
+    assert_eq!(store.unexported().unwrap(), [one, two]);
+    let state = ExportState { next_seq: 7, exported: 12, dropped: 3, done: true };
+    store.put_exports(&[(one, state)]).unwrap();
+    assert_eq!(store.unexported().unwrap(), [two]);
+    assert_eq!(store.run(one).unwrap().unwrap().export, Some(state));
+    assert_eq!(store.find(&run("untraced").id).unwrap().unwrap().1.export, None);
+    assert_eq!(store.run(RunKey(99)).unwrap(), None);
+}
+
+pub(crate) fn events_are_read_on_from_a_number(store: &dyn Store) {
+    let key = create(store, &run("one")).unwrap();
+    let events: Vec<Event> = (0..10).map(enqueued).collect();
+    for (index, chunk) in events.chunks(2).enumerate() {
+        store.commit(&[append(key, 2 * index as u64, chunk.to_vec())]).unwrap();
+    }
+    let (mut read, mut seq) = (Vec::new(), 0);
+    loop {
+        let next = store.events_from(key, seq, 3).unwrap();
+        if next.is_empty() {
+            break;
+        }
+        seq += next.len() as u64;
+        read.extend(next);
+    }
+    assert_eq!(read, events);
+    assert_eq!(store.events_from(key, 4, 100).unwrap(), events[4..]);
 }

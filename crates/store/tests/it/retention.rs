@@ -30,7 +30,8 @@ fn finish(store: &dyn Store, run: &RunRow, events: Vec<Event>, ended: i64) -> Ru
 
 fn cached(size: usize, stored_at: i64) -> CachedOutputs {
     let (action, outputs) = (ActionName::new("c").unwrap(), Bytes::from(vec![7; size]));
-    CachedOutputs { run: "one".to_owned(), action, attempt: AttemptNo(1), outputs, stored_at: Timestamp(stored_at) }
+    let (run, stored_at) = ("one".to_owned(), Timestamp(stored_at));
+    CachedOutputs { run, action, attempt: AttemptNo(1), outputs, stored_at, producer: None }
 }
 
 /// After the time in which nothing has to refer to a definition.

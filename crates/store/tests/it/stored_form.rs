@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use spanwise_core::{
-    ActionName, ActionSpec, AttemptNo, Backoff, CachePolicy, Fact, Failure, RetryPolicy, Source, StepOutcome, Timeouts,
-    Timestamp,
+    ActionName, ActionSpec, AttemptNo, Backoff, CachePolicy, Fact, Failure, Lookup, RetryPolicy, Source, StepOutcome,
+    Timeouts, Timestamp,
 };
 
 #[test]
@@ -43,6 +43,7 @@ fn each_fact_of_version_1_reads_and_writes_as_it_always_did() {
     };
     let run = "earlier".to_owned();
     let cache = Source::Cache { run: run.clone(), action: ActionName::ROOT, attempt };
+    let span = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-03".parse().unwrap();
     let (started, ended) = (Timestamp(1), Timestamp(2));
     let facts = [
         Fact::Enqueued { spec: Arc::new(spec) },
@@ -61,14 +62,28 @@ fn each_fact_of_version_1_reads_and_writes_as_it_always_did() {
         Fact::Failed { failure: failure.clone() },
         Fact::TimedOut { failure: failure.clone() },
         Fact::Aborted { by: "ann".to_owned(), reason: "enough".to_owned() },
-        Fact::StepRecorded { spec: step.clone(), started, ended, outcome: StepOutcome::Succeeded },
-        Fact::StepRecorded { spec: step, started, ended, outcome: StepOutcome::Failed(failure) },
+        Fact::StepRecorded { spec: step.clone(), started, ended, outcome: StepOutcome::Succeeded, observed: false },
+        Fact::StepRecorded {
+            spec: step.clone(),
+            started,
+            ended,
+            outcome: StepOutcome::Failed(failure),
+            observed: false,
+        },
         Fact::Enqueued { spec: Arc::new(cached) },
         Fact::Enqueued { spec: Arc::new(plainly_cached) },
         Fact::Enqueued { spec: Arc::new(ActionSpec::condition("approve", ActionName::ROOT)) },
         Fact::Reused { source: cache },
         Fact::Reused { source: Source::Recovery { run, attempt } },
-        Fact::Signalled { by: "ann".to_owned() },
+        Fact::Signalled { by: "ann".to_owned(), from: None },
+        Fact::Signalled { by: "ann".to_owned(), from: Some(span) },
+        Fact::LookedUp {
+            lookup: Lookup { asked: Timestamp(1), waited_for: Some(span), producer: Some(span) },
+            hit: true,
+        },
+        Fact::LookedUp { lookup: Lookup { asked: Timestamp(1), ..Lookup::default() }, hit: false },
+        Fact::StepRecorded { spec: step, started, ended, outcome: StepOutcome::Succeeded, observed: true },
+        Fact::Enqueued { spec: Arc::new(ActionSpec { traceparent: Some(span), ..ActionSpec::task("env.main") }) },
     ];
     let golden = include_str!("events.v1.jsonl");
     let written: Vec<String> = facts.iter().map(|fact| serde_json::to_string(fact).unwrap()).collect();

@@ -10,7 +10,7 @@ fn condition(parent: &str) -> ActionSpec {
 }
 
 fn signal(action: &str) -> Command {
-    Command::Signal { action: name(action), by: "ann".to_owned() }
+    Command::Signal { action: name(action), by: "ann".to_owned(), from: None }
 }
 
 fn cached() -> Source {
@@ -22,7 +22,7 @@ fn recovered() -> Source {
 }
 
 fn reuse(action: &str, source: Source) -> Command {
-    Command::Reuse { action: name(action), source }
+    Command::Reuse { action: name(action), source, lookup: None }
 }
 
 fn hold(action: &str) -> Command {
@@ -204,7 +204,8 @@ fn s6_a_step_is_not_recorded_over_a_task_of_the_same_name() {
     story.fail("c", oops()).check("c", Phase::Failed);
     let spec = Arc::new(ActionSpec::step("load", ActionName::ROOT));
     let (started, outcome) = (story.now, StepOutcome::Succeeded);
-    let events = story.send(Command::RecordStep { action: name("c"), spec, started, outcome }).unwrap();
+    let events =
+        story.send(Command::RecordStep { action: name("c"), spec, started, outcome, observed: false }).unwrap();
     assert!(events.is_empty());
     story.check("c", Phase::Failed);
     assert_eq!(story.run.action(&name("c")).unwrap().spec.kind, ActionKind::Task);

@@ -48,6 +48,10 @@ fn any_source() -> impl Strategy<Value = Source> {
     })
 }
 
+fn any_lookup() -> impl Strategy<Value = Lookup> {
+    (0i64..200_000).prop_map(|asked| Lookup { asked: Timestamp(asked), ..Lookup::default() })
+}
+
 #[derive(Clone, Debug)]
 enum Move {
     Send(Command),
@@ -78,8 +82,13 @@ fn any_move() -> impl Strategy<Value = Move> {
         1 => (any_name(), attempt).prop_map(|(action, attempt)| Move::Send(Command::Release { action, attempt })),
         2 => any_name().prop_map(|action| Move::Send(Command::Tick { action })),
         1 => any_name().prop_map(|action| Move::Send(Command::Hold { action })),
-        1 => (any_name(), any_source()).prop_map(|(action, source)| Move::Send(Command::Reuse { action, source })),
-        1 => any_name().prop_map(|action| Move::Send(Command::Signal { action, by: "ann".to_owned() })),
+        1 => (any_name(), any_source(), any_lookup()).prop_map(|(action, source, lookup)| {
+            Move::Send(Command::Reuse { action, source, lookup: Some(lookup) })
+        }),
+        1 => (any_name(), any_lookup()).prop_map(|(action, lookup)| Move::Send(Command::Miss { action, lookup })),
+        1 => any_name().prop_map(|action| {
+            Move::Send(Command::Signal { action, by: "ann".to_owned(), from: None })
+        }),
         1 => any_name().prop_map(|action| {
             Move::Send(Command::Abort { action, by: "ann".to_owned(), reason: "enough".to_owned() })
         }),
@@ -91,6 +100,7 @@ fn any_move() -> impl Strategy<Value = Move> {
                 spec: Arc::new(ActionSpec::step("load", parent)),
                 started: Timestamp(0),
                 outcome,
+                observed: false,
             })),
     ]
 }
@@ -124,7 +134,8 @@ proptest! {
             places_are_counted(&story.run)?;
             nothing_under_an_ended_root_lives(&story.run)?;
         }
-        prop_assert_eq!(story.refold(), story.run);
+        prop_assert_eq!(&story.refold(), &story.run);
+        super::lifecycle::check(&story);
     }
 
     #[test]

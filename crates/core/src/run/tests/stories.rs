@@ -79,7 +79,7 @@ fn s4_a_system_failure_costs_no_retry_and_progress_resets_the_row() {
         story.start("a0");
         let (action, spec) = (name(&format!("s{step}")), Arc::new(ActionSpec::step("load", ActionName::ROOT)));
         let (started, outcome) = (story.now, StepOutcome::Succeeded);
-        story.send(Command::RecordStep { action, spec, started, outcome }).unwrap();
+        story.send(Command::RecordStep { action, spec, started, outcome, observed: false }).unwrap();
         story.lose("a0").check("a0", Phase::Queued);
     }
     story.start("a0");
@@ -214,7 +214,7 @@ fn s6_a_recoverable_failed_step_is_recorded_over_and_nothing_else_is() {
     story.enqueue("a0", root()).start("a0");
     let mut record = |outcome: StepOutcome| {
         let spec = Arc::new(ActionSpec::step("load", ActionName::ROOT));
-        let command = Command::RecordStep { action: name("s"), spec, started: Timestamp(0), outcome };
+        let command = Command::RecordStep { action: name("s"), spec, started: Timestamp(0), outcome, observed: false };
         story.send(command).unwrap().len()
     };
     assert_eq!(record(StepOutcome::Failed(oops())), 1);

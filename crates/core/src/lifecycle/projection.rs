@@ -1,0 +1,526 @@
+//! From events to spans: what is open, and the span that each fact closes.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use super::{Attribute, Link, Moment, Part, RunTrace, Span, Status, Value};
+use crate::event::{ActionKind, ActionSpec, Event, Fact, Lookup, Source, StepOutcome};
+use crate::trace::{SpanId, TraceParent, derived_span_id, derived_trace_id};
+use crate::{ActionName, AttemptNo, Failure, RunId, TaskName, Timestamp};
+
+/// The lifecycle of one run, as far as its events have been applied.
+#[derive(Debug)]
+pub struct Lifecycle {
+    run: Arc<RunId>,
+    trace: RunTrace,
+    /// The caller's span, where the run has a caller.
+    inbound: Option<TraceParent>,
+    /// Actions that are not at their end.
+    open: FxHashMap<ActionName, Open>,
+    closed: Vec<Span>,
+    /// How many steps were recorded: one that is recorded over has another id each time.
+    steps: u32,
+    ended: bool,
+}
+
+/// An action that is not at its end.
+#[derive(Debug)]
+struct Open {
+    spec: Arc<ActionSpec>,
+    enqueued: Timestamp,
+    /// The action's own span.
+    context: TraceParent,
+    parent: Option<SpanId>,
+    links: Vec<Link>,
+    now: Now,
+    /// The last attempt.
+    attempts: u32,
+    /// How many parts of each kind there were, for ids that differ.
+    ordinal: u32,
+    cache: Option<&'static str>,
+    /// Steps that stand, for the attempts that come after: each is given them without running them again.
+    steps: Vec<(ActionName, TaskName)>,
+}
+
+/// What an open action does at the moment.
+#[derive(Debug)]
+enum Now {
+    Queued {
+        since: Timestamp,
+        held: bool,
+    },
+    Attempt {
+        attempt: AttemptNo,
+        launched: Timestamp,
+        moments: Vec<Moment>,
+    },
+    Backoff {
+        since: Timestamp,
+    },
+    /// Between two facts of one decision.
+    Nothing,
+}
+
+/// How a part came out.
+struct Outcome {
+    status: Status,
+    /// A word of `cicd.pipeline.task.run.result`.
+    result: &'static str,
+    failure: Option<Failure>,
+    details: Vec<Attribute>,
+    links: Vec<Link>,
+}
+
+impl Outcome {
+    fn new(status: Status, result: &'static str) -> Outcome {
+        Outcome { status, result, failure: None, details: Vec::new(), links: Vec::new() }
+    }
+
+    fn failed(result: &'static str, failure: &Failure) -> Outcome {
+        let mut outcome = Outcome::new(Status::Error(failure.message.clone()), result);
+        outcome.details.push(("error.type", Value::from(&*failure.code)));
+        outcome.failure = Some(failure.clone());
+        outcome
+    }
+}
+
+impl Lifecycle {
+    /// The lifecycle of a run before its first event.
+    pub fn new(run: RunId, trace: RunTrace) -> Lifecycle {
+        let run = Arc::new(run);
+        Lifecycle { run, trace, inbound: None, open: FxHashMap::default(), closed: Vec::new(), steps: 0, ended: false }
+    }
+
+    /// Applies an event; [`Lifecycle::take`] has the spans that it closed.
+    pub fn apply(&mut self, event: &Event) {
+        let (action, at) = (event.action, event.at);
+        match &event.fact {
+            Fact::Enqueued { spec } => self.enqueued(action, spec, at),
+            Fact::StepRecorded { spec, started, ended, outcome, observed } => {
+                if !observed {
+                    self.step(action, spec, (*started, *ended), outcome);
+                }
+                self.step_stands(action, spec, outcome);
+            }
+            fact => {
+                let Some(mut open) = self.open.remove(&action) else { return };
+                match self.of_action(action, &mut open, fact, at) {
+                    Some(outcome) => self.end(action, open, outcome, at),
+                    None => {
+                        self.open.insert(action, open);
+                    }
+                }
+            }
+        }
+    }
+
+    /// True once the root is at its end.
+    pub fn is_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// The spans that have ended since the last call.
+    pub fn take(&mut self) -> Vec<Span> {
+        std::mem::take(&mut self.closed)
+    }
+
+    /// The spans that have not ended, as if they ended at `now`: for a view of a run that is under way.
+    pub fn open_until(mut self, now: Timestamp) -> Vec<Span> {
+        self.closed.clear();
+        for (action, mut open) in std::mem::take(&mut self.open) {
+            self.end_part(action, &mut open, Outcome::new(Status::Unset, "running"), now);
+            self.end(action, open, Outcome::new(Status::Unset, "running"), now);
+        }
+        self.closed
+    }
+
+    /// The span of the run.
+    pub fn run_span(run: &RunId, inbound: Option<TraceParent>) -> TraceParent {
+        let span = derived_span_id(run, &ActionName::ROOT, Part::Run.as_str(), 0, 0);
+        match inbound {
+            Some(inbound) => inbound.at(span),
+            None => TraceParent { trace: derived_trace_id(run), span, flags: TraceParent::SAMPLED },
+        }
+    }
+
+    /// What a task is delivered in place of its `traceparent`: the span of its attempt. `frozen` is that of the action's own map.
+    pub fn attempt_span(
+        run: &RunId,
+        inbound: Option<TraceParent>,
+        frozen: Option<TraceParent>,
+        action: &ActionName,
+        attempt: AttemptNo,
+    ) -> TraceParent {
+        let span = derived_span_id(run, action, Part::Attempt.as_str(), attempt.0, 0);
+        frozen.unwrap_or_else(|| Lifecycle::run_span(run, inbound)).at(span)
+    }
+
+    fn id(&self, action: &ActionName, part: Part, attempt: u32, ordinal: u32) -> SpanId {
+        derived_span_id(&self.run, action, part.as_str(), attempt, ordinal)
+    }
+
+    fn enqueued(&mut self, action: ActionName, spec: &Arc<ActionSpec>, at: Timestamp) {
+        if self.open.contains_key(&action) {
+            return;
+        }
+        if action.is_root() {
+            self.inbound = spec.traceparent;
+        }
+        let run = Lifecycle::run_span(&self.run, self.inbound);
+        let caller = spec.parent.and_then(|parent| self.attempt_under_way(&parent)).unwrap_or(run);
+        let part = if spec.kind == ActionKind::Condition { Part::Wait } else { Part::Action };
+        let mut links = Vec::new();
+        // The map's span is the nearest, unless nobody records it; the root's is the run's own caller.
+        let above = match spec.traceparent.filter(|_| !action.is_root() && part == Part::Action) {
+            Some(frozen) if frozen.trace != caller.trace => {
+                links.push(Link { to: caller, why: "caller" });
+                frozen
+            }
+            Some(frozen) if frozen.is_sampled() => frozen,
+            _ => caller,
+        };
+        let context = above.at(self.id(&action, part, 0, 0));
+        let now = match part {
+            Part::Wait => Now::Nothing,
+            _ => Now::Queued { since: at, held: false },
+        };
+        let open = Open {
+            spec: Arc::clone(spec),
+            enqueued: at,
+            context,
+            parent: Some(above.span),
+            links,
+            now,
+            attempts: 0,
+            ordinal: 0,
+            cache: None,
+            steps: Vec::new(),
+        };
+        self.open.insert(action, open);
+    }
+
+    /// The span of the attempt of an action that is under way.
+    fn attempt_under_way(&self, action: &ActionName) -> Option<TraceParent> {
+        let open = self.open.get(action)?;
+        Some(match open.now {
+            Now::Attempt { attempt, .. } => open.context.at(self.id(action, Part::Attempt, attempt.0, 0)),
+            _ => open.context,
+        })
+    }
+
+    /// What a fact means for an open action; the outcome if it is at its end.
+    fn of_action(&mut self, action: ActionName, open: &mut Open, fact: &Fact, at: Timestamp) -> Option<Outcome> {
+        match fact {
+            Fact::Held => {
+                if let Now::Queued { held, .. } = &mut open.now {
+                    *held = true;
+                }
+            }
+            Fact::LookedUp { lookup, hit } => self.looked_up(action, open, lookup, *hit, at),
+            Fact::Launched { attempt } => {
+                self.end_part(action, open, Outcome::new(Status::Unset, "success"), at);
+                open.attempts = attempt.0;
+                let moments = open.steps.iter().map(|(name, step)| kept_step(name, step, at)).collect();
+                open.now = Now::Attempt { attempt: *attempt, launched: at, moments };
+            }
+            Fact::Started { .. } => self.started(action, open, at),
+            Fact::AttemptFailed { failure, .. } => {
+                self.end_part(action, open, Outcome::failed("failure", failure), at);
+            }
+            Fact::AttemptTimedOut { .. } => {
+                let failure = Failure::user(crate::code::MAX_RUNTIME_EXCEEDED, "max_runtime exceeded");
+                self.end_part(action, open, Outcome::failed("timeout", &failure), at);
+            }
+            Fact::QueueTimedOut => {
+                let failure = Failure::user(crate::code::QUEUED_TIMEOUT_EXCEEDED, "max_queued_time exceeded");
+                self.end_part(action, open, Outcome::failed("timeout", &failure), at);
+            }
+            Fact::AttemptLost { reason, .. } => {
+                let failure = Failure::system(crate::code::ATTEMPT_LOST, reason.as_str());
+                self.end_part(action, open, Outcome::failed("error", &failure), at);
+            }
+            Fact::AttemptReleased { .. } => {
+                self.end_part(action, open, Outcome::new(Status::Unset, "released"), at);
+                open.now = Now::Queued { since: at, held: false };
+            }
+            Fact::BackedOff { .. } => open.now = Now::Backoff { since: at },
+            Fact::Requeued => {
+                self.end_part(action, open, Outcome::new(Status::Unset, "success"), at);
+                open.now = Now::Queued { since: at, held: false };
+            }
+            end => {
+                let outcome = outcome_of(end)?;
+                // The part under way ends as the action does; a failure that its attempt has told of is not told twice.
+                self.end_part(action, open, outcome_of(end)?, at);
+                return Some(outcome);
+            }
+        }
+        None
+    }
+
+    fn looked_up(&mut self, action: ActionName, open: &mut Open, lookup: &Lookup, hit: bool, at: Timestamp) {
+        let Now::Queued { since, held } = open.now else { return };
+        let asked = lookup.asked.clamp(since, at.max(since));
+        // Held meanwhile means that another one computed the key: that is no wait for a place.
+        self.queued(action, open, (since, asked), held && lookup.waited_for.is_none(), None);
+        let status = if hit { "hit" } else { "miss" };
+        open.cache = Some(status);
+        let mut span = self.part(action, open, Part::Lookup, None, (asked, at));
+        span.details.push(("spanwise.cache.status", Value::from(status)));
+        span.links.extend(lookup.waited_for.map(|to| Link { to, why: "waited for" }));
+        span.links.extend(lookup.producer.filter(|_| hit).map(|to| Link { to, why: "producer" }));
+        self.close(span);
+        open.now = Now::Queued { since: at.max(since), held: false };
+    }
+
+    fn started(&mut self, action: ActionName, open: &mut Open, at: Timestamp) {
+        let Now::Attempt { attempt, launched, .. } = open.now else { return };
+        let mut span = self.part(action, open, Part::Starting, Some(attempt), (launched, at));
+        span.parent = Some(self.id(&action, Part::Attempt, attempt.0, 0));
+        self.close(span);
+    }
+
+    fn queued(
+        &mut self,
+        action: ActionName,
+        open: &mut Open,
+        times: (Timestamp, Timestamp),
+        held: bool,
+        outcome: Option<Outcome>,
+    ) {
+        let mut span = self.part(action, open, Part::Queued, None, times);
+        span.details.push(("spanwise.queued.reason", Value::from(if held { "concurrency" } else { "launch" })));
+        if let Some(failed) = outcome.filter(|outcome| outcome.failure.is_some()) {
+            failed.describe(&mut span);
+        }
+        self.close(span);
+    }
+
+    /// Ends what an open action does at the moment.
+    fn end_part(&mut self, action: ActionName, open: &mut Open, outcome: Outcome, at: Timestamp) {
+        match std::mem::replace(&mut open.now, Now::Nothing) {
+            Now::Queued { since, held } => self.queued(action, open, (since, at), held, Some(outcome)),
+            Now::Attempt { attempt, launched, moments } => {
+                let mut span = self.part(action, open, Part::Attempt, Some(attempt), (launched, at));
+                span.name = format!("attempt {attempt}").into();
+                span.context.span = self.id(&action, Part::Attempt, attempt.0, 0);
+                if let Some(previous) = attempt.0.checked_sub(1).filter(|previous| *previous > 0) {
+                    let to = open.context.at(self.id(&action, Part::Attempt, previous, 0));
+                    span.links.push(Link { to, why: "previous attempt" });
+                }
+                span.moments = moments;
+                span.details.push(("spanwise.attempt.result", Value::from(outcome.result)));
+                outcome.describe(&mut span);
+                // The attempt took no time on a coarse clock: others refer to it all the same.
+                self.closed.push(span);
+            }
+            Now::Backoff { since } => {
+                let mut span = self.part(action, open, Part::Backoff, None, (since, at));
+                if outcome.result == "success" {
+                    let to = open.context.at(self.id(&action, Part::Attempt, open.attempts + 1, 0));
+                    span.links.push(Link { to, why: "next attempt" });
+                }
+                self.close(span);
+            }
+            Now::Nothing => {}
+        }
+    }
+
+    /// A span under an action's own.
+    fn part(
+        &self,
+        action: ActionName,
+        open: &mut Open,
+        part: Part,
+        attempt: Option<AttemptNo>,
+        (start, end): (Timestamp, Timestamp),
+    ) -> Span {
+        open.ordinal += 1;
+        let name = match part {
+            Part::Lookup => "cache lookup",
+            other => other.as_str(),
+        };
+        Span {
+            run: Arc::clone(&self.run),
+            part,
+            context: open.context.at(self.id(&action, part, attempt.map_or(0, |attempt| attempt.0), open.ordinal)),
+            parent: Some(open.context.span),
+            name: name.into(),
+            action,
+            task: open.spec.task.clone(),
+            attempt,
+            start,
+            end: end.max(start),
+            status: Status::Unset,
+            details: Vec::new(),
+            moments: Vec::new(),
+            links: Vec::new(),
+        }
+    }
+
+    /// Keeps a span, unless it took no time.
+    fn close(&mut self, span: Span) {
+        if span.end > span.start {
+            self.closed.push(span);
+        }
+    }
+
+    /// Ends an action, and with the root the run.
+    fn end(&mut self, action: ActionName, mut open: Open, outcome: Outcome, at: Timestamp) {
+        let is_wait = open.spec.kind == ActionKind::Condition;
+        let part = if is_wait { Part::Wait } else { Part::Action };
+        let times = (open.enqueued, at);
+        let mut span = self.part(action, &mut open, part, None, times);
+        span.context = open.context;
+        span.parent = open.parent;
+        span.name = match part {
+            Part::Wait => format!("wait {}", open.spec.task).into(),
+            _ => open.spec.task.as_str().into(),
+        };
+        span.links = std::mem::take(&mut open.links);
+        if part == Part::Action {
+            span.details.push(("cicd.pipeline.task.name", Value::from(open.spec.task.as_str())));
+            span.details.push(("cicd.pipeline.task.run.id", Value::from(action.as_str())));
+            span.details.push(("spanwise.attempts", Value::Int(i64::from(open.attempts))));
+            let cache = open.cache.unwrap_or(if open.spec.cache.is_some() { "overwrite" } else { "disabled" });
+            span.details.push(("spanwise.cache.status", Value::from(cache)));
+        }
+        if let Some(group) = &open.spec.group {
+            span.details.push(("spanwise.group", Value::from(group.as_str())));
+        }
+        span.details.push(("cicd.pipeline.task.run.result", Value::from(outcome.result)));
+        outcome.describe(&mut span);
+        let run = action.is_root().then(|| self.run_of(&span, &outcome));
+        self.ended |= run.is_some();
+        self.closed.push(span);
+        self.closed.extend(run);
+    }
+
+    /// The run's span, made of its root's.
+    fn run_of(&self, root: &Span, outcome: &Outcome) -> Span {
+        let text = Value::from;
+        let mut details = vec![
+            ("cicd.pipeline.name", text(root.task.as_str())),
+            ("cicd.pipeline.action.name", text("RUN")),
+            ("cicd.pipeline.run.id", text(self.run.name.as_str())),
+            ("cicd.pipeline.result", text(outcome.result)),
+        ];
+        details.extend(outcome.details.iter().cloned());
+        Span {
+            part: Part::Run,
+            context: Lifecycle::run_span(&self.run, self.inbound),
+            parent: self.inbound.map(|inbound| inbound.span),
+            name: format!("RUN {}", root.task).into(),
+            details,
+            links: self.trace.links.iter().map(|to| Link { to: *to, why: "source run" }).collect(),
+            moments: Vec::new(),
+            ..root.clone()
+        }
+    }
+
+    /// A step that was run: under the attempt that ran it, with the times of its body.
+    fn step(
+        &mut self,
+        action: ActionName,
+        spec: &Arc<ActionSpec>,
+        (start, end): (Timestamp, Timestamp),
+        outcome: &StepOutcome,
+    ) {
+        let run = Lifecycle::run_span(&self.run, self.inbound);
+        let above = spec.parent.and_then(|parent| self.attempt_under_way(&parent)).unwrap_or(run);
+        let by = spec.parent.and_then(|parent| self.open.get(&parent)).map_or(0, |open| open.attempts);
+        self.steps += 1;
+        let mut span = Span {
+            run: Arc::clone(&self.run),
+            part: Part::Step,
+            context: above.at(self.id(&action, Part::Step, by, self.steps)),
+            parent: Some(above.span),
+            name: spec.task.as_str().into(),
+            action,
+            task: spec.task.clone(),
+            attempt: Some(AttemptNo(by)).filter(|by| by.0 > 0),
+            start,
+            end: end.max(start),
+            status: Status::Ok,
+            details: Vec::new(),
+            moments: Vec::new(),
+            links: Vec::new(),
+        };
+        if let Some(parent) = spec.parent {
+            span.details.push(("flyte.task_action_name", Value::from(parent.as_str())));
+        }
+        if let StepOutcome::Failed(failure) = outcome {
+            Outcome::failed("failure", failure).describe(&mut span);
+        }
+        self.closed.push(span);
+    }
+
+    /// Remembers a step that the next attempts of its task are given.
+    fn step_stands(&mut self, action: ActionName, spec: &Arc<ActionSpec>, outcome: &StepOutcome) {
+        let stands = match outcome {
+            StepOutcome::Succeeded => true,
+            StepOutcome::Failed(failure) => !failure.recoverable,
+        };
+        let parent = spec.parent.and_then(|parent| self.open.get_mut(&parent));
+        if let Some(parent) = parent.filter(|_| stands) {
+            parent.steps.push((action, spec.task.clone()));
+        }
+    }
+}
+
+impl Outcome {
+    fn describe(&self, span: &mut Span) {
+        span.status = self.status.clone();
+        span.details.extend(self.details.iter().cloned());
+        span.links.extend(self.links.iter().cloned());
+        if let Some(failure) = &self.failure {
+            let attributes = vec![
+                ("exception.type", Value::from(&*failure.code)),
+                ("exception.message", Value::from(&*failure.message)),
+            ];
+            span.moments.push(Moment { name: "exception", at: span.end, attributes });
+        }
+    }
+}
+
+/// What the end of an action says about how it came out; none for a fact that is no end.
+fn outcome_of(fact: &Fact) -> Option<Outcome> {
+    Some(match fact {
+        Fact::Succeeded { .. } => Outcome::new(Status::Ok, "success"),
+        Fact::Failed { failure } => Outcome::failed("failure", failure),
+        Fact::TimedOut { failure } => Outcome::failed("timeout", failure),
+        Fact::Aborted { by, reason } => {
+            let mut outcome = Outcome::new(Status::Unset, "cancellation");
+            outcome.details.push(("spanwise.abort.by", Value::from(by.as_str())));
+            outcome.details.push(("spanwise.abort.reason", Value::from(reason.as_str())));
+            outcome
+        }
+        Fact::Reused { source } => {
+            let mut outcome = Outcome::new(Status::Ok, "success");
+            let (from, run) = match source {
+                Source::Cache { run, .. } => ("cache", run),
+                Source::Recovery { run, .. } => ("recovery", run),
+            };
+            outcome.details.push(("spanwise.reused.from", Value::from(from)));
+            outcome.details.push(("spanwise.reused.run", Value::from(run.as_str())));
+            outcome
+        }
+        Fact::Signalled { by, from } => {
+            let mut outcome = Outcome::new(Status::Ok, "success");
+            outcome.links.extend(from.map(|to| Link { to, why: "signaller" }));
+            outcome.details.push(("spanwise.signal.by", Value::from(by.as_str())));
+            outcome
+        }
+        _ => return None,
+    })
+}
+
+fn kept_step(name: &ActionName, step: &TaskName, at: Timestamp) -> Moment {
+    let attributes = vec![
+        ("flyte.action_name", Value::from(name.as_str())),
+        ("flyte.step_name", Value::from(step.as_str())),
+        ("flyte.replayed", Value::Bool(true)),
+    ];
+    Moment { name: "recorded step", at, attributes }
+}

@@ -1,0 +1,308 @@
+//! The export of lifecycle spans: the journal is the queue. Each traced run has a position in its events; a loop reads on from there,
+//! makes the spans, hands them to the exporter and, once they are acknowledged, moves the position. So nothing is held in memory but
+//! the batch under way, nothing is lost by a crash, and a receiver that is away delays nobody.
+
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use spanwise_core::lifecycle::{Lifecycle, Span};
+use spanwise_store::{ExportState, RunKey, Store};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use crate::cell::RunCell;
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::settings::RunSettings;
+
+/// Events that are read at a time.
+const SLICE: usize = 1024;
+
+/// How long a batch is filled before it goes: runs that end together share one request.
+const LINGER: Duration = Duration::from_millis(50);
+
+/// Takes lifecycle spans to a receiver.
+pub trait LifecycleExporter: Send + Sync + 'static {
+    /// Sends spans; `Ok` means that the receiver has them. Called again with the same ones after an error.
+    fn export(&self, spans: Vec<Span>) -> Pin<Box<dyn Future<Output = Result<(), ExportError>> + Send + '_>>;
+
+    /// A batch could not be sent. With `given_up` it never will be; otherwise it is tried again.
+    fn failed(&self, _error: &ExportError, _given_up: Option<usize>) {}
+}
+
+/// Spans could not be sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ExportError(pub String);
+
+/// The bounds of an export.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExportLimits {
+    /// Spans in one batch, about.
+    pub batch: usize,
+    /// A batch that could not be sent for this long is given up and counted.
+    pub give_up_after: Duration,
+    /// The pause after the first failure; it doubles up to 30 seconds.
+    pub first_pause: Duration,
+}
+
+impl Default for ExportLimits {
+    fn default() -> ExportLimits {
+        ExportLimits { batch: 512, give_up_after: Duration::from_secs(3600), first_pause: Duration::from_millis(250) }
+    }
+}
+
+/// The runs that have events whose spans were not exported yet.
+#[derive(Debug, Default)]
+pub(crate) struct Exports {
+    runs: Mutex<Pending>,
+    wake: Notify,
+    /// Somebody exports: what is accepted from now on is to be exported.
+    open: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Pending {
+    order: VecDeque<RunKey>,
+    known: HashSet<RunKey>,
+}
+
+impl Exports {
+    pub(crate) fn is_open(&self) -> bool {
+        self.open.load(Ordering::Acquire)
+    }
+
+    /// A traced run has new events in the store.
+    pub(crate) fn mark(&self, cell: &RunCell) {
+        if self.is_open() && cell.settings().trace.is_exported() {
+            self.add(cell.key());
+        }
+    }
+
+    fn add(&self, run: RunKey) {
+        let mut pending = self.lock();
+        if pending.known.insert(run) {
+            pending.order.push_back(run);
+            self.wake.notify_one();
+        }
+    }
+
+    fn next(&self) -> Option<RunKey> {
+        let mut pending = self.lock();
+        let run = pending.order.pop_front()?;
+        pending.known.remove(&run);
+        Some(run)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.lock().order.is_empty()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Pending> {
+        // Nothing that can panic runs under this lock.
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An export under way. Dropping it stops it; what is not exported yet is exported by the next one.
+#[derive(Debug)]
+pub struct Export {
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Engine {
+    /// Exports the lifecycle spans of every traced run that is accepted from now on, and what an earlier export has left. One export
+    /// at a time: a second one would send what the first one sends.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the journal cannot be read.
+    pub fn export_lifecycle(
+        &self,
+        exporter: Arc<dyn LifecycleExporter>,
+        limits: ExportLimits,
+    ) -> Result<Export, Error> {
+        let store = Arc::clone(self.inner.journal.store());
+        self.inner.exports.open.store(true, Ordering::Release);
+        for run in store.unexported()? {
+            self.inner.exports.add(run);
+        }
+        let (stop, stopping) = watch::channel(false);
+        let exports = Arc::clone(&self.inner.exports);
+        let task = tokio::spawn(Loop { store, exports, exporter, limits, stopping }.run());
+        Ok(Export { stop, task })
+    }
+}
+
+impl Export {
+    /// Exports what is in the journal now, for at most this long, and stops.
+    pub async fn finish(mut self, patience: Duration) {
+        let _ = self.stop.send(true);
+        let _ = tokio::time::timeout(patience, &mut self.task).await;
+    }
+}
+
+impl Drop for Export {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+struct Loop {
+    store: Arc<dyn Store>,
+    exports: Arc<Exports>,
+    exporter: Arc<dyn LifecycleExporter>,
+    limits: ExportLimits,
+    stopping: watch::Receiver<bool>,
+}
+
+/// The lifecycles of the runs that are not at their end.
+type Live = HashMap<RunKey, Tracked>;
+
+/// A run on its way out.
+struct Tracked {
+    lifecycle: Lifecycle,
+    state: ExportState,
+}
+
+/// Spans of some runs, and where these runs are when the spans have arrived.
+#[derive(Default)]
+struct Batch {
+    spans: Vec<Span>,
+    moves: BTreeMap<RunKey, Move>,
+}
+
+/// A run's new position, and how many of the batch's spans are its own.
+struct Move {
+    state: ExportState,
+    spans: u64,
+}
+
+impl Loop {
+    async fn run(mut self) {
+        let mut live = Live::new();
+        loop {
+            if self.exports.is_empty() {
+                if *self.stopping.borrow() {
+                    return;
+                }
+                tokio::select! {
+                    () = self.exports.wake.notified() => tokio::time::sleep(LINGER).await,
+                    _ = self.stopping.changed() => {}
+                }
+            }
+            let (store, exports, limit) = (Arc::clone(&self.store), Arc::clone(&self.exports), self.limits.batch);
+            let gathered = tokio::task::spawn_blocking(move || {
+                let (batch, error) = gather(&*store, &exports, &mut live, limit);
+                (live, batch, error)
+            });
+            let Ok((back, batch, error)) = gathered.await else { return };
+            live = back;
+            if let Some(error) = error {
+                self.exporter.failed(&ExportError(format!("read the journal: {error}")), None);
+            }
+            self.send(batch, &mut live).await;
+        }
+    }
+
+    /// Sends a batch until it has arrived or is given up, then moves the positions.
+    async fn send(&self, batch: Batch, live: &mut Live) {
+        let arrived = batch.spans.is_empty() || self.deliver(&batch.spans).await;
+        let settled = batch.moves.into_iter().map(|(run, Move { mut state, spans })| {
+            *(if arrived { &mut state.exported } else { &mut state.dropped }) += spans;
+            if let Some(tracked) = live.get_mut(&run) {
+                tracked.state = state;
+            }
+            (run, state)
+        });
+        let (store, states) = (Arc::clone(&self.store), settled.collect::<Vec<_>>());
+        // A store that cannot be written is found out by the journal; the same spans are sent again after a restart.
+        let _ = tokio::task::spawn_blocking(move || store.put_exports(&states)).await;
+    }
+
+    async fn deliver(&self, spans: &[Span]) -> bool {
+        let (begun, mut pause) = (Instant::now(), self.limits.first_pause);
+        loop {
+            let Err(error) = self.exporter.export(spans.to_vec()).await else { return true };
+            if begun.elapsed() + pause > self.limits.give_up_after {
+                self.exporter.failed(&error, Some(spans.len()));
+                return false;
+            }
+            self.exporter.failed(&error, None);
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(30));
+        }
+    }
+}
+
+/// Reads on in the runs that have new events until there is enough for a batch. An error is that of one run, which is left alone
+/// until it has events again.
+fn gather(store: &dyn Store, exports: &Exports, live: &mut Live, enough: usize) -> (Batch, Option<Error>) {
+    let (mut batch, mut failed) = (Batch::default(), None);
+    while batch.spans.len() < enough
+        && let Some(run) = exports.next()
+    {
+        match read_on(store, run, live) {
+            Ok(Some((spans, state, more))) => {
+                let known = batch.moves.remove(&run).map_or(0, |earlier| earlier.spans);
+                batch.moves.insert(run, Move { state, spans: known + spans.len() as u64 });
+                batch.spans.extend(spans);
+                if more {
+                    exports.add(run);
+                } else if state.done {
+                    live.remove(&run);
+                }
+            }
+            Ok(None) => {}
+            Err(error) => {
+                live.remove(&run);
+                failed = Some(error);
+            }
+        }
+    }
+    (batch, failed)
+}
+
+/// The next spans of a run, where it is then, and whether there may be more. None if it is gone, or is not traced.
+fn read_on(store: &dyn Store, run: RunKey, live: &mut Live) -> Result<Option<(Vec<Span>, ExportState, bool)>, Error> {
+    let tracked = match live.entry(run) {
+        Entry::Occupied(known) => known.into_mut(),
+        Entry::Vacant(place) => match Tracked::load(store, run)? {
+            Some(tracked) => place.insert(tracked),
+            None => return Ok(None),
+        },
+    };
+    let events = store.events_from(run, tracked.state.next_seq, SLICE)?;
+    events.iter().for_each(|event| tracked.lifecycle.apply(event));
+    tracked.state.next_seq += events.len() as u64;
+    let more = events.len() >= SLICE;
+    tracked.state.done = tracked.lifecycle.is_ended() && !more;
+    Ok(Some((tracked.lifecycle.take(), tracked.state, more)))
+}
+
+impl Tracked {
+    /// The lifecycle as the events before its position leave it.
+    fn load(store: &dyn Store, run: RunKey) -> Result<Option<Tracked>, Error> {
+        let Some(row) = store.run(run)? else { return Ok(None) };
+        let Some(state) = row.export else { return Ok(None) };
+        let mut lifecycle = Lifecycle::new(row.id.clone(), RunSettings::of(&row).trace);
+        let mut seq = 0;
+        while seq < state.next_seq {
+            let events = store.events_from(run, seq, SLICE)?;
+            if events.is_empty() {
+                break;
+            }
+            let known = events.iter().take(usize::try_from(state.next_seq - seq).unwrap_or(usize::MAX));
+            known.for_each(|event| lifecycle.apply(event));
+            seq += events.len() as u64;
+            lifecycle.take();
+        }
+        Ok(Some(Tracked { lifecycle, state }))
+    }
+}
