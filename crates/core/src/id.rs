@@ -258,6 +258,12 @@ impl Timestamp {
         Timestamp(self.0.saturating_add(micros))
     }
 
+    /// The point this much earlier; saturates at the beginning of time.
+    pub fn before(self, delay: Duration) -> Timestamp {
+        let micros = i64::try_from(delay.as_micros()).unwrap_or(i64::MAX);
+        Timestamp(self.0.saturating_sub(micros))
+    }
+
     /// The time from `earlier` to this point, zero if it lies before.
     pub fn since(self, earlier: Timestamp) -> Duration {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))

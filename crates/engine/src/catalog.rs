@@ -17,6 +17,30 @@ impl Engine {
         Ok(self.inner.journal.store().runs(query)?)
     }
 
+    /// The row of a run with this name, from the journal, without loading the run.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store cannot be read.
+    pub fn run_row(&self, id: &RunId) -> Result<Option<(RunKey, RunRow)>, Error> {
+        Ok(self.inner.journal.store().find(id)?)
+    }
+
+    /// Shows every value that the journal keeps: inputs, outputs, cached outputs, definitions.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store cannot be read.
+    pub fn visit_values(&self, visit: &mut dyn FnMut(&[u8])) -> Result<(), Error> {
+        Ok(self.inner.journal.store().visit_values(visit)?)
+    }
+
+    /// Returns when retention has deleted runs since the last call: what they left elsewhere can go too. One caller at a time.
+    ///
+    /// # Cancellation
+    /// Safe.
+    pub async fn pruned(&self) {
+        self.inner.pruned.notified().await;
+    }
+
     /// The row of one action, from the journal: what was committed last, without loading its run.
     ///
     /// # Errors
@@ -33,12 +57,15 @@ impl Engine {
         Ok(self.inner.journal.store().unfinished()?)
     }
 
-    /// Keeps a definition under its digest; harmless if it is there.
+    /// Keeps a definition under its digest; harmless if it is there. Retention leaves it alone while a run or a deployed task
+    /// refers to it, and for [`UNREFERRED_DEFINITION`] after this.
+    ///
+    /// [`UNREFERRED_DEFINITION`]: spanwise_store::UNREFERRED_DEFINITION
     ///
     /// # Errors
     /// [`Error::Store`] if the store cannot be written.
     pub fn put_definition(&self, digest: &str, body: &Bytes) -> Result<(), Error> {
-        Ok(self.inner.journal.store().put_definition(digest, body)?)
+        Ok(self.inner.journal.store().put_definition(digest, body, self.now())?)
     }
 
     /// The definition with this digest.

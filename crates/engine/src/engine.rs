@@ -88,6 +88,8 @@ pub(crate) struct Inner {
     places: Arc<Places>,
     pub(crate) attempts_outlive_the_process: bool,
     retention: Retention,
+    /// Told when retention has deleted runs.
+    pub(crate) pruned: Notify,
     finished_runs: Mutex<u32>,
     runs: Mutex<HashMap<RunId, Arc<RunCell>>>,
     /// The last finished runs that were looked at: nothing changes them, and a page asks for one many times.
@@ -126,6 +128,7 @@ impl Engine {
             places: Arc::new(Places::new(config.max_attempts)),
             attempts_outlive_the_process: config.attempts_outlive_the_process,
             retention: config.retention,
+            pruned: Notify::new(),
             finished_runs: Mutex::new(0),
             runs: Mutex::default(),
             finished: Mutex::default(),
@@ -288,7 +291,7 @@ impl Engine {
         if due {
             self.finished().clear();
             let inner = Arc::clone(&self.inner);
-            tokio::task::spawn_blocking(move || inner.journal.store().prune(&inner.retention, inner.clock.now()));
+            tokio::task::spawn_blocking(move || inner.prune());
         }
     }
 
@@ -298,6 +301,17 @@ impl Engine {
 
     fn live(&self) -> MutexGuard<'_, HashMap<RunId, Arc<RunCell>>> {
         self.inner.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// What cannot be deleted now is tried again the next time; a journal that cannot be written is found out by a commit.
+    fn prune(&self) {
+        if let Ok(pruned) = self.journal.store().prune(&self.retention, self.clock.now())
+            && !pruned.runs.is_empty()
+        {
+            self.pruned.notify_one();
+        }
     }
 }
 

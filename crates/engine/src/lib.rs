@@ -31,4 +31,6 @@ pub use random::random_bits;
 pub use run::{ActionView, ActionWatch, NewStep, RunHandle, StepRecord};
 pub use scope::{AttemptScope, CallToken};
 pub use settings::{Relation, RunSettings};
-pub use spanwise_store::{Durability, ExportState, Retention, RunKey, RunQuery, RunRow, Scope, TaskQuery, TaskRow};
+pub use spanwise_store::{
+    Durability, ExportState, Retention, RunKey, RunQuery, RunRow, Scope, TaskQuery, TaskRow, UNREFERRED_DEFINITION,
+};

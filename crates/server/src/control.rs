@@ -16,6 +16,7 @@ use crate::calls;
 use crate::definitions::Definitions;
 use crate::executor::ProcessExecutor;
 use crate::layout::DataDir;
+use crate::leftovers::Leftovers;
 use crate::secrets::Secrets;
 use crate::wire::Invalid;
 
@@ -117,6 +118,7 @@ struct Inner {
     blobs: Blobs,
     secrets: Secrets,
     data: DataDir,
+    leftovers: Leftovers,
     strict: bool,
     trace: TraceRules,
     drivers: TaskTracker,
@@ -128,7 +130,9 @@ impl ControlPlane {
     pub(crate) fn new(parts: Parts) -> ControlPlane {
         let Parts { engine, executor, definitions, blobs, secrets, data, strict, trace } = parts;
         let (drivers, closing) = (TaskTracker::new(), CancellationToken::new());
-        let inner = Inner { engine, executor, definitions, blobs, secrets, data, strict, trace, drivers, closing };
+        let leftovers = Leftovers::new(engine.clone(), blobs.clone(), data.clone());
+        let inner =
+            Inner { engine, executor, definitions, blobs, secrets, data, leftovers, strict, trace, drivers, closing };
         ControlPlane { inner: Arc::new(inner) }
     }
 
@@ -172,6 +176,12 @@ impl ControlPlane {
         })?;
         calls::is_about(&run);
         Ok(run)
+    }
+
+    /// Removes what pruned runs have left, in the background, as long as the server goes on.
+    pub(crate) fn remove_leftovers(&self) {
+        let (inner, closing) = (Arc::clone(&self.inner), self.inner.closing.clone());
+        tokio::spawn(async move { closing.run_until_cancelled(inner.leftovers.watch()).await });
     }
 
     /// Takes up every run that was under way when an earlier server ended: its attempts are adopted, its queue goes on.

@@ -7,12 +7,21 @@ use spanwise_engine::RunKey;
 
 use crate::blobs::{BadUri, BlobUri};
 
+/// Below it are the directories of runs.
+pub(crate) const RUNS: &str = "runs";
+
+/// Below it is what the tasks of runs store by themselves.
+pub(crate) const RAW_DATA: &str = "data";
+
+/// Below it are inputs that clients have uploaded for runs to come.
+pub(crate) const UPLOADED_INPUTS: &str = "inputs";
+
 /// The directory of a run's data: `{base}/{action}/inputs.pb` and, for each attempt, `{base}/{action}/{attempt}/...`.
 ///
 /// # Errors
 /// [`BadUri`] if a name of the run cannot be part of a key; names are checked before a run is accepted.
 pub(crate) fn run_base(id: &RunId) -> Result<BlobUri, BadUri> {
-    BlobUri::from_key(&format!("runs/{}/{}/{}/{}", id.org, id.project, id.domain, id.name))
+    BlobUri::from_key(&format!("{RUNS}/{}/{}/{}/{}", id.org, id.project, id.domain, id.name))
 }
 
 /// The inputs of an action, as they were frozen.
@@ -27,7 +36,7 @@ pub(crate) fn attempt(id: &RunId, action: &ActionName, attempt: AttemptNo) -> Re
 
 /// The directory of what an attempt's task stores by itself.
 pub(crate) fn raw_data(id: &RunId, action: &ActionName, attempt: AttemptNo) -> Result<BlobUri, BadUri> {
-    BlobUri::from_key(&format!("data/{}/{}/{}/{}/{action}/{attempt}", id.org, id.project, id.domain, id.name))
+    BlobUri::from_key(&format!("{RAW_DATA}/{}/{}/{}/{}/{action}/{attempt}", id.org, id.project, id.domain, id.name))
 }
 
 /// The data directory of the server.
@@ -63,9 +72,19 @@ impl DataDir {
         self.0.join("secrets")
     }
 
+    /// The working directories of all runs, by their keys.
+    pub(crate) fn all_work(&self) -> PathBuf {
+        self.0.join("work")
+    }
+
+    /// The logs of all runs, by their keys.
+    pub(crate) fn all_logs(&self) -> PathBuf {
+        self.0.join("logs")
+    }
+
     /// The working directory of an attempt; gone when it has ended.
     pub(crate) fn work(&self, run: RunKey, action: &ActionName, attempt: AttemptNo) -> PathBuf {
-        self.0.join("work").join(run.0.to_string()).join(action.as_str()).join(attempt.to_string())
+        self.all_work().join(run.0.to_string()).join(action.as_str()).join(attempt.to_string())
     }
 
     /// What is known about the process of an attempt that may be under way.
@@ -75,6 +94,6 @@ impl DataDir {
 
     /// Everything that the task of an attempt has printed.
     pub(crate) fn log(&self, run: RunKey, action: &ActionName, attempt: AttemptNo) -> PathBuf {
-        self.0.join("logs").join(run.0.to_string()).join(action.as_str()).join(format!("{attempt}.log"))
+        self.all_logs().join(run.0.to_string()).join(action.as_str()).join(format!("{attempt}.log"))
     }
 }

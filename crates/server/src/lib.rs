@@ -13,6 +13,7 @@ mod executor;
 pub mod fuzzing;
 mod http;
 mod layout;
+mod leftovers;
 mod pages;
 pub mod process;
 mod running;

@@ -153,6 +153,7 @@ impl Server {
         let received = collector.as_ref().map(|collecting| &collecting.collector);
         let router = http::router(api, signs, running, ending.clone(), received, Calls::start(receivers));
         control.recover().map_err(|error| Error::Recover(error.to_string()))?;
+        control.remove_leftovers();
         let mut places: Vec<_> = listeners.into_iter().map(|listener| (listener, router.clone())).collect();
         let mut collector = collector;
         if let Some(collecting) = &mut collector {

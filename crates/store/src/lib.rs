@@ -15,7 +15,7 @@ pub use error::Error;
 pub use memory::Memory;
 pub use model::{
     ActionRow, Append, CachedOutputs, ExportState, Payloads, Pruned, Retention, RunKey, RunQuery, RunRow, Scope,
-    StoredRun, TaskQuery, TaskRow,
+    StoredRun, TaskQuery, TaskRow, UNREFERRED_DEFINITION,
 };
 pub use spans::{Inserted, SpanOrigin, SpanStore, StoredSpan};
 pub use sqlite::{Durability, Sqlite};
@@ -89,11 +89,12 @@ pub trait Store: Send + Sync + 'static {
     /// If the store cannot be read.
     fn unfinished(&self) -> Result<Vec<RunId>, Error>;
 
-    /// Keeps a definition under its digest; harmless if it is there.
+    /// Keeps a definition under its digest; harmless if it is there. Pruning leaves it alone while a run or a deployed task
+    /// refers to it, and for [`UNREFERRED_DEFINITION`] after it was last put.
     ///
     /// # Errors
     /// [`Error::Full`] if the disk is full.
-    fn put_definition(&self, digest: &str, body: &Bytes) -> Result<(), Error>;
+    fn put_definition(&self, digest: &str, body: &Bytes, now: Timestamp) -> Result<(), Error>;
 
     /// The definition with this digest.
     ///
@@ -155,7 +156,14 @@ pub trait Store: Send + Sync + 'static {
     /// If the store cannot be read.
     fn run(&self, run: RunKey) -> Result<Option<RunRow>, Error>;
 
-    /// Deletes finished runs that are too old, and the oldest ones while the store is too large.
+    /// Shows every value that is kept: inputs, outputs, cached outputs, definitions. Others do not wait for it.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn visit_values(&self, visit: &mut dyn FnMut(&[u8])) -> Result<(), Error>;
+
+    /// Deletes finished runs and cached outputs that are too old, and the oldest ones while the store is too large; then
+    /// definitions that nothing is made from. The key of a run is never used again.
     ///
     /// # Errors
     /// If the store cannot be written.

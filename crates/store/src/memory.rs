@@ -1,6 +1,6 @@
 //! The store of tests and of programs that need no durability: everything in memory.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -8,9 +8,10 @@ use spanwise_core::{ActionName, Event, RunId, Timestamp};
 
 use bytes::Bytes;
 
+use crate::model::definition_of;
 use crate::{
     ActionRow, Append, CachedOutputs, Error, ExportState, Payloads, Pruned, Retention, RunKey, RunQuery, RunRow, Scope,
-    Store, StoredRun, TaskQuery, TaskRow,
+    Store, StoredRun, TaskQuery, TaskRow, UNREFERRED_DEFINITION,
 };
 
 /// Keeps runs in memory; they are gone with the process.
@@ -24,7 +25,8 @@ struct Inner {
     runs: BTreeMap<RunKey, MemoryRun>,
     names: HashMap<RunId, RunKey>,
     last_key: i64,
-    definitions: HashMap<String, Bytes>,
+    /// With the time when it was last put.
+    definitions: HashMap<String, (Bytes, Timestamp)>,
     tasks: Vec<TaskRow>,
     cache: HashMap<String, CachedOutputs>,
 }
@@ -159,13 +161,15 @@ impl Store for Memory {
         Ok(inner.runs.values().filter(|run| run.row.ended_at.is_none()).map(|run| run.row.id.clone()).collect())
     }
 
-    fn put_definition(&self, digest: &str, body: &Bytes) -> Result<(), Error> {
-        self.lock().definitions.entry(digest.to_owned()).or_insert_with(|| body.clone());
+    fn put_definition(&self, digest: &str, body: &Bytes, now: Timestamp) -> Result<(), Error> {
+        let mut inner = self.lock();
+        let kept = inner.definitions.entry(digest.to_owned()).or_insert_with(|| (body.clone(), now));
+        kept.1 = now;
         Ok(())
     }
 
     fn definition(&self, digest: &str) -> Result<Option<Bytes>, Error> {
-        Ok(self.lock().definitions.get(digest).cloned())
+        Ok(self.lock().definitions.get(digest).map(|(body, _)| body.clone()))
     }
 
     fn deploy_task(&self, task: &TaskRow) -> Result<(), Error> {
@@ -203,6 +207,16 @@ impl Store for Memory {
         Ok(())
     }
 
+    fn visit_values(&self, visit: &mut dyn FnMut(&[u8])) -> Result<(), Error> {
+        let inner = self.lock();
+        let actions = inner.runs.values().flat_map(|run| run.actions.values());
+        let payloads = actions.flat_map(|(_, payloads)| payloads.inputs.iter().chain(&payloads.outputs));
+        let cached = inner.cache.values().map(|cached| &cached.outputs);
+        let definitions = inner.definitions.values().map(|(body, _)| body);
+        payloads.chain(cached).chain(definitions).for_each(|value| visit(value));
+        Ok(())
+    }
+
     fn events_from(&self, run: RunKey, seq: u64, limit: usize) -> Result<Vec<Event>, Error> {
         let inner = self.lock();
         let events = inner.runs.get(&run).map(|run| run.events.as_slice()).unwrap_or_default();
@@ -232,15 +246,35 @@ impl Store for Memory {
 
     fn prune(&self, keep: &Retention, now: Timestamp) -> Result<Pruned, Error> {
         let mut inner = self.lock();
-        let Some(max_age) = keep.max_age else { return Ok(Pruned::default()) };
-        let old = |run: &MemoryRun| run.row.ended_at.is_some_and(|ended| now.since(ended) > max_age);
-        let runs: Vec<RunKey> = inner.runs.iter().filter(|(_, run)| old(run)).map(|(key, _)| *key).collect();
-        for key in &runs {
-            if let Some(run) = inner.runs.remove(key) {
-                inner.names.remove(&run.row.id);
+        let mut runs = Vec::new();
+        if let Some(max_age) = keep.max_age {
+            let oldest = now.before(max_age);
+            let old = |run: &MemoryRun| run.row.ended_at.is_some_and(|ended| ended < oldest);
+            runs.extend(inner.runs.iter().filter(|(_, run)| old(run)).map(|(key, _)| *key));
+            for key in &runs {
+                if let Some(run) = inner.runs.remove(key) {
+                    inner.names.remove(&run.row.id);
+                }
             }
+            inner.cache.retain(|_, cached| cached.stored_at >= oldest);
         }
+        inner.forget_definitions(now.before(UNREFERRED_DEFINITION));
         Ok(Pruned { runs })
+    }
+}
+
+impl Inner {
+    /// Drops the definitions that nothing is made from, unless they were put a moment ago.
+    fn forget_definitions(&mut self, put_before: Timestamp) {
+        let of_actions =
+            self.runs.values().flat_map(|run| run.events.iter().filter_map(definition_of)).map(str::to_owned);
+        let of_settings = self.runs.values().filter_map(|run| {
+            let settings: serde_json::Value = serde_json::from_str(&run.row.settings).unwrap_or_default();
+            settings["definition"].as_str().map(str::to_owned)
+        });
+        let of_tasks = self.tasks.iter().map(|task| task.definition.clone());
+        let referred: HashSet<String> = of_actions.chain(of_settings).chain(of_tasks).collect();
+        self.definitions.retain(|digest, (_, put_at)| *put_at >= put_before || referred.contains(digest));
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use spanwise_core::trace::TraceParent;
-use spanwise_core::{ActionKind, ActionName, AttemptNo, Event, Failure, Phase, RunId, TaskName, Timestamp};
+use spanwise_core::{ActionKind, ActionName, AttemptNo, Event, Fact, Failure, Phase, RunId, TaskName, Timestamp};
 
 /// The number of a run in its store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -199,9 +199,10 @@ pub struct ExportState {
 /// How long finished runs are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retention {
-    /// Finished runs older than this are deleted; none keeps them for ever.
+    /// Finished runs and cached outputs older than this are deleted; none keeps them for ever.
     pub max_age: Option<Duration>,
-    /// While the store is larger than this (bytes), the oldest finished runs are deleted; none means no limit.
+    /// While the store is larger than this (bytes), the oldest finished runs are deleted, with what was cached in their time;
+    /// cached outputs have half of it at most. None means no limit.
     pub max_bytes: Option<u64>,
 }
 
@@ -209,6 +210,17 @@ impl Default for Retention {
     /// 30 days and 1 GiB: room for millions of actions, and no laptop's disk fills up unnoticed.
     fn default() -> Retention {
         Retention { max_age: Some(Duration::from_secs(30 * 24 * 3600)), max_bytes: Some(1 << 30) }
+    }
+}
+
+/// For so long a definition is kept that nothing refers to: it is put first, and referred to afterwards.
+pub const UNREFERRED_DEFINITION: Duration = Duration::from_secs(3600);
+
+/// The definition that an event's action is made from.
+pub(crate) fn definition_of(event: &Event) -> Option<&str> {
+    match &event.fact {
+        Fact::Enqueued { spec } => spec.definition.as_deref(),
+        _ => None,
     }
 }
 

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use spanwise_core::Timestamp;
 
 use crate::sqlite::checkpoint::Checkpointer;
-use crate::sqlite::{name_full, prepare, rows};
+use crate::sqlite::{name_full, prepare, prune};
 use crate::{Durability, Error};
 
 /// The file in the data directory.
@@ -155,7 +155,7 @@ impl SpanStore {
         loop {
             // One step at a time: between two of them others may write.
             let mut writer = self.writer();
-            let used = rows::used_bytes(&writer.connection)?;
+            let used = prune::used_bytes(&writer.connection)?;
             let deleted = match max_bytes.filter(|most| used > *most) {
                 Some(most) => {
                     let count = writer.share(1.0 - most as f64 / used as f64).map_err(failed)?;
@@ -180,7 +180,7 @@ impl SpanStore {
     /// # Errors
     /// If the store cannot be read.
     pub fn size(&self) -> Result<u64, Error> {
-        rows::used_bytes(&self.reader())
+        prune::used_bytes(&self.reader())
     }
 
     /// Lets the database grow to this many pages (4 KiB each) and no further; an insertion that needs more is [`Error::Full`].

@@ -16,7 +16,8 @@ mod catalog;
 pub(crate) mod checkpoint;
 mod exports;
 mod lock;
-pub(crate) mod rows;
+pub(crate) mod prune;
+mod rows;
 
 /// What a commit survives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,11 +50,15 @@ pub struct Sqlite {
     _lock: lock::DirectoryLock,
 }
 
+/// The database in the data directory.
+const FILE: &str = "journal.db";
+
 /// Steps from an empty database to today's, in order. The number of those applied stands in `user_version`.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("../migrations/sqlite/0001_journal.sql"),
     include_str!("../migrations/sqlite/0002_control_plane.sql"),
     include_str!("../migrations/sqlite/0003_lifecycle.sql"),
+    include_str!("../migrations/sqlite/0004_retention.sql"),
 ];
 
 /// Room for the actions of a run of some ten thousand: names come in no order, and a page that does not fit is read again
@@ -73,7 +78,7 @@ impl Sqlite {
             std::fs::write(directory.join(".gitignore"), "*\n").map_err(open_error)?;
         }
         let lock = lock::DirectoryLock::take(directory)?;
-        let file = directory.join("journal.db");
+        let file = directory.join(FILE);
         let mut writer = Connection::open(&file).map_err(Error::Database)?;
         let synchronous = durability.synchronous();
         prepare(&mut writer, synchronous, &MIGRATIONS).map_err(|error| name_full(error, directory))?;
@@ -167,6 +172,7 @@ impl Store for Sqlite {
         self.transact(|transaction| {
             rows::insert_run(transaction, run).map_err(taken)?;
             let key = RunKey(transaction.last_insert_rowid());
+            rows::refer_to_settings(transaction, key).map_err(Error::Database)?;
             rows::append(transaction, &[Append { run: key, ..first }])?;
             Ok(key)
         })
@@ -222,8 +228,8 @@ impl Store for Sqlite {
         rows::read_unfinished(&connection)
     }
 
-    fn put_definition(&self, digest: &str, body: &Bytes) -> Result<(), Error> {
-        self.transact(|transaction| catalog::put_definition(transaction, digest, body))
+    fn put_definition(&self, digest: &str, body: &Bytes, now: Timestamp) -> Result<(), Error> {
+        self.transact(|transaction| catalog::put_definition(transaction, digest, body, now))
     }
 
     fn definition(&self, digest: &str) -> Result<Option<Bytes>, Error> {
@@ -250,6 +256,13 @@ impl Store for Sqlite {
         self.transact(|transaction| catalog::cache(transaction, key, outputs))
     }
 
+    fn visit_values(&self, visit: &mut dyn FnMut(&[u8])) -> Result<(), Error> {
+        // A connection of its own: it reads everything, and others would have to wait for it.
+        let connection = Connection::open(self.path.join(FILE)).map_err(|error| self.database(error))?;
+        connection.pragma_update(None, "query_only", true).map_err(|error| self.database(error))?;
+        catalog::visit_values(&connection, visit)
+    }
+
     fn events_from(&self, run: RunKey, seq: u64, limit: usize) -> Result<Vec<Event>, Error> {
         rows::read_events_from(&self.reader(), run, seq, limit)
     }
@@ -268,6 +281,6 @@ impl Store for Sqlite {
 
     fn prune(&self, keep: &Retention, now: Timestamp) -> Result<Pruned, Error> {
         let mut connection = self.writer();
-        rows::prune(&mut connection, keep, now)
+        prune::prune(&mut connection, keep, now)
     }
 }

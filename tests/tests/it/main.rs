@@ -19,6 +19,7 @@ mod python;
 mod readme;
 mod remote;
 mod restart;
+mod retention;
 mod second_process;
 mod serve;
 mod stock_sdk;

@@ -222,6 +222,20 @@ async fn finished_runs_are_pruned_by_age_when_the_journal_is_opened() {
     assert_eq!(phase(&engine.resume(&id("unfinished")).unwrap(), "a0"), Phase::Queued);
 }
 
+#[tokio::test]
+async fn it_is_told_when_finished_runs_were_pruned() {
+    let retention = Retention { max_age: Some(Duration::ZERO), max_bytes: None };
+    let engine = Engine::open(EngineConfig::embedded(Storage::Memory, retention)).unwrap();
+    let first = engine.create_run(new_run("run-0", main_task())).unwrap();
+    first.drive(root(), &Run(|_| done("ok"))).await.unwrap();
+    for index in 1..256 {
+        let run = engine.create_run(new_run(&format!("run-{index}"), main_task())).unwrap();
+        run.drive(root(), &Run(|_| done("ok"))).await.unwrap();
+    }
+    tokio::time::timeout(Duration::from_secs(60), engine.pruned()).await.unwrap();
+    assert_eq!(engine.run_row(first.id()).unwrap(), None);
+}
+
 /// An idle engine's threads sleep until there is something to write.
 #[tokio::test]
 async fn an_idle_engine_does_not_wake_up() {

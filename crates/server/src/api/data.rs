@@ -143,7 +143,14 @@ impl DataProxyService for Data {
             .map(String::as_str)
             .collect();
         let inputs_hash = hash::inputs_hash_ignoring(&inputs.literals, &ignored);
-        let key = format!("inputs/{}/{}/{}/{}/inputs.pb", scope.org, scope.project, scope.domain, random_name());
+        let key = format!(
+            "{}/{}/{}/{}/{}/inputs.pb",
+            layout::UPLOADED_INPUTS,
+            scope.org,
+            scope.project,
+            scope.domain,
+            random_name()
+        );
         let uri = BlobUri::from_key(&key).map_err(Error::from)?;
         self.api.control.blobs().put(&uri, values::encode_inputs(&inputs)).await.map_err(Error::from)?;
         let data = OffloadedInputData {

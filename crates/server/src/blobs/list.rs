@@ -52,6 +52,23 @@ impl Blobs {
         Ok(self.page(query).await?.blobs)
     }
 
+    /// The directories that lie exactly so many levels below one.
+    pub(crate) async fn directories(&self, top: &'static str, levels: usize) -> Result<Vec<BlobUri>, Error> {
+        let root = self.inner.directory.join(BUCKET).join(top);
+        self.blocking("list", format!("s3://{BUCKET}/{top}"), move || {
+            let mut level = vec![(format!("{top}/"), root)];
+            for _ in 0..levels {
+                let mut below = Vec::new();
+                for (base, directory) in level {
+                    below.extend(entries(&directory, &base)?.into_iter().filter(|(key, _)| key.ends_with('/')));
+                }
+                level = below;
+            }
+            Ok(level.iter().filter_map(|(key, _)| BlobUri::from_key(key.trim_end_matches('/')).ok()).collect())
+        })
+        .await
+    }
+
     pub(super) async fn page(&self, query: Query) -> Result<Page, Error> {
         let root = self.inner.directory.join(BUCKET);
         let name = format!("s3://{BUCKET}/{}", query.prefix);

@@ -56,12 +56,14 @@ impl ControlPlane {
         let mut spec = task::action_spec(&new.task, &digest, None, "", cache_key.as_deref(), &rules)?;
         self.inner.definitions.put(&digest, &body)?;
         let settings = self.run_settings(&new.settings, relation, warnings)?;
+        let is_named = new.name.is_some();
         let id = run_in(new.scope, new.name.unwrap_or_else(|| RunName::from_random(spanwise_engine::random_bits())));
         let inbound = values::span_in(&inputs.context);
         let trace = self.trace_of_new(&id, &settings, inbound)?;
         spec.traceparent = inbound.filter(|_| trace.is_exported());
         let task_version = task::template(&new.task)?.id.version.clone();
         let settings = RunSettings { task_version, trace, ..settings };
+        let _untouched = self.inner.leftovers.untouched().await;
         let frozen = values::encode_inputs(&inputs);
         let run = self.inner.engine.create_run(spanwise_engine::NewRun {
             id: id.clone(),
@@ -69,6 +71,9 @@ impl ControlPlane {
             inputs: frozen.clone(),
             settings,
         })?;
+        if is_named {
+            self.inner.leftovers.make_way(&id).await?;
+        }
         self.inner.blobs.put(&layout::inputs(&id, &ActionName::ROOT)?, frozen).await?;
         calls::is_about(&run);
         self.drive(&run, ActionName::ROOT);

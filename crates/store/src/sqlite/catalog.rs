@@ -7,10 +7,18 @@ use spanwise_core::{AttemptNo, Timestamp};
 use super::rows::{get, read_name};
 use crate::{CachedOutputs, Error, Scope, TaskQuery, TaskRow};
 
-pub(super) fn put_definition(transaction: &Transaction<'_>, digest: &str, body: &Bytes) -> Result<(), Error> {
+pub(super) fn put_definition(
+    transaction: &Transaction<'_>,
+    digest: &str,
+    body: &Bytes,
+    now: Timestamp,
+) -> Result<(), Error> {
     transaction
-        .prepare_cached("INSERT INTO definitions (digest, body) VALUES (?1, ?2) ON CONFLICT (digest) DO NOTHING")
-        .and_then(|mut insert| insert.execute(params![digest, &body[..]]))
+        .prepare_cached(
+            "INSERT INTO definitions (digest, body, put_at) VALUES (?1, ?2, ?3)
+             ON CONFLICT (digest) DO UPDATE SET put_at = excluded.put_at",
+        )
+        .and_then(|mut insert| insert.execute(params![digest, &body[..], now.0]))
         .map_err(Error::Database)?;
     Ok(())
 }
@@ -136,5 +144,22 @@ pub(super) fn cache(transaction: &Transaction<'_>, key: &str, value: &CachedOutp
         )
         .and_then(|mut upsert| upsert.execute(values))
         .map_err(Error::Database)?;
+    Ok(())
+}
+
+pub(super) fn visit_values(connection: &Connection, visit: &mut dyn FnMut(&[u8])) -> Result<(), Error> {
+    let mut statement = connection
+        .prepare(
+            "SELECT inputs FROM actions WHERE inputs IS NOT NULL
+             UNION ALL SELECT outputs FROM actions WHERE outputs IS NOT NULL
+             UNION ALL SELECT outputs FROM cache
+             UNION ALL SELECT body FROM definitions",
+        )
+        .map_err(Error::Database)?;
+    let mut rows = statement.query([]).map_err(Error::Database)?;
+    while let Some(row) = rows.next().map_err(Error::Database)? {
+        let value = row.get_ref(0).and_then(|value| Ok(value.as_blob()?)).map_err(Error::Database)?;
+        visit(value);
+    }
     Ok(())
 }

@@ -6,7 +6,8 @@ use serde::Serializer;
 use spanwise_core::{ActionKind, ActionName, Event, Fact, Phase, RunId, RunName, TaskName, Timestamp};
 
 use super::exports;
-use crate::{ActionRow, Append, Error, ExportState, Payloads, Pruned, Retention, RunKey, RunQuery, RunRow};
+use crate::model::definition_of;
+use crate::{ActionRow, Append, Error, ExportState, Payloads, RunKey, RunQuery, RunRow};
 
 /// The version of the stored form of [`Fact`].
 const EVENT_VERSION: i64 = 1;
@@ -54,6 +55,16 @@ pub(super) fn insert_run(connection: &Connection, run: &RunRow) -> rusqlite::Res
     Ok(())
 }
 
+/// The settings have a definition too.
+pub(super) fn refer_to_settings(transaction: &Transaction<'_>, key: RunKey) -> rusqlite::Result<()> {
+    let mut insert = transaction.prepare_cached(
+        "INSERT INTO run_definitions SELECT key, json_extract(settings, '$.definition') FROM runs
+         WHERE key = ?1 AND json_extract(settings, '$.definition') IS NOT NULL",
+    )?;
+    insert.execute([key.0])?;
+    Ok(())
+}
+
 pub(super) fn append(transaction: &Transaction<'_>, batch: &[Append]) -> Result<(), Error> {
     insert_events(transaction, batch)?;
     let mut upsert = transaction.prepare_cached(UPSERT_ACTION).map_err(Error::Database)?;
@@ -78,6 +89,7 @@ fn insert_events(transaction: &Transaction<'_>, batch: &[Append]) -> Result<(), 
     let mut body = Vec::with_capacity(1024);
     for append in batch {
         check_seq(transaction, append)?;
+        refer_to(transaction, append)?;
         let mut seq = append.first_seq;
         for facts in append.events.chunk_by(|a, b| a.action == b.action) {
             body.clear();
@@ -89,6 +101,17 @@ fn insert_events(transaction: &Transaction<'_>, batch: &[Append]) -> Result<(), 
             insert.execute(row).map_err(Error::Database)?;
             seq += count;
         }
+    }
+    Ok(())
+}
+
+/// Notes the definitions that actions are made from, which nothing deletes then while the run is there.
+fn refer_to(transaction: &Transaction<'_>, append: &Append) -> Result<(), Error> {
+    for definition in append.events.iter().filter_map(definition_of) {
+        transaction
+            .prepare_cached("INSERT INTO run_definitions (run, digest) VALUES (?1, ?2) ON CONFLICT DO NOTHING")
+            .and_then(|mut insert| insert.execute(params![append.run.0, definition]))
+            .map_err(Error::Database)?;
     }
     Ok(())
 }
@@ -342,60 +365,6 @@ fn read_action(row: &Row<'_>) -> Result<ActionRow, Error> {
         ended_at: get::<Option<i64>>(row, 9)?.map(Timestamp),
         failure: failure.map_err(|error| corrupt("failure", &error))?,
     })
-}
-
-pub(super) fn prune(connection: &mut Connection, keep: &Retention, now: Timestamp) -> Result<Pruned, Error> {
-    let mut pruned = Pruned::default();
-    if let Some(max_age) = keep.max_age {
-        let oldest = now.0.saturating_sub(i64::try_from(max_age.as_micros()).unwrap_or(i64::MAX));
-        let old = select_finished(connection, "ended_at < ?1", oldest, i64::MAX)?;
-        delete_runs(connection, &old)?;
-        pruned.runs.extend(old);
-    }
-    while let Some(max_bytes) = keep.max_bytes {
-        if used_bytes(connection)? <= max_bytes {
-            break;
-        }
-        // A few runs at a time: the size is looked at again before the next ones go.
-        let oldest = select_finished(connection, "?1 = 0", 0, 16)?;
-        if oldest.is_empty() {
-            break;
-        }
-        delete_runs(connection, &oldest)?;
-        pruned.runs.extend(oldest);
-    }
-    if !pruned.runs.is_empty() {
-        connection.execute_batch("PRAGMA incremental_vacuum").map_err(Error::Database)?;
-    }
-    Ok(pruned)
-}
-
-pub(crate) fn used_bytes(connection: &Connection) -> Result<u64, Error> {
-    let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-    let pages = pragma("page_count").map_err(Error::Database)? - pragma("freelist_count").map_err(Error::Database)?;
-    let size = pragma("page_size").map_err(Error::Database)?;
-    Ok(u64::try_from(pages * size).unwrap_or(0))
-}
-
-fn select_finished(connection: &Connection, filter: &str, value: i64, limit: i64) -> Result<Vec<RunKey>, Error> {
-    let sql = format!("SELECT key FROM runs WHERE ended_at IS NOT NULL AND {filter} ORDER BY ended_at LIMIT ?2");
-    let mut statement = connection.prepare_cached(&sql).map_err(Error::Database)?;
-    let keys = statement.query_map([value, limit], |row| row.get(0).map(RunKey)).map_err(Error::Database)?;
-    keys.collect::<rusqlite::Result<_>>().map_err(Error::Database)
-}
-
-fn delete_runs(connection: &mut Connection, runs: &[RunKey]) -> Result<(), Error> {
-    let transaction = connection.transaction().map_err(Error::Database)?;
-    for run in runs {
-        for sql in [
-            "DELETE FROM events WHERE run = ?1",
-            "DELETE FROM actions WHERE run = ?1",
-            "DELETE FROM runs WHERE key = ?1",
-        ] {
-            transaction.prepare_cached(sql).and_then(|mut delete| delete.execute([run.0])).map_err(Error::Database)?;
-        }
-    }
-    transaction.commit().map_err(Error::Database)
 }
 
 pub(super) fn read_name(name: &str) -> Result<ActionName, Error> {

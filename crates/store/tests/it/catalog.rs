@@ -26,9 +26,9 @@ fn every() -> TaskQuery {
 pub(crate) fn a_definition_is_kept_once_under_its_digest(store: &dyn Store) {
     let body = Bytes::from_static(b"\0\xff body");
     assert_eq!(store.definition("d1").unwrap(), None);
-    store.put_definition("d1", &body).unwrap();
-    store.put_definition("d1", &Bytes::from_static(b"other")).unwrap();
-    store.put_definition("d2", &Bytes::new()).unwrap();
+    store.put_definition("d1", &body, Timestamp(1)).unwrap();
+    store.put_definition("d1", &Bytes::from_static(b"other"), Timestamp(2)).unwrap();
+    store.put_definition("d2", &Bytes::new(), Timestamp(1)).unwrap();
     assert_eq!(store.definition("d1").unwrap(), Some(body));
     assert_eq!(store.definition("d2").unwrap(), Some(Bytes::new()));
 }

@@ -13,6 +13,7 @@ use spanwise_store::{
 
 use crate::catalog::*;
 use crate::queries::*;
+use crate::retention::*;
 
 /// Runs every case against one kind of store.
 macro_rules! conformance {
@@ -30,6 +31,8 @@ macro_rules! conformance {
                 unfinished_runs_are_listed_the_oldest_first, the_events_of_one_action_come_in_order,
                 a_definition_is_kept_once_under_its_digest, a_task_is_deployed_once_in_each_version,
                 a_list_of_tasks_has_each_once_in_its_newest_version, cached_outputs_are_replaced_under_their_key,
+                definitions_go_with_the_last_that_refers_to_them, old_cached_outputs_are_pruned,
+                the_key_of_a_run_never_comes_again, every_value_that_is_kept_is_shown,
                 exports_are_pending_until_they_are_done, events_are_read_on_from_a_number
             );
         }

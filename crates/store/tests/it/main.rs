@@ -6,5 +6,6 @@ mod catalog;
 mod conformance;
 mod on_disk;
 mod queries;
+mod retention;
 mod spans;
 mod stored_form;

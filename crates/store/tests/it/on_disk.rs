@@ -89,7 +89,7 @@ fn a_database_of_version_1_keeps_its_rows_and_takes_the_new_ones() {
     };
     let actions = vec![(condition, Payloads::default())];
     store.commit(&[Append { actions, ..append(key, 1, vec![enqueued(2)]) }]).unwrap();
-    store.put_definition("d", &Bytes::from_static(b"body")).unwrap();
+    store.put_definition("d", &Bytes::from_static(b"body"), Timestamp(1)).unwrap();
     drop(store);
     let store = open(directory.path()).unwrap();
     assert_eq!(store.actions(key).unwrap().len(), 3);

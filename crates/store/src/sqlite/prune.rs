@@ -1,0 +1,132 @@
+//! Deleting what is kept no longer: finished runs, cached outputs, definitions that nothing is made from.
+
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use spanwise_core::Timestamp;
+
+use crate::{Error, Pruned, Retention, RunKey, UNREFERRED_DEFINITION};
+
+/// So many runs are deleted at a time, before the size is looked at again.
+const RUNS_AT_A_TIME: i64 = 16;
+
+pub(super) fn prune(connection: &mut Connection, keep: &Retention, now: Timestamp) -> Result<Pruned, Error> {
+    let mut pruned = Pruned::default();
+    let put_before = now.before(UNREFERRED_DEFINITION);
+    if let Some(max_age) = keep.max_age {
+        let oldest = now.before(max_age);
+        let old = finished(connection, oldest, i64::MAX)?;
+        pruned.runs.extend(old.iter().map(|(run, _)| *run));
+        delete(connection, &old, oldest, put_before)?;
+    }
+    delete_unreferred(connection, put_before)?;
+    if let Some(max_bytes) = keep.max_bytes {
+        shrink(connection, max_bytes, put_before, &mut pruned)?;
+    }
+    connection.execute_batch("PRAGMA incremental_vacuum").map_err(Error::Database)?;
+    Ok(pruned)
+}
+
+/// Cached outputs have half of the room at most; then what is oldest goes.
+fn shrink(
+    connection: &mut Connection,
+    max_bytes: u64,
+    put_before: Timestamp,
+    pruned: &mut Pruned,
+) -> Result<(), Error> {
+    if used_bytes(connection)? > max_bytes {
+        shrink_cache(connection, max_bytes / 2)?;
+    }
+    while used_bytes(connection)? > max_bytes {
+        let oldest = finished(connection, Timestamp(i64::MAX), RUNS_AT_A_TIME)?;
+        let Some((_, last_end)) = oldest.last() else { break };
+        pruned.runs.extend(oldest.iter().map(|(run, _)| *run));
+        // An output that was cached before its run ended goes with the run: it may name files of the run's.
+        delete(connection, &oldest, Timestamp(last_end.0.saturating_add(1)), put_before)?;
+    }
+    Ok(())
+}
+
+/// The size of the database without the pages that are free.
+pub(crate) fn used_bytes(connection: &Connection) -> Result<u64, Error> {
+    let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let pages = pragma("page_count").map_err(Error::Database)? - pragma("freelist_count").map_err(Error::Database)?;
+    let size = pragma("page_size").map_err(Error::Database)?;
+    Ok(u64::try_from(pages * size).unwrap_or(0))
+}
+
+/// Runs that ended before a time, the first to end first.
+fn finished(connection: &Connection, before: Timestamp, limit: i64) -> Result<Vec<(RunKey, Timestamp)>, Error> {
+    let mut statement = connection
+        .prepare_cached("SELECT key, ended_at FROM runs WHERE ended_at < ?1 ORDER BY ended_at LIMIT ?2")
+        .map_err(Error::Database)?;
+    let runs = statement.query_map([before.0, limit], |row| Ok((RunKey(row.get(0)?), Timestamp(row.get(1)?))));
+    runs.map_err(Error::Database)?.collect::<rusqlite::Result<_>>().map_err(Error::Database)
+}
+
+/// Deletes runs, what only they refer to, and what was cached before a time.
+fn delete(
+    connection: &mut Connection,
+    runs: &[(RunKey, Timestamp)],
+    cached_before: Timestamp,
+    put_before: Timestamp,
+) -> Result<(), Error> {
+    let transaction = connection.transaction().map_err(Error::Database)?;
+    for (run, _) in runs {
+        delete_run(&transaction, *run, put_before).map_err(Error::Database)?;
+    }
+    transaction
+        .prepare_cached("DELETE FROM cache WHERE stored_at < ?1")
+        .and_then(|mut delete| delete.execute([cached_before.0]))
+        .map_err(Error::Database)?;
+    transaction.commit().map_err(Error::Database)
+}
+
+fn delete_run(transaction: &Transaction<'_>, run: RunKey, put_before: Timestamp) -> rusqlite::Result<()> {
+    let mut definitions = transaction.prepare_cached(
+        "DELETE FROM definitions
+         WHERE digest IN (SELECT digest FROM run_definitions WHERE run = ?1) AND put_at < ?2
+           AND NOT EXISTS (SELECT 1 FROM run_definitions AS other
+                           WHERE other.digest = definitions.digest AND other.run <> ?1)
+           AND NOT EXISTS (SELECT 1 FROM tasks WHERE tasks.definition = definitions.digest)",
+    )?;
+    definitions.execute(params![run.0, put_before.0])?;
+    for sql in [
+        "DELETE FROM run_definitions WHERE run = ?1",
+        "DELETE FROM events WHERE run = ?1",
+        "DELETE FROM actions WHERE run = ?1",
+        "DELETE FROM runs WHERE key = ?1",
+    ] {
+        transaction.prepare_cached(sql)?.execute([run.0])?;
+    }
+    Ok(())
+}
+
+/// What was put for a run that never came, and what was young when the last run that refers to it went.
+fn delete_unreferred(connection: &Connection, put_before: Timestamp) -> Result<(), Error> {
+    connection
+        .prepare_cached(
+            "DELETE FROM definitions WHERE put_at < ?1
+               AND NOT EXISTS (SELECT 1 FROM run_definitions WHERE run_definitions.digest = definitions.digest)
+               AND NOT EXISTS (SELECT 1 FROM tasks WHERE tasks.definition = definitions.digest)",
+        )
+        .and_then(|mut delete| delete.execute([put_before.0]))
+        .map_err(Error::Database)?;
+    Ok(())
+}
+
+/// Deletes the oldest cached outputs until the others have no more than so many bytes.
+fn shrink_cache(connection: &Connection, max_bytes: u64) -> Result<(), Error> {
+    let newest_that_goes = connection
+        .prepare_cached(
+            "SELECT stored_at FROM (SELECT stored_at, sum(length(outputs) + length(key))
+                                               OVER (ORDER BY stored_at DESC ROWS UNBOUNDED PRECEDING) AS total
+                                    FROM cache)
+             WHERE total > ?1 ORDER BY stored_at DESC LIMIT 1",
+        )
+        .and_then(|mut select| {
+            select.query_row([i64::try_from(max_bytes).unwrap_or(i64::MAX)], |row| row.get::<_, i64>(0)).optional()
+        })
+        .map_err(Error::Database)?;
+    let Some(newest) = newest_that_goes else { return Ok(()) };
+    connection.execute("DELETE FROM cache WHERE stored_at <= ?1", [newest]).map_err(Error::Database)?;
+    Ok(())
+}

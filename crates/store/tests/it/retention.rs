@@ -1,0 +1,166 @@
+//! What pruning leaves and what it takes, beside the runs themselves.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use spanwise_core::{ActionName, ActionSpec, AttemptNo, Event, Fact, Phase, Timestamp};
+use spanwise_store::{
+    Append, CachedOutputs, Durability, Payloads, Retention, RunKey, RunQuery, RunRow, Scope, Sqlite, Store, TaskRow,
+    UNREFERRED_DEFINITION,
+};
+
+use crate::conformance::{append, create, enqueued, row, run};
+
+fn keep(max_age: Option<Duration>, max_bytes: Option<u64>) -> Retention {
+    Retention { max_age, max_bytes }
+}
+
+fn made_from(definition: &str) -> Event {
+    let spec = ActionSpec { definition: Some(definition.into()), ..ActionSpec::task("env.main") };
+    Event { at: Timestamp(1), action: ActionName::ROOT, fact: Fact::Enqueued { spec: Arc::new(spec) } }
+}
+
+fn finish(store: &dyn Store, run: &RunRow, events: Vec<Event>, ended: i64) -> RunKey {
+    let key = create(store, run).unwrap();
+    let run_phase = Some((Phase::Succeeded, Some(Timestamp(ended))));
+    store.commit(&[Append { run_phase, ..append(key, 0, events) }]).unwrap();
+    key
+}
+
+fn cached(size: usize, stored_at: i64) -> CachedOutputs {
+    let (action, outputs) = (ActionName::new("c").unwrap(), Bytes::from(vec![7; size]));
+    let (run, stored_at) = ("one".to_owned(), Timestamp(stored_at));
+    CachedOutputs { run, action, attempt: AttemptNo(1), outputs, stored_at, producer: None }
+}
+
+/// After the time in which nothing has to refer to a definition.
+const LATER: Timestamp = Timestamp(UNREFERRED_DEFINITION.as_micros() as i64 + 1_000);
+
+pub(crate) fn definitions_go_with_the_last_that_refers_to_them(store: &dyn Store) {
+    let put = |digest: &str, at| store.put_definition(digest, &Bytes::from_static(b"body"), at).unwrap();
+    let deployed = TaskRow {
+        scope: Scope { org: String::new(), project: "p".to_owned(), domain: "d".to_owned() },
+        name: "env.deployed".to_owned(),
+        version: "1".to_owned(),
+        definition: "of-a-task".to_owned(),
+        deployed_at: Timestamp(1),
+    };
+    store.deploy_task(&deployed).unwrap();
+    let settings = r#"{"definition":"of-settings"}"#.to_owned();
+    let live = create(store, &RunRow { settings, ..run("live") }).unwrap();
+    store.commit(&[append(live, 0, vec![made_from("of-both")])]).unwrap();
+    finish(store, &run("old"), vec![made_from("of-both"), made_from("of-the-old-one")], 10);
+    let all = ["of-a-task", "of-settings", "of-both", "of-the-old-one", "of-nothing", "young"];
+    all.iter().for_each(|digest| put(digest, Timestamp(1)));
+    put("young", Timestamp(2_000));
+
+    store.prune(&keep(None, None), Timestamp(2_000)).unwrap();
+    assert!(all.iter().all(|digest| store.definition(digest).unwrap().is_some()), "all of them are young");
+    let left = |digests: &[&str]| {
+        let is_left = |digest: &&&str| store.definition(digest).unwrap().is_some();
+        assert_eq!(all.iter().filter(is_left).copied().collect::<Vec<_>>(), digests);
+    };
+    store.prune(&keep(None, None), LATER).unwrap();
+    left(&["of-a-task", "of-settings", "of-both", "of-the-old-one", "young"]);
+    store.prune(&keep(Some(Duration::from_micros(1)), None), LATER).unwrap();
+    left(&["of-a-task", "of-settings", "of-both", "young"]);
+}
+
+pub(crate) fn old_cached_outputs_are_pruned(store: &dyn Store) {
+    store.cache("old", &cached(1, 10)).unwrap();
+    store.cache("young", &cached(1, 1_000_000)).unwrap();
+    store.prune(&keep(None, None), Timestamp(1_000_100)).unwrap();
+    assert!(store.cached("old").unwrap().is_some());
+    store.prune(&keep(Some(Duration::from_millis(500)), None), Timestamp(1_000_100)).unwrap();
+    assert!(store.cached("old").unwrap().is_none() && store.cached("young").unwrap().is_some());
+}
+
+pub(crate) fn the_key_of_a_run_never_comes_again(store: &dyn Store) {
+    finish(store, &run("first"), vec![enqueued(1)], 10);
+    let last = finish(store, &run("last"), vec![enqueued(1)], 10);
+    assert_eq!(store.prune(&keep(Some(Duration::ZERO), None), LATER).unwrap().runs.len(), 2);
+    assert!(create(store, &run("last")).unwrap() > last);
+}
+
+pub(crate) fn every_value_that_is_kept_is_shown(store: &dyn Store) {
+    let key = create(store, &run("one")).unwrap();
+    let payloads = Payloads { inputs: Some(Bytes::from_static(b"in")), outputs: Some(Bytes::from_static(b"out")) };
+    store
+        .commit(&[Append { actions: vec![(row(Phase::Queued), payloads)], ..append(key, 0, vec![enqueued(1)]) }])
+        .unwrap();
+    store.cache("k", &cached(2, 1)).unwrap();
+    store.put_definition("d", &Bytes::from_static(b"body"), Timestamp(1)).unwrap();
+    let mut seen = Vec::new();
+    store.visit_values(&mut |value| seen.push(value.to_vec())).unwrap();
+    seen.sort();
+    assert_eq!(seen, [vec![7; 2], b"body".to_vec(), b"in".to_vec(), b"out".to_vec()]);
+}
+
+fn names(store: &dyn Store) -> Vec<String> {
+    store.runs(&RunQuery::newest(1000)).unwrap().iter().map(|(_, run)| run.id.name.to_string()).collect()
+}
+
+#[test]
+fn a_cache_without_end_takes_no_run_with_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(directory.path(), Durability::Process).unwrap();
+    for index in 0..40 {
+        finish(&store, &run(&format!("run-{index}")), vec![enqueued(1)], index);
+        for part in 0..4 {
+            store.cache(&format!("{index}-{part}"), &cached(100_000, 1000 * index + part)).unwrap();
+        }
+    }
+    assert_eq!(store.prune(&keep(None, Some(4 << 20)), LATER).unwrap().runs, []);
+    assert_eq!(names(&store).len(), 40);
+    assert!(store.cached("39-3").unwrap().is_some() && store.cached("0-0").unwrap().is_none());
+}
+
+#[test]
+fn what_was_cached_in_the_time_of_a_run_goes_with_it_by_size() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(directory.path(), Durability::Process).unwrap();
+    for index in 0..40 {
+        let key = create(&store, &run(&format!("run-{index}"))).unwrap();
+        let value = Payloads { inputs: Some(Bytes::from(vec![7; 100_000])), outputs: None };
+        let run_phase = Some((Phase::Succeeded, Some(Timestamp(10 * index + 5))));
+        let append = append(key, 0, vec![enqueued(1)]);
+        store.commit(&[Append { actions: vec![(row(Phase::Succeeded), value)], run_phase, ..append }]).unwrap();
+        store.cache(&format!("of-{index}"), &cached(1, 10 * index)).unwrap();
+    }
+    store.prune(&keep(None, Some(2 << 20)), LATER).unwrap();
+    let left = names(&store);
+    assert!(!left.is_empty() && left.len() < 40, "{left:?}");
+    for index in 0..40 {
+        let has_run = left.contains(&format!("run-{index}"));
+        assert_eq!(store.cached(&format!("of-{index}")).unwrap().is_some(), has_run, "of-{index}");
+    }
+}
+
+#[test]
+fn a_database_of_version_2_knows_what_its_runs_are_made_from() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = rusqlite::Connection::open(directory.path().join("journal.db")).unwrap();
+    for migration in [
+        include_str!("../../migrations/sqlite/0001_journal.sql"),
+        include_str!("../../migrations/sqlite/0002_control_plane.sql"),
+    ] {
+        database.execute_batch(migration).unwrap();
+    }
+    database
+        .execute_batch(
+            r#"INSERT INTO runs VALUES (7, '', 'p', 'development', 'one', 'env.main', 4, 1, NULL, '{"definition":"s"}');
+               INSERT INTO events VALUES
+                   (7, 0, 2, 'a0', 1, '[[1,{"type":"enqueued","spec":{"kind":"task","task":"m","definition":"a"}}],[2,{"type":"held"}]]');
+               INSERT INTO definitions VALUES ('s', x'01'), ('a', x'02'), ('of-nothing', x'03');
+               PRAGMA user_version = 2;"#,
+        )
+        .unwrap();
+    drop(database);
+    let store = Sqlite::open(directory.path(), Durability::Process).unwrap();
+    store.prune(&keep(None, None), LATER).unwrap();
+    let is_left = |digest| store.definition(digest).unwrap().is_some();
+    assert_eq!([is_left("s"), is_left("a"), is_left("of-nothing")], [true, true, false]);
+    assert_eq!(create(&store, &run("two")).unwrap(), RunKey(8));
+    assert_eq!(store.unfinished().unwrap().len(), 2);
+}
