@@ -229,7 +229,9 @@ fn the_guides_spans_hang_under_their_attempts() {
     for span in arrived.iter().filter(|span| span.trace_id == workflow.trace_id && !span.parent_span_id.is_empty()) {
         assert!(known.contains(&*span.parent_span_id), "{} is an orphan", span.name);
     }
-    assert!(spans.iter().all(|span| span.trace_id == workflow.trace_id));
+    // A call that the client makes outside of the guide's span is in a trace of the client's own.
+    let lifecycle = spans.iter().filter(|span| span.part() != "call");
+    assert_eq!(lifecycle.filter(|span| span.trace_id != workflow.trace_id).count(), 0);
     let created = spans.iter().find(|span| span.name == "flyteidl2.workflow.RunService/CreateRun").unwrap();
     assert_eq!((created.kind, &*created.text("rpc.system.name")), (SERVER, "connectrpc"));
     let client = arrived.iter().find(|span| span.span_id == created.parent_span_id).unwrap();
