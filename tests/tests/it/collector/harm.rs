@@ -20,15 +20,15 @@ fn assert_well(server: &DevServer, trace: u128) {
     assert_eq!(count(server.port(), trace), 3);
 }
 
-/// Headers and body of a request, the status of its answer, and what the answer says.
-type Case<'a> = (&'a [(&'a str, &'a str)], &'a [u8], u16, &'a str);
+/// Headers and body of a request, and the status and a word of its answer.
+type Broken<'a> = (&'a [(&'a str, &'a str)], &'a [u8], u16, &'a str);
 
 #[test]
 fn what_is_broken_is_refused_with_a_status() {
     let server = DevServer::shared();
     let whole = request_of(41, 0..100).encode_to_vec();
     let cut = &whole[..whole.len() - 10];
-    let cases: [Case<'_>; 8] = [
+    let cases: [Broken<'_>; 8] = [
         (&[("content-type", PROTOBUF)], cut, 400, "no ExportTraceServiceRequest"),
         (&[("content-type", PROTOBUF)], b"\x0a\xff", 400, "no ExportTraceServiceRequest"),
         (&[("content-type", PROTOBUF)], b"\x08\x01", 400, "wire type"),
