@@ -28,7 +28,7 @@ messages:
     TRYBUILD=overwrite cargo test -p spanwise --test it compile::
 
 # One decoder of foreign bytes under libFuzzer, or all of them one after the other. No sanitizer: there is no unsafe code.
-fuzz TARGET="requests definitions inputs outputs error names uri token listing msgpack log" SECONDS="60":
+fuzz TARGET="requests definitions inputs outputs error names uri token listing msgpack log spans" SECONDS="60":
     #!/usr/bin/env bash
     set -euo pipefail
     cd fuzz

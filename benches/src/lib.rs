@@ -6,4 +6,5 @@
 
 pub mod raw;
 pub mod rounds;
+pub mod spans;
 pub mod tasks;

@@ -1,61 +1,35 @@
 //! `spanwise dev`: a control plane for one person on this machine.
 
 use std::io::{self, Write as _};
-use std::path::PathBuf;
-use std::time::Duration;
 
-use spanwise_server::{Config, DEFAULT_PORT, Server};
+use spanwise_server::{BadTarget, Config, Server};
 use tokio::sync::oneshot;
 
-use crate::settings::Trace;
+use crate::settings::Common;
 use crate::{Signals, logging};
 
 /// Start a control plane on this machine: Flyte 2's API, tasks as local processes, no configuration.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Where everything is kept.
-    #[arg(long, env = "SPANWISE_DATA_DIR", default_value = ".spanwise")]
-    data_dir: PathBuf,
-    /// The port of API, console and blob store; 0 lets the system choose one.
-    #[arg(long, env = "SPANWISE_PORT", default_value_t = DEFAULT_PORT)]
-    port: u16,
-    /// The Python interpreter of tasks; by default the first one on the PATH.
-    #[arg(long, env = "SPANWISE_PYTHON")]
-    python: Option<PathBuf>,
-    /// Start every task from nothing instead of forking it from a warm interpreter.
-    #[arg(long, env = "SPANWISE_COLD")]
-    cold: bool,
-    /// Refuse runs that ask for what is not honoured, instead of warning.
-    #[arg(long, env = "SPANWISE_STRICT")]
-    strict: bool,
-    /// How many tasks may do something at one time; those that wait for children are not counted [default: 2 a processor].
-    #[arg(long, env = "SPANWISE_MAX_TASKS")]
-    max_tasks: Option<u32>,
     #[command(flatten)]
-    trace: Trace,
-    /// Seconds that tasks may take to end after SIGTERM, and at the end of the server.
-    #[arg(long, env = "SPANWISE_GRACE_SECONDS", default_value_t = 10)]
-    grace_seconds: u64,
+    common: Common,
+    /// Receive spans of tasks and of others (OTLP) and keep them.
+    #[arg(long, env = "SPANWISE_COLLECTOR", num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set)]
+    collector: bool,
 }
 
 impl Options {
-    fn config(self) -> Config {
-        let mut config = Config::dev(self.data_dir);
-        config.port = self.port;
-        config.python = self.python;
-        config.cold = self.cold;
-        config.strict = self.strict;
-        self.trace.apply(&mut config);
-        config.max_tasks = self.max_tasks.unwrap_or(config.max_tasks);
-        config.grace = Duration::from_secs(self.grace_seconds);
+    /// Tasks have as long at the end of the server as they have at their own.
+    fn config(self) -> Result<Config, BadTarget> {
+        let mut config = self.common.config(self.collector)?;
         config.drain = config.grace;
-        config
+        Ok(config)
     }
 }
 
 /// Serves until the first signal and what then has to be done, or until the second one.
 pub(crate) async fn run(options: Options, signals: Signals) -> anyhow::Result<u8> {
-    serve(options.config(), signals).await
+    serve(options.config()?, signals).await
 }
 
 /// Serves with these settings. A server that is told to end has done its work, which is no failure.
@@ -63,7 +37,7 @@ pub(crate) async fn serve(config: Config, mut signals: Signals) -> anyhow::Resul
     logging::init()?;
     let server = Server::start(config).await?;
     announce(&server)?;
-    if let Some(warning) = server.warning() {
+    for warning in server.warnings() {
         eprintln!("warning: {warning}");
     }
     let (tell, told) = oneshot::channel();
@@ -96,6 +70,10 @@ fn announce(server: &Server) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "Console    {url}/")?;
     writeln!(out, "API        {url}")?;
+    if server.collects() {
+        let own = server.collector_port().map(|port| format!("; gRPC also on {port}")).unwrap_or_default();
+        writeln!(out, "Collector  http://127.0.0.1:{port} (OTLP http/protobuf, http/json, gRPC{own})")?;
+    }
     writeln!(out)?;
     writeln!(
         out,

@@ -133,7 +133,7 @@ fn class(error: &anyhow::Error) -> u8 {
     }
     match error.downcast_ref::<demo::SetupError>() {
         Some(error) if error.is_usage() => 2,
-        _ if error.is::<settings::BadFile>() => 2,
+        _ if error.is::<settings::BadFile>() || error.is::<spanwise_server::BadTarget>() => 2,
         _ => 1,
     }
 }

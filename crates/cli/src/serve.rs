@@ -17,7 +17,7 @@ pub(crate) struct Options {
 
 /// Serves until a signal, as `spanwise dev` does.
 pub(crate) async fn run(options: Options, signals: Signals) -> anyhow::Result<u8> {
-    dev::serve(options.configured.settings.config(), signals).await
+    dev::serve(options.configured.settings.config()?, signals).await
 }
 
 /// Print the settings of `spanwise serve`, each with where it comes from.

@@ -13,7 +13,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, Command};
-use spanwise_server::{Config, DEFAULT_PORT, Retention, TraceLevel};
+use spanwise_server::{
+    BadTarget, CollectorConfig, Config, DEFAULT_COLLECTOR_PORT, DEFAULT_PORT, Retention, TeeTarget, TraceLevel,
+};
 
 /// The file that is read if none is named.
 const DEFAULT_FILE: &str = "spanwise.toml";
@@ -21,24 +23,15 @@ const DEFAULT_FILE: &str = "spanwise.toml";
 /// The commands that read a file.
 const WITH_FILE: [&str; 2] = ["serve", "config"];
 
-/// What can be set.
+/// What can be set, whoever the server is for.
 #[derive(Args, Clone, Debug)]
-pub(crate) struct Settings {
+pub(crate) struct Common {
     /// Where everything is kept.
     #[arg(long, env = "SPANWISE_DATA_DIR", default_value = ".spanwise")]
     data_dir: PathBuf,
-    /// The address to listen on: a loopback address, because there is no login.
-    #[arg(long, env = "SPANWISE_ADDRESS", default_value = "127.0.0.1")]
-    address: IpAddr,
-    /// The port of API, console and blob store; 0 lets the system choose one.
+    /// The port of API, console, blob store and collector; 0 lets the system choose one.
     #[arg(long, env = "SPANWISE_PORT", default_value_t = DEFAULT_PORT)]
     port: u16,
-    /// What an acknowledged commit survives: the end of the process, or a power cut.
-    #[arg(long, env = "SPANWISE_DURABILITY", value_enum, default_value = "disk")]
-    durability: Durability,
-    /// Days that finished runs are kept; 0 keeps them for ever.
-    #[arg(long, env = "SPANWISE_RETENTION_DAYS", default_value_t = 30)]
-    retention_days: u32,
     /// The Python interpreter of tasks; by default the first one on the PATH.
     #[arg(long, env = "SPANWISE_PYTHON")]
     python: Option<PathBuf>,
@@ -56,9 +49,77 @@ pub(crate) struct Settings {
     /// Seconds that a task may take to end after SIGTERM.
     #[arg(long, env = "SPANWISE_GRACE_SECONDS", default_value_t = 10)]
     grace_seconds: u64,
+    /// The port of OTLP over gRPC, beside that of the server; 0 lets the system choose one.
+    #[arg(long, env = "SPANWISE_COLLECTOR_PORT", default_value_t = DEFAULT_COLLECTOR_PORT)]
+    collector_port: u16,
+    /// Days that received spans are kept; 0 keeps them for ever.
+    #[arg(long, env = "SPANWISE_COLLECTOR_RETENTION_DAYS", default_value_t = 7)]
+    collector_retention_days: u32,
+    /// MiB of received spans that are kept, the newest; 0 keeps all.
+    #[arg(long, env = "SPANWISE_COLLECTOR_MAX_MIB", default_value_t = 512)]
+    collector_max_mib: u32,
+    /// Another OTLP receiver (http/protobuf) that received spans are forwarded to, as OTEL_EXPORTER_OTLP_ENDPOINT has it.
+    #[arg(long, env = "SPANWISE_TEE_ENDPOINT", value_name = "URL")]
+    tee_endpoint: Option<String>,
+    /// Headers for that receiver: name=value,name=value, percent-encoded. Better in the environment than on the command line.
+    #[arg(
+        long,
+        env = "SPANWISE_TEE_HEADERS",
+        value_name = "HEADERS",
+        hide_env_values = true,
+        hide_default_value = true
+    )]
+    tee_headers: Option<String>,
+}
+
+impl Common {
+    /// What the server is started with.
+    ///
+    /// # Errors
+    /// If the receiver of spans is none.
+    pub(crate) fn config(self, collects: bool) -> Result<Config, BadTarget> {
+        let mut config = Config::dev(self.data_dir);
+        config.port = self.port;
+        config.python = self.python;
+        config.cold = self.cold;
+        config.strict = self.strict;
+        self.trace.apply(&mut config);
+        config.max_tasks = self.max_tasks.unwrap_or(config.max_tasks);
+        config.grace = Duration::from_secs(self.grace_seconds);
+        let headers = self.tee_headers.unwrap_or_default();
+        let tee = self.tee_endpoint.map(|endpoint| TeeTarget::new(&endpoint, &headers)).transpose()?;
+        let max_bytes = (self.collector_max_mib > 0).then_some(u64::from(self.collector_max_mib) << 20);
+        let retention = Retention { max_age: days(self.collector_retention_days), max_bytes };
+        config.collector = collects.then_some(CollectorConfig { port: self.collector_port, retention, tee });
+        Ok(config)
+    }
+}
+
+/// None are for ever.
+fn days(count: u32) -> Option<Duration> {
+    (count > 0).then(|| Duration::from_secs(u64::from(count) * 24 * 3600))
+}
+
+/// What can be set.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Settings {
+    #[command(flatten)]
+    common: Common,
+    /// The address to listen on: a loopback address, because there is no login.
+    #[arg(long, env = "SPANWISE_ADDRESS", default_value = "127.0.0.1")]
+    address: IpAddr,
+    /// What an acknowledged commit survives: the end of the process, or a power cut.
+    #[arg(long, env = "SPANWISE_DURABILITY", value_enum, default_value = "disk")]
+    durability: Durability,
+    /// Days that finished runs are kept; 0 keeps them for ever.
+    #[arg(long, env = "SPANWISE_RETENTION_DAYS", default_value_t = 30)]
+    retention_days: u32,
     /// Seconds that tasks may go on after the server has been told to end.
     #[arg(long, env = "SPANWISE_DRAIN_SECONDS", default_value_t = 10)]
     drain_seconds: u64,
+    /// Receive spans of tasks and of others (OTLP) and keep them.
+    #[arg(long, env = "SPANWISE_COLLECTOR", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = clap::ArgAction::Set)]
+    collector: bool,
 }
 
 /// How the lifecycle of runs is traced.
@@ -77,6 +138,9 @@ pub(crate) struct Trace {
     /// Where lifecycle spans are sent by OTLP; else where OTEL_EXPORTER_OTLP_ENDPOINT says, or nowhere.
     #[arg(long, env = "SPANWISE_TRACE_ENDPOINT")]
     trace_endpoint: Option<String>,
+    /// Where a trace is opened in another tool: a web address with {trace_id}, {run_name}, {start_ms} and {end_ms} in it.
+    #[arg(long, env = "SPANWISE_TRACE_URL", value_name = "TEMPLATE", value_parser = trace_url)]
+    trace_url: Option<String>,
 }
 
 type ProjectTraces = BTreeMap<String, TraceLevel>;
@@ -95,12 +159,19 @@ fn ratio(text: &str) -> Result<f64, String> {
     (0.0..=1.0).contains(&ratio).then_some(ratio).ok_or_else(|| format!("{ratio} is not from 0 to 1"))
 }
 
+/// A link of a page: nothing but the web.
+fn trace_url(text: &str) -> Result<String, String> {
+    let is_web = ["http://", "https://"].iter().any(|scheme| text.starts_with(scheme));
+    is_web.then(|| text.to_owned()).ok_or_else(|| "an address begins with http:// or https://".to_owned())
+}
+
 impl Trace {
     pub(crate) fn apply(self, config: &mut Config) {
         config.trace = self.trace;
         config.project_traces = self.project_trace;
         config.trace_ratio = self.trace_ratio;
         config.trace_endpoint = self.trace_endpoint;
+        config.trace_url = self.trace_url;
     }
 }
 
@@ -123,24 +194,19 @@ pub(crate) struct Configured {
 
 impl Settings {
     /// What the server is started with.
-    pub(crate) fn config(self) -> Config {
-        let mut config = Config::dev(self.data_dir);
+    ///
+    /// # Errors
+    /// If the receiver of spans is none.
+    pub(crate) fn config(self) -> Result<Config, BadTarget> {
+        let mut config = self.common.config(self.collector)?;
         config.address = self.address;
-        config.port = self.port;
         config.durability = match self.durability {
             Durability::Process => spanwise_server::Durability::Process,
             Durability::Disk => spanwise_server::Durability::Disk,
         };
-        let age = Duration::from_secs(u64::from(self.retention_days) * 24 * 3600);
-        config.retention = Retention { max_age: (!age.is_zero()).then_some(age), ..config.retention };
-        config.python = self.python;
-        config.cold = self.cold;
-        config.strict = self.strict;
-        self.trace.apply(&mut config);
-        config.max_tasks = self.max_tasks.unwrap_or(config.max_tasks);
-        config.grace = Duration::from_secs(self.grace_seconds);
+        config.retention = Retention { max_age: days(self.retention_days), ..config.retention };
         config.drain = Duration::from_secs(self.drain_seconds);
-        config
+        Ok(config)
     }
 }
 
@@ -247,7 +313,9 @@ pub(crate) fn effective(matches: &ArgMatches) -> anyhow::Result<String> {
         };
         let given = matches.get_raw(key).and_then(|mut values| values.next());
         let line = match given.map(|value| value.to_string_lossy()) {
+            None if key.starts_with("tee_") => format!("# {key} is not set"),
             None => format!("# {key} is found by the server"),
+            Some(_) if arg.is_hide_env_values_set() => format!("# {key} is set and not shown"),
             Some(value) if value.parse::<u64>().is_ok() || value == "true" || value == "false" => {
                 format!("{key} = {value}")
             }
@@ -291,6 +359,21 @@ mod tests {
         assert!(refused("port = [1]").contains("not of type array"));
         assert!(refused("port = 1\nport = 2").contains("duplicate key"));
         assert!(refused("[server]\nport = 1").contains("`server`"));
+    }
+
+    #[test]
+    fn the_headers_of_a_receiver_are_not_shown() {
+        let command = Settings::augment_args(Command::new("spanwise"));
+        let arguments = ["spanwise", "--tee-endpoint", "http://localhost:4318", "--tee-headers", "api-key=secret"];
+        let matches = Configured::augment_args(Command::new("spanwise")).get_matches_from(arguments);
+        let text = effective(&matches).unwrap();
+        assert!(
+            text.contains("tee_endpoint = \"http://localhost:4318\"") && text.contains("# tee_headers is set"),
+            "{text}"
+        );
+        assert!(!text.contains("secret"), "{text}");
+        let arguments = command.get_arguments().filter(|arg| arg.is_hide_env_values_set());
+        assert_eq!(arguments.map(|arg| arg.get_id().as_str()).collect::<Vec<_>>(), ["tee_headers"]);
     }
 
     #[test]

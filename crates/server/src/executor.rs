@@ -29,6 +29,7 @@ mod secrets;
 mod signs;
 mod verdict;
 
+pub(crate) use contract::exporter_defaults;
 pub(crate) use image::ImageRequest;
 pub(crate) use launcher::Launcher;
 pub(crate) use programs::Programs;
@@ -51,7 +52,7 @@ pub(crate) struct Shared {
     pub(crate) signs: SignsOfLife,
     /// Where the server listens, as `host:port`.
     pub(crate) endpoint: String,
-    /// Variables that every task gets and that its own settings override.
+    /// Where tasks send their spans unless something else says so.
     pub(crate) defaults: Vec<(String, String)>,
     /// How long a task may take to end after SIGTERM.
     pub(crate) grace: Duration,
@@ -231,9 +232,8 @@ impl Shared {
         if let Some(note) = python.note() {
             append(&files.log, note).map_err(|error| system("write to the attempt's log", &error))?;
         }
-        let env = contract::merge([
+        let mut layers = vec![
             contract::inherited(std::env::vars(), python.bin()),
-            self.defaults.clone(),
             python.env(),
             program.env.clone(),
             self.definitions
@@ -241,7 +241,11 @@ impl Shared {
                 .map_err(|error| system("read the run's settings", &error))?,
             secrets::variables(&self.secrets, attempt.run.id(), program)?,
             contract.variables(places, &inputs.context),
-        ]);
+        ];
+        if !contract::names_an_exporter(&layers) {
+            layers.insert(0, self.defaults.clone());
+        }
+        let env = contract::merge(layers);
         let mut argv = contract.fill(&program.argv, places);
         if let Some(file) = self.programs.file(&argv[0]).await? {
             argv[0] = file.display().to_string();

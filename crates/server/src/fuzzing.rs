@@ -15,6 +15,7 @@ use spanwise_proto::{Message, hash, msgpack};
 use crate::api::listing;
 use crate::blobs::BlobUri;
 use crate::blobs::signed::Signer;
+use crate::collector;
 use crate::process;
 use crate::wire::details::Definition;
 use crate::wire::task::RunRules;
@@ -24,7 +25,7 @@ use crate::wire::{action_name, failure, ids, path_name, shown, task, title, valu
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 12] = [
     ("requests", requests),
     ("definitions", definitions),
     ("inputs", inputs),
@@ -36,6 +37,7 @@ pub const TARGETS: [Target; 11] = [
     ("listing", listing_of),
     ("msgpack", canonical),
     ("log", log),
+    ("spans", collector::decode_any),
 ];
 
 fn decoded<M: Message>(data: &[u8]) {
@@ -212,6 +214,8 @@ pub fn seeds() -> Vec<Vec<u8>> {
         b"s3://spanwise/a/b".to_vec(),
         b"\x82\xa1b\x01\xa1a\x93\x01\x02\xc0".to_vec(),
         b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_vec(),
+        b"\x0a\x34\x0a\x00\x12\x30\x0a\x03\x0a\x01s\x12\x29\x0a\x10tttttttttttttttt\x12\x08ssssssss\x2a\x01n\x4a\x06\x0a\x01k\x12\x01v".to_vec(),
+        br#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"0af7651916cd43dd8448eb211c80319c"}]}]}]}"#.to_vec(),
         b"\x40line one\nline two\r\nthree".to_vec(),
     ]
 }

@@ -14,27 +14,44 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::{self, Api};
 use crate::blobs::{s3, signed};
+use crate::collector::Collector;
 use crate::executor::SignsOfLife;
 use crate::pages::{self, Pages};
 use crate::running::{self, Running};
+use crate::trace::Traces;
 use crate::wire::shown;
 
 /// Every route of the server.
 ///
 /// `ending` is cancelled when the server takes no new work any more.
-pub(crate) fn router(api: Api, signs: SignsOfLife, running: Running, ending: CancellationToken) -> Router {
+pub(crate) fn router(
+    api: Api,
+    signs: SignsOfLife,
+    running: Running,
+    ending: CancellationToken,
+    collector: Option<&Collector>,
+    trace_url: Option<&str>,
+) -> Router {
+    let traces = Traces::new(collector.cloned());
+    let pages = Pages::new(api.control.clone(), api.signer.clone(), &api.base_url, traces, trace_url);
     let blobs = api.control.blobs().clone();
     let store =
         s3::router(blobs.clone(), s3::Access::Anyone).layer(middleware::from_fn_with_state(signs, note_sign_of_life));
-    Router::new()
+    let router = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(move || async move { readiness(ending.is_cancelled()) }))
         .route(running::PATH, get(|| async move { running.answer() }))
-        .merge(pages::router(Pages::new(api.control.clone(), api.signer.clone(), &api.base_url)))
+        .merge(pages::router(pages))
         .merge(signed::router(blobs, api.signer.clone(), None))
         .merge(store)
-        .fallback_service(api::service(api))
-        .layer(middleware::from_fn(refuse_foreign_hosts))
+        .merge(collector.map(Collector::router).unwrap_or_default())
+        .fallback_service(api::service(api));
+    guarded(router)
+}
+
+/// The routes, for those who mean this machine.
+pub(crate) fn guarded(router: Router) -> Router {
+    router.layer(middleware::from_fn(refuse_foreign_hosts))
 }
 
 /// Whoever sends work here is told to send it elsewhere before the port is closed.

@@ -2,6 +2,7 @@
 
 mod api;
 pub mod blobs;
+mod collector;
 mod config;
 mod control;
 mod definitions;
@@ -16,8 +17,10 @@ pub mod process;
 mod running;
 mod secrets;
 mod server;
+mod trace;
 mod wire;
 
+pub use collector::{BadTarget, Collector, CollectorConfig, CollectorError, DEFAULT_COLLECTOR_PORT, TeeTarget};
 pub use config::{Config, DEFAULT_PORT};
 pub use running::Running;
 pub use server::{Error, Server};

@@ -14,6 +14,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use crate::api::Api;
 use crate::blobs::Blobs;
 use crate::blobs::signed::Signer;
+use crate::collector::{Collector, CollectorConfig, CollectorError};
 use crate::config::Config;
 use crate::control::{ControlPlane, Parts, TraceRules};
 use crate::definitions::Definitions;
@@ -57,6 +58,9 @@ pub enum Error {
     /// The blob store cannot be used.
     #[error(transparent)]
     Blobs(#[from] crate::blobs::Error),
+    /// The collector cannot be used.
+    #[error("start the collector")]
+    Collector(#[from] CollectorError),
     /// Something of the machine cannot be used.
     #[error("{doing}")]
     Io {
@@ -85,10 +89,11 @@ fn by(holder: Option<&Running>) -> String {
 /// A server that listens.
 pub struct Server {
     control: ControlPlane,
-    listeners: Vec<TcpListener>,
-    router: axum::Router,
+    /// Where it listens, and what it serves there.
+    places: Vec<(TcpListener, axum::Router)>,
     port: u16,
-    warning: Option<String>,
+    collector: Option<Collecting>,
+    warnings: Vec<String>,
     grace: Duration,
     drain: Duration,
     /// Cancelled when the server is told to end.
@@ -132,15 +137,26 @@ impl Server {
         let note = running.note().map_err(|source| Error::Io { doing: "note who uses the data directory", source })?;
         let export = lifecycle_export(&config, &engine)?;
         let base = base.await.map_err(|error| Error::Io { doing: "ask the interpreter", source: error.into() })?;
-        let warning = base.problem();
+        let mut warnings: Vec<String> = base.problem().into_iter().collect();
+        let collector = match &config.collector {
+            Some(asked) => Some(Collecting::start(&config, asked, data.path(), &mut warnings).await?),
+            None => None,
+        };
         let api = Self::assemble(&config, data, engine, port, base)?;
         let control = api.control.clone();
         let signs = control.executor().signs().clone();
         let ending = CancellationToken::new();
-        let router = http::router(api, signs, running, ending.clone());
+        let received = collector.as_ref().map(|collecting| &collecting.collector);
+        let router = http::router(api, signs, running, ending.clone(), received, config.trace_url.as_deref());
         control.recover().map_err(|error| Error::Recover(error.to_string()))?;
+        let mut places: Vec<_> = listeners.into_iter().map(|listener| (listener, router.clone())).collect();
+        let mut collector = collector;
+        if let Some(collecting) = &mut collector {
+            let router = http::guarded(collecting.collector.router());
+            places.extend(collecting.listeners.drain(..).map(|listener| (listener, router.clone())));
+        }
         let (grace, drain) = (config.grace, config.drain);
-        Ok(Server { control, listeners, router, port, warning, grace, drain, ending, export, _note: note })
+        Ok(Server { control, places, port, collector, warnings, grace, drain, ending, export, _note: note })
     }
 
     fn assemble(config: &Config, data: DataDir, engine: Engine, port: u16, base: Base) -> Result<Api, Error> {
@@ -160,7 +176,10 @@ impl Server {
             programs: executor::Programs::new(blobs.clone(), data.programs()),
             signs: SignsOfLife::default(),
             endpoint: format!("127.0.0.1:{port}"),
-            defaults: Vec::new(),
+            defaults: match config.collector {
+                Some(_) => executor::exporter_defaults(port),
+                None => Vec::new(),
+            },
             grace: config.grace,
             stopping,
         });
@@ -182,9 +201,19 @@ impl Server {
         self.port
     }
 
-    /// Why Python tasks cannot run with the interpreter that it was given, if they cannot.
-    pub fn warning(&self) -> Option<&str> {
-        self.warning.as_deref()
+    /// What does not work, for instance why Python tasks cannot run with the interpreter that it was given.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// The collector's own port, beside that of the server; none without a collector, or if the port is taken.
+    pub fn collector_port(&self) -> Option<u16> {
+        self.collector.as_ref().and_then(|collecting| collecting.port)
+    }
+
+    /// True if spans are received.
+    pub fn collects(&self) -> bool {
+        self.collector.is_some()
     }
 
     /// How clients reach it.
@@ -200,16 +229,16 @@ impl Server {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
         let closing = self.control.closing().clone();
         let servers: Vec<_> = self
-            .listeners
+            .places
             .into_iter()
-            .map(|listener| {
+            .map(|(listener, router)| {
                 // Small answers must not wait for a peer's delayed acknowledgement (40 ms).
                 let listener = listener.tap_io(|connection| {
                     if let Err(error) = connection.set_nodelay(true) {
                         tracing::debug!(%error, "a connection stays with Nagle's algorithm");
                     }
                 });
-                let serve = axum::serve(listener, self.router.clone());
+                let serve = axum::serve(listener, router);
                 tokio::spawn(serve.with_graceful_shutdown(closing.clone().cancelled_owned()).into_future())
             })
             .collect();
@@ -224,6 +253,9 @@ impl Server {
         for server in servers {
             let _ = tokio::time::timeout(self.grace, server).await;
         }
+        if let Some(collecting) = self.collector {
+            collecting.collector.close().await;
+        }
         Ok(())
     }
 }
@@ -236,6 +268,33 @@ fn lifecycle_export(config: &Config, engine: &Engine) -> Result<Option<Export>, 
     }
     let exporter = spanwise_otel::otlp::exporter(endpoint, |trouble| tracing::warn!("{trouble}"))?;
     Ok(Some(engine.export_lifecycle(exporter, ExportLimits::default())?))
+}
+
+/// A collector and where it listens by itself.
+struct Collecting {
+    collector: Collector,
+    listeners: Vec<TcpListener>,
+    port: Option<u16>,
+}
+
+impl Collecting {
+    /// A port that is taken is worth a warning: everything arrives at the server's port too.
+    async fn start(
+        config: &Config,
+        asked: &CollectorConfig,
+        data: &Path,
+        warnings: &mut Vec<String>,
+    ) -> Result<Collecting, Error> {
+        let collector = Collector::open(data, config.durability, asked)?;
+        let address = SocketAddr::new(config.address, asked.port);
+        let listeners = http::listen(address).await.unwrap_or_else(|error| {
+            warnings
+                .push(format!("the collector does not listen on {address}: {error}; the server's port takes gRPC too"));
+            Vec::new()
+        });
+        let port = listeners.first().and_then(|listener| listener.local_addr().ok()).map(|address| address.port());
+        Ok(Collecting { collector, listeners, port })
+    }
 }
 
 /// Ends what is driven: first by itself, then by stopping it and giving it back.

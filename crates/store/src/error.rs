@@ -30,14 +30,14 @@ pub enum Error {
         /// The directory.
         path: PathBuf,
     },
-    /// The journal was written by a newer version of Spanwise.
-    #[error("the journal was written by a newer version: {what}")]
+    /// It was written by a newer version of Spanwise.
+    #[error("the data was written by a newer version: {what}")]
     Newer {
         /// What was not understood.
         what: String,
     },
     /// What was read makes no sense.
-    #[error("the journal is damaged: {what}")]
+    #[error("the data is damaged: {what}")]
     Corrupt {
         /// What was read.
         what: String,
@@ -52,6 +52,6 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The database refused.
-    #[error("the journal's database failed")]
+    #[error("the database failed")]
     Database(#[source] rusqlite::Error),
 }

@@ -2,10 +2,13 @@
 //!
 //! A store keeps facts and never decides a state: phases and times arrive as data, made by `spanwise-core`. The same
 //! conformance suite runs on every store.
+//!
+//! [`SpanStore`] is apart: spans that a collector has received.
 
 mod error;
 mod memory;
 mod model;
+mod spans;
 mod sqlite;
 
 pub use error::Error;
@@ -14,6 +17,7 @@ pub use model::{
     ActionRow, Append, CachedOutputs, ExportState, Payloads, Pruned, Retention, RunKey, RunQuery, RunRow, Scope,
     StoredRun, TaskQuery, TaskRow,
 };
+pub use spans::{Inserted, SpanOrigin, SpanStore, StoredSpan};
 pub use sqlite::{Durability, Sqlite};
 
 use bytes::Bytes;

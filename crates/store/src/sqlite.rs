@@ -13,10 +13,10 @@ use crate::{
 };
 
 mod catalog;
-mod checkpoint;
+pub(crate) mod checkpoint;
 mod exports;
 mod lock;
-mod rows;
+pub(crate) mod rows;
 
 /// What a commit survives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,6 +26,16 @@ pub enum Durability {
     Process,
     /// A power cut too: each commit waits for the disk.
     Disk,
+}
+
+impl Durability {
+    /// The value of SQLite's setting of that name.
+    pub(crate) fn synchronous(self) -> &'static str {
+        match self {
+            Durability::Process => "NORMAL",
+            Durability::Disk => "FULL",
+        }
+    }
 }
 
 /// A journal in a SQLite database.
@@ -65,11 +75,8 @@ impl Sqlite {
         let lock = lock::DirectoryLock::take(directory)?;
         let file = directory.join("journal.db");
         let mut writer = Connection::open(&file).map_err(Error::Database)?;
-        let synchronous = match durability {
-            Durability::Process => "NORMAL",
-            Durability::Disk => "FULL",
-        };
-        prepare(&mut writer, synchronous).map_err(|error| name_full(error, directory))?;
+        let synchronous = durability.synchronous();
+        prepare(&mut writer, synchronous, &MIGRATIONS).map_err(|error| name_full(error, directory))?;
         let checkpointer = checkpoint::Checkpointer::start(&file, synchronous, &mut writer)?;
         let reader = Connection::open(&file).map_err(Error::Database)?;
         reader.pragma_update(None, "query_only", true).map_err(Error::Database)?;
@@ -115,7 +122,7 @@ impl Sqlite {
 }
 
 /// Settings of the connection, then the migrations that are missing.
-fn prepare(connection: &mut Connection, synchronous: &str) -> Result<(), Error> {
+pub(crate) fn prepare(connection: &mut Connection, synchronous: &str, migrations: &[&str]) -> Result<(), Error> {
     let settings = format!(
         "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous};
          PRAGMA journal_size_limit = 67108864; PRAGMA temp_store = MEMORY;
@@ -123,16 +130,16 @@ fn prepare(connection: &mut Connection, synchronous: &str) -> Result<(), Error> 
     );
     connection.execute_batch(&settings).map_err(Error::Database)?;
     connection.set_prepared_statement_cache_capacity(32);
-    migrate(connection)
+    migrate(connection, migrations)
 }
 
-fn migrate(connection: &mut Connection) -> Result<(), Error> {
+fn migrate(connection: &mut Connection, migrations: &[&str]) -> Result<(), Error> {
     let version = connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
     let applied = usize::try_from(version.map_err(Error::Database)?).unwrap_or(usize::MAX);
-    if applied > MIGRATIONS.len() {
-        return Err(Error::Newer { what: format!("schema {applied}, this version knows {}", MIGRATIONS.len()) });
+    if applied > migrations.len() {
+        return Err(Error::Newer { what: format!("schema {applied}, this version knows {}", migrations.len()) });
     }
-    for (index, migration) in MIGRATIONS.iter().enumerate().skip(applied) {
+    for (index, migration) in migrations.iter().enumerate().skip(applied) {
         let transaction = connection.transaction().map_err(Error::Database)?;
         transaction.execute_batch(migration).map_err(Error::Database)?;
         transaction.pragma_update(None, "user_version", index as i64 + 1).map_err(Error::Database)?;
@@ -142,7 +149,7 @@ fn migrate(connection: &mut Connection) -> Result<(), Error> {
 }
 
 /// A full disk gets its own error: the caller can do something about it.
-fn name_full(error: Error, path: &Path) -> Error {
+pub(crate) fn name_full(error: Error, path: &Path) -> Error {
     match &error {
         Error::Database(cause) if cause.sqlite_error_code() == Some(ErrorCode::DiskFull) => {
             Error::Full { path: path.to_owned() }

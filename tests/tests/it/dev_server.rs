@@ -163,7 +163,7 @@ fn launch(settings: Settings, port: u16) -> DevServer {
     command.arg("--python").arg(python::python());
     python::remove_what_would_mislead(&mut command);
     // Tasks inherit it: nothing of the user's own settings of the SDK may reach them.
-    command.env("HOME", &settings.data).envs(settings.environment.iter().cloned());
+    command.env("HOME", &settings.data).env("SPANWISE_COLLECTOR_PORT", "0").envs(settings.environment.iter().cloned());
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let said = collect(child.stderr.take().unwrap());

@@ -3,6 +3,7 @@
 
 mod browser;
 mod cargo;
+mod collector;
 mod command_line;
 mod crash;
 mod dev_server;

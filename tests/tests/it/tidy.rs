@@ -16,7 +16,7 @@ const EDGES: [(&str, &[&str]); 9] = [
     ("spanwise-engine", &["spanwise-core", "spanwise-store"]),
     ("spanwise-otel", &["spanwise-core", "spanwise-engine"]),
     ("spanwise", &["spanwise-core", "spanwise-engine", "spanwise-macros", "spanwise-otel", "spanwise-proto"]),
-    ("spanwise-server", &["spanwise-core", "spanwise-engine", "spanwise-otel", "spanwise-proto"]),
+    ("spanwise-server", &["spanwise-core", "spanwise-engine", "spanwise-otel", "spanwise-proto", "spanwise-store"]),
     ("spanwise-cli", &["spanwise", "spanwise-proto", "spanwise-server"]),
 ];
 

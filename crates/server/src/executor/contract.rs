@@ -139,6 +139,21 @@ pub(crate) fn inherited(server: impl Iterator<Item = (String, String)>, bin: &Pa
     variables
 }
 
+/// The variables by which somebody says where spans go.
+const EXPORTER: [&str; 3] =
+    ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_PROTOCOL"];
+
+/// The collector of this server as the place where spans go.
+pub(crate) fn exporter_defaults(port: u16) -> Vec<(String, String)> {
+    let [endpoint, _, protocol] = EXPORTER;
+    vec![(endpoint.to_owned(), format!("http://127.0.0.1:{port}")), (protocol.to_owned(), "http/protobuf".to_owned())]
+}
+
+/// True if the server's environment, the image, the task or the run says where spans go: then none of it is touched.
+pub(crate) fn names_an_exporter(layers: &[Vec<(String, String)>]) -> bool {
+    layers.iter().flatten().any(|(name, _)| EXPORTER.contains(&name.as_str()))
+}
+
 /// Later variables win over earlier ones of the same name.
 pub(crate) fn merge(layers: impl IntoIterator<Item = Vec<(String, String)>>) -> Vec<(String, String)> {
     let merged: std::collections::BTreeMap<String, String> = layers.into_iter().flatten().collect();
@@ -236,6 +251,18 @@ mod tests {
         assert_eq!(get("TRACESTATE"), None);
         assert_eq!(get("FLYTE_ATTEMPT_NUMBER"), Some("1"));
         assert_eq!(get("_U_RUN_BASE"), Some("s3://spanwise/runs/local/p/development/r1"));
+    }
+
+    #[test]
+    fn spans_go_to_the_collector_unless_somebody_says_where_they_go() {
+        let layer = |name: &str| vec![(name.to_owned(), "x".to_owned())];
+        assert!(!names_an_exporter(&[layer("PATH"), layer("OTEL_SERVICE_NAME")]));
+        for name in EXPORTER {
+            assert!(names_an_exporter(&[layer("PATH"), layer(name), Vec::new()]), "{name}");
+        }
+        let expected = [(EXPORTER[0], "http://127.0.0.1:8585"), (EXPORTER[2], "http/protobuf")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(exporter_defaults(8585), expected);
     }
 
     #[test]

@@ -44,7 +44,7 @@ struct Answer {
 impl Console {
     async fn start() -> Console {
         let data = tempfile::tempdir().unwrap();
-        let config = Config { port: 0, python: Some("/bin/false".into()), ..Config::dev(data.path()) };
+        let config = Config { port: 0, python: Some("/bin/false".into()), collector: None, ..Config::dev(data.path()) };
         let server = Server::start(config).await.unwrap();
         let (control, port) = (server.control(), server.port());
         let (stop, stopped) = tokio::sync::oneshot::channel();

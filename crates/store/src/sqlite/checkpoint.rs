@@ -17,13 +17,13 @@ const MOST_PAGES: i32 = 4 * PAGES;
 
 /// The thread that folds, while there is something to fold.
 #[derive(Debug)]
-pub(super) struct Checkpointer {
+pub(crate) struct Checkpointer {
     thread: Option<JoinHandle<()>>,
 }
 
 impl Checkpointer {
     /// Starts the thread with a connection of its own and makes `writer` tell it when the log is long.
-    pub(super) fn start(file: &Path, synchronous: &str, writer: &mut Connection) -> Result<Checkpointer, Error> {
+    pub(crate) fn start(file: &Path, synchronous: &str, writer: &mut Connection) -> Result<Checkpointer, Error> {
         let connection = Connection::open(file).map_err(Error::Database)?;
         connection.pragma_update(None, "synchronous", synchronous).map_err(Error::Database)?;
         // One request may wait while one is served; more would say nothing new.

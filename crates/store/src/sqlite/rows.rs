@@ -370,7 +370,7 @@ pub(super) fn prune(connection: &mut Connection, keep: &Retention, now: Timestam
     Ok(pruned)
 }
 
-fn used_bytes(connection: &Connection) -> Result<u64, Error> {
+pub(crate) fn used_bytes(connection: &Connection) -> Result<u64, Error> {
     let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let pages = pragma("page_count").map_err(Error::Database)? - pragma("freelist_count").map_err(Error::Database)?;
     let size = pragma("page_size").map_err(Error::Database)?;

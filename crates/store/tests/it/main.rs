@@ -6,4 +6,5 @@ mod catalog;
 mod conformance;
 mod on_disk;
 mod queries;
+mod spans;
 mod stored_form;
