@@ -6,7 +6,7 @@ use bytes::Bytes;
 use spanwise_core::lifecycle::{Lifecycle, Span};
 use spanwise_core::trace::TraceParent;
 use spanwise_core::{Action, ActionName, ActionSpec, AttemptNo, Command, End, Failure, RunId, StepOutcome, Timestamp};
-use spanwise_store::{ExportState, ActionRow, Payloads, RunKey};
+use spanwise_store::{ActionRow, ExportState, Payloads, RunKey};
 use tokio::sync::watch;
 
 use crate::cell::RunCell;

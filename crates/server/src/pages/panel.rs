@@ -198,7 +198,7 @@ fn shown(values: Result<Vec<Named>, crate::wire::Invalid>, none: &str) -> Values
     }
 }
 
-fn hidden((key, value): (String, String)) -> (String, String) {
+pub(super) fn hidden((key, value): (String, String)) -> (String, String) {
     let lower = key.to_lowercase();
     let value = if HIDDEN.iter().any(|part| lower.contains(part)) { "(hidden)".to_owned() } else { value };
     (key, value)

@@ -9,19 +9,31 @@ use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderValue, Uri};
 use serde::Deserialize;
 use spanwise_core::ActionName;
-use spanwise_core::trace::derived_trace_id;
+use spanwise_core::trace::SpanId;
 use spanwise_engine::{ActionView, Relation, RunHandle};
 
 use super::assets::{ASSETS, Assets};
-use super::format::{Badge, Span, When, badge, count, span, when};
+use super::explained::Explained;
+use super::format::{Badge, Span, When, badge, count, when};
 use super::guard::Token;
 use super::panel::Panel;
+use super::span::{self, SpanDetail};
+use super::timeline::{At, Timeline};
 use super::tree::{self, Row, Tree};
 use super::{PageError, Pages, address, render};
-use crate::wire::display;
+use crate::trace::Trace;
 
 /// Failures that are named at the top of the page.
 const NAMED_FAILURES: usize = 4;
+
+/// What the colours of bars mean, beside those of phases.
+const KEYS: [(&str, &str); 5] = [
+    ("w", "queued"),
+    ("f-start", "starting"),
+    ("f-cache", "cache lookup"),
+    ("f-backoff", "backoff"),
+    ("f-user", "span of your code"),
+];
 
 /// A run in an address.
 #[derive(Deserialize)]
@@ -44,6 +56,8 @@ impl Place {
 pub(super) struct View {
     pub(super) org: String,
     pub(super) selected: Option<ActionName>,
+    /// The span in the panel; then it shows no action.
+    pub(super) span: Option<SpanId>,
     pub(super) open: BTreeSet<String>,
     pub(super) shut: BTreeSet<String>,
     /// Where the page of a node's children begins.
@@ -66,6 +80,7 @@ impl View {
             match name.as_str() {
                 "org" => view.org = value,
                 "i" => view.selected = ActionName::new(&value).ok(),
+                "s" => view.span = span_id(&value),
                 "open" => view.open = tree::keys(&value),
                 "shut" => view.shut = tree::keys(&value),
                 "at" => view.at = places(&value),
@@ -98,6 +113,7 @@ impl View {
         let at: Vec<String> = view.at.iter().map(|(key, at)| format!("{key}:{at}")).collect();
         let query = address::query([
             ("i", view.selected.map(|name| name.to_string()).unwrap_or_default()),
+            ("s", view.span.map(|span| span.to_string()).unwrap_or_default()),
             ("show", view.show.clone()),
             ("find", view.find.clone()),
             ("from", if view.from > 0 { view.from.to_string() } else { String::new() }),
@@ -110,6 +126,11 @@ impl View {
         ]);
         if query.is_empty() { "?".to_owned() } else { query }
     }
+}
+
+fn span_id(text: &str) -> Option<SpanId> {
+    let id = u64::from_str_radix(text, 16).ok().filter(|id| *id != 0 && text.len() == 16)?;
+    Some(SpanId(id.to_be_bytes()))
 }
 
 fn places(text: &str) -> BTreeMap<String, usize> {
@@ -135,11 +156,21 @@ struct Header {
     relation: Option<(&'static str, String, String)>,
     warnings: Vec<String>,
     trace: String,
+    /// Where the trace is opened in another tool.
+    elsewhere: Option<(String, String)>,
+    /// How the run is traced, and how far that has come.
+    export: String,
     finished: bool,
 }
 
 impl Header {
-    async fn of(run: &RunHandle, root: &ActionView, actions: usize) -> Result<Header, PageError> {
+    async fn of(
+        pages: &Pages,
+        run: &RunHandle,
+        root: &ActionView,
+        actions: usize,
+        trace: &str,
+    ) -> Result<Header, PageError> {
         let (id, settings, now) = (run.id(), run.settings(), run.now());
         let relation = settings.relation.as_ref().map(|relation| {
             let (word, name) = match relation {
@@ -158,24 +189,38 @@ impl Header {
             list: address::runs(&id.project, &id.domain),
             badge: badge(root.phase),
             created: when(root.enqueued_at, now),
-            length: span(root.enqueued_at, root.ended_at, now),
+            length: super::format::span(root.enqueued_at, root.ended_at, now),
             actions: count(actions),
             labels: settings.labels.clone().into_iter().collect(),
             relation,
             warnings: settings.warnings.clone(),
-            trace: trace_id(run).await?,
+            elsewhere: span::elsewhere(pages, run, trace, (root.enqueued_at, root.ended_at.unwrap_or(now))),
+            export: export(run).await?,
+            trace: trace.to_owned(),
             finished: run.is_finished(),
         })
     }
 }
 
-/// The trace of a run: the one it was started in, else its own.
-async fn trace_id(run: &RunHandle) -> Result<String, PageError> {
-    let (inputs, _) = run.payloads(&ActionName::ROOT).await?;
-    let context = inputs.and_then(|inputs| display::context(&inputs).ok()).unwrap_or_default();
-    let parent = context.into_iter().find(|(key, _)| key == "traceparent").map(|(_, value)| value);
-    let inbound = parent.and_then(|parent| parent.split('-').nth(1).map(str::to_owned)).filter(|id| id.len() == 32);
-    Ok(inbound.unwrap_or_else(|| derived_trace_id(run.id()).to_string()))
+/// What is said about the export of a run's lifecycle spans; empty for a run that is not traced.
+async fn export(run: &RunHandle) -> Result<String, PageError> {
+    let trace = &run.settings().trace;
+    if trace.level == spanwise_core::lifecycle::TraceLevel::Off {
+        return Ok(String::new());
+    }
+    if !trace.sampled {
+        return Ok(format!("{}, not sampled", trace.level));
+    }
+    Ok(match run.export_state().await? {
+        Some(state) => {
+            let number = |count: u64| super::format::count(usize::try_from(count).unwrap_or(usize::MAX));
+            let dropped =
+                if state.dropped > 0 { format!(", {} dropped", number(state.dropped)) } else { String::new() };
+            let rest = if state.done { "" } else { " so far" };
+            format!("{}: {} spans exported{rest}{dropped}", trace.level, number(state.exported))
+        }
+        None => format!("{}, exported to nobody", trace.level),
+    })
 }
 
 /// A failure that the top of the page leads to.
@@ -202,6 +247,8 @@ struct RunPage {
     events: String,
     abort: String,
     rerun: String,
+    /// The trace as a file: OTLP, and for Jaeger.
+    files: [String; 2],
     view: View,
     /// The view without what is looked for, to get back.
     whole: String,
@@ -210,7 +257,23 @@ struct RunPage {
     more_failures: Option<(String, String)>,
     axis: Span,
     rows: Vec<Row>,
-    panel: Panel,
+    explained: Explained,
+    /// More spans were received than are looked at.
+    is_cut: bool,
+    panel: Option<Panel>,
+    /// The span that is chosen, else that of the chosen action.
+    span: Option<SpanDetail>,
+}
+
+impl RunPage {
+    /// What the panel is about.
+    fn chosen(&self) -> &str {
+        match (&self.panel, &self.span) {
+            (Some(panel), _) => &panel.short,
+            (None, Some(span)) => &span.name,
+            (None, None) => "",
+        }
+    }
 }
 
 pub(super) async fn page(
@@ -239,18 +302,31 @@ async fn build(pages: &Pages, place: &Place, uri: &Uri, token: &Token) -> Result
     if let (Some((_, asked)), None) = (&asked, view.selected) {
         return Err(PageError::not_found(format!("run `{}` has no action `{asked}`", run.id().name)));
     }
+    let trace = pages.traces.of(&run).await?;
+    let (trace_id, is_cut) = (trace.id.to_string(), trace.is_cut);
+    let timeline = timeline(&run, trace).await;
+    let mut view = view;
+    // A span that is not here any more leaves the action.
+    let chosen_span = view.span.and_then(|span| timeline.find(span));
+    view.span = view.span.filter(|_| chosen_span.is_some());
     let chosen = view.chosen();
     let action = run.action(&chosen).ok_or_else(|| unknown(&chosen))?;
     let views = run.actions();
-    let tree = Tree::new(&views, run.now());
+    let tree = Tree::new(&views, &timeline, run.now());
     let root = views.iter().find(|view| view.name.is_root()).ok_or_else(|| unknown(&ActionName::ROOT))?;
+    let at = chosen_span.or_else(|| timeline.action(&chosen).map(At::Life));
+    let panel = match view.span {
+        Some(_) => None,
+        None => Some(Box::pin(Panel::of(pages, &run, chosen, &action, &view)).await?),
+    };
     Ok(RunPage {
         assets: &ASSETS,
         token: token.value.clone(),
-        header: Header::of(&run, root, views.len()).await?,
+        header: Header::of(pages, &run, root, views.len(), &trace_id).await?,
         events: address::of_run(run.id(), "events"),
         abort: address::of_run(run.id(), "abort"),
         rerun: address::of_run(run.id(), "rerun"),
+        files: ["", "jaeger"].map(|format| address::trace_file(run.id(), format)),
         whole: view.with(|view| {
             view.show.clear();
             view.find.clear();
@@ -261,9 +337,18 @@ async fn build(pages: &Pages, place: &Place, uri: &Uri, token: &Token) -> Result
         more_failures: more_failures(&tree, &view),
         axis: tree.axis(),
         rows: tree.rows(&view),
-        panel: Panel::of(pages, &run, chosen, &action, &view).await?,
+        explained: Explained::of(&run, &timeline, &view),
+        is_cut,
+        panel,
+        span: at.map(|at| span::detail(pages, &run, &timeline, at, &view)),
         view,
     })
+}
+
+/// The spans of a run, put in order beside the requests of others.
+async fn timeline(run: &RunHandle, trace: Trace) -> Timeline {
+    let id = run.id().clone();
+    tokio::task::spawn_blocking(move || Timeline::new(&id, trace)).await.unwrap_or_default()
 }
 
 fn chips(views: &[ActionView], view: &View) -> Vec<Chip> {
@@ -283,6 +368,7 @@ fn failures(tree: &Tree<'_>, view: &View) -> Vec<Failure> {
         name: action.task.short().to_owned(),
         href: view.with(|view| {
             view.selected = Some(action.name);
+            view.span = None;
             view.attempt = None;
             view.show.clear();
             view.find.clear();

@@ -28,7 +28,8 @@ fn process_of(resource: &ResourceSpans) -> Value {
 }
 
 fn span_of(span: &Span, scope: Option<&InstrumentationScope>, process: &str) -> Value {
-    let reference = |kind: &str, trace: &[u8], id: &[u8]| json!({ "refType": kind, "traceID": hex(trace), "spanID": hex(id) });
+    let reference =
+        |kind: &str, trace: &[u8], id: &[u8]| json!({ "refType": kind, "traceID": hex(trace), "spanID": hex(id) });
     let parent = (!span.parent_span_id.is_empty()).then(|| reference("CHILD_OF", &span.trace_id, &span.parent_span_id));
     let links = span.links.iter().map(|link| reference("FOLLOWS_FROM", &link.trace_id, &link.span_id));
     let references: Vec<Value> = parent.into_iter().chain(links).collect();
