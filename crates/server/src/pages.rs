@@ -24,6 +24,7 @@ mod explained;
 mod format;
 mod forms;
 mod guard;
+mod header;
 mod live;
 mod log;
 mod panel;

@@ -36,9 +36,9 @@ def browser():
     sys.exit("the browser test needs Chromium, which is not on the PATH: apt-get install chromium")
 
 
-def start(case):
+def start(case, program="console.py"):
     """Starts a run by a program with the SDK."""
-    command = [os.environ["SPANWISE_TEST_SDK"], "console.py", case]
+    command = [os.environ["SPANWISE_TEST_SDK"], program, case]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -122,11 +122,12 @@ def tour(chromium):
     page.get_by_role("link", name="Show the tree").click()
     expect(page.locator(".grid tbody tr").first).to_contain_text("everything")
     page.keyboard.press("j")
-    page.locator(".grid tbody tr").nth(1).locator("a").focus()
+    group = page.locator(".grid tbody tr", has=page.locator(".group", has_text="prepare"))
+    group.locator("a.tw").focus()
     page.keyboard.press("ArrowLeft")
-    expect(page.locator(".grid tbody tr").nth(1)).to_have_attribute("aria-expanded", "false")
+    expect(group).to_have_attribute("aria-expanded", "false")
     page.keyboard.press("ArrowRight")
-    expect(page.locator(".grid tbody tr").nth(1)).to_have_attribute("aria-expanded", "true")
+    expect(group).to_have_attribute("aria-expanded", "true")
 
     # A run that goes on, and its log.
     run = result(long)["run"]

@@ -10,12 +10,13 @@ use http::{HeaderMap, HeaderValue, Uri};
 use serde::Deserialize;
 use spanwise_core::ActionName;
 use spanwise_core::trace::SpanId;
-use spanwise_engine::{ActionView, Relation, RunHandle};
+use spanwise_engine::{ActionView, RunHandle};
 
 use super::assets::{ASSETS, Assets};
 use super::explained::Explained;
-use super::format::{Badge, Span, When, badge, count, when};
+use super::format::{Badge, Span, count};
 use super::guard::Token;
+use super::header::Header;
 use super::panel::Panel;
 use super::span::{self, SpanDetail};
 use super::timeline::{At, Timeline};
@@ -139,88 +140,6 @@ fn places(text: &str) -> BTreeMap<String, usize> {
         Some((key.to_owned(), at.parse().ok()?))
     };
     text.split(',').take(100).filter_map(place).collect()
-}
-
-/// What the top of the page says.
-struct Header {
-    name: String,
-    task: String,
-    project: String,
-    domain: String,
-    list: String,
-    badge: Badge,
-    created: When,
-    length: Span,
-    actions: String,
-    labels: Vec<(String, String)>,
-    relation: Option<(&'static str, String, String)>,
-    warnings: Vec<String>,
-    trace: String,
-    /// Where the trace is opened in another tool.
-    elsewhere: Option<(String, String)>,
-    /// How the run is traced, and how far that has come.
-    export: String,
-    finished: bool,
-}
-
-impl Header {
-    async fn of(
-        pages: &Pages,
-        run: &RunHandle,
-        root: &ActionView,
-        actions: usize,
-        trace: &str,
-    ) -> Result<Header, PageError> {
-        let (id, settings, now) = (run.id(), run.settings(), run.now());
-        let relation = settings.relation.as_ref().map(|relation| {
-            let (word, name) = match relation {
-                Relation::Spawn { run } => ("started by", run),
-                Relation::Rerun { run } => ("repeats", run),
-                Relation::Recover { run } => ("recovers", run),
-            };
-            let related = spanwise_core::RunId { name: name.clone(), ..id.clone() };
-            (word, name.to_string(), address::run(&related, None))
-        });
-        Ok(Header {
-            name: id.name.to_string(),
-            task: root.task.to_string(),
-            project: id.project.clone(),
-            domain: id.domain.clone(),
-            list: address::runs(&id.project, &id.domain),
-            badge: badge(root.phase),
-            created: when(root.enqueued_at, now),
-            length: super::format::span(root.enqueued_at, root.ended_at, now),
-            actions: count(actions),
-            labels: settings.labels.clone().into_iter().collect(),
-            relation,
-            warnings: settings.warnings.clone(),
-            elsewhere: span::elsewhere(pages, run, trace, (root.enqueued_at, root.ended_at.unwrap_or(now))),
-            export: export(run).await?,
-            trace: trace.to_owned(),
-            finished: run.is_finished(),
-        })
-    }
-}
-
-/// What is said about the export of a run's lifecycle spans; empty for a run that is not traced.
-async fn export(run: &RunHandle) -> Result<String, PageError> {
-    let trace = &run.settings().trace;
-    if trace.level == spanwise_core::lifecycle::TraceLevel::Off {
-        return Ok(String::new());
-    }
-    if !trace.sampled {
-        return Ok(format!("{}, not sampled", trace.level));
-    }
-    Ok(match run.export_state().await? {
-        Some(state) => {
-            let number = |count: u64| super::format::count(usize::try_from(count).unwrap_or(usize::MAX));
-            let dropped =
-                if state.dropped > 0 { format!(", {} dropped", number(state.dropped)) } else { String::new() };
-            let rest = if state.done { "" } else { " so far" };
-            format!("{}: {} spans exported{rest}{dropped}", trace.level, number(state.exported))
-        }
-        None => format!("{}, exported to nobody", trace.level),
-    })
 }
 
 /// A failure that the top of the page leads to.

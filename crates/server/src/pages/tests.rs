@@ -15,6 +15,8 @@ use crate::control::ControlPlane;
 use crate::wire::{ids, values};
 use crate::{Config, Server};
 
+mod waterfall;
+
 /// Fails what is called `bad`, succeeds with everything else.
 struct Tiny;
 

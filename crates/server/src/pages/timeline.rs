@@ -114,15 +114,27 @@ impl Timeline {
     fn above(&self, at: usize) -> (Option<At>, Place) {
         let span = &self.received[at].span;
         let parent = span_id(&span.parent_span_id);
-        if let Some(above) = parent.and_then(|parent| self.by_id.get(&parent)).filter(|above| **above != At::User(at)) {
-            return (Some(self.shown_for(*above)), Place::Known);
+        let above = parent.and_then(|parent| self.by_id.get(&parent).copied()).filter(|above| *above != At::User(at));
+        let named = text::attribute(&span.attributes, "flyte.action_name");
+        let by_name = || self.of_attempt(ActionName::new(named?).ok()?, span);
+        match above {
+            // The span of an action's task under that of the task which asked for it: each is shown with its own action.
+            Some(At::User(above)) if named.is_some() && named != self.action_named_by(above) => {
+                (Some(by_name().unwrap_or(At::User(above))), Place::Known)
+            }
+            Some(above) => (Some(self.shown_for(above)), Place::Known),
+            None => match (by_name(), parent) {
+                (Some(above), _) => (Some(above), Place::Known),
+                (None, parent) => {
+                    let place = if parent.is_some() { Place::Orphan } else { Place::Outside };
+                    (self.actions.get(&ActionName::ROOT).map(|root| At::Life(*root)), place)
+                }
+            },
         }
-        let named = text::attribute(&span.attributes, "flyte.action_name").and_then(|name| ActionName::new(name).ok());
-        if let Some(above) = named.and_then(|action| self.of_attempt(action, &span.attributes)) {
-            return (Some(above), Place::Known);
-        }
-        let place = if parent.is_some() { Place::Orphan } else { Place::Outside };
-        (self.actions.get(&ActionName::ROOT).map(|root| At::Life(*root)), place)
+    }
+
+    fn action_named_by(&self, at: usize) -> Option<&str> {
+        text::attribute(&self.received[at].span.attributes, "flyte.action_name")
     }
 
     /// What stands on the page for a span: the run is its root there.
@@ -135,17 +147,15 @@ impl Timeline {
         }
     }
 
-    /// The attempt that the attributes of a span name, else its action.
-    fn of_attempt(
-        &self,
-        action: ActionName,
-        attributes: &[opentelemetry_proto::tonic::common::v1::KeyValue],
-    ) -> Option<At> {
-        let number = text::number(attributes, "flyte.attempt")
-            .or_else(|| text::attribute(attributes, "flyte.attempt").and_then(|number| number.parse().ok()));
+    /// The attempt of an action that the attributes of a span name, else the one that was under way; else the action.
+    fn of_attempt(&self, action: ActionName, span: &opentelemetry_proto::tonic::trace::v1::Span) -> Option<At> {
+        let number = text::number(&span.attributes, "flyte.attempt")
+            .or_else(|| text::attribute(&span.attributes, "flyte.attempt").and_then(|number| number.parse().ok()));
+        let start = time(span.start_time_unix_nano);
         let is_it = |part: &&usize| {
-            let span = &self.life.spans[**part];
-            span.part == Part::Attempt && span.attempt.map(|attempt| i64::from(attempt.0)) == number
+            let part = &self.life.spans[**part];
+            let is_named = |number| part.attempt.is_some_and(|attempt| i64::from(attempt.0) == number);
+            part.part == Part::Attempt && number.map_or(part.start <= start && start <= part.end, is_named)
         };
         let attempt = self.parts.get(&action).and_then(|parts| parts.iter().find(is_it));
         attempt.or_else(|| self.actions.get(&action)).map(|at| At::Life(*at))
