@@ -1,6 +1,7 @@
 //! Spans of the tree from OTLP in JSON, as a server writes a trace.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use opentelemetry::trace::{SpanId, SpanKind, TraceId};
@@ -20,7 +21,7 @@ pub(crate) struct Trace {
 
 /// Reads what can be read: a span without ids or times is left out.
 pub(crate) fn trace(document: &Value) -> Trace {
-    let (mut spans, mut result) = (Vec::new(), None);
+    let (mut spans, mut result): (Vec<Span>, _) = (Vec::new(), None);
     for resource in list(&document["resourceSpans"]) {
         let service = attribute(&resource["resource"], "service.name").unwrap_or_else(|| "unknown_service".to_owned());
         for scope in list(&resource["scopeSpans"]) {
@@ -33,6 +34,12 @@ pub(crate) fn trace(document: &Value) -> Trace {
                 spans.extend(self::span(span, service));
             }
         }
+    }
+    // A caller's span is the caller's business: that it is not here is no fault of the run's.
+    let known: HashSet<SpanId> = spans.iter().map(|span| span.id).collect();
+    let is_run = |span: &&mut Span| span.service == ENGINE && span.name.starts_with("RUN ");
+    for run in spans.iter_mut().filter(is_run) {
+        run.parent = run.parent.filter(|parent| known.contains(parent));
     }
     Trace { spans, is_running: result.as_deref() == Some("running"), has_failed: result.as_deref() != Some("success") }
 }

@@ -18,7 +18,8 @@ use crate::wire::display::{self, Budget, Named};
 const SHOWN_ATTEMPTS: usize = 50;
 
 /// Parts of keys whose values are nobody's business.
-const HIDDEN: [&str; 7] = ["secret", "token", "password", "authorization", "api-key", "apikey", "credential"];
+const HIDDEN: [&str; 8] =
+    ["secret", "token", "password", "authorization", "api-key", "api_key", "apikey", "credential"];
 
 pub(super) struct Panel {
     pub(super) name: String,

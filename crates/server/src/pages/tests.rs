@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::control::ControlPlane;
 use crate::wire::{ids, values};
-use crate::{Config, Server};
+use crate::{CollectorConfig, Config, Server};
 
 mod waterfall;
 
@@ -45,8 +45,12 @@ struct Answer {
 
 impl Console {
     async fn start() -> Console {
+        Console::start_with(None).await
+    }
+
+    async fn start_with(collector: Option<CollectorConfig>) -> Console {
         let data = tempfile::tempdir().unwrap();
-        let config = Config { port: 0, python: Some("/bin/false".into()), collector: None, ..Config::dev(data.path()) };
+        let config = Config { port: 0, python: Some("/bin/false".into()), collector, ..Config::dev(data.path()) };
         let server = Server::start(config).await.unwrap();
         let (control, port) = (server.control(), server.port());
         let (stop, stopped) = tokio::sync::oneshot::channel();

@@ -19,6 +19,11 @@ impl Executor for Flaky {
 
 const PATH: &str = "/v2/domain/d/project/p/runs/r";
 
+/// A console whose server receives spans.
+async fn collecting() -> Console {
+    Console::start_with(Some(CollectorConfig { port: 0, ..CollectorConfig::default() })).await
+}
+
 /// A span in OTLP's JSON.
 fn span(trace: &str, id: u64, parent: &str, name: &str, attributes: &[(&str, &str)]) -> Value {
     let attributes: Vec<Value> =
@@ -55,7 +60,7 @@ async fn retried(console: &Console) -> (RunHandle, String, String) {
 
 #[tokio::test]
 async fn attempts_and_spans_of_others_are_one_waterfall_and_nothing_of_it_is_markup() {
-    let console = Console::start().await;
+    let console = collecting().await;
     let (_run, trace, attempt) = retried(&console).await;
     let hostile = "<script>alert(1)</script>";
     let named = [("flyte.run_name", "r"), ("flyte.action_name", "a0"), ("flyte.attempt", "1")];
@@ -95,7 +100,7 @@ async fn attempts_and_spans_of_others_are_one_waterfall_and_nothing_of_it_is_mar
 
 #[tokio::test]
 async fn the_trace_and_the_explanation_are_files_for_other_tools() {
-    let console = Console::start().await;
+    let console = collecting().await;
     let (_run, trace, attempt) = retried(&console).await;
     receive(&console, vec![span(&trace, 1, &attempt, "call", &[("n", "1")])]).await;
     let data: Value = serde_json::from_str(&console.get(&format!("{PATH}/trace.json")).await.body).unwrap();
@@ -130,7 +135,7 @@ async fn the_trace_and_the_explanation_are_files_for_other_tools() {
 
 #[tokio::test]
 async fn ten_thousand_spans_under_one_attempt_stay_usable() {
-    let console = Console::start().await;
+    let console = collecting().await;
     let (_run, trace, attempt) = retried(&console).await;
     let spans = (1..=10_000).map(|id| span(&trace, id, &attempt, &format!("item {id}"), &[])).collect();
     receive(&console, spans).await;
