@@ -17,7 +17,7 @@ def row(page, name, number=0):
     return page.locator(".grid tbody tr", has=page.locator("a.row", has_text=name)).nth(number)
 
 
-def is_waterfall(page, run, first):
+def is_waterfall(page, run):
     """Parts of a retried task, spans of its code, and the ways to other spans."""
     page.goto(browser.BASE + RUNS + run)
     charge = row(page, "charge")
@@ -54,6 +54,7 @@ def is_waterfall(page, run, first):
     # The span of the task's own, under the span of its task.
     page.goto(browser.BASE + RUNS + run + "?find=charge")
     page.get_by_role("link", name="Show the tree").click()
+    expect(row(page, "attempt 2")).to_be_visible()
     while page.locator(".k-part[aria-expanded=false], .k-user[aria-expanded=false]").count():
         closed = page.locator(".k-part[aria-expanded=false], .k-user[aria-expanded=false]").first
         key = closed.get_attribute("id")
@@ -68,9 +69,14 @@ def is_waterfall(page, run, first):
     row(page, "load_orders").locator("a.row").click()
     panel.locator("details.span summary").click()
     expect(panel).to_contain_text("Cache hit")
+    row(page, "load_orders").locator("a.tw").click()
     row(page, "cache lookup").locator("a.row").click()
-    producer = panel.get_by_label("Links of the span").get_by_role("link", name=first)
-    expect(producer).to_be_visible()
+    producer = panel.get_by_label("Links of the span").get_by_role("link", name="run ")
+    producer.click()
+    expect(page.locator(".bar")).not_to_contain_text(run)
+    expect(panel.locator("h2")).to_have_text("load_orders")
+    expect(panel).to_contain_text("miss, now stored")
+    page.goto(browser.BASE + RUNS + run)
 
     # Where the time went.
     page.locator("#explain summary").click()
@@ -109,7 +115,7 @@ def tour(chromium):
     context.grant_permissions(["clipboard-read", "clipboard-write"])
     page = browser.watched(context)
     found = browser.result(start("a_retried_run"))
-    is_waterfall(page, found["run"], found["first"])
+    is_waterfall(page, found["run"])
 
     # A name that is a script is a name; the error is open, and two clicks from the list.
     hostile = browser.result(start("a_hostile_run"))["run"]
