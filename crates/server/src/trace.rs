@@ -2,6 +2,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, TracesData};
 use opentelemetry_proto::transform::trace::tonic::group_spans_by_resource_and_scope;
@@ -9,6 +10,7 @@ use spanwise_core::ActionName;
 use spanwise_core::lifecycle::{Explanation, Part, Span, explain};
 use spanwise_core::trace::{TraceId, TraceParent};
 use spanwise_engine::{RunHandle, RunKey};
+use tokio::sync::watch;
 
 use crate::collector::{Collector, Received};
 use crate::control;
@@ -20,8 +22,12 @@ pub(crate) mod text;
 /// Received spans of one trace that are looked at.
 const MOST_RECEIVED: usize = 20_000;
 
-/// Finished runs whose lifecycle is kept for the next page: it does not change any more.
+/// Runs whose lifecycle is kept for the next page.
 const KEPT: usize = 8;
+
+/// The lifecycle of a run that goes on is kept for this many times what it took to make, if nothing happens meanwhile: what is
+/// under way would be too short on the page otherwise.
+const KEPT_FOR: u32 = 5;
 
 /// The lifecycle of a run with what it says about its time.
 #[derive(Debug, Default)]
@@ -45,7 +51,24 @@ pub(crate) struct Trace {
 #[derive(Clone, Debug)]
 pub(crate) struct Traces {
     collector: Option<Collector>,
-    kept: Arc<Mutex<VecDeque<(RunKey, Arc<Life>)>>>,
+    kept: Arc<Mutex<VecDeque<Kept>>>,
+}
+
+/// A lifecycle that is kept.
+#[derive(Debug)]
+struct Kept {
+    run: RunKey,
+    life: Arc<Life>,
+    changes: watch::Receiver<()>,
+    /// None for a finished run: it does not change any more.
+    until: Option<Instant>,
+}
+
+impl Kept {
+    fn is_good(&self) -> bool {
+        // A sender that is gone is one of a run that nobody can change.
+        self.until.is_none_or(|until| Instant::now() < until && !self.changes.has_changed().unwrap_or(false))
+    }
 }
 
 impl Traces {
@@ -77,26 +100,27 @@ impl Traces {
 
     async fn life(&self, run: &RunHandle, inbound: Option<TraceParent>) -> Result<Arc<Life>, control::Error> {
         let key = run.key();
-        let known = self.lock().iter().find(|(known, _)| *known == key).map(|(_, life)| Arc::clone(life));
+        let known =
+            self.lock().iter().find(|kept| kept.run == key && kept.is_good()).map(|kept| Arc::clone(&kept.life));
         if let Some(life) = known {
             return Ok(life);
         }
-        let is_finished = run.is_finished();
+        let (begun, changes, is_finished) = (Instant::now(), run.subscribe(), run.is_finished());
         let mut spans = run.lifecycle().await?;
         if let Some(inbound) = inbound.filter(|_| !run.is_traced()) {
             move_to(&mut spans, inbound);
         }
         let explained = tokio::task::spawn_blocking(move || Life { explanation: explain(&spans), spans }).await;
         let life = Arc::new(explained.unwrap_or_default());
-        if is_finished {
-            let mut kept = self.lock();
-            kept.push_front((key, Arc::clone(&life)));
-            kept.truncate(KEPT);
-        }
+        let until = (!is_finished).then(|| Instant::now() + begun.elapsed() * KEPT_FOR);
+        let mut kept = self.lock();
+        kept.retain(|kept| kept.run != key);
+        kept.push_front(Kept { run: key, life: Arc::clone(&life), changes, until });
+        kept.truncate(KEPT);
         Ok(life)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<(RunKey, Arc<Life>)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<Kept>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

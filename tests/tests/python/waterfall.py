@@ -17,6 +17,13 @@ def row(page, name, number=0):
     return page.locator(".grid tbody tr", has=page.locator("a.row", has_text=name)).nth(number)
 
 
+def open_row(page, closed):
+    key = closed.first.get_attribute("id")
+    if page.locator("#" + key).get_attribute("aria-expanded") == "false":
+        closed.first.locator("a.tw").click()
+        expect(page.locator("#" + key)).to_have_attribute("aria-expanded", "true")
+
+
 def is_waterfall(page, run):
     """Parts of a retried task, spans of its code, and the ways to other spans."""
     page.goto(browser.BASE + RUNS + run)
@@ -82,25 +89,25 @@ def is_waterfall(page, run):
     page.locator("#explain summary").click()
     expect(page.locator("#explain")).to_contain_text("Backoff")
     expect(page.locator("#explain .sum")).to_contain_text("100 %")
+    browser.look(page, "run-explained")
     return trace
 
 
 def pictures(chromium, run):
     """The page in light and dark, for the eyes and the documents."""
-    sizes = {"width": 1440, "height": 900}
+    sizes = {"width": 1440, "height": 960}
     for scheme in ["light", "dark"]:
         context = chromium.new_context(viewport=sizes, color_scheme=scheme)
         page = browser.watched(context)
         page.goto(browser.BASE + RUNS + run)
-        for name, number in [("attempt 2", 0), ("load_orders", 0)]:
-            target = row(page, name, number)
-            if target.get_attribute("aria-expanded") == "false":
-                target.locator("a.tw").click()
-                expect(row(page, name, number)).to_have_attribute("aria-expanded", "true")
-        page.locator(".grid tbody tr.k-user[aria-expanded=false]").last.locator("a.tw").click()
-        page.locator("#explain summary").click()
+        open_row(page, row(page, "attempt 2"))
+        open_row(page, row(page, "price"))
+        open_row(page, row(page, "attempt 1", 1))
+        open_row(page, page.locator(".grid tbody tr.k-user", has_text="shop.price"))
         row(page, "attempt 2").locator("a.row").click()
         expect(page.locator("#action h2")).to_have_text("attempt 2")
+        page.mouse.move(5, 5)
+        page.evaluate("document.activeElement.blur(); scrollTo(0, 0)")
         browser.look(page, f"run-{scheme}")
         context.close()
     context = chromium.new_context(viewport={"width": 420, "height": 900})

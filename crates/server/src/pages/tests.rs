@@ -280,7 +280,7 @@ async fn ten_thousand_children_are_a_small_page_and_a_failed_one_is_two_clicks_a
     let took = begun.elapsed();
     assert!(answer.body.len() < 300_000, "{} bytes", answer.body.len());
     // Not optimised, the same work takes several times as long.
-    let limit = if cfg!(debug_assertions) { 1500 } else { 200 };
+    let limit = if cfg!(debug_assertions) { 3000 } else { 200 };
     assert!(took < Duration::from_millis(limit), "{took:?}");
     assert!(answer.body.contains("1–100 of 10,000"), "{}", answer.body);
     let failures = answer.body.split("class=\"failures\"").nth(1).unwrap();
