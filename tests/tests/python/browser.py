@@ -103,7 +103,7 @@ def tour(chromium):
     assert "rerun " + run in page.evaluate("navigator.clipboard.readText()")
 
     # Values, a report, the cache.
-    page.locator("tr", has_text="evaluate").first.click()
+    page.locator(".grid tr", has_text="evaluate").first.click()
     expect(panel.locator("h2")).to_have_text("evaluate")
     expect(panel).to_contain_text("<img src=x>")
     expect(panel).to_contain_text("2026-01-02 00:00:00 UTC")
@@ -134,7 +134,7 @@ def tour(chromium):
     page.goto(f"{BASE}/v2/domain/development/project/flytesnacks/runs/{run}")
     page.evaluate("window.same = true")
     expect(page.locator("#live")).to_have_text("Live")
-    child = page.locator("tr", has_text="child_that_prints")
+    child = page.locator(".grid tr", has_text="child_that_prints")
     expect(child.locator(".badge")).to_have_text("Running", timeout=PATIENCE)
     child.click()
     expect(panel.locator("h2")).to_have_text("child_that_prints")
@@ -156,7 +156,7 @@ def tour(chromium):
     expect(page.locator(".head")).to_contain_text("repeats")
     expect(page.get_by_role("link", name=run)).to_be_visible()
     page.evaluate("window.same = true")
-    expect(page.locator("tr", has_text="prepare")).to_be_visible(timeout=PATIENCE)
+    expect(page.locator(".grid tr", has_text="prepare")).to_be_visible(timeout=PATIENCE)
     assert page.evaluate("window.same"), "the page was loaded again"
     shift = page.evaluate("window.shifted")
     page.locator("#abort-run summary").click()

@@ -58,7 +58,9 @@ impl Explained {
         let wall = explanation.wall.as_secs_f64().max(1e-9);
         let mut x = 0.0;
         let mut shares = Vec::new();
-        for share in explanation.shares.iter().filter(|share| !share.time.is_zero()) {
+        // While the run goes on all of them are there, so that nothing moves when one is needed.
+        let running = !run.is_finished();
+        for share in explanation.shares.iter().filter(|share| running || !share.time.is_zero()) {
             let (class, word, what) = words(share.used_for);
             let part = share.time.as_secs_f64() / wall;
             shares.push(ShareRow {
@@ -100,6 +102,7 @@ fn largest(run: &RunHandle, share: &spanwise_core::lifecycle::Share, view: &View
 
 fn percent(part: f64) -> String {
     match part * 100.0 {
+        nothing if nothing <= 0.0 => "0 %".to_owned(),
         small if small < 0.1 => "< 0.1 %".to_owned(),
         small if small < 10.0 => format!("{small:.1} %"),
         large => format!("{large:.0} %"),
