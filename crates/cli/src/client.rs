@@ -1,4 +1,4 @@
-//! Commands that ask a server: `list`, `get`, `logs`, `abort`, `tasks`, `doctor`.
+//! Commands that ask a server: `list`, `get`, `logs`, `trace`, `explain`, `abort`, `tasks`, `doctor`.
 
 use std::fmt::Display;
 
@@ -11,11 +11,14 @@ use spanwise_proto::flyteidl2::workflow::RunServiceClient;
 
 pub(crate) mod abort;
 pub(crate) mod doctor;
+pub(crate) mod explained;
+mod file;
 pub(crate) mod get;
 pub(crate) mod list;
 pub(crate) mod logs;
 mod table;
 pub(crate) mod tasks;
+pub(crate) mod trace;
 
 /// Which server, and where on it.
 #[derive(clap::Args, Clone)]
@@ -96,13 +99,13 @@ impl Server {
 pub(crate) struct Unreachable {
     url: String,
     #[source]
-    source: connectrpc::ConnectError,
+    source: Box<dyn std::error::Error + Send + Sync>,
 }
 
 /// What a failed request means for the user.
 pub(crate) fn explain(target: &Target, error: connectrpc::ConnectError) -> anyhow::Error {
     if error.code == connectrpc::ErrorCode::Unavailable {
-        return Unreachable { url: target.url(), source: error }.into();
+        return Unreachable { url: target.url(), source: error.into() }.into();
     }
     let code = error.code;
     let message = error.message.clone().unwrap_or_default();

@@ -12,16 +12,15 @@ use spanwise::{ActionView, Client, Config, CustomContext, ErrorKind};
 use url::Url;
 
 use self::telemetry::Telemetry;
-use self::terminal::{Line, Screen, Style};
 use self::workflow::Report;
+use crate::terminal::{Line, Screen, Style};
+use crate::trace_tree;
 
 mod completeness;
 mod http;
 mod progress;
 mod service;
 mod telemetry;
-mod terminal;
-mod trace_tree;
 mod workflow;
 
 /// The journal is written within this time, or the process ends without.

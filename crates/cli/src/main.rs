@@ -15,6 +15,8 @@ mod dev;
 mod logging;
 mod serve;
 mod settings;
+mod terminal;
+mod trace_tree;
 
 /// Durable tasks, one trace.
 #[derive(Parser)]
@@ -33,6 +35,8 @@ enum Command {
     List(client::list::Options),
     Get(client::get::Options),
     Logs(client::logs::Options),
+    Trace(client::trace::Options),
+    Explain(client::explained::Options),
     Abort(client::abort::Options),
     Tasks(client::tasks::Options),
     Doctor(client::doctor::Options),
@@ -111,6 +115,8 @@ async fn ask(command: Command) -> anyhow::Result<u8> {
         Command::List(options) => client::list::run(options).await,
         Command::Get(options) => client::get::run(options).await,
         Command::Logs(options) => client::logs::run(options).await,
+        Command::Trace(options) => client::trace::run(options).await,
+        Command::Explain(options) => client::explained::run(options).await,
         Command::Abort(options) => client::abort::run(options).await,
         Command::Tasks(options) => client::tasks::run(options).await,
         Command::Doctor(options) => client::doctor::run(options).await,

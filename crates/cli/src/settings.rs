@@ -138,6 +138,9 @@ struct Trace {
     /// Where lifecycle spans are sent by OTLP; else where OTEL_EXPORTER_OTLP_ENDPOINT says, or nowhere.
     #[arg(long, env = "SPANWISE_TRACE_ENDPOINT")]
     trace_endpoint: Option<String>,
+    /// Where a trace is opened in another tool: a web address with {trace_id}, {run_name}, {start_ms} and {end_ms} in it.
+    #[arg(long, env = "SPANWISE_TRACE_URL", value_name = "TEMPLATE", value_parser = trace_url)]
+    trace_url: Option<String>,
 }
 
 type ProjectTraces = BTreeMap<String, TraceLevel>;
@@ -156,12 +159,19 @@ fn ratio(text: &str) -> Result<f64, String> {
     (0.0..=1.0).contains(&ratio).then_some(ratio).ok_or_else(|| format!("{ratio} is not from 0 to 1"))
 }
 
+/// A link of a page: nothing but the web.
+fn trace_url(text: &str) -> Result<String, String> {
+    let is_web = ["http://", "https://"].iter().any(|scheme| text.starts_with(scheme));
+    is_web.then(|| text.to_owned()).ok_or_else(|| "an address begins with http:// or https://".to_owned())
+}
+
 impl Trace {
     fn apply(self, config: &mut Config) {
         config.trace = self.trace;
         config.project_traces = self.project_trace;
         config.trace_ratio = self.trace_ratio;
         config.trace_endpoint = self.trace_endpoint;
+        config.trace_url = self.trace_url;
     }
 }
 

@@ -23,8 +23,10 @@ use serde::{Deserialize, Serialize};
 use crate::trace::{SpanId, TraceId, TraceParent};
 use crate::{ActionName, AttemptNo, RunId, TaskName, Timestamp};
 
+mod explain;
 mod projection;
 
+pub use explain::{Contributor, Explanation, Share, Stretch, Use, explain};
 pub use projection::Lifecycle;
 
 /// How much of what the engine does is traced.
@@ -214,6 +216,8 @@ pub struct Span {
     pub name: Arc<str>,
     /// The action.
     pub action: ActionName,
+    /// Of an action, a step and a condition: the action that asked for it. Its parent may be a span of the user's between the two.
+    pub caller: Option<ActionName>,
     /// The action's task, the step's or the condition's name.
     pub task: TaskName,
     /// The attempt.

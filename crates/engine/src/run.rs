@@ -6,7 +6,7 @@ use bytes::Bytes;
 use spanwise_core::lifecycle::{Lifecycle, Span};
 use spanwise_core::trace::TraceParent;
 use spanwise_core::{Action, ActionName, ActionSpec, AttemptNo, Command, End, Failure, RunId, StepOutcome, Timestamp};
-use spanwise_store::{ActionRow, Payloads, RunKey};
+use spanwise_store::{ActionRow, ExportState, Payloads, RunKey};
 use tokio::sync::watch;
 
 use crate::cell::RunCell;
@@ -296,6 +296,19 @@ impl RunHandle {
         let mut spans = lifecycle.take();
         spans.extend(lifecycle.open_until(self.now()));
         Ok(spans)
+    }
+
+    /// How far its lifecycle spans have been exported; none if it is not traced.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store cannot be read.
+    pub async fn export_state(&self) -> Result<Option<ExportState>, Error> {
+        if !self.is_traced() {
+            return Ok(None);
+        }
+        let (store, key) = (Arc::clone(self.engine.inner.journal.store()), self.key());
+        let row = tokio::task::spawn_blocking(move || store.run(key)).await.map_err(|_| Error::Interrupted)??;
+        Ok(row.and_then(|row| row.export))
     }
 
     /// Returns when everything that happened so far is safe.

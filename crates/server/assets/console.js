@@ -256,6 +256,13 @@
     if (link) link.focus({ preventScroll: false });
   }
 
+  function parentOf(row) {
+    const level = Number(row.getAttribute("aria-level"));
+    let above = row.previousElementSibling;
+    while (above && Number(above.getAttribute("aria-level")) >= level) above = above.previousElementSibling;
+    return above;
+  }
+
   function move(step) {
     const all = rows();
     if (!all.length) return;
@@ -285,8 +292,10 @@
     else if (arrow && (event.key === "ArrowRight" || event.key === "ArrowLeft")) {
       const opens = event.key === "ArrowRight";
       const toggle = row.querySelector("a.tw");
-      if (!toggle || (row.getAttribute("aria-expanded") === "true") === opens) return;
-      toggle.click();
+      if (toggle && (row.getAttribute("aria-expanded") === "true") !== opens) toggle.click();
+      else if (!opens) focusRow(parentOf(row));
+      else if (toggle) move(1);
+      else return;
     } else return;
     event.preventDefault();
   });

@@ -150,6 +150,7 @@ fn span_of(
         parent: Some(above.span),
         name: path.as_str().into(),
         action: ActionName::ROOT,
+        caller: None,
         task: TaskName::from(""),
         attempt: None,
         start,

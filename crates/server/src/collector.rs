@@ -142,7 +142,6 @@ impl Collector {
     ///
     /// # Errors
     /// If the store cannot be read.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the console does not show stored spans yet"))]
     pub(crate) async fn spans_of(&self, trace_id: [u8; 16], limit: usize) -> Result<Vec<Received>, CollectorError> {
         self.read(move |store| Ok(store.of_trace(trace_id, limit)?.iter().scan(None, received).collect())).await
     }

@@ -42,6 +42,8 @@ pub struct Config {
     pub trace_ratio: f64,
     /// Where lifecycle spans are sent by OTLP; none is where `OTEL_EXPORTER_OTLP_ENDPOINT` says, or nowhere.
     pub trace_endpoint: Option<String>,
+    /// Where a trace is opened in another tool: an address with `{trace_id}`, `{run_name}`, `{start_ms}` and `{end_ms}` in it.
+    pub trace_url: Option<String>,
     /// How long a task may take to end after SIGTERM.
     pub grace: Duration,
     /// How long tasks under way may go on after the server has been told to end.
@@ -67,6 +69,7 @@ impl Config {
             project_traces: BTreeMap::new(),
             trace_ratio: 1.0,
             trace_endpoint: None,
+            trace_url: None,
             grace: Duration::from_secs(10),
             drain: Duration::from_secs(10),
             collector: Some(CollectorConfig::default()),

@@ -19,6 +19,7 @@ use crate::collector::Collector;
 use crate::executor::SignsOfLife;
 use crate::pages::{self, Pages};
 use crate::running::{self, Running};
+use crate::trace::Traces;
 use crate::wire::shown;
 
 /// Every route of the server.
@@ -31,7 +32,10 @@ pub(crate) fn router(
     ending: CancellationToken,
     collector: Option<&Collector>,
     calls: Calls,
+    trace_url: Option<&str>,
 ) -> Router {
+    let traces = Traces::new(collector.cloned());
+    let pages = Pages::new(api.control.clone(), api.signer.clone(), &api.base_url, traces, trace_url);
     let blobs = api.control.blobs().clone();
     let store =
         s3::router(blobs.clone(), s3::Access::Anyone).layer(middleware::from_fn_with_state(signs, note_sign_of_life));
@@ -39,7 +43,7 @@ pub(crate) fn router(
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(move || async move { readiness(ending.is_cancelled()) }))
         .route(running::PATH, get(|| async move { running.answer() }))
-        .merge(pages::router(Pages::new(api.control.clone(), api.signer.clone(), &api.base_url)))
+        .merge(pages::router(pages))
         .merge(signed::router(blobs, api.signer.clone(), None))
         .merge(store)
         .merge(collector.map(Collector::router).unwrap_or_default())

@@ -19,6 +19,7 @@ pub mod process;
 mod running;
 mod secrets;
 mod server;
+mod trace;
 mod wire;
 
 pub use collector::{BadTarget, Collector, CollectorConfig, CollectorError, DEFAULT_COLLECTOR_PORT, TeeTarget};

@@ -1,6 +1,8 @@
 //! The console: pages for people, at the addresses that the stock SDK prints. They work without JavaScript; with it they follow
 //! what happens.
 
+use std::sync::Arc;
+
 use askama::Template;
 use axum::Router;
 use axum::middleware::{self, Next};
@@ -13,19 +15,25 @@ use spanwise_engine::RunHandle;
 
 use crate::blobs::signed::Signer;
 use crate::control::{self, ControlPlane};
+use crate::trace::Traces;
 
 mod address;
 mod assets;
+mod data;
+mod explained;
 mod format;
 mod forms;
 mod guard;
+mod header;
 mod live;
 mod log;
 mod panel;
 mod run;
 mod runs;
+mod span;
 #[cfg(test)]
 mod tests;
+mod timeline;
 mod tree;
 mod value;
 
@@ -40,12 +48,21 @@ pub(crate) struct Pages {
     signer: Signer,
     /// `localhost:8585`, for commands to copy.
     endpoint: String,
+    traces: Traces,
+    /// Where a trace is opened in another tool.
+    trace_url: Option<Arc<str>>,
 }
 
 impl Pages {
-    pub(crate) fn new(control: ControlPlane, signer: Signer, base_url: &str) -> Pages {
+    pub(crate) fn new(
+        control: ControlPlane,
+        signer: Signer,
+        base_url: &str,
+        traces: Traces,
+        trace_url: Option<&str>,
+    ) -> Pages {
         let endpoint = base_url.split_once("://").map_or(base_url, |(_, rest)| rest).to_owned();
-        Pages { control, signer, endpoint }
+        Pages { control, signer, endpoint, traces, trace_url: trace_url.map(Arc::from) }
     }
 
     /// A run by its name.
@@ -63,6 +80,8 @@ pub(crate) fn router(pages: Pages) -> Router {
         .route("/v2/domain/{domain}/project/{project}/runs", get(runs::of_project))
         .route(RUN, get(run::page))
         .route(&format!("{RUN}/events"), get(live::events))
+        .route(&format!("{RUN}/trace.json"), get(data::trace))
+        .route(&format!("{RUN}/explain.json"), get(data::explanation))
         .route(&format!("{RUN}/abort"), post(forms::abort))
         .route(&format!("{RUN}/rerun"), post(forms::rerun))
         .route(LOG, get(log::download))

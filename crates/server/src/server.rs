@@ -151,7 +151,8 @@ impl Server {
         let mut receivers: Vec<Arc<dyn LifecycleExporter>> = exporter.into_iter().collect();
         receivers.extend(collector.as_ref().map(|collecting| Arc::new(collecting.collector.clone()) as _));
         let received = collector.as_ref().map(|collecting| &collecting.collector);
-        let router = http::router(api, signs, running, ending.clone(), received, Calls::start(receivers));
+        let (calls, trace_url) = (Calls::start(receivers), config.trace_url.as_deref());
+        let router = http::router(api, signs, running, ending.clone(), received, calls, trace_url);
         control.recover().map_err(|error| Error::Recover(error.to_string()))?;
         control.remove_leftovers();
         let mut places: Vec<_> = listeners.into_iter().map(|listener| (listener, router.clone())).collect();

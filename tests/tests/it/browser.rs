@@ -1,19 +1,36 @@
 //! The console in a real browser: from the list to the failing child, live, with the keyboard, in light and dark.
 
+use serde_json::Value;
+
 use crate::dev_server::DevServer;
 use crate::python::{self, Program};
+
+/// Runs a program of a browser and checks what every page has to keep to.
+fn used(server: &DevServer, name: &str) -> Value {
+    let mut program = Program::with(python::browser_python(), server, name).env("SPANWISE_TEST_SDK", python::python());
+    if let Some(pictures) = std::env::var_os("SPANWISE_TEST_PICTURES") {
+        program = program.env("SPANWISE_TEST_PICTURES", pictures);
+    }
+    let found = program.start().result(server);
+    assert_eq!(found["violations"], serde_json::json!([]), "{found}");
+    assert!(found["layout_shift"].as_f64().unwrap() < 0.05, "{found}");
+    found
+}
 
 #[test]
 fn the_console_is_followed_and_used_in_a_browser() {
     let data = tempfile::tempdir().unwrap();
     let server = DevServer::start(data.path());
-    let mut program =
-        Program::with(python::browser_python(), &server, "browser.py").env("SPANWISE_TEST_SDK", python::python());
-    if let Some(pictures) = std::env::var_os("SPANWISE_TEST_PICTURES") {
-        program = program.env("SPANWISE_TEST_PICTURES", pictures);
-    }
-    let found = program.start().result(&server);
-    assert_eq!(found["violations"], serde_json::json!([]), "{found}");
-    assert!(found["layout_shift"].as_f64().unwrap() < 0.05, "{found}");
+    used(&server, "browser.py");
+    server.stop();
+}
+
+#[test]
+fn the_waterfall_is_followed_and_used_in_a_browser() {
+    let data = tempfile::tempdir().unwrap();
+    let url = "https://traces.example/trace/{trace_id}?run={run_name}&from={start_ms}&to={end_ms}";
+    let variables = [("SPANWISE_TRACE", "lifecycle"), ("SPANWISE_TRACE_URL", url), ("SPANWISE_COLLECTOR_PORT", "0")];
+    let server = DevServer::start_with(data.path(), &variables);
+    used(&server, "waterfall.py");
     server.stop();
 }

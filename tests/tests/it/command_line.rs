@@ -47,12 +47,57 @@ fn runs_are_listed_shown_and_their_logs_printed() {
 }
 
 #[test]
+fn a_trace_is_drawn_and_written_and_its_time_explained() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = DevServer::start_with(directory.path(), &[("SPANWISE_TRACE", "lifecycle")]);
+    let found = run_case(&server, "traced.py", "a_retried_run");
+    let run = found["run"].as_str().unwrap();
+    let drawn = spanwise(&server, &["trace", run, "--follow"]);
+    assert_eq!(drawn.status.code(), Some(0), "{drawn:?}");
+    let tree = text(&drawn);
+    for part in ["RUN shop.checkout", "attempt 2", "backoff", "POST /charges", "cached", "✗ ConnectionError", "█"] {
+        assert!(tree.contains(part), "{part}: {tree}");
+    }
+    assert!(!tree.contains('\u{1b}') && !tree.contains("is missing"), "{tree}");
+
+    let otlp = json(&spanwise(&server, &["trace", run, "--format", "otlp-json"]));
+    let spans = |resource: &Value| resource["scopeSpans"][0]["spans"].as_array().unwrap().clone();
+    let all: Vec<Value> = otlp["resourceSpans"].as_array().unwrap().iter().flat_map(spans).collect();
+    assert!(all.iter().all(|span| span["traceId"] == all[0]["traceId"]), "{otlp}");
+    let jaeger = json(&spanwise(&server, &["trace", run, "--format", "jaeger"]));
+    assert_eq!(jaeger["data"][0]["traceID"], all[0]["traceId"], "{jaeger}");
+
+    let explained = json(&spanwise(&server, &["explain", run, "--output", "json"]));
+    let uses = explained["uses"].as_array().unwrap();
+    let sum: u64 = uses.iter().map(|used| used["us"].as_u64().unwrap()).sum();
+    assert_eq!(Some(sum), explained["wall_us"].as_u64(), "{explained}");
+    let backoff = uses.iter().find(|used| used["use"] == "backoff").unwrap();
+    assert!(
+        backoff["us"].as_u64().unwrap() >= 400_000 && backoff["largest"][0]["task"] == "shop.charge",
+        "{explained}"
+    );
+    let table = text(&spanwise(&server, &["explain", run]));
+    assert!(table.contains("backoff") && table.contains("shop.charge") && table.contains("repeated"), "{table}");
+    let waited = run_case(&server, "traced.py", "a_hostile_run");
+    let failed = spanwise(&server, &["trace", waited["run"].as_str().unwrap(), "--follow"]);
+    assert_eq!(failed.status.code(), Some(1), "{failed:?}");
+    assert!(text(&failed).contains("<script>alert(1)</script>"), "{failed:?}");
+}
+
+#[test]
 fn what_is_not_there_is_said_and_has_an_exit_code() {
     let server = DevServer::shared();
     let unknown = spanwise(&server, &["get", "not-there"]);
     assert_eq!(unknown.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&unknown.stderr).contains("`not-there` does not exist"), "{unknown:?}");
     assert_eq!(spanwise(&server, &["abort", "not-there"]).status.code(), Some(1));
+    for command in ["trace", "explain"] {
+        let unknown = spanwise(&server, &[command, "not-there"]);
+        assert_eq!(unknown.status.code(), Some(1), "{unknown:?}");
+        assert!(String::from_utf8_lossy(&unknown.stderr).contains("`not-there` does not exist"), "{unknown:?}");
+        let nobody = Command::new(binary()).args([command, "r", "--endpoint", "localhost:1"]).output().unwrap();
+        assert_eq!(nobody.status.code(), Some(3), "{nobody:?}");
+    }
     assert_eq!(spanwise(&server, &["list", "--phase", "purple"]).status.code(), Some(1));
     assert_eq!(spanwise(&server, &["list", "--limit", "0"]).status.code(), Some(2));
     assert_eq!(text(&spanwise(&server, &["tasks", "--project", "empty"])).trim(), "no tasks are deployed");

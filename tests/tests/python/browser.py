@@ -36,9 +36,9 @@ def browser():
     sys.exit("the browser test needs Chromium, which is not on the PATH: apt-get install chromium")
 
 
-def start(case):
+def start(case, program="console.py"):
     """Starts a run by a program with the SDK."""
-    command = [os.environ["SPANWISE_TEST_SDK"], "launch.py", "console.py", case]
+    command = [os.environ["SPANWISE_TEST_SDK"], "launch.py", program, case]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -103,7 +103,7 @@ def tour(chromium):
     assert "rerun " + run in page.evaluate("navigator.clipboard.readText()")
 
     # Values, a report, the cache.
-    page.locator("tr", has_text="evaluate").first.click()
+    page.locator(".grid tr", has_text="evaluate").first.click()
     expect(panel.locator("h2")).to_have_text("evaluate")
     expect(panel).to_contain_text("<img src=x>")
     expect(panel).to_contain_text("2026-01-02 00:00:00 UTC")
@@ -122,18 +122,19 @@ def tour(chromium):
     page.get_by_role("link", name="Show the tree").click()
     expect(page.locator(".grid tbody tr").first).to_contain_text("everything")
     page.keyboard.press("j")
-    page.locator(".grid tbody tr").nth(1).locator("a").focus()
+    group = page.locator(".grid tbody tr", has=page.locator(".group", has_text="prepare"))
+    group.locator("a.tw").focus()
     page.keyboard.press("ArrowLeft")
-    expect(page.locator(".grid tbody tr").nth(1)).to_have_attribute("aria-expanded", "false")
+    expect(group).to_have_attribute("aria-expanded", "false")
     page.keyboard.press("ArrowRight")
-    expect(page.locator(".grid tbody tr").nth(1)).to_have_attribute("aria-expanded", "true")
+    expect(group).to_have_attribute("aria-expanded", "true")
 
     # A run that goes on, and its log.
     run = result(long)["run"]
     page.goto(f"{BASE}/v2/domain/development/project/flytesnacks/runs/{run}")
     page.evaluate("window.same = true")
     expect(page.locator("#live")).to_have_text("Live")
-    child = page.locator("tr", has_text="child_that_prints")
+    child = page.locator(".grid tr", has_text="child_that_prints")
     expect(child.locator(".badge")).to_have_text("Running", timeout=PATIENCE)
     child.click()
     expect(panel.locator("h2")).to_have_text("child_that_prints")
@@ -155,7 +156,7 @@ def tour(chromium):
     expect(page.locator(".head")).to_contain_text("repeats")
     expect(page.get_by_role("link", name=run)).to_be_visible()
     page.evaluate("window.same = true")
-    expect(page.locator("tr", has_text="prepare")).to_be_visible(timeout=PATIENCE)
+    expect(page.locator(".grid tr", has_text="prepare")).to_be_visible(timeout=PATIENCE)
     assert page.evaluate("window.same"), "the page was loaded again"
     shift = page.evaluate("window.shifted")
     page.locator("#abort-run summary").click()

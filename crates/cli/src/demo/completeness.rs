@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use opentelemetry::trace::{SpanId, SpanKind};
 use spanwise::ActionView;
 
-use super::trace_tree::Span;
+use crate::trace_tree::Span;
 
 /// How many spans of each name the journal promises: one for each attempt of a task, one for each step.
 pub(super) fn promised(actions: &[ActionView]) -> BTreeMap<String, usize> {
@@ -66,7 +66,7 @@ mod tests {
             parent: (parent != 0).then(|| SpanId::from(parent)),
             name: name.to_owned(),
             kind,
-            service: "home",
+            service: "home".into(),
             start: UNIX_EPOCH,
             end: UNIX_EPOCH,
             error: None,

@@ -6,9 +6,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use spanwise::{ActionKind, ActionName, ActionView, Phase, Run, Timestamp};
 
-use super::terminal::{Line, Screen, Style};
-use super::trace_tree::human;
 use super::workflow::Report;
+use crate::terminal::{Line, Screen, Style};
+use crate::trace_tree::human;
 
 /// Between two frames, so that clocks and spinners move.
 const FRAME: Duration = Duration::from_millis(80);

@@ -17,7 +17,7 @@ use ureq::Agent;
 use url::Url;
 
 use super::http;
-use super::trace_tree::Span;
+use crate::trace_tree::Span;
 
 /// The `service.name` of the program.
 pub(super) const PROGRAM: &str = "spanwise-demo";

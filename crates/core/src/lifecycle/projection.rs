@@ -348,6 +348,7 @@ impl Lifecycle {
             parent: Some(open.context.span),
             name: name.into(),
             action,
+            caller: None,
             task: open.spec.task.clone(),
             attempt,
             start,
@@ -374,6 +375,7 @@ impl Lifecycle {
         let mut span = self.part(action, &mut open, part, None, times);
         span.context = open.context;
         span.parent = open.parent;
+        span.caller = open.spec.parent;
         span.name = match part {
             Part::Wait => format!("wait {}", open.spec.task).into(),
             _ => open.spec.task.as_str().into(),
@@ -438,6 +440,7 @@ impl Lifecycle {
             parent: Some(above.span),
             name: spec.task.as_str().into(),
             action,
+            caller: spec.parent,
             task: spec.task.clone(),
             attempt: Some(AttemptNo(by)).filter(|by| by.0 > 0),
             start,

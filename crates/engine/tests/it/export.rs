@@ -123,9 +123,10 @@ async fn t6_an_attempt_is_delivered_its_own_span() {
     let spec = ActionSpec { traceparent: Some(caller), ..retried(1) };
     engine.create_run(traced("one", spec)).unwrap().drive(root(), &body).await.unwrap();
     exported(&engine, "one").await;
-    let spans = receiver.spans.lock().unwrap();
-    let attempts: Vec<_> =
-        spans.iter().filter(|span| span.part == Part::Attempt).map(|span| Some(span.context)).collect();
+    let attempts: Vec<_> = {
+        let spans = receiver.spans.lock().unwrap();
+        spans.iter().filter(|span| span.part == Part::Attempt).map(|span| Some(span.context)).collect()
+    };
     assert_eq!(attempts, *delivered.lock().unwrap());
     assert!(attempts.iter().flatten().all(|span| span.trace == caller.trace && span.flags == 3));
     // With the lifecycle off, the task sees what was frozen.

@@ -190,8 +190,8 @@ async fn s1_6_a_rerun_links_to_the_run_that_it_repeats() {
     client.shutdown().await;
     let spans = kept.all();
     let of = |run: &str| {
-        let runs = spans.iter().filter(|span| span.span_kind == SpanKind::Server);
-        runs.filter(|span| text(span, "flyte.run_name") == run).next().unwrap().clone()
+        let is_it = |span: &&SpanData| span.span_kind == SpanKind::Server && text(span, "flyte.run_name") == run;
+        spans.iter().find(is_it).unwrap().clone()
     };
     let (source, repeat) = (of(first.name().as_str()), of(again.name().as_str()));
     assert_ne!(repeat.span_context.trace_id(), source.span_context.trace_id());

@@ -55,6 +55,11 @@ pub(super) fn of_run(id: &RunId, what: &str) -> String {
     format!("{}/{what}{}", run_path(id), query([("org", org(id))]))
 }
 
+/// The trace of a run as a file in a format; an empty one is OTLP.
+pub(super) fn trace_file(id: &RunId, format: &str) -> String {
+    format!("{}/trace.json{}", run_path(id), query([("format", format.to_owned()), ("org", org(id))]))
+}
+
 /// The log of an attempt.
 pub(super) fn log(id: &RunId, action: &ActionName, attempt: AttemptNo, tail: &str) -> String {
     of_run(id, &format!("actions/{action}/attempts/{attempt}/log{tail}"))

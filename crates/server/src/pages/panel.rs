@@ -18,7 +18,8 @@ use crate::wire::display::{self, Budget, Named};
 const SHOWN_ATTEMPTS: usize = 50;
 
 /// Parts of keys whose values are nobody's business.
-const HIDDEN: [&str; 7] = ["secret", "token", "password", "authorization", "api-key", "apikey", "credential"];
+const HIDDEN: [&str; 8] =
+    ["secret", "token", "password", "authorization", "api-key", "api_key", "apikey", "credential"];
 
 pub(super) struct Panel {
     pub(super) name: String,
@@ -198,7 +199,7 @@ fn shown(values: Result<Vec<Named>, crate::wire::Invalid>, none: &str) -> Values
     }
 }
 
-fn hidden((key, value): (String, String)) -> (String, String) {
+pub(super) fn hidden((key, value): (String, String)) -> (String, String) {
     let lower = key.to_lowercase();
     let value = if HIDDEN.iter().any(|part| lower.contains(part)) { "(hidden)".to_owned() } else { value };
     (key, value)

@@ -9,19 +9,32 @@ use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderValue, Uri};
 use serde::Deserialize;
 use spanwise_core::ActionName;
-use spanwise_core::trace::derived_trace_id;
-use spanwise_engine::{ActionView, Relation, RunHandle};
+use spanwise_core::trace::SpanId;
+use spanwise_engine::{ActionView, RunHandle};
 
 use super::assets::{ASSETS, Assets};
-use super::format::{Badge, Span, When, badge, count, span, when};
+use super::explained::Explained;
+use super::format::{Badge, Span, count};
 use super::guard::Token;
+use super::header::Header;
 use super::panel::Panel;
+use super::span::{self, SpanDetail};
+use super::timeline::{At, Timeline};
 use super::tree::{self, Row, Tree};
 use super::{PageError, Pages, address, render};
-use crate::wire::display;
+use crate::trace::Trace;
 
 /// Failures that are named at the top of the page.
 const NAMED_FAILURES: usize = 4;
+
+/// What the colours of bars mean, beside those of phases.
+const KEYS: [(&str, &str); 5] = [
+    ("w", "queued"),
+    ("f-start", "starting"),
+    ("f-cache", "cache lookup"),
+    ("f-backoff", "backoff"),
+    ("f-user", "span of your code"),
+];
 
 /// A run in an address.
 #[derive(Deserialize)]
@@ -44,6 +57,8 @@ impl Place {
 pub(super) struct View {
     pub(super) org: String,
     pub(super) selected: Option<ActionName>,
+    /// The span in the panel; then it shows no action.
+    pub(super) span: Option<SpanId>,
     pub(super) open: BTreeSet<String>,
     pub(super) shut: BTreeSet<String>,
     /// Where the page of a node's children begins.
@@ -66,6 +81,7 @@ impl View {
             match name.as_str() {
                 "org" => view.org = value,
                 "i" => view.selected = ActionName::new(&value).ok(),
+                "s" => view.span = span_id(&value),
                 "open" => view.open = tree::keys(&value),
                 "shut" => view.shut = tree::keys(&value),
                 "at" => view.at = places(&value),
@@ -98,6 +114,7 @@ impl View {
         let at: Vec<String> = view.at.iter().map(|(key, at)| format!("{key}:{at}")).collect();
         let query = address::query([
             ("i", view.selected.map(|name| name.to_string()).unwrap_or_default()),
+            ("s", view.span.map(|span| span.to_string()).unwrap_or_default()),
             ("show", view.show.clone()),
             ("find", view.find.clone()),
             ("from", if view.from > 0 { view.from.to_string() } else { String::new() }),
@@ -112,70 +129,17 @@ impl View {
     }
 }
 
+fn span_id(text: &str) -> Option<SpanId> {
+    let id = u64::from_str_radix(text, 16).ok().filter(|id| *id != 0 && text.len() == 16)?;
+    Some(SpanId(id.to_be_bytes()))
+}
+
 fn places(text: &str) -> BTreeMap<String, usize> {
     let place = |part: &str| {
         let (key, at) = part.split_once(':')?;
         Some((key.to_owned(), at.parse().ok()?))
     };
     text.split(',').take(100).filter_map(place).collect()
-}
-
-/// What the top of the page says.
-struct Header {
-    name: String,
-    task: String,
-    project: String,
-    domain: String,
-    list: String,
-    badge: Badge,
-    created: When,
-    length: Span,
-    actions: String,
-    labels: Vec<(String, String)>,
-    relation: Option<(&'static str, String, String)>,
-    warnings: Vec<String>,
-    trace: String,
-    finished: bool,
-}
-
-impl Header {
-    async fn of(run: &RunHandle, root: &ActionView, actions: usize) -> Result<Header, PageError> {
-        let (id, settings, now) = (run.id(), run.settings(), run.now());
-        let relation = settings.relation.as_ref().map(|relation| {
-            let (word, name) = match relation {
-                Relation::Spawn { run } => ("started by", run),
-                Relation::Rerun { run } => ("repeats", run),
-                Relation::Recover { run } => ("recovers", run),
-            };
-            let related = spanwise_core::RunId { name: name.clone(), ..id.clone() };
-            (word, name.to_string(), address::run(&related, None))
-        });
-        Ok(Header {
-            name: id.name.to_string(),
-            task: root.task.to_string(),
-            project: id.project.clone(),
-            domain: id.domain.clone(),
-            list: address::runs(&id.project, &id.domain),
-            badge: badge(root.phase),
-            created: when(root.enqueued_at, now),
-            length: span(root.enqueued_at, root.ended_at, now),
-            actions: count(actions),
-            labels: settings.labels.clone().into_iter().collect(),
-            relation,
-            warnings: settings.warnings.clone(),
-            trace: trace_id(run).await?,
-            finished: run.is_finished(),
-        })
-    }
-}
-
-/// The trace of a run: the one it was started in, else its own.
-async fn trace_id(run: &RunHandle) -> Result<String, PageError> {
-    let (inputs, _) = run.payloads(&ActionName::ROOT).await?;
-    let context = inputs.and_then(|inputs| display::context(&inputs).ok()).unwrap_or_default();
-    let parent = context.into_iter().find(|(key, _)| key == "traceparent").map(|(_, value)| value);
-    let inbound = parent.and_then(|parent| parent.split('-').nth(1).map(str::to_owned)).filter(|id| id.len() == 32);
-    Ok(inbound.unwrap_or_else(|| derived_trace_id(run.id()).to_string()))
 }
 
 /// A failure that the top of the page leads to.
@@ -202,6 +166,8 @@ struct RunPage {
     events: String,
     abort: String,
     rerun: String,
+    /// The trace as a file: OTLP, and for Jaeger.
+    files: [String; 2],
     view: View,
     /// The view without what is looked for, to get back.
     whole: String,
@@ -210,7 +176,23 @@ struct RunPage {
     more_failures: Option<(String, String)>,
     axis: Span,
     rows: Vec<Row>,
-    panel: Panel,
+    explained: Explained,
+    /// More spans were received than are looked at.
+    is_cut: bool,
+    panel: Option<Panel>,
+    /// The span that is chosen, else that of the chosen action.
+    span: Option<SpanDetail>,
+}
+
+impl RunPage {
+    /// What the panel is about.
+    fn chosen(&self) -> &str {
+        match (&self.panel, &self.span) {
+            (Some(panel), _) => &panel.short,
+            (None, Some(span)) => &span.name,
+            (None, None) => "",
+        }
+    }
 }
 
 pub(super) async fn page(
@@ -239,18 +221,31 @@ async fn build(pages: &Pages, place: &Place, uri: &Uri, token: &Token) -> Result
     if let (Some((_, asked)), None) = (&asked, view.selected) {
         return Err(PageError::not_found(format!("run `{}` has no action `{asked}`", run.id().name)));
     }
+    let trace = pages.traces.of(&run).await?;
+    let (trace_id, is_cut) = (trace.id.to_string(), trace.is_cut);
+    let timeline = timeline(&run, trace).await;
+    let mut view = view;
+    // A span that is not here any more leaves the action.
+    let chosen_span = view.span.and_then(|span| timeline.find(span));
+    view.span = view.span.filter(|_| chosen_span.is_some());
     let chosen = view.chosen();
     let action = run.action(&chosen).ok_or_else(|| unknown(&chosen))?;
     let views = run.actions();
-    let tree = Tree::new(&views, run.now());
+    let tree = Tree::new(&views, &timeline, run.now());
     let root = views.iter().find(|view| view.name.is_root()).ok_or_else(|| unknown(&ActionName::ROOT))?;
+    let at = chosen_span.or_else(|| timeline.action(&chosen).map(At::Life));
+    let panel = match view.span {
+        Some(_) => None,
+        None => Some(Box::pin(Panel::of(pages, &run, chosen, &action, &view)).await?),
+    };
     Ok(RunPage {
         assets: &ASSETS,
         token: token.value.clone(),
-        header: Header::of(&run, root, views.len()).await?,
+        header: Header::of(pages, &run, root, views.len(), &trace_id).await?,
         events: address::of_run(run.id(), "events"),
         abort: address::of_run(run.id(), "abort"),
         rerun: address::of_run(run.id(), "rerun"),
+        files: ["", "jaeger"].map(|format| address::trace_file(run.id(), format)),
         whole: view.with(|view| {
             view.show.clear();
             view.find.clear();
@@ -261,9 +256,18 @@ async fn build(pages: &Pages, place: &Place, uri: &Uri, token: &Token) -> Result
         more_failures: more_failures(&tree, &view),
         axis: tree.axis(),
         rows: tree.rows(&view),
-        panel: Panel::of(pages, &run, chosen, &action, &view).await?,
+        explained: Explained::of(&run, &timeline, &view),
+        is_cut,
+        panel,
+        span: at.map(|at| span::detail(pages, &run, &timeline, at, &view)),
         view,
     })
+}
+
+/// The spans of a run, put in order beside the requests of others.
+async fn timeline(run: &RunHandle, trace: Trace) -> Timeline {
+    let id = run.id().clone();
+    tokio::task::spawn_blocking(move || Timeline::new(&id, trace)).await.unwrap_or_default()
 }
 
 fn chips(views: &[ActionView], view: &View) -> Vec<Chip> {
@@ -283,6 +287,7 @@ fn failures(tree: &Tree<'_>, view: &View) -> Vec<Failure> {
         name: action.task.short().to_owned(),
         href: view.with(|view| {
             view.selected = Some(action.name);
+            view.span = None;
             view.attempt = None;
             view.show.clear();
             view.find.clear();

@@ -7,6 +7,7 @@ use spanwise_engine::ActionView;
 
 use super::format::{Badge, Span, badge, span};
 use super::run::View;
+use super::timeline::{At, Timeline};
 
 /// Children of one node on a page.
 const PAGE: usize = 100;
@@ -17,14 +18,23 @@ const OPEN_ROWS: usize = 150;
 /// Rows of a page at most; what is beyond can be reached by closing something.
 const MOST_ROWS: usize = 300;
 
+/// Parts and spans of an action that stand before what it has asked for; more of them are paged with the rest.
+const MOST_PARTS: usize = 24;
+
+/// Failures on other pages that are shown before a page of children.
+const FAILURES_FIRST: usize = 3;
+
+mod bars;
+mod parts;
 mod rows;
 #[cfg(test)]
 mod tests;
 
+pub(super) use parts::{cut, is_error, result_of};
 pub(super) use rows::Row;
 use rows::pager;
 
-/// A node: an action, or a group of children of an action.
+/// A node: an action, a group of children of an action, or a span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Node {
     Action(usize),
@@ -33,11 +43,16 @@ enum Node {
         parent: usize,
         first: usize,
     },
+    /// A lifecycle span inside of an action.
+    Part(usize),
+    /// A span of the user's.
+    User(usize),
 }
 
 /// The actions of a run with who is under whom.
 pub(super) struct Tree<'a> {
     views: &'a [ActionView],
+    timeline: &'a Timeline,
     by_name: HashMap<ActionName, usize>,
     children: Vec<Vec<usize>>,
     failed_below: Vec<usize>,
@@ -51,7 +66,7 @@ pub(super) fn is_failure(phase: Phase) -> bool {
 }
 
 impl<'a> Tree<'a> {
-    pub(super) fn new(views: &'a [ActionView], now: Timestamp) -> Tree<'a> {
+    pub(super) fn new(views: &'a [ActionView], timeline: &'a Timeline, now: Timestamp) -> Tree<'a> {
         let by_name: HashMap<ActionName, usize> = views.iter().enumerate().map(|(at, view)| (view.name, at)).collect();
         let mut children = vec![Vec::new(); views.len()];
         for (at, view) in views.iter().enumerate() {
@@ -59,7 +74,8 @@ impl<'a> Tree<'a> {
                 children[*parent].push(at);
             }
         }
-        let mut tree = Tree { views, by_name, children, failed_below: vec![0; views.len()], begin: now, end: now, now };
+        let failed_below = vec![0; views.len()];
+        let mut tree = Tree { views, timeline, by_name, children, failed_below, begin: now, end: now, now };
         for at in (0..views.len()).filter(|at| is_failure(views[*at].phase)) {
             for ancestor in tree.ancestors(at) {
                 tree.failed_below[ancestor] += 1;
@@ -107,7 +123,7 @@ impl<'a> Tree<'a> {
         self.views.iter().filter(|view| is_failure(view.phase)).count()
     }
 
-    /// The children of an action, those of a group gathered where the first of them is.
+    /// The actions under an action, those of a group gathered where the first of them is; the spans under a span.
     fn nodes_of(&self, node: Node) -> Vec<Node> {
         match node {
             Node::Action(at) => {
@@ -127,27 +143,60 @@ impl<'a> Tree<'a> {
                 let of_group = self.children[parent].iter().filter(|child| self.views[**child].group == *group);
                 of_group.map(|child| Node::Action(*child)).collect()
             }
+            Node::Part(at) => self.spans_of_part(at),
+            Node::User(at) => self.timeline.under(At::User(at)).iter().map(|span| Node::User(*span)).collect(),
         }
+    }
+
+    /// What is under a node: first what is always shown if it is open, then what is shown in pages.
+    fn below(&self, node: Node) -> (Vec<Node>, Vec<Node>) {
+        let nodes = self.nodes_of(node);
+        let Node::Action(at) = node else { return (Vec::new(), nodes) };
+        let mut head = self.parts_of_action(at);
+        if head.len() <= MOST_PARTS {
+            return (head, nodes);
+        }
+        head.extend(nodes);
+        (Vec::new(), head)
     }
 
     fn has_children(&self, node: Node) -> bool {
         match node {
-            Node::Action(at) => !self.children[at].is_empty(),
+            Node::Action(at) => !self.children[at].is_empty() || self.has_parts(at),
             Node::Group { .. } => true,
+            Node::Part(_) | Node::User(_) => !self.nodes_of(node).is_empty(),
         }
     }
 
-    /// The name of a node in addresses: `~` is in no name of an action.
+    /// True for what is worth opening without being asked: what has actions under it, and the way to an error.
+    fn opens_by_itself(&self, node: Node) -> bool {
+        match node {
+            Node::Action(at) => {
+                let view = &self.views[at];
+                !self.children[at].is_empty() || view.attempts > 1 || is_failure(view.phase)
+            }
+            Node::Group { .. } => true,
+            Node::Part(_) | Node::User(_) => self.has_error(node),
+        }
+    }
+
+    /// The name of a node in addresses: `~` and `.` are in no name of an action.
     fn key(&self, node: Node) -> String {
         match node {
             Node::Action(at) => self.views[at].name.to_string(),
             Node::Group { first, .. } => format!("{}~", self.views[first].name),
+            Node::Part(_) | Node::User(_) => self.id_of(node).map(|id| format!(".{id}")).unwrap_or_default(),
         }
     }
 
-    /// The nodes above the chosen action, so that it is seen.
-    fn path_to(&self, selected: Option<ActionName>) -> HashSet<Node> {
+    /// The nodes above what is chosen, so that it is seen.
+    fn path_to(&self, view: &View) -> HashSet<Node> {
         let mut path = HashSet::new();
+        let mut selected = view.selected;
+        if let Some((action, spans)) = view.span.and_then(|span| self.way_to_span(span)) {
+            selected = Some(action);
+            path.extend(spans);
+        }
         let Some(&at) = selected.as_ref().and_then(|name| self.by_name.get(name)) else { return path };
         let mut below = at;
         for ancestor in self.ancestors(at) {
@@ -168,14 +217,14 @@ impl<'a> Tree<'a> {
         if view.is_flat() {
             return self.flat(view);
         }
-        let path = self.path_to(view.selected);
+        let path = self.path_to(view);
         let open = self.open(view, &path);
-        let mut rows = Vec::new();
+        let mut page = Page { view, path: &path, open: &open, rows: Vec::new() };
         let roots = (0..self.views.len()).filter(|at| self.views[*at].parent.is_none());
         for root in roots {
-            self.add(Node::Action(root), 1, view, &path, &open, &mut rows);
+            self.add(Node::Action(root), 1, &mut page);
         }
-        rows
+        page.rows
     }
 
     /// Which nodes are open: as asked, and as many from the top as there is room for.
@@ -187,27 +236,34 @@ impl<'a> Tree<'a> {
             .map(|at| (Node::Action(at), true))
             .collect();
         while let Some((node, is_root)) = waiting.pop_front() {
-            if !self.has_children(node) || open.len() > MOST_ROWS {
+            if open.len() > MOST_ROWS || !self.has_children(node) {
                 continue;
             }
             let key = self.key(node);
-            let children = self.nodes_of(node);
-            let on_path = path.contains(&node) && view.selected.is_some_and(|name| name.as_str() != key);
+            let on_path = path.contains(&node) && !self.is_chosen(node, view);
             let asked = is_root || on_path || view.open.contains(&key);
-            let fits = children.len() <= room.min(PAGE);
-            if view.shut.contains(&key) || !(asked || fits) {
+            if view.shut.contains(&key) || !(asked || (room > 0 && self.opens_by_itself(node))) {
                 continue;
             }
-            room = room.saturating_sub(children.len());
+            let (head, paged) = self.below(node);
+            let count = head.len() + paged.len();
+            if !asked && count > room.min(PAGE) {
+                continue;
+            }
+            room = room.saturating_sub(count);
             open.insert(node);
-            let from = self.first_shown(node, &children, view, path);
-            waiting.extend(children.into_iter().skip(from).take(PAGE).map(|child| (child, false)));
+            let from = self.first_shown(node, &paged, view, path);
+            let shown = paged.into_iter().skip(from).take(PAGE);
+            waiting.extend(head.into_iter().chain(shown).map(|child| (child, false)));
         }
         open
     }
 
     /// Where the page of children begins: as asked, else with the chosen one on it.
     fn first_shown(&self, node: Node, children: &[Node], view: &View, path: &HashSet<Node>) -> usize {
+        if children.len() <= PAGE {
+            return 0;
+        }
         if let Some(at) = view.at.get(&self.key(node)) {
             return (*at).min(children.len().saturating_sub(1)) / PAGE * PAGE;
         }
@@ -215,38 +271,58 @@ impl<'a> Tree<'a> {
         chosen.map_or(0, |at| at / PAGE * PAGE)
     }
 
-    fn add(
-        &self,
-        node: Node,
-        level: usize,
-        view: &View,
-        path: &HashSet<Node>,
-        open: &HashSet<Node>,
-        rows: &mut Vec<Row>,
-    ) {
-        if rows.len() >= MOST_ROWS {
+    fn add(&self, node: Node, level: usize, page: &mut Page<'_>) {
+        if page.rows.len() >= MOST_ROWS {
             return;
         }
-        let is_open = open.contains(&node);
-        let children = if self.has_children(node) { self.nodes_of(node) } else { Vec::new() };
-        rows.push(Row::Node(Box::new(self.row(node, level, &children, is_open, view))));
+        let is_open = page.open.contains(&node);
+        let (head, paged) = if self.has_children(node) { self.below(node) } else { Default::default() };
+        page.rows.push(Row::Node(Box::new(self.row(node, level, (&head, &paged), is_open, page.view))));
         if !is_open {
             return;
         }
-        let from = self.first_shown(node, &children, view, path);
-        for child in children.iter().skip(from).take(PAGE) {
-            self.add(*child, level + 1, view, path, open, rows);
+        for child in head {
+            self.add(child, level + 1, page);
         }
-        if children.len() > PAGE {
-            let key = self.key(node);
+        let from = self.first_shown(node, &paged, page.view, page.path);
+        let key = self.key(node);
+        if paged.len() > PAGE && !page.view.at.contains_key(&key) {
+            for child in self.failing_elsewhere(&paged, from) {
+                self.add(child, level + 1, page);
+            }
+        }
+        for child in paged.iter().skip(from).take(PAGE) {
+            self.add(*child, level + 1, page);
+        }
+        if paged.len() > PAGE {
             let to = |at: usize| {
-                view.with(|view| {
+                page.view.with(|view| {
                     view.at.insert(key.clone(), at);
                 })
             };
-            rows.push(pager(level + 1, from, children.len(), to));
+            let pager = pager(level + 1, from, paged.len(), to);
+            page.rows.push(pager);
         }
     }
+
+    /// The first failures among children, those on the page that is shown anyway left out.
+    fn failing_elsewhere(&self, children: &[Node], from: usize) -> Vec<Node> {
+        let fails = |node: &Node| match node {
+            Node::Action(at) => is_failure(self.views[*at].phase),
+            Node::Group { .. } => false,
+            Node::Part(_) | Node::User(_) => self.has_error(*node),
+        };
+        let elsewhere = children.iter().enumerate().filter(|(at, _)| !(from..from + PAGE).contains(at));
+        elsewhere.map(|(_, node)| *node).filter(fails).take(FAILURES_FIRST).collect()
+    }
+}
+
+/// A page that is being filled.
+struct Page<'a> {
+    view: &'a View,
+    path: &'a HashSet<Node>,
+    open: &'a HashSet<Node>,
+    rows: Vec<Row>,
 }
 
 /// How many actions there are in each state, those to look at first.

@@ -1,14 +1,12 @@
 //! The rows of a tree: what is written in each, and where it is on the axis of time.
 
-use spanwise_core::{ActionKind, Phase, Timestamp};
+use spanwise_core::{ActionKind, Phase};
 use spanwise_engine::ActionView;
 
+use super::bars::Bar;
 use super::{Node, PAGE, Tree, is_failure};
 use crate::pages::format::{Badge, Span, badge, count, span};
 use crate::pages::run::View;
-
-/// Width of the axis of time, in units of the drawing.
-const AXIS: f64 = 1000.0;
 
 /// A row of the page.
 pub(in crate::pages) enum Row {
@@ -29,10 +27,13 @@ pub(in crate::pages) struct NodeRow {
     pub(in crate::pages) href: Option<String>,
     pub(in crate::pages) name: String,
     pub(in crate::pages) title: String,
-    pub(in crate::pages) note: &'static str,
+    /// What kind of row it is, as a class: an action, a part of one, a span of the user's.
+    pub(in crate::pages) kind: &'static str,
+    pub(in crate::pages) notes: Vec<String>,
+    pub(in crate::pages) warning: &'static str,
     pub(in crate::pages) selected: bool,
     pub(in crate::pages) toggle: Option<Toggle>,
-    pub(in crate::pages) badge: Badge,
+    pub(in crate::pages) badge: Option<Badge>,
     pub(in crate::pages) attempts: u32,
     pub(in crate::pages) length: Span,
     pub(in crate::pages) bar: Bar,
@@ -43,28 +44,28 @@ pub(in crate::pages) struct NodeRow {
 pub(in crate::pages) struct Toggle {
     pub(in crate::pages) open: bool,
     pub(in crate::pages) href: String,
+    /// How many actions or spans there are below; empty for one that has parts only.
     pub(in crate::pages) children: String,
 }
 
-/// Waiting and running on the axis.
-pub(in crate::pages) struct Bar {
-    pub(in crate::pages) wait_x: String,
-    pub(in crate::pages) wait_width: String,
-    pub(in crate::pages) run_x: String,
-    pub(in crate::pages) run_width: String,
-}
-
 impl Tree<'_> {
-    pub(super) fn row(&self, node: Node, level: usize, children: &[Node], open: bool, view: &View) -> NodeRow {
+    pub(super) fn row(
+        &self,
+        node: Node,
+        level: usize,
+        (head, paged): (&[Node], &[Node]),
+        open: bool,
+        view: &View,
+    ) -> NodeRow {
         let key = self.key(node);
-        let toggle = (!children.is_empty()).then(|| Toggle {
+        let toggle = (!head.is_empty() || !paged.is_empty()).then(|| Toggle {
             open,
             href: view.with(|view| {
                 let (from, to) = if open { (&mut view.open, &mut view.shut) } else { (&mut view.shut, &mut view.open) };
                 from.remove(&key);
                 to.insert(key.clone());
             }),
-            children: count(children.len()),
+            children: if paged.is_empty() { String::new() } else { count(paged.len()) },
         });
         match node {
             Node::Action(at) => NodeRow {
@@ -73,22 +74,18 @@ impl Tree<'_> {
                 ..self.action_row(at, level, view)
             },
             Node::Group { first, .. } => {
-                let members: Vec<&ActionView> = children
+                let members: Vec<&ActionView> = paged
                     .iter()
                     .filter_map(|child| match child {
                         Node::Action(at) => Some(&self.views[*at]),
-                        Node::Group { .. } => None,
+                        _ => None,
                     })
                     .collect();
-                self.group_row(
-                    self.views[first].group.as_deref().unwrap_or_default(),
-                    key,
-                    level,
-                    &members,
-                    toggle,
-                    open,
-                )
+                let name = self.views[first].group.as_deref().unwrap_or_default();
+                self.group_row(name, key, level, &members, toggle, open)
             }
+            Node::Part(at) => NodeRow { toggle, ..self.part_row(at, level, view) },
+            Node::User(at) => NodeRow { toggle, ..self.user_row(at, level, view) },
         }
     }
 
@@ -119,13 +116,15 @@ impl Tree<'_> {
             href: None,
             name: name.to_owned(),
             title: format!("group {name}"),
-            note: "group",
+            kind: "k-action",
+            notes: vec!["group".to_owned()],
+            warning: "",
             selected: false,
             toggle,
-            badge: badge(phase),
+            badge: Some(badge(phase)),
             attempts: 0,
             length: span(begin, ended, self.now),
-            bar: self.bar(begin, started, ended),
+            bar: self.plain_bar(begin, started, ended, badge(phase).class),
             failures: if open { 0 } else { failures },
         }
     }
@@ -144,34 +143,22 @@ impl Tree<'_> {
             level,
             href: Some(view.with(|view| {
                 view.selected = Some(action.name);
+                view.span = None;
                 view.attempt = None;
                 view.full = false;
             })),
             name: action.task.short().to_owned(),
             title: format!("{} ({})", action.task, action.name),
-            note,
-            selected: view.chosen() == action.name,
+            kind: "k-action",
+            notes: Some(note.to_owned()).filter(|note| !note.is_empty()).into_iter().collect(),
+            warning: "",
+            selected: view.span.is_none() && view.chosen() == action.name,
             toggle: None,
-            badge: badge(action.phase),
+            badge: Some(badge(action.phase)),
             attempts: action.attempts,
             length: span(action.enqueued_at, action.ended_at, self.now),
-            bar: self.bar(action.enqueued_at, action.started_at, action.ended_at),
+            bar: self.action_bar(action),
             failures: 0,
-        }
-    }
-
-    fn bar(&self, begin: Timestamp, started: Option<Timestamp>, ended: Option<Timestamp>) -> Bar {
-        let whole = (self.end.0 - self.begin.0).max(1) as f64;
-        let x = |at: Timestamp| ((at.0 - self.begin.0) as f64 / whole * AXIS).clamp(0.0, AXIS);
-        let end = ended.unwrap_or(self.end);
-        let run = started.unwrap_or(if ended.is_some() { begin } else { end });
-        let width = (x(end) - x(run)).max(3.0);
-        let number = |value: f64| format!("{value:.1}");
-        Bar {
-            wait_x: number(x(begin)),
-            wait_width: number((x(run) - x(begin)).max(0.0)),
-            run_x: number(x(run).min(AXIS - width)),
-            run_width: number(width),
         }
     }
 

@@ -37,7 +37,8 @@ fn groups_gather_their_members_and_levels_follow_parents() {
         view("a3", Some("a0"), Some("map"), Phase::Failed),
         view("a4", Some("a3"), None, Phase::Failed),
     ];
-    let tree = Tree::new(&views, Timestamp(9));
+    let timeline = Timeline::default();
+    let tree = Tree::new(&views, &timeline, Timestamp(9));
     let rows = tree.rows(&View::default());
     assert_eq!(shown(&rows), ["a0", "  map", "    a1", "    a3", "      a4", "  a2"]);
     let failures: Vec<&str> = tree.first_failures(5).iter().map(|view| view.name.as_str()).collect();
@@ -46,7 +47,7 @@ fn groups_gather_their_members_and_levels_follow_parents() {
     let rows = tree.rows(&shut);
     assert_eq!(shown(&rows), ["a0", "  map", "  a2"]);
     let Row::Node(group) = &rows[1] else { panic!() };
-    assert_eq!((group.failures, group.badge.class), (1, "failed"));
+    assert_eq!((group.failures, group.badge.unwrap().class), (1, "failed"));
     assert!(group.toggle.as_ref().unwrap().href.contains("open=a1%7E"));
 }
 
@@ -56,7 +57,8 @@ fn a_page_is_bounded_and_the_chosen_action_is_on_it() {
     for child in 0..10_000 {
         views.push(view(&format!("c{child}"), Some("a0"), None, Phase::Succeeded));
     }
-    let tree = Tree::new(&views, Timestamp(9));
+    let timeline = Timeline::default();
+    let tree = Tree::new(&views, &timeline, Timestamp(9));
     let rows = tree.rows(&View::default());
     assert_eq!(rows.len(), 102);
     assert_eq!(shown(&rows)[101], "  1–100 of 10,000");
@@ -76,7 +78,8 @@ fn deep_trees_stay_bounded_too() {
     for level in 1..2000 {
         views.push(view(&format!("a{level}"), Some(&format!("a{}", level - 1)), None, Phase::Running));
     }
-    let tree = Tree::new(&views, Timestamp(9));
+    let timeline = Timeline::default();
+    let tree = Tree::new(&views, &timeline, Timestamp(9));
     assert!(tree.rows(&View::default()).len() <= MOST_ROWS);
     let deepest = View { selected: Some(ActionName::new("a1999").unwrap()), ..View::default() };
     assert!(tree.rows(&deepest).len() <= MOST_ROWS);

@@ -1,5 +1,6 @@
 //! A trace as a tree of lines: a pure function from spans to text.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, SystemTime};
 
@@ -7,7 +8,7 @@ use opentelemetry::Value;
 use opentelemetry::trace::{SpanId, SpanKind, Status, TraceId};
 use opentelemetry_sdk::trace::SpanData;
 
-use super::terminal::{Line, Style};
+use crate::terminal::{Line, Style};
 
 /// So many siblings of one name are shown one by one; of more, [`SHOWN`] are.
 const FOLD_ABOVE: usize = 5;
@@ -15,24 +16,24 @@ const SHOWN: usize = 3;
 
 /// What the tree shows of a span.
 #[derive(Clone, Debug)]
-pub(super) struct Span {
-    pub(super) trace: TraceId,
-    pub(super) id: SpanId,
+pub(crate) struct Span {
+    pub(crate) trace: TraceId,
+    pub(crate) id: SpanId,
     /// None for the root of a trace.
-    pub(super) parent: Option<SpanId>,
-    pub(super) name: String,
-    pub(super) kind: SpanKind,
-    pub(super) service: &'static str,
-    pub(super) start: SystemTime,
-    pub(super) end: SystemTime,
+    pub(crate) parent: Option<SpanId>,
+    pub(crate) name: String,
+    pub(crate) kind: SpanKind,
+    pub(crate) service: Cow<'static, str>,
+    pub(crate) start: SystemTime,
+    pub(crate) end: SystemTime,
     /// The text of an error status.
-    pub(super) error: Option<String>,
+    pub(crate) error: Option<String>,
     /// What is worth a word: the HTTP status, the attempt, a step that was replayed.
-    pub(super) notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
 }
 
 impl Span {
-    pub(super) fn from_data(data: &SpanData, service: &'static str) -> Span {
+    pub(crate) fn from_data(data: &SpanData, service: &'static str) -> Span {
         let error = match &data.status {
             Status::Error { description } => Some(description.to_string()),
             _ => None,
@@ -43,7 +44,7 @@ impl Span {
             parent: (data.parent_span_id != SpanId::INVALID).then_some(data.parent_span_id),
             name: data.name.to_string(),
             kind: data.span_kind.clone(),
-            service,
+            service: Cow::Borrowed(service),
             start: data.start_time,
             end: data.end_time,
             error,
@@ -75,7 +76,17 @@ fn notes(data: &SpanData) -> Vec<String> {
 
 /// The spans as trees, one for each span whose parent is not among them; siblings stand in the order of their starts. Spans of
 /// `home` do not name their service.
-pub(super) fn render(spans: &[Span], home: &str) -> Vec<Line> {
+pub(crate) fn render(spans: &[Span], home: &str) -> Vec<Line> {
+    draw(spans, home).into_iter().map(|row| row.line).collect()
+}
+
+/// A line of the tree, and the spans that it stands for: one, or those that are folded.
+struct Row<'a> {
+    line: Line,
+    spans: Vec<&'a Span>,
+}
+
+fn draw<'a>(spans: &'a [Span], home: &'a str) -> Vec<Row<'a>> {
     let known: HashSet<SpanId> = spans.iter().map(|span| span.id).collect();
     let mut children: HashMap<Option<SpanId>, Vec<&Span>> = HashMap::new();
     for span in spans {
@@ -85,18 +96,18 @@ pub(super) fn render(spans: &[Span], home: &str) -> Vec<Line> {
         siblings.sort_by_key(|span| (span.start, span.id.to_bytes()));
     }
     let roots = children.remove(&None).unwrap_or_default();
-    let mut tree = Tree { known, children, home, lines: Vec::new() };
+    let mut tree = Tree { known, children, home, rows: Vec::new() };
     for root in roots {
         tree.draw(root, "", "");
     }
-    tree.lines
+    tree.rows
 }
 
 struct Tree<'a> {
     known: HashSet<SpanId>,
     children: HashMap<Option<SpanId>, Vec<&'a Span>>,
     home: &'a str,
-    lines: Vec<Line>,
+    rows: Vec<Row<'a>>,
 }
 
 /// A span, or the siblings of one name that are not shown one by one.
@@ -105,11 +116,12 @@ enum Branch<'a> {
     Folded(Vec<&'a Span>),
 }
 
-impl Tree<'_> {
-    fn draw(&mut self, span: &Span, first: &str, rest: &str) {
+impl<'a> Tree<'a> {
+    fn draw(&mut self, span: &'a Span, first: &str, rest: &str) {
         let line = self.line(span, first);
-        self.lines.push(line);
-        let branches = fold(self.children.get(&Some(span.id)).map(Vec::as_slice).unwrap_or_default());
+        self.rows.push(Row { line, spans: vec![span] });
+        // Each span is drawn once, also if somebody's spans are each other's parents.
+        let branches = fold(&self.children.remove(&Some(span.id)).unwrap_or_default());
         let last = branches.len().saturating_sub(1);
         for (index, branch) in branches.iter().enumerate() {
             let (tee, bar) = if index == last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
@@ -117,7 +129,7 @@ impl Tree<'_> {
                 Branch::One(child) => self.draw(child, &format!("{rest}{tee}"), &format!("{rest}{bar}")),
                 Branch::Folded(children) => {
                     let line = self.folded(children, &format!("{rest}{tee}"));
-                    self.lines.push(line);
+                    self.rows.push(Row { line, spans: children.clone() });
                 }
             }
         }
@@ -131,7 +143,7 @@ impl Tree<'_> {
             SpanKind::Internal => None,
             ref kind => Some(format!("{kind:?}").to_uppercase()),
         };
-        let service = (span.service != self.home).then(|| span.service.to_owned());
+        let service = (span.service != self.home).then(|| span.service.to_string());
         let about: Vec<String> = service.into_iter().chain(kind).chain(span.notes.iter().cloned()).collect();
         if !about.is_empty() {
             line = line.add(Style::Dim, format!("  ({})", about.join(", ")));
@@ -195,7 +207,7 @@ fn fold<'a>(siblings: &[&'a Span]) -> Vec<Branch<'a>> {
 }
 
 /// A duration with about three digits.
-pub(super) fn human(duration: Duration) -> String {
+pub(crate) fn human(duration: Duration) -> String {
     let micros = duration.as_micros();
     let millis = duration.as_secs_f64() * 1e3;
     match micros {
@@ -205,6 +217,9 @@ pub(super) fn human(duration: Duration) -> String {
         _ => format!("{:.2} s", duration.as_secs_f64()),
     }
 }
+
+pub(crate) mod otlp;
+pub(crate) mod waterfall;
 
 #[cfg(test)]
 mod tests;

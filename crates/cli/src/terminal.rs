@@ -6,7 +6,7 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// How a part of a line looks where colours are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Style {
+pub(crate) enum Style {
     Plain,
     Strong,
     Dim,
@@ -30,22 +30,28 @@ impl Style {
 
 /// One line of output.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Line(Vec<(Style, String)>);
+pub(crate) struct Line(Vec<(Style, String)>);
 
 impl Line {
-    pub(super) fn new() -> Line {
+    pub(crate) fn new() -> Line {
         Line::default()
     }
 
     /// Adds a part. What it says may come from a remote service: control characters do not reach the terminal.
-    pub(super) fn add(mut self, style: Style, text: impl AsRef<str>) -> Line {
+    pub(crate) fn add(mut self, style: Style, text: impl AsRef<str>) -> Line {
         let printable = |c: char| if c.is_control() { ' ' } else { c };
         self.0.push((style, text.as_ref().chars().map(printable).collect()));
         self
     }
 
+    /// This line with another one after it.
+    pub(crate) fn join(mut self, other: Line) -> Line {
+        self.0.extend(other.0);
+        self
+    }
+
     /// The line as text of at most `width` columns; what is cut off ends in `…`.
-    pub(super) fn paint(&self, color: bool, width: usize) -> String {
+    pub(crate) fn paint(&self, color: bool, width: usize) -> String {
         let total: usize = self.0.iter().map(|(_, text)| text.width()).sum();
         let mut left = if total > width { width.saturating_sub(1) } else { total };
         let mut painted = String::new();
@@ -82,7 +88,7 @@ fn fit(text: &str, columns: usize) -> &str {
 }
 
 /// Standard output.
-pub(super) struct Screen {
+pub(crate) struct Screen {
     live: bool,
     color: bool,
     drawn: usize,
@@ -91,7 +97,7 @@ pub(super) struct Screen {
 
 impl Screen {
     /// Redraws in place on a terminal that can; colours there too, unless `NO_COLOR` is set.
-    pub(super) fn stdout() -> Screen {
+    pub(crate) fn stdout() -> Screen {
         let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
         let live = io::stdout().is_terminal() && !dumb;
@@ -99,24 +105,29 @@ impl Screen {
     }
 
     /// True if lines can be replaced.
-    pub(super) fn is_live(&self) -> bool {
+    pub(crate) fn is_live(&self) -> bool {
         self.live
     }
 
+    /// Columns of the terminal; without one there is room for as much as people read.
+    pub(crate) fn width(&self) -> usize {
+        if self.live { size().0 } else { 120 }
+    }
+
     /// Prints a line that stays.
-    pub(super) fn print(&self, line: &Line) -> io::Result<()> {
+    pub(crate) fn print(&self, line: &Line) -> io::Result<()> {
         writeln!(io::stdout().lock(), "{}", line.paint(self.color, usize::MAX))
     }
 
     /// Prints lines that stay, on a terminal cut to its width: a tree whose lines wrap is no tree.
-    pub(super) fn print_tree(&self, lines: &[Line]) -> io::Result<()> {
+    pub(crate) fn print_tree(&self, lines: &[Line]) -> io::Result<()> {
         let width = if self.live { size().0 } else { usize::MAX };
         let mut stdout = io::stdout().lock();
         lines.iter().try_for_each(|line| writeln!(stdout, "{}", line.paint(self.color, width)))
     }
 
     /// Replaces the lines that were drawn before. A line less than the terminal has are shown, so that it does not scroll.
-    pub(super) fn draw(&mut self, lines: &[Line]) -> io::Result<()> {
+    pub(crate) fn draw(&mut self, lines: &[Line]) -> io::Result<()> {
         let (columns, rows) = size();
         let mut frame = String::new();
         if !self.hidden {
@@ -138,7 +149,7 @@ impl Screen {
     }
 
     /// Leaves the drawn lines where they are and gives the cursor back.
-    pub(super) fn settle(&mut self) -> io::Result<()> {
+    pub(crate) fn settle(&mut self) -> io::Result<()> {
         self.drawn = 0;
         if std::mem::take(&mut self.hidden) {
             let mut stdout = io::stdout().lock();

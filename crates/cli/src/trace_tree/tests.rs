@@ -11,7 +11,7 @@ fn span(id: u64, parent: u64, name: &str, start: u64, end: u64) -> Span {
         parent: (parent != 0).then(|| SpanId::from(parent)),
         name: name.to_owned(),
         kind: SpanKind::Internal,
-        service: "home",
+        service: "home".into(),
         start: UNIX_EPOCH + Duration::from_micros(start),
         end: UNIX_EPOCH + Duration::from_micros(end),
         error: None,
@@ -25,7 +25,7 @@ fn drawn(spans: &[Span]) -> Vec<String> {
 
 #[test]
 fn children_stand_under_their_parents_in_the_order_of_their_starts() {
-    let server = Span { kind: SpanKind::Server, service: "away", ..span(5, 4, "GET /get", 30, 40) };
+    let server = Span { kind: SpanKind::Server, service: "away".into(), ..span(5, 4, "GET /get", 30, 40) };
     let client = Span { kind: SpanKind::Client, notes: vec!["HTTP 200".to_owned()], ..span(4, 3, "GET", 20, 1_500) };
     let spans = [
         server,

@@ -1,0 +1,44 @@
+//! What the pages of a run offer for programs.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use ureq::Agent;
+
+use super::{Target, Unreachable};
+
+/// A trace is made of the journal: a large one takes a moment.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The largest file that is taken.
+const MOST: u64 = 1 << 30;
+
+/// Reads a file that belongs to a run.
+pub(super) async fn read(target: &Target, run: &str, file: &str) -> anyhow::Result<Vec<u8>> {
+    // Refuses what cannot be spoken to, with its reason.
+    target.server()?;
+    let part = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+    let place = format!("/v2/domain/{}/project/{}/runs/{}", part(&target.domain), part(&target.project), part(run));
+    let (server, address) = (target.url(), format!("{}{place}/{file}", target.url()));
+    tokio::task::spawn_blocking(move || get(&server, &address)).await.context("wait for the answer")?
+}
+
+fn get(server: &str, address: &str) -> anyhow::Result<Vec<u8>> {
+    let config = Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE));
+    let agent: Agent = config.build().into();
+    let mut answer = match agent.get(address).call() {
+        Ok(answer) => answer,
+        Err(error @ (ureq::Error::Io(_) | ureq::Error::ConnectionFailed | ureq::Error::HostNotFound)) => {
+            return Err(Unreachable { url: server.to_owned(), source: error.into() }.into());
+        }
+        Err(error) => return Err(error).with_context(|| format!("read {address}")),
+    };
+    let status = answer.status();
+    let body = answer.body_mut().with_config().limit(MOST).read_to_vec().with_context(|| format!("read {address}"))?;
+    if !status.is_success() {
+        let text = String::from_utf8_lossy(&body);
+        let word = if status == 404 { "not_found".to_owned() } else { status.to_string() };
+        bail!("{} ({word})", text.trim_end().lines().next().unwrap_or_default());
+    }
+    Ok(body)
+}

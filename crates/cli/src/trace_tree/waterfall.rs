@@ -1,0 +1,111 @@
+//! The tree with a bar for each span, all on one axis of time.
+
+use std::time::SystemTime;
+
+use super::otlp::ENGINE;
+use super::{Row, Span, draw, human};
+use crate::terminal::{Line, Style};
+
+/// How wide the bars are, in columns: a third of what there is.
+const NARROWEST: usize = 12;
+const WIDEST: usize = 60;
+
+/// The spans as lines, with their bars before them.
+pub(crate) fn waterfall(spans: &[Span], width: usize) -> Vec<Line> {
+    let columns = (width.min(200) / 3).clamp(NARROWEST, WIDEST);
+    let Some(axis) = Axis::of(spans, columns) else { return Vec::new() };
+    let mut lines = vec![axis.head()];
+    lines.extend(
+        draw(spans, ENGINE).into_iter().map(|Row { line, spans }| axis.bar(&spans).add(Style::Plain, "  ").join(line)),
+    );
+    lines
+}
+
+struct Axis {
+    begin: SystemTime,
+    seconds: f64,
+    columns: usize,
+}
+
+impl Axis {
+    fn of(spans: &[Span], columns: usize) -> Option<Axis> {
+        let begin = spans.iter().map(|span| span.start).min()?;
+        let end = spans.iter().map(|span| span.end).max()?;
+        Some(Axis { begin, seconds: end.duration_since(begin).unwrap_or_default().as_secs_f64(), columns })
+    }
+
+    fn head(&self) -> Line {
+        let end = human(std::time::Duration::from_secs_f64(self.seconds));
+        let gap = self.columns.saturating_sub(1 + end.chars().count());
+        Line::new().add(Style::Dim, format!("0{}{end}", " ".repeat(gap)))
+    }
+
+    /// The column of a time, with its fraction.
+    fn column(&self, at: SystemTime) -> f64 {
+        let part = at.duration_since(self.begin).unwrap_or_default().as_secs_f64() / self.seconds.max(1e-9);
+        part.clamp(0.0, 1.0) * self.columns as f64
+    }
+
+    fn bar(&self, spans: &[&Span]) -> Line {
+        let from = spans.iter().map(|span| self.column(span.start)).fold(self.columns as f64, f64::min);
+        let to = spans.iter().map(|span| self.column(span.end)).fold(from, f64::max);
+        let first = (from as usize).min(self.columns - 1);
+        let cells = ((to.ceil() as usize).min(self.columns)).saturating_sub(first).max(1);
+        let bar = if to - from < 0.5 { "▏".to_owned() } else { "█".repeat(cells) };
+        let rest = self.columns - first - bar.chars().count();
+        Line::new().add(Style::Plain, " ".repeat(first)).add(style(spans), bar).add(Style::Plain, " ".repeat(rest))
+    }
+}
+
+fn style(spans: &[&Span]) -> Style {
+    match spans {
+        spans if spans.iter().any(|span| span.error.is_some()) => Style::Bad,
+        [span, ..] if span.service != ENGINE => Style::Good,
+        [span, ..] if matches!(span.name.as_str(), "queued" | "starting" | "backoff" | "cache lookup") => Style::Dim,
+        _ => Style::Busy,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use opentelemetry::trace::{SpanId, SpanKind, TraceId};
+
+    use super::*;
+
+    fn span(id: u64, parent: u64, name: &str, start: u64, end: u64) -> Span {
+        Span {
+            trace: TraceId::from(1),
+            id: SpanId::from(id),
+            parent: (parent != 0).then(|| SpanId::from(parent)),
+            name: name.to_owned(),
+            kind: SpanKind::Internal,
+            service: ENGINE.into(),
+            start: UNIX_EPOCH + Duration::from_millis(start),
+            end: UNIX_EPOCH + Duration::from_millis(end),
+            error: None,
+            notes: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn bars_stand_where_their_time_is_and_names_keep_their_columns() {
+        let spans = [
+            span(1, 0, "RUN 日本語", 0, 1200),
+            span(2, 1, "queued", 0, 10),
+            span(3, 1, "attempt 1", 600, 1200),
+            span(4, 9, "lost", 300, 600),
+        ];
+        let lines: Vec<String> = waterfall(&spans, 36).iter().map(|line| line.paint(false, 80)).collect();
+        let expected = [
+            "0     1.20 s",
+            "████████████  RUN 日本語  1.20 s",
+            "▏             ├─ queued  10 ms",
+            "      ██████  └─ attempt 1  600 ms",
+            "   ███        lost  300 ms  ! its parent 0000000000000009 is missing",
+        ];
+        assert_eq!(lines, expected);
+        assert!(waterfall(&[], 80).is_empty());
+    }
+}

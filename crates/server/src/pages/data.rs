@@ -1,0 +1,107 @@
+//! The trace of a run and the explanation of its time as files, for other tools.
+
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use http::{StatusCode, Uri};
+use serde_json::{Value, json};
+use spanwise_core::lifecycle::{Explanation, Share};
+
+use super::run::Place;
+use super::{PageError, Pages, address};
+use crate::trace::{Life, jaeger};
+
+/// `trace.json`: OTLP, or with `?format=jaeger` what Jaeger's user interface loads.
+pub(super) async fn trace(State(pages): State<Pages>, Path(place): Path<Place>, uri: Uri) -> Response {
+    trace_of(&pages, &place, &uri).await.unwrap_or_else(failed)
+}
+
+async fn trace_of(pages: &Pages, place: &Place, uri: &Uri) -> Result<Response, PageError> {
+    let run = place.run(pages, uri)?;
+    let format = address::pairs(uri).into_iter().find(|(name, _)| name == "format").map(|(_, value)| value);
+    let is_jaeger = match format.as_deref() {
+        None | Some("" | "otlp" | "otlp-json") => false,
+        Some("jaeger") => true,
+        Some(other) => {
+            let text = format!("`{other}` is no format: otlp-json and jaeger are");
+            return Err(PageError::new(StatusCode::BAD_REQUEST, text));
+        }
+    };
+    let trace = pages.traces.of(&run).await?;
+    let written = tokio::task::spawn_blocking(move || {
+        let data = trace.otlp();
+        if is_jaeger {
+            serde_json::to_vec(&jaeger::file(&trace.id.to_string(), &data))
+        } else {
+            serde_json::to_vec(&data)
+        }
+    });
+    let kind = if is_jaeger { "jaeger" } else { "trace" };
+    match written.await {
+        Ok(Ok(body)) => Ok(file(&format!("{}-{kind}.json", run.id().name), body)),
+        _ => Err(PageError::new(StatusCode::INTERNAL_SERVER_ERROR, "the trace cannot be written")),
+    }
+}
+
+/// `explain.json`.
+pub(super) async fn explanation(State(pages): State<Pages>, Path(place): Path<Place>, uri: Uri) -> Response {
+    explained(&pages, &place, &uri).await.unwrap_or_else(failed)
+}
+
+async fn explained(pages: &Pages, place: &Place, uri: &Uri) -> Result<Response, PageError> {
+    let run = place.run(pages, uri)?;
+    let trace = pages.traces.of(&run).await?;
+    let body = json!({
+        "run": run.id().name.as_str(),
+        "finished": run.is_finished(),
+        "trace_id": trace.id.to_string(),
+        "wall_us": micros(trace.life.explanation.wall),
+        "retried_us": micros(trace.life.explanation.retried),
+        "uses": trace.life.explanation.shares.iter().map(share).collect::<Vec<_>>(),
+        "critical_path": path(&trace.life, &trace.life.explanation),
+    });
+    Ok(file(&format!("{}-explain.json", run.id().name), body.to_string().into_bytes()))
+}
+
+fn share(share: &Share) -> Value {
+    let largest: Vec<Value> = share
+        .largest
+        .iter()
+        .map(|who| json!({ "action": who.action.as_str(), "task": who.task.as_str(), "us": micros(who.time) }))
+        .collect();
+    json!({ "use": share.used_for.as_str(), "us": micros(share.time), "largest": largest })
+}
+
+fn path(life: &Life, explanation: &Explanation) -> Vec<Value> {
+    let begin = explanation.path.first().map_or(0, |stretch| stretch.from.0);
+    let stretch = |stretch: &spanwise_core::lifecycle::Stretch| {
+        let span = &life.spans[stretch.span];
+        json!({
+            "use": stretch.used_for.as_str(),
+            "span": &*span.name,
+            "span_id": span.context.span.to_string(),
+            "action": span.action.as_str(),
+            "task": span.task.as_str(),
+            "attempt": span.attempt.map(|attempt| attempt.0),
+            "from_us": stretch.from.0 - begin,
+            "us": micros(stretch.time()),
+        })
+    };
+    explanation.path.iter().map(stretch).collect()
+}
+
+fn micros(time: std::time::Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// An answer that a browser shows or keeps under a name of its own.
+fn file(name: &str, body: Vec<u8>) -> Response {
+    let headers =
+        [(CONTENT_TYPE, "application/json".to_owned()), (CONTENT_DISPOSITION, format!("inline; filename=\"{name}\""))];
+    (headers, body).into_response()
+}
+
+/// Programs ask for these files: an error is a text for them.
+fn failed(error: PageError) -> Response {
+    (error.status, format!("{}\n", error.text)).into_response()
+}

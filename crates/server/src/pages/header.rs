@@ -1,0 +1,90 @@
+//! The top of the page of a run: what it is, how it stands, and its trace.
+
+use spanwise_core::lifecycle::TraceLevel;
+use spanwise_engine::{ActionView, Relation, RunHandle};
+
+use super::format::{Badge, Span, When, badge, count, span, when};
+use super::span::elsewhere;
+use super::{PageError, Pages, address};
+
+/// What the top of the page says.
+pub(super) struct Header {
+    pub(super) name: String,
+    pub(super) task: String,
+    pub(super) project: String,
+    pub(super) domain: String,
+    pub(super) list: String,
+    pub(super) badge: Badge,
+    pub(super) created: When,
+    pub(super) length: Span,
+    pub(super) actions: String,
+    pub(super) labels: Vec<(String, String)>,
+    pub(super) relation: Option<(&'static str, String, String)>,
+    pub(super) warnings: Vec<String>,
+    pub(super) trace: String,
+    /// Where the trace is opened in another tool.
+    pub(super) elsewhere: Option<(String, String)>,
+    /// How the run is traced, and how far that has come.
+    pub(super) export: String,
+    pub(super) finished: bool,
+}
+
+impl Header {
+    pub(super) async fn of(
+        pages: &Pages,
+        run: &RunHandle,
+        root: &ActionView,
+        actions: usize,
+        trace: &str,
+    ) -> Result<Header, PageError> {
+        let (id, settings, now) = (run.id(), run.settings(), run.now());
+        let relation = settings.relation.as_ref().map(|relation| {
+            let (word, name) = match relation {
+                Relation::Spawn { run } => ("started by", run),
+                Relation::Rerun { run } => ("repeats", run),
+                Relation::Recover { run } => ("recovers", run),
+            };
+            let related = spanwise_core::RunId { name: name.clone(), ..id.clone() };
+            (word, name.to_string(), address::run(&related, None))
+        });
+        Ok(Header {
+            name: id.name.to_string(),
+            task: root.task.to_string(),
+            project: id.project.clone(),
+            domain: id.domain.clone(),
+            list: address::runs(&id.project, &id.domain),
+            badge: badge(root.phase),
+            created: when(root.enqueued_at, now),
+            length: span(root.enqueued_at, root.ended_at, now),
+            actions: count(actions),
+            labels: settings.labels.clone().into_iter().collect(),
+            relation,
+            warnings: settings.warnings.clone(),
+            elsewhere: elsewhere(pages, run, trace, (root.enqueued_at, root.ended_at.unwrap_or(now))),
+            export: export(run).await?,
+            trace: trace.to_owned(),
+            finished: run.is_finished(),
+        })
+    }
+}
+
+/// What is said about the export of a run's lifecycle spans; empty for a run that is not traced.
+async fn export(run: &RunHandle) -> Result<String, PageError> {
+    let trace = &run.settings().trace;
+    if trace.level == TraceLevel::Off {
+        return Ok(String::new());
+    }
+    if !trace.sampled {
+        return Ok(format!("{}, not sampled", trace.level));
+    }
+    Ok(match run.export_state().await? {
+        Some(state) => {
+            let number = |number: u64| count(usize::try_from(number).unwrap_or(usize::MAX));
+            let dropped =
+                if state.dropped > 0 { format!(", {} dropped", number(state.dropped)) } else { String::new() };
+            let rest = if state.done { "" } else { " so far" };
+            format!("{}: {} spans exported{rest}{dropped}", trace.level, number(state.exported))
+        }
+        None => format!("{}, exported to nobody", trace.level),
+    })
+}

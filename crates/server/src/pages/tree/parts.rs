@@ -1,0 +1,197 @@
+//! Rows that are no actions: the parts of an action, and spans of the user's.
+
+use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
+use spanwise_core::ActionName;
+use spanwise_core::lifecycle::{Part, Span, Status, Value};
+use spanwise_core::trace::SpanId;
+
+use super::rows::NodeRow;
+use super::{Node, Tree};
+use crate::pages::format::{Badge, span};
+use crate::pages::run::View;
+use crate::pages::timeline::{At, Place, span_id};
+use crate::trace::text;
+
+/// The longest name that is written in a row: it may come from anybody.
+const LONGEST_NAME: usize = 160;
+
+/// A text, cut to a number of bytes.
+pub(in crate::pages) fn cut(text: &str, most: usize) -> String {
+    let end = text.floor_char_boundary(most);
+    if end < text.len() { format!("{}…", &text[..end]) } else { text.to_owned() }
+}
+
+/// An attribute of a lifecycle span that is a text.
+pub(in crate::pages) fn detail<'a>(span: &'a Span, key: &str) -> Option<&'a str> {
+    span.details.iter().find_map(|(known, value)| match value {
+        Value::Text(text) if *known == key => Some(&**text),
+        _ => None,
+    })
+}
+
+/// How an attempt came out.
+pub(in crate::pages) fn result_of(span: &Span) -> Option<Badge> {
+    let (class, word) = match detail(span, "spanwise.attempt.result")? {
+        "success" => ("succeeded", "Succeeded"),
+        "failure" => ("failed", "Failed"),
+        "timeout" => ("failed", "Timed out"),
+        "error" => ("failed", "Lost"),
+        "released" => ("aborted", "Given back"),
+        "running" => ("running", "Running"),
+        _ => ("aborted", "Aborted"),
+    };
+    Some(Badge { class, word })
+}
+
+/// True if a span of the user's has failed.
+pub(in crate::pages) fn is_error(span: &opentelemetry_proto::tonic::trace::v1::Span) -> bool {
+    span.status.as_ref().is_some_and(|status| status.code() == StatusCode::Error)
+}
+
+impl Tree<'_> {
+    pub(super) fn has_parts(&self, at: usize) -> bool {
+        let name = &self.views[at].name;
+        !self.timeline.parts(name).is_empty()
+            || self.timeline.action(name).is_some_and(|span| !self.timeline.under(At::Life(span)).is_empty())
+    }
+
+    /// The parts of an action, and the user's spans that are directly under it.
+    pub(super) fn parts_of_action(&self, at: usize) -> Vec<Node> {
+        let name = &self.views[at].name;
+        let of_user = self.timeline.action(name).map(|span| self.timeline.under(At::Life(span))).unwrap_or_default();
+        let parts = self.timeline.parts(name).iter().map(|part| Node::Part(*part));
+        parts.chain(of_user.iter().map(|span| Node::User(*span))).collect()
+    }
+
+    pub(super) fn spans_of_part(&self, at: usize) -> Vec<Node> {
+        let part = self.timeline.life(at);
+        let is_attempt = part.part == Part::Attempt;
+        let attempt = part.attempt.filter(|_| is_attempt);
+        let starting = attempt.and_then(|attempt| self.timeline.starting(&part.action, attempt));
+        let of_user = self.timeline.under(At::Life(at)).iter().map(|span| Node::User(*span));
+        starting.map(Node::Part).into_iter().chain(of_user).collect()
+    }
+
+    pub(super) fn has_error(&self, node: Node) -> bool {
+        match node {
+            Node::Part(at) => matches!(self.timeline.life(at).status, Status::Error(_)),
+            Node::User(at) => is_error(&self.timeline.received(at).span),
+            Node::Action(_) | Node::Group { .. } => false,
+        }
+    }
+
+    pub(super) fn id_of(&self, node: Node) -> Option<SpanId> {
+        match node {
+            Node::Part(at) => Some(self.timeline.life(at).context.span),
+            Node::User(at) => span_id(&self.timeline.received(at).span.span_id),
+            Node::Action(_) | Node::Group { .. } => None,
+        }
+    }
+
+    /// True if the panel shows this node: it is not opened only because it is looked at.
+    pub(super) fn is_chosen(&self, node: Node, view: &View) -> bool {
+        match (node, view.span) {
+            (Node::Action(at), None) => view.selected == Some(self.views[at].name),
+            (Node::Part(_) | Node::User(_), Some(span)) => self.id_of(node) == Some(span),
+            _ => false,
+        }
+    }
+
+    /// The action of a span, and the nodes from the span up to it.
+    pub(super) fn way_to_span(&self, id: SpanId) -> Option<(ActionName, Vec<Node>)> {
+        let (mut nodes, life) = match self.timeline.find(id)? {
+            At::Life(at) => (Vec::new(), at),
+            At::User(at) => {
+                let chain = self.timeline.chain(at);
+                let mut nodes = vec![Node::User(at)];
+                let mut life = None;
+                for above in chain {
+                    match above {
+                        At::User(user) => nodes.push(Node::User(user)),
+                        At::Life(at) => life = Some(at),
+                    }
+                }
+                (nodes, life?)
+            }
+        };
+        let span = self.timeline.life(life);
+        nodes.push(Node::Part(life));
+        if span.part == Part::Starting {
+            let is_it = |part: &&usize| {
+                let part = self.timeline.life(**part);
+                part.part == Part::Attempt && part.attempt == span.attempt
+            };
+            nodes.extend(self.timeline.parts(&span.action).iter().find(is_it).map(|attempt| Node::Part(*attempt)));
+        }
+        Some((span.action, nodes))
+    }
+
+    pub(super) fn part_row(&self, at: usize, level: usize, view: &View) -> NodeRow {
+        let part = self.timeline.life(at);
+        let badge = if part.part == Part::Attempt { result_of(part) } else { None };
+        let is_last = self.timeline.parts(&part.action).last() == Some(&at);
+        let action = self.by_name.get(&part.action).map(|at| &self.views[*at]);
+        let goes_on = is_last && action.is_some_and(|action| !action.phase.is_terminal());
+        let note = match part.part {
+            Part::Queued if detail(part, "spanwise.queued.reason") == Some("concurrency") => "too much was running",
+            Part::Lookup => detail(part, "spanwise.cache.status").unwrap_or_default(),
+            Part::Attempt => detail(part, "error.type").unwrap_or_default(),
+            _ => "",
+        };
+        NodeRow {
+            id: format!("s-{}", part.context.span),
+            level,
+            href: Some(self.to_span(part.context.span, view)),
+            name: part.name.to_string(),
+            title: format!("{} of {}", part.name, part.task),
+            kind: "k-part",
+            notes: Some(cut(note, LONGEST_NAME)).filter(|note| !note.is_empty()).into_iter().collect(),
+            warning: "",
+            selected: view.span == Some(part.context.span),
+            toggle: None,
+            badge,
+            attempts: 0,
+            length: span(part.start, (!goes_on).then_some(part.end), self.now),
+            bar: self.part_bar(part),
+            failures: 0,
+        }
+    }
+
+    pub(super) fn user_row(&self, at: usize, level: usize, view: &View) -> NodeRow {
+        let received = self.timeline.received(at);
+        let (start, end) = self.timeline.times(At::User(at));
+        let id = span_id(&received.span.span_id).unwrap_or(SpanId([0; 8]));
+        let failed = is_error(&received.span);
+        let service = text::attribute(&received.resource.attributes, "service.name").unwrap_or_default();
+        let name = if received.span.name.is_empty() { "(no name)" } else { &received.span.name };
+        NodeRow {
+            id: format!("s-{id}"),
+            level,
+            href: Some(self.to_span(id, view)),
+            name: cut(name, LONGEST_NAME),
+            title: cut(&format!("{name} ({service})"), LONGEST_NAME),
+            kind: "k-user",
+            notes: Vec::new(),
+            warning: match self.timeline.place(at) {
+                Place::Known => "",
+                Place::Orphan => "parent not received",
+                Place::Outside => "outside the run",
+            },
+            selected: view.span == Some(id),
+            toggle: None,
+            badge: failed.then_some(Badge { class: "failed", word: "Error" }),
+            attempts: 0,
+            length: span(start, Some(end), self.now),
+            bar: self.span_bar(if failed { "f-failed" } else { "f-user" }, start, end),
+            failures: 0,
+        }
+    }
+
+    fn to_span(&self, id: SpanId, view: &View) -> String {
+        view.with(|view| {
+            view.span = Some(id);
+            view.selected = None;
+            view.attempt = None;
+        })
+    }
+}

@@ -1,0 +1,165 @@
+//! The trace of a run: the lifecycle that its journal tells of, and what the collector has received of the same trace.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, TracesData};
+use opentelemetry_proto::transform::trace::tonic::group_spans_by_resource_and_scope;
+use spanwise_core::ActionName;
+use spanwise_core::lifecycle::{Explanation, Part, Span, explain};
+use spanwise_core::trace::{TraceId, TraceParent};
+use spanwise_engine::{RunHandle, RunKey};
+use tokio::sync::watch;
+
+use crate::collector::{Collector, Received};
+use crate::control;
+use crate::wire::display;
+
+pub(crate) mod jaeger;
+pub(crate) mod text;
+
+/// Received spans of one trace that are looked at.
+const MOST_RECEIVED: usize = 20_000;
+
+/// Runs whose lifecycle is kept for the next page.
+const KEPT: usize = 8;
+
+/// The lifecycle of a run that goes on is kept for this many times what it took to make, if nothing happens meanwhile: what is
+/// under way would be too short on the page otherwise.
+const KEPT_FOR: u32 = 5;
+
+/// The lifecycle of a run with what it says about its time.
+#[derive(Debug, Default)]
+pub(crate) struct Life {
+    pub(crate) spans: Vec<Span>,
+    pub(crate) explanation: Explanation,
+}
+
+/// Everything of a run's trace.
+#[derive(Debug)]
+pub(crate) struct Trace {
+    pub(crate) id: TraceId,
+    pub(crate) life: Arc<Life>,
+    /// Spans of others, the first to begin first.
+    pub(crate) received: Vec<Received>,
+    /// More was received than is looked at.
+    pub(crate) is_cut: bool,
+}
+
+/// Makes traces. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Traces {
+    collector: Option<Collector>,
+    kept: Arc<Mutex<VecDeque<Kept>>>,
+}
+
+/// A lifecycle that is kept.
+#[derive(Debug)]
+struct Kept {
+    run: RunKey,
+    life: Arc<Life>,
+    changes: watch::Receiver<()>,
+    /// None for a finished run: it does not change any more.
+    until: Option<Instant>,
+}
+
+impl Kept {
+    fn is_good(&self) -> bool {
+        // A sender that is gone is one of a run that nobody can change.
+        self.until.is_none_or(|until| Instant::now() < until && !self.changes.has_changed().unwrap_or(false))
+    }
+}
+
+impl Traces {
+    pub(crate) fn new(collector: Option<Collector>) -> Traces {
+        Traces { collector, kept: Arc::default() }
+    }
+
+    /// The trace of a run as it is now.
+    pub(crate) async fn of(&self, run: &RunHandle) -> Result<Trace, control::Error> {
+        let (inputs, _) = run.payloads(&ActionName::ROOT).await?;
+        let context = inputs.and_then(|inputs| display::context(&inputs).ok()).unwrap_or_default();
+        let inbound = context.iter().find(|(key, _)| key == "traceparent").and_then(|(_, value)| value.parse().ok());
+        let life = self.life(run, inbound).await?;
+        let id = life.spans.iter().find(|span| span.part == Part::Run).map(|span| span.context.trace);
+        let id = id.unwrap_or_else(|| spanwise_core::trace::derived_trace_id(run.id()));
+        let mut received = match &self.collector {
+            Some(collector) => collector.spans_of(id.0, MOST_RECEIVED).await.unwrap_or_else(|error| {
+                tracing::error!(error = &error as &dyn std::error::Error, "received spans are not shown");
+                Vec::new()
+            }),
+            None => Vec::new(),
+        };
+        let is_cut = received.len() == MOST_RECEIVED;
+        // The engine's own spans may have been sent here as well.
+        let known: HashSet<&[u8]> = life.spans.iter().map(|span| &span.context.span.0[..]).collect();
+        received.retain(|received| !known.contains(&received.span.span_id[..]));
+        Ok(Trace { id, life, received, is_cut })
+    }
+
+    async fn life(&self, run: &RunHandle, inbound: Option<TraceParent>) -> Result<Arc<Life>, control::Error> {
+        let key = run.key();
+        let known =
+            self.lock().iter().find(|kept| kept.run == key && kept.is_good()).map(|kept| Arc::clone(&kept.life));
+        if let Some(life) = known {
+            return Ok(life);
+        }
+        let (begun, changes, is_finished) = (Instant::now(), run.subscribe(), run.is_finished());
+        let mut spans = run.lifecycle().await?;
+        if let Some(inbound) = inbound.filter(|_| !run.is_traced()) {
+            move_to(&mut spans, inbound);
+        }
+        let explained = tokio::task::spawn_blocking(move || Life { explanation: explain(&spans), spans }).await;
+        let life = Arc::new(explained.unwrap_or_default());
+        let until = (!is_finished).then(|| Instant::now() + begun.elapsed() * KEPT_FOR);
+        let mut kept = self.lock();
+        kept.retain(|kept| kept.run != key);
+        kept.push_front(Kept { run: key, life: Arc::clone(&life), changes, until });
+        kept.truncate(KEPT);
+        Ok(life)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<Kept>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The lifecycle of a run that is not traced has been sent to nobody: it is shown in the trace that the run's tasks were given.
+fn move_to(spans: &mut [Span], inbound: TraceParent) {
+    for span in spans {
+        let from = span.context.trace;
+        span.context.trace = inbound.trace;
+        for link in span.links.iter_mut().filter(|link| link.to.trace == from) {
+            link.to.trace = inbound.trace;
+        }
+        if span.part == Part::Run {
+            span.parent = Some(inbound.span);
+        }
+    }
+}
+
+impl Trace {
+    /// The trace as OTLP has it.
+    pub(crate) fn otlp(&self) -> TracesData {
+        let life = self.life.spans.iter().map(spanwise_otel::span_data).collect();
+        let mut resource_spans = group_spans_by_resource_and_scope(life, &(&spanwise_otel::resource()).into());
+        let mut last: Option<&Received> = None;
+        for received in &self.received {
+            let follows = last.is_some_and(|last| {
+                Arc::ptr_eq(&last.resource, &received.resource) && Arc::ptr_eq(&last.scope, &received.scope)
+            });
+            if !follows {
+                resource_spans.push(ResourceSpans {
+                    resource: Some((*received.resource).clone()),
+                    scope_spans: vec![ScopeSpans { scope: Some((*received.scope).clone()), ..ScopeSpans::default() }],
+                    ..ResourceSpans::default()
+                });
+            }
+            let scope = resource_spans.last_mut().and_then(|resource| resource.scope_spans.last_mut());
+            scope.into_iter().for_each(|scope| scope.spans.push(received.span.clone()));
+            last = Some(received);
+        }
+        TracesData { resource_spans }
+    }
+}
