@@ -266,8 +266,11 @@ impl Server {
     }
 }
 
+/// An exporter, and the export of lifecycle spans that goes by it.
+type Exporting = (Arc<dyn LifecycleExporter>, Export);
+
 /// Sends lifecycle spans to the receiver that the settings or the environment name, if they name one.
-fn lifecycle_export(config: &Config, engine: &Engine) -> Result<Option<(Arc<dyn LifecycleExporter>, Export)>, Error> {
+fn lifecycle_export(config: &Config, engine: &Engine) -> Result<Option<Exporting>, Error> {
     let endpoint = config.trace_endpoint.as_deref();
     if endpoint.is_none() && !spanwise_otel::otlp::is_configured() {
         return Ok(None);
