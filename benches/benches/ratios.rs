@@ -120,11 +120,15 @@ async fn tracing(directory: &Path) -> anyhow::Result<()> {
         Figure::new("(c) sequential action, traced, batch exporter"),
         Figure::new("(c) fan-out of 10,000, a child, no provider"),
         Figure::new("(c) fan-out of 10,000, a child, traced"),
+        Figure::new("(c) fan-out of 10,000, a child, lifecycle"),
     ];
+    let config = Config::new().data_dir(directory.join("lifecycle")).durability(Durability::Process);
+    let watched = Client::open(config.lifecycle_exporter(Count)).map_err(boxed)?;
     let provider = SdkTracerProvider::builder().with_batch_exporter(Count).build();
     for _ in 0..ROUNDS {
         figures[0].measure(COUNT, run(&process, sequence(i64::from(COUNT)))).await?;
         figures[2].measure(10_000, run(&process, fan_out(10_000))).await?;
+        figures[4].measure(10_000, run_watched(&watched, fan_out(10_000))).await?;
         opentelemetry::global::set_tracer_provider(provider.clone());
         figures[1].measure(COUNT, run(&process, traced_sequence(i64::from(COUNT)))).await?;
         figures[3].measure(10_000, run(&process, traced_fan_out(10_000))).await?;
@@ -134,7 +138,15 @@ async fn tracing(directory: &Path) -> anyhow::Result<()> {
     row(&figures[1], Some(("untraced", &figures[0], 1.0)));
     row(&figures[2], None);
     row(&figures[3], Some(("untraced", &figures[2], 1.0)));
+    row(&figures[4], Some(("untraced", &figures[2], 1.0)));
+    watched.shutdown().await;
     Ok(())
+}
+
+/// The same run with the spans of its lifecycle exported; what is left of them at its end is exported meanwhile or later.
+async fn run_watched(client: &Client, call: Call<i64>) -> anyhow::Result<i64> {
+    let run = client.with_runcontext().trace("lifecycle").run(call).await.map_err(boxed)?;
+    run.output().await.map_err(boxed)
 }
 
 /// (d): a map with traceparent, tracestate and five other keys is read, and written into a fresh one.

@@ -24,6 +24,7 @@ use crate::trace::{SpanId, TraceId, TraceParent};
 use crate::{ActionName, AttemptNo, RunId, TaskName, Timestamp};
 
 mod explain;
+mod outcome;
 mod projection;
 
 pub use explain::{Contributor, Explanation, Share, Stretch, Use, explain};

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::{Attribute, Link, Moment, Part, RunTrace, Span, Status, Value};
-use crate::event::{ActionKind, ActionSpec, Event, Fact, Lookup, Source, StepOutcome};
+use super::outcome::{Outcome, outcome_of};
+use super::{Link, Moment, Part, RunTrace, Span, Status, Value};
+use crate::event::{ActionKind, ActionSpec, Event, Fact, Lookup, StepOutcome};
 use crate::trace::{SpanId, TraceParent, derived_span_id, derived_trace_id};
 use crate::{ActionName, AttemptNo, Failure, RunId, TaskName, Timestamp};
 
@@ -60,29 +61,6 @@ enum Now {
     },
     /// Between two facts of one decision.
     Nothing,
-}
-
-/// How a part came out.
-struct Outcome {
-    status: Status,
-    /// A word of `cicd.pipeline.task.run.result`.
-    result: &'static str,
-    failure: Option<Failure>,
-    details: Vec<Attribute>,
-    links: Vec<Link>,
-}
-
-impl Outcome {
-    fn new(status: Status, result: &'static str) -> Outcome {
-        Outcome { status, result, failure: None, details: Vec::new(), links: Vec::new() }
-    }
-
-    fn failed(result: &'static str, failure: &Failure) -> Outcome {
-        let mut outcome = Outcome::new(Status::Error(failure.message.clone()), result);
-        outcome.details.push(("error.type", Value::from(&*failure.code)));
-        outcome.failure = Some(failure.clone());
-        outcome
-    }
 }
 
 impl Lifecycle {
@@ -470,53 +448,6 @@ impl Lifecycle {
             parent.steps.push((action, spec.task.clone()));
         }
     }
-}
-
-impl Outcome {
-    fn describe(&self, span: &mut Span) {
-        span.status = self.status.clone();
-        span.details.extend(self.details.iter().cloned());
-        span.links.extend(self.links.iter().cloned());
-        if let Some(failure) = &self.failure {
-            let attributes = vec![
-                ("exception.type", Value::from(&*failure.code)),
-                ("exception.message", Value::from(&*failure.message)),
-            ];
-            span.moments.push(Moment { name: "exception", at: span.end, attributes });
-        }
-    }
-}
-
-/// What the end of an action says about how it came out; none for a fact that is no end.
-fn outcome_of(fact: &Fact) -> Option<Outcome> {
-    Some(match fact {
-        Fact::Succeeded { .. } => Outcome::new(Status::Ok, "success"),
-        Fact::Failed { failure } => Outcome::failed("failure", failure),
-        Fact::TimedOut { failure } => Outcome::failed("timeout", failure),
-        Fact::Aborted { by, reason } => {
-            let mut outcome = Outcome::new(Status::Unset, "cancellation");
-            outcome.details.push(("spanwise.abort.by", Value::from(by.as_str())));
-            outcome.details.push(("spanwise.abort.reason", Value::from(reason.as_str())));
-            outcome
-        }
-        Fact::Reused { source } => {
-            let mut outcome = Outcome::new(Status::Ok, "success");
-            let (from, run) = match source {
-                Source::Cache { run, .. } => ("cache", run),
-                Source::Recovery { run, .. } => ("recovery", run),
-            };
-            outcome.details.push(("spanwise.reused.from", Value::from(from)));
-            outcome.details.push(("spanwise.reused.run", Value::from(run.as_str())));
-            outcome
-        }
-        Fact::Signalled { by, from } => {
-            let mut outcome = Outcome::new(Status::Ok, "success");
-            outcome.links.extend(from.map(|to| Link { to, why: "signaller" }));
-            outcome.details.push(("spanwise.signal.by", Value::from(by.as_str())));
-            outcome
-        }
-        _ => return None,
-    })
 }
 
 fn kept_step(name: &ActionName, step: &TaskName, at: Timestamp) -> Moment {

@@ -204,3 +204,33 @@ fn remote(span: &SpanData) -> opentelemetry::trace::SpanContext {
     let state = known.trace_state().clone();
     opentelemetry::trace::SpanContext::new(known.trace_id(), known.span_id(), known.trace_flags(), true, state)
 }
+
+#[task(env = ENV)]
+async fn lc_leaf(number: i64) -> Result<i64> {
+    Ok(number)
+}
+
+#[task(env = ENV)]
+async fn lc_many(count: i64) -> Result<i64> {
+    let leaves = spanwise::map(lc_leaf, 0..count).await;
+    Ok(leaves.into_iter().filter(std::result::Result::is_ok).count() as i64)
+}
+
+#[tokio::test]
+async fn t7_ten_thousand_actions_lose_no_span() {
+    let kept = Kept::default();
+    let client = kept.client();
+    let run = client.with_runcontext().trace("lifecycle").run(lc_many(10_000)).await.unwrap();
+    assert_eq!(run.output().await.unwrap(), 10_000);
+    let deadline = std::time::Instant::now() + Duration::from_secs(60);
+    while !kept.all().iter().any(|span| span.span_kind == SpanKind::Server) {
+        assert!(std::time::Instant::now() < deadline, "the run's span has not arrived");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    client.shutdown().await;
+    let spans = kept.all();
+    let count = |part: &str| spans.iter().filter(|span| text(span, "spanwise.part") == part).count();
+    assert_eq!((count("run"), count("action"), count("attempt")), (1, 10_001, 10_001));
+    let ids: std::collections::HashSet<_> = spans.iter().map(|span| span.span_context.span_id()).collect();
+    assert_eq!(ids.len(), spans.len());
+}
