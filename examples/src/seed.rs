@@ -30,6 +30,14 @@ pub async fn main_task(url: String) -> spanwise::Result<u16> {
 pub async fn run(url: String) -> spanwise::Result<()> {
     // Before the first span: a process that a server starts for a task comes this far, and no further.
     spanwise::init().await?;
+    workflow(url).await
+}
+
+/// The same for a program that has set Spanwise up by itself.
+///
+/// # Errors
+/// Those of the tasks.
+pub async fn workflow(url: String) -> spanwise::Result<()> {
     let root = Context::new().with_span(global::tracer("my.app").start("workflow_run"));
     let mut carrier = CustomContext::new();
     otel::inject(&root, &mut carrier);

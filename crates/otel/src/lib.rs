@@ -4,7 +4,7 @@
 use std::fmt::Debug;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use opentelemetry::trace::{Event, Link, SpanContext, SpanId, SpanKind, TraceFlags, TraceId, TraceState};
@@ -15,6 +15,7 @@ use spanwise_core::Timestamp;
 use spanwise_core::lifecycle::{self, Attribute, Part, Span, Status};
 use spanwise_core::trace::TraceParent;
 use spanwise_engine::{ExportError, LifecycleExporter};
+use tokio::task::spawn_blocking;
 
 #[cfg(feature = "otlp")]
 pub mod otlp;
@@ -99,7 +100,7 @@ fn time(at: Timestamp) -> SystemTime {
 
 /// Exports lifecycle spans with an exporter of OpenTelemetry's.
 pub struct Exporting<E> {
-    exporter: E,
+    exporter: Arc<E>,
     log: Box<dyn Fn(&str) + Send + Sync>,
     /// What was said last: one trouble is told once.
     told: Mutex<Option<String>>,
@@ -109,15 +110,21 @@ impl<E: SpanExporter> Exporting<E> {
     /// Wraps an exporter. `log` is told when spans cannot be sent, once for each reason, and of each batch that is given up.
     pub fn new(mut exporter: E, log: impl Fn(&str) + Send + Sync + 'static) -> Exporting<E> {
         exporter.set_resource(&resource());
-        Exporting { exporter, log: Box::new(log), told: Mutex::default() }
+        Exporting { exporter: Arc::new(exporter), log: Box::new(log), told: Mutex::default() }
     }
 }
 
 impl<E: SpanExporter + 'static> LifecycleExporter for Exporting<E> {
     fn export(&self, spans: Vec<Span>) -> Pin<Box<dyn Future<Output = Result<(), ExportError>> + Send + '_>> {
         Box::pin(async move {
-            let batch = spans.iter().map(span_data).collect();
-            self.exporter.export(batch).await.map_err(|error| ExportError(error.to_string()))?;
+            let exporter = Arc::clone(&self.exporter);
+            // Off the runtime's own threads: an exporter with a blocking client must not be polled there.
+            let sent = spawn_blocking(move || {
+                let batch = spans.iter().map(span_data).collect();
+                futures_executor::block_on(exporter.export(batch))
+            });
+            let sent = sent.await.map_err(|error| ExportError(format!("the exporter panicked: {error}")))?;
+            sent.map_err(|error| ExportError(error.to_string()))?;
             *self.told.lock().unwrap_or_else(PoisonError::into_inner) = None;
             Ok(())
         })

@@ -61,11 +61,11 @@ fn links(span: &Span) -> Vec<(String, String)> {
 }
 
 /// Each arrived once, under a span that has arrived or that is the caller's; and the parts of each action cover it.
-fn check_whole(spans: &[Span]) {
+fn check_whole(spans: &[Span], arrived: &[Span]) {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     spans.iter().for_each(|span| *counts.entry(&span.span_id).or_default() += 1);
     assert!(counts.values().all(|count| *count == 1), "{:#?}", names(spans));
-    let known: HashSet<&str> = counts.into_keys().collect();
+    let known: HashSet<&str> = arrived.iter().map(|span| &*span.span_id).collect();
     for span in spans.iter().filter(|span| !span.parent_span_id.is_empty() && span.parent_span_id != CALLER_SPAN) {
         assert!(known.contains(&*span.parent_span_id), "{} has no parent", span.name);
     }
@@ -89,7 +89,7 @@ fn every_row_of_the_table_arrives_with_its_parent_links_and_status() {
     let server = server_for(&tap, data.path());
     let found = Program::new(&server, "lifecycle.py").arg("story").start().result(&server);
     let spans = of_run(&tap.wait_for_run(found["run"].as_str().unwrap()), found["run"].as_str().unwrap());
-    check_whole(&spans);
+    check_whole(&spans, &spans);
     for span in &spans {
         assert_eq!((&*span.trace_id, span.flags & 0xff), (CALLER_TRACE, 3), "{}", span.name);
     }
@@ -171,7 +171,7 @@ fn an_unsampled_caller_gets_nothing_and_an_unknown_level_is_refused() {
     let arrived = tap.wait_for_run(run);
     assert!(arrived.iter().all(|span| span.text("flyte.run_name") == run), "{:#?}", names(&arrived));
     let spans = of_run(&arrived, run);
-    check_whole(&spans);
+    check_whole(&spans, &spans);
     let root = one(&spans, "lifecycle.sleeps_for_ever", "run");
     assert_eq!((root.text("cicd.pipeline.result"), &root.status["code"]), ("cancellation".to_owned(), &json!(0)));
     assert_eq!(root.text("spanwise.abort.reason"), "enough");
@@ -194,7 +194,7 @@ fn a_killed_server_and_a_dead_receiver_lose_nothing_and_send_nothing_twice() {
     let tap = Tap::start_on(port);
     let run = found["run"].as_str().unwrap();
     let spans = of_run(&tap.wait_for_run(run), run);
-    check_whole(&spans);
+    check_whole(&spans, &spans);
     assert_eq!(parts(&spans, "lifecycle.nap", "action").len(), 4);
     assert_eq!(parts(&spans, "lifecycle.nap", "attempt").len(), 4);
     let root = one(&spans, "lifecycle.naps", "run");
@@ -213,22 +213,8 @@ fn the_guides_spans_hang_under_their_attempts() {
     let result = driver.env("OTEL_EXPORTER_OTLP_ENDPOINT", tap.endpoint()).start().result(&server);
     let run = result["url"].as_str().unwrap().rsplit('/').next().unwrap();
     let arrived = tap.wait_for_run(run);
-    let user = |name: &str| {
-        let found: Vec<_> = arrived.iter().filter(|span| span.name == name && !span.is_lifecycle()).collect();
-        assert_eq!(found.len(), 1, "{name}");
-        found[0].clone()
-    };
+    let workflow = check_guide(&arrived, run, "guide");
     let spans = of_run(&arrived, run);
-    let [workflow, main, fetch, get] = ["workflow_run", "main", "fetch", "GET"].map(user);
-    is_under(one(&spans, "guide.main", "run"), &workflow);
-    is_under(&main, one(&spans, "guide.main", "attempt"));
-    is_under(one(&spans, "guide.fetch", "action"), &main);
-    is_under(&fetch, one(&spans, "guide.fetch", "attempt"));
-    is_under(&get, &fetch);
-    let known: HashSet<&str> = arrived.iter().map(|span| &*span.span_id).collect();
-    for span in arrived.iter().filter(|span| span.trace_id == workflow.trace_id && !span.parent_span_id.is_empty()) {
-        assert!(known.contains(&*span.parent_span_id), "{} is an orphan", span.name);
-    }
     // A call that the client makes outside of the guide's span is in a trace of the client's own.
     let lifecycle = spans.iter().filter(|span| span.part() != "call");
     assert_eq!(lifecycle.filter(|span| span.trace_id != workflow.trace_id).count(), 0);
@@ -238,4 +224,46 @@ fn the_guides_spans_hang_under_their_attempts() {
     assert!(!client.is_lifecycle(), "{}", client.name);
     assert!(spans.iter().any(|span| span.name.ends_with("ActionsService/Enqueue")), "{:#?}", names(&spans));
     server.stop();
+}
+
+/// One trace without an orphan: the guide's spans under the attempts of its tasks, a child under the span that called it. Gives the first.
+fn check_guide(arrived: &[Span], run: &str, environment: &str) -> Span {
+    let user = |name: &str| {
+        let found: Vec<_> = arrived.iter().filter(|span| span.name == name && !span.is_lifecycle()).collect();
+        assert_eq!(found.len(), 1, "{name}");
+        found[0].clone()
+    };
+    let spans = of_run(arrived, run);
+    let [workflow, main, fetch, get] = ["workflow_run", "main", "fetch", "GET"].map(user);
+    let task = |name: &str| format!("{environment}.{name}");
+    is_under(one(&spans, &task("main"), "run"), &workflow);
+    is_under(&main, one(&spans, &task("main"), "attempt"));
+    is_under(one(&spans, &task("fetch"), "action"), &main);
+    is_under(&fetch, one(&spans, &task("fetch"), "attempt"));
+    is_under(&get, &fetch);
+    let known: HashSet<&str> = arrived.iter().map(|span| &*span.span_id).collect();
+    for span in arrived.iter().filter(|span| span.trace_id == workflow.trace_id && !span.parent_span_id.is_empty()) {
+        assert!(known.contains(&*span.parent_span_id), "{} is an orphan", span.name);
+    }
+    workflow
+}
+
+/// The same guide in Rust, on the embedded engine, with an exporter that its program has chosen.
+#[test]
+fn the_rust_guide_on_the_embedded_engine_gives_the_same_trace() {
+    let (data, tap, services) = (tempfile::tempdir().unwrap(), Tap::start(), Services::start());
+    let mut command = std::process::Command::new(crate::cargo::build("lifecycle"));
+    crate::python::remove_what_would_mislead(&mut command);
+    command.arg(services.page()).env("SPANWISE_DATA_DIR", data.path());
+    command.env("OTEL_EXPORTER_OTLP_ENDPOINT", tap.endpoint());
+    let ended = command.output().unwrap();
+    let (printed, said) = (String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
+    assert!(ended.status.success(), "{printed}\n{said}");
+    let (page, _) = printed.split_once(" (").unwrap();
+    let run = page.rsplit('/').next().unwrap();
+    let arrived = tap.wait_for_run(run);
+    let workflow = check_guide(&arrived, run, "otel");
+    let spans = of_run(&arrived, run);
+    check_whole(&spans, &arrived);
+    assert!(spans.iter().all(|span| span.trace_id == workflow.trace_id));
 }
