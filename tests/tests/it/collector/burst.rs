@@ -45,7 +45,7 @@ impl Pending {
 #[test]
 fn a_full_collector_says_when_to_come_again_over_http_and_over_grpc() {
     let (_data, server) = own_server(&[]);
-    let pending: Vec<Pending> = (0..2).map(|_| Pending::start(&server, 30 << 20)).collect();
+    let pending: Vec<Pending> = (0..2).map(|_| Pending::start(&server, 22 << 20)).collect();
     let request = request_of(21, 0..30_000);
     assert!((5 << 20..7 << 20).contains(&request.encoded_len()), "{}", request.encoded_len());
     let full = || send(&server, &request);
@@ -120,7 +120,7 @@ fn a_burst_of_200_000_spans_arrives_in_bounded_memory() {
     }
     assert_eq!(count(port, 32), usize::try_from(SENDERS * REQUESTS * SPANS).unwrap());
     // Whether the bound is reached depends on the machine; what happens then has a test of its own.
-    eprintln!("{} requests were sent to wait", refused.load(Ordering::Relaxed));
     let grown = peak(&server) - before;
+    eprintln!("{} requests were sent to wait, {} MiB", refused.load(Ordering::Relaxed), grown >> 20);
     assert!(grown < MOST_MEMORY, "the server has grown by {} MiB", grown >> 20);
 }
