@@ -19,7 +19,7 @@ pub(super) const MAX_BODY: usize = 32 << 20;
 pub(super) const READ_LIMIT: Duration = Duration::from_secs(30);
 
 /// What all requests that are under way may take. The answer to one more is "try again".
-const IN_MEMORY: usize = 48 << 20;
+pub(super) const IN_MEMORY: usize = 48 << 20;
 
 /// Of a body that is refused, this much is read to its end and thrown away, so that its sender gets to the answer.
 const READ_FOR_NOTHING: usize = 4 * MAX_BODY;

@@ -291,7 +291,7 @@ fn what_is_unpacked_has_a_limit_and_a_share_of_the_memory() {
     // One request has almost all of it: the next one has to come again, and may when the first one has gone.
     drop(share);
     let mut large = memory.share();
-    large.grow(63 << 20).unwrap();
+    large.grow(body::IN_MEMORY - (1 << 20)).unwrap();
     assert_eq!(body::unpack(&packed(&vec![0; 2 << 20]), &mut memory.share()), Err(Refusal::Busy));
     drop(large);
     assert!(body::unpack(&packed(&vec![0; 2 << 20]), &mut memory.share()).is_ok());
