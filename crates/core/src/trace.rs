@@ -10,6 +10,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ActionName, RunId};
 
+/// The key of the caller's span in a carrier (W3C Trace Context).
+pub const TRACEPARENT: &str = "traceparent";
+
+/// The keys of a carrier that tie it to a trace: W3C Trace Context and Baggage.
+pub const CARRIER_KEYS: [&str; 3] = [TRACEPARENT, "tracestate", "baggage"];
+
 /// The id of a trace: 16 bytes, not all of them zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TraceId(pub [u8; 16]);

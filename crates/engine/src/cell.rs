@@ -3,10 +3,10 @@
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rustc_hash::{FxHashMap, FxHashSet};
-use spanwise_core::lifecycle::{Lifecycle, Part};
-use spanwise_core::trace::{TraceParent, derived_span_id};
+use spanwise_core::lifecycle::Lifecycle;
+use spanwise_core::trace::TraceParent;
 use spanwise_core::{
-    Action, ActionName, ActionSpec, AttemptNo, CachePolicy, Command, End, Event, Failure, Rejection, Run, RunId, State,
+    Action, ActionName, ActionSpec, AttemptNo, CachePolicy, Command, End, Event, Rejection, Run, RunId, State,
     Timestamp,
 };
 use spanwise_store::{ActionRow, Append, Payloads, RunKey};
@@ -16,6 +16,12 @@ use crate::error::Error;
 use crate::feed::{Changed, ChildFeed, Feeds};
 use crate::places::Places;
 use crate::settings::RunSettings;
+
+mod rows;
+mod watcher;
+
+use rows::{ended_at, row};
+pub use watcher::Watch;
 
 /// The state of a run behind one lock; commands are decided and applied under it, commits happen outside.
 pub(crate) struct RunCell {
@@ -245,8 +251,8 @@ impl RunCell {
         self.lock().run.action(action).cloned()
     }
 
-    /// The span of an attempt, if the run's lifecycle is traced.
-    pub(crate) fn attempt_span(&self, action: &ActionName, attempt: AttemptNo) -> Option<TraceParent> {
+    /// A span of the trace that an action belongs to, if the run's lifecycle is traced: the nearest that a map names.
+    fn span_above(&self, action: &ActionName) -> Option<TraceParent> {
         if !self.settings.trace.is_exported() {
             return None;
         }
@@ -257,13 +263,17 @@ impl RunCell {
             .find_map(|name| state.run.action(&name).and_then(|known| known.spec.traceparent));
         let inbound = state.run.root().and_then(|root| root.spec.traceparent);
         drop(state);
-        Some(Lifecycle::attempt_span(&self.id, inbound, nearest, action, attempt))
+        Some(nearest.unwrap_or_else(|| Lifecycle::run_span(&self.id, inbound)))
+    }
+
+    /// The span of an attempt, if the run's lifecycle is traced.
+    pub(crate) fn attempt_span(&self, action: &ActionName, attempt: AttemptNo) -> Option<TraceParent> {
+        Some(Lifecycle::attempt_span(&self.id, self.span_above(action)?, action, attempt))
     }
 
     /// The span of an action, if the run's lifecycle is traced.
     pub(crate) fn action_span(&self, action: &ActionName) -> Option<TraceParent> {
-        let attempt = self.attempt_span(action, AttemptNo(1))?;
-        Some(attempt.at(derived_span_id(&self.id, action, Part::Action.as_str(), 0, 0)))
+        Some(Lifecycle::action_span(&self.id, self.span_above(action)?, action))
     }
 
     /// How an action uses the cache, if it does.
@@ -495,65 +505,5 @@ impl CellState {
 
     fn notify(&self, action: &ActionName) {
         self.watchers.get(action).into_iter().flatten().for_each(|watcher| watcher.notify_one());
-    }
-}
-
-/// A subscription to the changes of one action, from when it was made.
-pub struct Watch {
-    cell: Arc<RunCell>,
-    action: ActionName,
-    notify: Arc<Notify>,
-}
-
-impl Watch {
-    /// Returns when the action may have changed since the last call.
-    ///
-    /// # Cancellation
-    /// Safe.
-    pub async fn changed(&self) {
-        self.notify.notified().await;
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        let mut state = self.cell.lock();
-        if let Some(watchers) = state.watchers.get_mut(&self.action) {
-            watchers.retain(|watcher| !Arc::ptr_eq(watcher, &self.notify));
-            if watchers.is_empty() {
-                state.watchers.remove(&self.action);
-            }
-        }
-    }
-}
-
-fn ended_at(action: &Action) -> Option<Timestamp> {
-    action.is_finished().then_some(action.updated_at)
-}
-
-fn failure(action: &Action) -> Option<Failure> {
-    match action.end()? {
-        End::Failed(failure) | End::TimedOut(failure) => Some(failure.as_ref().clone()),
-        End::Succeeded { .. } | End::Reused(_) | End::Signalled { .. } => None,
-        End::Aborted { by, reason } => {
-            let message = format!("aborted by {by}: {reason}");
-            Some(Failure::user(spanwise_core::code::ABORTED, message).terminal())
-        }
-    }
-}
-
-fn row(name: ActionName, action: &Action) -> ActionRow {
-    ActionRow {
-        name,
-        parent: action.spec.parent,
-        kind: action.spec.kind,
-        task: action.spec.task.clone(),
-        group: action.spec.group.clone(),
-        phase: action.phase(),
-        attempts: action.attempts,
-        enqueued_at: action.enqueued_at,
-        started_at: action.started_at,
-        ended_at: ended_at(action),
-        failure: failure(action),
     }
 }

@@ -30,7 +30,7 @@ const LINGER: Duration = Duration::from_millis(50);
 /// Takes lifecycle spans to a receiver.
 pub trait LifecycleExporter: Send + Sync + 'static {
     /// Sends spans; `Ok` means that the receiver has them. Called again with the same ones after an error.
-    fn export(&self, spans: Vec<Span>) -> Pin<Box<dyn Future<Output = Result<(), ExportError>> + Send + '_>>;
+    fn export(&self, spans: Arc<[Span]>) -> Pin<Box<dyn Future<Output = Result<(), ExportError>> + Send + '_>>;
 
     /// A batch could not be sent. With `given_up` it never will be; otherwise it is tried again.
     fn failed(&self, _error: &ExportError, _given_up: Option<usize>) {}
@@ -213,7 +213,7 @@ impl Loop {
 
     /// Sends a batch until it has arrived or is given up, then moves the positions.
     async fn send(&self, batch: Batch, live: &mut Live) {
-        let arrived = batch.spans.is_empty() || self.deliver(&batch.spans).await;
+        let arrived = batch.spans.is_empty() || self.deliver(batch.spans.into()).await;
         let settled = batch.moves.into_iter().map(|(run, Move { mut state, spans })| {
             *(if arrived { &mut state.exported } else { &mut state.dropped }) += spans;
             if let Some(tracked) = live.get_mut(&run) {
@@ -226,10 +226,10 @@ impl Loop {
         let _ = tokio::task::spawn_blocking(move || store.put_exports(&states)).await;
     }
 
-    async fn deliver(&self, spans: &[Span]) -> bool {
+    async fn deliver(&self, spans: Arc<[Span]>) -> bool {
         let (begun, mut pause) = (Instant::now(), self.limits.first_pause);
         loop {
-            let Err(error) = self.exporter.export(spans.to_vec()).await else { return true };
+            let Err(error) = self.exporter.export(Arc::clone(&spans)).await else { return true };
             if begun.elapsed() + pause > self.limits.give_up_after {
                 self.exporter.failed(&error, Some(spans.len()));
                 return false;

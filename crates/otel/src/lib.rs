@@ -115,7 +115,7 @@ impl<E: SpanExporter> Exporting<E> {
 }
 
 impl<E: SpanExporter + 'static> LifecycleExporter for Exporting<E> {
-    fn export(&self, spans: Vec<Span>) -> Pin<Box<dyn Future<Output = Result<(), ExportError>> + Send + '_>> {
+    fn export(&self, spans: Arc<[Span]>) -> Pin<Box<dyn Future<Output = Result<(), ExportError>> + Send + '_>> {
         Box::pin(async move {
             let exporter = Arc::clone(&self.exporter);
             // Off the runtime's own threads: an exporter with a blocking client must not be polled there.

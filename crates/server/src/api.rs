@@ -3,8 +3,7 @@
 
 use std::sync::Arc;
 
-use connectrpc::{ConnectRpcService, Limits, RequestContext, Router};
-use spanwise_core::trace::TraceParent;
+use connectrpc::{ConnectRpcService, Limits, Router};
 
 use crate::blobs::signed::Signer;
 use crate::control::ControlPlane;
@@ -36,11 +35,6 @@ pub(crate) struct Api {
     pub(crate) signer: Signer,
     /// How clients reach the server: `http://host:port`.
     pub(crate) base_url: String,
-}
-
-/// The span of whoever sends a request, from its header.
-fn caller_span(ctx: &RequestContext) -> Option<TraceParent> {
-    ctx.header("traceparent")?.to_str().ok()?.parse().ok()
 }
 
 /// All services, for Connect, gRPC and gRPC-Web.

@@ -15,9 +15,9 @@ use axum::response::Response;
 use http::HeaderMap;
 use http_body_util::BodyExt as _;
 use spanwise_core::lifecycle::{Part, Span, Status, TraceLevel, Value};
-use spanwise_core::trace::{SpanId, TraceParent};
+use spanwise_core::trace::{SpanId, TRACEPARENT, TraceParent};
 use spanwise_core::{ActionName, RunId, TaskName, Timestamp};
-use spanwise_engine::{Clock, LifecycleExporter, RunHandle, random_bits};
+use spanwise_engine::{Engine, LifecycleExporter, RunHandle, random_bits};
 use tokio::sync::mpsc;
 
 /// Calls that wait for being sent. Beyond it they are counted and dropped: a call must not wait for its span.
@@ -55,15 +55,16 @@ pub(crate) fn is_about(run: &RunHandle) {
 pub(crate) struct Calls {
     spans: mpsc::Sender<Span>,
     dropped: Arc<AtomicU64>,
-    clock: Arc<Clock>,
+    /// Whose time the spans of the lifecycle have.
+    engine: Engine,
 }
 
 impl Calls {
     /// Sends the spans of calls to these receivers from now on.
-    pub(crate) fn start(receivers: Vec<Arc<dyn LifecycleExporter>>) -> Calls {
+    pub(crate) fn start(engine: Engine, receivers: Vec<Arc<dyn LifecycleExporter>>) -> Calls {
         let (spans, queue) = mpsc::channel(QUEUE);
         tokio::spawn(send(queue, receivers));
-        Calls { spans, dropped: Arc::default(), clock: Arc::new(Clock::start()) }
+        Calls { spans, dropped: Arc::default(), engine }
     }
 
     fn ended(&self, span: Span) {
@@ -84,20 +85,20 @@ async fn send(mut queue: mpsc::Receiver<Span>, receivers: Vec<Arc<dyn LifecycleE
                 batch.push(span);
             }
         }
+        let spans: Arc<[Span]> = std::mem::take(&mut batch).into();
         for receiver in &receivers {
-            if let Err(error) = receiver.export(batch.clone()).await {
-                receiver.failed(&error, Some(batch.len()));
+            if let Err(error) = receiver.export(Arc::clone(&spans)).await {
+                receiver.failed(&error, Some(spans.len()));
             }
         }
-        batch.clear();
     }
 }
 
 /// Makes a span of a call that turns out to be about a run which is traced in full. A streaming call lasts until its stream ends.
 pub(crate) async fn traced(State(calls): State<Calls>, request: Request, next: Next) -> Response {
-    let start = calls.clock.now();
+    let start = calls.engine.now();
     let caller = caller(request.headers());
-    let (path, system) = (request.uri().path().trim_start_matches('/').to_owned(), system_of(request.headers()));
+    let (uri, system) = (request.uri().clone(), system_of(request.headers()));
     let (response, subject) = SUBJECT
         .scope(RefCell::default(), async {
             let response = next.run(request).await;
@@ -105,7 +106,7 @@ pub(crate) async fn traced(State(calls): State<Calls>, request: Request, next: N
         })
         .await;
     let Some(subject) = subject.filter(|_| caller.is_none_or(|caller| caller.is_sampled())) else { return response };
-    let span = span_of(&subject, caller, path, system, start);
+    let span = span_of(&subject, caller, uri.path().trim_start_matches('/'), system, start);
     let mut ending = Ending { span: Some(span), code: code_of(response.headers(), response.status()), calls };
     response.map(|body| {
         Body::new(body.map_frame(move |frame| {
@@ -118,8 +119,8 @@ pub(crate) async fn traced(State(calls): State<Calls>, request: Request, next: N
 }
 
 /// The span of whoever sends a request, from its header.
-fn caller(headers: &HeaderMap) -> Option<TraceParent> {
-    headers.get("traceparent")?.to_str().ok()?.parse().ok()
+pub(crate) fn caller(headers: &HeaderMap) -> Option<TraceParent> {
+    headers.get(TRACEPARENT)?.to_str().ok()?.parse().ok()
 }
 
 /// The name of the protocol, by OpenTelemetry's conventions for RPC.
@@ -134,13 +135,7 @@ fn code_of(headers: &HeaderMap, status: http::StatusCode) -> Option<String> {
     grpc.map(str::to_owned).or_else(|| (!status.is_success()).then(|| status.as_str().to_owned()))
 }
 
-fn span_of(
-    subject: &Subject,
-    caller: Option<TraceParent>,
-    path: String,
-    system: &'static str,
-    start: Timestamp,
-) -> Span {
+fn span_of(subject: &Subject, caller: Option<TraceParent>, path: &str, system: &'static str, start: Timestamp) -> Span {
     let above = caller.unwrap_or(subject.span);
     let id = SpanId(((random_bits() as u64) | 1).to_be_bytes());
     Span {
@@ -148,7 +143,7 @@ fn span_of(
         part: Part::Call,
         context: above.at(id),
         parent: Some(above.span),
-        name: path.as_str().into(),
+        name: path.into(),
         action: ActionName::ROOT,
         caller: None,
         task: TaskName::from(""),
@@ -156,7 +151,7 @@ fn span_of(
         start,
         end: start,
         status: Status::Unset,
-        details: vec![("rpc.system.name", Value::from(system)), ("rpc.method", Value::from(&*path))],
+        details: vec![("rpc.system.name", Value::from(system)), ("rpc.method", Value::from(path))],
         moments: Vec::new(),
         links: Vec::new(),
     }
@@ -172,7 +167,7 @@ struct Ending {
 impl Drop for Ending {
     fn drop(&mut self) {
         let Some(mut span) = self.span.take() else { return };
-        span.end = self.calls.clock.now().max(span.start);
+        span.end = self.calls.engine.now().max(span.start);
         if let Some(code) = &self.code {
             span.details.push(("rpc.response.status_code", Value::from(code.as_str())));
             span.details.push(("error.type", Value::from(code.as_str())));

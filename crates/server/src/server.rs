@@ -146,12 +146,13 @@ impl Server {
         };
         let api = Self::assemble(&config, data, engine, port, base)?;
         let control = api.control.clone();
+        let engine = control.engine().clone();
         let signs = control.executor().signs().clone();
         let ending = CancellationToken::new();
         let mut receivers: Vec<Arc<dyn LifecycleExporter>> = exporter.into_iter().collect();
         receivers.extend(collector.as_ref().map(|collecting| Arc::new(collecting.collector.clone()) as _));
         let received = collector.as_ref().map(|collecting| &collecting.collector);
-        let (calls, trace_url) = (Calls::start(receivers), config.trace_url.as_deref());
+        let (calls, trace_url) = (Calls::start(engine, receivers), config.trace_url.as_deref());
         let router = http::router(api, signs, running, ending.clone(), received, calls, trace_url);
         control.recover().map_err(|error| Error::Recover(error.to_string()))?;
         control.remove_leftovers();

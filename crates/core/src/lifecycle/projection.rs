@@ -37,7 +37,7 @@ struct Open {
     now: Now,
     /// The last attempt.
     attempts: u32,
-    /// How many parts of each kind there were, for ids that differ.
+    /// How many spans were made for it, for ids that differ.
     ordinal: u32,
     cache: Option<&'static str>,
     /// Steps that stand, for the attempts that come after: each is given them without running them again.
@@ -53,6 +53,8 @@ enum Now {
     },
     Attempt {
         attempt: AttemptNo,
+        /// The attempt's own span.
+        context: TraceParent,
         launched: Timestamp,
         moments: Vec<Moment>,
     },
@@ -107,8 +109,9 @@ impl Lifecycle {
     pub fn open_until(mut self, now: Timestamp) -> Vec<Span> {
         self.closed.clear();
         for (action, mut open) in std::mem::take(&mut self.open) {
-            self.end_part(action, &mut open, Outcome::new(Status::Unset, "running"), now);
-            self.end(action, open, Outcome::new(Status::Unset, "running"), now);
+            let running = Outcome::new(Status::Unset, "running");
+            self.end_part(action, &mut open, &running, now);
+            self.end(action, open, running, now);
         }
         self.closed
     }
@@ -122,16 +125,15 @@ impl Lifecycle {
         }
     }
 
-    /// What a task is delivered in place of its `traceparent`: the span of its attempt. `frozen` is that of the action's own map.
-    pub fn attempt_span(
-        run: &RunId,
-        inbound: Option<TraceParent>,
-        frozen: Option<TraceParent>,
-        action: &ActionName,
-        attempt: AttemptNo,
-    ) -> TraceParent {
-        let span = derived_span_id(run, action, Part::Attempt.as_str(), attempt.0, 0);
-        frozen.unwrap_or_else(|| Lifecycle::run_span(run, inbound)).at(span)
+    /// The span of an attempt, which a task is delivered in place of its `traceparent`. `above` is any span of the action's trace: the
+    /// one that its map names, else the nearest that a caller's map names, else the run's.
+    pub fn attempt_span(run: &RunId, above: TraceParent, action: &ActionName, attempt: AttemptNo) -> TraceParent {
+        above.at(derived_span_id(run, action, Part::Attempt.as_str(), attempt.0, 0))
+    }
+
+    /// The span of an action, in the same trace as `above`.
+    pub fn action_span(run: &RunId, above: TraceParent, action: &ActionName) -> TraceParent {
+        above.at(derived_span_id(run, action, Part::Action.as_str(), 0, 0))
     }
 
     fn id(&self, action: &ActionName, part: Part, attempt: u32, ordinal: u32) -> SpanId {
@@ -145,8 +147,7 @@ impl Lifecycle {
         if action.is_root() {
             self.inbound = spec.traceparent;
         }
-        let run = Lifecycle::run_span(&self.run, self.inbound);
-        let caller = spec.parent.and_then(|parent| self.attempt_under_way(&parent)).unwrap_or(run);
+        let caller = self.caller_of(spec);
         let part = if spec.kind == ActionKind::Condition { Part::Wait } else { Part::Action };
         let mut links = Vec::new();
         // The map's span is the nearest, unless nobody records it; the root's is the run's own caller.
@@ -178,13 +179,13 @@ impl Lifecycle {
         self.open.insert(action, open);
     }
 
-    /// The span of the attempt of an action that is under way.
-    fn attempt_under_way(&self, action: &ActionName) -> Option<TraceParent> {
-        let open = self.open.get(action)?;
-        Some(match open.now {
-            Now::Attempt { attempt, .. } => open.context.at(self.id(action, Part::Attempt, attempt.0, 0)),
-            _ => open.context,
-        })
+    /// The span of the attempt that asks for something; without one that of the run.
+    fn caller_of(&self, spec: &ActionSpec) -> TraceParent {
+        match spec.parent.and_then(|parent| self.open.get(&parent)) {
+            Some(Open { now: Now::Attempt { context, .. }, .. }) => *context,
+            Some(open) => open.context,
+            None => Lifecycle::run_span(&self.run, self.inbound),
+        }
     }
 
     /// What a fact means for an open action; the outcome if it is at its end.
@@ -197,40 +198,41 @@ impl Lifecycle {
             }
             Fact::LookedUp { lookup, hit } => self.looked_up(action, open, lookup, *hit, at),
             Fact::Launched { attempt } => {
-                self.end_part(action, open, Outcome::new(Status::Unset, "success"), at);
+                self.end_part(action, open, &Outcome::new(Status::Unset, "success"), at);
                 open.attempts = attempt.0;
                 let moments = open.steps.iter().map(|(name, step)| kept_step(name, step, at)).collect();
-                open.now = Now::Attempt { attempt: *attempt, launched: at, moments };
+                let context = Lifecycle::attempt_span(&self.run, open.context, &action, *attempt);
+                open.now = Now::Attempt { attempt: *attempt, context, launched: at, moments };
             }
             Fact::Started { .. } => self.started(action, open, at),
             Fact::AttemptFailed { failure, .. } => {
-                self.end_part(action, open, Outcome::failed("failure", failure), at);
+                self.end_part(action, open, &Outcome::failed("failure", failure), at);
             }
             Fact::AttemptTimedOut { .. } => {
                 let failure = Failure::user(crate::code::MAX_RUNTIME_EXCEEDED, "max_runtime exceeded");
-                self.end_part(action, open, Outcome::failed("timeout", &failure), at);
+                self.end_part(action, open, &Outcome::failed("timeout", &failure), at);
             }
             Fact::QueueTimedOut => {
                 let failure = Failure::user(crate::code::QUEUED_TIMEOUT_EXCEEDED, "max_queued_time exceeded");
-                self.end_part(action, open, Outcome::failed("timeout", &failure), at);
+                self.end_part(action, open, &Outcome::failed("timeout", &failure), at);
             }
             Fact::AttemptLost { reason, .. } => {
                 let failure = Failure::system(crate::code::ATTEMPT_LOST, reason.as_str());
-                self.end_part(action, open, Outcome::failed("error", &failure), at);
+                self.end_part(action, open, &Outcome::failed("error", &failure), at);
             }
             Fact::AttemptReleased { .. } => {
-                self.end_part(action, open, Outcome::new(Status::Unset, "released"), at);
+                self.end_part(action, open, &Outcome::new(Status::Unset, "released"), at);
                 open.now = Now::Queued { since: at, held: false };
             }
             Fact::BackedOff { .. } => open.now = Now::Backoff { since: at },
             Fact::Requeued => {
-                self.end_part(action, open, Outcome::new(Status::Unset, "success"), at);
+                self.end_part(action, open, &Outcome::new(Status::Unset, "success"), at);
                 open.now = Now::Queued { since: at, held: false };
             }
             end => {
                 let outcome = outcome_of(end)?;
                 // The part under way ends as the action does; a failure that its attempt has told of is not told twice.
-                self.end_part(action, open, outcome_of(end)?, at);
+                self.end_part(action, open, &outcome, at);
                 return Some(outcome);
             }
         }
@@ -253,9 +255,9 @@ impl Lifecycle {
     }
 
     fn started(&mut self, action: ActionName, open: &mut Open, at: Timestamp) {
-        let Now::Attempt { attempt, launched, .. } = open.now else { return };
+        let Now::Attempt { attempt, context, launched, .. } = open.now else { return };
         let mut span = self.part(action, open, Part::Starting, Some(attempt), (launched, at));
-        span.parent = Some(self.id(&action, Part::Attempt, attempt.0, 0));
+        span.parent = Some(context.span);
         self.close(span);
     }
 
@@ -265,7 +267,7 @@ impl Lifecycle {
         open: &mut Open,
         times: (Timestamp, Timestamp),
         held: bool,
-        outcome: Option<Outcome>,
+        outcome: Option<&Outcome>,
     ) {
         let mut span = self.part(action, open, Part::Queued, None, times);
         span.details.push(("spanwise.queued.reason", Value::from(if held { "concurrency" } else { "launch" })));
@@ -276,15 +278,15 @@ impl Lifecycle {
     }
 
     /// Ends what an open action does at the moment.
-    fn end_part(&mut self, action: ActionName, open: &mut Open, outcome: Outcome, at: Timestamp) {
+    fn end_part(&mut self, action: ActionName, open: &mut Open, outcome: &Outcome, at: Timestamp) {
         match std::mem::replace(&mut open.now, Now::Nothing) {
             Now::Queued { since, held } => self.queued(action, open, (since, at), held, Some(outcome)),
-            Now::Attempt { attempt, launched, moments } => {
-                let mut span = self.part(action, open, Part::Attempt, Some(attempt), (launched, at));
+            Now::Attempt { attempt, context, launched, moments } => {
+                let mut span = self.span(action, open, Part::Attempt, Some(attempt), (launched, at));
                 span.name = format!("attempt {attempt}").into();
-                span.context.span = self.id(&action, Part::Attempt, attempt.0, 0);
+                span.context = context;
                 if let Some(previous) = attempt.0.checked_sub(1).filter(|previous| *previous > 0) {
-                    let to = open.context.at(self.id(&action, Part::Attempt, previous, 0));
+                    let to = Lifecycle::attempt_span(&self.run, context, &action, AttemptNo(previous));
                     span.links.push(Link { to, why: "previous attempt" });
                 }
                 span.moments = moments;
@@ -296,7 +298,8 @@ impl Lifecycle {
             Now::Backoff { since } => {
                 let mut span = self.part(action, open, Part::Backoff, None, (since, at));
                 if outcome.result == "success" {
-                    let to = open.context.at(self.id(&action, Part::Attempt, open.attempts + 1, 0));
+                    let next = AttemptNo(open.attempts + 1);
+                    let to = Lifecycle::attempt_span(&self.run, open.context, &action, next);
                     span.links.push(Link { to, why: "next attempt" });
                 }
                 self.close(span);
@@ -305,8 +308,22 @@ impl Lifecycle {
         }
     }
 
-    /// A span under an action's own.
+    /// A span under an action's own, with an id of its own.
     fn part(
+        &self,
+        action: ActionName,
+        open: &mut Open,
+        part: Part,
+        attempt: Option<AttemptNo>,
+        times: (Timestamp, Timestamp),
+    ) -> Span {
+        let mut span = self.span(action, open, part, attempt, times);
+        span.context.span = self.id(&action, part, attempt.map_or(0, |attempt| attempt.0), open.ordinal);
+        span
+    }
+
+    /// A span under an action's own, still with the action's id.
+    fn span(
         &self,
         action: ActionName,
         open: &mut Open,
@@ -322,7 +339,7 @@ impl Lifecycle {
         Span {
             run: Arc::clone(&self.run),
             part,
-            context: open.context.at(self.id(&action, part, attempt.map_or(0, |attempt| attempt.0), open.ordinal)),
+            context: open.context,
             parent: Some(open.context.span),
             name: name.into(),
             action,
@@ -350,8 +367,7 @@ impl Lifecycle {
         let is_wait = open.spec.kind == ActionKind::Condition;
         let part = if is_wait { Part::Wait } else { Part::Action };
         let times = (open.enqueued, at);
-        let mut span = self.part(action, &mut open, part, None, times);
-        span.context = open.context;
+        let mut span = self.span(action, &mut open, part, None, times);
         span.parent = open.parent;
         span.caller = open.spec.parent;
         span.name = match part {
@@ -407,8 +423,7 @@ impl Lifecycle {
         (start, end): (Timestamp, Timestamp),
         outcome: &StepOutcome,
     ) {
-        let run = Lifecycle::run_span(&self.run, self.inbound);
-        let above = spec.parent.and_then(|parent| self.attempt_under_way(&parent)).unwrap_or(run);
+        let above = self.caller_of(spec);
         let by = spec.parent.and_then(|parent| self.open.get(&parent)).map_or(0, |open| open.attempts);
         self.steps += 1;
         let mut span = Span {

@@ -20,12 +20,12 @@ struct Receiver {
 }
 
 impl LifecycleExporter for Receiver {
-    fn export(&self, spans: Vec<Span>) -> Pin<Box<dyn Future<Output = Result<(), ExportError>> + Send + '_>> {
+    fn export(&self, spans: Arc<[Span]>) -> Pin<Box<dyn Future<Output = Result<(), ExportError>> + Send + '_>> {
         Box::pin(async move {
             if self.is_away.load(Ordering::SeqCst) {
                 return Err(ExportError("away".to_owned()));
             }
-            self.spans.lock().unwrap().extend(spans);
+            self.spans.lock().unwrap().extend(spans.iter().cloned());
             Ok(())
         })
     }

@@ -15,7 +15,7 @@ use spanwise_proto::flyteidl2::common::ActionIdentifier;
 use spanwise_proto::flyteidl2::workflow::{ActionUpdate, ControlMessage};
 
 use super::Api;
-use super::caller_span;
+use crate::calls;
 use crate::control::{Asked, Error, NewAction};
 use crate::wire::details::Shown;
 use crate::wire::{Invalid, action_name, ids, values};
@@ -187,7 +187,9 @@ impl ActionsService for Actions {
         let (run, action) = ids::action_id(request.action_id.as_option().ok_or(Invalid::Missing("action_id"))?)?;
         let value = request.value.into_option().ok_or(Invalid::Missing("value"))?;
         let run = self.api.control.run(&run)?;
-        run.signal(action, "api", caller_span(&ctx), values::single_output(value)).await.map_err(Error::from)?;
+        run.signal(action, "api", calls::caller(ctx.headers()), values::single_output(value))
+            .await
+            .map_err(Error::from)?;
         Response::ok(SignalResponse::default())
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use connectrpc::{ConnectError, RequestContext, Response, ServiceRequest, ServiceResult, ServiceStream};
 use futures_util::{StreamExt, stream};
+use spanwise_core::trace::TRACEPARENT;
 use spanwise_core::{ActionName, RunName};
 use spanwise_engine::{ActionView, RunHandle, RunQuery, Scope};
 use spanwise_proto::flyteidl2::common::{Filter, filter};
@@ -11,9 +12,9 @@ use spanwise_proto::flyteidl2::core::literal_type;
 use spanwise_proto::flyteidl2::task::{Inputs, TaskSpec, TaskSpecSource};
 use spanwise_proto::flyteidl2::workflow::*;
 
-use super::caller_span;
 use super::reads::Found;
 use super::{Api, listing};
+use crate::calls;
 use crate::control::{Error, NewRun};
 use crate::wire::details::{self, Definition};
 use crate::wire::{Invalid, ids, shown, values};
@@ -157,7 +158,7 @@ impl RunService for Runs {
         let inputs = self.inputs(request.input_wrapper).await?;
         let mut settings = request.run_spec.into_option().unwrap_or_default();
         settings.task_spec_source = source.into();
-        let header = ctx.header("traceparent").and_then(|value| value.to_str().ok());
+        let header = ctx.header(TRACEPARENT).and_then(|value| value.to_str().ok());
         let new = NewRun { scope, name, task, inputs, settings, caller_trace: header.map(str::to_owned) };
         let run = self.api.control.create_run(new).await?;
         Response::ok(CreateRunResponse { run: self.listed(&run)?.into(), ..CreateRunResponse::default() })
@@ -336,7 +337,7 @@ impl RunService for Runs {
         let value = values::signal_value(&request.payload, &condition.r#type)?;
         found
             .run
-            .signal(found.name, "user", caller_span(&ctx), values::single_output(value))
+            .signal(found.name, "user", calls::caller(ctx.headers()), values::single_output(value))
             .await
             .map_err(Error::from)?;
         Response::ok(SignalEventResponse::default())

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -15,7 +16,7 @@ use super::refused::Refused;
 use super::{BATCH, BATCH_BYTES, Collector, decode};
 
 impl LifecycleExporter for Collector {
-    fn export(&self, spans: Vec<Span>) -> Pin<Box<dyn Future<Output = Result<(), ExportError>> + Send + '_>> {
+    fn export(&self, spans: Arc<[Span]>) -> Pin<Box<dyn Future<Output = Result<(), ExportError>> + Send + '_>> {
         Box::pin(async move {
             let spans = spans.iter().map(spanwise_otel::span_data).collect();
             let resource = ResourceAttributesWithSchema::from(&spanwise_otel::resource());

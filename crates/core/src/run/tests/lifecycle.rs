@@ -92,7 +92,7 @@ fn t3_a_retried_child_under_its_callers_span() {
     let mut story = Story::new();
     story.enqueue("a0", ActionSpec { traceparent: Some(caller()), ..root() });
     story.wait(ms(2)).start("a0");
-    let main = Lifecycle::attempt_span(&run_id(), Some(caller()), Some(caller()), &name("a0"), AttemptNo(1));
+    let main = Lifecycle::attempt_span(&run_id(), caller(), &name("a0"), AttemptNo(1));
     let backoff = Some(Backoff::constant(ms(10)));
     let retry = RetryPolicy { retries: 1, backoff };
     story.wait(ms(1)).enqueue("c", ActionSpec { traceparent: Some(main), retry, ..child_of("a0") });
