@@ -17,7 +17,7 @@ const EDGES: [(&str, &[&str]); 9] = [
     ("spanwise-otel", &["spanwise-core", "spanwise-engine"]),
     ("spanwise", &["spanwise-core", "spanwise-engine", "spanwise-macros", "spanwise-otel", "spanwise-proto"]),
     ("spanwise-server", &["spanwise-core", "spanwise-engine", "spanwise-otel", "spanwise-proto", "spanwise-store"]),
-    ("spanwise-cli", &["spanwise", "spanwise-proto", "spanwise-server"]),
+    ("spanwise-cli", &["spanwise", "spanwise-otel", "spanwise-proto", "spanwise-server"]),
 ];
 
 const USE_ALL: [&str; 3] = ["spanwise-benches", "spanwise-e2e", "spanwise-examples"];

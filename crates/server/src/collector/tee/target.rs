@@ -6,9 +6,6 @@ use std::str::FromStr;
 use http::{HeaderName, HeaderValue, Uri};
 use percent_encoding::percent_decode_str;
 
-/// What every OTLP receiver listens at.
-const PATH: &str = "/v1/traces";
-
 /// An OTLP receiver (http/protobuf), and what each request to it says besides.
 #[derive(Clone)]
 pub struct TeeTarget {
@@ -40,8 +37,7 @@ impl TeeTarget {
         if !is_http || url.host().is_none_or(str::is_empty) || url.query().is_some() {
             return Err(bad());
         }
-        let base = endpoint.trim_end_matches('/');
-        let url = if base.ends_with(PATH) { base.to_owned() } else { format!("{base}{PATH}") };
+        let url = spanwise_otel::otlp::traces_url(endpoint);
         let pairs = headers.split(',').filter(|pair| !pair.trim().is_empty()).enumerate();
         let headers = pairs.map(|(place, pair)| header(pair).ok_or(BadTarget::Header(place + 1)));
         Ok(TeeTarget { url: url.parse().map_err(|_| bad())?, headers: headers.collect::<Result<_, _>>()? })
