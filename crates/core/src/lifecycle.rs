@@ -30,6 +30,9 @@ mod projection;
 pub use explain::{Contributor, Explanation, Share, Stretch, Use, explain};
 pub use projection::Lifecycle;
 
+/// The label by which a run says how it is traced, by the name of a [`TraceLevel`]: every client of Flyte's can set it.
+pub const TRACE_LABEL: &str = "spanwise.trace";
+
 /// How much of what the engine does is traced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

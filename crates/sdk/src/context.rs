@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use spanwise_core::trace::TraceParent;
+use spanwise_core::trace::{CARRIER_KEYS, TRACEPARENT, TraceParent};
 
 /// A map may have this many keys (semantics S1.9).
 const MAX_KEYS: usize = 64;
@@ -11,11 +11,6 @@ const MAX_KEYS: usize = 64;
 const MAX_BYTES: usize = 8 * 1024;
 /// Keys with this prefix are Flyte's own: kept on the wire, hidden from users.
 const RESERVED_PREFIX: &str = "_u_";
-/// The keys that carry a trace. They belong to one run and are not reused by a rerun.
-/// The key of the span that is the caller (W3C).
-pub(crate) const TRACEPARENT: &str = "traceparent";
-
-const TRACE_KEYS: [&str; 3] = [TRACEPARENT, "tracestate", "baggage"];
 
 /// A custom context that is over its limits.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -98,7 +93,7 @@ impl CustomContext {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn environment(&self) -> impl Iterator<Item = (String, &str)> {
-        TRACE_KEYS.into_iter().filter_map(|key| Some((key.to_uppercase(), self.get(key)?)))
+        CARRIER_KEYS.into_iter().filter_map(|key| Some((key.to_uppercase(), self.get(key)?)))
     }
 
     /// `self` with the keys of `inner` on top (semantics S1.2).
@@ -119,9 +114,9 @@ impl CustomContext {
         self.get(TRACEPARENT)?.parse().ok()
     }
 
-    /// The same map without the keys that carry a trace.
+    /// The same map without the keys that carry a trace: they belong to one run and are not reused by a rerun.
     pub(crate) fn without_trace(&self) -> CustomContext {
-        let keep = |(key, _): &&(String, String)| !TRACE_KEYS.contains(&key.as_str());
+        let keep = |(key, _): &&(String, String)| !CARRIER_KEYS.contains(&key.as_str());
         CustomContext { entries: Arc::new(self.entries.iter().filter(keep).cloned().collect()) }
     }
 

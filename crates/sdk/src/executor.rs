@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::FutureExt;
 use spanwise_core::Failure;
-use spanwise_core::trace::TraceParent;
+use spanwise_core::trace::{TRACEPARENT, TraceParent};
 use spanwise_engine::{Attempt, Executor, Report};
 use spanwise_proto::Message;
 use spanwise_proto::flyteidl2::core::Literal;
@@ -17,7 +17,6 @@ use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinHandle};
 
 use crate::call::{MAX_PAYLOAD, thaw, too_large};
-use crate::context::TRACEPARENT;
 use crate::control::Control;
 use crate::ctx::{Ambient, TaskContext};
 use crate::error::Result;

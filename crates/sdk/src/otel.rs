@@ -65,7 +65,7 @@ pub fn inject(context: &Context, carrier: &mut CustomContext) {
     });
 }
 
-/// Tells the program of trouble with its traces, by OpenTelemetry's own way if it is on, else on stderr.
+/// Tells whoever looks at the program of trouble with its lifecycle spans.
 #[cfg(feature = "otel-sdk")]
 pub(crate) fn warn(trouble: &str) {
     eprintln!("spanwise: {trouble}");

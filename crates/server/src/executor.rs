@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use spanwise_core::trace::TRACEPARENT;
 use spanwise_core::{ActionName, AttemptNo, Failure};
 use spanwise_engine::{Attempt, Executor, Report, RunHandle};
 use spanwise_proto::flyteidl2::task::Inputs;
@@ -226,7 +227,7 @@ impl Shared {
         }
         let mut inputs = values::inputs(&attempt.inputs).map_err(|error| system("read the frozen inputs", &error))?;
         if let Some(span) = attempt.span {
-            values::set_in_context(&mut inputs.context, values::TRACE_KEYS[0], &span.to_string());
+            values::set_in_context(&mut inputs.context, TRACEPARENT, &span.to_string());
         }
         self.deliver_inputs(&inputs, places).await?;
         files.make().map_err(|error| system("make the attempt's directory", &error))?;

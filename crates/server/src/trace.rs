@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use crate::collector::{Collector, Received};
 use crate::control;
-use crate::wire::display;
+use crate::wire::values;
 
 pub(crate) mod jaeger;
 pub(crate) mod text;
@@ -78,10 +78,7 @@ impl Traces {
 
     /// The trace of a run as it is now.
     pub(crate) async fn of(&self, run: &RunHandle) -> Result<Trace, control::Error> {
-        let (inputs, _) = run.payloads(&ActionName::ROOT).await?;
-        let context = inputs.and_then(|inputs| display::context(&inputs).ok()).unwrap_or_default();
-        let inbound = context.iter().find(|(key, _)| key == "traceparent").and_then(|(_, value)| value.parse().ok());
-        let life = self.life(run, inbound).await?;
+        let life = self.life(run).await?;
         let id = life.spans.iter().find(|span| span.part == Part::Run).map(|span| span.context.trace);
         let id = id.unwrap_or_else(|| spanwise_core::trace::derived_trace_id(run.id()));
         let mut received = match &self.collector {
@@ -98,7 +95,7 @@ impl Traces {
         Ok(Trace { id, life, received, is_cut })
     }
 
-    async fn life(&self, run: &RunHandle, inbound: Option<TraceParent>) -> Result<Arc<Life>, control::Error> {
+    async fn life(&self, run: &RunHandle) -> Result<Arc<Life>, control::Error> {
         let key = run.key();
         let known =
             self.lock().iter().find(|kept| kept.run == key && kept.is_good()).map(|kept| Arc::clone(&kept.life));
@@ -107,7 +104,9 @@ impl Traces {
         }
         let (begun, changes, is_finished) = (Instant::now(), run.subscribe(), run.is_finished());
         let mut spans = run.lifecycle().await?;
-        if let Some(inbound) = inbound.filter(|_| !run.is_traced()) {
+        if !run.is_traced()
+            && let Some(inbound) = inbound(run).await?
+        {
             move_to(&mut spans, inbound);
         }
         let explained = tokio::task::spawn_blocking(move || Life { explanation: explain(&spans), spans }).await;
@@ -123,6 +122,12 @@ impl Traces {
     fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<Kept>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The span that a run was started under.
+async fn inbound(run: &RunHandle) -> Result<Option<TraceParent>, control::Error> {
+    let (inputs, _) = run.payloads(&ActionName::ROOT).await?;
+    Ok(inputs.and_then(|inputs| values::span_in(&values::inputs(&inputs).ok()?.context)))
 }
 
 /// The lifecycle of a run that is not traced has been sent to nobody: it is shown in the trace that the run's tasks were given.

@@ -148,8 +148,7 @@ impl SpanStore {
     /// # Errors
     /// If the store cannot be written.
     pub fn prune(&self, max_age: Option<Duration>, max_bytes: Option<u64>, now: Timestamp) -> Result<u64, Error> {
-        let oldest =
-            max_age.map_or(i64::MIN, |age| now.0.saturating_sub(i64::try_from(age.as_micros()).unwrap_or(i64::MAX)));
+        let oldest = max_age.map_or(i64::MIN, |age| now.before(age).0);
         let failed = |error| name_full(Error::Database(error), &self.directory);
         let mut pruned = 0;
         loop {

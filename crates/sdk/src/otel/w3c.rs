@@ -2,16 +2,17 @@
 
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
-use spanwise_core::trace::TraceParent;
+use spanwise_core::trace::TRACEPARENT;
 
 use crate::context::CustomContext;
 
 /// Reads `traceparent` and `tracestate` (W3C Trace Context level 2). Unknown flags are kept: level 2 defines `02`, and
 /// opentelemetry-python sends `03`. What is malformed, or not in lower case, is ignored.
 pub(super) fn extract(parent: &Context, carrier: &CustomContext) -> Context {
-    let Some((trace_id, span_id, flags)) = carrier.get("traceparent").and_then(parse) else { return parent.clone() };
+    let Some(span) = carrier.span() else { return parent.clone() };
+    let (trace_id, span_id) = (TraceId::from_bytes(span.trace.0), SpanId::from_bytes(span.span.0));
     let state = carrier.get("tracestate").and_then(|state| state.parse::<TraceState>().ok()).unwrap_or_default();
-    parent.with_remote_span_context(SpanContext::new(trace_id, span_id, flags, true, state))
+    parent.with_remote_span_context(SpanContext::new(trace_id, span_id, TraceFlags::new(span.flags), true, state))
 }
 
 /// Writes `traceparent`, and `tracestate` if there is one.
@@ -22,14 +23,8 @@ pub(super) fn inject(context: &Context, carrier: &mut CustomContext) {
         return;
     }
     let (trace_id, span_id, flags) = (span.trace_id(), span.span_id(), span.trace_flags().to_u8());
-    carrier.set("traceparent", format!("00-{trace_id}-{span_id}-{flags:02x}"));
+    carrier.set(TRACEPARENT, format!("00-{trace_id}-{span_id}-{flags:02x}"));
     carrier.set("tracestate", span.trace_state().header());
-}
-
-fn parse(header: &str) -> Option<(TraceId, SpanId, TraceFlags)> {
-    let parent: TraceParent = header.parse().ok()?;
-    let ids = (TraceId::from_bytes(parent.trace.0), SpanId::from_bytes(parent.span.0));
-    Some((ids.0, ids.1, TraceFlags::new(parent.flags)))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! A server, as a driver sees it: runs are created there and looked up.
 
 use connectrpc::ErrorCode;
-use spanwise_core::lifecycle::TraceLevel;
+use spanwise_core::lifecycle::{TRACE_LABEL, TraceLevel};
 use spanwise_core::{RunId, RunName};
 use spanwise_engine::Relation;
 use spanwise_proto::flyteidl2::common;
@@ -20,9 +20,6 @@ use super::wire::{self, Place};
 use crate::error::Result;
 use crate::overrides::Overrides;
 use crate::task::AnyTask;
-
-/// The label by which a run says how its lifecycle is traced: a stock client can set it too.
-const TRACE_LABEL: &str = "spanwise.trace";
 
 fn trace_label(level: TraceLevel) -> Labels {
     let values = [(TRACE_LABEL.to_owned(), level.to_string())].into_iter().collect();

@@ -2,8 +2,8 @@
 
 use base64::Engine as _;
 use bytes::Bytes;
-use spanwise_core::lifecycle::{RunTrace, TraceLevel};
-use spanwise_core::trace::TraceParent;
+use spanwise_core::lifecycle::{RunTrace, TRACE_LABEL, TraceLevel};
+use spanwise_core::trace::{TRACEPARENT, TraceParent};
 use spanwise_core::{ActionName, RunId, RunName};
 use spanwise_engine::{Relation, RunHandle, RunSettings, Scope};
 use spanwise_proto::Message;
@@ -17,9 +17,6 @@ use crate::layout;
 use crate::wire::ids::run_in;
 use crate::wire::task::{self, RunRules};
 use crate::wire::{Invalid, values};
-
-/// The label by which a run says how its lifecycle is traced: off, lifecycle or full.
-const TRACE_LABEL: &str = "spanwise.trace";
 
 /// A later version of `traceparent` may have more parts; none that is longer than this is taken over from a header.
 const MAX_TRACEPARENT: usize = 256;
@@ -87,16 +84,16 @@ impl ControlPlane {
         inputs.context.retain(|pair| !pair.value.is_empty());
         values::check_context(&inputs.context)?;
         if let Some(Relation::Rerun { run } | Relation::Recover { run }) = relation
-            && values::in_context(&inputs.context, "traceparent") == self.trace_of(&new.scope, run).await?.as_deref()
+            && values::in_context(&inputs.context, TRACEPARENT) == self.trace_of(&new.scope, run).await?.as_deref()
         {
-            inputs.context.retain(|pair| !values::TRACE_KEYS.contains(&pair.key.as_str()));
+            values::leave_trace(&mut inputs.context);
         }
         if let Some(trace) = &new.caller_trace
             && trace.len() <= MAX_TRACEPARENT
             && trace.parse::<TraceParent>().is_ok()
-            && values::in_context(&inputs.context, "traceparent").is_none()
+            && values::in_context(&inputs.context, TRACEPARENT).is_none()
         {
-            values::set_in_context(&mut inputs.context, "traceparent", trace);
+            values::set_in_context(&mut inputs.context, TRACEPARENT, trace);
         }
         Ok(inputs)
     }
@@ -127,7 +124,7 @@ impl ControlPlane {
     async fn trace_of(&self, scope: &Scope, run: &RunName) -> Result<Option<String>, Error> {
         let run = self.run(&run_in(scope.clone(), run.clone()))?;
         let Some(inputs) = run.payloads(&ActionName::ROOT).await?.0 else { return Ok(None) };
-        Ok(values::in_context(&values::inputs(&inputs)?.context, "traceparent").map(str::to_owned))
+        Ok(values::in_context(&values::inputs(&inputs)?.context, TRACEPARENT).map(str::to_owned))
     }
 
     fn run_settings(

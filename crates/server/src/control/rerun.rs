@@ -7,9 +7,6 @@ use super::{ControlPlane, Error, NewRun};
 use crate::wire::details::{self, Definition};
 use crate::wire::{ids, values};
 
-/// What ties inputs to the trace of the run that they were frozen for.
-const TRACE_KEYS: [&str; 3] = ["traceparent", "tracestate", "baggage"];
-
 impl ControlPlane {
     /// A new run of the same task with the same inputs and settings, in a trace of its own.
     pub(crate) async fn rerun(&self, source: &RunHandle) -> Result<RunHandle, Error> {
@@ -19,7 +16,7 @@ impl ControlPlane {
         let Definition::Task(task) = &*definition else { return Err(missing()) };
         let (inputs, _) = source.payloads(&ActionName::ROOT).await?;
         let mut inputs = values::inputs(&inputs.unwrap_or_default())?;
-        inputs.context.retain(|pair| !TRACE_KEYS.contains(&pair.key.as_str()));
+        values::leave_trace(&mut inputs.context);
         let mut settings = self.run_spec(source)?;
         let relation = Relation::Rerun { run: source.id().name.clone() };
         settings.relation = details::relation(source.id(), &relation).into();

@@ -4,6 +4,7 @@
 
 use std::path::Path;
 
+use spanwise_core::trace::CARRIER_KEYS;
 use spanwise_core::{ActionName, AttemptNo, RunId, Timestamp};
 use spanwise_proto::flyteidl2::core::KeyValuePair;
 
@@ -100,9 +101,9 @@ impl Contract<'_> {
         .map(|(name, value)| (name.to_owned(), value))
         .into();
         // W3C environment carriers, so that tools which the task starts join the trace.
-        for (variable, key) in [("TRACEPARENT", "traceparent"), ("TRACESTATE", "tracestate"), ("BAGGAGE", "baggage")] {
+        for key in CARRIER_KEYS {
             if let Some(value) = values::in_context(context, key).filter(|value| !value.is_empty()) {
-                variables.push((variable.to_owned(), value.to_owned()));
+                variables.push((key.to_uppercase(), value.to_owned()));
             }
         }
         variables

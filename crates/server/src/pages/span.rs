@@ -1,7 +1,6 @@
 //! One span in detail: its attributes, events and links.
 
 use opentelemetry_proto::tonic::common::v1::KeyValue;
-use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use spanwise_core::lifecycle::{Attribute, Part, Span as LifeSpan, Status, Value};
 use spanwise_core::trace::{SpanId, TraceId};
 use spanwise_core::{ActionName, End, RunName, Source, Timestamp};
@@ -152,7 +151,7 @@ impl Looker<'_> {
         let span = &received.span;
         let mut detail = empty(&span.name, hex(&span.trace_id), hex(&span.span_id));
         let service = text::attribute(&received.resource.attributes, "service.name").unwrap_or("unknown service");
-        detail.what = format!("{} span of {}", kind(span.kind()), cut(service, 200));
+        detail.what = format!("{} span of {}", text::kind(span), cut(service, 200));
         detail.note = match place {
             Place::Known => "",
             Place::Orphan => "its parent was not received",
@@ -239,16 +238,6 @@ impl Looker<'_> {
             },
             _ => None,
         }
-    }
-}
-
-fn kind(kind: SpanKind) -> &'static str {
-    match kind {
-        SpanKind::Client => "client",
-        SpanKind::Server => "server",
-        SpanKind::Producer => "producer",
-        SpanKind::Consumer => "consumer",
-        SpanKind::Internal | SpanKind::Unspecified => "internal",
     }
 }
 

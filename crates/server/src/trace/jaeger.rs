@@ -1,7 +1,6 @@
 //! A trace in the form that Jaeger's user interface loads from a file.
 
 use opentelemetry_proto::tonic::common::v1::{InstrumentationScope, KeyValue};
-use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, Span, TracesData};
 use serde_json::{Value, json};
@@ -58,14 +57,7 @@ fn span_of(span: &Span, scope: Option<&InstrumentationScope>, process: &str) -> 
 
 fn span_tags(span: &Span, scope: Option<&InstrumentationScope>) -> Vec<Value> {
     let mut all = tags(&span.attributes);
-    let kind = match span.kind() {
-        SpanKind::Client => "client",
-        SpanKind::Server => "server",
-        SpanKind::Producer => "producer",
-        SpanKind::Consumer => "consumer",
-        SpanKind::Internal | SpanKind::Unspecified => "internal",
-    };
-    all.push(tag("span.kind", json!(kind)));
+    all.push(tag("span.kind", json!(text::kind(span))));
     all.extend(scope.filter(|scope| !scope.name.is_empty()).map(|scope| tag("otel.scope.name", json!(scope.name))));
     match span.status.as_ref().map(|status| (status.code(), &status.message)) {
         Some((StatusCode::Error, message)) => {

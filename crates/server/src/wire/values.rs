@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use spanwise_core::Timestamp;
-use spanwise_core::trace::TraceParent;
+use spanwise_core::trace::{CARRIER_KEYS, TRACEPARENT, TraceParent};
 use spanwise_proto::Message;
 use spanwise_proto::flyteidl2::core::{KeyValuePair, Literal, LiteralType, SimpleType, literal_type};
 use spanwise_proto::flyteidl2::task::{Inputs, NamedLiteral, Outputs};
@@ -51,8 +51,10 @@ pub(crate) fn check_context(context: &[KeyValuePair]) -> Result<(), Invalid> {
     }
 }
 
-/// The keys of a trace in a context (W3C).
-pub(crate) const TRACE_KEYS: [&str; 3] = ["traceparent", "tracestate", "baggage"];
+/// Takes out of a context what ties it to the trace of the run that it was frozen for.
+pub(crate) fn leave_trace(context: &mut Vec<KeyValuePair>) {
+    context.retain(|pair| !CARRIER_KEYS.contains(&pair.key.as_str()));
+}
 
 /// Sets a key of a context.
 pub(crate) fn set_in_context(context: &mut Vec<KeyValuePair>, key: &str, value: &str) {
@@ -62,7 +64,7 @@ pub(crate) fn set_in_context(context: &mut Vec<KeyValuePair>, key: &str, value: 
 
 /// The span that a context names, if it is well-formed.
 pub(crate) fn span_in(context: &[KeyValuePair]) -> Option<TraceParent> {
-    in_context(context, TRACE_KEYS[0])?.parse().ok()
+    in_context(context, TRACEPARENT)?.parse().ok()
 }
 
 /// The value of a condition as an output of the name that the SDK reads.
