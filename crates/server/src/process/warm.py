@@ -5,9 +5,19 @@
 # took from the environment on the way here is known (the reads are recorded); a child for which any of it would have
 # been another value becomes a fresh `a0` by exec, in the same process. User code is imported in children only.
 #
+# A fork copies each page that it writes to, and an object is written to whenever it is used. Hence `Certificates` and
+# `Untouched`: what each child would read again, and what it would take apart at its end.
+#
 # `channel` is the socket to the server, with a JSON object a line in both directions.
 
+import atexit
+
+# The first to be registered is the last to be called, unless somebody was here before.
+WILL_BE_LAST = atexit._ncallbacks() == 0
+atexit.register(lambda: UNTOUCHED.spare())
+
 import asyncio
+import functools
 import gc
 import importlib
 import importlib.machinery
@@ -40,6 +50,7 @@ USEFUL = [
     "flyte.git",
     "flyte.report",
     "flyte.storage",
+    "flyte.storage._parallel_reader",
     "flyte.types",
     "flyte.remote._client.auth._session",
     "flyte.remote._client.auth._interceptors.default_metadata",
@@ -140,6 +151,91 @@ class Deferred:
             thread.start()
 
 
+class Certificates:
+    """TLS contexts that have read the certificates of this machine, which takes longer than the rest of a start. The SDK
+    makes two through httpx, and uses none where the server speaks plain HTTP. Each is given away once, to whoever asks
+    for what it was made of; whoever asks for something else, or when none is left, has a new one."""
+
+    COUNT = 3
+
+    def __init__(self):
+        self.asked, self.source, self.made = None, None, []
+
+    def prepare(self):
+        try:
+            ssl, httpx = importlib.import_module("ssl"), importlib.import_module("httpx")
+        except ImportError:
+            return
+        self.new = ssl.create_default_context
+
+        def recorded(*arguments, **keywords):
+            self.asked = arguments, keywords
+            return self.new(*arguments, **keywords)
+
+        ssl.create_default_context = recorded
+        try:
+            httpx.create_ssl_context()
+        finally:
+            ssl.create_default_context = self.new
+        self.source = self.seen()
+        if self.source is not None:
+            self.made = [self.new(**self.asked[1]) for _ in range(self.COUNT)]
+
+    def seen(self):
+        """The file that the certificates come from, with what changes when it does. None if it is no file."""
+        try:
+            (), keywords = self.asked
+            path = keywords["cafile"]
+            status = os.stat(path)
+            return path, status.st_mtime_ns, status.st_size, status.st_ino
+        except (TypeError, ValueError, KeyError, OSError):
+            return None
+
+    def give(self):
+        """In a child: the next contexts are those which are made."""
+        if not self.made:
+            return
+        ssl = sys.modules["ssl"]
+
+        @functools.wraps(self.new)
+        def create_default_context(*arguments, **keywords):
+            # A context notes the keys of its connections in this file if there is one when it is made.
+            fits = (arguments, keywords) == self.asked and not os.environ.get("SSLKEYLOGFILE")
+            if self.made and fits and self.seen() == self.source:
+                return self.made.pop()
+            return self.new(*arguments, **keywords)
+
+        ssl.create_default_context = create_default_context
+
+
+class Untouched:
+    """The modules that were imported before the fork. At its end a child leaves them as they are, instead of taking each
+    apart: only what the task itself has made and imported is. Functions of `atexit` have all run by then."""
+
+    def __init__(self):
+        self.modules, self.late = {}, []
+
+    def keep(self):
+        # Whatever is called after `spare` may import something.
+        if not WILL_BE_LAST:
+            return
+        self.modules.update(sys.modules)
+        for name in ("sys", "builtins", "__main__"):
+            del self.modules[name]
+        # A cycle that no collection sees, because it is frozen with the rest.
+        self.modules[None] = self
+
+    def spare(self):
+        found = dict(sys.modules)
+        # The interpreter empties a module that is still referred to. Without this, a function which is known to an
+        # untouched one would keep what is global beside it: a file that nobody has closed would not be written.
+        self.late = [module for name, module in found.items() if name not in self.modules]
+        for name, module in found.items():
+            if self.modules.get(name) is module:
+                # As the interpreter does with all of them next.
+                sys.modules[name] = None
+
+
 def installed():
     """What changes when a package is installed, upgraded or removed."""
     places = [place for place in sys.path if os.path.isdir(place)] + [SCRIPT]
@@ -161,6 +257,8 @@ def prepare():
         raise Unfit("importing the SDK starts threads, which a fork would lose")
     with open(SCRIPT, "rb") as file:
         code = compile(file.read(), SCRIPT, "exec")
+    CERTIFICATES.prepare()
+    UNTOUCHED.keep()
     gc.collect()
     gc.freeze()
     return code, reads.values, deferred
@@ -384,6 +482,7 @@ def become_script(path, arguments, environment):
     time.tzset()
     refresh()
     DEFERRED.start()
+    CERTIFICATES.give()
     with open("/proc/self/comm", "w") as file:
         file.write(os.path.basename(SCRIPT))
     script = sys.modules["__main__"].__dict__
@@ -405,6 +504,7 @@ def become_script(path, arguments, environment):
 
 SCRIPT = sys.argv[1]
 AT_EXEC = environment_at_exec()
+UNTOUCHED, CERTIFICATES = Untouched(), Certificates()
 # What the interpreter has added by itself: the C locale becomes C.UTF-8.
 COERCED = {name: value for name, value in os.environ.items() if name not in AT_EXEC and name.startswith("LC_")}
 try:

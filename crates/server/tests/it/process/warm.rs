@@ -60,6 +60,40 @@ async def look() -> str:
     )
 
 
+class Last:
+    def __init__(self):
+        self.cycle = self
+
+    def __del__(self, write=os.write):
+        write(1, b"gone at last\n")
+
+
+@env.task
+async def trust() -> str:
+    import httpx, ssl
+    contexts = [httpx.create_ssl_context() for _ in range(5)]
+    contexts[0].set_alpn_protocols(["h2"])
+    return json.dumps(
+        {
+            "different": len({id(context) for context in contexts}),
+            "stores": [context.cert_store_stats() for context in contexts],
+            "modes": [str((context.verify_mode, context.check_hostname, context.options)) for context in contexts],
+            "keys": [context.keylog_filename for context in contexts],
+            "another": ssl.create_default_context(cafile=os.environ.get("ANOTHER")).cert_store_stats(),
+            "name": ssl.create_default_context.__name__,
+        }
+    )
+
+
+@env.task
+async def end() -> str:
+    global last, unflushed
+    last, unflushed = Last(), open(os.environ["LEFT"], "w")
+    unflushed.write("kept without a flush")
+    atexit.register(lambda: print("goodbye with", __import__("xml.dom").__name__))
+    return "ended"
+
+
 @env.task
 async def draw() -> str:
     return f"{random.random()} {open('/proc/self/cmdline').read().split(chr(0))[1]} {os.getppid()}"
@@ -299,6 +333,49 @@ async fn a_task_cannot_tell_a_fork_from_a_start() {
         let launch = with(home.launch("draw", "draw"), variables);
         let (_, drawn, log) = home.run("draw", &launch, Some(&warm)).await;
         assert_eq!(drawn.contains(" -c "), is_forked, "{variables:?} {drawn} {log:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_task_leaves_to_the_end_of_the_interpreter_ends_alike() {
+    let home = Home::new();
+    let warm = Warm::new(home.environment());
+    assert!(warm.prepare(&home.python).await);
+    let left = home.path("left");
+    let launch = with(home.launch("end", "same"), &[("LEFT", &left.display().to_string())]);
+    for warm in [None, Some(&warm)] {
+        let (ending, result, log) = home.run("same", &launch, warm).await;
+        assert!(ending == Ending::Exited(0) && result.contains("ended"), "{ending:?} {result} {log:?}");
+        assert!(log.contains(&"gone at last".to_owned()), "{log:?}");
+        assert!(log.contains(&"goodbye with xml".to_owned()), "{log:?}");
+        assert_eq!(text(&left), "kept without a flush");
+        fs::remove_file(&left).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn certificates_are_those_of_a_start() {
+    let home = Home::new();
+    let warm = Warm::new(home.environment());
+    assert!(warm.prepare(&home.python).await);
+    let bundle = Command::new(&home.python).args(["-c", "import certifi; print(certifi.where())"]).output().unwrap();
+    let bundle = text(String::from_utf8(bundle.stdout).unwrap().trim());
+    let (first, second) = bundle.split_once("-----END CERTIFICATE-----").unwrap();
+    let one = home.path("one.pem");
+    fs::write(&one, format!("{first}-----END CERTIFICATE-----\n")).unwrap();
+    assert!(second.contains("BEGIN CERTIFICATE"));
+    let (one, keys) = (one.display().to_string(), home.path("keys").display().to_string());
+    let (one, keys) = (one.as_str(), keys.as_str());
+    let cases: [&[(&str, &str)]; 3] = [
+        &[("ANOTHER", one)],
+        &[("ANOTHER", one), ("SSL_CERT_FILE", one)],
+        &[("ANOTHER", one), ("SSLKEYLOGFILE", keys)],
+    ];
+    for variables in cases {
+        let launch = with(home.launch("trust", "same"), variables);
+        let cold = home.run("same", &launch, None).await;
+        same(&cold, &home.run("same", &launch, Some(&warm)).await);
+        assert!(cold.1.contains(r#""different": 5"#), "{cold:?}");
     }
 }
 
