@@ -149,7 +149,8 @@ async fn show(options: &Options, client: &Client) -> anyhow::Result<u8> {
         screen.print(&line)?;
     }
     if let Some(directory) = &options.data_dir {
-        let text = format!("The run is kept in {}. Its page, for the console of a later version:", directory.display());
+        let text =
+            format!("The run is kept in {0}. Its page, with `spanwise dev --data-dir {0}`:", directory.display());
         screen.print(&Line::new().add(Style::Plain, text))?;
         screen.print(&Line::new().add(Style::Plain, &ended.page))?;
     }

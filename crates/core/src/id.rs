@@ -116,10 +116,13 @@ impl fmt::Display for RunName {
     }
 }
 
+/// The organisation of a run that names none, in a program as on a server: a page's address leaves it out.
+pub const DEFAULT_ORG: &str = "local";
+
 /// A run with everything that makes its name unique.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RunId {
-    /// The organisation, often empty.
+    /// The organisation, mostly [`DEFAULT_ORG`].
     pub org: String,
     /// The project.
     pub project: String,

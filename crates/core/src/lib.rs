@@ -24,7 +24,7 @@ pub mod trace;
 pub use action::{Action, End, State};
 pub use event::{ActionKind, ActionSpec, CachePolicy, Event, Fact, Lookup, Source, StepOutcome};
 pub use failure::{Failure, FailureKind, code};
-pub use id::{ActionName, AttemptNo, InvalidName, RunId, RunName, TaskName, Timestamp};
+pub use id::{ActionName, AttemptNo, DEFAULT_ORG, InvalidName, RunId, RunName, TaskName, Timestamp};
 pub use phase::Phase;
 pub use policy::{Backoff, InvalidPolicy, RetryPolicy, Timeouts};
 pub use run::{Command, Effect, Rejection, Run, RunLimits, SYSTEM_FAILURE_BUDGET};

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use spanwise_core::DEFAULT_ORG;
 use spanwise_core::lifecycle::TraceLevel;
 use spanwise_engine::{Durability, EngineConfig, LifecycleExporter, Retention, Storage};
 
@@ -15,7 +16,7 @@ use crate::error::{Error, Result};
 /// | endpoint | `SPANWISE_ENDPOINT` (`localhost:8585`) | none: runs are run by the engine in this process |
 /// | data directory | `SPANWISE_DATA_DIR` | `.spanwise` in the working directory |
 /// | durability | `SPANWISE_DURABILITY` (`process`, `disk`) | `process`: survives `kill -9` |
-/// | org, project, domain | `SPANWISE_ORG`, `SPANWISE_PROJECT`, `SPANWISE_DOMAIN` | none, `flytesnacks`, `development` |
+/// | org, project, domain | `SPANWISE_ORG`, `SPANWISE_PROJECT`, `SPANWISE_DOMAIN` | `local`, `flytesnacks`, `development` |
 /// | retention | - | 30 days, 1 GiB |
 /// | trace of the lifecycle | `SPANWISE_TRACE` (`off`, `lifecycle`, `full`) | `off` |
 /// | part of the runs that is traced | `SPANWISE_TRACE_RATIO` (0 to 1) | 1 |
@@ -209,7 +210,7 @@ impl Config {
             tracing: self.tracing()?,
             exporter: self.exporter.clone(),
             runs,
-            org: or_environment(self.org, "SPANWISE_ORG", ""),
+            org: or_environment(self.org, "SPANWISE_ORG", DEFAULT_ORG),
             project: or_environment(self.project, "SPANWISE_PROJECT", "flytesnacks"),
             domain: or_environment(self.domain, "SPANWISE_DOMAIN", "development"),
             console: or_environment(self.console, "SPANWISE_CONSOLE", &console).trim_end_matches('/').to_owned(),

@@ -126,7 +126,7 @@ impl Ctx {
         self.0.as_ref().and_then(|ambient| ambient.group.as_deref())
     }
 
-    /// The organisation of the run, often empty.
+    /// The organisation of the run, `local` unless something says otherwise.
     pub fn org(&self) -> Option<&str> {
         self.0.as_ref().map(|ambient| ambient.task.run_id().org.as_str())
     }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use spanwise_core::lifecycle::{RunTrace, TraceLevel};
-use spanwise_core::{ActionName, ActionSpec, RunId, RunName, TaskName};
+use spanwise_core::{ActionName, ActionSpec, DEFAULT_ORG, RunId, RunName, TaskName};
 use spanwise_engine::{ActionView, NewRun, Relation, RunHandle, RunSettings};
 use tokio::sync::watch;
 
@@ -301,10 +301,11 @@ impl<T: TaskOutput> Run<T> {
     pub fn url(&self) -> RunUrl {
         let id = self.held.id();
         let (console, name) = (self.client.console(), &id.name);
-        let page = format!("{console}/v2/domain/{}/project/{}/runs/{name}", id.domain, id.project);
+        let org = if id.org == DEFAULT_ORG { String::new() } else { format!("?org={}", id.org) };
+        let page = format!("{console}/v2/domain/{}/project/{}/runs/{name}{org}", id.domain, id.project);
         let served_by = match self.client.backend() {
             Backend::Embedded(embedded) => match embedded.directory() {
-                Some(path) => ServedBy::Later { directory: path.display().to_string() },
+                Some(path) => ServedBy::Console { directory: path.display().to_string() },
                 None => ServedBy::Nobody,
             },
             #[cfg(feature = "remote")]
@@ -392,8 +393,8 @@ pub struct RunUrl {
 /// Whose page it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum ServedBy {
-    /// A console on the run's data directory, which comes later.
-    Later {
+    /// A console on the run's data directory.
+    Console {
         directory: String,
     },
     /// The server that runs it.
@@ -408,12 +409,12 @@ impl RunUrl {
         &self.page
     }
 
-    /// What has to run for the page to open: the server that runs it; for an engine in this process the console of `spanwise
-    /// dev` on the same data directory, which this version does not have yet.
+    /// What has to run for the page to open: the server that runs it; for an engine in this process `spanwise dev` on the
+    /// same data directory, once this process has ended: one process at a time has it.
     pub fn how_to_open(&self) -> String {
         match &self.served_by {
-            ServedBy::Later { directory } => {
-                format!("opened by the console that comes with a later version: spanwise dev --data-dir {directory}")
+            ServedBy::Console { directory } => {
+                format!("served, once this program has ended, by: spanwise dev --data-dir {directory}")
             }
             #[cfg(feature = "remote")]
             ServedBy::TheServer => "served by the server that runs it".to_owned(),

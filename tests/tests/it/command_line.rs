@@ -8,7 +8,7 @@ use crate::dev_server::{DevServer, binary};
 use crate::python::{remove_what_would_mislead, run_case};
 
 /// Runs a command against the server.
-fn spanwise(server: &DevServer, arguments: &[&str]) -> Output {
+pub(crate) fn spanwise(server: &DevServer, arguments: &[&str]) -> Output {
     let mut command = Command::new(binary());
     remove_what_would_mislead(&mut command);
     command.args(arguments).args(["--endpoint", &server.endpoint()]).stdin(Stdio::null()).output().unwrap()

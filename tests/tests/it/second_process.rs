@@ -1,5 +1,7 @@
 //! One process a data directory, and a process that is asked to end.
 
+use crate::command_line::spanwise;
+use crate::dev_server::DevServer;
 use crate::journal;
 use crate::log;
 use crate::workload::{RESULT, Workload, text};
@@ -30,6 +32,31 @@ fn an_interrupted_process_gives_its_attempts_back() {
 #[test]
 fn a_terminated_process_gives_its_attempts_back() {
     asked_to_end("TERM", 143);
+}
+
+#[test]
+fn a_server_shows_the_runs_of_a_program_and_leaves_them_to_it() {
+    let workload = Workload::default();
+    let mut process = workload.start_with_gate();
+    workload.wait_for_begin("gate");
+    process.kill();
+    let killed_at = workload.log().len();
+
+    let server = DevServer::start(&workload.data());
+    let listed = spanwise(&server, &["list", "--output", "json"]);
+    let listed: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
+    assert_eq!(listed[0]["phase"], "RUNNING", "{listed}");
+    let name = listed[0]["name"].as_str().unwrap();
+    let page = format!("http://{}/v2/domain/development/project/flytesnacks/runs/{name}", server.endpoint());
+    let text_of_page = ureq::get(&page).call().unwrap().body_mut().read_to_string().unwrap();
+    assert!(text_of_page.contains("it goes on when that program is started again"), "{text_of_page}");
+    assert!(!text_of_page.contains("Run again"), "{text_of_page}");
+    server.stop();
+
+    workload.open_gate();
+    let next = workload.start().finish();
+    assert_eq!(text(&next.stdout), RESULT, "{}", text(&next.stderr));
+    log::check(&workload.log(), &[killed_at]).unwrap();
 }
 
 fn asked_to_end(signal: &str, code: i32) {

@@ -183,7 +183,7 @@ fn a_data_directory_is_kept_and_can_be_used_again() {
         assert_eq!(output.status.code(), Some(0), "{stdout}\n{}", text(&output.stderr));
         assert_in_order(
             &stdout,
-            &["The run is kept in kept", "console of a later version", "http://localhost:8585/v2/"],
+            &["The run is kept in kept", "spanwise dev --data-dir kept", "http://localhost:8585/v2/"],
         );
     }
     assert_eq!(spanwise.leftovers(), [spanwise.temporary.path().join("kept")]);

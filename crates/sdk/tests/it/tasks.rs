@@ -91,7 +91,8 @@ async fn s3_the_url_has_flytes_shape_and_says_what_opens_it() {
     let client = spanwise::Client::open(config).unwrap();
     let run = client.with_runcontext().name("one").run(add(1, 2)).await.unwrap();
     assert_eq!(run.url().to_string(), "http://localhost:1/v2/domain/d/project/p/runs/one");
-    assert!(run.url().how_to_open().contains("a later version"));
+    let how = run.url().how_to_open();
+    assert!(how.ends_with(&format!("spanwise dev --data-dir {}", directory.path().display())), "{how}");
     client.shutdown().await;
 }
 

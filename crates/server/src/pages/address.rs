@@ -2,9 +2,9 @@
 
 use form_urlencoded::Serializer;
 use http::Uri;
-use spanwise_core::{ActionName, AttemptNo, RunId, RunName};
+use spanwise_core::{ActionName, AttemptNo, DEFAULT_ORG, RunId, RunName};
 
-use crate::wire::ids::{self, DEFAULT_ORG};
+use crate::wire::ids;
 
 /// The pairs of a query string.
 pub(super) fn pairs(uri: &Uri) -> Vec<(String, String)> {

@@ -7,6 +7,10 @@ use super::format::{Badge, Span, When, badge, count, span, when};
 use super::span::elsewhere;
 use super::{PageError, Pages, address};
 
+/// What is said of an unfinished run that the server does not drive.
+const ELSEWHERE: &str =
+    "This run belongs to a program with an engine of its own: it goes on when that program is started again.";
+
 /// What the top of the page says.
 pub(super) struct Header {
     pub(super) name: String,
@@ -27,6 +31,8 @@ pub(super) struct Header {
     /// How the run is traced, and how far that has come.
     pub(super) export: String,
     pub(super) finished: bool,
+    /// The server can run its task again.
+    pub(super) repeatable: bool,
 }
 
 impl Header {
@@ -47,6 +53,12 @@ impl Header {
             let related = spanwise_core::RunId { name: name.clone(), ..id.clone() };
             (word, name.to_string(), address::run(&related, None))
         });
+        // A program with an engine of its own has left none.
+        let repeatable = settings.definition.is_some();
+        let mut warnings = settings.warnings.clone();
+        if !repeatable && !run.is_finished() {
+            warnings.push(ELSEWHERE.to_owned());
+        }
         Ok(Header {
             name: id.name.to_string(),
             task: root.task.to_string(),
@@ -59,11 +71,12 @@ impl Header {
             actions: count(actions),
             labels: settings.labels.clone().into_iter().collect(),
             relation,
-            warnings: settings.warnings.clone(),
+            warnings,
             elsewhere: elsewhere(pages, run, trace, (root.enqueued_at, root.ended_at.unwrap_or(now))),
             export: export(run).await?,
             trace: trace.to_owned(),
             finished: run.is_finished(),
+            repeatable,
         })
     }
 }

@@ -1,16 +1,14 @@
 //! Identifiers.
 
-use spanwise_core::{ActionName, RunId, RunName};
+use spanwise_core::{ActionName, DEFAULT_ORG, RunId, RunName};
 use spanwise_engine::Scope;
 use spanwise_proto::flyteidl2::common::{ActionIdentifier, ProjectIdentifier, RunIdentifier};
 use spanwise_proto::flyteidl2::task::TaskIdentifier;
 
 use super::{Invalid, action_name, path_name, title};
 
-/// The organisation of a run that names none. A driver may send none where its tasks must send one (`_U_ORG_NAME` is
-/// required), and both mean the same runs.
-pub(crate) const DEFAULT_ORG: &str = "local";
-
+/// The organisation that is meant. A driver may send none where its tasks must send one (`_U_ORG_NAME` is required), and both mean
+/// the same runs.
 pub(crate) fn org(value: &str) -> Result<String, Invalid> {
     if value.is_empty() { Ok(DEFAULT_ORG.to_owned()) } else { path_name("org", value) }
 }
