@@ -10,8 +10,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use spanwise_benches::rounds::{Figure, head, row};
+use spanwise_benches::server::{Server, binary};
 
 const ROUNDS: u32 = 9;
+
+/// Rust children of a round.
+const PROCESSES: u32 = 1_000;
 
 /// Children of a round, warm and cold.
 const CHILDREN: u32 = 60;
@@ -20,68 +24,18 @@ fn main() -> anyhow::Result<()> {
     if std::env::args().any(|argument| argument == "--list") {
         return Ok(());
     }
-    let binary = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("release/spanwise");
-    let size = std::fs::metadata(&binary).context("the release binary is not there: cargo build --release")?.len();
+    let binary = binary(env!("CARGO_TARGET_TMPDIR"))?;
+    let size = std::fs::metadata(&binary)?.len();
     let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     head();
     starts(&binary, directory.path())?;
     println!("    the binary has {:.1} MB", size as f64 / 1e6);
+    rust_tasks(&binary, directory.path())?;
     match std::env::var_os("SPANWISE_BENCH_PYTHON") {
         Some(python) => python_tasks(&binary, Path::new(&python), directory.path())?,
         None => println!("    Python tasks are left out: SPANWISE_BENCH_PYTHON names no interpreter"),
     }
     Ok(())
-}
-
-/// A server that runs; dropping it kills it.
-struct Server {
-    child: Child,
-    port: u16,
-    ready: Duration,
-}
-
-impl Server {
-    fn start(binary: &Path, data: &Path, arguments: &[&str]) -> anyhow::Result<Server> {
-        let begin = Instant::now();
-        let child = Command::new(binary)
-            .args(["dev", "--port", "0", "--collector-port", "0", "--data-dir"])
-            .arg(data)
-            .args(arguments)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()?;
-        let mut server = Server { child, port: 0, ready: Duration::ZERO };
-        while server.port == 0 || ureq::get(format!("http://127.0.0.1:{}/readyz", server.port)).call().is_err() {
-            anyhow::ensure!(begin.elapsed() < Duration::from_secs(30), "the server does not answer");
-            anyhow::ensure!(server.child.try_wait()?.is_none(), "the server has ended");
-            std::thread::sleep(Duration::from_millis(1));
-            server.port = port_of(data, server.child.id()).unwrap_or(0);
-        }
-        server.ready = begin.elapsed();
-        Ok(server)
-    }
-
-    /// A figure of the process's memory, in MB.
-    fn memory(&self, field: &str) -> f64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap_or_default();
-        let kib: f64 = line.trim_start_matches(':').trim().trim_end_matches(" kB").parse().unwrap_or(0.0);
-        kib * 1024.0 / 1e6
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// The port that a server of this process has noted in its data directory.
-fn port_of(data: &Path, pid: u32) -> Option<u16> {
-    let note = std::fs::read(data.join("server.json")).ok()?;
-    let note: serde_json::Value = serde_json::from_slice(&note).ok()?;
-    (note["pid"] == pid).then(|| note["port"].as_u64())?.and_then(|port| u16::try_from(port).ok())
 }
 
 fn starts(binary: &Path, directory: &Path) -> anyhow::Result<()> {
@@ -99,6 +53,35 @@ fn starts(binary: &Path, directory: &Path) -> anyhow::Result<()> {
     row(&fresh, None);
     row(&again, Some(("new data", &fresh, 1.0)));
     println!("    {idle:.0} MB resident when idle");
+    Ok(())
+}
+
+/// Children that are processes of a Rust program, beside programs that do nothing at all.
+fn rust_tasks(binary: &Path, directory: &Path) -> anyhow::Result<()> {
+    let mut tasks = Figure::new("(l) a Rust child of 1,000, a process each");
+    let mut starts = Figure::new("    start and end of a process that does nothing");
+    let server = Server::start(binary, &directory.join("rust"), &[])?;
+    for _ in 0..3 {
+        let program = Command::new(env!("CARGO_BIN_EXE_fan_out"))
+            .arg(PROCESSES.to_string())
+            .env("SPANWISE_ENDPOINT", format!("localhost:{}", server.port))
+            .stderr(Stdio::inherit())
+            .output()?;
+        let seconds: f64 = String::from_utf8(program.stdout)?.trim().parse().context("the program has failed")?;
+        tasks.add(Duration::from_secs_f64(seconds) / PROCESSES);
+        let begin = Instant::now();
+        for _ in 0..PROCESSES {
+            Command::new("/bin/true").status()?;
+        }
+        starts.add(begin.elapsed() / PROCESSES);
+    }
+    row(&tasks, Some(("a process", &starts, 1.0)));
+    row(&starts, None);
+    println!(
+        "    {:.0} Rust children/s, server at most {:.0} MB",
+        1.0 / tasks.median().as_secs_f64(),
+        server.memory("VmHWM")
+    );
     Ok(())
 }
 

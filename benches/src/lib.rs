@@ -6,5 +6,6 @@
 
 pub mod raw;
 pub mod rounds;
+pub mod server;
 pub mod spans;
 pub mod tasks;
