@@ -28,6 +28,8 @@ use crate::error::{Error, Result};
 #[derive(Clone, Debug, Default)]
 pub struct Config {
     endpoint: Option<String>,
+    /// Runs are run in this process whatever the environment says.
+    is_here: bool,
     data_dir: Option<PathBuf>,
     in_memory: bool,
     durability: Option<Durability>,
@@ -168,6 +170,19 @@ impl Config {
         self
     }
 
+    /// These settings with what `spanwise run` asks for: who asks says where the run goes.
+    pub(crate) fn asked(mut self, request: &crate::asked::Request) -> Config {
+        if request.endpoint.is_some() {
+            self.in_memory = false;
+        }
+        self.endpoint = request.endpoint.clone();
+        self.is_here = request.endpoint.is_none();
+        self.org = request.org.clone().or(self.org);
+        self.project = request.project.clone().or(self.project);
+        self.domain = request.domain.clone().or(self.domain);
+        self
+    }
+
     fn tracing(&self) -> Result<Tracing> {
         let level = match self.trace.clone().or_else(|| environment("SPANWISE_TRACE")) {
             Some(text) => text.parse().map_err(|error| Error::usage(format!("trace: {error}")))?,
@@ -192,7 +207,7 @@ impl Config {
         {
             return Err(Error::usage(format!("runs are kept in memory here, or run on `{endpoint}`: not both")));
         }
-        let asked = || environment("SPANWISE_ENDPOINT").filter(|_| !self.in_memory);
+        let asked = || environment("SPANWISE_ENDPOINT").filter(|_| !self.in_memory && !self.is_here);
         let runs = match self.endpoint.clone().or_else(asked) {
             Some(endpoint) => at(endpoint)?,
             None => Runs::Here(self.engine()?),

@@ -41,6 +41,7 @@
 //! What a call captures is not what a plain `tokio::spawn(async { fetch(url).await })` captures: there the call is written
 //! inside another tokio task, which knows of no action. Use [`spawn`] and [`spawn_blocking`] for that.
 
+mod asked;
 mod blocking;
 mod call;
 mod client;
