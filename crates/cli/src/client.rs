@@ -20,18 +20,45 @@ mod table;
 pub(crate) mod tasks;
 pub(crate) mod trace;
 
+pub(crate) use get::{actions, page};
+pub(crate) use table::table;
+
 /// Which server, and where on it.
-#[derive(clap::Args, Clone)]
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct TargetOptions {
+    /// The server, as `host:port` or as a URL [default: localhost:8585].
+    #[arg(long, global = true, env = "SPANWISE_ENDPOINT")]
+    pub(crate) endpoint: Option<String>,
+    /// The project [default: flytesnacks].
+    #[arg(long, short, global = true, env = "SPANWISE_PROJECT")]
+    pub(crate) project: Option<String>,
+    /// The domain [default: development].
+    #[arg(long, short, global = true, env = "SPANWISE_DOMAIN")]
+    pub(crate) domain: Option<String>,
+}
+
+/// A server, and a place on it, with nothing left open.
+#[derive(Clone, Debug)]
 pub(crate) struct Target {
-    /// The server, as `host:port` or as a URL.
-    #[arg(long, global = true, env = "SPANWISE_ENDPOINT", default_value = "localhost:8585")]
     pub(crate) endpoint: String,
-    /// The project.
-    #[arg(long, short, global = true, env = "SPANWISE_PROJECT", default_value = "flytesnacks")]
+    pub(crate) org: String,
     pub(crate) project: String,
-    /// The domain.
-    #[arg(long, short, global = true, env = "SPANWISE_DOMAIN", default_value = "development")]
     pub(crate) domain: String,
+}
+
+impl TargetOptions {
+    /// The server and the place that are meant.
+    pub(crate) fn resolve(&self) -> anyhow::Result<Target> {
+        let or = |given: &Option<String>, default: &str| {
+            given.clone().filter(|given| !given.is_empty()).unwrap_or_else(|| default.to_owned())
+        };
+        Ok(Target {
+            endpoint: or(&self.endpoint, "localhost:8585"),
+            org: String::new(),
+            project: or(&self.project, "flytesnacks"),
+            domain: or(&self.domain, "development"),
+        })
+    }
 }
 
 /// How an answer is printed.
@@ -65,12 +92,23 @@ impl Target {
         Ok(Server { config: ClientConfig::new(uri), transport: HttpClient::plaintext() })
     }
 
+    /// What is said if nobody answers there.
+    pub(crate) fn unreachable(&self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> anyhow::Error {
+        Unreachable { url: self.url(), source: source.into() }.into()
+    }
+
     pub(crate) fn project(&self) -> ProjectIdentifier {
-        ProjectIdentifier { domain: self.domain.clone(), name: self.project.clone(), ..ProjectIdentifier::default() }
+        ProjectIdentifier {
+            organization: self.org.clone(),
+            domain: self.domain.clone(),
+            name: self.project.clone(),
+            ..ProjectIdentifier::default()
+        }
     }
 
     pub(crate) fn run(&self, name: &str) -> RunIdentifier {
         RunIdentifier {
+            org: self.org.clone(),
             project: self.project.clone(),
             domain: self.domain.clone(),
             name: name.to_owned(),
@@ -105,7 +143,7 @@ pub(crate) struct Unreachable {
 /// What a failed request means for the user.
 pub(crate) fn explain(target: &Target, error: connectrpc::ConnectError) -> anyhow::Error {
     if error.code == connectrpc::ErrorCode::Unavailable {
-        return Unreachable { url: target.url(), source: error.into() }.into();
+        return target.unreachable(error);
     }
     let code = error.code;
     let message = error.message.clone().unwrap_or_default();
@@ -162,8 +200,8 @@ mod tests {
     #[test]
     fn an_endpoint_may_be_written_in_every_way_that_the_sdk_takes() {
         for written in ["localhost:1", "dns:///localhost:1", "http://localhost:1", "http://localhost:1/"] {
-            let target = Target { endpoint: written.into(), project: "p".into(), domain: "d".into() };
-            assert_eq!(target.url(), "http://localhost:1", "{written}");
+            let options = TargetOptions { endpoint: Some(written.into()), project: None, domain: None };
+            assert_eq!(options.resolve().unwrap().url(), "http://localhost:1", "{written}");
         }
     }
 

@@ -20,6 +20,7 @@ mod readme;
 mod remote;
 mod restart;
 mod retention;
+mod run_command;
 mod second_process;
 mod serve;
 mod stock_sdk;
