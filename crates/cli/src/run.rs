@@ -22,7 +22,7 @@ use self::interface::{Described, Task};
 
 /// Start a task of a program, and show how it goes until its end.
 ///
-/// PROGRAM is one that ends its `main` with `spanwise::main` (or has `#[spanwise::main]`). Without a task its tasks are listed;
+/// PROGRAM is one with `#[spanwise::main]`, or one that calls `spanwise::main`. Without a task its tasks are listed;
 /// `spanwise run PROGRAM TASK --help` shows what a task takes. Options of the run may also stand behind the task, unless an input
 /// has the same name.
 #[derive(clap::Args, Clone)]

@@ -55,7 +55,7 @@ pub fn at_exit(hook: impl FnOnce() + Send + 'static) {
     AT_EXIT.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(hook));
 }
 
-/// Runs a program on a multi-threaded runtime.
+/// Runs a program on a multi-threaded runtime. The attribute `#[spanwise::main]` on an `async fn main` calls it.
 ///
 /// On SIGINT or SIGTERM attempts that are under way are given back and their runs go on when they are resumed; a second signal
 /// ends the program at once. Whatever happens, the hooks of [`at_exit`] run at the end.

@@ -19,15 +19,17 @@
 //!     greet(name).await // a child action
 //! }
 //!
-//! # fn main() -> spanwise::ExitCode {
-//! # let directory = std::env::temp_dir().join(format!("spanwise-doc-{}", std::process::id()));
-//! spanwise::main(async move {
-//!     spanwise::init_with(spanwise::Config::new().data_dir(directory)).await?;
+//! #[spanwise::main]
+//! async fn main() -> spanwise::Result<()> {
+//! #   let directory = std::env::temp_dir().join(format!("spanwise-doc-{}", std::process::id()));
+//! #   spanwise::init_with(spanwise::Config::new().data_dir(&directory)).await?;
+//! #   #[cfg(any())]
+//!     spanwise::init().await?;
 //!     let run = spanwise::with_runcontext().run(main_task("world".to_owned())).await?;
 //!     assert_eq!(run.output().await?, "Hello, world!");
+//! #   std::fs::remove_dir_all(directory)?;
 //!     Ok(())
-//! })
-//! # }
+//! }
 //! ```
 //!
 //! # Context
@@ -89,5 +91,5 @@ pub use spanwise_core::{
     ActionKind, ActionName, AttemptNo, Backoff, InvalidName, Phase, RunId, RunName, TaskName, Timeouts, Timestamp,
 };
 pub use spanwise_engine::{ActionView, Durability, Relation, Retention};
-pub use spanwise_macros::{Value, task, trace, traced};
+pub use spanwise_macros::{Value, main, task, trace, traced};
 pub use spanwise_proto::Image;
