@@ -4,6 +4,7 @@ use std::fmt::Display;
 
 use anyhow::{Context as _, anyhow, bail};
 use connectrpc::client::{ClientConfig, HttpClient};
+use spanwise::FlyteConfig;
 use spanwise_proto::flyteidl2::common::{ProjectIdentifier, RunIdentifier};
 use spanwise_proto::flyteidl2::dataproxy::DataProxyServiceClient;
 use spanwise_proto::flyteidl2::task::TaskServiceClient;
@@ -26,16 +27,21 @@ pub(crate) use table::table;
 /// Which server, and where on it.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct TargetOptions {
-    /// The server, as `host:port` or as a URL [default: localhost:8585].
+    /// The server, as `host:port` or as a URL [default: that of Flyte's config.yaml, else localhost:8585].
     #[arg(long, global = true, env = "SPANWISE_ENDPOINT")]
     pub(crate) endpoint: Option<String>,
-    /// The project [default: flytesnacks].
+    /// The project [default: that of Flyte's config.yaml, else flytesnacks].
     #[arg(long, short, global = true, env = "SPANWISE_PROJECT")]
     pub(crate) project: Option<String>,
-    /// The domain [default: development].
+    /// The domain [default: that of Flyte's config.yaml, else development].
     #[arg(long, short, global = true, env = "SPANWISE_DOMAIN")]
     pub(crate) domain: Option<String>,
 }
+
+/// Flyte's configuration file cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}; --endpoint names another server")]
+pub(crate) struct BadTarget(spanwise::Error);
 
 /// A server, and a place on it, with nothing left open.
 #[derive(Clone, Debug)]
@@ -47,16 +53,34 @@ pub(crate) struct Target {
 }
 
 impl TargetOptions {
-    /// The server and the place that are meant.
+    /// The server and the place that are meant: what is given here or by the environment, else what the configuration file says that
+    /// Flyte's own command line would read.
+    ///
+    /// # Errors
+    /// [`BadTarget`] if that file is needed and cannot be used.
     pub(crate) fn resolve(&self) -> anyhow::Result<Target> {
-        let or = |given: &Option<String>, default: &str| {
-            given.clone().filter(|given| !given.is_empty()).unwrap_or_else(|| default.to_owned())
+        let given = |given: &Option<String>| given.clone().filter(|given| !given.is_empty());
+        let (endpoint, project, domain) = (given(&self.endpoint), given(&self.project), given(&self.domain));
+        let org = std::env::var("SPANWISE_ORG").ok().filter(|org| !org.is_empty());
+        let file = match FlyteConfig::find().map(FlyteConfig::read) {
+            Some(Err(error)) if endpoint.is_none() => return Err(BadTarget(error).into()),
+            // Some other program's `config.yaml` stands in the way of nobody who says where to go.
+            Some(Err(_)) | None => None,
+            Some(Ok(file)) => Some(file),
+        };
+        let or = |given: Option<String>, of_file: fn(&FlyteConfig) -> Option<&str>, default: &str| {
+            let of_file = || file.as_ref().and_then(of_file).map(str::to_owned);
+            given.or_else(of_file).unwrap_or_else(|| default.to_owned())
+        };
+        let endpoint = match (endpoint, &file) {
+            (None, Some(file)) => file.endpoint().map_err(BadTarget)?.map(str::to_owned),
+            (given, _) => given,
         };
         Ok(Target {
-            endpoint: or(&self.endpoint, "localhost:8585"),
-            org: String::new(),
-            project: or(&self.project, "flytesnacks"),
-            domain: or(&self.domain, "development"),
+            endpoint: endpoint.unwrap_or_else(|| "localhost:8585".to_owned()),
+            org: or(org, FlyteConfig::org, ""),
+            project: or(project, FlyteConfig::project, "flytesnacks"),
+            domain: or(domain, FlyteConfig::domain, "development"),
         })
     }
 }

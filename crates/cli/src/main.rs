@@ -143,7 +143,7 @@ fn class(error: &anyhow::Error) -> u8 {
     }
     match error.downcast_ref::<demo::SetupError>() {
         Some(error) if error.is_usage() => 2,
-        _ if error.is::<run::Misuse>() => 2,
+        _ if error.is::<run::Misuse>() || error.is::<client::BadTarget>() => 2,
         _ if error.is::<settings::BadFile>() || error.is::<spanwise_server::BadTarget>() => 2,
         _ => 1,
     }

@@ -56,6 +56,8 @@ mod entry;
 mod environment;
 mod error;
 mod executor;
+#[cfg(feature = "remote")]
+mod flyte_config;
 mod map;
 #[cfg(feature = "otel")]
 pub mod otel;
@@ -79,6 +81,8 @@ pub use ctx::{Ctx, CustomContextScope, Group, ctx, custom_context, group, spawn,
 pub use entry::{ExitCode, at_exit, main};
 pub use environment::TaskEnvironment;
 pub use error::{Error, ErrorKind, Result, Terminal};
+#[cfg(feature = "remote")]
+pub use flyte_config::FlyteConfig;
 pub use map::{Map, map};
 pub use overrides::Overrides;
 #[cfg(feature = "remote")]

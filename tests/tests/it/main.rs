@@ -7,6 +7,7 @@ mod collector;
 mod command_line;
 mod crash;
 mod dev_server;
+mod flyte_config;
 mod golden;
 mod guide;
 mod hello;
