@@ -305,6 +305,24 @@ fn ctrl_c_leaves_a_run_on_the_server_and_says_how_to_end_it() {
 }
 
 #[test]
+fn a_server_that_is_killed_and_comes_back_is_waited_for() {
+    let data = tempfile::tempdir().unwrap();
+    let mut server = DevServer::start(data.path());
+    let runner = Runner::on(&server);
+    let scratch = runner.folder.path().display().to_string();
+    let mut child = runner.command(&[PROGRAM, "patient", "--scratch", &scratch]).spawn().unwrap();
+    wait_for(&runner.folder.path().join("waiting"));
+    server.kill();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    read_until(&mut stderr, "the server does not answer");
+    std::fs::write(runner.folder.path().join("gate"), "x\n").unwrap();
+    server.restart();
+    let ended = Ran::from(child.wait_with_output().unwrap());
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), "49\n"));
+    server.stop();
+}
+
+#[test]
 fn ctrl_c_interrupts_a_local_run_which_goes_on_under_its_name() {
     let runner = Runner::alone();
     let scratch = runner.folder.path().display().to_string();
