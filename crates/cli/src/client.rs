@@ -4,6 +4,7 @@ use std::fmt::Display;
 
 use anyhow::{Context as _, anyhow, bail};
 use connectrpc::client::{ClientConfig, HttpClient};
+use spanwise::FlyteConfig;
 use spanwise_proto::flyteidl2::common::{ProjectIdentifier, RunIdentifier};
 use spanwise_proto::flyteidl2::dataproxy::DataProxyServiceClient;
 use spanwise_proto::flyteidl2::task::TaskServiceClient;
@@ -20,18 +21,68 @@ mod table;
 pub(crate) mod tasks;
 pub(crate) mod trace;
 
+pub(crate) use get::{actions, page};
+pub(crate) use table::table;
+
 /// Which server, and where on it.
-#[derive(clap::Args, Clone)]
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct TargetOptions {
+    /// The server, as `host:port` or as a URL [default: that of Flyte's config.yaml, else localhost:8585].
+    #[arg(long, global = true, env = "SPANWISE_ENDPOINT")]
+    pub(crate) endpoint: Option<String>,
+    /// The project [default: that of Flyte's config.yaml, else flytesnacks].
+    #[arg(long, short, global = true, env = "SPANWISE_PROJECT")]
+    pub(crate) project: Option<String>,
+    /// The domain [default: that of Flyte's config.yaml, else development].
+    #[arg(long, short, global = true, env = "SPANWISE_DOMAIN")]
+    pub(crate) domain: Option<String>,
+}
+
+/// Flyte's configuration file cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}; --endpoint names another server")]
+pub(crate) struct BadTarget(spanwise::Error);
+
+/// A server, and a place on it, with nothing left open.
+#[derive(Clone, Debug)]
 pub(crate) struct Target {
-    /// The server, as `host:port` or as a URL.
-    #[arg(long, global = true, env = "SPANWISE_ENDPOINT", default_value = "localhost:8585")]
     pub(crate) endpoint: String,
-    /// The project.
-    #[arg(long, short, global = true, env = "SPANWISE_PROJECT", default_value = "flytesnacks")]
+    pub(crate) org: String,
     pub(crate) project: String,
-    /// The domain.
-    #[arg(long, short, global = true, env = "SPANWISE_DOMAIN", default_value = "development")]
     pub(crate) domain: String,
+}
+
+impl TargetOptions {
+    /// The server and the place that are meant: what is given here or by the environment, else what the configuration file says that
+    /// Flyte's own command line would read.
+    ///
+    /// # Errors
+    /// [`BadTarget`] if that file is needed and cannot be used.
+    pub(crate) fn resolve(&self) -> anyhow::Result<Target> {
+        let given = |given: &Option<String>| given.clone().filter(|given| !given.is_empty());
+        let (endpoint, project, domain) = (given(&self.endpoint), given(&self.project), given(&self.domain));
+        let org = std::env::var("SPANWISE_ORG").ok().filter(|org| !org.is_empty());
+        let file = match FlyteConfig::find().map(FlyteConfig::read) {
+            Some(Err(error)) if endpoint.is_none() => return Err(BadTarget(error).into()),
+            // Some other program's `config.yaml` stands in the way of nobody who says where to go.
+            Some(Err(_)) | None => None,
+            Some(Ok(file)) => Some(file),
+        };
+        let or = |given: Option<String>, of_file: fn(&FlyteConfig) -> Option<&str>, default: &str| {
+            let of_file = || file.as_ref().and_then(of_file).map(str::to_owned);
+            given.or_else(of_file).unwrap_or_else(|| default.to_owned())
+        };
+        let endpoint = match (endpoint, &file) {
+            (None, Some(file)) => file.endpoint().map_err(BadTarget)?.map(str::to_owned),
+            (given, _) => given,
+        };
+        Ok(Target {
+            endpoint: endpoint.unwrap_or_else(|| "localhost:8585".to_owned()),
+            org: or(org, FlyteConfig::org, ""),
+            project: or(project, FlyteConfig::project, "flytesnacks"),
+            domain: or(domain, FlyteConfig::domain, "development"),
+        })
+    }
 }
 
 /// How an answer is printed.
@@ -65,12 +116,23 @@ impl Target {
         Ok(Server { config: ClientConfig::new(uri), transport: HttpClient::plaintext() })
     }
 
+    /// What is said if nobody answers there.
+    pub(crate) fn unreachable(&self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> anyhow::Error {
+        Unreachable { url: self.url(), source: source.into() }.into()
+    }
+
     pub(crate) fn project(&self) -> ProjectIdentifier {
-        ProjectIdentifier { domain: self.domain.clone(), name: self.project.clone(), ..ProjectIdentifier::default() }
+        ProjectIdentifier {
+            organization: self.org.clone(),
+            domain: self.domain.clone(),
+            name: self.project.clone(),
+            ..ProjectIdentifier::default()
+        }
     }
 
     pub(crate) fn run(&self, name: &str) -> RunIdentifier {
         RunIdentifier {
+            org: self.org.clone(),
             project: self.project.clone(),
             domain: self.domain.clone(),
             name: name.to_owned(),
@@ -105,7 +167,7 @@ pub(crate) struct Unreachable {
 /// What a failed request means for the user.
 pub(crate) fn explain(target: &Target, error: connectrpc::ConnectError) -> anyhow::Error {
     if error.code == connectrpc::ErrorCode::Unavailable {
-        return Unreachable { url: target.url(), source: error.into() }.into();
+        return target.unreachable(error);
     }
     let code = error.code;
     let message = error.message.clone().unwrap_or_default();
@@ -162,8 +224,8 @@ mod tests {
     #[test]
     fn an_endpoint_may_be_written_in_every_way_that_the_sdk_takes() {
         for written in ["localhost:1", "dns:///localhost:1", "http://localhost:1", "http://localhost:1/"] {
-            let target = Target { endpoint: written.into(), project: "p".into(), domain: "d".into() };
-            assert_eq!(target.url(), "http://localhost:1", "{written}");
+            let options = TargetOptions { endpoint: Some(written.into()), project: None, domain: None };
+            assert_eq!(options.resolve().unwrap().url(), "http://localhost:1", "{written}");
         }
     }
 

@@ -13,6 +13,8 @@ mod client;
 mod demo;
 mod dev;
 mod logging;
+mod progress;
+mod run;
 mod serve;
 mod settings;
 mod terminal;
@@ -29,6 +31,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Demo(demo::Options),
+    Run(run::Options),
     Dev(dev::Options),
     Serve(serve::Options),
     Config(serve::Show),
@@ -87,17 +90,18 @@ fn start() -> anyhow::Result<u8> {
     let command = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()).command;
     match (&command, matches.subcommand()) {
         (Command::Config(_), Some((_, matches))) => serve::show(matches),
-        _ => run(command),
+        _ => perform(command),
     }
 }
 
-fn run(command: Command) -> anyhow::Result<u8> {
+fn perform(command: Command) -> anyhow::Result<u8> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let code = runtime.block_on(async {
         let mut signals = Signals::new()?;
         match command {
             Command::Demo(options) => demo::run(options, signals.next()).await,
             Command::Dev(options) => dev::run(options, signals).await,
+            Command::Run(options) => run::run(options, &mut signals).await,
             Command::Serve(options) => serve::run(options, signals).await,
             asked => tokio::select! {
                 code = signals.next() => Ok(code),
@@ -124,7 +128,7 @@ async fn ask(command: Command) -> anyhow::Result<u8> {
             clap_complete::generate(shell, &mut Cli::command(), "spanwise", &mut io::stdout());
             Ok(0)
         }
-        Command::Demo(_) | Command::Dev(_) | Command::Serve(_) | Command::Config(_) => Ok(0),
+        Command::Demo(_) | Command::Run(_) | Command::Dev(_) | Command::Serve(_) | Command::Config(_) => Ok(0),
     }
 }
 
@@ -139,6 +143,7 @@ fn class(error: &anyhow::Error) -> u8 {
     }
     match error.downcast_ref::<demo::SetupError>() {
         Some(error) if error.is_usage() => 2,
+        _ if error.is::<run::Misuse>() || error.is::<client::BadTarget>() => 2,
         _ if error.is::<settings::BadFile>() || error.is::<spanwise_server::BadTarget>() => 2,
         _ => 1,
     }

@@ -1,4 +1,4 @@
-//! The attributes of Spanwise: `#[task]`, `#[trace]`, `#[traced]` and `#[derive(Value)]`.
+//! The attributes of Spanwise: `#[main]`, `#[task]`, `#[trace]`, `#[traced]` and `#[derive(Value)]`.
 //!
 //! They are sugar: each writes down what stands in the signature and calls documented functions of the crate `spanwise`. A
 //! signature that does not fit is refused with a message at the place that has to change.
@@ -6,11 +6,30 @@
 use proc_macro::TokenStream;
 
 mod duration;
+mod main_function;
 mod signature;
 mod task;
 mod trace;
 mod traced;
 mod value;
+
+/// Makes an async function the `main` of a program with tasks: `spanwise::main` runs it.
+///
+/// ```text
+/// #[spanwise::main]
+/// async fn main() -> spanwise::Result<()> {
+///     spanwise::init().await?;
+///     ..
+/// }
+/// ```
+///
+/// It takes no arguments and returns a `Result` of nothing, whose error becomes a `spanwise::Error` as with `?`. See the function
+/// `spanwise::main` for what happens on signals, at the end, and when a server starts the program; it is the one to call in a `main`
+/// that has other things to do before the runtime is there.
+#[proc_macro_attribute]
+pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    finish(main_function::expand(arguments.into(), item.into()))
+}
 
 /// Makes a function a task.
 ///
@@ -29,6 +48,8 @@ mod value;
 /// - `timeout = "30s"`: the limit of each attempt in RUNNING. Or `timeout(max_runtime = "30s", max_queued_time = "1m",
 ///   deadline = "1h")`.
 /// - `name = "fetch"`: the second part of the task's name, if it is not the function's.
+///
+/// A doc comment on an argument is what tools show of that input: `async fn fetch(/** Where. */ url: String)`.
 ///
 /// Durations are numbers with `ms`, `s`, `m`, `h` or `d`, one after the other: `"1h30m"`.
 #[proc_macro_attribute]

@@ -3,13 +3,18 @@
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{FnArg, GenericArgument, Ident, ItemFn, Pat, PathArguments, ReturnType, Type};
+use syn::{
+    Attribute, Expr, ExprLit, FnArg, GenericArgument, Ident, ItemFn, Lit, Meta, MetaNameValue, Pat, PathArguments,
+    ReturnType, Type,
+};
 
 /// The parts of a signature that the macros need.
 pub(crate) struct Signature {
     pub(crate) names: Vec<Ident>,
     pub(crate) types: Vec<Type>,
     pub(crate) output: Type,
+    /// The doc comments of the arguments.
+    pub(crate) docs: Vec<String>,
 }
 
 impl Signature {
@@ -52,7 +57,35 @@ pub(crate) fn read(function: &ItemFn, what: &str) -> syn::Result<Signature> {
             format!("{what} takes at most {MAX_ARGUMENTS} arguments: put them into a struct"),
         ));
     }
-    Ok(Signature { names, types, output: read_output(function, what)? })
+    let docs_of = |input: &FnArg| match input {
+        FnArg::Typed(argument) => docs(&argument.attrs),
+        FnArg::Receiver(_) => String::new(),
+    };
+    let docs = signature.inputs.iter().map(docs_of).collect();
+    Ok(Signature { names, types, output: read_output(function, what)?, docs })
+}
+
+/// The lines of a doc comment, without the blank that stands before each.
+pub(crate) fn docs(attributes: &[Attribute]) -> String {
+    let line = |attribute: &Attribute| match &attribute.meta {
+        Meta::NameValue(MetaNameValue { path, value: Expr::Lit(ExprLit { lit: Lit::Str(text), .. }), .. })
+            if path.is_ident("doc") =>
+        {
+            let text = text.value();
+            Some(text.strip_prefix(' ').unwrap_or(&text).to_owned())
+        }
+        _ => None,
+    };
+    attributes.iter().filter_map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// Takes the doc comments off the arguments: a function of Rust's own may have none there.
+pub(crate) fn remove_docs(signature: &mut syn::Signature) {
+    for input in &mut signature.inputs {
+        if let FnArg::Typed(argument) = input {
+            argument.attrs.retain(|attribute| !attribute.path().is_ident("doc"));
+        }
+    }
 }
 
 fn read_argument(input: &FnArg, what: &str) -> syn::Result<(Ident, Type)> {

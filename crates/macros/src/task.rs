@@ -31,7 +31,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> syn::Result<T
     let options = Options::read(arguments)?;
     let function: ItemFn = syn::parse2(item)?;
     let signature = signature::read(&function, "a task")?;
-    let signature::Signature { names, types, output } = &signature;
+    let signature::Signature { names, types, output, .. } = &signature;
 
     let ItemFn { attrs, vis, sig, block } = &function;
     let is_doc = |attribute: &&syn::Attribute| attribute.path().is_ident("doc");
@@ -40,12 +40,14 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> syn::Result<T
     let others = others.map(|attribute| traced::named(attribute, &sig.ident));
     let name = &sig.ident;
     let task_name = options.name.as_ref().map_or_else(|| name.to_string(), LitStr::value);
-    let documentation = text_of(&docs);
+    let documentation = signature::docs(attrs);
     let argument_names = names.iter().map(ToString::to_string);
+    let argument_docs = &signature.docs;
     let (env, policy, checks) = (options.env()?, options.policy(), signature.checks());
     let body_name = format_ident!("__{}_body", name);
     let mut body = sig.clone();
     body.ident = body_name.clone();
+    signature::remove_docs(&mut body);
     let call = quote!(#body_name(#(#names),*));
     let run = if sig.asyncness.is_some() {
         quote!(::std::boxed::Box::pin(async move { ::spanwise::__private::result(#call.await) }))
@@ -65,6 +67,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> syn::Result<T
                 environment: || &#env,
                 docs: #documentation,
                 arguments: &[#(#argument_names),*],
+                argument_docs: &[#(#argument_docs),*],
                 policy: || #policy,
                 body: |(#(#names,)*)| #run,
                 described: ::spanwise::__private::OnceLock::new(),
@@ -160,18 +163,6 @@ impl Backoff {
         let base = base.ok_or_else(|| meta.error(BACKOFF))?;
         Ok(Backoff { base, factor, cap })
     }
-}
-
-/// The lines of a doc comment, without the blank that stands before each.
-fn text_of(docs: &[&syn::Attribute]) -> String {
-    let line = |attribute: &&syn::Attribute| match &attribute.meta {
-        syn::Meta::NameValue(syn::MetaNameValue { value: Expr::Lit(ExprLit { lit: Lit::Str(text), .. }), .. }) => {
-            let text = text.value();
-            Some(text.strip_prefix(' ').unwrap_or(&text).to_owned())
-        }
-        _ => None,
-    };
-    docs.iter().filter_map(line).collect::<Vec<_>>().join("\n")
 }
 
 fn read_millis(meta: &ParseNestedMeta<'_>) -> syn::Result<u64> {

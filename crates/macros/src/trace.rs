@@ -14,7 +14,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> syn::Result<T
         return Err(syn::Error::new_spanned(function.sig.fn_token, message));
     }
     let signature = signature::read(&function, "a step")?;
-    let signature::Signature { names, types, output } = &signature;
+    let signature::Signature { names, types, output, .. } = &signature;
     let checks = signature.checks();
     let ItemFn { attrs, vis, sig, block } = &function;
     let is_doc = |attribute: &&syn::Attribute| attribute.path().is_ident("doc");

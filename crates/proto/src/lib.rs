@@ -20,6 +20,7 @@ mod generated;
 pub mod hash;
 pub mod image;
 mod interface;
+pub mod json;
 mod literal;
 mod literal_type;
 pub mod msgpack;

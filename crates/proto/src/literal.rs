@@ -196,14 +196,14 @@ impl Literal {
         }
     }
 
-    fn as_scalar(&self) -> Option<&scalar::Value> {
+    pub(crate) fn as_scalar(&self) -> Option<&scalar::Value> {
         match self.value.as_ref()? {
             literal::Value::Scalar(scalar) => scalar.value.as_ref(),
             _ => None,
         }
     }
 
-    fn as_primitive(&self) -> Option<&primitive::Value> {
+    pub(crate) fn as_primitive(&self) -> Option<&primitive::Value> {
         match self.as_scalar()? {
             scalar::Value::Primitive(primitive) => primitive.value.as_ref(),
             _ => None,

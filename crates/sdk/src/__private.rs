@@ -5,6 +5,11 @@ pub use spanwise_core::{Backoff, RetryPolicy, Timeouts};
 pub use std::sync::OnceLock;
 pub use std::time::Duration;
 
+/// What `spanwise run` and a program say to each other.
+pub mod asked {
+    pub use crate::asked::{ARGUMENT, Event, Request, Shown, Started, Trouble, VERSION};
+}
+
 pub use crate::step::Step;
 pub use crate::task::{Registered, TaskOutput, TypedTask};
 pub use crate::value::{

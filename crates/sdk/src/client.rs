@@ -7,6 +7,7 @@ use spanwise_core::{ActionName, RunId, RunName};
 use spanwise_engine::{Call, Engine, Export, ExportLimits, RunHandle};
 use tokio::task::JoinHandle;
 
+use crate::asked;
 use crate::config::{Config, Exporter, Runs, Settings, Tracing};
 use crate::error::{Error, Result};
 use crate::executor::InProcess;
@@ -84,6 +85,9 @@ pub async fn init_with(config: Config) -> Result<()> {
     #[cfg(feature = "remote")]
     if remote::is_attempt() {
         remote::take_over().await;
+    }
+    if asked::is_asked() {
+        Box::pin(asked::take_over(config.clone())).await;
     }
     set_default(Client::open(config)?);
     Ok(())

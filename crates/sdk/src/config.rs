@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 /// | setting | environment | default |
 /// |---|---|---|
 /// | endpoint | `SPANWISE_ENDPOINT` (`localhost:8585`) | none: runs are run by the engine in this process |
+/// | Flyte's `config.yaml` | `SPANWISE_FLYTE_CONFIG` (`auto`, or a path) | not read |
 /// | data directory | `SPANWISE_DATA_DIR` | `.spanwise` in the working directory |
 /// | durability | `SPANWISE_DURABILITY` (`process`, `disk`) | `process`: survives `kill -9` |
 /// | org, project, domain | `SPANWISE_ORG`, `SPANWISE_PROJECT`, `SPANWISE_DOMAIN` | `local`, `flytesnacks`, `development` |
@@ -24,11 +25,16 @@ use crate::error::{Error, Result};
 ///
 /// With an endpoint (feature `remote`) the same program runs on a server: it is uploaded there, and the server starts it as a
 /// process for each attempt of its tasks. What only an engine of this process needs (data directory, durability, retention) has
-/// no effect then. [`Config::in_memory`] is stronger than `SPANWISE_ENDPOINT`: tests stay where they are. Flyte's own
-/// `config.yaml` is not read.
+/// no effect then. [`Config::in_memory`] is stronger than `SPANWISE_ENDPOINT`: tests stay where they are.
+///
+/// Flyte's own `config.yaml` is read if that is asked for, see [`Config::flyte_config`]: a file that lies around moves no program to a
+/// server. What code or a variable of the table says is stronger than the file.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
     endpoint: Option<String>,
+    /// Runs are run in this process whatever the environment says.
+    is_here: bool,
+    flyte: Option<Flyte>,
     data_dir: Option<PathBuf>,
     in_memory: bool,
     durability: Option<Durability>,
@@ -40,6 +46,15 @@ pub struct Config {
     trace: Option<String>,
     ratio: Option<f64>,
     exporter: Option<Exporter>,
+}
+
+/// Which configuration file of Flyte's counts.
+#[derive(Clone, Debug)]
+enum Flyte {
+    /// The one that Flyte's SDK would read.
+    Found,
+    /// This one.
+    At(PathBuf),
 }
 
 /// Whom lifecycle spans are handed to.
@@ -94,6 +109,20 @@ impl Config {
     /// The address of a server, `host:port`: runs are started there instead of in this process.
     pub fn endpoint(mut self, address: impl Into<String>) -> Config {
         self.endpoint = Some(address.into());
+        self
+    }
+
+    /// Takes the server, the organisation, the project and the domain from the configuration file that Flyte's own SDK would read here
+    /// (`./config.yaml`, .. `~/.flyte/config.yaml`: `FlyteConfig::find`), unless this configuration or a variable says them. Needs the feature
+    /// `remote`. It is an error if there is no such file, or none that names a server, and nothing else names one.
+    pub fn flyte_config(mut self) -> Config {
+        self.flyte = Some(Flyte::Found);
+        self
+    }
+
+    /// The same with a file of one's own.
+    pub fn flyte_config_file(mut self, path: impl Into<PathBuf>) -> Config {
+        self.flyte = Some(Flyte::At(path.into()));
         self
     }
 
@@ -169,6 +198,19 @@ impl Config {
         self
     }
 
+    /// These settings with what `spanwise run` asks for: who asks says where the run goes.
+    pub(crate) fn asked(mut self, request: &crate::asked::Request) -> Config {
+        if request.endpoint.is_some() {
+            self.in_memory = false;
+        }
+        self.endpoint = request.endpoint.clone();
+        self.is_here = request.endpoint.is_none();
+        self.org = request.org.clone().or(self.org);
+        self.project = request.project.clone().or(self.project);
+        self.domain = request.domain.clone().or(self.domain);
+        self
+    }
+
     fn tracing(&self) -> Result<Tracing> {
         let level = match self.trace.clone().or_else(|| environment("SPANWISE_TRACE")) {
             Some(text) => text.parse().map_err(|error| Error::usage(format!("trace: {error}")))?,
@@ -193,13 +235,15 @@ impl Config {
         {
             return Err(Error::usage(format!("runs are kept in memory here, or run on `{endpoint}`: not both")));
         }
-        let asked = || environment("SPANWISE_ENDPOINT").filter(|_| !self.in_memory);
-        let runs = match self.endpoint.clone().or_else(asked) {
+        let asked = || environment("SPANWISE_ENDPOINT").filter(|_| !self.in_memory && !self.is_here);
+        let endpoint = self.endpoint.clone().or_else(asked);
+        let from_flyte = self.flyte_says(endpoint.is_some())?;
+        let runs = match endpoint.or(from_flyte.endpoint) {
             Some(endpoint) => at(endpoint)?,
             None => Runs::Here(self.engine()?),
         };
-        let or_environment = |setting: Option<String>, name: &str, default: &str| {
-            setting.or_else(|| environment(name)).unwrap_or_else(|| default.to_owned())
+        let or_environment = |setting: Option<String>, name: &str, file: Option<String>, default: &str| {
+            setting.or_else(|| environment(name)).or(file).unwrap_or_else(|| default.to_owned())
         };
         let console = match &runs {
             Runs::Here(_) => CONSOLE.to_owned(),
@@ -210,11 +254,23 @@ impl Config {
             tracing: self.tracing()?,
             exporter: self.exporter.clone(),
             runs,
-            org: or_environment(self.org, "SPANWISE_ORG", DEFAULT_ORG),
-            project: or_environment(self.project, "SPANWISE_PROJECT", "flytesnacks"),
-            domain: or_environment(self.domain, "SPANWISE_DOMAIN", "development"),
-            console: or_environment(self.console, "SPANWISE_CONSOLE", &console).trim_end_matches('/').to_owned(),
+            org: or_environment(self.org, "SPANWISE_ORG", from_flyte.org, DEFAULT_ORG),
+            project: or_environment(self.project, "SPANWISE_PROJECT", from_flyte.project, "flytesnacks"),
+            domain: or_environment(self.domain, "SPANWISE_DOMAIN", from_flyte.domain, "development"),
+            console: or_environment(self.console, "SPANWISE_CONSOLE", None, &console).trim_end_matches('/').to_owned(),
         })
+    }
+
+    /// What Flyte's configuration file says, if it is to be read.
+    fn flyte_says(&self, has_endpoint: bool) -> Result<FromFlyte> {
+        let asked = || {
+            let named = environment("SPANWISE_FLYTE_CONFIG")?;
+            Some(if named == "auto" { Flyte::Found } else { Flyte::At(named.into()) })
+        };
+        match self.flyte.clone().or_else(asked) {
+            Some(flyte) if !self.in_memory => FromFlyte::read(flyte, !has_endpoint && !self.is_here),
+            _ => Ok(FromFlyte::default()),
+        }
     }
 
     fn engine(&self) -> Result<EngineConfig> {
@@ -230,6 +286,56 @@ impl Config {
         let path = path.unwrap_or_else(|| PathBuf::from(".spanwise"));
         let storage = if self.in_memory { Storage::Memory } else { Storage::Directory { path, durability } };
         Ok(EngineConfig::embedded(storage, self.retention.clone()))
+    }
+}
+
+/// What Flyte's configuration file says.
+#[derive(Default)]
+struct FromFlyte {
+    endpoint: Option<String>,
+    org: Option<String>,
+    project: Option<String>,
+    domain: Option<String>,
+}
+
+impl FromFlyte {
+    #[cfg(feature = "remote")]
+    fn read(flyte: Flyte, needs_endpoint: bool) -> Result<FromFlyte> {
+        use crate::flyte_config::FlyteConfig;
+        let path = match flyte {
+            Flyte::At(path) => path,
+            Flyte::Found => match FlyteConfig::find() {
+                Some(path) => path,
+                None if needs_endpoint => {
+                    return Err(Error::usage(
+                        "the server is to be taken from Flyte's configuration, and there is no such file, neither here nor as ~/.flyte/config.yaml",
+                    ));
+                }
+                None => return Ok(FromFlyte::default()),
+            },
+        };
+        let found = FlyteConfig::read(path)?;
+        let endpoint = if needs_endpoint { found.endpoint()?.map(str::to_owned) } else { None };
+        if needs_endpoint && endpoint.is_none() {
+            let file = found.path().display();
+            return Err(Error::usage(format!(
+                "Flyte's configuration in {file}: no server is named (`admin.endpoint`)"
+            )));
+        }
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        let (org, project, domain) = (owned(found.org()), owned(found.project()), owned(found.domain()));
+        Ok(FromFlyte { endpoint, org, project, domain })
+    }
+
+    #[cfg(not(feature = "remote"))]
+    fn read(flyte: Flyte, _needs_endpoint: bool) -> Result<FromFlyte> {
+        let file = match flyte {
+            Flyte::Found => String::new(),
+            Flyte::At(path) => format!(" in {}", path.display()),
+        };
+        Err(Error::usage(format!(
+            "Flyte's configuration{file} is to be read, but this program is built without the feature `remote` of the crate `spanwise`"
+        )))
     }
 }
 

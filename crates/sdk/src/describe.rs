@@ -13,7 +13,7 @@ pub(crate) fn is_asked() -> bool {
     arguments.next().is_some_and(|first| first == ARGUMENT) && arguments.next().is_none()
 }
 
-/// The tasks of this program, by their names.
+/// The tasks of this program, by their names, and how `spanwise run` can start them.
 pub(crate) fn tasks() -> Json {
     let mut tasks: Vec<_> = task::all().collect();
     tasks.sort_by(|a, b| a.described().name.cmp(&b.described().name));
@@ -37,5 +37,6 @@ pub(crate) fn tasks() -> Json {
             })
         })
         .collect();
-    json!({ "tasks": tasks })
+    let runs = json!({ "version": crate::asked::VERSION, "on_servers": cfg!(feature = "remote") });
+    json!({ "spanwise_run": runs, "tasks": tasks })
 }

@@ -1,12 +1,14 @@
 //! The entry of a program: a runtime, signals, and a flush at the end.
 
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal as UnixSignal, SignalKind, signal};
+use tokio::sync::Notify;
 
+use crate::asked;
 use crate::client;
 use crate::error::{ErrorKind, Result};
 
@@ -25,10 +27,19 @@ const BODIES_GRACE: Duration = Duration::from_secs(1);
 /// True once [`main`] runs the program: then it also ends it.
 static IN_CHARGE: AtomicBool = AtomicBool::new(false);
 
-/// True if [`main`] ends the process.
-#[cfg(feature = "remote")]
-pub(crate) fn is_in_charge() -> bool {
-    IN_CHARGE.load(Ordering::Acquire)
+/// The exit code, once the program has done what it was started for.
+static CODE: AtomicU8 = AtomicU8::new(0);
+static ENDED: Notify = Notify::const_new();
+
+/// Ends a program that has done what it was started for, from within it; does not return.
+pub(crate) async fn end(code: u8) {
+    CODE.store(code, Ordering::Release);
+    if IN_CHARGE.load(Ordering::Acquire) {
+        ENDED.notify_one();
+        return std::future::pending().await;
+    }
+    end_orderly().await;
+    std::process::exit(code.into())
 }
 
 /// Adds something that [`main`] does before the program ends, whether it succeeds, fails, panics or is interrupted: the place
@@ -44,7 +55,7 @@ pub fn at_exit(hook: impl FnOnce() + Send + 'static) {
     AT_EXIT.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(hook));
 }
 
-/// Runs a program on a multi-threaded runtime.
+/// Runs a program on a multi-threaded runtime. The attribute `#[spanwise::main]` on an `async fn main` calls it.
 ///
 /// On SIGINT or SIGTERM attempts that are under way are given back and their runs go on when they are resumed; a second signal
 /// ends the program at once. Whatever happens, the hooks of [`at_exit`] run at the end.
@@ -52,7 +63,7 @@ pub fn at_exit(hook: impl FnOnce() + Send + 'static) {
 /// The exit code is 0, or 1 after an error or a panic, or 128 + the signal.
 ///
 /// A program that is started with `describe` as its only argument prints its tasks as JSON instead: their names, documentation,
-/// inputs and outputs.
+/// inputs and outputs. `spanwise run PROGRAM TASK` starts one of them: the program then runs up to [`init`](crate::init) too.
 ///
 /// In a process that a server has started for one attempt of a task, the program runs up to [`init`](crate::init) and ends
 /// there: see [`init_with`](crate::init_with).
@@ -77,13 +88,16 @@ pub fn main(program: impl Future<Output = Result<()>>) -> ExitCode {
             eprintln!("error: the program ended before `spanwise::init`, which runs the task");
             ExitCode::FAILURE
         }
+        Ok(End::Done(Ok(()))) if asked::is_asked() => {
+            eprintln!("error: the program ended before `spanwise::init`, which starts the task");
+            ExitCode::FAILURE
+        }
         Ok(End::Done(Ok(()))) => ExitCode::SUCCESS,
         Ok(End::Done(Err(error))) => {
             eprintln!("error: {error:?}");
             if error.kind() == ErrorKind::Interrupted { ExitCode::from(130) } else { ExitCode::FAILURE }
         }
-        #[cfg(feature = "remote")]
-        Ok(End::Attempt(code)) => ExitCode::from(code),
+        Ok(End::Over(code)) => ExitCode::from(code),
         #[cfg(feature = "remote")]
         Ok(End::Signalled(Signal { number, name })) if crate::remote::is_attempt() => {
             eprintln!("the attempt was cut short by {name}");
@@ -109,9 +123,8 @@ fn describe() -> ExitCode {
 
 enum End {
     Done(Result<()>),
-    /// The attempt that this process was started for is over; the exit code.
-    #[cfg(feature = "remote")]
-    Attempt(u8),
+    /// What this process was started for, an attempt for instance, is done; the exit code.
+    Over(u8),
     Signalled(Signal),
 }
 
@@ -145,19 +158,9 @@ async fn until_signal(program: impl Future<Output = Result<()>>) -> End {
     tokio::select! {
         biased;
         done = program => End::Done(done),
-        end = attempt_over() => end,
+        () = ENDED.notified() => End::Over(CODE.load(Ordering::Acquire)),
         signal = signals.next() => End::Signalled(signal),
     }
-}
-
-#[cfg(feature = "remote")]
-async fn attempt_over() -> End {
-    End::Attempt(crate::remote::ended().await)
-}
-
-#[cfg(not(feature = "remote"))]
-async fn attempt_over() -> End {
-    std::future::pending().await
 }
 
 /// Gives attempts back, writes the journal and runs the hooks; a signal during that ends the program at once.
@@ -171,7 +174,7 @@ async fn wind_up() {
 }
 
 /// Gives attempts back, writes the journal and runs the hooks.
-pub(crate) async fn end_orderly() {
+async fn end_orderly() {
     if let Some(client) = client::take_default() {
         client.shutdown().await;
     }

@@ -19,15 +19,17 @@
 //!     greet(name).await // a child action
 //! }
 //!
-//! # fn main() -> spanwise::ExitCode {
-//! # let directory = std::env::temp_dir().join(format!("spanwise-doc-{}", std::process::id()));
-//! spanwise::main(async move {
-//!     spanwise::init_with(spanwise::Config::new().data_dir(directory)).await?;
+//! #[spanwise::main]
+//! async fn main() -> spanwise::Result<()> {
+//! #   let directory = std::env::temp_dir().join(format!("spanwise-doc-{}", std::process::id()));
+//! #   spanwise::init_with(spanwise::Config::new().data_dir(&directory)).await?;
+//! #   #[cfg(any())]
+//!     spanwise::init().await?;
 //!     let run = spanwise::with_runcontext().run(main_task("world".to_owned())).await?;
 //!     assert_eq!(run.output().await?, "Hello, world!");
+//! #   std::fs::remove_dir_all(directory)?;
 //!     Ok(())
-//! })
-//! # }
+//! }
 //! ```
 //!
 //! # Context
@@ -41,6 +43,7 @@
 //! What a call captures is not what a plain `tokio::spawn(async { fetch(url).await })` captures: there the call is written
 //! inside another tokio task, which knows of no action. Use [`spawn`] and [`spawn_blocking`] for that.
 
+mod asked;
 mod blocking;
 mod call;
 mod client;
@@ -53,6 +56,8 @@ mod entry;
 mod environment;
 mod error;
 mod executor;
+#[cfg(feature = "remote")]
+mod flyte_config;
 mod map;
 #[cfg(feature = "otel")]
 pub mod otel;
@@ -76,6 +81,8 @@ pub use ctx::{Ctx, CustomContextScope, Group, ctx, custom_context, group, spawn,
 pub use entry::{ExitCode, at_exit, main};
 pub use environment::TaskEnvironment;
 pub use error::{Error, ErrorKind, Result, Terminal};
+#[cfg(feature = "remote")]
+pub use flyte_config::FlyteConfig;
 pub use map::{Map, map};
 pub use overrides::Overrides;
 #[cfg(feature = "remote")]
@@ -88,5 +95,5 @@ pub use spanwise_core::{
     ActionKind, ActionName, AttemptNo, Backoff, InvalidName, Phase, RunId, RunName, TaskName, Timeouts, Timestamp,
 };
 pub use spanwise_engine::{ActionView, Durability, Relation, Retention};
-pub use spanwise_macros::{Value, task, trace, traced};
+pub use spanwise_macros::{Value, main, task, trace, traced};
 pub use spanwise_proto::Image;

@@ -18,7 +18,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use spanwise_core::Timestamp;
 
-pub(crate) use attempt::{ended, is_attempt, take_over};
+pub(crate) use attempt::{is_attempt, take_over};
 pub(crate) use parent::Parent;
 pub use reference::{RemoteTask, remote_task};
 pub(crate) use run::RemoteRun;

@@ -1,11 +1,13 @@
 //! Runs: described with a [`RunContext`], held with a [`Run`].
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
 use spanwise_core::lifecycle::{RunTrace, TraceLevel};
 use spanwise_core::{ActionName, ActionSpec, DEFAULT_ORG, RunId, RunName, TaskName};
 use spanwise_engine::{ActionView, NewRun, Relation, RunHandle, RunSettings};
+use spanwise_proto::flyteidl2::task::NamedLiteral;
 use tokio::sync::watch;
 
 use crate::call::{Call, What, freeze, read_outcome, spec, thaw};
@@ -13,7 +15,8 @@ use crate::client::{Backend, Client, Embedded};
 use crate::context::CustomContext;
 use crate::ctx::Ambient;
 use crate::error::{Error, ErrorKind, Result};
-use crate::task::TaskOutput;
+use crate::overrides::Overrides;
+use crate::task::{AnyTask, TaskOutput, Untyped};
 
 /// Describes a run: its name, its custom context, its limits. Made by [`with_runcontext`](crate::with_runcontext).
 #[must_use = "a run begins with `run`"]
@@ -23,11 +26,21 @@ pub struct RunContext {
     context: Option<CustomContext>,
     max_action_concurrency: Option<u32>,
     trace: Option<String>,
+    labels: BTreeMap<String, String>,
+    env: BTreeMap<String, String>,
 }
 
 impl RunContext {
     pub(crate) fn new(client: Result<Client>) -> RunContext {
-        RunContext { client, name: None, context: None, max_action_concurrency: None, trace: None }
+        RunContext {
+            client,
+            name: None,
+            context: None,
+            max_action_concurrency: None,
+            trace: None,
+            labels: BTreeMap::new(),
+            env: BTreeMap::new(),
+        }
     }
 
     /// Names the run: a DNS-1035 label of at most 30 characters. A name is one run, for ever: if the run of that name was
@@ -60,6 +73,18 @@ impl RunContext {
         self
     }
 
+    /// A label, by which lists of runs can be filtered.
+    pub fn label(mut self, key: impl Into<String>, value: impl Into<String>) -> RunContext {
+        self.labels.insert(key.into(), value.into());
+        self
+    }
+
+    /// A variable in the environment of the run's task processes on a server. Tasks in this process have the environment that it has.
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> RunContext {
+        self.env.insert(name.into(), value.into());
+        self
+    }
+
     /// Starts the run. After `Ok` it survives the process.
     ///
     /// # Errors
@@ -85,8 +110,31 @@ impl RunContext {
                 return Ok(Run::on_server(client.clone(), server.create(new).await?));
             }
         };
-        let spec = spec(task, &overrides);
-        let inputs = freeze(arguments.encode()?, &context)?;
+        let inputs = (arguments.encode()?, context);
+        Box::pin(self.run_here(client, spec(task, &overrides), task, inputs, relation)).await
+    }
+
+    /// Starts a run of a task whose types are not known where it is started.
+    pub(crate) async fn run_untyped(
+        mut self,
+        task: &'static dyn AnyTask,
+        literals: Vec<NamedLiteral>,
+    ) -> Result<Run<Untyped>> {
+        let client = self.take_client()?;
+        let context = self.context.clone().unwrap_or_default();
+        self.run_here(client, spec(task, &Overrides::new()), task, (literals, context), None).await
+    }
+
+    /// Starts a run of a task of this program.
+    async fn run_here<T: TaskOutput>(
+        self,
+        client: Client,
+        spec: ActionSpec,
+        task: &'static dyn AnyTask,
+        (literals, context): (Vec<NamedLiteral>, CustomContext),
+        relation: Option<Relation>,
+    ) -> Result<Run<T>> {
+        let inputs = freeze(literals, &context)?;
         match client.backend() {
             Backend::Embedded(embedded) => {
                 let handle = self.start(embedded, spec, (inputs, &context), relation).await?;
@@ -115,6 +163,16 @@ impl RunContext {
         Ok(RunTrace::decide(level, embedded.tracing.ratio, run, context.span()))
     }
 
+    /// The labels of a run that an engine of this process runs.
+    fn embedded_labels(&self) -> Result<BTreeMap<String, String>> {
+        match self.env.keys().next() {
+            Some(name) => Err(Error::usage(format!(
+                "the variable `{name}` is given to the run's processes, but its tasks run in this one: set it here"
+            ))),
+            None => Ok(self.labels.clone()),
+        }
+    }
+
     fn trace_level(&self) -> Result<Option<TraceLevel>> {
         let level = self.trace.as_deref().map(str::parse::<TraceLevel>).transpose();
         level.map_err(|error| Error::usage(format!("trace: {error}")))
@@ -140,6 +198,8 @@ impl RunContext {
             max_action_concurrency: self.max_action_concurrency,
             relation,
             trace: self.trace_level()?,
+            labels: self.labels.clone(),
+            env: self.env.clone(),
         })
     }
 
@@ -187,6 +247,7 @@ impl RunContext {
                 max_action_concurrency: self.max_action_concurrency.or(source.settings().max_action_concurrency),
                 relation: Some(Relation::Rerun { run: source.id().name.clone() }),
                 trace,
+                labels: self.embedded_labels()?,
                 ..RunSettings::default()
             },
         };
@@ -207,7 +268,8 @@ impl RunContext {
         let trace = self.run_trace(embedded, &id, context)?;
         spec.traceparent = context.span().filter(|_| trace.is_exported());
         let max_action_concurrency = self.max_action_concurrency;
-        let settings = RunSettings { max_action_concurrency, relation, trace, ..RunSettings::default() };
+        let labels = self.embedded_labels()?;
+        let settings = RunSettings { max_action_concurrency, relation, trace, labels, ..RunSettings::default() };
         let new = NewRun { id: id.clone(), spec: spec.clone(), inputs: inputs.clone(), settings };
         let handle = match embedded.engine().create_run(new) {
             Ok(handle) => handle,
@@ -290,6 +352,10 @@ impl<T: TaskOutput> Run<T> {
     #[cfg(feature = "remote")]
     pub(crate) fn on_server(client: Client, run: crate::remote::RemoteRun) -> Run<T> {
         Run { client, held: Held::Remote(run), output: PhantomData }
+    }
+
+    pub(crate) fn id(&self) -> &RunId {
+        self.held.id()
     }
 
     /// Its name.

@@ -28,6 +28,8 @@ pub struct TypedTask<A: 'static, T: 'static> {
     pub docs: &'static str,
     /// The names of its arguments.
     pub arguments: &'static [&'static str],
+    /// The texts of their documentation, in the same order.
+    pub argument_docs: &'static [&'static str],
     /// Its retries and timeouts.
     pub policy: fn() -> (RetryPolicy, Timeouts),
     /// Its body.
@@ -67,10 +69,15 @@ pub trait AnyTask: Sync + 'static {
     fn function(&self) -> &'static str;
     /// The text of its documentation.
     fn docs(&self) -> &'static str;
-    /// The names of its inputs, each with the JSON schema of its values.
+    /// The names of its inputs, each with its documentation and the JSON schema of its values.
     fn input_schemas(&self) -> Vec<Json>;
     /// The JSON schema of what it gives; none for nothing.
     fn output_schema(&self) -> Option<Json>;
+    /// Decodes inputs and forgets them.
+    ///
+    /// # Errors
+    /// [`ValueError`] if the inputs do not fit the signature.
+    fn check(&self, inputs: &[NamedLiteral]) -> Result<(), ValueError>;
     /// Starts the body with decoded inputs.
     ///
     /// # Errors
@@ -108,12 +115,16 @@ impl<A: Arguments, T: TaskOutput> AnyTask for TypedTask<A, T> {
     }
 
     fn input_schemas(&self) -> Vec<Json> {
-        let named = self.arguments.iter().zip(A::json_schemas());
-        named.map(|(name, schema)| json!({ "name": name, "schema": schema })).collect()
+        let named = self.arguments.iter().zip(self.argument_docs).zip(A::json_schemas());
+        named.map(|((name, docs), schema)| json!({ "name": name, "docs": docs, "schema": schema })).collect()
     }
 
     fn output_schema(&self) -> Option<Json> {
         T::json_schema()
+    }
+
+    fn check(&self, inputs: &[NamedLiteral]) -> Result<(), ValueError> {
+        A::decode(inputs, self.arguments).map(drop)
     }
 
     fn start(&self, inputs: &[NamedLiteral]) -> Result<Body<Option<Literal>>, ValueError> {
@@ -209,6 +220,27 @@ impl<T: Value> TaskOutput for T {
     }
 }
 
+/// The output of a task whose type is not known here.
+pub(crate) struct Untyped(pub(crate) Option<Literal>);
+
+impl TaskOutput for Untyped {
+    fn literal_type() -> Option<LiteralType> {
+        None
+    }
+
+    fn json_schema() -> Option<Json> {
+        None
+    }
+
+    fn to_output(&self) -> Result<Option<Literal>, ValueError> {
+        Ok(self.0.clone())
+    }
+
+    fn from_output(literal: Option<&Literal>) -> Result<Untyped, ValueError> {
+        Ok(Untyped(literal.cloned()))
+    }
+}
+
 /// The arguments of a task, as a tuple.
 pub trait Arguments: Sized + Send + 'static {
     /// Their types.
@@ -292,6 +324,7 @@ mod tests {
             environment: || &ENV,
             docs: "",
             arguments: &[],
+            argument_docs: &[],
             policy: || (RetryPolicy::default(), Timeouts::default()),
             body: |()| Box::pin(async { Ok(()) }),
             described: OnceLock::new(),

@@ -10,7 +10,7 @@ use opentelemetry::trace::TraceContextExt;
 use opentelemetry::{Context, KeyValue, global};
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig};
 use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
-use spanwise::{ExitCode, TaskEnvironment, task, traced};
+use spanwise::{TaskEnvironment, task, traced};
 use spanwise_examples::{argument, http, seed, telemetry};
 
 static ENV: LazyLock<TaskEnvironment> = LazyLock::new(|| TaskEnvironment::new("baggage"));
@@ -31,11 +31,8 @@ async fn main_task(url: String) -> spanwise::Result<u16> {
     fetch(url).await
 }
 
-fn main() -> ExitCode {
-    spanwise::main(program())
-}
-
-async fn program() -> spanwise::Result<()> {
+#[spanwise::main]
+async fn main() -> spanwise::Result<()> {
     let exporter = SpanExporter::builder().with_http().with_protocol(Protocol::HttpBinary).build()?;
     telemetry::export_to(exporter);
     // Without a propagator Spanwise reads and writes `traceparent` and `tracestate` itself; baggage needs this one.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig};
 use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider};
-use spanwise::{ExitCode, TaskEnvironment, map, task, traced};
+use spanwise::{TaskEnvironment, map, task, traced};
 use spanwise_examples::{argument, telemetry};
 
 static ENV: LazyLock<TaskEnvironment> = LazyLock::new(|| TaskEnvironment::new("burst"));
@@ -26,11 +26,8 @@ async fn main_task(count: i64) -> spanwise::Result<i64> {
     Ok(items.into_iter().sum())
 }
 
-fn main() -> ExitCode {
-    spanwise::main(program())
-}
-
-async fn program() -> spanwise::Result<()> {
+#[spanwise::main]
+async fn main() -> spanwise::Result<()> {
     let exporter = SpanExporter::builder().with_http().with_protocol(Protocol::HttpBinary).build()?;
     // The default is a queue of 2048 spans, sent every 5 s or when 512 are there; what does not fit is dropped.
     let config = BatchConfigBuilder::default()

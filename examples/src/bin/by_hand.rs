@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use opentelemetry::trace::{FutureExt, TraceContextExt, Tracer};
 use opentelemetry::{Context, global};
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig};
-use spanwise::{CustomContext, ExitCode, TaskEnvironment, ctx, custom_context, otel, task};
+use spanwise::{CustomContext, TaskEnvironment, ctx, custom_context, otel, task};
 use spanwise_examples::{argument, http, seed, telemetry};
 
 static ENV: LazyLock<TaskEnvironment> = LazyLock::new(|| TaskEnvironment::new("by_hand"));
@@ -30,11 +30,8 @@ async fn main_task(url: String) -> spanwise::Result<u16> {
     custom_context(carrier).scope(async { fetch(url).await }).with_context(context).await
 }
 
-fn main() -> ExitCode {
-    spanwise::main(program())
-}
-
-async fn program() -> spanwise::Result<()> {
+#[spanwise::main]
+async fn main() -> spanwise::Result<()> {
     let exporter = SpanExporter::builder().with_http().with_protocol(Protocol::HttpBinary).build()?;
     telemetry::export_to(exporter);
     spanwise::init().await?;

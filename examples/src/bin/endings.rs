@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use opentelemetry::trace::{TraceContextExt, Tracer};
 use opentelemetry::{Context, global};
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig};
-use spanwise::{CustomContext, Error, ExitCode, TaskEnvironment, map, otel, task, traced};
+use spanwise::{CustomContext, Error, TaskEnvironment, map, otel, task, traced};
 use spanwise_examples::{argument, http, seed, telemetry};
 
 static ENV: LazyLock<TaskEnvironment> = LazyLock::new(|| TaskEnvironment::new("endings"));
@@ -72,11 +72,8 @@ async fn main_task(url: String, how: String) -> spanwise::Result<u16> {
     }
 }
 
-fn main() -> ExitCode {
-    spanwise::main(program())
-}
-
-async fn program() -> spanwise::Result<()> {
+#[spanwise::main]
+async fn main() -> spanwise::Result<()> {
     let exporter = SpanExporter::builder().with_http().with_protocol(Protocol::HttpBinary).build()?;
     telemetry::export_to(exporter);
     spanwise::init().await?;

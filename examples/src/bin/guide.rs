@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use opentelemetry::trace::{TraceContextExt, Tracer};
 use opentelemetry::{Context, global};
 use opentelemetry_sdk::trace::SdkTracerProvider;
-use spanwise::{CustomContext, ExitCode, TaskEnvironment, otel, task, traced};
+use spanwise::{CustomContext, TaskEnvironment, otel, task, traced};
 use spanwise_examples::{argument, http, telemetry};
 
 static ENV: LazyLock<TaskEnvironment> = LazyLock::new(|| TaskEnvironment::new("guide"));
@@ -25,11 +25,8 @@ async fn main_task(url: String) -> spanwise::Result<u16> {
     fetch(url).await
 }
 
-fn main() -> ExitCode {
-    spanwise::main(program())
-}
-
-async fn program() -> spanwise::Result<()> {
+#[spanwise::main]
+async fn main() -> spanwise::Result<()> {
     configure_tracer();
     spanwise::init().await?;
 

@@ -3,14 +3,10 @@
 //! `cargo run -p spanwise-examples --bin jaeger -- https://httpbin.org/get`, then look at `http://localhost:16686`.
 
 use opentelemetry_otlp::SpanExporter;
-use spanwise::ExitCode;
 use spanwise_examples::{argument, seed, telemetry};
 
-fn main() -> ExitCode {
-    spanwise::main(program())
-}
-
-async fn program() -> spanwise::Result<()> {
+#[spanwise::main]
+async fn main() -> spanwise::Result<()> {
     // Jaeger on this machine is where OTLP over gRPC goes anyway; OTEL_EXPORTER_OTLP_ENDPOINT names another one.
     let exporter = SpanExporter::builder().with_tonic().build()?;
     telemetry::export_to(exporter);

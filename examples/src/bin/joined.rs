@@ -5,14 +5,10 @@
 //! `TRACEPARENT=00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01 cargo run -p spanwise-examples --bin joined -- URL`
 
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig};
-use spanwise::ExitCode;
 use spanwise_examples::{argument, seed, telemetry};
 
-fn main() -> ExitCode {
-    spanwise::main(program())
-}
-
-async fn program() -> spanwise::Result<()> {
+#[spanwise::main]
+async fn main() -> spanwise::Result<()> {
     if std::env::var("OTEL_TRACES_EXPORTER").is_ok_and(|exporter| exporter == "none") {
         return join().await;
     }

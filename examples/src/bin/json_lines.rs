@@ -2,15 +2,11 @@
 //!
 //! `cargo run -p spanwise-examples --bin json_lines -- https://httpbin.org/get spans.jsonl`
 
-use spanwise::ExitCode;
 use spanwise_examples::json_lines::JsonLines;
 use spanwise_examples::{argument, seed, telemetry};
 
-fn main() -> ExitCode {
-    spanwise::main(program())
-}
-
-async fn program() -> spanwise::Result<()> {
+#[spanwise::main]
+async fn main() -> spanwise::Result<()> {
     let exporter = JsonLines::append_to(argument(2, "FILE")?)?;
     telemetry::export_to(exporter);
     seed::run(argument(1, "URL")?).await

@@ -5,15 +5,11 @@
 
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig};
 use opentelemetry_sdk::trace::SdkTracerProvider;
-use spanwise::ExitCode;
 use spanwise::otel::RunScopedIdGenerator;
 use spanwise_examples::{argument, seed, telemetry};
 
-fn main() -> ExitCode {
-    spanwise::main(program())
-}
-
-async fn program() -> spanwise::Result<()> {
+#[spanwise::main]
+async fn main() -> spanwise::Result<()> {
     let exporter = SpanExporter::builder().with_http().with_protocol(Protocol::HttpBinary).build()?;
     let provider = SdkTracerProvider::builder()
         .with_resource(telemetry::resource())

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig};
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use spanwise::otel::RunScopedIdGenerator;
-use spanwise::{Error, ExitCode, TaskEnvironment, ctx, task, trace};
+use spanwise::{Error, TaskEnvironment, ctx, task, trace};
 use spanwise_examples::{argument, http, telemetry};
 
 static ENV: LazyLock<TaskEnvironment> = LazyLock::new(|| TaskEnvironment::new("steps"));
@@ -28,11 +28,8 @@ async fn report(url: String) -> spanwise::Result<u16> {
     Ok(status)
 }
 
-fn main() -> ExitCode {
-    spanwise::main(program())
-}
-
-async fn program() -> spanwise::Result<()> {
+#[spanwise::main]
+async fn main() -> spanwise::Result<()> {
     let exporter = SpanExporter::builder().with_http().with_protocol(Protocol::HttpBinary).build()?;
     let provider = SdkTracerProvider::builder()
         .with_resource(telemetry::resource())

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use opentelemetry::global;
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig};
-use spanwise::{CustomContext, ExitCode, TaskEnvironment, ctx, custom_context, otel, task};
+use spanwise::{CustomContext, TaskEnvironment, ctx, custom_context, otel, task};
 use spanwise_examples::{argument, http, seed, telemetry};
 use tracing::{Instrument, Span, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
@@ -34,11 +34,8 @@ fn carrier_of(span: &Span) -> CustomContext {
     carrier
 }
 
-fn main() -> ExitCode {
-    spanwise::main(program())
-}
-
-async fn program() -> spanwise::Result<()> {
+#[spanwise::main]
+async fn main() -> spanwise::Result<()> {
     let exporter = SpanExporter::builder().with_http().with_protocol(Protocol::HttpBinary).build()?;
     telemetry::export_to(exporter);
     let layer = tracing_opentelemetry::layer().with_tracer(global::tracer("my.app"));

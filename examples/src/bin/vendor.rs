@@ -4,14 +4,10 @@
 //! `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=.. OTEL_EXPORTER_OTLP_HEADERS=.. cargo run -p spanwise-examples --bin vendor -- https://httpbin.org/get`
 
 use opentelemetry_otlp::{Compression, Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
-use spanwise::ExitCode;
 use spanwise_examples::{argument, seed, telemetry};
 
-fn main() -> ExitCode {
-    spanwise::main(program())
-}
-
-async fn program() -> spanwise::Result<()> {
+#[spanwise::main]
+async fn main() -> spanwise::Result<()> {
     let exporter = SpanExporter::builder()
         .with_http()
         .with_protocol(Protocol::HttpBinary)

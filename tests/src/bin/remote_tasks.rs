@@ -230,8 +230,12 @@ async fn echo_order(order: Order) -> Result<Order> {
     Ok(order)
 }
 
+/// Gives a priority back.
 #[task(env = ENV)]
-async fn echo_priority(priority: Priority) -> Result<Priority> {
+async fn echo_priority(
+    /// How urgent it is.
+    priority: Priority,
+) -> Result<Priority> {
     Ok(priority)
 }
 

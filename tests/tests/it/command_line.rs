@@ -11,7 +11,8 @@ use crate::python::{remove_what_would_mislead, run_case};
 pub(crate) fn spanwise(server: &DevServer, arguments: &[&str]) -> Output {
     let mut command = Command::new(binary());
     remove_what_would_mislead(&mut command);
-    command.args(arguments).args(["--endpoint", &server.endpoint()]).stdin(Stdio::null()).output().unwrap()
+    command.args(arguments).args(["--endpoint", &server.endpoint()]).env("HOME", "/");
+    command.stdin(Stdio::null()).output().unwrap()
 }
 
 fn text(output: &Output) -> String {

@@ -35,13 +35,33 @@ fn the_readmes_hello_world_runs_in_a_fresh_project() {
     let run = Command::new(env!("CARGO"))
         .args(["run", "--quiet", "--offline"])
         .current_dir(project.path())
-        .env("CARGO_TARGET_DIR", target)
+        .env("CARGO_TARGET_DIR", &target)
         .env_remove("RUST_BACKTRACE")
         .output()
         .unwrap();
     let (printed, said) = (text(&run.stdout), text(&run.stderr));
     assert!(run.status.success(), "{printed}\n{said}");
     assert_eq!(printed.trim_end(), promised(&readme), "{said}");
+    check_command(&readme, project.path(), &Path::new(&target).join("debug/hello"));
+}
+
+/// The README's `spanwise run` of the same program, which is built without the feature that a server needs.
+fn check_command(readme: &str, project: &Path, program: &Path) {
+    let line = readme.lines().find_map(|line| line.strip_prefix("$ spanwise run target/debug/hello ")).unwrap();
+    let words: Vec<&str> = line.split_whitespace().take_while(|word| *word != "#").collect();
+    let run = |option: &[&str]| {
+        let mut command = Command::new(crate::dev_server::binary());
+        command.arg("run").args(option).arg(program).args(&words).current_dir(project).env("HOME", project);
+        command.env_remove("SPANWISE_ENDPOINT").output().unwrap()
+    };
+    let here = run(&["--local"]);
+    assert_eq!(text(&here.stdout).trim_end(), promised(readme), "{}", text(&here.stderr));
+    let refused = run(&[]);
+    let said = text(&refused.stderr);
+    assert!(
+        refused.status.code() == Some(2) && said.contains("feature `remote`") && said.contains("--local"),
+        "{said}"
+    );
 }
 
 /// A package with this code that depends on the crate by path, with the same versions and profile as here: what is compiled

@@ -3,13 +3,13 @@
 use spanwise_proto::flyteidl2::common::ActionIdentifier;
 use spanwise_proto::flyteidl2::workflow::AbortActionRequest;
 
-use super::{Target, explain, say};
+use super::{TargetOptions, explain, say};
 
 /// End a run, or one action of it with everything under it.
 #[derive(clap::Args)]
 pub(crate) struct Options {
     #[command(flatten)]
-    target: Target,
+    target: TargetOptions,
     /// The run.
     run: String,
     /// The action; by default the root, which ends the run.
@@ -23,6 +23,7 @@ pub(crate) struct Options {
 /// Aborts; an action that is at its end stays as it is.
 pub(crate) async fn run(options: Options) -> anyhow::Result<u8> {
     let Options { target, run, action, reason } = options;
+    let target = target.resolve()?;
     let id = ActionIdentifier { run: target.run(&run).into(), name: action.clone(), ..ActionIdentifier::default() };
     let request = AbortActionRequest { action_id: id.into(), reason, ..AbortActionRequest::default() };
     target.server()?.runs().abort_action(request).await.map_err(|error| explain(&target, error))?;

@@ -5,13 +5,13 @@ use std::process::{Command, Stdio};
 
 use spanwise_proto::flyteidl2::task::ListTasksRequest;
 
-use super::{Target, say};
+use super::{Target, TargetOptions, say};
 
 /// Check what a run needs: the server, Python with the SDK, tar.
 #[derive(clap::Args)]
 pub(crate) struct Options {
     #[command(flatten)]
-    target: Target,
+    target: TargetOptions,
     /// The Python interpreter of tasks; by default the first one on the PATH.
     #[arg(long, env = "SPANWISE_PYTHON", default_value = "python3")]
     python: PathBuf,
@@ -25,8 +25,9 @@ struct Check {
 
 /// Prints what was found. The exit code is 1 if something is missing.
 pub(crate) async fn run(options: Options) -> anyhow::Result<u8> {
+    let target = options.target.resolve()?;
     let checks = [
-        Check { what: "server", found: server(&options.target).await },
+        Check { what: "server", found: server(&target).await },
         Check { what: "python", found: said(Command::new(&options.python).arg("--version")) },
         Check { what: "flyte", found: flyte(&options.python) },
         Check { what: "tar", found: said(Command::new("tar").arg("--version")) },

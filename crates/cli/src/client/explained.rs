@@ -7,7 +7,7 @@ use comfy_table::CellAlignment;
 use serde::Deserialize;
 
 use super::table::table;
-use super::{Output, Target, file, print_json, say};
+use super::{Output, TargetOptions, file, print_json, say};
 use crate::terminal::{Line, Screen, Style};
 use crate::trace_tree::human;
 
@@ -15,7 +15,7 @@ use crate::trace_tree::human;
 #[derive(clap::Args)]
 pub(crate) struct Options {
     #[command(flatten)]
-    target: Target,
+    target: TargetOptions,
     /// The run.
     run: String,
     /// How to print.
@@ -49,6 +49,7 @@ struct Contributor {
 /// Prints the explanation.
 pub(crate) async fn run(options: Options) -> anyhow::Result<u8> {
     let Options { target, run, output } = options;
+    let target = target.resolve()?;
     let body = file::read(&target, &run, "explain.json").await?;
     let value: serde_json::Value = serde_json::from_slice(&body).context("read the explanation")?;
     match output {

@@ -9,13 +9,13 @@ use spanwise_proto::flyteidl2::workflow::{
 };
 
 use super::table::{phase_cell, table};
-use super::{Output, Server, Target, duration, explain, phase, print_json, say, time};
+use super::{Output, Server, Target, TargetOptions, duration, explain, phase, print_json, say, time};
 
 /// Show a run: its actions as a tree, what failed, and where to look on.
 #[derive(clap::Args)]
 pub(crate) struct Options {
     #[command(flatten)]
-    target: Target,
+    target: TargetOptions,
     /// The run.
     run: String,
     /// How to print.
@@ -29,6 +29,7 @@ const PAGE: u32 = 1000;
 /// Prints the run. The exit code is 1 if it has not succeeded.
 pub(crate) async fn run(options: Options) -> anyhow::Result<u8> {
     let Options { target, run, output } = options;
+    let target = target.resolve()?;
     let server = target.server()?;
     let request = GetRunDetailsRequest { run_id: target.run(&run).into(), ..GetRunDetailsRequest::default() };
     let details = server.runs().get_run_details(request).await.map_err(|error| explain(&target, error))?;
@@ -48,7 +49,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<u8> {
     Ok(u8::from(failed))
 }
 
-async fn actions(server: &Server, target: &Target, run: &str) -> anyhow::Result<Vec<Action>> {
+pub(crate) async fn actions(server: &Server, target: &Target, run: &str) -> anyhow::Result<Vec<Action>> {
     let (mut actions, mut token) = (Vec::new(), String::new());
     loop {
         let page = ListRequest { limit: PAGE, token, ..ListRequest::default() };
@@ -66,7 +67,7 @@ async fn actions(server: &Server, target: &Target, run: &str) -> anyhow::Result<
     }
 }
 
-fn page(target: &Target, run: &str) -> String {
+pub(crate) fn page(target: &Target, run: &str) -> String {
     format!("{}/v2/domain/{}/project/{}/runs/{run}", target.url(), target.domain, target.project)
 }
 

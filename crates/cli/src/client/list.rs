@@ -5,13 +5,13 @@ use spanwise_proto::flyteidl2::common::{Filter, ListRequest, filter};
 use spanwise_proto::flyteidl2::workflow::{ListRunsRequest, Run, action_metadata, list_runs_request};
 
 use super::table::{phase_cell, table};
-use super::{Output, Target, duration, explain, phase, print_json, say, time};
+use super::{Output, TargetOptions, duration, explain, phase, print_json, say, time};
 
 /// List the runs of a project, the newest first.
 #[derive(clap::Args)]
 pub(crate) struct Options {
     #[command(flatten)]
-    target: Target,
+    target: TargetOptions,
     /// Only runs in this phase, for instance `failed`; may be given several times.
     #[arg(long)]
     phase: Vec<String>,
@@ -56,14 +56,15 @@ impl Options {
 
 /// Prints the list.
 pub(crate) async fn run(options: Options) -> anyhow::Result<u8> {
+    let target = options.target.resolve()?;
     let request = ListRequest { limit: options.limit, filters: options.filters(), ..ListRequest::default() };
     let request = ListRunsRequest {
         request: request.into(),
-        scope_by: Some(list_runs_request::ScopeBy::from(options.target.project())),
+        scope_by: Some(list_runs_request::ScopeBy::from(target.project())),
         ..ListRunsRequest::default()
     };
-    let answer = options.target.server()?.runs().list_runs(request).await;
-    let runs = answer.map_err(|error| explain(&options.target, error))?.into_owned().runs;
+    let answer = target.server()?.runs().list_runs(request).await;
+    let runs = answer.map_err(|error| explain(&target, error))?.into_owned().runs;
     match options.output {
         Output::Json => print_json(&runs.iter().map(described).collect())?,
         Output::Table if runs.is_empty() => say("no runs")?,

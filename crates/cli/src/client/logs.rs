@@ -5,13 +5,13 @@ use std::io::Write as _;
 use spanwise_proto::flyteidl2::common::ActionIdentifier;
 use spanwise_proto::flyteidl2::dataproxy::TailLogsRequest;
 
-use super::{Target, explain};
+use super::{TargetOptions, explain};
 
 /// Print the log of an action's attempt, and go on until it has ended.
 #[derive(clap::Args)]
 pub(crate) struct Options {
     #[command(flatten)]
-    target: Target,
+    target: TargetOptions,
     /// The run.
     run: String,
     /// The action.
@@ -28,6 +28,7 @@ pub(crate) struct Options {
 /// Prints the log until its end.
 pub(crate) async fn run(options: Options) -> anyhow::Result<u8> {
     let Options { target, run, action, attempt, times } = options;
+    let target = target.resolve()?;
     let id = ActionIdentifier { run: target.run(&run).into(), name: action, ..ActionIdentifier::default() };
     let request = TailLogsRequest { action_id: id.into(), attempt, ..TailLogsRequest::default() };
     let data = target.server()?.data();

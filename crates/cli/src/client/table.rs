@@ -3,7 +3,7 @@
 use comfy_table::{Cell, Color, Table, presets};
 
 /// A table with these headings.
-pub(super) fn table(headings: &[&str]) -> Table {
+pub(crate) fn table(headings: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_header(headings.iter().map(Cell::new));
     table

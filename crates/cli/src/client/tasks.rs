@@ -5,13 +5,13 @@ use spanwise_proto::flyteidl2::common::ListRequest;
 use spanwise_proto::flyteidl2::task::{ListTasksRequest, Task, list_tasks_request};
 
 use super::table::table;
-use super::{Output, Target, explain, print_json, say, time};
+use super::{Output, TargetOptions, explain, print_json, say, time};
 
 /// List the deployed tasks of a project, each in its newest version.
 #[derive(clap::Args)]
 pub(crate) struct Options {
     #[command(flatten)]
-    target: Target,
+    target: TargetOptions,
     /// At most this many.
     #[arg(long, short = 'n', default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
@@ -23,6 +23,7 @@ pub(crate) struct Options {
 /// Prints the list.
 pub(crate) async fn run(options: Options) -> anyhow::Result<u8> {
     let Options { target, limit, output } = options;
+    let target = target.resolve()?;
     let request = ListTasksRequest {
         request: ListRequest { limit, ..ListRequest::default() }.into(),
         scope_by: Some(list_tasks_request::ScopeBy::from(target.project())),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::{Target, file, say};
+use super::{Target, TargetOptions, file, say};
 use crate::terminal::Screen;
 use crate::trace_tree::otlp::{self, Trace};
 use crate::trace_tree::waterfall::waterfall;
@@ -14,7 +14,7 @@ use crate::trace_tree::waterfall::waterfall;
 #[derive(clap::Args)]
 pub(crate) struct Options {
     #[command(flatten)]
-    target: Target,
+    target: TargetOptions,
     /// The run.
     run: String,
     /// Go on until the run has ended; then the exit code is 1 if it has not succeeded.
@@ -42,6 +42,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// Prints the trace.
 pub(crate) async fn run(options: Options) -> anyhow::Result<u8> {
     let Options { target, run, follow, format } = options;
+    let target = target.resolve()?;
     let mut screen = Screen::stdout();
     let mut body = read(&target, &run).await?;
     let mut trace = parse(&body)?;

@@ -2,12 +2,11 @@
 //! keeps it. The truth about the attempt is the file that is left: `outputs.pb` or `error.pb`.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use spanwise_core::{ActionName, AttemptNo, Failure, RunId, RunName, TaskName};
 use spanwise_engine::Report;
-use tokio::sync::Notify;
 
 use super::connection::{Connection, LONG, error, persist};
 use super::parent::{Parent, Parts};
@@ -44,16 +43,6 @@ pub(crate) fn is_attempt() -> bool {
     std::env::args_os().nth(1).is_some_and(|argument| argument == MARK)
 }
 
-/// The exit code, once the attempt is over.
-static CODE: AtomicU8 = AtomicU8::new(0);
-static ENDED: Notify = Notify::const_new();
-
-/// Returns the exit code when the attempt of this process is over.
-pub(crate) async fn ended() -> u8 {
-    ENDED.notified().await;
-    CODE.load(Ordering::Acquire)
-}
-
 /// Runs the attempt and ends the process; does not return. What stands before it in the program has run by then: a tracer
 /// provider is set up here as in the driver.
 pub(crate) async fn take_over() {
@@ -68,13 +57,7 @@ pub(crate) async fn take_over() {
             1
         }
     };
-    CODE.store(code, Ordering::Release);
-    if entry::is_in_charge() {
-        ENDED.notify_one();
-        return std::future::pending().await;
-    }
-    entry::end_orderly().await;
-    std::process::exit(code.into())
+    entry::end(code).await
 }
 
 /// Runs the attempt and leaves its result in the blob store. An error only if that is not possible.

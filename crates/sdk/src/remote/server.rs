@@ -1,12 +1,15 @@
 //! A server, as a driver sees it: runs are created there and looked up.
 
+use std::collections::BTreeMap;
+
 use connectrpc::ErrorCode;
 use spanwise_core::lifecycle::{TRACE_LABEL, TraceLevel};
 use spanwise_core::{RunId, RunName};
 use spanwise_engine::Relation;
 use spanwise_proto::flyteidl2::common;
+use spanwise_proto::flyteidl2::core::KeyValuePair;
 use spanwise_proto::flyteidl2::dataproxy::{GetActionDataRequest, UploadInputsRequest, upload_inputs_request};
-use spanwise_proto::flyteidl2::task::{DeployTaskRequest, Inputs, Labels, NamedLiteral, RunSpec, TaskSpec};
+use spanwise_proto::flyteidl2::task::{DeployTaskRequest, Envs, Inputs, Labels, NamedLiteral, RunSpec, TaskSpec};
 use spanwise_proto::flyteidl2::workflow::{
     CreateRunRequest, GetRunDetailsRequest, GetRunDetailsResponse, RunDetails, create_run_request,
 };
@@ -21,9 +24,17 @@ use crate::error::Result;
 use crate::overrides::Overrides;
 use crate::task::AnyTask;
 
-fn trace_label(level: TraceLevel) -> Labels {
-    let values = [(TRACE_LABEL.to_owned(), level.to_string())].into_iter().collect();
-    Labels { values, ..Labels::default() }
+/// The labels of a run; without any there is no message.
+fn labels(own: BTreeMap<String, String>, level: Option<TraceLevel>) -> Option<Labels> {
+    let level = level.map(|level| (TRACE_LABEL.to_owned(), level.to_string()));
+    let labels = Labels { values: own.into_iter().chain(level).collect(), ..Labels::default() };
+    Some(labels).filter(|labels| !labels.values.is_empty())
+}
+
+fn envs(env: BTreeMap<String, String>) -> Option<Envs> {
+    let pairs = env.into_iter().map(|(key, value)| KeyValuePair { key, value, ..KeyValuePair::default() });
+    let envs = Envs { values: pairs.collect(), ..Envs::default() };
+    Some(envs).filter(|envs| !envs.values.is_empty())
 }
 
 /// A server on which runs are started.
@@ -46,6 +57,9 @@ pub(crate) struct NewRun {
     pub(crate) relation: Option<Relation>,
     /// How its lifecycle is traced, if the driver says it.
     pub(crate) trace: Option<TraceLevel>,
+    pub(crate) labels: BTreeMap<String, String>,
+    /// Variables of its processes.
+    pub(crate) env: BTreeMap<String, String>,
 }
 
 impl Server {
@@ -134,7 +148,8 @@ impl Server {
             run_spec: RunSpec {
                 max_action_concurrency: new.max_action_concurrency.unwrap_or_default(),
                 relation: new.relation.as_ref().map(|relation| self.relation(relation)).into(),
-                labels: new.trace.map(trace_label).into(),
+                labels: labels(new.labels, new.trace).into(),
+                envs: envs(new.env).into(),
                 ..RunSpec::default()
             }
             .into(),

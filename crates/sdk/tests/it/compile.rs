@@ -4,6 +4,9 @@
 #[path = "../compile/pass/task.rs"]
 mod task_forms;
 
+#[path = "../compile/pass/main_function.rs"]
+mod main_forms;
+
 #[path = "../compile/pass/trace_and_traced.rs"]
 mod trace_forms;
 
@@ -11,6 +14,7 @@ mod trace_forms;
 fn good_forms_compile() {
     task_forms::calls();
     trace_forms::calls();
+    main_forms::calls();
 }
 
 #[test]

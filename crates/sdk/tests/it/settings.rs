@@ -37,6 +37,23 @@ fn settings_that_make_no_sense_are_refused_by_name() {
     );
 }
 
+#[cfg(feature = "remote")]
+#[test]
+fn code_is_stronger_than_flytes_configuration_and_memory_needs_none() {
+    use spanwise::{Client, Config};
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("config.yaml");
+    std::fs::write(&file, "admin: {endpoint: 'localhost:1', insecure: true}\ntask: {project: from-file}").unwrap();
+    let opened = |config: Config| format!("{:?}", Client::open(config.flyte_config_file(&file)));
+    assert!(opened(Config::new()).contains("http://localhost:1"), "{}", opened(Config::new()));
+    assert!(opened(Config::new().endpoint("localhost:2")).contains("http://localhost:2"));
+    assert!(opened(Config::new().in_memory()).contains("directory: None"));
+    std::fs::write(&file, "admin: {endpoint: 'example.com'}").unwrap();
+    assert!(opened(Config::new()).contains("`admin.insecure` is not true"));
+    let missing = Client::open(Config::new().flyte_config_file("not-there.yaml")).unwrap_err().to_string();
+    assert!(missing.contains("not-there.yaml"), "{missing}");
+}
+
 #[tokio::test]
 async fn the_environment_says_where_runs_belong() {
     if is_inner() {

@@ -1,0 +1,152 @@
+//! A task that is deployed on a server: its interface and its definition are there.
+
+use spanwise::__private::asked::Started;
+use spanwise_proto::flyteidl2::core::parameter;
+use spanwise_proto::flyteidl2::core::{KeyValuePair, Literal};
+use spanwise_proto::flyteidl2::dataproxy::{UploadInputsRequest, upload_inputs_request};
+use spanwise_proto::flyteidl2::task::{
+    Envs, GetTaskDetailsRequest, Inputs, Labels, NamedLiteral, RunSpec, TaskIdentifier, TaskSpec,
+};
+use spanwise_proto::flyteidl2::workflow::{CreateRunRequest, create_run_request};
+
+use super::interface::Task;
+use super::{Chosen, How, Misuse, Options, choose, follow, task_name};
+use crate::Signals;
+use crate::client::{Server, Target, explain};
+
+/// The label that says how a run is traced.
+const TRACE_LABEL: &str = "spanwise.trace";
+
+/// Starts the run and follows it.
+pub(super) async fn run(options: Options, signals: &mut Signals) -> anyhow::Result<u8> {
+    let name = task_name(&options.what[0]).map_err(Misuse)?.to_owned();
+    let started = tokio::select! {
+        code = signals.next() => {
+            eprintln!("interrupted before the run was started");
+            return Ok(code);
+        }
+        started = start(&options, &name) => started?,
+    };
+    let Some((target, how, started)) = started else { return Ok(0) };
+    follow::run(&target, &how, started, signals).await
+}
+
+async fn start(options: &Options, name: &str) -> anyhow::Result<Option<(Target, How, Started)>> {
+    // The task's inputs have the names of options only behind its name, which has been read by then.
+    let target = options.target.resolve()?;
+    let spec = definition(&target, name, options.how.task_version.as_deref()).await?;
+    let Some(chosen) = choose(options, &Task::deployed(&spec), 1)? else { return Ok(None) };
+    let target = chosen.options.target.resolve()?;
+    let how = chosen.options.how.clone();
+    let spec = match how.task_version.as_deref() {
+        version if version == options.how.task_version.as_deref() => spec,
+        version => definition(&target, name, version).await?,
+    };
+    let inputs = inputs(&spec, &chosen)?;
+    let server = target.server()?;
+    let started = create(&server, &target, &how, spec, inputs).await?;
+    Ok(Some((target, how, started)))
+}
+
+async fn definition(target: &Target, name: &str, version: Option<&str>) -> anyhow::Result<TaskSpec> {
+    let id = TaskIdentifier {
+        org: target.org.clone(),
+        project: target.project.clone(),
+        domain: target.domain.clone(),
+        name: name.to_owned(),
+        version: version.unwrap_or_default().to_owned(),
+        ..TaskIdentifier::default()
+    };
+    let request = GetTaskDetailsRequest { task_id: id.into(), ..GetTaskDetailsRequest::default() };
+    let found = target.server()?.tasks().get_task_details(request).await.map_err(|error| match error.code {
+        connectrpc::ErrorCode::NotFound => {
+            let version = version.map(|version| format!(" in version {version}")).unwrap_or_default();
+            let place = format!("{}/{}", target.project, target.domain);
+            Misuse(format!("no task `{name}` is deployed{version} in {place}: `spanwise tasks` lists those that are"))
+                .into()
+        }
+        _ => explain(target, error),
+    })?;
+    let spec = found.into_owned().details.into_option().and_then(|details| details.spec.into_option());
+    spec.ok_or_else(|| Misuse(format!("the server knows task `{name}` without a definition")).into())
+}
+
+/// The inputs in the order of the interface, with the task's defaults.
+fn inputs(spec: &TaskSpec, chosen: &Chosen) -> Result<Inputs, Misuse> {
+    let mut literals = Vec::new();
+    for variable in &spec.task_template.interface.inputs.variables {
+        let (name, kind) = (&variable.key, variable.value.r#type.as_option().cloned().unwrap_or_default());
+        let default = spec.default_inputs.iter().find(|parameter| parameter.name == *name);
+        let default = default.and_then(|parameter| match &parameter.parameter.behavior {
+            Some(parameter::Behavior::Default(value)) => Some((**value).clone()),
+            _ => None,
+        });
+        let literal = match (chosen.inputs.get(name), default) {
+            (None, Some(default)) => default,
+            (given, _) => {
+                let value = given.cloned().unwrap_or_default();
+                Literal::from_json(&kind, &value).map_err(|misfit| Misuse(format!("input `{name}`: {misfit}")))?
+            }
+        };
+        literals.push(NamedLiteral::new(name.clone(), literal));
+    }
+    let pair = |(key, value): &(String, String)| KeyValuePair {
+        key: key.clone(),
+        value: value.clone(),
+        ..KeyValuePair::default()
+    };
+    let context = chosen.options.how.context.iter().map(pair).collect();
+    Ok(Inputs { literals, context, ..Inputs::default() })
+}
+
+async fn create(
+    server: &Server,
+    target: &Target,
+    how: &How,
+    task: TaskSpec,
+    inputs: Inputs,
+) -> anyhow::Result<Started> {
+    let project = target.project();
+    let upload_id = match &how.name {
+        Some(name) => upload_inputs_request::Id::RunId(Box::new(target.run(name))),
+        None => upload_inputs_request::Id::ProjectId(Box::new(project.clone())),
+    };
+    let upload = UploadInputsRequest {
+        id: Some(upload_id),
+        task: Some(upload_inputs_request::Task::TaskSpec(Box::new(task.clone()))),
+        inputs: inputs.into(),
+        ..UploadInputsRequest::default()
+    };
+    let uploaded = server.data().upload_inputs(upload).await.map_err(|error| explain(target, error))?.into_owned();
+    let id = match &how.name {
+        Some(name) => create_run_request::Id::RunId(Box::new(target.run(name))),
+        None => create_run_request::Id::ProjectId(Box::new(project)),
+    };
+    let request = CreateRunRequest {
+        id: Some(id),
+        task: Some(create_run_request::Task::TaskSpec(Box::new(task))),
+        input_wrapper: Some(create_run_request::InputWrapper::OffloadedInputData(Box::new(
+            uploaded.offloaded_input_data.into_option().unwrap_or_default(),
+        ))),
+        run_spec: run_spec(how).into(),
+        ..CreateRunRequest::default()
+    };
+    let created = server.runs().create_run(request).await.map_err(|error| explain(target, error))?.into_owned();
+    let id = created.run.action.id.run.as_option().cloned().unwrap_or_default();
+    let url = crate::client::page(target, &id.name);
+    Ok(Started { run: id.name, org: id.org, project: id.project, domain: id.domain, url })
+}
+
+fn run_spec(how: &How) -> RunSpec {
+    let trace = how.trace.iter().map(|level| (TRACE_LABEL.to_owned(), level.clone()));
+    let labels = Labels { values: how.label.iter().cloned().chain(trace).collect(), ..Labels::default() };
+    let pairs = how.env.iter().cloned();
+    let pairs = pairs.map(|(key, value)| KeyValuePair { key, value, ..KeyValuePair::default() });
+    let envs = Envs { values: pairs.collect(), ..Envs::default() };
+    RunSpec {
+        labels: Some(labels).filter(|labels| !labels.values.is_empty()).into(),
+        envs: Some(envs).filter(|envs| !envs.values.is_empty()).into(),
+        max_action_concurrency: how.max_action_concurrency.unwrap_or_default(),
+        ..RunSpec::default()
+    }
+}

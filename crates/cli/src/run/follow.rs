@@ -1,0 +1,261 @@
+//! A run on a server, followed to its end; and how a run that is under way is shown.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value as Json, json};
+use spanwise::__private::asked::{Started, Trouble};
+use spanwise::{ActionKind, ActionName, ActionView, Phase, TaskName, Timestamp};
+use spanwise_proto::flyteidl2::common::ActionIdentifier;
+use spanwise_proto::flyteidl2::dataproxy::GetActionDataRequest;
+use spanwise_proto::flyteidl2::workflow::{
+    Action, ActionDetails, ActionType, GetRunDetailsRequest, WatchActionDetailsRequest, action_details,
+    action_metadata, error_info,
+};
+use spanwise_proto::google::protobuf;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+use super::end::{self, End};
+use super::{How, Output};
+use crate::Signals;
+use crate::client::{self, Server, Target, explain};
+use crate::progress::{self, Seen};
+use crate::terminal::{Line, Screen, Style};
+
+/// The pause between two looks at a run; a list of many actions takes the server longer, and is asked for less often.
+const PAUSE: Duration = Duration::from_millis(250);
+const PAUSE_IN_ANSWERS: u32 = 4;
+
+/// A server that is started again is waited for this long.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Follows a run to its end, unless that is not wanted.
+pub(super) async fn run(target: &Target, how: &How, run: Started, signals: &mut Signals) -> anyhow::Result<u8> {
+    if how.detach {
+        match how.output {
+            Output::Text => client::say(format!("{}  {}", run.run, run.url))?,
+            Output::Json => client::say(serde_json::to_string_pretty(&json!(run))?)?,
+        }
+        return Ok(0);
+    }
+    let target =
+        Target { project: run.project.clone(), domain: run.domain.clone(), org: run.org.clone(), ..target.clone() };
+    let mut view = View::new();
+    view.say(&format!("run {}  {}", run.run, run.url));
+    let ended = tokio::select! {
+        biased;
+        code = signals.next() => {
+            view.settle()?;
+            eprintln!("interrupted: the run goes on; `spanwise abort {}` ends it, `spanwise get {0}` shows it", run.run);
+            return Ok(code);
+        }
+        ended = to_its_end(&target, &run, &mut view) => ended,
+    };
+    view.settle()?;
+    end::print(how.output, &run, &ended?)
+}
+
+async fn to_its_end(target: &Target, run: &Started, view: &mut View) -> anyhow::Result<End> {
+    let server = target.server()?;
+    let mut clock = tokio::time::interval(progress::FRAME);
+    let (mut actions, mut since) = (Vec::new(), None);
+    let (changed, _watch) = watch_root(&server, target, run).await;
+    loop {
+        let began = Instant::now();
+        actions = list(&server, target, run, view, actions).await?;
+        if let Some(root) = actions.first_mut() {
+            // The wire has one start, which moves when the first attempt begins.
+            root.enqueued_at = *since.get_or_insert(root.enqueued_at);
+        }
+        view.show(&run.run, &actions)?;
+        if actions.first().is_some_and(|root| root.phase.is_terminal()) {
+            return end_of(&server, target, run).await;
+        }
+        let pause = tokio::time::sleep(PAUSE.max(began.elapsed() * PAUSE_IN_ANSWERS));
+        tokio::pin!(pause);
+        loop {
+            tokio::select! {
+                () = changed.notified() => break,
+                () = &mut pause => break,
+                _ = clock.tick(), if view.is_live() => view.show(&run.run, &actions)?,
+            }
+        }
+    }
+}
+
+/// Tells at once when the root has changed, for as long as the second is kept. If it breaks off, pauses still end by themselves.
+async fn watch_root(server: &Server, target: &Target, run: &Started) -> (Arc<Notify>, JoinSet<()>) {
+    let (changed, mut watching) = (Arc::new(Notify::new()), JoinSet::new());
+    let request =
+        WatchActionDetailsRequest { action_id: root(target, run).into(), ..WatchActionDetailsRequest::default() };
+    if let Ok(mut watch) = server.runs().watch_action_details(request).await {
+        let tell = Arc::clone(&changed);
+        watching.spawn(async move {
+            while let Ok(Some(_)) = watch.message().await {
+                tell.notify_one();
+            }
+        });
+    }
+    (changed, watching)
+}
+
+fn root(target: &Target, run: &Started) -> ActionIdentifier {
+    ActionIdentifier {
+        run: target.run(&run.run).into(),
+        name: ActionName::ROOT.to_string(),
+        ..ActionIdentifier::default()
+    }
+}
+
+/// The actions as they are now. A server that does not answer is asked again for a while.
+async fn list(
+    server: &Server,
+    target: &Target,
+    run: &Started,
+    view: &mut View,
+    known: Vec<ActionView>,
+) -> anyhow::Result<Vec<ActionView>> {
+    let began = Instant::now();
+    let mut is_said = false;
+    loop {
+        match client::actions(server, target, &run.run).await {
+            Ok(actions) => return Ok(actions.iter().filter_map(action_view).collect()),
+            Err(error) if error.is::<client::Unreachable>() && began.elapsed() < PATIENCE => {
+                if !std::mem::replace(&mut is_said, true) {
+                    view.say("the server does not answer; waiting for it");
+                }
+                tokio::time::sleep(PAUSE).await;
+                if view.is_live() {
+                    view.show(&run.run, &known)?;
+                }
+            }
+            Err(error) => {
+                let name = &run.run;
+                return Err(error.context(format!("the run {name} may go on; `spanwise get {name}` shows it")));
+            }
+        }
+    }
+}
+
+async fn end_of(server: &Server, target: &Target, run: &Started) -> anyhow::Result<End> {
+    let request = GetRunDetailsRequest { run_id: target.run(&run.run).into(), ..GetRunDetailsRequest::default() };
+    let details = server.runs().get_run_details(request).await.map_err(|error| explain(target, error))?;
+    let ended = details.into_owned().details.into_option().unwrap_or_default().action.into_option().unwrap_or_default();
+    let phase = client::phase(ended.status.phase);
+    if !matches!(phase.as_str(), "SUCCEEDED" | "RECOVERED") {
+        return Ok(End::Failed { trouble: trouble(&ended, &phase), phase });
+    }
+    let request = GetActionDataRequest { action_id: root(target, run).into(), ..GetActionDataRequest::default() };
+    let data = server.data().get_action_data(request).await.map_err(|error| explain(target, error))?;
+    let outputs = data.into_owned().outputs.into_option().unwrap_or_default().literals;
+    let json = |literal: &spanwise_proto::flyteidl2::task::NamedLiteral| literal.value.to_json();
+    Ok(End::Succeeded(match &outputs[..] {
+        [] => Json::Null,
+        [only] => json(only),
+        several => several.iter().map(|output| (output.name.clone(), json(output))).collect(),
+    }))
+}
+
+fn trouble(root: &ActionDetails, phase: &str) -> Trouble {
+    let of = |kind: &str, code: &str, message: String| Trouble {
+        kind: kind.to_owned(),
+        code: code.to_owned(),
+        message,
+        causes: Vec::new(),
+    };
+    match &root.result {
+        Some(action_details::Result::ErrorInfo(error)) => {
+            let kind = match error.kind.as_known() {
+                _ if phase == "TIMED_OUT" => "TimedOut",
+                Some(error_info::Kind::KIND_SYSTEM) => "System",
+                _ => "User",
+            };
+            of(kind, &error.code, error.message.trim_end().to_owned())
+        }
+        Some(action_details::Result::AbortInfo(abort)) => of("Aborted", "Aborted", abort.reason.clone()),
+        _ => of("System", "UnknownError", "the server does not say what went wrong".to_owned()),
+    }
+}
+
+fn action_view(action: &Action) -> Option<ActionView> {
+    let (metadata, status) = (&action.metadata, &action.status);
+    let (kind, task) = match &metadata.spec {
+        Some(action_metadata::Spec::Task(task)) => (ActionKind::Task, task.id.name.as_str()),
+        Some(action_metadata::Spec::Trace(step)) => (ActionKind::Step, step.name.as_str()),
+        Some(action_metadata::Spec::Condition(condition)) => (ActionKind::Condition, condition.name.as_str()),
+        None if metadata.action_type.as_known() == Some(ActionType::ACTION_TYPE_TRACE) => (ActionKind::Step, ""),
+        None => (ActionKind::Task, ""),
+    };
+    let at = |time: &protobuf::Timestamp| Timestamp(time.seconds * 1_000_000 + i64::from(time.nanos / 1000));
+    let started_at = status.start_time.as_option().map(at);
+    Some(ActionView {
+        name: ActionName::new(&action.id.name).ok()?,
+        parent: ActionName::new(&metadata.parent).ok(),
+        kind,
+        task: TaskName::from(task),
+        group: Some(metadata.group.clone()).filter(|group| !group.is_empty()),
+        phase: Phase::from_number(status.phase.to_i32())?,
+        attempts: if kind == ActionKind::Task { status.attempts } else { 0 },
+        enqueued_at: started_at.unwrap_or_default(),
+        started_at,
+        ended_at: status.end_time.as_option().map(at),
+        failure: None,
+    })
+}
+
+/// What is shown while a run is under way: on a terminal a tree in place, anywhere else a line for each change. The lines go to
+/// standard error, so that standard output has the result alone.
+pub(super) struct View {
+    screen: Screen,
+    seen: Seen,
+    frame: usize,
+}
+
+impl View {
+    pub(super) fn new() -> View {
+        View { screen: Screen::stdout(), seen: Seen::default(), frame: 0 }
+    }
+
+    pub(super) fn is_live(&self) -> bool {
+        self.screen.is_live()
+    }
+
+    /// Says something that stays.
+    pub(super) fn say(&mut self, text: &str) {
+        // What cannot be drawn away is left.
+        let _ = self.clear();
+        eprintln!("{}", Line::new().add(Style::Plain, text).paint(false, usize::MAX));
+    }
+
+    /// Passes on what the program prints, as it is.
+    pub(super) fn pass_on(&mut self, line: &str) -> anyhow::Result<()> {
+        self.clear()?;
+        eprintln!("{line}");
+        Ok(())
+    }
+
+    fn clear(&mut self) -> std::io::Result<()> {
+        if self.is_live() { self.screen.draw(&[]) } else { Ok(()) }
+    }
+
+    /// Shows the actions as they are now.
+    pub(super) fn show(&mut self, run: &str, actions: &[ActionView]) -> anyhow::Result<()> {
+        if !self.is_live() {
+            for line in self.seen.changes(actions) {
+                eprintln!("{}", line.paint(false, usize::MAX));
+            }
+            return Ok(());
+        }
+        self.frame += 1;
+        let now = progress::now();
+        let mut lines = vec![progress::summary(run, actions, now)];
+        lines.extend(progress::tree(actions, now, self.frame));
+        Ok(self.screen.draw(&lines)?)
+    }
+
+    /// Leaves what is shown.
+    pub(super) fn settle(&mut self) -> anyhow::Result<()> {
+        Ok(self.screen.settle()?)
+    }
+}
