@@ -24,7 +24,10 @@ use self::interface::{Described, Task};
 ///
 /// PROGRAM is one with `#[spanwise::main]`, or one that calls `spanwise::main`. Without a task its tasks are listed;
 /// `spanwise run PROGRAM TASK --help` shows what a task takes. Options of the run may also stand behind the task, unless an input
-/// has the same name.
+/// has the same name. What the run gives is printed to standard output, everything else to standard error.
+///
+/// Exit codes: 0 it succeeded, or was started with --detach; 1 it failed; 2 something cannot be meant; 3 no server answers; 130 it was
+/// interrupted here, and goes on.
 #[derive(clap::Args, Clone)]
 #[command(
     override_usage = "spanwise run [OPTIONS] PROGRAM [TASK [--INPUT VALUE]..]\n       spanwise run [OPTIONS] --deployed TASK [--INPUT VALUE].."
