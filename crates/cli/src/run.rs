@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use clap::{Arg, Args as _, Command, FromArgMatches as _};
 use serde_json::{Map, Value as Json};
 
@@ -124,7 +125,11 @@ pub(crate) async fn run(options: Options, signals: &mut Signals) -> anyhow::Resu
         return deployed::run(options, signals).await;
     }
     let program = program_of(&options.what[0]);
-    let described = program::describe(&program)?;
+    let asked = program.clone();
+    let described = tokio::select! {
+        code = signals.next() => return Ok(code),
+        described = tokio::task::spawn_blocking(move || program::describe(&asked)) => described.context("ask the program")??,
+    };
     let Some(name) = options.what.get(1).filter(|name| !is_help(name)) else {
         return list(&program, &described);
     };
