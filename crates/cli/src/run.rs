@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use clap::{Arg, Args as _, Command, FromArgMatches as _};
 use serde_json::{Map, Value as Json};
 
@@ -24,7 +25,10 @@ use self::interface::{Described, Task};
 ///
 /// PROGRAM is one with `#[spanwise::main]`, or one that calls `spanwise::main`. Without a task its tasks are listed;
 /// `spanwise run PROGRAM TASK --help` shows what a task takes. Options of the run may also stand behind the task, unless an input
-/// has the same name.
+/// has the same name. What the run gives is printed to standard output, everything else to standard error.
+///
+/// Exit codes: 0 it succeeded, or was started with --detach; 1 it failed; 2 something cannot be meant; 3 no server answers; 130 it was
+/// interrupted here, and goes on.
 #[derive(clap::Args, Clone)]
 #[command(
     override_usage = "spanwise run [OPTIONS] PROGRAM [TASK [--INPUT VALUE]..]\n       spanwise run [OPTIONS] --deployed TASK [--INPUT VALUE].."
@@ -121,7 +125,11 @@ pub(crate) async fn run(options: Options, signals: &mut Signals) -> anyhow::Resu
         return deployed::run(options, signals).await;
     }
     let program = program_of(&options.what[0]);
-    let described = program::describe(&program)?;
+    let asked = program.clone();
+    let described = tokio::select! {
+        code = signals.next() => return Ok(code),
+        described = tokio::task::spawn_blocking(move || program::describe(&asked)) => described.context("ask the program")??,
+    };
     let Some(name) = options.what.get(1).filter(|name| !is_help(name)) else {
         return list(&program, &described);
     };

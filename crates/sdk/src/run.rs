@@ -111,7 +111,7 @@ impl RunContext {
             }
         };
         let inputs = (arguments.encode()?, context);
-        Box::pin(self.run_here(client, spec(task, &overrides), task, inputs, relation)).await
+        Box::pin(self.run_here(client, (task, &overrides), inputs, relation)).await
     }
 
     /// Starts a run of a task whose types are not known where it is started.
@@ -122,19 +122,19 @@ impl RunContext {
     ) -> Result<Run<Untyped>> {
         let client = self.take_client()?;
         let context = self.context.clone().unwrap_or_default();
-        self.run_here(client, spec(task, &Overrides::new()), task, (literals, context), None).await
+        self.run_here(client, (task, &Overrides::new()), (literals, context), None).await
     }
 
     /// Starts a run of a task of this program.
     async fn run_here<T: TaskOutput>(
         self,
         client: Client,
-        spec: ActionSpec,
-        task: &'static dyn AnyTask,
+        (task, overrides): (&'static dyn AnyTask, &Overrides),
         (literals, context): (Vec<NamedLiteral>, CustomContext),
         relation: Option<Relation>,
     ) -> Result<Run<T>> {
         let inputs = freeze(literals, &context)?;
+        let spec = spec(task, overrides);
         match client.backend() {
             Backend::Embedded(embedded) => {
                 let handle = self.start(embedded, spec, (inputs, &context), relation).await?;

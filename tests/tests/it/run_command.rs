@@ -203,8 +203,10 @@ fn a_run_that_fails_gives_its_error_and_the_exit_code_1() {
         let (code, failed) = (failed.code, failed.json());
         assert_eq!((code, &failed["phase"], &failed["error"]["code"]), (Some(1), &"FAILED".into(), &"MyCode".into()));
     }
-    let caused = runner.run(&["--local", PROGRAM, "fails", "--how", "causes"]);
-    assert!(caused.stderr.contains("caused by: invalid digit"), "{}", caused.stderr);
+    for place in [&[][..], &["--local"]] {
+        let caused = runner.run(&[place, &["-o", "json", PROGRAM, "fails", "--how", "causes"]].concat()).json();
+        assert_eq!(caused["error"]["causes"], json!(["invalid digit found in string"]), "{caused}");
+    }
 }
 
 #[test]
@@ -392,5 +394,13 @@ fn deployed_tasks_of_both_languages_are_run_by_their_names() {
 
     let doubled = runner.run(&["--deployed", "mixed.double", "--value", "21"]).succeeded();
     assert_eq!(doubled.stdout, "42\n");
+    let order =
+        json!({"id": 8, "name": "größe \u{1f680}", "lines": ["a", ""], "prices": {"x": 1.5, "y": -0.25}, "note": null});
+    let (order, trace) = (order.to_string(), "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-03");
+    let context = format!("traceparent={trace}");
+    let options = ["--deployed", "--context", &context, "mixed.last"];
+    let inputs = ["--order", &order, "--priority", "High", "--at", "2026-03-01T13:30:15.25+01:00"];
+    let seen_by_python = runner.run(&[&options[..], &inputs[..]].concat()).succeeded();
+    assert_eq!(seen_by_python.stdout, format!("None {trace}\n"));
     server.stop();
 }

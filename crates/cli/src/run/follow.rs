@@ -158,11 +158,11 @@ async fn end_of(server: &Server, target: &Target, run: &Started) -> anyhow::Resu
 }
 
 fn trouble(root: &ActionDetails, phase: &str) -> Trouble {
-    let of = |kind: &str, code: &str, message: String| Trouble {
-        kind: kind.to_owned(),
-        code: code.to_owned(),
-        message,
-        causes: Vec::new(),
+    // A Rust task's causes are in the text, because the wire has no other place for them.
+    let of = |kind: &str, code: &str, message: String| {
+        let mut parts = message.split("\n  caused by: ").map(str::to_owned);
+        let message = parts.next().unwrap_or_default();
+        Trouble { kind: kind.to_owned(), code: code.to_owned(), message, causes: parts.collect() }
     };
     match &root.result {
         Some(action_details::Result::ErrorInfo(error)) => {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::anyhow;
-use spanwise::__private::asked::{Event, Request, Started};
+use spanwise::__private::asked::{Event, Request, Started, Trouble};
 use spanwise::{ActionView, ErrorKind};
 
 use super::program::{Asking, Heard, request};
@@ -22,7 +22,8 @@ pub(super) async fn run(program: &Path, chosen: Chosen, signals: &mut Signals) -
     // The program's tasks run in its own process, which is where their variables are.
     let request = Request { env: Default::default(), ..request(chosen) };
     let mut asking = Asking::start(program, &request, &how.env)?;
-    let mut state = State { how, started: None, ended: None, actions: Vec::new(), places: HashMap::new() };
+    let mut state =
+        State { how, started: None, ended: None, refused: None, actions: Vec::new(), places: HashMap::new() };
     let mut view = View::new();
     let mut clock = tokio::time::interval(crate::progress::FRAME);
     loop {
@@ -34,7 +35,6 @@ pub(super) async fn run(program: &Path, chosen: Chosen, signals: &mut Signals) -
             }
             heard = asking.next() => match heard {
                 Some(Heard::Line(line)) => view.pass_on(&line)?,
-                Some(Heard::Event(Event::Refused(trouble))) => return Err(end::refused(&trouble)),
                 Some(Heard::Event(event)) => state.take(event, &mut view)?,
                 Some(Heard::Ended(status)) => return state.ended(&mut view, &end::said(&status), program),
                 None => return state.ended(&mut view, "it is gone", program),
@@ -49,6 +49,7 @@ struct State {
     how: How,
     started: Option<Started>,
     ended: Option<end::End>,
+    refused: Option<Trouble>,
     actions: Vec<ActionView>,
     /// Where each action is in the list.
     places: HashMap<spanwise::ActionName, usize>,
@@ -86,13 +87,16 @@ impl State {
                 };
                 self.ended = Some(end::End::Failed { phase: phase.to_owned(), trouble });
             }
-            Event::Refused(_) => {}
+            Event::Refused(trouble) => self.refused = Some(trouble),
         }
         Ok(())
     }
 
     fn ended(&self, view: &mut View, said: &str, program: &Path) -> anyhow::Result<u8> {
         view.settle()?;
+        if let Some(trouble) = &self.refused {
+            return Err(end::refused(trouble));
+        }
         match (&self.started, &self.ended) {
             (Some(started), Some(ended)) => end::print(self.how.output, started, ended),
             (Some(started), None) => {

@@ -215,19 +215,20 @@ pub(super) async fn start_on(target: &Target, program: &Path, chosen: Chosen) ->
         ..request(chosen)
     };
     let mut asking = Asking::start(program, &request, &[])?;
-    let mut started = None;
+    let (mut started, mut refused) = (None, None);
     while let Some(heard) = asking.next().await {
         match heard {
             Heard::Line(line) => eprintln!("{line}"),
             Heard::Event(Event::Started(run)) => started = Some(run),
-            Heard::Event(Event::Refused(trouble)) if trouble.is_unreachable() => {
-                return Err(target.unreachable(trouble.message));
-            }
-            Heard::Event(Event::Refused(trouble)) => return Err(end::refused(&trouble)),
+            Heard::Event(Event::Refused(trouble)) => refused = Some(trouble),
             Heard::Event(_) => {}
             Heard::Ended(status) => {
-                let silent = || anyhow!("{shown} ended without starting the run: {}", end::said(&status));
-                return started.ok_or_else(silent);
+                return match (started, refused) {
+                    (Some(started), _) => Ok(started),
+                    (None, Some(trouble)) if trouble.is_unreachable() => Err(target.unreachable(trouble.message)),
+                    (None, Some(trouble)) => Err(end::refused(&trouble)),
+                    (None, None) => Err(anyhow!("{shown} ended without starting the run: {}", end::said(&status))),
+                };
             }
         }
     }

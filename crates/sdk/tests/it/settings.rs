@@ -55,6 +55,17 @@ fn code_is_stronger_than_flytes_configuration_and_memory_needs_none() {
 }
 
 #[tokio::test]
+async fn variables_for_processes_are_refused_where_there_are_none() {
+    let client = spanwise::Client::open(spanwise::Config::new().in_memory()).unwrap();
+    let run = client.with_runcontext().label("team", "one").run(crate::context::seen()).await;
+    assert!(run.is_ok(), "a label is kept with every run");
+    let refused = client.with_runcontext().env("MODE", "x").run(crate::context::seen()).await.unwrap_err();
+    assert_eq!(refused.kind(), spanwise::ErrorKind::Usage);
+    assert!(refused.message().contains("`MODE`"), "{refused}");
+    client.shutdown().await;
+}
+
+#[tokio::test]
 async fn the_environment_says_where_runs_belong() {
     if is_inner() {
         let client = spanwise::Client::open(spanwise::Config::new().domain("from-code")).unwrap();
