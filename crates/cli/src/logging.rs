@@ -1,6 +1,6 @@
 //! What the server says on standard error: warnings, or what `SPANWISE_LOG` asks for.
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -15,7 +15,10 @@ pub(crate) fn init() -> anyhow::Result<()> {
     let filter: Targets = asked.parse().map_err(|error| anyhow::anyhow!("SPANWISE_LOG `{asked}`: {error}"))?;
     // The S3 library logs each missing key as an error, and the SDK asks for keys that are not there.
     let filter = filter.with_target("s3s", LevelFilter::OFF);
-    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_target(false);
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(io::stderr)
+        .with_target(false)
+        .with_ansi(io::stderr().is_terminal());
     tracing_subscriber::registry().with(lines).with(filter).init();
     Ok(())
 }

@@ -138,6 +138,9 @@ struct Trace {
     /// Where lifecycle spans are sent by OTLP; else where OTEL_EXPORTER_OTLP_ENDPOINT says, or nowhere.
     #[arg(long, env = "SPANWISE_TRACE_ENDPOINT")]
     trace_endpoint: Option<String>,
+    /// Seconds that lifecycle spans wait for a receiver that does not take them; then they are given up and counted.
+    #[arg(long, env = "SPANWISE_TRACE_PATIENCE_SECONDS", default_value_t = 3600)]
+    trace_patience_seconds: u64,
     /// Where a trace is opened in another tool: a web address with {trace_id}, {run_name}, {start_ms} and {end_ms} in it.
     #[arg(long, env = "SPANWISE_TRACE_URL", value_name = "TEMPLATE", value_parser = trace_url)]
     trace_url: Option<String>,
@@ -171,6 +174,7 @@ impl Trace {
         config.project_traces = self.project_trace;
         config.trace_ratio = self.trace_ratio;
         config.trace_endpoint = self.trace_endpoint;
+        config.trace_patience = Duration::from_secs(self.trace_patience_seconds);
         config.trace_url = self.trace_url;
     }
 }

@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::trace::{SpanId, TraceId, TraceParent};
+use crate::trace::{SpanId, TraceId, TraceParent, TraceState};
 use crate::{ActionName, AttemptNo, RunId, TaskName, Timestamp};
 
 mod explain;
@@ -32,6 +32,10 @@ pub use projection::Lifecycle;
 
 /// The label by which a run says how it is traced, by the name of a [`TraceLevel`]: every client of Flyte's can set it.
 pub const TRACE_LABEL: &str = "spanwise.trace";
+
+/// The label by which a run says that its program makes spans of its steps itself (`off`), so that the engine does not: `on` is the
+/// default.
+pub const STEPS_LABEL: &str = "spanwise.steps";
 
 /// How much of what the engine does is traced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -86,6 +90,9 @@ pub struct RunTrace {
     /// The runs that this one comes from: the run span of the one that it repeats.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<TraceParent>,
+    /// The caller's `tracestate`, which belongs to every span of its trace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<TraceState>,
 }
 
 impl RunTrace {
@@ -96,7 +103,12 @@ impl RunTrace {
             Some(parent) => parent.is_sampled(),
             None => is_taken(crate::trace::derived_trace_id(run), ratio),
         };
-        RunTrace { level, sampled, links: Vec::new() }
+        RunTrace { level, sampled, links: Vec::new(), state: None }
+    }
+
+    /// With the caller's `tracestate`. A malformed one is left out, as the recommendation says; its trace stays.
+    pub fn with_state(self, tracestate: Option<&str>) -> RunTrace {
+        RunTrace { state: tracestate.and_then(|state| state.parse().ok()), ..self }
     }
 
     /// True if the spans of the run are made and exported.
@@ -214,6 +226,8 @@ pub struct Span {
     pub part: Part,
     /// Its trace, its id and the trace's flags.
     pub context: TraceParent,
+    /// What the caller of its trace says about it.
+    pub state: Option<TraceState>,
     /// The span above it.
     pub parent: Option<SpanId>,
     /// Its name.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use blake2::Blake2bMac;
 use blake2::digest::consts::{U8, U16};
@@ -13,8 +14,11 @@ use crate::{ActionName, RunId};
 /// The key of the caller's span in a carrier (W3C Trace Context).
 pub const TRACEPARENT: &str = "traceparent";
 
+/// The key of what vendors say about the caller's trace in a carrier (W3C Trace Context).
+pub const TRACESTATE: &str = "tracestate";
+
 /// The keys of a carrier that tie it to a trace: W3C Trace Context and Baggage.
-pub const CARRIER_KEYS: [&str; 3] = [TRACEPARENT, "tracestate", "baggage"];
+pub const CARRIER_KEYS: [&str; 3] = [TRACEPARENT, TRACESTATE, "baggage"];
 
 /// The id of a trace: 16 bytes, not all of them zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -118,6 +122,84 @@ impl From<TraceParent> for String {
     }
 }
 
+/// What vendors say about a trace: the header `tracestate` of W3C Trace Context, well-formed and not empty.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct TraceState(Arc<str>);
+
+/// A text that is no `tracestate`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a tracestate of W3C Trace Context: up to 32 members key=value with commas between, no key twice")]
+pub struct NotATraceState;
+
+impl TraceState {
+    /// Members that a list may have.
+    const MOST_MEMBERS: usize = 32;
+
+    /// Bytes that are carried; the recommendation asks for 512 at least.
+    const MOST_BYTES: usize = 4096;
+
+    /// Its text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for TraceState {
+    type Err = NotATraceState;
+
+    fn from_str(header: &str) -> Result<TraceState, NotATraceState> {
+        let is_blank = |character: char| character == ' ' || character == '\t';
+        let members = header.split(',').map(|member| member.trim_matches(is_blank)).filter(|member| !member.is_empty());
+        let members: Vec<&str> = members.collect();
+        if members.is_empty() || members.len() > TraceState::MOST_MEMBERS || header.len() > TraceState::MOST_BYTES {
+            return Err(NotATraceState);
+        }
+        let mut keys = Vec::with_capacity(members.len());
+        for member in &members {
+            let (key, value) = member.split_once('=').ok_or(NotATraceState)?;
+            if !is_state_key(key) || !is_state_value(value) || keys.contains(&key) {
+                return Err(NotATraceState);
+            }
+            keys.push(key);
+        }
+        Ok(TraceState(members.join(",").into()))
+    }
+}
+
+/// `simple` or `tenant@system`, in lower case.
+fn is_state_key(key: &str) -> bool {
+    let is_rest = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-*/".contains(&byte);
+    let is_word = |word: &str, most: usize, may_begin_with_digit: bool| {
+        let Some(first) = word.bytes().next() else { return false };
+        let begins = first.is_ascii_lowercase() || (may_begin_with_digit && first.is_ascii_digit());
+        begins && word.len() <= most && word.bytes().all(is_rest)
+    };
+    match key.split_once('@') {
+        Some((tenant, system)) => is_word(tenant, 241, true) && is_word(system, 14, false),
+        None => is_word(key, 256, false),
+    }
+}
+
+/// Printable, without commas and equals signs.
+fn is_state_value(value: &str) -> bool {
+    let is_printable = |byte: u8| (b' '..=b'~').contains(&byte) && byte != b',' && byte != b'=';
+    !value.is_empty() && value.len() <= 256 && value.bytes().all(is_printable)
+}
+
+impl TryFrom<String> for TraceState {
+    type Error = NotATraceState;
+    fn try_from(header: String) -> Result<TraceState, NotATraceState> {
+        header.parse()
+    }
+}
+
+impl From<TraceState> for String {
+    fn from(state: TraceState) -> String {
+        state.0.as_ref().to_owned()
+    }
+}
+
 /// The trace id of a run that came with no trace of its own: the same 16 bytes as Flyte's OpenTelemetry plugin derives
 /// (`flyteplugins.otel._ids`), so that all attempts and all processes of a run meet in one trace.
 ///
@@ -214,6 +296,22 @@ mod tests {
             format!("00-{TRACE}é-{SPAN}-01"),
         ] {
             assert_eq!(bad.parse::<TraceParent>(), Err(NotATraceParent), "{bad}");
+        }
+    }
+
+    #[test]
+    fn s1_10_a_tracestate_is_kept_as_it_is_unless_it_is_malformed() {
+        let longest = format!("{}@{}={}", "t".repeat(241), "s".repeat(14), "v".repeat(256));
+        for good in ["vendor=1", "congo=t61rcWkgMzE,rojo=00f067aa0ba902b7", "1a-_*/z@s=a b:~", &longest] {
+            assert_eq!(good.parse::<TraceState>().unwrap().as_str(), good);
+        }
+        assert_eq!("a=1 , ,b=2\t".parse::<TraceState>().unwrap().as_str(), "a=1,b=2");
+        let many = (0..33).map(|number| format!("k{number}=v")).collect::<Vec<_>>().join(",");
+        for bad in [
+            "", " ", "a", "a=", "=1", "A=1", "a=1,a=2", "a=1=2", "a=é", "@s=1", "a@=1", "a@1s=1", "a b=1", "a=\u{1}",
+            &many,
+        ] {
+            assert_eq!(bad.parse::<TraceState>(), Err(NotATraceState), "{bad}");
         }
     }
 }

@@ -90,6 +90,11 @@ impl RunHandle {
         self.is_traced().then(|| Lifecycle::run_span(self.id(), inbound))
     }
 
+    /// The span of an attempt, if the run's lifecycle is traced.
+    pub fn attempt_span(&self, action: &ActionName, attempt: AttemptNo) -> Option<TraceParent> {
+        self.cell.attempt_span(action, attempt)
+    }
+
     /// The engine it runs on.
     pub fn engine(&self) -> &Engine {
         &self.engine

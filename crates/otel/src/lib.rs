@@ -7,13 +7,13 @@ use std::pin::Pin;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use opentelemetry::trace::{Event, Link, SpanContext, SpanId, SpanKind, TraceFlags, TraceId, TraceState};
+use opentelemetry::trace::{Event, Link, SpanContext, SpanId, SpanKind, TraceFlags, TraceId};
 use opentelemetry::{InstrumentationScope, KeyValue, Value};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanExporter, SpanLinks};
 use spanwise_core::Timestamp;
 use spanwise_core::lifecycle::{self, Attribute, Part, Span, Status};
-use spanwise_core::trace::TraceParent;
+use spanwise_core::trace::{self, TraceParent};
 use spanwise_engine::{ExportError, LifecycleExporter};
 use tokio::task::spawn_blocking;
 
@@ -36,7 +36,7 @@ pub fn resource() -> Resource {
 /// A lifecycle span as exporters take it, with its derived ids and its recorded times.
 pub fn span_data(span: &Span) -> SpanData {
     SpanData {
-        span_context: context(&span.context, false),
+        span_context: context(&span.context, span.state.as_ref(), false),
         parent_span_id: span.parent.map_or(SpanId::INVALID, |parent| SpanId::from_bytes(parent.0)),
         parent_span_is_remote: matches!(span.part, Part::Run | Part::Call) && span.parent.is_some(),
         span_kind: match span.part {
@@ -60,9 +60,10 @@ pub fn span_data(span: &Span) -> SpanData {
     }
 }
 
-fn context(span: &TraceParent, remote: bool) -> SpanContext {
+fn context(span: &TraceParent, state: Option<&trace::TraceState>, remote: bool) -> SpanContext {
     let (trace, id) = (TraceId::from_bytes(span.trace.0), SpanId::from_bytes(span.span.0));
-    SpanContext::new(trace, id, TraceFlags::new(span.flags), remote, TraceState::default())
+    let state = state.and_then(|state| state.as_str().parse().ok()).unwrap_or_default();
+    SpanContext::new(trace, id, TraceFlags::new(span.flags), remote, state)
 }
 
 fn events(span: &Span) -> SpanEvents {
@@ -80,7 +81,7 @@ fn links(span: &Span) -> SpanLinks {
     links.links = span
         .links
         .iter()
-        .map(|link| Link::new(context(&link.to, true), vec![KeyValue::new("spanwise.link", link.why)], 0))
+        .map(|link| Link::new(context(&link.to, None, true), vec![KeyValue::new("spanwise.link", link.why)], 0))
         .collect();
     links
 }

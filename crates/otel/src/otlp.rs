@@ -5,12 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response, ResponseBodyTooLarge};
-use opentelemetry_otlp::{ExporterBuildError, Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
+use opentelemetry_otlp::{
+    ExporterBuildError, Protocol, SpanExporter, WithExportConfig, WithHttpConfig, WithTonicConfig,
+};
 use spanwise_engine::LifecycleExporter;
 use tokio::task::spawn_blocking;
 use ureq::Agent;
 
+use self::certificates::Certificates;
 use crate::Exporting;
+
+mod certificates;
 
 /// The longest answer of a receiver, as with the clients that OpenTelemetry brings.
 const MAX_ANSWER: u64 = 4 * 1024 * 1024;
@@ -28,6 +33,35 @@ pub enum Error {
         name: &'static str,
         /// Its value.
         value: String,
+    },
+    /// A file of certificates or a key cannot be read.
+    #[error("{name}: read `{path}`")]
+    Read {
+        /// The variable.
+        name: &'static str,
+        /// The file.
+        path: String,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file has something else in it.
+    #[error("{name}: `{path}`: {what}")]
+    Pem {
+        /// The variable.
+        name: &'static str,
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A certificate without its key, or the other way round.
+    #[error("{given} is set and {missing} is not: a client certificate needs both")]
+    HalfIdentity {
+        /// The variable that is set.
+        given: &'static str,
+        /// The one that is not.
+        missing: &'static str,
     },
     /// Another setting is wrong.
     #[error("make the exporter of lifecycle spans")]
@@ -50,15 +84,17 @@ pub fn exporter(
     endpoint: Option<&str>,
     log: impl Fn(&str) + Send + Sync + 'static,
 ) -> Result<Arc<dyn LifecycleExporter>, Error> {
+    let certificates = Certificates::from_environment()?;
     let exporter = if is_grpc()? {
         let builder = SpanExporter::builder().with_tonic().with_protocol(Protocol::Grpc);
+        let builder = builder.with_tls_config(certificates.for_grpc());
         match endpoint {
             Some(endpoint) => builder.with_endpoint(endpoint).build(),
             None => builder.build(),
         }
     } else {
-        let agent: Agent =
-            Agent::config_builder().http_status_as_error(false).timeout_global(Some(CLIENT_TIMEOUT)).build().into();
+        let config = Agent::config_builder().http_status_as_error(false).timeout_global(Some(CLIENT_TIMEOUT));
+        let agent: Agent = config.tls_config(certificates.for_http()?).build().into();
         let builder = SpanExporter::builder().with_http().with_protocol(Protocol::HttpBinary);
         let builder = builder.with_http_client(Blocking(agent));
         match endpoint {

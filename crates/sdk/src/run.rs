@@ -5,6 +5,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use spanwise_core::lifecycle::{RunTrace, TraceLevel};
+use spanwise_core::trace::TRACESTATE;
 use spanwise_core::{ActionName, ActionSpec, DEFAULT_ORG, RunId, RunName, TaskName};
 use spanwise_engine::{ActionView, NewRun, Relation, RunHandle, RunSettings};
 use spanwise_proto::flyteidl2::task::NamedLiteral;
@@ -160,7 +161,8 @@ impl RunContext {
                 "trace is `{level}`, but nobody takes the spans: give `Config::lifecycle_exporter` an exporter (feature `otel-sdk`)"
             )));
         }
-        Ok(RunTrace::decide(level, embedded.tracing.ratio, run, context.span()))
+        let state = context.span().and_then(|_| context.get(TRACESTATE));
+        Ok(RunTrace::decide(level, embedded.tracing.ratio, run, context.span()).with_state(state))
     }
 
     /// The labels of a run that an engine of this process runs.

@@ -15,7 +15,7 @@ use axum::response::Response;
 use http::HeaderMap;
 use http_body_util::BodyExt as _;
 use spanwise_core::lifecycle::{Part, Span, Status, TraceLevel, Value};
-use spanwise_core::trace::{SpanId, TRACEPARENT, TraceParent};
+use spanwise_core::trace::{SpanId, TRACEPARENT, TRACESTATE, TraceParent, TraceState};
 use spanwise_core::{ActionName, RunId, TaskName, Timestamp};
 use spanwise_engine::{Engine, LifecycleExporter, RunHandle, random_bits};
 use tokio::sync::mpsc;
@@ -37,6 +37,8 @@ tokio::task_local! {
 struct Subject {
     run: Arc<RunId>,
     span: TraceParent,
+    /// What the run's caller says about the trace.
+    state: Option<TraceState>,
 }
 
 /// The call under way is about this run.
@@ -45,7 +47,8 @@ pub(crate) fn is_about(run: &RunHandle) {
         return;
     }
     let Some(span) = run.span() else { return };
-    let subject = Subject { run: Arc::new(run.id().clone()), span };
+    let state = run.settings().trace.state.clone();
+    let subject = Subject { run: Arc::new(run.id().clone()), span, state };
     // Nothing to note where no call is under way: at the start, and in the pages.
     let _ = SUBJECT.try_with(|current| current.replace(Some(subject)));
 }
@@ -97,7 +100,7 @@ async fn send(mut queue: mpsc::Receiver<Span>, receivers: Vec<Arc<dyn LifecycleE
 /// Makes a span of a call that turns out to be about a run which is traced in full. A streaming call lasts until its stream ends.
 pub(crate) async fn traced(State(calls): State<Calls>, request: Request, next: Next) -> Response {
     let start = calls.engine.now();
-    let caller = caller(request.headers());
+    let (caller, state) = (caller(request.headers()), state(request.headers()));
     let (uri, system) = (request.uri().clone(), system_of(request.headers()));
     let (response, subject) = SUBJECT
         .scope(RefCell::default(), async {
@@ -106,7 +109,8 @@ pub(crate) async fn traced(State(calls): State<Calls>, request: Request, next: N
         })
         .await;
     let Some(subject) = subject.filter(|_| caller.is_none_or(|caller| caller.is_sampled())) else { return response };
-    let span = span_of(&subject, caller, uri.path().trim_start_matches('/'), system, start);
+    let span =
+        span_of(&subject, caller.map(|caller| (caller, state)), uri.path().trim_start_matches('/'), system, start);
     let mut ending = Ending { span: Some(span), code: code_of(response.headers(), response.status()), calls };
     response.map(|body| {
         Body::new(body.map_frame(move |frame| {
@@ -123,6 +127,11 @@ pub(crate) fn caller(headers: &HeaderMap) -> Option<TraceParent> {
     headers.get(TRACEPARENT)?.to_str().ok()?.parse().ok()
 }
 
+/// What whoever sends a request says about its trace.
+fn state(headers: &HeaderMap) -> Option<TraceState> {
+    headers.get(TRACESTATE)?.to_str().ok()?.parse().ok()
+}
+
 /// The name of the protocol, by OpenTelemetry's conventions for RPC.
 fn system_of(headers: &HeaderMap) -> &'static str {
     let kind = headers.get(http::header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
@@ -135,13 +144,20 @@ fn code_of(headers: &HeaderMap, status: http::StatusCode) -> Option<String> {
     grpc.map(str::to_owned).or_else(|| (!status.is_success()).then(|| status.as_str().to_owned()))
 }
 
-fn span_of(subject: &Subject, caller: Option<TraceParent>, path: &str, system: &'static str, start: Timestamp) -> Span {
-    let above = caller.unwrap_or(subject.span);
+fn span_of(
+    subject: &Subject,
+    caller: Option<(TraceParent, Option<TraceState>)>,
+    path: &str,
+    system: &'static str,
+    start: Timestamp,
+) -> Span {
+    let (above, state) = caller.unwrap_or_else(|| (subject.span, subject.state.clone()));
     let id = SpanId(((random_bits() as u64) | 1).to_be_bytes());
     Span {
         run: Arc::clone(&subject.run),
         part: Part::Call,
         context: above.at(id),
+        state,
         parent: Some(above.span),
         name: path.into(),
         action: ActionName::ROOT,

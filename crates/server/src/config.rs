@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use spanwise_core::lifecycle::TraceLevel;
-use spanwise_engine::{Durability, Retention};
+use spanwise_engine::{Durability, ExportLimits, Retention};
 
 use crate::collector::CollectorConfig;
 
@@ -42,6 +42,8 @@ pub struct Config {
     pub trace_ratio: f64,
     /// Where lifecycle spans are sent by OTLP; none is where `OTEL_EXPORTER_OTLP_ENDPOINT` says, or nowhere.
     pub trace_endpoint: Option<String>,
+    /// Lifecycle spans that their receiver does not take for this long are given up and counted.
+    pub trace_patience: Duration,
     /// Where a trace is opened in another tool: an address with `{trace_id}`, `{run_name}`, `{start_ms}` and `{end_ms}` in it.
     pub trace_url: Option<String>,
     /// How long a task may take to end after SIGTERM.
@@ -69,6 +71,7 @@ impl Config {
             project_traces: BTreeMap::new(),
             trace_ratio: 1.0,
             trace_endpoint: None,
+            trace_patience: ExportLimits::default().give_up_after,
             trace_url: None,
             grace: Duration::from_secs(10),
             drain: Duration::from_secs(10),

@@ -210,7 +210,8 @@ impl ControlPlane {
         self.inner.drivers.spawn(async move {
             let call = Call { action, inputs: None, caller: None };
             if let Err(error) = run.drive(call, &executor).await {
-                tracing::error!(run = %run.id().name, %action, %error, "an action cannot go on");
+                let trace_id = run.span().map(|span| tracing::field::display(span.trace));
+                tracing::error!(run = %run.id().name, %action, trace_id, %error, "an action cannot go on");
             }
         });
     }
@@ -220,7 +221,8 @@ impl ControlPlane {
         let run = run.clone();
         self.inner.drivers.spawn(async move {
             if let Err(error) = run.drive_condition(action).await {
-                tracing::error!(run = %run.id().name, %action, %error, "a condition cannot go on");
+                let trace_id = run.span().map(|span| tracing::field::display(span.trace));
+                tracing::error!(run = %run.id().name, %action, trace_id, %error, "a condition cannot go on");
             }
         });
     }

@@ -12,6 +12,7 @@ use spanwise_core::{ActionName, AttemptNo, Failure};
 use spanwise_engine::{Attempt, Executor, Report, RunHandle};
 use spanwise_proto::flyteidl2::task::Inputs;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use crate::blobs::Blobs;
 use crate::definitions::Definitions;
@@ -101,7 +102,17 @@ impl ProcessExecutor {
 impl Executor for ProcessExecutor {
     fn execute(&self, attempt: Attempt) -> Pin<Box<dyn Future<Output = Report> + Send>> {
         let shared = Arc::clone(&self.shared);
-        Box::pin(async move { shared.run(attempt).await.unwrap_or_else(Report::Failed) })
+        // What is logged meanwhile says of whom it is. Of the highest level, so that no filter takes it from a warning.
+        let of = tracing::error_span!(
+            "attempt",
+            run = %attempt.run.id().name,
+            action = %attempt.scope.action,
+            attempt = attempt.scope.attempt.0,
+            trace_id = attempt.span.map(|span| tracing::field::display(span.trace)),
+            span_id = attempt.span.map(|span| tracing::field::display(span.span)),
+        );
+        let report = async move { shared.run(attempt).await.unwrap_or_else(Report::Failed) };
+        Box::pin(report.instrument(of))
     }
 
     fn starts_at_once(&self) -> bool {
@@ -171,6 +182,7 @@ impl Shared {
         let last_lines = process::last_lines(&files.log, LAST_LINES).unwrap_or_default();
         let left = verdict::read(&self.blobs, &places.outputs).await?;
         files.remove_work();
+        tracing::info!(?ending, "the process of an attempt has ended");
         Ok(verdict::judge(&left, &ending, program.has_outputs, &last_lines))
     }
 

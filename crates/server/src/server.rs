@@ -276,8 +276,9 @@ fn lifecycle_export(config: &Config, engine: &Engine) -> Result<Option<Exporting
     if endpoint.is_none() && !spanwise_otel::otlp::is_configured() {
         return Ok(None);
     }
+    let limits = ExportLimits { give_up_after: config.trace_patience, ..ExportLimits::default() };
     let exporter = spanwise_otel::otlp::exporter(endpoint, |trouble| tracing::warn!("{trouble}"))?;
-    let export = engine.export_lifecycle(Arc::clone(&exporter), ExportLimits::default())?;
+    let export = engine.export_lifecycle(Arc::clone(&exporter), limits)?;
     Ok(Some((exporter, export)))
 }
 

@@ -50,7 +50,8 @@ fn runs_are_listed_shown_and_their_logs_printed() {
 #[test]
 fn a_trace_is_drawn_and_written_and_its_time_explained() {
     let directory = tempfile::tempdir().unwrap();
-    let server = DevServer::start_with(directory.path(), &[("SPANWISE_TRACE", "lifecycle")]);
+    let environment = [("SPANWISE_TRACE", "lifecycle"), ("SPANWISE_LOG", "spanwise_server=info")];
+    let server = DevServer::start_with(directory.path(), &environment);
     let found = run_case(&server, "traced.py", "a_retried_run");
     let run = found["run"].as_str().unwrap();
     let drawn = spanwise(&server, &["trace", run, "--follow"]);
@@ -68,6 +69,7 @@ fn a_trace_is_drawn_and_written_and_its_time_explained() {
     let jaeger = json(&spanwise(&server, &["trace", run, "--format", "jaeger"]));
     assert_eq!(jaeger["data"][0]["traceID"], all[0]["traceId"], "{jaeger}");
 
+    logs_name_the_trace(&server, run, &all);
     let explained = json(&spanwise(&server, &["explain", run, "--output", "json"]));
     let uses = explained["uses"].as_array().unwrap();
     let sum: u64 = uses.iter().map(|used| used["us"].as_u64().unwrap()).sum();
@@ -83,6 +85,39 @@ fn a_trace_is_drawn_and_written_and_its_time_explained() {
     let failed = spanwise(&server, &["trace", waited["run"].as_str().unwrap(), "--follow"]);
     assert_eq!(failed.status.code(), Some(1), "{failed:?}");
     assert!(text(&failed).contains("<script>alert(1)</script>"), "{failed:?}");
+}
+
+/// A line of a task's log and a line of the server's own name the span of the attempt that they belong to.
+fn logs_name_the_trace(server: &DevServer, run: &str, spans: &[Value]) {
+    let of = |span: &&Value, key: &str, wanted: &str| {
+        let attributes = span["attributes"].as_array().unwrap().iter();
+        attributes.filter(|pair| pair["key"] == key).any(|pair| pair["value"].to_string().contains(wanted))
+    };
+    let failed = spans.iter().find(|span| span["name"] == "attempt 1" && of(span, "flyte.task_name", "shop.charge"));
+    let failed = failed.unwrap();
+    let action = failed["attributes"].as_array().unwrap().iter().find(|pair| pair["key"] == "flyte.action_name");
+    let action = action.unwrap()["value"]["stringValue"].as_str().unwrap();
+    let printed = text(&spanwise(server, &["logs", run, action, "--attempt", "1", "--output", "json"]));
+    assert!(printed.contains("the bank does not answer"), "{printed}");
+    for line in printed.lines() {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let whole = (&line["run"], &line["action"], &line["attempt"], &line["trace_id"], &line["span_id"]);
+        assert_eq!(whole, (&run.into(), &action.into(), &1.into(), &failed["traceId"], &failed["spanId"]));
+        assert!(line["time"].as_str().unwrap().starts_with("20") && line["message"].is_string(), "{line}");
+    }
+    let (trace, span) = (failed["traceId"].as_str().unwrap(), failed["spanId"].as_str().unwrap());
+    let fields = format!("run={run} action={action} attempt=1 trace_id={trace} span_id={span}");
+    assert!(
+        server.said().contains(&format!("attempt{{{fields}}}: the process of an attempt has ended")),
+        "{}",
+        server.said()
+    );
+    let address = format!(
+        "http://127.0.0.1:{}/v2/domain/development/project/flytesnacks/runs/{run}?i={action}&attempt=1",
+        server.port()
+    );
+    let page = ureq::get(&address).call().unwrap().body_mut().read_to_string().unwrap();
+    assert!(page.contains(&format!(">{span}</span> of trace <span class=\"mono\">{trace}<")), "{page}");
 }
 
 #[test]

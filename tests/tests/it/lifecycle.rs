@@ -12,6 +12,7 @@ use crate::tap::{Span, Tap};
 
 const CALLER_TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const CALLER_SPAN: &str = "00f067aa0ba902b7";
+const CALLER_STATE: &str = "congo=t61rcWkgMzE,rojo=00f067aa0ba902b7";
 
 /// Kinds and status codes of OTLP.
 const INTERNAL: i64 = 1;
@@ -25,14 +26,14 @@ fn server_for(tap: &Tap, data: &std::path::Path) -> DevServer {
 }
 
 /// The spans of a run in the order of their starts.
-fn of_run(spans: &[Span], run: &str) -> Vec<Span> {
+pub(crate) fn of_run(spans: &[Span], run: &str) -> Vec<Span> {
     let mut found: Vec<Span> =
         spans.iter().filter(|span| span.is_lifecycle() && span.text("flyte.run_name") == run).cloned().collect();
     found.sort_by_key(|span| (span.start(), span.end()));
     found
 }
 
-fn parts<'a>(spans: &'a [Span], task: &str, part: &str) -> Vec<&'a Span> {
+pub(crate) fn parts<'a>(spans: &'a [Span], task: &str, part: &str) -> Vec<&'a Span> {
     let is_it = |span: &&Span| {
         let names = ["flyte.task_name", "flyte.step_name", "flyte.condition_name"].map(|key| span.text(key));
         names.iter().any(|name| name == task) && span.part() == part
@@ -40,7 +41,7 @@ fn parts<'a>(spans: &'a [Span], task: &str, part: &str) -> Vec<&'a Span> {
     spans.iter().filter(is_it).collect()
 }
 
-fn one<'a>(spans: &'a [Span], task: &str, part: &str) -> &'a Span {
+pub(crate) fn one<'a>(spans: &'a [Span], task: &str, part: &str) -> &'a Span {
     match parts(spans, task, part)[..] {
         [span] => span,
         ref found => panic!("one {part} of {task} is expected, not {}: {:#?}", found.len(), names(spans)),
@@ -51,17 +52,17 @@ fn names(spans: &[Span]) -> Vec<String> {
     spans.iter().map(|span| format!("{} ({})", span.name, span.text("flyte.action_name"))).collect()
 }
 
-fn is_under(span: &Span, parent: &Span) {
+pub(crate) fn is_under(span: &Span, parent: &Span) {
     assert_eq!(span.parent_span_id, parent.span_id, "{} > {}", parent.name, span.name);
 }
 
-fn links(span: &Span) -> Vec<(String, String)> {
+pub(crate) fn links(span: &Span) -> Vec<(String, String)> {
     let why = |link: &serde_json::Value| link["attributes"][0]["value"]["stringValue"].as_str().unwrap().to_owned();
     span.links.iter().map(|link| (why(link), link["spanId"].as_str().unwrap().to_owned())).collect()
 }
 
 /// Each arrived once, under a span that has arrived or that is the caller's; and the parts of each action cover it.
-fn check_whole(spans: &[Span], arrived: &[Span]) {
+pub(crate) fn check_whole(spans: &[Span], arrived: &[Span]) {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     spans.iter().for_each(|span| *counts.entry(&span.span_id).or_default() += 1);
     assert!(counts.values().all(|count| *count == 1), "{:#?}", names(spans));
@@ -92,6 +93,7 @@ fn every_row_of_the_table_arrives_with_its_parent_links_and_status() {
     check_whole(&spans, &spans);
     for span in &spans {
         assert_eq!((&*span.trace_id, span.flags & 0xff), (CALLER_TRACE, 3), "{}", span.name);
+        assert_eq!(span.trace_state, CALLER_STATE, "{}", span.name);
     }
     runs_and_actions(&spans);
     retries(&spans, found["delivered"].as_str().unwrap());
@@ -199,6 +201,74 @@ fn a_killed_server_and_a_dead_receiver_lose_nothing_and_send_nothing_twice() {
     assert_eq!(parts(&spans, "lifecycle.nap", "attempt").len(), 4);
     let root = one(&spans, "lifecycle.naps", "run");
     assert!(spans.iter().all(|span| span.trace_id == root.trace_id));
+    server.stop();
+}
+
+#[test]
+fn a_malformed_tracestate_is_left_out_and_the_trace_stays() {
+    let (data, tap) = (tempfile::tempdir().unwrap(), Tap::start());
+    let server = server_for(&tap, data.path());
+    let found = Program::new(&server, "lifecycle.py").arg("malformed_state").start().result(&server);
+    let run = found["run"].as_str().unwrap();
+    let spans = of_run(&tap.wait_for_run(run), run);
+    check_whole(&spans, &spans);
+    assert!(spans.iter().all(|span| span.trace_id == CALLER_TRACE && span.trace_state.is_empty()), "{spans:#?}");
+    // To the task it is what it was: the map is the user's.
+    assert_eq!(found["state"], "Not=a,list");
+    server.stop();
+}
+
+/// A receiver that nobody ever sees again: the run does not notice, and what is given up is counted where a user looks.
+#[test]
+fn a_dead_receiver_is_given_up_and_counted() {
+    let (data, tap) = (tempfile::tempdir().unwrap(), Tap::start());
+    let endpoint = tap.endpoint();
+    drop(tap);
+    let environment = [("SPANWISE_TRACE_ENDPOINT", &*endpoint), ("SPANWISE_TRACE_PATIENCE_SECONDS", "1")];
+    let server = DevServer::start_with(data.path(), &environment);
+    let found = Program::new(&server, "lifecycle.py").arg("traced").start().result(&server);
+    assert_eq!(found["output"], 3);
+    let run = found["run"].as_str().unwrap();
+    let address = format!("http://127.0.0.1:{}/v2/domain/development/project/flytesnacks/runs/{run}", server.port());
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    let told = loop {
+        let page = ureq::get(&address).call().unwrap().body_mut().read_to_string().unwrap();
+        let told =
+            page.split("lifecycle: ").nth(1).and_then(|rest| rest.split('<').next()).unwrap_or_default().to_owned();
+        if told.contains("given up") && !told.contains("so far") {
+            break told;
+        }
+        assert!(std::time::Instant::now() < deadline, "{told}");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    };
+    // All that the run has: itself, its action, queue, attempt and start.
+    let (exported, given_up) = told.split_once(" spans exported, ").unwrap();
+    let given_up: usize = given_up.split(' ').next().unwrap().parse().unwrap();
+    assert!(exported == "0" && given_up >= 4, "{told}");
+    assert!(server.said().contains("lifecycle spans were given up"), "{}", server.said());
+    server.stop();
+}
+
+/// A program with Flyte's plugin makes spans of its steps itself, and the run says so.
+#[test]
+fn a_step_whose_span_the_program_makes_has_one() {
+    let (data, tap) = (tempfile::tempdir().unwrap(), Tap::start());
+    let server = server_for(&tap, data.path());
+    let program =
+        Program::new(&server, "observed.py").arg("steps_of").env("OTEL_EXPORTER_OTLP_ENDPOINT", tap.endpoint());
+    let found = program.start().result(&server);
+    let of = |key: &str| {
+        let run = found[key].as_str().unwrap();
+        let arrived = tap.wait_for_run(run);
+        let steps = arrived.iter().filter(|span| span.name == "step" && span.text("flyte.run_name") == run);
+        let mut makers: Vec<_> = steps.map(|span| if span.is_lifecycle() { "engine" } else { "program" }).collect();
+        makers.sort_unstable();
+        check_whole(&of_run(&arrived, run), &arrived);
+        makers
+    };
+    assert_eq!(of("off"), ["program"]);
+    assert_eq!(of("on"), ["engine", "program"]);
+    assert!(found["refused"].as_str().unwrap().contains("spanwise.steps: `perhaps`"), "{found}");
     server.stop();
 }
 

@@ -15,6 +15,8 @@ mod hostile;
 mod images;
 mod journal;
 mod lifecycle;
+mod lifecycle_embedded;
+mod lifecycle_tls;
 mod log;
 mod python;
 mod readme;

@@ -24,6 +24,8 @@ pub(crate) struct Span {
     pub(crate) name: String,
     pub(crate) kind: i64,
     pub(crate) flags: u32,
+    #[serde(default)]
+    pub(crate) trace_state: String,
     start_time_unix_nano: String,
     end_time_unix_nano: String,
     attributes: Vec<Value>,

@@ -13,6 +13,7 @@ import session
 env = flyte.TaskEnvironment(name="lifecycle")
 
 CALLER = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-03"
+STATE = "congo=t61rcWkgMzE,rojo=00f067aa0ba902b7"
 
 
 @flyte.trace
@@ -75,7 +76,8 @@ def paused(run):
 @session.remote_case
 def story(_scratch):
     """Asked for by the run's label, in the trace of a caller."""
-    options = {"labels": {"spanwise.trace": "lifecycle"}, "custom_context": {"traceparent": CALLER, "team": "a"}}
+    carrier = {"traceparent": CALLER, "tracestate": STATE, "team": "a"}
+    options = {"labels": {"spanwise.trace": "lifecycle"}, "custom_context": carrier}
     run = session.start(everything, options=options)
     session.wait_until("the condition", lambda: paused(run))[0].signal(True)
     return {"run": run.name, "delivered": session.output(run)}
@@ -86,6 +88,24 @@ def unsampled(_scratch):
     caller = CALLER.replace("-03", "-02")
     options = {"labels": {"spanwise.trace": "full"}, "custom_context": {"traceparent": caller}}
     return {"delivered": session.call(flaky, options=options), "caller": caller}
+
+
+@env.task
+async def state() -> str:
+    return flyte.ctx().custom_context["tracestate"]
+
+
+@session.remote_case
+def malformed_state(_scratch):
+    carrier = {"traceparent": CALLER, "tracestate": "Not=a,list"}
+    run = session.start(state, options={"labels": {"spanwise.trace": "lifecycle"}, "custom_context": carrier})
+    return {"run": run.name, "state": session.output(run)}
+
+
+@session.remote_case
+def traced(_scratch):
+    run = session.start(costly, number=2, options={"labels": {"spanwise.trace": "lifecycle"}})
+    return {"run": run.name, "output": session.output(run)}
 
 
 @session.remote_case

@@ -5,7 +5,13 @@ use std::io::Write as _;
 use spanwise_proto::flyteidl2::common::ActionIdentifier;
 use spanwise_proto::flyteidl2::dataproxy::TailLogsRequest;
 
-use super::{TargetOptions, explain};
+use serde_json::json;
+
+use super::{Output, TargetOptions, explain};
+
+/// Headers of the answer: which attempt has printed the log, and its span as a `traceparent`.
+const ATTEMPT: &str = "spanwise-attempt";
+const SPAN: &str = "spanwise-attempt-span";
 
 /// Print the log of an action's attempt, and go on until it has ended.
 #[derive(clap::Args)]
@@ -23,19 +29,37 @@ pub(crate) struct Options {
     /// Each line with its time.
     #[arg(long)]
     times: bool,
+    /// As JSON: one object a line, with run, action, attempt, and the ids of its span if the run is traced.
+    #[arg(long, short, value_enum, default_value_t = Output::Table)]
+    output: Output,
 }
 
 /// Prints the log until its end.
 pub(crate) async fn run(options: Options) -> anyhow::Result<u8> {
-    let Options { target, run, action, attempt, times } = options;
+    let Options { target, run, action, attempt, times, output } = options;
     let target = target.resolve()?;
-    let id = ActionIdentifier { run: target.run(&run).into(), name: action, ..ActionIdentifier::default() };
+    let id = ActionIdentifier { run: target.run(&run).into(), name: action.clone(), ..ActionIdentifier::default() };
     let request = TailLogsRequest { action_id: id.into(), attempt, ..TailLogsRequest::default() };
     let data = target.server()?.data();
     let mut batches = data.tail_logs(request).await.map_err(|error| explain(&target, error))?;
+    let header = |name: &str| batches.headers().get(name)?.to_str().ok().map(str::to_owned);
+    let attempt = header(ATTEMPT).and_then(|number| number.parse::<u32>().ok());
+    let mut of = json!({ "run": run, "action": action, "attempt": attempt });
+    if let Some(span) = header(SPAN) {
+        let mut parts = span.split('-').skip(1);
+        of["trace_id"] = parts.next().into();
+        of["span_id"] = parts.next().into();
+    }
     while let Some(batch) = batches.message().await.map_err(|error| explain(&target, error))? {
         let mut out = std::io::stdout().lock();
         for line in batch.to_owned_message().logs.iter().flat_map(|logs| &logs.lines) {
+            if output == Output::Json {
+                let mut whole = of.clone();
+                whole["time"] = super::time(&line.timestamp).into();
+                whole["message"] = line.message.trim_end_matches('\n').into();
+                writeln!(out, "{whole}")?;
+                continue;
+            }
             if times {
                 write!(out, "{} ", super::time(&line.timestamp))?;
             }

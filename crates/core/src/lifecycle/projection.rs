@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 use super::outcome::{Outcome, outcome_of};
 use super::{Link, Moment, Part, RunTrace, Span, Status, Value};
 use crate::event::{ActionKind, ActionSpec, Event, Fact, Lookup, StepOutcome};
-use crate::trace::{SpanId, TraceParent, derived_span_id, derived_trace_id};
+use crate::trace::{SpanId, TraceParent, TraceState, derived_span_id, derived_trace_id};
 use crate::{ActionName, AttemptNo, Failure, RunId, TaskName, Timestamp};
 
 /// The lifecycle of one run, as far as its events have been applied.
@@ -308,6 +308,12 @@ impl Lifecycle {
         }
     }
 
+    /// The caller's `tracestate`, for spans of the caller's trace.
+    fn state_of(&self, context: TraceParent) -> Option<TraceState> {
+        let is_callers = self.inbound.is_some_and(|inbound| inbound.trace == context.trace);
+        self.trace.state.clone().filter(|_| is_callers)
+    }
+
     /// A span under an action's own, with an id of its own.
     fn part(
         &self,
@@ -340,6 +346,7 @@ impl Lifecycle {
             run: Arc::clone(&self.run),
             part,
             context: open.context,
+            state: self.state_of(open.context),
             parent: Some(open.context.span),
             name: name.into(),
             action,
@@ -406,6 +413,7 @@ impl Lifecycle {
         Span {
             part: Part::Run,
             context: Lifecycle::run_span(&self.run, self.inbound),
+            state: self.inbound.and_then(|inbound| self.state_of(inbound)),
             parent: self.inbound.map(|inbound| inbound.span),
             name: format!("RUN {}", root.task).into(),
             details,
@@ -430,6 +438,7 @@ impl Lifecycle {
             run: Arc::clone(&self.run),
             part: Part::Step,
             context: above.at(self.id(&action, Part::Step, by, self.steps)),
+            state: self.state_of(above),
             parent: Some(above.span),
             name: spec.task.as_str().into(),
             action,

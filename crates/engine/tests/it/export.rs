@@ -57,7 +57,7 @@ fn quick() -> ExportLimits {
 }
 
 fn traced(name: &str, spec: ActionSpec) -> NewRun {
-    let trace = RunTrace { level: TraceLevel::Lifecycle, sampled: true, links: Vec::new() };
+    let trace = RunTrace { level: TraceLevel::Lifecycle, sampled: true, links: Vec::new(), state: None };
     NewRun { settings: RunSettings { trace, ..RunSettings::default() }, ..new_run(name, spec) }
 }
 

@@ -29,6 +29,10 @@ use crate::wire::{Invalid, ids, task, values};
 const DEFAULT_EXPIRY: Duration = Duration::from_secs(3600);
 const LONGEST_EXPIRY: Duration = Duration::from_secs(24 * 3600);
 
+/// Headers of the answer with a log: which attempt has printed it, and that attempt's span as a `traceparent`.
+const LOG_ATTEMPT: &str = "spanwise-attempt";
+const LOG_SPAN: &str = "spanwise-attempt-span";
+
 /// The service.
 pub(super) struct Data {
     api: Arc<Api>,
@@ -211,6 +215,13 @@ impl DataProxyService for Data {
     ) -> ServiceResult<ServiceStream<TailLogsResponse>> {
         let request = request.to_owned_message();
         let found = self.api.find(request.action_id.as_option())?;
-        Response::stream_ok(self.api.tail(&found, request.attempt).await?)
+        let attempt = found.attempt_or_last(request.attempt);
+        let mut response = Response::stream(self.api.tail(&found, attempt).await?);
+        response = response.with_header(LOG_ATTEMPT, attempt.0);
+        // A line of the log belongs to this span: the protocol has no field for that.
+        if let Some(span) = found.run.attempt_span(&found.name, attempt) {
+            response = response.with_header(LOG_SPAN, span.to_string());
+        }
+        Ok(response)
     }
 }

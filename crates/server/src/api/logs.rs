@@ -16,14 +16,20 @@ use crate::wire::values;
 /// The stock command line drops a stream that is silent for 30 s; an empty message keeps it.
 const SILENCE: Duration = Duration::from_secs(10);
 
+impl Found {
+    /// The attempt that is asked for; 0 is the last one.
+    pub(super) fn attempt_or_last(&self, asked: u32) -> AttemptNo {
+        AttemptNo(if asked == 0 { self.action.attempts.max(1) } else { asked })
+    }
+}
+
 impl Api {
     /// The log of an attempt, from its beginning.
     pub(super) async fn tail(
         &self,
         found: &Found,
-        attempt: u32,
+        attempt: AttemptNo,
     ) -> Result<impl Stream<Item = Result<TailLogsResponse, ConnectError>> + Send + use<>, ConnectError> {
-        let attempt = AttemptNo(if attempt == 0 { found.action.attempts.max(1) } else { attempt });
         let log = self.control.data().log(found.run.key(), &found.name, attempt);
         if !log.exists() {
             let text = format!("attempt {attempt} of `{}` has not printed anything yet", found.name);

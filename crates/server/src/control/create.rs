@@ -2,8 +2,8 @@
 
 use base64::Engine as _;
 use bytes::Bytes;
-use spanwise_core::lifecycle::{RunTrace, TRACE_LABEL, TraceLevel};
-use spanwise_core::trace::{TRACEPARENT, TraceParent};
+use spanwise_core::lifecycle::{RunTrace, STEPS_LABEL, TRACE_LABEL, TraceLevel};
+use spanwise_core::trace::{TRACEPARENT, TRACESTATE, TraceParent};
 use spanwise_core::{ActionName, RunId, RunName};
 use spanwise_engine::{Relation, RunHandle, RunSettings, Scope};
 use spanwise_proto::Message;
@@ -42,9 +42,6 @@ impl ControlPlane {
             return Err(Invalid::field(warnings.join("; ")).into());
         }
         self.check_bundle(&new.task).await?;
-        for warning in &warnings {
-            tracing::warn!(task = task::name(&new.task)?, warning);
-        }
         let relation = relation(&new.settings)?;
         let inputs = self.prepare_inputs(&new, relation.as_ref()).await?;
         let rules = RunRules { scope: &new.scope, run_spec: &new.settings };
@@ -52,11 +49,13 @@ impl ControlPlane {
         let (digest, body) = task::encode(&new.task);
         let mut spec = task::action_spec(&new.task, &digest, None, "", cache_key.as_deref(), &rules)?;
         self.inner.definitions.put(&digest, &body)?;
+        let named = task::name(&new.task)?.to_owned();
         let settings = self.run_settings(&new.settings, relation, warnings)?;
         let is_named = new.name.is_some();
         let id = run_in(new.scope, new.name.unwrap_or_else(|| RunName::from_random(spanwise_engine::random_bits())));
         let inbound = values::span_in(&inputs.context);
         let trace = self.trace_of_new(&id, &settings, inbound)?;
+        let trace = trace.with_state(inbound.and_then(|_| values::in_context(&inputs.context, TRACESTATE)));
         spec.traceparent = inbound.filter(|_| trace.is_exported());
         let task_version = task::template(&new.task)?.id.version.clone();
         let settings = RunSettings { task_version, trace, ..settings };
@@ -72,6 +71,10 @@ impl ControlPlane {
             self.inner.leftovers.make_way(&id).await?;
         }
         self.inner.blobs.put(&layout::inputs(&id, &ActionName::ROOT)?, frozen).await?;
+        for warning in &run.settings().warnings {
+            let trace_id = run.span().map(|span| tracing::field::display(span.trace));
+            tracing::warn!(run = %run.id().name, task = named, trace_id, warning);
+        }
         calls::is_about(&run);
         self.drive(&run, ActionName::ROOT);
         Ok(run)
@@ -109,6 +112,12 @@ impl ControlPlane {
         let asked = settings.labels.get(TRACE_LABEL).map(|level| level.parse::<TraceLevel>());
         let asked =
             asked.transpose().map_err(|error| Invalid::field(format!("run_spec.labels.{TRACE_LABEL}: {error}")))?;
+        if let Some(steps) = settings.labels.get(STEPS_LABEL).filter(|steps| !["on", "off"].contains(&steps.as_str())) {
+            let steps = steps.chars().take(40).collect::<String>();
+            return Err(
+                Invalid::field(format!("run_spec.labels.{STEPS_LABEL}: `{steps}` is neither on nor off")).into()
+            );
+        }
         let rules = &self.inner.trace;
         let level = asked.unwrap_or_else(|| rules.level_in(&id.project));
         let links = match &settings.relation {

@@ -1,6 +1,7 @@
 //! Enqueueing what a running task asks for: child tasks, steps that it has completed, conditions.
 
 use bytes::Bytes;
+use spanwise_core::lifecycle::STEPS_LABEL;
 use spanwise_core::{ActionName, ActionSpec, End, Failure, RunId, Source, Timestamp};
 use spanwise_engine::{NewStep, Relation, RunHandle};
 use spanwise_proto::Message;
@@ -145,8 +146,9 @@ impl ControlPlane {
         };
         let started = asked.start_time.as_option().map(values::from_timestamp);
         let started = started.filter(|at| *at > Timestamp(0)).unwrap_or_else(|| run.now());
-        // A program says nothing of spans that it has made of a step itself.
-        Ok(run.record_step(new.name, NewStep { spec, started, inputs, outcome, observed: false }).await?)
+        // The protocol has no word for a span that the program has made of the step itself: the run says it for all of them.
+        let observed = run.settings().labels.get(STEPS_LABEL).is_some_and(|steps| steps == "off");
+        Ok(run.record_step(new.name, NewStep { spec, started, inputs, outcome, observed }).await?)
     }
 
     async fn step_outputs(&self, uri: &str) -> Result<Bytes, Error> {

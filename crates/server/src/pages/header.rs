@@ -94,7 +94,7 @@ async fn export(run: &RunHandle) -> Result<String, PageError> {
         Some(state) => {
             let number = |number: u64| count(usize::try_from(number).unwrap_or(usize::MAX));
             let dropped =
-                if state.dropped > 0 { format!(", {} dropped", number(state.dropped)) } else { String::new() };
+                if state.dropped > 0 { format!(", {} given up", number(state.dropped)) } else { String::new() };
             let rest = if state.done { "" } else { " so far" };
             format!("{}: {} spans exported{rest}{dropped}", trace.level, number(state.exported))
         }

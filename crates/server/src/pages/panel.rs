@@ -9,6 +9,7 @@ use spanwise_engine::RunHandle;
 use super::format::{Badge, Span, When, badge, length, size, span, when};
 use super::log::{self, LogEnd};
 use super::run::View;
+use super::span::elsewhere;
 use super::value::{Links, Value};
 use super::{PageError, Pages, address};
 use crate::layout;
@@ -115,10 +116,20 @@ pub(super) struct LogView {
     pub(super) id: String,
     pub(super) attempt: u32,
     pub(super) download: String,
+    /// The attempt's span, if the run is traced.
+    pub(super) span: Option<LogSpan>,
     /// Where new lines come from, while there are any.
     pub(super) events: Option<String>,
     pub(super) end: LogEnd,
     pub(super) size: String,
+}
+
+/// The ids by which a log and a trace are found from one another.
+pub(super) struct LogSpan {
+    pub(super) trace: String,
+    pub(super) id: String,
+    /// Where the trace is opened in another tool.
+    pub(super) elsewhere: Option<(String, String)>,
 }
 
 /// Named values, or why there are none.
@@ -180,7 +191,7 @@ impl Panel {
             error: error(action, &history),
             earlier_attempts: history.len().saturating_sub(SHOWN_ATTEMPTS),
             attempts,
-            log: log_view(pages, run, name, action, AttemptNo(chosen_attempt)),
+            log: log_view(pages, run, name, action, (AttemptNo(chosen_attempt), &history)),
             inputs,
             outputs,
             context: context.into_iter().map(hidden).collect(),
@@ -354,7 +365,13 @@ fn end_of(attempt: &AttemptHistory) -> (Phase, String) {
     }
 }
 
-fn log_view(pages: &Pages, run: &RunHandle, name: ActionName, action: &Action, attempt: AttemptNo) -> Option<LogView> {
+fn log_view(
+    pages: &Pages,
+    run: &RunHandle,
+    name: ActionName,
+    action: &Action,
+    (attempt, history): (AttemptNo, &[AttemptHistory]),
+) -> Option<LogView> {
     let path = pages.control.data().log(run.key(), &name, attempt);
     let live = action.attempt() == Some(attempt);
     let end = log::end_of(&path, live)?;
@@ -362,6 +379,12 @@ fn log_view(pages: &Pages, run: &RunHandle, name: ActionName, action: &Action, a
         id: format!("log-{name}-{attempt}{}", if live { "-live" } else { "" }),
         attempt: attempt.0,
         download: address::log(run.id(), &name, attempt, ""),
+        span: run.attempt_span(&name, attempt).map(|span| {
+            let trace = span.trace.to_string();
+            let ended = history.iter().find(|known| known.attempt == attempt).and_then(|known| known.end.as_ref());
+            let times = (action.enqueued_at, ended.map_or_else(|| run.now(), |(at, _)| *at));
+            LogSpan { id: span.span.to_string(), elsewhere: elsewhere(pages, run, &trace, times), trace }
+        }),
         events: live.then(|| address::log(run.id(), &name, attempt, "/events")),
         size: size(end.size),
         end,

@@ -17,6 +17,7 @@ fn span(part: Part, action: &str, caller: Option<&str>, attempt: Option<u32>, st
         run: Arc::new(run),
         part,
         context: TraceParent { trace: TraceId([1; 16]), span: SpanId([1; 8]), flags: 1 },
+        state: None,
         parent: None,
         name: "span".into(),
         action: name(action),

@@ -13,7 +13,7 @@ fn run_id() -> RunId {
 }
 
 fn traced() -> RunTrace {
-    RunTrace { level: TraceLevel::Lifecycle, sampled: true, links: Vec::new() }
+    RunTrace { level: TraceLevel::Lifecycle, sampled: true, links: Vec::new(), state: None }
 }
 
 fn caller() -> TraceParent {
