@@ -58,7 +58,7 @@ pub(crate) struct How {
     #[arg(long)]
     deployed: bool,
     /// The version of the deployed task; by default the one that was deployed last.
-    #[arg(long, value_name = "VERSION", requires = "deployed")]
+    #[arg(long = "version", value_name = "VERSION", requires = "deployed")]
     task_version: Option<String>,
     /// The name of the run; by default a random one.
     #[arg(long, value_parser = run_name)]

@@ -382,7 +382,7 @@ fn deployed_tasks_of_both_languages_are_run_by_their_names() {
 
     let sum = runner.run(&["--deployed", "remote.add", "--left", "40", "--right", "2"]).succeeded();
     assert_eq!(sum.stdout, "42\n");
-    let options = ["--deployed", "--task-version", version, "--name", "byname", "--context", "key=ü"];
+    let options = ["--deployed", "--version", version, "--name", "byname", "--context", "key=ü"];
     let seen = runner.run(&[&options[..], &["remote.seen", "--key", "key", "-o", "json"]].concat()).succeeded().json();
     assert_eq!((&seen["run"], &seen["output"]), (&"byname".into(), &"ü".into()));
     let help = runner.run(&["--deployed", "remote.echo_order", "--help"]).succeeded().stdout;
@@ -390,7 +390,7 @@ fn deployed_tasks_of_both_languages_are_run_by_their_names() {
     runner.run(&["--deployed", "remote.add", "--left", "x"]).refused(&["--left <INTEGER>", "an integer"]);
     runner.run(&["--deployed", "remote.add", "--left", "1"]).refused(&["--right <INTEGER>"]);
     runner.run(&["--deployed", "remote.nowhere"]).refused(&["`remote.nowhere`", "spanwise tasks"]);
-    runner.run(&["--deployed", "--task-version", "v0", "remote.add"]).refused(&["version v0"]);
+    runner.run(&["--deployed", "--version", "v0", "remote.add"]).refused(&["version v0"]);
 
     let doubled = runner.run(&["--deployed", "mixed.double", "--value", "21"]).succeeded();
     assert_eq!(doubled.stdout, "42\n");
