@@ -13,7 +13,7 @@ mod schema;
 mod time;
 
 pub use schema::{check, schema};
-pub use time::datetime;
+pub use time::{datetime, rfc3339};
 
 /// A value that is not of the type that is asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

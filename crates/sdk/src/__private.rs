@@ -7,7 +7,9 @@ pub use std::time::Duration;
 
 /// What `spanwise run` and a program say to each other.
 pub mod asked {
-    pub use crate::asked::{ARGUMENT, Event, Request, Shown, Started, Trouble, VERSION};
+    pub use crate::asked::{ARGUMENT, Event, Request, Started, Trouble, VERSION};
+    #[cfg(feature = "remote")]
+    pub use crate::remote::view;
 }
 
 pub use crate::step::Step;

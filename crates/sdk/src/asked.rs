@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
-use spanwise_core::{ActionKind, ActionName, Failure, Phase, TaskName, Timestamp};
 use spanwise_engine::ActionView;
 
 use crate::error::{Error, ErrorKind};
@@ -62,7 +61,7 @@ pub enum Event {
     /// Actions that are not as they were.
     Actions {
         /// They.
-        actions: Vec<Shown>,
+        actions: Vec<ActionView>,
     },
     /// The run has ended well.
     Succeeded {
@@ -119,50 +118,5 @@ impl Trouble {
     /// True if it is of this kind.
     pub fn is(&self, kind: ErrorKind) -> bool {
         self.kind == format!("{kind:?}")
-    }
-}
-
-/// An action as it is now.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Shown {
-    /// Its name.
-    pub name: ActionName,
-    /// The task action that asked for it.
-    pub parent: Option<ActionName>,
-    /// Task or step.
-    pub kind: ActionKind,
-    /// The task's full name, or the step's name.
-    pub task: TaskName,
-    /// The group it is shown in.
-    pub group: Option<String>,
-    /// Where it is.
-    pub phase: Phase,
-    /// Attempts launched so far.
-    pub attempts: u32,
-    /// When it was accepted.
-    pub enqueued_at: Timestamp,
-    /// When its first attempt began to run.
-    pub started_at: Option<Timestamp>,
-    /// When it came to its end.
-    pub ended_at: Option<Timestamp>,
-    /// What went wrong.
-    pub failure: Option<Failure>,
-}
-
-impl From<ActionView> for Shown {
-    fn from(view: ActionView) -> Shown {
-        let ActionView { name, parent, kind, task, group, phase, attempts, .. } = view;
-        let (enqueued_at, started_at, ended_at) = (view.enqueued_at, view.started_at, view.ended_at);
-        let failure = view.failure;
-        Shown { name, parent, kind, task, group, phase, attempts, enqueued_at, started_at, ended_at, failure }
-    }
-}
-
-impl From<Shown> for ActionView {
-    fn from(shown: Shown) -> ActionView {
-        let Shown { name, parent, kind, task, group, phase, attempts, .. } = shown;
-        let (enqueued_at, started_at, ended_at) = (shown.enqueued_at, shown.started_at, shown.ended_at);
-        let failure = shown.failure;
-        ActionView { name, parent, kind, task, group, phase, attempts, enqueued_at, started_at, ended_at, failure }
     }
 }

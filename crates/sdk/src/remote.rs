@@ -22,6 +22,7 @@ pub(crate) use attempt::{is_attempt, take_over};
 pub(crate) use parent::Parent;
 pub use reference::{RemoteTask, remote_task};
 pub(crate) use run::RemoteRun;
+pub use run::view;
 pub(crate) use server::{NewRun, Server};
 pub(crate) use wire::Place;
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use spanwise_core::trace::TraceParent;
 use spanwise_core::{ActionKind, ActionName, AttemptNo, Event, Fact, Failure, Phase, RunId, TaskName, Timestamp};
 
@@ -30,7 +31,7 @@ pub struct RunRow {
 }
 
 /// An action, as lists show it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ActionRow {
     /// Its name.
     pub name: ActionName,

@@ -2,10 +2,10 @@
 
 use std::io::Write as _;
 
+use serde_json::json;
 use spanwise_proto::flyteidl2::common::ActionIdentifier;
 use spanwise_proto::flyteidl2::dataproxy::TailLogsRequest;
-
-use serde_json::json;
+use spanwise_proto::json::rfc3339;
 
 use super::{Output, TargetOptions, explain};
 
@@ -55,7 +55,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<u8> {
         for line in batch.to_owned_message().logs.iter().flat_map(|logs| &logs.lines) {
             if output == Output::Json {
                 let mut whole = of.clone();
-                whole["time"] = super::time(&line.timestamp).into();
+                whole["time"] = rfc3339(line.timestamp.seconds, line.timestamp.nanos).into();
                 whole["message"] = line.message.trim_end_matches('\n').into();
                 writeln!(out, "{whole}")?;
                 continue;

@@ -4,15 +4,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
-use spanwise::__private::asked::{Started, Trouble};
-use spanwise::{ActionKind, ActionName, ActionView, Phase, TaskName, Timestamp};
+use spanwise::__private::asked::{Started, Trouble, view as view_of};
+use spanwise::{ActionName, ActionView};
 use spanwise_proto::flyteidl2::common::ActionIdentifier;
 use spanwise_proto::flyteidl2::dataproxy::GetActionDataRequest;
 use spanwise_proto::flyteidl2::workflow::{
-    Action, ActionDetails, ActionType, GetRunDetailsRequest, WatchActionDetailsRequest, action_details,
-    action_metadata, error_info,
+    ActionDetails, GetRunDetailsRequest, WatchActionDetailsRequest, action_details, error_info,
 };
-use spanwise_proto::google::protobuf;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
@@ -120,7 +118,7 @@ async fn list(
     let mut is_said = false;
     loop {
         match client::actions(server, target, &run.run).await {
-            Ok(actions) => return Ok(actions.iter().filter_map(action_view).collect()),
+            Ok(actions) => return Ok(actions.iter().filter_map(view_of).collect()),
             Err(error) if error.is::<client::Unreachable>() && began.elapsed() < PATIENCE => {
                 if !std::mem::replace(&mut is_said, true) {
                     view.say("the server does not answer; waiting for it");
@@ -176,32 +174,6 @@ fn trouble(root: &ActionDetails, phase: &str) -> Trouble {
         Some(action_details::Result::AbortInfo(abort)) => of("Aborted", "Aborted", abort.reason.clone()),
         _ => of("System", "UnknownError", "the server does not say what went wrong".to_owned()),
     }
-}
-
-fn action_view(action: &Action) -> Option<ActionView> {
-    let (metadata, status) = (&action.metadata, &action.status);
-    let (kind, task) = match &metadata.spec {
-        Some(action_metadata::Spec::Task(task)) => (ActionKind::Task, task.id.name.as_str()),
-        Some(action_metadata::Spec::Trace(step)) => (ActionKind::Step, step.name.as_str()),
-        Some(action_metadata::Spec::Condition(condition)) => (ActionKind::Condition, condition.name.as_str()),
-        None if metadata.action_type.as_known() == Some(ActionType::ACTION_TYPE_TRACE) => (ActionKind::Step, ""),
-        None => (ActionKind::Task, ""),
-    };
-    let at = |time: &protobuf::Timestamp| Timestamp(time.seconds * 1_000_000 + i64::from(time.nanos / 1000));
-    let started_at = status.start_time.as_option().map(at);
-    Some(ActionView {
-        name: ActionName::new(&action.id.name).ok()?,
-        parent: ActionName::new(&metadata.parent).ok(),
-        kind,
-        task: TaskName::from(task),
-        group: Some(metadata.group.clone()).filter(|group| !group.is_empty()),
-        phase: Phase::from_number(status.phase.to_i32())?,
-        attempts: if kind == ActionKind::Task { status.attempts } else { 0 },
-        enqueued_at: started_at.unwrap_or_default(),
-        started_at,
-        ended_at: status.end_time.as_option().map(at),
-        failure: None,
-    })
 }
 
 /// What is shown while a run is under way: on a terminal a tree in place, anywhere else a line for each change. The lines go to

@@ -67,7 +67,7 @@ impl State {
                 self.started = Some(started);
             }
             Event::Actions { actions } => {
-                for action in actions.into_iter().map(ActionView::from) {
+                for action in actions {
                     match self.places.get(&action.name) {
                         Some(place) => self.actions[*place] = action,
                         None => {

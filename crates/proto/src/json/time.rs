@@ -82,8 +82,9 @@ fn days(year: i64, month: i64, day: i64) -> Option<i64> {
     Some(era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468)
 }
 
-/// RFC 3339 in UTC.
-pub(super) fn rfc3339(seconds: i64, nanos: i32) -> String {
+/// RFC 3339 in UTC, of a point in time of any sign and size in the Gregorian calendar without end: eras of 400 years that begin on the
+/// first of March.
+pub fn rfc3339(seconds: i64, nanos: i32) -> String {
     let (days, rest) = (seconds.div_euclid(DAY) + 719_468, seconds.rem_euclid(DAY));
     let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
     let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;

@@ -246,7 +246,7 @@ async fn tell_changes(asker: &Asker, run: &Run<Untyped>, told: &mut HashMap<Acti
         let now = (action.phase, action.attempts);
         told.insert(action.name, now) != Some(now)
     };
-    let actions: Vec<_> = actions.into_iter().filter(|action| is_new(action)).map(Into::into).collect();
+    let actions: Vec<_> = actions.into_iter().filter(|action| is_new(action)).collect();
     if !actions.is_empty() {
         asker.tell(Event::Actions { actions });
     }

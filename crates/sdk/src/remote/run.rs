@@ -187,7 +187,8 @@ fn aborted(details: &ActionDetails) -> Outcome {
     Outcome::Aborted { by, reason: info.reason.clone() }
 }
 
-fn view(action: &Action) -> Option<ActionView> {
+/// An action of a list as programs see it; none if its name or phase is not one of Flyte's.
+pub fn view(action: &Action) -> Option<ActionView> {
     let (metadata, status) = (&action.metadata, &action.status);
     let (kind, task) = match &metadata.spec {
         Some(action_metadata::Spec::Task(task)) => (ActionKind::Task, task.id.name.as_str()),
