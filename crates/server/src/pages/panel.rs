@@ -391,9 +391,9 @@ fn log_view(
     })
 }
 
-/// What to type to run the task of an action again.
+/// What to type to run the task of an action again; nothing where only the run's own program could.
 fn commands(pages: &Pages, run: &RunHandle, name: ActionName, kind: ActionKind) -> Vec<(&'static str, String)> {
-    if kind != ActionKind::Task {
+    if kind != ActionKind::Task || run.settings().definition.is_none() {
         return Vec::new();
     }
     let (id, endpoint) = (run.id(), &pages.endpoint);
