@@ -42,10 +42,11 @@ fn document(run: &Started, end: &End) -> Json {
 /// A failure as people read it.
 fn written(phase: &str, trouble: &Trouble) -> String {
     let Trouble { kind, code, message, causes } = trouble;
-    let what = phase.to_lowercase().replace('_', " ");
-    let mut text =
-        format!("error: the run {}: [{code}] {message}", if what == "failed" { what } else { format!("was {what}") });
-    text = text.replace("was timed out", "timed out");
+    let what = match phase {
+        "ABORTED" => "was aborted".to_owned(),
+        other => other.to_lowercase().replace('_', " "),
+    };
+    let mut text = format!("error: the run {what}: [{code}] {message}");
     for cause in causes {
         text.push_str(&format!("\n  caused by: {cause}"));
     }
@@ -100,6 +101,8 @@ mod tests {
         );
         assert!(written("TIMED_OUT", &trouble("TimedOut")).starts_with("error: the run timed out: [MyCode]"));
         assert!(written("ABORTED", &trouble("Aborted")).starts_with("error: the run was aborted: "));
+        let quoting = Trouble { message: "it was timed out".to_owned(), ..trouble("User") };
+        assert!(written("FAILED", &quoting).contains("it was timed out"));
     }
 
     #[test]
