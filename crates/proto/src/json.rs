@@ -189,14 +189,14 @@ fn from_simple(kind: &LiteralType, simple: Option<SimpleType>, json: &Json) -> R
     }
 }
 
-/// True for the type of Python's `bytes`, which is a union of its two pickled forms.
+/// True for the type of Python's `bytes`, which is a union of its two pickled forms, whatever tag it has.
 fn is_bytes(kind: &LiteralType) -> bool {
-    *kind == LiteralType::bytes()
+    LiteralType { structure: crate::MessageField::default(), ..kind.clone() } == LiteralType::bytes()
 }
 
 /// The first variant that the value fits. Nothing is read as a text that another variant takes.
 fn from_union(kind: &LiteralType, variants: &[LiteralType], json: &Json) -> Result<Literal, Misfit> {
-    if is_bytes(&LiteralType { structure: crate::MessageField::default(), ..kind.clone() }) {
+    if is_bytes(kind) {
         let bytes = json.as_str().and_then(|text| STANDARD.decode(text).ok());
         return bytes.map(|bytes| Literal::bytes(&bytes)).ok_or_else(|| Misfit::new("bytes as base64", json));
     }

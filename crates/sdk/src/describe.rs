@@ -2,15 +2,14 @@
 
 use serde_json::{Value as Json, json};
 
-use crate::task;
+use crate::{entry, task};
 
 /// The only argument of a program that is to describe itself.
 const ARGUMENT: &str = "describe";
 
 /// True if the program was asked to describe itself.
 pub(crate) fn is_asked() -> bool {
-    let mut arguments = std::env::args_os().skip(1);
-    arguments.next().is_some_and(|first| first == ARGUMENT) && arguments.next().is_none()
+    entry::is_only_argument(ARGUMENT)
 }
 
 /// The tasks of this program, by their names, and how `spanwise run` can start them.

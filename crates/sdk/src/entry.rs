@@ -112,6 +112,12 @@ pub fn main(program: impl Future<Output = Result<()>>) -> ExitCode {
     }
 }
 
+/// True if this program was started with one argument, which is this one: what asks a program for something else than to run.
+pub(crate) fn is_only_argument(asked: &str) -> bool {
+    let mut arguments = std::env::args_os().skip(1);
+    arguments.next().is_some_and(|first| first == asked) && arguments.next().is_none()
+}
+
 fn describe() -> ExitCode {
     use std::io::Write;
     let mut stdout = std::io::stdout().lock();

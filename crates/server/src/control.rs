@@ -126,6 +126,12 @@ struct Inner {
     closing: CancellationToken,
 }
 
+/// False for the run of a program that has its own engine, in a directory that both have used: it has left no definition of its
+/// task, and goes on in that program only.
+pub(crate) fn is_driven_here(run: &RunHandle) -> bool {
+    run.settings().definition.is_some()
+}
+
 impl ControlPlane {
     pub(crate) fn new(parts: Parts) -> ControlPlane {
         let Parts { engine, executor, definitions, blobs, secrets, data, strict, trace } = parts;
@@ -189,8 +195,7 @@ impl ControlPlane {
         let runs = self.inner.engine.unfinished()?;
         for id in &runs {
             let run = self.inner.engine.resume(id)?;
-            // The run of a program that has its own engine, in a directory that both have used: it goes on in that program.
-            if run.settings().definition.is_none() {
+            if !is_driven_here(&run) {
                 continue;
             }
             for action in run.unfinished() {

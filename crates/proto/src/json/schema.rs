@@ -11,7 +11,7 @@ pub fn schema(kind: &LiteralType) -> Json {
         return json!({ "enum": kind.enum_type.values });
     }
     if let Some(union) = kind.union_type.as_option() {
-        if is_bytes(&LiteralType { structure: crate::MessageField::default(), ..kind.clone() }) {
+        if is_bytes(kind) {
             return json!({ "type": "string", "format": "base64" });
         }
         return json!({ "anyOf": union.variants.iter().map(schema).collect::<Vec<_>>() });

@@ -36,8 +36,7 @@ const REFUSED: u8 = 2;
 
 /// True in a program that is asked to start a task.
 pub(crate) fn is_asked() -> bool {
-    let mut arguments = std::env::args_os().skip(1);
-    arguments.next().is_some_and(|first| first == ARGUMENT) && arguments.next().is_none()
+    entry::is_only_argument(ARGUMENT)
 }
 
 /// Starts what is asked for and ends the program; does not return. What stands before it in the program has run by then.

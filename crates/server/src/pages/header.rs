@@ -6,6 +6,7 @@ use spanwise_engine::{ActionView, Relation, RunHandle};
 use super::format::{Badge, Span, When, badge, count, span, when};
 use super::span::elsewhere;
 use super::{PageError, Pages, address};
+use crate::control;
 
 /// What is said of an unfinished run that the server does not drive.
 const ELSEWHERE: &str =
@@ -53,8 +54,7 @@ impl Header {
             let related = spanwise_core::RunId { name: name.clone(), ..id.clone() };
             (word, name.to_string(), address::run(&related, None))
         });
-        // A program with an engine of its own has left none.
-        let repeatable = settings.definition.is_some();
+        let repeatable = control::is_driven_here(run);
         let mut warnings = settings.warnings.clone();
         if !repeatable && !run.is_finished() {
             warnings.push(ELSEWHERE.to_owned());

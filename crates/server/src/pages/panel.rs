@@ -12,6 +12,7 @@ use super::run::View;
 use super::span::elsewhere;
 use super::value::{Links, Value};
 use super::{PageError, Pages, address};
+use crate::control;
 use crate::layout;
 use crate::wire::display::{self, Budget, Named};
 
@@ -393,7 +394,7 @@ fn log_view(
 
 /// What to type to run the task of an action again; nothing where only the run's own program could.
 fn commands(pages: &Pages, run: &RunHandle, name: ActionName, kind: ActionKind) -> Vec<(&'static str, String)> {
-    if kind != ActionKind::Task || run.settings().definition.is_none() {
+    if kind != ActionKind::Task || !control::is_driven_here(run) {
         return Vec::new();
     }
     let (id, endpoint) = (run.id(), &pages.endpoint);
