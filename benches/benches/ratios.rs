@@ -1,9 +1,12 @@
-//! All figures of Spanwise in one run, each beside its yardstick. `cargo bench -p spanwise-benches`, or `just bench`.
+//! All figures of Spanwise in one run, each beside its yardstick. `cargo bench -p spanwise-benches`, or `just bench`. The words behind
+//! `--` choose among `sequences`, `fan_outs`, `tracing`, `propagation` and `processes`.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use opentelemetry::propagation::TextMapPropagator;
@@ -24,11 +27,23 @@ async fn main() -> anyhow::Result<()> {
     }
     // The same disk as the build's: a temporary directory is often in memory.
     let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
-    sequences(directory.path()).await?;
-    fan_outs(directory.path()).await?;
-    tracing(directory.path()).await?;
-    propagation();
-    processes(directory.path())?;
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
+    let asked = |part: &str| words.is_empty() || words.iter().any(|word| word == part);
+    if asked("sequences") {
+        sequences(directory.path()).await?;
+    }
+    if asked("fan_outs") {
+        fan_outs(directory.path()).await?;
+    }
+    if asked("tracing") {
+        tracing(directory.path()).await?;
+    }
+    if asked("propagation") {
+        propagation();
+    }
+    if asked("processes") {
+        processes(directory.path())?;
+    }
     Ok(())
 }
 
@@ -103,12 +118,28 @@ async fn fan_outs(directory: &Path) -> anyhow::Result<()> {
 }
 
 /// Counts spans and drops them: what is measured is the tracing, not a backend.
-#[derive(Debug)]
-struct Count;
+#[derive(Clone, Debug, Default)]
+struct Count(Arc<AtomicUsize>);
 
 impl SpanExporter for Count {
-    async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
+    async fn export(&self, spans: Vec<SpanData>) -> OTelSdkResult {
+        self.0.fetch_add(spans.len(), Ordering::Relaxed);
         Ok(())
+    }
+}
+
+impl Count {
+    /// Waits until no more spans come, and says how long they came from `begin` on.
+    async fn quiet(&self, begin: Instant) -> Duration {
+        let (mut seen, mut last) = (self.0.load(Ordering::Relaxed), begin.elapsed());
+        while begin.elapsed() < last + Duration::from_millis(300) {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            let now = self.0.load(Ordering::Relaxed);
+            if now != seen {
+                (seen, last) = (now, begin.elapsed());
+            }
+        }
+        last
     }
 }
 
@@ -121,14 +152,18 @@ async fn tracing(directory: &Path) -> anyhow::Result<()> {
         Figure::new("(c) fan-out of 10,000, a child, no provider"),
         Figure::new("(c) fan-out of 10,000, a child, traced"),
         Figure::new("(c) fan-out of 10,000, a child, lifecycle"),
+        Figure::new("    the same until its last span has arrived"),
     ];
     let config = Config::new().data_dir(directory.join("lifecycle")).durability(Durability::Process);
-    let watched = Client::open(config.lifecycle_exporter(Count)).map_err(boxed)?;
-    let provider = SdkTracerProvider::builder().with_batch_exporter(Count).build();
+    let spans = Count::default();
+    let watched = Client::open(config.lifecycle_exporter(spans.clone())).map_err(boxed)?;
+    let provider = SdkTracerProvider::builder().with_batch_exporter(Count::default()).build();
     for _ in 0..ROUNDS {
         figures[0].measure(COUNT, run(&process, sequence(i64::from(COUNT)))).await?;
         figures[2].measure(10_000, run(&process, fan_out(10_000))).await?;
+        let begin = Instant::now();
         figures[4].measure(10_000, run_watched(&watched, fan_out(10_000))).await?;
+        figures[5].add(spans.quiet(begin).await / 10_000);
         opentelemetry::global::set_tracer_provider(provider.clone());
         figures[1].measure(COUNT, run(&process, traced_sequence(i64::from(COUNT)))).await?;
         figures[3].measure(10_000, run(&process, traced_fan_out(10_000))).await?;
@@ -139,11 +174,12 @@ async fn tracing(directory: &Path) -> anyhow::Result<()> {
     row(&figures[2], None);
     row(&figures[3], Some(("untraced", &figures[2], 1.0)));
     row(&figures[4], Some(("untraced", &figures[2], 1.0)));
+    row(&figures[5], Some(("untraced", &figures[2], 1.0)));
     watched.shutdown().await;
     Ok(())
 }
 
-/// The same run with the spans of its lifecycle exported; what is left of them at its end is exported meanwhile or later.
+/// The same run with the spans of its lifecycle exported; what is left of them at its end is exported later.
 async fn run_watched(client: &Client, call: Call<i64>) -> anyhow::Result<i64> {
     let run = client.with_runcontext().trace("lifecycle").run(call).await.map_err(boxed)?;
     run.output().await.map_err(boxed)

@@ -208,6 +208,11 @@ impl TaskName {
         &self.0
     }
 
+    /// The name as text that others may keep.
+    pub fn shared(&self) -> Arc<str> {
+        Arc::clone(&self.0)
+    }
+
     /// The part after the environment.
     pub fn short(&self) -> &str {
         self.0.rsplit('.').next().unwrap_or(&self.0)

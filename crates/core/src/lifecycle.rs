@@ -16,6 +16,7 @@
 //! The parts of an action (queued, lookup, attempt, backoff) cover its time without a gap and without an overlap; parts that took no
 //! time are left out.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -167,10 +168,12 @@ impl Part {
 }
 
 /// A value of an attribute.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Value {
     /// Text.
     Text(Arc<str>),
+    /// A text of the program's own; equal to any text that reads the same.
+    Word(&'static str),
     /// A number.
     Int(i64),
     /// A truth value.
@@ -183,8 +186,42 @@ impl From<&str> for Value {
     }
 }
 
+impl Value {
+    /// A text of either kind.
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Value::Text(text) => Some(text),
+            Value::Word(word) => Some(word),
+            Value::Int(_) | Value::Bool(_) => None,
+        }
+    }
+}
+
+impl PartialEq for Value {
+    fn eq(&self, other: &Value) -> bool {
+        match (self, other) {
+            (Value::Int(one), Value::Int(two)) => one == two,
+            (Value::Bool(one), Value::Bool(two)) => one == two,
+            (one, two) => one.as_text().is_some() && one.as_text() == two.as_text(),
+        }
+    }
+}
+
+impl Eq for Value {}
+
 /// An attribute.
 pub type Attribute = (&'static str, Value);
+
+/// The attributes that every span of a run has: they say which run it is.
+pub fn run_attributes(run: &RunId) -> Arc<[Attribute]> {
+    let texts = [
+        ("flyte.org", run.org.as_str()),
+        ("flyte.project", &run.project),
+        ("flyte.domain", &run.domain),
+        ("flyte.run_name", run.name.as_str()),
+    ];
+    texts.into_iter().filter(|(_, text)| !text.is_empty()).map(|(key, text)| (key, text.into())).collect()
+}
 
 /// How what a span is about came out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -222,6 +259,8 @@ pub struct Link {
 pub struct Span {
     /// The run.
     pub run: Arc<RunId>,
+    /// The run's [`run_attributes`].
+    pub shared: Arc<[Attribute]>,
     /// What it is about.
     pub part: Part,
     /// Its trace, its id and the trace's flags.
@@ -231,7 +270,7 @@ pub struct Span {
     /// The span above it.
     pub parent: Option<SpanId>,
     /// Its name.
-    pub name: Arc<str>,
+    pub name: Cow<'static, str>,
     /// The action.
     pub action: ActionName,
     /// Of an action, a step and a condition: the action that asked for it. Its parent may be a span of the user's between the two.
@@ -256,34 +295,18 @@ pub struct Span {
 
 impl Span {
     /// Every attribute: those that user spans have too, so that one query finds both, and the span's own.
-    pub fn attributes(&self) -> Vec<Attribute> {
-        let text = |value: &str| Value::Text(value.into());
+    pub fn attributes(&self) -> impl Iterator<Item = Attribute> {
         let task = match self.part {
             Part::Step => "flyte.step_name",
             Part::Wait => "flyte.condition_name",
             _ => "flyte.task_name",
         };
-        let mut attributes = Vec::with_capacity(8 + self.details.len());
-        let run = &*self.run;
-        let action = if self.part == Part::Call { "" } else { self.action.as_str() };
-        for (key, value) in [
-            ("flyte.org", run.org.as_str()),
-            ("flyte.project", &run.project),
-            ("flyte.domain", &run.domain),
-            ("flyte.run_name", run.name.as_str()),
-            ("flyte.action_name", action),
-            (task, self.task.as_str()),
-            ("spanwise.part", self.part.as_str()),
-        ] {
-            if !value.is_empty() {
-                attributes.push((key, text(value)));
-            }
-        }
-        if let Some(attempt) = self.attempt {
-            attributes.push(("flyte.attempt", Value::Int(i64::from(attempt.0))));
-        }
-        attributes.extend(self.details.iter().cloned());
-        attributes
+        let action = (self.part != Part::Call).then(|| ("flyte.action_name", Value::from(self.action.as_str())));
+        let task = (!self.task.as_str().is_empty()).then(|| (task, Value::Text(self.task.shared())));
+        let part = ("spanwise.part", Value::Word(self.part.as_str()));
+        let attempt = self.attempt.map(|attempt| ("flyte.attempt", Value::Int(i64::from(attempt.0))));
+        let own = action.into_iter().chain(task).chain([part]).chain(attempt);
+        self.shared.iter().cloned().chain(own).chain(self.details.iter().cloned())
     }
 }
 

@@ -159,6 +159,7 @@ impl Engine {
         let inputs = Payloads { inputs: Some(new.inputs), outputs: None };
         cell.command(&Command::Enqueue { action, spec: Arc::new(new.spec) }, now, inputs)?;
         let first = cell.take_first();
+        let events = first.events.clone();
         // Nobody may find the run in the store before it is found here: there would be two of it.
         let mut runs = self.live();
         let key = self.inner.journal.store().create_run(&row, first).map_err(|error| match error {
@@ -171,7 +172,7 @@ impl Engine {
         self.finished().retain(|finished| finished.id() != &new.id);
         runs.insert(new.id, Arc::clone(&cell));
         drop(runs);
-        self.inner.exports.mark(&cell);
+        self.inner.exports.mark(&cell, 0, events);
         Ok(RunHandle::new(self.clone(), cell))
     }
 

@@ -1,31 +1,36 @@
 //! The export of lifecycle spans: the journal is the queue. Each traced run has a position in its events; a loop reads on from there,
-//! makes the spans, hands them to the exporter and, once they are acknowledged, moves the position. So nothing is held in memory but
-//! the batch under way, nothing is lost by a crash, and a receiver that is away delays nobody.
+//! makes the spans, hands them to the exporter and, once they are acknowledged, moves the position. So nothing is lost by a crash, and
+//! a receiver that is away delays nobody. Events that are new come from memory, where there is room for a bounded number of them.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use spanwise_core::lifecycle::{Lifecycle, Span};
 use spanwise_store::{ExportState, RunKey, Store};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::cell::RunCell;
+pub(crate) use self::pending::Exports;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::settings::RunSettings;
 
+mod pending;
+
 /// Events that are read at a time.
 const SLICE: usize = 1024;
 
-/// How long a batch is filled before it goes: runs that end together share one request.
-const LINGER: Duration = Duration::from_millis(50);
+/// Nothing new for this long is a lull: then what there is goes. Runs that end together share one request, and a run that needs the
+/// whole machine for a moment has it.
+const LULL: Duration = Duration::from_millis(50);
+
+/// How long a lull is waited for.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Takes lifecycle spans to a receiver.
 pub trait LifecycleExporter: Send + Sync + 'static {
@@ -58,58 +63,6 @@ impl Default for ExportLimits {
     }
 }
 
-/// The runs that have events whose spans were not exported yet.
-#[derive(Debug, Default)]
-pub(crate) struct Exports {
-    runs: Mutex<Pending>,
-    wake: Notify,
-    /// Somebody exports: what is accepted from now on is to be exported.
-    open: AtomicBool,
-}
-
-#[derive(Debug, Default)]
-struct Pending {
-    order: VecDeque<RunKey>,
-    known: HashSet<RunKey>,
-}
-
-impl Exports {
-    pub(crate) fn is_open(&self) -> bool {
-        self.open.load(Ordering::Acquire)
-    }
-
-    /// A traced run has new events in the store.
-    pub(crate) fn mark(&self, cell: &RunCell) {
-        if self.is_open() && cell.settings().trace.is_exported() {
-            self.add(cell.key());
-        }
-    }
-
-    fn add(&self, run: RunKey) {
-        let mut pending = self.lock();
-        if pending.known.insert(run) {
-            pending.order.push_back(run);
-            self.wake.notify_one();
-        }
-    }
-
-    fn next(&self) -> Option<RunKey> {
-        let mut pending = self.lock();
-        let run = pending.order.pop_front()?;
-        pending.known.remove(&run);
-        Some(run)
-    }
-
-    fn is_empty(&self) -> bool {
-        self.lock().order.is_empty()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Pending> {
-        // Nothing that can panic runs under this lock.
-        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// An export under way. Dropping it stops it; what is not exported yet is exported by the next one.
 #[derive(Debug)]
 pub struct Export {
@@ -129,7 +82,7 @@ impl Engine {
         limits: ExportLimits,
     ) -> Result<Export, Error> {
         let store = Arc::clone(self.inner.journal.store());
-        self.inner.exports.open.store(true, Ordering::Release);
+        self.inner.exports.open();
         for run in store.unexported()? {
             self.inner.exports.add(run);
         }
@@ -186,14 +139,15 @@ struct Move {
 
 impl Loop {
     async fn run(mut self) {
-        let mut live = Live::new();
+        let (mut live, mut is_behind) = (Live::new(), false);
         loop {
-            if self.exports.is_empty() {
-                if *self.stopping.borrow() {
-                    return;
-                }
+            let is_stopping = *self.stopping.borrow();
+            if is_stopping && self.exports.is_empty() {
+                return;
+            }
+            if !is_stopping && !is_behind {
                 tokio::select! {
-                    () = self.exports.wake.notified() => tokio::time::sleep(LINGER).await,
+                    () = self.exports.lull(LULL, PATIENCE) => {}
                     _ = self.stopping.changed() => {}
                 }
             }
@@ -204,6 +158,7 @@ impl Loop {
             });
             let Ok((back, batch, error)) = gathered.await else { return };
             live = back;
+            is_behind = batch.spans.len() >= self.limits.batch;
             if let Some(error) = error {
                 self.exporter.failed(&ExportError(format!("read the journal: {error}")), None);
             }
@@ -248,7 +203,7 @@ fn gather(store: &dyn Store, exports: &Exports, live: &mut Live, enough: usize) 
     while batch.spans.len() < enough
         && let Some(run) = exports.next()
     {
-        match read_on(store, run, live) {
+        match read_on(store, exports, run, live) {
             Ok(Some((spans, state, more))) => {
                 let known = batch.moves.remove(&run).map_or(0, |earlier| earlier.spans);
                 batch.moves.insert(run, Move { state, spans: known + spans.len() as u64 });
@@ -270,7 +225,12 @@ fn gather(store: &dyn Store, exports: &Exports, live: &mut Live, enough: usize) 
 }
 
 /// The next spans of a run, where it is then, and whether there may be more. None if it is gone, or is not traced.
-fn read_on(store: &dyn Store, run: RunKey, live: &mut Live) -> Result<Option<(Vec<Span>, ExportState, bool)>, Error> {
+fn read_on(
+    store: &dyn Store,
+    exports: &Exports,
+    run: RunKey,
+    live: &mut Live,
+) -> Result<Option<(Vec<Span>, ExportState, bool)>, Error> {
     let tracked = match live.entry(run) {
         Entry::Occupied(known) => known.into_mut(),
         Entry::Vacant(place) => match Tracked::load(store, run)? {
@@ -278,7 +238,10 @@ fn read_on(store: &dyn Store, run: RunKey, live: &mut Live) -> Result<Option<(Ve
             None => return Ok(None),
         },
     };
-    let events = store.events_from(run, tracked.state.next_seq, SLICE)?;
+    let mut events = exports.take(run, tracked.state.next_seq, SLICE);
+    if events.is_empty() {
+        events = store.events_from(run, tracked.state.next_seq, SLICE)?;
+    }
     events.iter().for_each(|event| tracked.lifecycle.apply(event));
     tracked.state.next_seq += events.len() as u64;
     let more = events.len() >= SLICE;

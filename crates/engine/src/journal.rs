@@ -135,14 +135,17 @@ impl Shared {
         let (runs, waiters) = (std::mem::take(&mut queue.runs), std::mem::take(&mut queue.waiters));
         let failed = queue.failed.clone();
         drop(queue);
-        let appends: Vec<Append> = runs.iter().filter_map(|run| run.take_unwritten()).collect();
+        let taken = runs.into_iter().filter_map(|run| Some((run.take_unwritten()?, run)));
+        let (appends, runs): (Vec<Append>, Vec<_>) = taken.unzip();
         let written = match failed {
             Some(error) => Err(error),
             None if appends.is_empty() => Ok(()),
             None => self.store.commit(&appends).map_err(Error::from),
         };
         if written.is_ok() {
-            runs.iter().for_each(|run| self.exports.mark(run));
+            for (run, Append { first_seq, events, .. }) in runs.iter().zip(appends) {
+                self.exports.mark(run, first_seq, events);
+            }
         }
         self.end_group(written.as_ref().err());
         for waiter in waiters {

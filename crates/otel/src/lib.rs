@@ -44,10 +44,10 @@ pub fn span_data(span: &Span) -> SpanData {
             Part::Attempt => SpanKind::Consumer,
             _ => SpanKind::Internal,
         },
-        name: span.name.to_string().into(),
+        name: span.name.clone(),
         start_time: time(span.start),
         end_time: time(span.end),
-        attributes: key_values(&span.attributes()),
+        attributes: key_values(span.attributes()),
         dropped_attributes_count: 0,
         events: events(span),
         links: links(span),
@@ -71,7 +71,7 @@ fn events(span: &Span) -> SpanEvents {
     events.events = span
         .moments
         .iter()
-        .map(|moment| Event::new(moment.name, time(moment.at), key_values(&moment.attributes), 0))
+        .map(|moment| Event::new(moment.name, time(moment.at), key_values(moment.attributes.iter().cloned()), 0))
         .collect();
     events
 }
@@ -86,13 +86,14 @@ fn links(span: &Span) -> SpanLinks {
     links
 }
 
-fn key_values(attributes: &[Attribute]) -> Vec<KeyValue> {
-    let value = |value: &lifecycle::Value| match value {
-        lifecycle::Value::Text(text) => Value::String(text.clone().into()),
-        lifecycle::Value::Int(number) => Value::I64(*number),
-        lifecycle::Value::Bool(truth) => Value::Bool(*truth),
+fn key_values(attributes: impl Iterator<Item = Attribute>) -> Vec<KeyValue> {
+    let value = |value: lifecycle::Value| match value {
+        lifecycle::Value::Text(text) => Value::String(text.into()),
+        lifecycle::Value::Word(word) => Value::String(word.into()),
+        lifecycle::Value::Int(number) => Value::I64(number),
+        lifecycle::Value::Bool(truth) => Value::Bool(truth),
     };
-    attributes.iter().map(|(key, given)| KeyValue::new(*key, value(given))).collect()
+    attributes.map(|(key, given)| KeyValue::new(key, value(given))).collect()
 }
 
 fn time(at: Timestamp) -> SystemTime {

@@ -14,7 +14,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use http::HeaderMap;
 use http_body_util::BodyExt as _;
-use spanwise_core::lifecycle::{Part, Span, Status, TraceLevel, Value};
+use spanwise_core::lifecycle::{Part, Span, Status, TraceLevel, Value, run_attributes};
 use spanwise_core::trace::{SpanId, TRACEPARENT, TRACESTATE, TraceParent, TraceState};
 use spanwise_core::{ActionName, RunId, TaskName, Timestamp};
 use spanwise_engine::{Engine, LifecycleExporter, RunHandle, random_bits};
@@ -155,11 +155,12 @@ fn span_of(
     let id = SpanId(((random_bits() as u64) | 1).to_be_bytes());
     Span {
         run: Arc::clone(&subject.run),
+        shared: run_attributes(&subject.run),
         part: Part::Call,
         context: above.at(id),
         state,
         parent: Some(above.span),
-        name: path.into(),
+        name: path.to_owned().into(),
         action: ActionName::ROOT,
         caller: None,
         task: TaskName::from(""),
@@ -167,7 +168,7 @@ fn span_of(
         start,
         end: start,
         status: Status::Unset,
-        details: vec![("rpc.system.name", Value::from(system)), ("rpc.method", Value::from(path))],
+        details: vec![("rpc.system.name", Value::Word(system)), ("rpc.method", Value::from(path))],
         moments: Vec::new(),
         links: Vec::new(),
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::outcome::{Outcome, outcome_of};
-use super::{Link, Moment, Part, RunTrace, Span, Status, Value};
+use super::{Attribute, Link, Moment, Part, RunTrace, Span, Status, Value, run_attributes};
 use crate::event::{ActionKind, ActionSpec, Event, Fact, Lookup, StepOutcome};
 use crate::trace::{SpanId, TraceParent, TraceState, derived_span_id, derived_trace_id};
 use crate::{ActionName, AttemptNo, Failure, RunId, TaskName, Timestamp};
@@ -14,6 +14,7 @@ use crate::{ActionName, AttemptNo, Failure, RunId, TaskName, Timestamp};
 #[derive(Debug)]
 pub struct Lifecycle {
     run: Arc<RunId>,
+    shared: Arc<[Attribute]>,
     trace: RunTrace,
     /// The caller's span, where the run has a caller.
     inbound: Option<TraceParent>,
@@ -68,8 +69,16 @@ enum Now {
 impl Lifecycle {
     /// The lifecycle of a run before its first event.
     pub fn new(run: RunId, trace: RunTrace) -> Lifecycle {
-        let run = Arc::new(run);
-        Lifecycle { run, trace, inbound: None, open: FxHashMap::default(), closed: Vec::new(), steps: 0, ended: false }
+        Lifecycle {
+            shared: run_attributes(&run),
+            run: Arc::new(run),
+            trace,
+            inbound: None,
+            open: FxHashMap::default(),
+            closed: Vec::new(),
+            steps: 0,
+            ended: false,
+        }
     }
 
     /// Applies an event; [`Lifecycle::take`] has the spans that it closed.
@@ -247,7 +256,7 @@ impl Lifecycle {
         let status = if hit { "hit" } else { "miss" };
         open.cache = Some(status);
         let mut span = self.part(action, open, Part::Lookup, None, (asked, at));
-        span.details.push(("spanwise.cache.status", Value::from(status)));
+        span.details.push(("spanwise.cache.status", Value::Word(status)));
         span.links.extend(lookup.waited_for.map(|to| Link { to, why: "waited for" }));
         span.links.extend(lookup.producer.filter(|_| hit).map(|to| Link { to, why: "producer" }));
         self.close(span);
@@ -270,7 +279,7 @@ impl Lifecycle {
         outcome: Option<&Outcome>,
     ) {
         let mut span = self.part(action, open, Part::Queued, None, times);
-        span.details.push(("spanwise.queued.reason", Value::from(if held { "concurrency" } else { "launch" })));
+        span.details.push(("spanwise.queued.reason", Value::Word(if held { "concurrency" } else { "launch" })));
         if let Some(failed) = outcome.filter(|outcome| outcome.failure.is_some()) {
             failed.describe(&mut span);
         }
@@ -290,7 +299,7 @@ impl Lifecycle {
                     span.links.push(Link { to, why: "previous attempt" });
                 }
                 span.moments = moments;
-                span.details.push(("spanwise.attempt.result", Value::from(outcome.result)));
+                span.details.push(("spanwise.attempt.result", Value::Word(outcome.result)));
                 outcome.describe(&mut span);
                 // The attempt took no time on a coarse clock: others refer to it all the same.
                 self.closed.push(span);
@@ -344,6 +353,7 @@ impl Lifecycle {
         };
         Span {
             run: Arc::clone(&self.run),
+            shared: Arc::clone(&self.shared),
             part,
             context: open.context,
             state: self.state_of(open.context),
@@ -379,20 +389,20 @@ impl Lifecycle {
         span.caller = open.spec.parent;
         span.name = match part {
             Part::Wait => format!("wait {}", open.spec.task).into(),
-            _ => open.spec.task.as_str().into(),
+            _ => open.spec.task.to_string().into(),
         };
         span.links = std::mem::take(&mut open.links);
         if part == Part::Action {
-            span.details.push(("cicd.pipeline.task.name", Value::from(open.spec.task.as_str())));
+            span.details.push(("cicd.pipeline.task.name", Value::Text(open.spec.task.shared())));
             span.details.push(("cicd.pipeline.task.run.id", Value::from(action.as_str())));
             span.details.push(("spanwise.attempts", Value::Int(i64::from(open.attempts))));
             let cache = open.cache.unwrap_or(if open.spec.cache.is_some() { "overwrite" } else { "disabled" });
-            span.details.push(("spanwise.cache.status", Value::from(cache)));
+            span.details.push(("spanwise.cache.status", Value::Word(cache)));
         }
         if let Some(group) = &open.spec.group {
             span.details.push(("spanwise.group", Value::from(group.as_str())));
         }
-        span.details.push(("cicd.pipeline.task.run.result", Value::from(outcome.result)));
+        span.details.push(("cicd.pipeline.task.run.result", Value::Word(outcome.result)));
         outcome.describe(&mut span);
         let run = action.is_root().then(|| self.run_of(&span, &outcome));
         self.ended |= run.is_some();
@@ -402,12 +412,11 @@ impl Lifecycle {
 
     /// The run's span, made of its root's.
     fn run_of(&self, root: &Span, outcome: &Outcome) -> Span {
-        let text = Value::from;
         let mut details = vec![
-            ("cicd.pipeline.name", text(root.task.as_str())),
-            ("cicd.pipeline.action.name", text("RUN")),
-            ("cicd.pipeline.run.id", text(self.run.name.as_str())),
-            ("cicd.pipeline.result", text(outcome.result)),
+            ("cicd.pipeline.name", Value::Text(root.task.shared())),
+            ("cicd.pipeline.action.name", Value::Word("RUN")),
+            ("cicd.pipeline.run.id", Value::from(self.run.name.as_str())),
+            ("cicd.pipeline.result", Value::Word(outcome.result)),
         ];
         details.extend(outcome.details.iter().cloned());
         Span {
@@ -436,11 +445,12 @@ impl Lifecycle {
         self.steps += 1;
         let mut span = Span {
             run: Arc::clone(&self.run),
+            shared: Arc::clone(&self.shared),
             part: Part::Step,
             context: above.at(self.id(&action, Part::Step, by, self.steps)),
             state: self.state_of(above),
             parent: Some(above.span),
-            name: spec.task.as_str().into(),
+            name: spec.task.to_string().into(),
             action,
             caller: spec.parent,
             task: spec.task.clone(),
@@ -477,7 +487,7 @@ impl Lifecycle {
 fn kept_step(name: &ActionName, step: &TaskName, at: Timestamp) -> Moment {
     let attributes = vec![
         ("flyte.action_name", Value::from(name.as_str())),
-        ("flyte.step_name", Value::from(step.as_str())),
+        ("flyte.step_name", Value::Text(step.shared())),
         ("flyte.replayed", Value::Bool(true)),
     ];
     Moment { name: "recorded step", at, attributes }

@@ -210,3 +210,30 @@ async fn t3_an_export_goes_on_where_it_was() {
     assert_eq!(names.iter().filter(|name| *name == "env.main").count(), 1);
     assert!(attempts >= 3, "{names:?}");
 }
+
+#[tokio::test]
+async fn t7_a_run_that_never_pauses_is_exported_while_it_goes_on() {
+    let engine = memory();
+    let receiver = Arc::new(Receiver::default());
+    let _export = engine.export_lifecycle(Arc::clone(&receiver) as _, quick()).unwrap();
+    let run = engine.create_run(traced("busy", retried(10_000))).unwrap();
+    let body = Run(|_| {
+        Box::pin(async {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            Report::Failed(Failure::user("E", "again"))
+        }) as Body
+    });
+    let going_on = run.drive(root(), &body);
+    let first_spans = soon(async {
+        while receiver.spans.lock().unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    tokio::select! {
+        outcome = going_on => panic!("{outcome:?}"),
+        () = first_spans => {}
+    }
+    let spans = receiver.spans.lock().unwrap();
+    assert!(spans.iter().all(|span| span.part != Part::Action), "the action has not ended");
+    assert!(spans.iter().any(|span| span.part == Part::Attempt));
+}

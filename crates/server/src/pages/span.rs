@@ -130,7 +130,7 @@ impl Looker<'_> {
             detail.error = cut(reason, LONGEST);
         }
         detail.parent = span.parent.map(|parent| self.link("parent", (span.context.trace, parent), None));
-        detail.attributes = span.attributes().iter().map(pair).collect();
+        detail.attributes = span.attributes().map(|attribute| pair(&attribute)).collect();
         detail.events = span
             .moments
             .iter()
@@ -244,6 +244,7 @@ impl Looker<'_> {
 fn pair((key, value): &Attribute) -> (String, String) {
     let text = match value {
         Value::Text(text) => cut(text, LONGEST),
+        Value::Word(word) => (*word).to_owned(),
         Value::Int(number) => number.to_string(),
         Value::Bool(truth) => truth.to_string(),
     };

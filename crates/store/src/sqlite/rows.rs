@@ -285,7 +285,7 @@ pub(super) fn read_run_by_key(connection: &Connection, run: RunKey) -> Result<Op
     Ok(found.transpose()?.map(|(_, row)| row))
 }
 
-/// Whole rows, so that the number of the next event is that of a row.
+/// From the row that has the event, without those before it in the row.
 pub(super) fn read_events_from(
     connection: &Connection,
     run: RunKey,
@@ -293,15 +293,21 @@ pub(super) fn read_events_from(
     limit: usize,
 ) -> Result<Vec<Event>, Error> {
     let mut statement = connection
-        .prepare_cached("SELECT action, v, body FROM events WHERE run = ?1 AND seq >= ?2 ORDER BY seq")
+        .prepare_cached(
+            "SELECT action, v, body, seq FROM events WHERE run = ?1
+             AND seq >= ifnull((SELECT max(seq) FROM events WHERE run = ?1 AND seq <= ?2), 0) ORDER BY seq",
+        )
         .map_err(Error::Database)?;
     let mut rows = statement.query(params![run.0, i64::try_from(seq).unwrap_or(i64::MAX)]).map_err(Error::Database)?;
-    let mut events = Vec::new();
+    let (mut events, mut before) = (Vec::new(), None);
     while events.len() < limit
         && let Some(row) = rows.next().map_err(Error::Database)?
     {
+        let first = get::<i64>(row, 3)?.unsigned_abs();
         read_facts(row, &mut events)?;
+        before.get_or_insert_with(|| usize::try_from(seq.saturating_sub(first)).unwrap_or(usize::MAX));
     }
+    events.drain(..before.unwrap_or(0).min(events.len()));
     Ok(events)
 }
 

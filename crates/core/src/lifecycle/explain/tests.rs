@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::RunId;
-use crate::lifecycle::Status;
+use crate::lifecycle::{Status, run_attributes};
 use crate::trace::{SpanId, TraceId, TraceParent};
 
 fn span(part: Part, action: &str, caller: Option<&str>, attempt: Option<u32>, start: i64, end: i64) -> Span {
@@ -14,6 +14,7 @@ fn span(part: Part, action: &str, caller: Option<&str>, attempt: Option<u32>, st
     let run =
         RunId { org: String::new(), project: "p".into(), domain: "d".into(), name: crate::RunName::new("r").unwrap() };
     Span {
+        shared: run_attributes(&run),
         run: Arc::new(run),
         part,
         context: TraceParent { trace: TraceId([1; 16]), span: SpanId([1; 8]), flags: 1 },

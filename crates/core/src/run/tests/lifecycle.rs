@@ -38,11 +38,9 @@ fn one<'a>(spans: &'a [Span], action: &str, part: Part) -> &'a Span {
 }
 
 fn detail(span: &Span, key: &str) -> String {
-    let found = span.attributes().into_iter().find(|(known, _)| *known == key);
-    match found.unwrap_or_else(|| panic!("{key} of {span:?}")).1 {
-        crate::lifecycle::Value::Text(text) => text.to_string(),
-        other => format!("{other:?}"),
-    }
+    let found = span.attributes().find(|(known, _)| *known == key);
+    let value = found.unwrap_or_else(|| panic!("{key} of {span:?}")).1;
+    value.as_text().map_or_else(|| format!("{value:?}"), str::to_owned)
 }
 
 /// What holds for the spans of any story: ids differ, each ended action has its span, and its parts cover it exactly.
