@@ -290,13 +290,14 @@ impl RunContext {
 /// Whether an existing run is the interrupted one that is meant; else why not.
 async fn same_run(existing: &RunHandle, task: &TaskName, inputs: &bytes::Bytes) -> Result<(), String> {
     let name = &existing.id().name;
+    // First: a run that ends between the two questions is still driven at the first, or has ended at the second.
+    if existing.is_driven(&ActionName::ROOT) {
+        return Err("it is running in this process".to_owned());
+    }
     if existing.is_finished() {
         return Err(format!(
             "it has ended; `spanwise::resume(\"{name}\")` gives its result, `.rerun(\"{name}\")` under another name repeats it"
         ));
-    }
-    if existing.is_driven(&ActionName::ROOT) {
-        return Err("it is running in this process".to_owned());
     }
     if existing.root_task().as_ref() != Some(task) {
         return Err("it is a run of another task".to_owned());

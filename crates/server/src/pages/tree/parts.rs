@@ -2,7 +2,7 @@
 
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use spanwise_core::ActionName;
-use spanwise_core::lifecycle::{Part, Span, Status, Value};
+use spanwise_core::lifecycle::{Part, Span, Status};
 use spanwise_core::trace::SpanId;
 
 use super::rows::NodeRow;
@@ -23,10 +23,7 @@ pub(in crate::pages) fn cut(text: &str, most: usize) -> String {
 
 /// An attribute of a lifecycle span that is a text.
 pub(in crate::pages) fn detail<'a>(span: &'a Span, key: &str) -> Option<&'a str> {
-    span.details.iter().find_map(|(known, value)| match value {
-        Value::Text(text) if *known == key => Some(&**text),
-        _ => None,
-    })
+    span.details.iter().find(|(known, _)| *known == key)?.1.as_text()
 }
 
 /// How an attempt came out.
