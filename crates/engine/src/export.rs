@@ -214,9 +214,10 @@ fn gather(store: &dyn Store, exports: &Exports, live: &mut Live, enough: usize) 
                     live.remove(&run);
                 }
             }
-            Ok(None) => {}
+            Ok(None) => exports.pass(run, u64::MAX),
             Err(error) => {
                 live.remove(&run);
+                exports.pass(run, u64::MAX);
                 failed = Some(error);
             }
         }
@@ -244,6 +245,7 @@ fn read_on(
     }
     events.iter().for_each(|event| tracked.lifecycle.apply(event));
     tracked.state.next_seq += events.len() as u64;
+    exports.pass(run, tracked.state.next_seq);
     let more = events.len() >= SLICE;
     tracked.state.done = tracked.lifecycle.is_ended() && !more;
     Ok(Some((tracked.lifecycle.take(), tracked.state, more)))

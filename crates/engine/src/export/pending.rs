@@ -111,6 +111,11 @@ impl Exports {
         taken
     }
 
+    /// Frees the room of a run's events before this number: they were read from the journal, or nobody wants them.
+    pub(super) fn pass(&self, run: RunKey, seq: u64) {
+        self.take(run, seq, 0);
+    }
+
     fn lock(&self) -> MutexGuard<'_, Pending> {
         // Nothing that can panic runs under this lock.
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
@@ -192,6 +197,17 @@ mod tests {
         keep(&exports, 25..30);
         assert_eq!(exports.take(RUN, 20, 100), events(20..22), "after a gap nothing is kept");
         assert_eq!(exports.lock().kept, 0);
+    }
+
+    #[test]
+    fn events_that_were_read_from_the_journal_take_no_room() {
+        let exports = Exports::default();
+        keep(&exports, 10..20);
+        exports.pass(RUN, 15);
+        assert_eq!(exports.lock().kept, 5);
+        exports.pass(RUN, u64::MAX);
+        assert_eq!(exports.lock().kept, 0);
+        assert!(exports.lock().tails.is_empty());
     }
 
     #[test]
