@@ -92,12 +92,16 @@ pub struct Action {
     pub failures: u32,
     /// Attempts lost to the system in a row, with no progress in between.
     pub system_failures: u32,
+    /// Attempts lost without blame in a row, with no progress in between.
+    pub unblamed_losses: u32,
     /// The last attempt that was longer in RUNNING than it may.
     pub timed_out: Option<AttemptNo>,
     /// Where it is.
     pub state: State,
     /// Children that are not at their end.
     pub(crate) live_children: u32,
+    /// What the attempt under way waits for outside of the run. Known to this process only: no fact says it.
+    pub(crate) outside: u32,
     /// Its place in the queue of a run with a limit.
     pub(crate) turn: Option<u64>,
     /// The names of all its children.
@@ -115,9 +119,11 @@ impl Action {
             attempts: 0,
             failures: 0,
             system_failures: 0,
+            unblamed_losses: 0,
             timed_out: None,
             state: State::Queued { since: at, held: false },
             live_children: 0,
+            outside: 0,
             turn: None,
             children: Vec::new(),
         }
@@ -171,9 +177,10 @@ impl Action {
         &self.children
     }
 
-    /// True while it takes up a place: an attempt is under way and does more than wait for children (semantics S4).
+    /// True while it takes up a place: an attempt is under way and does more than wait, for children or for something outside
+    /// of its run (semantics S4).
     pub fn occupies_place(&self) -> bool {
-        self.attempt().is_some() && self.live_children == 0
+        self.attempt().is_some() && self.live_children == 0 && self.outside == 0
     }
 
     /// When something must happen to this action even if nobody says anything.
@@ -194,6 +201,12 @@ impl Action {
         limit(self.spec.timeouts.deadline).map(|limit| self.enqueued_at.after(limit))
     }
 
+    /// Something was achieved: a row of losses ends.
+    pub(crate) fn note_progress(&mut self) {
+        self.system_failures = 0;
+        self.unblamed_losses = 0;
+    }
+
     /// Applies a fact about this action. Total: a fact that fits no state changes the counters only.
     pub(crate) fn apply(&mut self, fact: &Fact, at: Timestamp) {
         self.updated_at = at;
@@ -201,16 +214,20 @@ impl Action {
             self.timed_out = Some(*attempt);
         }
         match fact {
-            Fact::Launched { attempt } => self.attempts = self.attempts.max(attempt.0),
+            Fact::Launched { attempt } => {
+                self.attempts = self.attempts.max(attempt.0);
+                self.outside = 0;
+            }
             Fact::Started { .. } => self.started_at = self.started_at.or(Some(at)),
             Fact::AttemptFailed { failure, .. } if failure.kind == crate::FailureKind::System => {
                 self.system_failures += 1;
             }
             Fact::AttemptFailed { .. } | Fact::AttemptTimedOut { .. } | Fact::QueueTimedOut => {
                 self.failures += 1;
-                self.system_failures = 0;
+                self.note_progress();
             }
             Fact::AttemptLost { blamed: true, .. } => self.system_failures += 1,
+            Fact::AttemptLost { blamed: false, .. } => self.unblamed_losses = self.unblamed_losses.saturating_add(1),
             Fact::StepRecorded { spec, started, .. } => {
                 self.spec = spec.clone();
                 self.enqueued_at = *started;

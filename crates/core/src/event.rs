@@ -84,7 +84,7 @@ pub enum Fact {
         attempt: AttemptNo,
         /// What is known about it.
         reason: String,
-        /// False if the attempt only waited for its children, so that the loss is not its own.
+        /// False if the loss is not the attempt's own: it never began, or it only waited for its children.
         blamed: bool,
     },
     /// The attempt was given back by its executor (shutdown, end of its parent's attempt); it costs nothing.
@@ -154,6 +154,16 @@ pub enum StepOutcome {
     Succeeded,
     /// With an error.
     Failed(Failure),
+}
+
+impl StepOutcome {
+    /// The same outcome in a form that can be stored, see [`Failure::shortened`].
+    pub(crate) fn shortened(self) -> StepOutcome {
+        match self {
+            StepOutcome::Failed(failure) => StepOutcome::Failed(failure.shortened()),
+            StepOutcome::Succeeded => self,
+        }
+    }
 }
 
 /// What an action runs.

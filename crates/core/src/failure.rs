@@ -20,6 +20,23 @@ pub mod code {
     pub const ABORTED: &str = "ActionAborted";
 }
 
+/// The longest texts of a failure, in bytes, and how many causes are kept.
+const MAX_CODE: usize = 256;
+const MAX_MESSAGE: usize = 64 * 1024;
+const MAX_CAUSES: usize = 32;
+const MAX_CAUSE: usize = 4 * 1024;
+
+/// What stands at the end of a text that was cut.
+const CUT: &str = " [cut here: it was longer]";
+
+/// Cuts a text that is too long. What was cut once stays as it is.
+fn cut(text: &mut String, limit: usize) {
+    if text.len() > limit {
+        text.truncate(text.floor_char_boundary(limit - CUT.len()));
+        text.push_str(CUT);
+    }
+}
+
 /// Whose failure it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum FailureKind {
@@ -68,8 +85,42 @@ impl Failure {
         Failure { kind: FailureKind::System, ..Failure::user(code, message) }
     }
 
+    /// The same failure in a form that can be stored and sent with every look at the action: long texts are cut, and say so.
+    pub fn shortened(mut self) -> Failure {
+        cut(&mut self.code, MAX_CODE);
+        cut(&mut self.message, MAX_MESSAGE);
+        self.causes.truncate(MAX_CAUSES);
+        self.causes.iter_mut().for_each(|cause| cut(cause, MAX_CAUSE));
+        self
+    }
+
     /// The same failure, with no retry to follow.
     pub fn terminal(self) -> Failure {
         Failure { recoverable: false, ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s4_a_long_message_is_cut_once_and_nothing_else_of_the_failure_changes() {
+        for text in ["m", "ü", "漢"] {
+            let long = Failure {
+                causes: vec![text.repeat(MAX_CAUSE); 40],
+                place: Some("src/main.rs:1:1".to_owned()),
+                ..Failure::system("Code", text.repeat(MAX_MESSAGE)).terminal()
+            };
+            let long = Failure { message: format!("{}{text}", long.message), ..long };
+            let short = long.clone().shortened();
+            assert!(short.message.len() <= MAX_MESSAGE && short.message.ends_with(CUT));
+            assert!(long.message.starts_with(short.message.strip_suffix(CUT).unwrap()));
+            assert_eq!((short.causes.len(), &short.code, &short.place), (MAX_CAUSES, &long.code, &long.place));
+            assert_eq!((short.kind, short.recoverable), (FailureKind::System, false));
+            assert_eq!(short.clone().shortened(), short);
+        }
+        let fits = Failure::user("E", "m".repeat(MAX_MESSAGE));
+        assert_eq!(fits.clone().shortened(), fits);
     }
 }

@@ -11,6 +11,7 @@
 //! | [`Effect`] | order | what the world now owes to a state |
 
 mod action;
+pub mod context;
 mod event;
 mod failure;
 pub mod history;
@@ -22,6 +23,7 @@ mod run;
 pub mod trace;
 
 pub use action::{Action, End, State};
+pub use context::ContextError;
 pub use event::{ActionKind, ActionSpec, CachePolicy, Event, Fact, Lookup, Source, StepOutcome};
 pub use failure::{Failure, FailureKind, code};
 pub use id::{ActionName, AttemptNo, DEFAULT_ORG, InvalidName, RunId, RunName, TaskName, Timestamp};

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
 use crate::action::{Action, State};
 use crate::event::{ActionKind, ActionSpec, Event, Fact, Lookup, Source, StepOutcome};
 use crate::trace::TraceParent;
-use crate::{ActionName, AttemptNo, Failure, Timestamp};
+use crate::{ActionName, AttemptNo, Backoff, Failure, Timestamp};
 
 mod decide;
 #[cfg(test)]
@@ -16,6 +17,11 @@ mod tests;
 
 /// Attempts that may be lost to the system in a row before the action fails (Flyte's backend: 3).
 pub const SYSTEM_FAILURE_BUDGET: u32 = 3;
+
+/// The pauses between attempts that are lost without blame, one after another: a machine that cannot start a process is asked
+/// again, but not in a loop.
+const UNBLAMED_PAUSE: Backoff =
+    Backoff { base: Duration::from_millis(100), factor: 2.0, cap: Some(Duration::from_secs(10)) };
 
 /// A wish. It may be refused.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,6 +69,8 @@ pub enum Command {
         attempt: AttemptNo,
         /// What is known about it.
         reason: String,
+        /// False if the attempt is known not to be at fault: it never began, or the machine failed it.
+        blamed: bool,
     },
     /// The executor gives the attempt back; it costs nothing.
     Release {
@@ -197,7 +205,7 @@ pub enum Effect {
 /// Limits of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RunLimits {
-    /// How many actions may run at one time; parents that only wait for children are not counted. `None` = no limit.
+    /// How many actions may run at one time; those that only wait for others are not counted. `None` = no limit.
     pub max_action_concurrency: Option<u32>,
 }
 
@@ -312,6 +320,18 @@ impl Run {
         self.keep_queue(name);
     }
 
+    /// An attempt begins to wait for something outside of the run, or has waited: meanwhile it takes up no place. This is no
+    /// fact of the run: whoever waits is asked again after a restart.
+    pub fn wait_outside(&mut self, name: &ActionName, attempt: AttemptNo, begins: bool) {
+        let Some(action) = self.actions.get_mut(name).filter(|action| action.attempt() == Some(attempt)) else {
+            return;
+        };
+        let before = action.occupies_place();
+        action.outside = action.outside.saturating_add_signed(if begins { 1 } else { -1 });
+        let after = action.occupies_place();
+        self.count_place(before, after);
+    }
+
     fn insert(&mut self, name: ActionName, spec: &Arc<ActionSpec>, at: Timestamp) {
         self.actions.insert(name, Action::new(spec, at));
         if let Some(parent) = spec.parent.and_then(|parent| self.actions.get_mut(&parent)) {
@@ -329,7 +349,7 @@ impl Run {
         let before = action.occupies_place();
         action.live_children = action.live_children.saturating_add_signed(by);
         if by < 0 {
-            action.system_failures = 0;
+            action.note_progress();
         }
         let after = action.occupies_place();
         self.count_place(before, after);
@@ -337,7 +357,7 @@ impl Run {
 
     fn note_progress(&mut self, parent: &ActionName) {
         if let Some(action) = self.actions.get_mut(parent) {
-            action.system_failures = 0;
+            action.note_progress();
         }
     }
 

@@ -66,6 +66,16 @@ pub(crate) struct Wheel {
     pub(crate) turn: Arc<Notify>,
 }
 
+/// Why a queued action is held back.
+pub(crate) enum Held {
+    /// Another action computes its cache key.
+    Key,
+    /// The places of its run are taken by these.
+    Run { limit: u32, busy: Vec<ActionName> },
+    /// By something outside of its run.
+    Outside,
+}
+
 /// What a driver has to do next.
 pub(crate) enum Next {
     /// Nothing: the action is at its end.
@@ -331,17 +341,49 @@ impl RunCell {
 
     /// Reports every attempt that the journal says is under way: its process is gone.
     pub(crate) fn report_lost(&self, now: Timestamp) {
-        let mut lost: Vec<(ActionName, AttemptNo)> = {
+        let mut lost: Vec<(ActionName, AttemptNo, bool)> = {
             let state = self.lock();
-            state.run.actions().filter_map(|(name, action)| Some((*name, action.attempt()?))).collect()
+            // One that was launched and never gave a sign of life has not begun.
+            let began = |action: &Action| matches!(action.state, State::Running { .. });
+            let actions = state.run.actions();
+            actions.filter_map(|(name, action)| Some((*name, action.attempt()?, began(action)))).collect()
         };
         // Parents first: whether one only waited shows in its children's attempts.
-        lost.sort_by_cached_key(|(action, _)| (self.depth(action), *action));
-        for (action, attempt) in lost {
+        lost.sort_by_cached_key(|(action, ..)| (self.depth(action), *action));
+        for (action, attempt, blamed) in lost {
             let reason = "its process ended without a report".to_owned();
-            let command = Command::ReportLost { action, attempt, reason };
+            let command = Command::ReportLost { action, attempt, reason, blamed };
             // A refusal means that an earlier report of this loop has already ended it.
             let _ = self.command(&command, now, Payloads::default());
+        }
+    }
+
+    /// An attempt begins to wait for something outside of its run, or has waited.
+    pub(crate) fn wait_outside(&self, action: &ActionName, attempt: AttemptNo, begins: bool) {
+        let mut state = self.lock();
+        let occupied = state.run.occupied();
+        state.run.wait_outside(action, attempt, begins);
+        state.places.change(i64::from(state.run.occupied()) - i64::from(occupied));
+        state.notify_next_in_line();
+        drop(state);
+        self.announce();
+    }
+
+    /// Actions that take up a place, the oldest first.
+    pub(crate) fn busy(&self) -> Vec<ActionName> {
+        self.lock().busy()
+    }
+
+    /// Why an action is held back; none if it is not.
+    pub(crate) fn held(&self, action: &ActionName) -> Option<Held> {
+        let state = self.lock();
+        let State::Queued { held: true, .. } = state.run.action(action)?.state else { return None };
+        if state.looking_up.contains(action) {
+            return Some(Held::Key);
+        }
+        match self.settings.limits().max_action_concurrency {
+            Some(limit) if !state.run.has_free_place() => Some(Held::Run { limit, busy: state.busy() }),
+            _ => Some(Held::Outside),
         }
     }
 
@@ -447,6 +489,13 @@ impl RunCell {
 }
 
 impl CellState {
+    fn busy(&self) -> Vec<ActionName> {
+        let busy = self.run.actions().filter(|(_, action)| action.occupies_place());
+        let mut busy: Vec<(Timestamp, ActionName)> = busy.map(|(name, action)| (action.enqueued_at, *name)).collect();
+        busy.sort_unstable();
+        busy.into_iter().map(|(_, name)| name).collect()
+    }
+
     fn command(&mut self, command: &Command, now: Timestamp, payloads: Payloads) -> Result<bool, Rejection> {
         let events = self.run.decide(command, now)?;
         let Some(first) = events.first() else { return Ok(false) };

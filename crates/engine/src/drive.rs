@@ -41,8 +41,26 @@ pub enum Report {
     Succeeded(Bytes),
     /// What went wrong.
     Failed(Failure),
-    /// Its process went away without a word; this is what is known about it.
-    Lost(String),
+    /// It is over without a result.
+    Lost {
+        /// What is known about it.
+        reason: String,
+        /// False if the attempt is known not to be at fault: it never began, or the machine failed it. It is made again, as
+        /// often as that happens.
+        blamed: bool,
+    },
+}
+
+impl Report {
+    /// An attempt that began and went away without a word.
+    pub fn lost(reason: impl Into<String>) -> Report {
+        Report::Lost { reason: reason.into(), blamed: true }
+    }
+
+    /// An attempt that never began, or that the machine failed.
+    pub fn unblamed(reason: impl Into<String>) -> Report {
+        Report::Lost { reason: reason.into(), blamed: false }
+    }
 }
 
 /// Runs attempts. The future may be dropped at any time: the attempt is over then, unless the state still has it under way
@@ -238,7 +256,7 @@ impl Driver<'_> {
         let span = self.run.cell.attempt_span(&action, attempt);
         let mut body = Body(executor.execute(Attempt { run: self.run.clone(), scope, inputs, span, adopted }));
         let Some(report) = self.finish(&mut body.0, attempt).await else { return Ok(()) };
-        if matches!(report, Report::Failed(_) | Report::Lost(_)) && self.run.engine.is_interrupted() {
+        if matches!(report, Report::Failed(_) | Report::Lost { .. }) && self.run.engine.is_interrupted() {
             // The failure may be the interruption's own: the attempt is given back and made again.
             return Ok(());
         }
@@ -253,8 +271,9 @@ impl Driver<'_> {
                 }
                 reported
             }
-            Report::Lost(reason) => {
-                self.run.cell.command(&Command::ReportLost { action, attempt, reason }, now, Payloads::default())
+            Report::Lost { reason, blamed } => {
+                let command = Command::ReportLost { action, attempt, reason, blamed };
+                self.run.cell.command(&command, now, Payloads::default())
             }
             Report::Failed(failure) => {
                 let command = Command::ReportFailed { action, attempt, failure };

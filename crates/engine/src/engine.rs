@@ -243,6 +243,26 @@ impl Engine {
         self.live().values().for_each(|run| run.release_all(now));
     }
 
+    /// The run under way that is meant; none if several could be.
+    pub fn live_run(&self, is_it: impl Fn(&RunId) -> bool) -> Option<RunHandle> {
+        let runs = self.live();
+        let mut found = runs.values().filter(|run| is_it(run.id()));
+        let run = found.next().filter(|_| found.next().is_none()).cloned()?;
+        drop(runs);
+        Some(RunHandle::new(self.clone(), run))
+    }
+
+    /// Every action that takes up a place, by its run.
+    pub(crate) fn busy(&self) -> Vec<(RunId, ActionName)> {
+        let runs: Vec<Arc<RunCell>> = self.live().values().cloned().collect();
+        let mut busy: Vec<(RunKey, RunId, ActionName)> = runs
+            .iter()
+            .flat_map(|run| run.busy().into_iter().map(|action| (run.key(), run.id().clone(), action)))
+            .collect();
+        busy.sort_by_key(|(run, ..)| *run);
+        busy.into_iter().map(|(_, run, action)| (run, action)).collect()
+    }
+
     /// The engine's time.
     pub fn now(&self) -> spanwise_core::Timestamp {
         self.inner.clock.now()
@@ -306,6 +326,11 @@ impl Engine {
 }
 
 impl Inner {
+    /// The limit of attempts, if it is reached.
+    pub(crate) fn full(&self) -> Option<u32> {
+        self.places.full()
+    }
+
     /// What cannot be deleted now is tried again the next time; a journal that cannot be written is found out by a commit.
     fn prune(&self) {
         if let Ok(pruned) = self.journal.store().prune(&self.retention, self.clock.now())

@@ -20,6 +20,7 @@ mod random;
 mod run;
 mod scope;
 mod settings;
+mod waiting;
 
 pub use clock::Clock;
 pub use drive::{Attempt, Call, Executor, Outcome, Report};
@@ -34,3 +35,4 @@ pub use settings::{Relation, RunSettings};
 pub use spanwise_store::{
     Durability, ExportState, Retention, RunKey, RunQuery, RunRow, Scope, TaskQuery, TaskRow, UNREFERRED_DEFINITION,
 };
+pub use waiting::{Busy, OutsideWait, WaitsFor};

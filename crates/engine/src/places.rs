@@ -1,6 +1,6 @@
 //! The places of the whole engine: how many attempts may do something at one time, over all runs.
 //!
-//! An attempt that only waits for its children takes up no place (semantics S4). Where places are short, runs take turns:
+//! An attempt that only waits, for its children or outside of its run, takes up no place (semantics S4). Where places are short, runs take turns:
 //! one with ten thousand queued actions does not keep another from its first.
 
 use std::collections::VecDeque;
@@ -79,6 +79,11 @@ impl Places {
         if had_place {
             self.change(-1);
         }
+    }
+
+    /// The limit, if all places are taken.
+    pub(crate) fn full(&self) -> Option<u32> {
+        self.limit.filter(|limit| self.lock().occupied >= i64::from(*limit))
     }
 
     /// Gives no place away any more.

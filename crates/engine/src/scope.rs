@@ -63,7 +63,7 @@ impl AttemptScope {
             let (fate, ended) = match &polled {
                 Poll::Pending => (Fate::Abort, None),
                 Poll::Ready(Report::Succeeded(_)) => (Fate::Abort, Some(Fate::Abort)),
-                Poll::Ready(Report::Failed(_) | Report::Lost(_)) => (Fate::Release, Some(Fate::Release)),
+                Poll::Ready(Report::Failed(_) | Report::Lost { .. }) => (Fate::Release, Some(Fate::Release)),
             };
             for (action, attempt) in self.end_turn(ended) {
                 run.settle(action, attempt, fate);

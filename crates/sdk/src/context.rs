@@ -3,36 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+pub use spanwise_core::ContextError;
+use spanwise_core::context::is_reserved;
 use spanwise_core::trace::{CARRIER_KEYS, TRACEPARENT, TraceParent};
-
-/// A map may have this many keys (semantics S1.9).
-const MAX_KEYS: usize = 64;
-/// The keys and values of a map may have this many bytes in all.
-const MAX_BYTES: usize = 8 * 1024;
-/// Keys with this prefix are Flyte's own: kept on the wire, hidden from users.
-const RESERVED_PREFIX: &str = "_u_";
-
-/// A custom context that is over its limits.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ContextError {
-    /// Too many keys.
-    #[error("custom_context has {count} keys, the limit is {MAX_KEYS}; the last one is `{key}`")]
-    TooManyKeys {
-        /// How many there are.
-        count: usize,
-        /// The key that is one too many.
-        key: String,
-    },
-    /// Too many bytes.
-    #[error("custom_context has {bytes} bytes, the limit is {MAX_BYTES}; the largest value is that of `{key}`")]
-    TooLarge {
-        /// Bytes of all keys and values.
-        bytes: usize,
-        /// The key with the largest value.
-        key: String,
-    },
-}
 
 /// The custom context: an ordered map of strings, given to a run and frozen with the inputs of each action.
 ///
@@ -71,7 +44,7 @@ impl CustomContext {
     /// The keys and values, in the order in which the keys were first set. Reserved keys are left out.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         let entries = self.entries.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-        entries.filter(|(key, _)| !key.starts_with(RESERVED_PREFIX))
+        entries.filter(|(key, _)| !is_reserved(key))
     }
 
     /// How many keys there are.
@@ -122,15 +95,7 @@ impl CustomContext {
 
     /// Checks the limits; called where the map is about to be frozen.
     pub(crate) fn check(&self) -> Result<(), ContextError> {
-        let bytes: usize = self.entries.iter().map(|(key, value)| key.len() + value.len()).sum();
-        if let Some((key, _)) = self.entries.get(MAX_KEYS) {
-            return Err(ContextError::TooManyKeys { count: self.entries.len(), key: key.clone() });
-        }
-        if bytes > MAX_BYTES {
-            let largest = self.entries.iter().max_by_key(|(_, value)| value.len());
-            return Err(ContextError::TooLarge { bytes, key: largest.map(|(key, _)| key.clone()).unwrap_or_default() });
-        }
-        Ok(())
+        spanwise_core::context::check(self.entries.iter().map(|(key, value)| (key.as_str(), value.as_str())))
     }
 
     /// All pairs, reserved ones too, as they stand in `Inputs.context`.
@@ -138,8 +103,25 @@ impl CustomContext {
         &self.entries
     }
 
+    /// The map that stands in `Inputs.context`; of a key that comes twice the last value counts.
     pub(crate) fn from_pairs(pairs: Vec<(String, String)>) -> CustomContext {
-        CustomContext { entries: Arc::new(pairs) }
+        let mut entries: Vec<(String, String)> = Vec::with_capacity(pairs.len());
+        for (key, value) in pairs {
+            match entries.iter_mut().find(|(known, _)| *known == key) {
+                Some((_, earlier)) => *earlier = value,
+                None => entries.push((key, value)),
+            }
+        }
+        CustomContext { entries: Arc::new(entries) }
+    }
+
+    /// The map as the body of a task has it: Flyte's own keys are of one action, and its children do not inherit them.
+    pub(crate) fn without_reserved(&self) -> CustomContext {
+        if !self.entries.iter().any(|(key, _)| is_reserved(key)) {
+            return self.clone();
+        }
+        let keep = |(key, _): &&(String, String)| !is_reserved(key);
+        CustomContext { entries: Arc::new(self.entries.iter().filter(keep).cloned().collect()) }
     }
 }
 
@@ -180,7 +162,7 @@ mod tests {
     fn s1_9_the_65th_key_and_the_8_kib_are_named() {
         let many: CustomContext = (0..65).map(|index| (format!("key-{index}"), "v")).collect();
         let message = many.check().unwrap_err().to_string();
-        assert_eq!(message, "custom_context has 65 keys, the limit is 64; the last one is `key-64`");
+        assert_eq!(message, "custom_context has 65 keys, the limit is 64; one of them is `key-64`");
         let large = CustomContext::from([("small", "v".to_owned()), ("large", "x".repeat(8200))]);
         let message = large.check().unwrap_err().to_string();
         assert!(message.contains("the limit is 8192") && message.contains("`large`"), "{message}");
@@ -202,6 +184,14 @@ mod tests {
         assert_eq!(context.iter().collect::<Vec<_>>(), [("team", "a")]);
         assert_eq!(context.get("_u_kickoff_time_input_arg"), None);
         assert_eq!(context.pairs(), pairs);
+        assert_eq!(context.without_reserved(), CustomContext::from([("team", "a")]));
+    }
+
+    #[test]
+    fn s1_9_of_a_key_that_comes_twice_the_last_value_counts() {
+        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        let context = CustomContext::from_pairs(vec![pair("a", "1"), pair("b", "2"), pair("a", "3")]);
+        assert_eq!(context.iter().collect::<Vec<_>>(), [("a", "3"), ("b", "2")]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use spanwise_core::{ActionName, ActionSpec, AttemptNo, Failure, RunId, Timestamp};
-use spanwise_engine::{AttemptScope, CallToken, NewStep, Outcome, RunHandle, StepRecord};
+use spanwise_engine::{AttemptScope, CallToken, NewStep, Outcome, OutsideWait, RunHandle, StepRecord};
 
 use crate::error::Result;
 use crate::executor::{InProcess, on_own_task};
@@ -57,6 +57,18 @@ pub(crate) struct CompletedStep {
 }
 
 impl Control {
+    /// The attempt waits for another run until the answer is dropped: it takes up no place meanwhile. A server learns that from
+    /// the request.
+    pub(crate) fn wait_for(&self, other: &RunId) -> Option<OutsideWait> {
+        match self {
+            Control::Embedded { run, scope } => {
+                (run.id() != other).then(|| run.wait_outside(scope.action, scope.attempt))
+            }
+            #[cfg(feature = "remote")]
+            Control::Remote(_) => None,
+        }
+    }
+
     /// The run.
     pub(crate) fn run_id(&self) -> &RunId {
         match self {

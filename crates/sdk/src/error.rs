@@ -154,9 +154,10 @@ impl Error {
         self.0.failure.clone()
     }
 
-    /// An error of a child as its caller sees it. It is recoverable again: it is the caller's own retries that count now.
+    /// An error of a child as its caller sees it. It is recoverable again, and the caller's own if that one passes it on: it is
+    /// the caller's retries that count now, whoever failed the child.
     pub(crate) fn of_child(kind: ErrorKind, failure: Failure) -> Error {
-        Error::from_failure(kind, Failure { recoverable: true, ..failure })
+        Error::from_failure(kind, Failure { recoverable: true, kind: FailureKind::User, ..failure })
     }
 }
 

@@ -86,7 +86,8 @@ async fn attempt(
 ) -> Report {
     crate::panic::install_hook();
     let run_body = async {
-        let (inputs, mut context) = thaw(&delivered.inputs)?;
+        let (inputs, context) = thaw(&delivered.inputs)?;
+        let mut context = context.without_reserved();
         if let Some(span) = delivered.span {
             context.set(TRACEPARENT, span.to_string());
         }

@@ -399,13 +399,15 @@ impl<T: TaskOutput> Run<T> {
     /// away for an hour.
     pub async fn output(&self) -> Result<T> {
         match &self.held {
-            Held::Embedded(handle) => match handle.wait(ActionName::ROOT).await {
-                // A task that waits for another run must not take the interruption for an answer, as with a call.
-                Err(spanwise_engine::Error::Interrupted) if Ambient::current().is_some() => {
-                    std::future::pending().await
+            Held::Embedded(handle) => {
+                let ambient = Ambient::current();
+                let _waits = ambient.as_ref().and_then(|ambient| ambient.task.control.wait_for(handle.id()));
+                match handle.wait(ActionName::ROOT).await {
+                    // A task that waits for another run must not take the interruption for an answer, as with a call.
+                    Err(spanwise_engine::Error::Interrupted) if ambient.is_some() => std::future::pending().await,
+                    outcome => read_outcome(outcome?),
                 }
-                outcome => read_outcome(outcome?),
-            },
+            }
             #[cfg(feature = "remote")]
             Held::Remote(run) => read_outcome(Box::pin(run.wait()).await?),
         }

@@ -24,6 +24,7 @@ mod runs;
 mod secrets;
 mod tasks;
 mod triggers;
+mod waiting;
 
 /// The largest request: inline inputs of 10 MiB, with room for what is around them. Code and files come by PUT.
 const MAX_REQUEST: usize = 24 << 20;

@@ -8,17 +8,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use spanwise_core::trace::TRACEPARENT;
-use spanwise_core::{ActionName, AttemptNo, Failure};
+use spanwise_core::{ActionName, AttemptNo, Failure, FailureKind};
 use spanwise_engine::{Attempt, Executor, Report, RunHandle};
 use spanwise_proto::flyteidl2::task::Inputs;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use crate::blobs::Blobs;
-use crate::definitions::Definitions;
+use crate::definitions::{self, Definitions};
 use crate::environments::Environments;
 use crate::layout::{self, DataDir};
-use crate::process::{self, Claim, Launch, Limits, Logs, Process};
+use crate::process::{self, Claim, Launch, Limits, Logs, Process, ProcessId};
 use crate::secrets::Secrets;
 use crate::wire::task::{IMAGE_BUILD, Program};
 use crate::wire::values;
@@ -27,6 +27,7 @@ mod contract;
 mod image;
 mod launcher;
 mod programs;
+mod refusals;
 mod secrets;
 mod signs;
 mod verdict;
@@ -35,10 +36,12 @@ pub(crate) use contract::exporter_defaults;
 pub(crate) use image::ImageRequest;
 pub(crate) use launcher::Launcher;
 pub(crate) use programs::Programs;
+pub(crate) use refusals::Refusals;
 use signs::Sign;
 pub(crate) use signs::SignsOfLife;
 
 use contract::{Contract, Places};
+use verdict::Known;
 
 /// How much of a log an error message shows.
 const LAST_LINES: usize = 4096;
@@ -53,6 +56,7 @@ pub(crate) struct Shared {
     pub(crate) launcher: Launcher,
     pub(crate) programs: Programs,
     pub(crate) signs: SignsOfLife,
+    pub(crate) refusals: Refusals,
     /// Where the server listens, as `host:port`.
     pub(crate) endpoint: String,
     /// Where tasks send their spans unless something else says so.
@@ -76,6 +80,10 @@ impl ProcessExecutor {
 
     pub(crate) fn signs(&self) -> &SignsOfLife {
         &self.shared.signs
+    }
+
+    pub(crate) fn refusals(&self) -> &Refusals {
+        &self.shared.refusals
     }
 
     pub(crate) fn logs(&self) -> &Logs {
@@ -111,7 +119,7 @@ impl Executor for ProcessExecutor {
             trace_id = attempt.span.map(|span| tracing::field::display(span.trace)),
             span_id = attempt.span.map(|span| tracing::field::display(span.span)),
         );
-        let report = async move { shared.run(attempt).await.unwrap_or_else(Report::Failed) };
+        let report = async move { shared.run(attempt).await.unwrap_or_else(stopped_by) };
         Box::pin(report.instrument(of))
     }
 
@@ -135,6 +143,30 @@ impl Executor for ProcessExecutor {
     }
 }
 
+/// What stopped an attempt on our side. The machine may be able to do later what it could not do now, and the attempt is not to
+/// blame for that.
+fn stopped_by(failure: Failure) -> Report {
+    if failure.kind != FailureKind::System || !failure.recoverable {
+        return Report::Failed(failure);
+    }
+    tracing::warn!(code = failure.code, message = failure.message, "the machine fails an attempt, which is made again");
+    Report::unblamed(failure.message)
+}
+
+/// What another attempt would meet again.
+fn damaged(doing: &str, error: &dyn std::error::Error) -> Failure {
+    system(doing, error).terminal()
+}
+
+/// What a definition that cannot be had means.
+fn undefined(doing: &str, error: &definitions::Error) -> Failure {
+    match error {
+        definitions::Error::Engine(_) => system(doing, error),
+        definitions::Error::Missing(_) | definitions::Error::Invalid(_) => damaged(doing, error),
+    }
+}
+
+/// What the machine cannot do now.
 fn system(doing: &str, error: &dyn std::error::Error) -> Failure {
     let mut message = format!("{doing}: {error}");
     let mut source = error.source();
@@ -153,8 +185,10 @@ fn bad_task(message: String) -> Failure {
 impl Shared {
     async fn run(self: Arc<Self>, attempt: Attempt) -> Result<Report, Failure> {
         let (run, action, number) = (&attempt.run, attempt.scope.action, attempt.scope.attempt);
-        let spec = run.action(&action).ok_or_else(|| Failure::system("SystemError", "the action is not known"))?.spec;
-        let program = self.definitions.program(&spec).map_err(|error| system("read the task's definition", &error))?;
+        let known = run.action(&action);
+        let spec = known.ok_or_else(|| Failure::system("SystemError", "the action is not known").terminal())?.spec;
+        let program = self.definitions.program(&spec);
+        let program = program.map_err(|error| undefined("read the task's definition", &error))?;
         let contract = Contract {
             run: run.id(),
             action: &action,
@@ -163,15 +197,16 @@ impl Shared {
             run_started_at: run.accepted_at(),
             endpoint: &self.endpoint,
         };
-        let places = contract.places().map_err(|error| system("name the attempt's files", &error))?;
+        let places = contract.places().map_err(|error| damaged("name the attempt's files", &error))?;
         let files = Files::of(&self.data, run, &action, number);
         if program.task_type == IMAGE_BUILD {
             return self.build_image(&attempt, &places, &files).await;
         }
         // Before the process is there: nothing it does may be missed.
         let sign = self.signs.of(places.inputs.key());
+        let refused = self.refusals.of(run.key(), action);
         let launched = match self.claimed(&files, attempt.adopted).await? {
-            Claim::Process(id) => process::adopt(&id),
+            Claim::Process(id) => adopt(&id).await,
             Claim::GivenUp => None,
             Claim::Free => Some(self.launch(&attempt, &program, &contract, &places, &files).await?),
         };
@@ -180,10 +215,13 @@ impl Shared {
             None => process::Ending::Gone,
         };
         let last_lines = process::last_lines(&files.log, LAST_LINES).unwrap_or_default();
+        let beginning = process::beginning_of(&files.process).await;
+        let beginning = beginning.map_err(|error| system("read the attempt's claim", &error))?;
         let left = verdict::read(&self.blobs, &places.outputs).await?;
         files.remove_work();
-        tracing::info!(?ending, "the process of an attempt has ended");
-        Ok(verdict::judge(&left, &ending, program.has_outputs, &last_lines))
+        tracing::info!(?ending, ?beginning, "the process of an attempt has ended");
+        let (has_outputs, last_lines) = (program.has_outputs, last_lines.as_str());
+        Ok(verdict::judge(left, &Known { beginning, ending, has_outputs, last_lines, refused: &refused }))
     }
 
     /// Waits for the process's end and passes its first sign of life on. Dropped, it stops the process.
@@ -237,7 +275,7 @@ impl Shared {
         if program.argv.is_empty() {
             return Err(bad_task(format!("`{}` has no container: there is nothing to start", program.name)));
         }
-        let mut inputs = values::inputs(&attempt.inputs).map_err(|error| system("read the frozen inputs", &error))?;
+        let mut inputs = values::inputs(&attempt.inputs).map_err(|error| damaged("read the frozen inputs", &error))?;
         if let Some(span) = attempt.span {
             values::set_in_context(&mut inputs.context, TRACEPARENT, &span.to_string());
         }
@@ -253,7 +291,7 @@ impl Shared {
             program.env.clone(),
             self.definitions
                 .run_env(attempt.run.settings())
-                .map_err(|error| system("read the run's settings", &error))?,
+                .map_err(|error| undefined("read the run's settings", &error))?,
             secrets::variables(&self.secrets, attempt.run.id(), program)?,
             contract.variables(places, &inputs.context),
         ];
@@ -282,6 +320,21 @@ impl Shared {
         let bytes = values::encode_inputs(inputs);
         self.blobs.put(&places.inputs, bytes).await.map_err(|error| system("deliver inputs", &error))?;
         Ok(())
+    }
+}
+
+/// How long to wait before a process is looked for again, when the machine could not say whether it is there.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Finds the process of an attempt; none if it has ended. One that cannot be looked at now must not pass for ended: it would be
+/// doubled.
+async fn adopt(id: &ProcessId) -> Option<Process> {
+    loop {
+        match process::adopt(id) {
+            Ok(found) => return found,
+            Err(error) => tracing::warn!(%error, "look for the process of an attempt"),
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
     }
 }
 

@@ -15,12 +15,13 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::io::Errno;
 use rustix::process::{PidfdFlags, Resource, Rlimit, Signal, pidfd_open, prlimit};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{oneshot, watch};
 
-pub use claim::{Claim, claim_of, give_up};
+pub use claim::{Beginning, Claim, beginning_of, claim_of, give_up};
 use group::Group;
 pub use identity::ProcessId;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -29,6 +30,7 @@ pub use logs::{LogBatches, LogLine, LogStart, Logs, Recording, last_lines};
 pub use warm::Warm;
 
 mod claim;
+mod fit;
 mod group;
 mod identity;
 mod logs;
@@ -79,6 +81,9 @@ pub enum Error {
     /// There is no program to start.
     #[error("start a process: argv is empty")]
     NoProgram,
+    /// The system can start no process with such arguments or such an environment.
+    #[error("{0}")]
+    Unfit(String),
     /// The log file cannot be opened.
     #[error("open log `{}`", path.display())]
     Log {
@@ -112,6 +117,21 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// True if another try with the same launch would fail in the same way.
+    pub fn is_final(&self) -> bool {
+        match self {
+            Error::NoProgram | Error::Unfit(_) => true,
+            Error::Start { source, .. } => {
+                matches!(source.kind(), io::ErrorKind::ArgumentListTooLong | io::ErrorKind::InvalidInput)
+            }
+            // A limit that is above the server's own.
+            Error::TakeCharge { source, .. } => source.kind() == io::ErrorKind::PermissionDenied,
+            Error::Log { .. } => false,
+        }
+    }
+}
+
 /// A process that leads the group of an attempt. Clones are handles to the same process; dropping them stops nothing.
 #[derive(Clone, Debug)]
 pub struct Process {
@@ -132,6 +152,7 @@ pub struct Process {
 /// Outside a tokio runtime.
 pub fn spawn(launch: &Launch) -> Result<Process, Error> {
     let (program, arguments) = launch.argv.split_first().ok_or(Error::NoProgram)?;
+    fit::check(launch)?;
     let (output, errors) = open_log(&launch.log).map_err(|source| Error::Log { path: launch.log.clone(), source })?;
     let mut command = Command::new(program);
     if let Some(claim) = &launch.claim {
@@ -196,18 +217,26 @@ impl Limits {
 /// belongs to another one now. Processes that it may have left behind are not looked for: a group's number alone proves
 /// nothing.
 ///
+/// # Errors
+///
+/// If the machine cannot say now, for instance because this process has no descriptor left.
+///
 /// # Panics
 ///
 /// Outside a tokio runtime.
-pub fn adopt(id: &ProcessId) -> Option<Process> {
-    let raw = id.raw().ok()?;
-    let fd = pidfd_open(raw, PidfdFlags::empty()).ok()?;
+pub fn adopt(id: &ProcessId) -> io::Result<Option<Process>> {
+    let Ok(raw) = id.raw() else { return Ok(None) };
+    let fd = match pidfd_open(raw, PidfdFlags::empty()) {
+        Ok(fd) => fd,
+        Err(Errno::SRCH | Errno::INVAL) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
     // Asked after the pidfd is there: from here on the number cannot pass to another process unnoticed.
     if !id.is_alive() {
-        return None;
+        return Ok(None);
     }
-    let fd = readable_at_end(fd).ok()?;
-    Some(Process::watched(id.clone(), Group::new(id.clone(), raw), fd))
+    let fd = readable_at_end(fd)?;
+    Ok(Some(Process::watched(id.clone(), Group::new(id.clone(), raw), fd)))
 }
 
 impl Process {
@@ -226,7 +255,7 @@ impl Process {
 
     /// A child of a process that reaps it and then reports how it ended, unless it ends before.
     fn reported(id: ProcessId, ended: oneshot::Receiver<Ending>) -> Process {
-        let Some(watched) = adopt(&id) else {
+        let Ok(Some(watched)) = adopt(&id) else {
             // So short that it is gone already. Its group is ended by whoever reaps it.
             let (report, ending) = watch::channel(None);
             tokio::spawn(async move { report.send_replace(Some(ended.await.unwrap_or(Ending::Gone))) });

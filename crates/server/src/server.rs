@@ -182,6 +182,7 @@ impl Server {
             launcher: Launcher::new(environments, config.cold),
             programs: executor::Programs::new(blobs.clone(), data.programs()),
             signs: SignsOfLife::default(),
+            refusals: executor::Refusals::default(),
             endpoint: format!("127.0.0.1:{port}"),
             defaults: match config.collector {
                 Some(_) => executor::exporter_defaults(port),

@@ -6,6 +6,7 @@ pub(crate) mod failure;
 pub(crate) mod ids;
 pub(crate) mod task;
 pub(crate) mod values;
+pub(crate) mod waits;
 
 use spanwise_core::{ActionName, InvalidName};
 

@@ -1,6 +1,7 @@
 //! The whole of it from outside: programs that are killed, and the state of the repository itself.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops with the reason")]
 
+mod blame;
 mod browser;
 mod cargo;
 mod collector;

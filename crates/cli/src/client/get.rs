@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use serde_json::json;
 use spanwise_proto::flyteidl2::common::ListRequest;
 use spanwise_proto::flyteidl2::workflow::{
-    Action, ActionDetails, GetRunDetailsRequest, ListActionsRequest, action_details, action_metadata,
+    Action, ActionDetails, GetActionDetailsRequest, GetRunDetailsRequest, ListActionsRequest, action_details,
+    action_metadata,
 };
 
 use super::table::{phase_cell, table};
@@ -35,15 +36,16 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<u8> {
     let details = server.runs().get_run_details(request).await.map_err(|error| explain(&target, error))?;
     let root = details.into_owned().details.action.clone();
     let actions = actions(&server, &target, &run).await?;
+    let waits = waits(&server, &target, &run, &actions).await?;
     match output {
         Output::Json => print_json(&json!({
             "name": run,
             "url": page(&target, &run),
             "phase": phase(root.status.phase),
             "error": error(&root),
-            "actions": actions.iter().map(described).collect::<Vec<_>>(),
+            "actions": actions.iter().map(|action| described(action, &waits)).collect::<Vec<_>>(),
         }))?,
-        Output::Table => print(&target, &run, &root, &actions)?,
+        Output::Table => print(&target, &run, &root, &actions, &waits)?,
     }
     let failed = matches!(phase(root.status.phase).as_str(), "FAILED" | "TIMED_OUT" | "ABORTED");
     Ok(u8::from(failed))
@@ -67,11 +69,39 @@ pub(crate) async fn actions(server: &Server, target: &Target, run: &str) -> anyh
     }
 }
 
+/// Of so many actions that wait for a place it is said why: they mostly wait for the same.
+const WAITS_TOLD: usize = 10;
+
+/// What actions wait for that could be launched otherwise, by their names.
+async fn waits(
+    server: &Server,
+    target: &Target,
+    run: &str,
+    actions: &[Action],
+) -> anyhow::Result<HashMap<String, String>> {
+    let waiting = |action: &&Action| phase(action.status.phase) == "WAITING_FOR_RESOURCES";
+    let mut waits = HashMap::new();
+    for action in actions.iter().filter(waiting).take(WAITS_TOLD) {
+        let request = GetActionDetailsRequest { action_id: action.id.clone(), ..GetActionDetailsRequest::default() };
+        let answer = server.runs().get_action_details(request).await.map_err(|error| explain(target, error))?;
+        let attempts = answer.into_owned().details.attempts.clone();
+        let told = attempts.last().and_then(|attempt| attempt.cluster_events.last()).map(|event| event.message.clone());
+        waits.extend(told.map(|told| (action.id.name.clone(), told)));
+    }
+    Ok(waits)
+}
+
 pub(crate) fn page(target: &Target, run: &str) -> String {
     format!("{}/v2/domain/{}/project/{}/runs/{run}", target.url(), target.domain, target.project)
 }
 
-fn print(target: &Target, run: &str, root: &ActionDetails, actions: &[Action]) -> anyhow::Result<()> {
+fn print(
+    target: &Target,
+    run: &str,
+    root: &ActionDetails,
+    actions: &[Action],
+    waits: &HashMap<String, String>,
+) -> anyhow::Result<()> {
     say(format!("{run}  {}  {}", phase(root.status.phase), page(target, run)))?;
     if let Some(error) = error(root) {
         say(format!("\n{error}"))?;
@@ -88,7 +118,13 @@ fn print(target: &Target, run: &str, root: &ActionDetails, actions: &[Action]) -
             duration(status.duration_ms).into(),
         ]);
     }
-    say(format!("\n{table}"))
+    say(format!("\n{table}"))?;
+    for action in actions {
+        if let Some(told) = waits.get(action.id.name.as_str()) {
+            say(format!("{} waits: {told}", action.id.name))?;
+        }
+    }
+    Ok(())
 }
 
 /// The actions in the order of the tree, each with its depth.
@@ -125,7 +161,7 @@ fn error(details: &ActionDetails) -> Option<String> {
     }
 }
 
-fn described(action: &Action) -> serde_json::Value {
+fn described(action: &Action, waits: &HashMap<String, String>) -> serde_json::Value {
     let status = &action.status;
     json!({
         "name": action.id.name,
@@ -133,6 +169,7 @@ fn described(action: &Action) -> serde_json::Value {
         "task": task_of(action),
         "group": action.metadata.group,
         "phase": phase(status.phase),
+        "waits": waits.get(action.id.name.as_str()),
         "attempts": status.attempts,
         "started": time(&status.start_time),
         "ended": status.end_time.as_option().map(time),

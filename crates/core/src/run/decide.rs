@@ -1,8 +1,9 @@
 //! What may happen next: each command against each state, in one place.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::{Command, Rejection, Run, SYSTEM_FAILURE_BUDGET};
+use super::{Command, Rejection, Run, SYSTEM_FAILURE_BUDGET, UNBLAMED_PAUSE};
 use crate::action::{Action, End, State};
 use crate::event::{ActionKind, ActionSpec, Event, Fact};
 use crate::failure::{Failure, FailureKind, code};
@@ -28,7 +29,9 @@ impl Run {
                 facts.end(*action, Fact::Succeeded { attempt: *attempt });
             }
             Command::ReportFailed { action, attempt, failure } => facts.attempt_failed(*action, *attempt, failure)?,
-            Command::ReportLost { action, attempt, reason } => facts.attempt_lost(*action, *attempt, reason)?,
+            Command::ReportLost { action, attempt, reason, blamed } => {
+                facts.attempt_lost(*action, *attempt, reason, *blamed)?;
+            }
             Command::Release { action, attempt } => {
                 facts.under_way(*action, *attempt)?;
                 facts.push(*action, Fact::AttemptReleased { attempt: *attempt });
@@ -67,7 +70,7 @@ impl Run {
             }
             Command::RecordStep { action, spec, started, outcome, observed } => {
                 if facts.may_record_step(*action, spec)? {
-                    let (spec, outcome) = (Arc::clone(spec), outcome.clone());
+                    let (spec, outcome) = (Arc::clone(spec), outcome.clone().shortened());
                     let (started, ended, observed) = (*started, now, *observed);
                     facts.push(*action, Fact::StepRecorded { spec, started, ended, outcome, observed });
                 }
@@ -154,25 +157,51 @@ impl<'run> Facts<'run> {
 
     fn attempt_failed(&mut self, action: ActionName, attempt: AttemptNo, failure: &Failure) -> Result<(), Rejection> {
         let known = self.under_way(action, attempt)?;
+        let mut failure = failure.clone().shortened();
+        if failure.kind == FailureKind::System && self.is_told_on(known, &failure) {
+            failure.kind = FailureKind::User;
+        }
         self.push(action, Fact::AttemptFailed { attempt, failure: failure.clone() });
-        if failure.kind == FailureKind::System {
+        if !failure.recoverable {
+            self.end(action, Fact::Failed { failure });
+        } else if failure.kind == FailureKind::System {
             self.after_system_failure(action, known, &failure.message);
-        } else if failure.recoverable {
-            self.retry_or(action, known, Fact::Failed { failure: failure.clone() });
         } else {
-            self.end(action, Fact::Failed { failure: failure.clone() });
+            self.retry_or(action, known, Fact::Failed { failure });
         }
         Ok(())
     }
 
-    fn attempt_lost(&mut self, action: ActionName, attempt: AttemptNo, reason: &str) -> Result<(), Rejection> {
+    /// True if it is the failure of a child that the body has told on. The child had the system's attempts already; that the
+    /// body did not handle its failure is the user's.
+    fn is_told_on(&self, known: &Action, failure: &Failure) -> bool {
+        let is_it = |child: &Action| match child.end() {
+            Some(End::Failed(of_child) | End::TimedOut(of_child)) if child.spec.kind == ActionKind::Task => {
+                of_child.code == failure.code && failure.message.contains(&of_child.message)
+            }
+            _ => false,
+        };
+        known.children.iter().filter_map(|child| self.run.action(child)).any(is_it)
+    }
+
+    fn attempt_lost(
+        &mut self,
+        action: ActionName,
+        attempt: AttemptNo,
+        reason: &str,
+        blamed: bool,
+    ) -> Result<(), Rejection> {
         let known = self.under_way(action, attempt)?;
-        let blamed = !self.waits_for_a_child(known);
-        self.push(action, Fact::AttemptLost { attempt, reason: reason.to_owned(), blamed });
-        if blamed {
+        let waits = self.waits_for_a_child(known);
+        self.push(action, Fact::AttemptLost { attempt, reason: reason.to_owned(), blamed: blamed && !waits });
+        if blamed && !waits {
             self.after_system_failure(action, known, reason);
-        } else {
+        } else if blamed {
             self.requeue(action);
+        } else {
+            // The first one is made up for at once; a machine that fails again and again is left alone for longer and longer.
+            let pause = known.unblamed_losses.checked_sub(1).map(|n| UNBLAMED_PAUSE.delay(n));
+            self.requeue_after(action, pause.unwrap_or_default());
         }
         Ok(())
     }
@@ -207,6 +236,10 @@ impl<'run> Facts<'run> {
             return;
         }
         let delay = retry.backoff.as_ref().map(|backoff| backoff.delay(known.failures)).unwrap_or_default();
+        self.requeue_after(action, delay);
+    }
+
+    fn requeue_after(&mut self, action: ActionName, delay: Duration) {
         if delay.is_zero() {
             self.requeue(action);
         } else {
@@ -291,7 +324,7 @@ impl<'run> Facts<'run> {
     }
 }
 
-fn timed_out(code: &'static str, field: &str, limit: Option<std::time::Duration>) -> Fact {
+fn timed_out(code: &'static str, field: &str, limit: Option<Duration>) -> Fact {
     let message = format!("{field} of {:?} exceeded", limit.unwrap_or_default());
     Fact::TimedOut { failure: Failure::user(code, message) }
 }

@@ -1,11 +1,11 @@
 //! Each edge of the machine as a small story, and the properties that must hold for every story.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::*;
 use crate::{Backoff, End, Failure, Phase, RetryPolicy, Timeouts, code};
 
+mod blame;
 mod lifecycle;
 mod outside;
 mod properties;
@@ -72,8 +72,12 @@ impl Story {
     }
 
     fn lose(&mut self, action: &str) -> &mut Story {
+        self.lose_as(action, true)
+    }
+
+    fn lose_as(&mut self, action: &str, blamed: bool) -> &mut Story {
         let (attempt, reason) = (self.attempt(action), "killed".to_owned());
-        self.send(Command::ReportLost { action: name(action), attempt, reason }).unwrap();
+        self.send(Command::ReportLost { action: name(action), attempt, reason, blamed }).unwrap();
         self
     }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use spanwise_core::{ActionName, Phase, Timeouts};
+use spanwise_core::{ActionName, AttemptNo, Phase, Timeouts};
 use spanwise_engine::{
     Attempt, Durability, Engine, EngineConfig, Executor, Outcome, Report, Retention, RunHandle, Storage,
 };
@@ -71,7 +71,7 @@ async fn s4_an_adopted_attempt_that_is_lost_is_tried_again_within_the_systems_bu
     let directory = tempfile::tempdir().unwrap();
     leave_under_way(reopen(directory.path(), None), "one", false).await;
     let (engine, stage) = (reopen(directory.path(), None), Stage::new());
-    stage.ends("one/c", Report::Lost("exit code 137".to_owned()));
+    stage.ends("one/c", Report::lost("exit code 137"));
     let run = engine.resume(&id("one")).unwrap();
     let _root = drive(&run, "a0", stage.clone());
     let outcome = soon(drive(&run, "c", stage.clone())).await.unwrap().unwrap();
@@ -145,4 +145,37 @@ async fn s4_an_attempt_is_initializing_until_its_first_sign_of_life_and_max_runt
     run.report_started(ActionName::ROOT, spanwise_core::AttemptNo(1));
     assert_eq!(run.action(&ActionName::ROOT).unwrap().due(), now.due(), "the first sign counts");
     assert!(matches!(soon(driven).await.unwrap().unwrap(), Outcome::TimedOut(_)));
+}
+
+/// An executor whose attempts give no sign of life.
+struct Silent(Stage);
+
+impl Executor for Silent {
+    fn execute(&self, attempt: Attempt) -> Body {
+        self.0.execute(attempt)
+    }
+
+    fn starts_at_once(&self) -> bool {
+        false
+    }
+}
+
+#[tokio::test]
+async fn s4_an_attempt_inside_of_the_process_is_blamed_for_its_loss_only_if_it_began() {
+    for began in [false, true] {
+        let directory = tempfile::tempdir().unwrap();
+        let (engine, stage) = (reopen(directory.path(), None), Stage::new());
+        let (run, driven) = begin(&engine, "one", main_task(), Silent(stage.clone()));
+        stage.began(1).await;
+        if began {
+            run.report_started(ActionName::ROOT, AttemptNo(1));
+        }
+        run.committed().await.unwrap();
+        driven.abort();
+        assert!(soon(driven).await.is_err());
+        drop((run, engine));
+        let run = open(directory.path()).resume(&id("one")).unwrap();
+        let root = run.action(&ActionName::ROOT).unwrap();
+        assert_eq!((root.phase(), root.system_failures), (Phase::Queued, u32::from(began)));
+    }
 }

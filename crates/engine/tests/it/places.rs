@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use spanwise_core::{ActionName, ActionSpec, CachePolicy, Phase, RetryPolicy, Timeouts};
+use spanwise_core::{ActionName, ActionSpec, AttemptNo, CachePolicy, Phase, RetryPolicy, Timeouts};
 use spanwise_engine::{
-    Attempt, Call, Engine, EngineConfig, NewRun, Outcome, Report, Retention, RunHandle, RunSettings, Storage,
+    Attempt, Busy, Call, Engine, EngineConfig, NewRun, Outcome, Report, Retention, RunHandle, RunSettings, Storage,
+    WaitsFor,
 };
 use tokio::task::JoinSet;
 
@@ -268,4 +269,54 @@ async fn s4_a_crowd_gets_its_places_and_never_more_than_there_are() {
     let (one_more, _driven) = begin(&engine, "one-more", main_task(), stage.clone());
     until(&one_more, "a0", is_held).await;
     drop(all);
+}
+
+#[tokio::test]
+async fn s4_whoever_waits_outside_of_its_run_gives_its_place_to_another() {
+    let (engine, stage) = (limited(1), Stage::new());
+    let (a, a_driven) = begin(&engine, "a", main_task(), stage.clone());
+    stage.began(1).await;
+    let (b, b_driven) = begin(&engine, "b", main_task(), stage.clone());
+    until(&b, "a0", is_held).await;
+    let busy = |run: &RunHandle| WaitsFor::Place(Busy { limit: 1, who: vec![(run.id().clone(), ActionName::ROOT)] });
+    assert_eq!(b.waits_for(&ActionName::ROOT), Some(busy(&a)));
+    let waits = a.wait_outside(ActionName::ROOT, AttemptNo(1));
+    stage.began(2).await;
+    assert_eq!(b.waits_for(&ActionName::ROOT), None);
+    let (c, c_driven) = begin(&engine, "c", main_task(), stage.clone());
+    until(&c, "a0", is_held).await;
+    assert_eq!(c.waits_for(&ActionName::ROOT), Some(busy(&b)));
+    // Another wait of the same attempt, and one of an attempt that is not under way, change nothing.
+    drop((a.wait_outside(ActionName::ROOT, AttemptNo(1)), b.wait_outside(ActionName::ROOT, AttemptNo(7))));
+    assert_eq!(c.waits_for(&ActionName::ROOT), Some(busy(&b)));
+    drop(waits);
+    stage.succeeds("b/a0");
+    soon(b_driven).await.unwrap().unwrap();
+    // The place of `a` was one too many.
+    assert_eq!(c.waits_for(&ActionName::ROOT), Some(busy(&a)));
+    stage.succeed(&["a/a0", "c/a0"]);
+    for driven in [a_driven, c_driven] {
+        assert_eq!(soon(driven).await.unwrap().unwrap(), succeeded());
+    }
+}
+
+#[tokio::test]
+async fn s7_a_limit_of_the_run_names_who_has_its_places() {
+    let (engine, stage) = (limited(10), Stage::new());
+    let settings = RunSettings { max_action_concurrency: Some(2), ..RunSettings::default() };
+    let (a, _root) = begin_with(&engine, NewRun { settings, ..new_run("a", main_task()) }, stage.clone());
+    stage.began(1).await;
+    let children = ["a1", "a2", "a3"].map(|action| start(&a, action, child(), stage.clone()));
+    stage.began(3).await;
+    until(&a, "a3", is_held).await;
+    let who = ["a1", "a2"].map(|action| (a.id().clone(), name(action))).to_vec();
+    assert_eq!(a.waits_for(&name("a3")), Some(WaitsFor::PlaceOfRun(Busy { limit: 2, who })));
+    assert_eq!(a.waits_for(&name("a1")), None);
+    let waits = a.wait_outside(name("a1"), AttemptNo(1));
+    stage.began(4).await;
+    drop(waits);
+    stage.succeed(&["a/a1", "a/a2", "a/a3"]);
+    for driven in children {
+        assert_eq!(soon(driven).await.unwrap().unwrap(), succeeded());
+    }
 }

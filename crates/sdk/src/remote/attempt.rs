@@ -63,7 +63,7 @@ pub(crate) async fn take_over() {
 /// Runs the attempt and leaves its result in the blob store. An error only if that is not possible.
 async fn run() -> Result<()> {
     let Contract { task, inputs, outputs, blobs, endpoint, parts } = Contract::read()?;
-    let connection = Connection::new(&endpoint, Some(blobs))?;
+    let connection = Connection::new(&endpoint, Some(blobs))?.of_attempt(&parts.run, &parts.action);
     let read = persist(LONG, || connection.get(&inputs)).await;
     let read = read.map_err(|source| error("read the inputs", &source))?;
     let frozen = read.ok_or_else(|| broken_contract(&format!("the inputs `{inputs}` are not there")))?;
@@ -85,7 +85,7 @@ async fn run() -> Result<()> {
     let (file, content) = match report {
         Report::Succeeded(outputs) => ("outputs.pb", outputs),
         Report::Failed(failed) => left(&failed),
-        Report::Lost(why) => left(&Failure::system("AttemptLost", why)),
+        Report::Lost { reason, .. } => left(&Failure::system("AttemptLost", reason)),
     };
     let file = format!("{outputs}/{file}");
     let put = persist(LONG, || connection.put(&file, content.clone())).await;

@@ -9,7 +9,7 @@ use connectrpc::client::{ClientConfig, ClientTransport, HttpClient, full_body};
 use connectrpc::{ConnectError, ErrorCode};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
-use spanwise_core::{Failure, FailureKind};
+use spanwise_core::{ActionName, Failure, FailureKind, RunId};
 use spanwise_proto::flyteidl2::actions::ActionsServiceClient;
 use spanwise_proto::flyteidl2::dataproxy::DataProxyServiceClient;
 use spanwise_proto::flyteidl2::task::TaskServiceClient;
@@ -68,6 +68,20 @@ impl Connection {
             blobs: blobs.unwrap_or_else(|| format!("{address}/s3")),
             address,
         })))
+    }
+
+    /// The same connection as one of an attempt, whose requests say so: the server knows by that who waits for a run.
+    pub(super) fn of_attempt(self, run: &RunId, action: &ActionName) -> Connection {
+        let id = format!("{}-{}-{}-{action}-rust", run.project, run.domain, run.name);
+        let of = |config: &ClientConfig| config.clone().with_default_header("x-request-id", &*id);
+        let Inner { transport, unary, streams, address, blobs } = &*self.0;
+        Connection(Arc::new(Inner {
+            transport: transport.clone(),
+            unary: of(unary),
+            streams: of(streams),
+            address: address.clone(),
+            blobs: blobs.clone(),
+        }))
     }
 
     /// `http://host:port`.

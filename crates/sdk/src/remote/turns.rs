@@ -85,7 +85,7 @@ pub(super) async fn run(parent: &Arc<Parent>, body: impl Future<Output = Report>
         parent.turns().begin(cx.waker());
         let polled = body.as_mut().poll(cx);
         let dropped = parent.turns().end(polled.is_ready());
-        if !matches!(polled, Poll::Ready(Report::Failed(_) | Report::Lost(_))) {
+        if !matches!(polled, Poll::Ready(Report::Failed(_) | Report::Lost { .. })) {
             for call in dropped {
                 let parent = Arc::clone(parent);
                 aborts.spawn(async move { parent.abort(call).await });

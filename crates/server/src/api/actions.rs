@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use connectrpc::{ConnectError, RequestContext, Response, ServiceRequest, ServiceResult, ServiceStream};
+use connectrpc::{ConnectError, ErrorCode, RequestContext, Response, ServiceRequest, ServiceResult, ServiceStream};
 use futures_util::{Stream, StreamExt, stream};
 use spanwise_core::{ActionKind, ActionName};
 use spanwise_engine::{ChildFeed, RunHandle};
@@ -37,7 +37,16 @@ impl Actions {
     }
 
     pub(super) async fn enqueue_action(&self, new: NewAction) -> Result<(), ConnectError> {
-        Ok(self.api.control.enqueue(new).await?)
+        let (run, parent) = (new.run.clone(), new.parent);
+        let enqueued = self.api.control.enqueue(new).await.map_err(ConnectError::from);
+        if let Err(refused) = &enqueued
+            && matches!(refused.code, ErrorCode::InvalidArgument | ErrorCode::NotFound)
+            && let Ok(run) = self.api.control.run(&run)
+        {
+            let said = refused.message.as_deref().unwrap_or_default();
+            self.api.control.executor().refusals().note(run.key(), parent, said);
+        }
+        enqueued
     }
 
     pub(super) async fn abort_action(&self, id: &ActionIdentifier, reason: &str) -> Result<(), ConnectError> {

@@ -18,6 +18,7 @@ use spanwise_proto::hash;
 
 use super::Api;
 use super::reads::Found;
+use super::waiting::awaited;
 use crate::blobs::signed::Right;
 use crate::blobs::{BlobUri, upload_uri};
 use crate::control::{Error, random_name};
@@ -210,13 +211,14 @@ impl DataProxyService for Data {
 
     async fn tail_logs(
         &self,
-        _ctx: RequestContext,
+        ctx: RequestContext,
         request: ServiceRequest<'_, TailLogsRequest>,
     ) -> ServiceResult<ServiceStream<TailLogsResponse>> {
         let request = request.to_owned_message();
         let found = self.api.find(request.action_id.as_option())?;
         let attempt = found.attempt_or_last(request.attempt);
-        let mut response = Response::stream(self.api.tail(&found, attempt).await?);
+        let wait = self.api.wait_of(&ctx, &found);
+        let mut response = Response::stream(awaited(self.api.tail(&found, attempt).await?, wait));
         response = response.with_header(LOG_ATTEMPT, attempt.0);
         // A line of the log belongs to this span: the protocol has no field for that.
         if let Some(span) = found.run.attempt_span(&found.name, attempt) {

@@ -12,13 +12,22 @@ use spanwise_proto::flyteidl2::workflow::{Action as WireAction, ActionDetails, R
 use super::Api;
 use crate::control::Error;
 use crate::wire::details::{self, Definition, Shown};
-use crate::wire::{Invalid, ids, values};
+use crate::wire::{Invalid, ids, values, waits};
 
 /// An action of a run.
 pub(super) struct Found {
     pub(super) run: RunHandle,
     pub(super) name: ActionName,
     pub(super) action: Action,
+}
+
+impl Found {
+    /// The root of a run.
+    pub(super) fn root(run: &RunHandle) -> Result<Found, ConnectError> {
+        let name = ActionName::ROOT;
+        let action = run.action(&name).ok_or_else(|| unknown(run, &name))?;
+        Ok(Found { run: run.clone(), name, action })
+    }
 }
 
 impl Api {
@@ -44,7 +53,10 @@ impl Api {
         };
         let shown =
             Shown { run: found.run.id(), name: &found.name, action: &found.action, definition: definition.as_deref() };
-        Ok(shown.details(&history::attempts(&events), outputs.as_deref()))
+        let mut details = shown.details(&history::attempts(&events), outputs.as_deref());
+        let waits = found.run.waits_for(&found.name);
+        details.attempts.extend(waits.map(|waits| waits::pending_attempt(&found.action, &waits)));
+        Ok(details)
     }
 
     pub(super) async fn run_details(&self, run: RunHandle) -> Result<RunDetails, ConnectError> {
@@ -53,9 +65,7 @@ impl Api {
         if let Some(relation) = run.settings().relation.as_ref() {
             run_spec.relation = details::relation(run.id(), relation).into();
         }
-        let name = ActionName::ROOT;
-        let action = run.action(&name).ok_or_else(|| unknown(&run, &name))?;
-        let action = self.details(&Found { run, name, action }).await?;
+        let action = self.details(&Found::root(&run)?).await?;
         Ok(RunDetails { run_spec: run_spec.into(), action: action.into(), ..RunDetails::default() })
     }
 

@@ -13,6 +13,7 @@ use spanwise_proto::flyteidl2::task::{Inputs, TaskSpec, TaskSpecSource};
 use spanwise_proto::flyteidl2::workflow::*;
 
 use super::reads::Found;
+use super::waiting::awaited;
 use super::{Api, listing};
 use crate::calls;
 use crate::control::{Error, NewRun};
@@ -75,8 +76,8 @@ impl Runs {
     /// What is said of an action: first as it is, then at every change; over after its end.
     fn watch<T, F>(
         &self,
-        run: RunHandle,
-        name: ActionName,
+        ctx: &RequestContext,
+        found: Found,
         say: impl Fn(Arc<Api>, Found) -> F + Clone + Send + 'static,
     ) -> ServiceResult<ServiceStream<T>>
     where
@@ -84,6 +85,8 @@ impl Runs {
         F: Future<Output = Result<T, ConnectError>> + Send,
     {
         let (api, closing) = (Arc::clone(&self.api), self.api.control.closing().clone());
+        let wait = self.api.wait_of(ctx, &found);
+        let Found { run, name, .. } = found;
         let watch = run.watch(name);
         let stream = stream::unfold((Some(run), watch, true), move |(run, watch, first)| {
             let (api, say) = (Arc::clone(&api), say.clone());
@@ -98,7 +101,7 @@ impl Runs {
                 Some((answer, ((!finished).then_some(run), watch, false)))
             }
         });
-        Response::stream_ok(stream.take_until(closing.cancelled_owned()))
+        Response::stream_ok(awaited(stream, wait).take_until(closing.cancelled_owned()))
     }
 
     fn task(&self, task: Option<create_run_request::Task>) -> Result<(TaskSpec, TaskSpecSource), ConnectError> {
@@ -178,22 +181,24 @@ impl RunService for Runs {
 
     async fn get_run_details(
         &self,
-        _ctx: RequestContext,
+        ctx: RequestContext,
         request: ServiceRequest<'_, GetRunDetailsRequest>,
     ) -> ServiceResult<GetRunDetailsResponse> {
         let request = request.to_owned_message();
-        let details = self.api.run_details(self.run(request.run_id.as_option())?).await?;
+        let run = self.run(request.run_id.as_option())?;
+        self.api.asked(&ctx, &Found::root(&run)?);
+        let details = self.api.run_details(run).await?;
         Response::ok(GetRunDetailsResponse { details: details.into(), ..GetRunDetailsResponse::default() })
     }
 
     async fn watch_run_details(
         &self,
-        _ctx: RequestContext,
+        ctx: RequestContext,
         request: ServiceRequest<'_, WatchRunDetailsRequest>,
     ) -> ServiceResult<ServiceStream<WatchRunDetailsResponse>> {
         let request = request.to_owned_message();
-        let run = self.run(request.run_id.as_option())?;
-        self.watch(run, ActionName::ROOT, |api, found| async move {
+        let found = Found::root(&self.run(request.run_id.as_option())?)?;
+        self.watch(&ctx, found, |api, found| async move {
             let details = api.run_details(found.run).await?;
             Ok(WatchRunDetailsResponse { details: details.into(), ..WatchRunDetailsResponse::default() })
         })
@@ -201,22 +206,24 @@ impl RunService for Runs {
 
     async fn get_action_details(
         &self,
-        _ctx: RequestContext,
+        ctx: RequestContext,
         request: ServiceRequest<'_, GetActionDetailsRequest>,
     ) -> ServiceResult<GetActionDetailsResponse> {
         let request = request.to_owned_message();
-        let details = self.api.details(&self.api.find(request.action_id.as_option())?).await?;
+        let found = self.api.find(request.action_id.as_option())?;
+        self.api.asked(&ctx, &found);
+        let details = self.api.details(&found).await?;
         Response::ok(GetActionDetailsResponse { details: details.into(), ..GetActionDetailsResponse::default() })
     }
 
     async fn watch_action_details(
         &self,
-        _ctx: RequestContext,
+        ctx: RequestContext,
         request: ServiceRequest<'_, WatchActionDetailsRequest>,
     ) -> ServiceResult<ServiceStream<WatchActionDetailsResponse>> {
         let request = request.to_owned_message();
-        let Found { run, name, .. } = self.api.find(request.action_id.as_option())?;
-        self.watch(run, name, |api, found| async move {
+        let found = self.api.find(request.action_id.as_option())?;
+        self.watch(&ctx, found, |api, found| async move {
             let details = api.details(&found).await?;
             Ok(WatchActionDetailsResponse { details: details.into(), ..WatchActionDetailsResponse::default() })
         })

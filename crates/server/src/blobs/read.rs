@@ -1,7 +1,7 @@
 //! Reading blobs: what is known of one, and its content as a stream of chunks.
 
 use std::fs::{File, Metadata};
-use std::io::{self, Read, SeekFrom, Write};
+use std::io::{self, BufReader, Read, SeekFrom, Write};
 use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -87,6 +87,17 @@ impl Blobs {
         let to = to.to_owned();
         let copied = self.blocking("copy", uri.to_string(), move || blob.write_to(&to)).await?;
         Ok(Some(copied))
+    }
+
+    /// Has a blob read in part, by whoever knows what matters in it; none if it is not there.
+    pub(crate) async fn skim<T: Send + 'static>(
+        &self,
+        uri: &BlobUri,
+        read: impl FnOnce(&mut BufReader<File>) -> io::Result<T> + Send + 'static,
+    ) -> Result<Option<T>, Error> {
+        let Some(blob) = self.open_blob(uri).await? else { return Ok(None) };
+        let skimmed = self.blocking("read", uri.to_string(), move || read(&mut BufReader::new(blob.file)));
+        skimmed.await.map(Some)
     }
 
     pub(super) async fn open_blob(&self, uri: &BlobUri) -> Result<Option<OpenBlob>, Error> {

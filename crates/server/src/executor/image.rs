@@ -12,10 +12,10 @@ use spanwise_proto::flyteidl2::core::Literal;
 use spanwise_proto::flyteidl2::imagebuilder::ImageSpec;
 
 use super::contract::{Places, inherited};
-use super::{Files, Shared, secrets, system};
+use super::{Files, Shared, adopt, damaged, secrets, system, undefined};
 use crate::blobs::{BlobUri, Blobs};
 use crate::environments::{self, Build, Environment, ImageKey, Plan};
-use crate::process::{self, ProcessId};
+use crate::process::ProcessId;
 use crate::wire::task::Program;
 use crate::wire::values;
 
@@ -86,13 +86,13 @@ impl Shared {
         places: &Places,
         files: &Files,
     ) -> Result<Report, Failure> {
-        let inputs = values::inputs(&attempt.inputs).map_err(|error| system("read the frozen inputs", &error))?;
+        let inputs = values::inputs(&attempt.inputs).map_err(|error| damaged("read the frozen inputs", &error))?;
         let request = ImageRequest::of(&inputs);
         let key = ImageKey::of(&request.image)
             .ok_or_else(|| refused(format!("`{}` is not named after the hash of an image", request.image)))?;
         if attempt.adopted {
             self.end_orphan(&key, files).await;
-            return Ok(Report::Lost("the server was stopped while it built the image".to_owned()));
+            return Ok(Report::unblamed("the server was stopped while it built the image"));
         }
         files.make().map_err(|error| system("make the attempt's directory", &error))?;
         let _work = RemoveWork(files.clone());
@@ -122,7 +122,7 @@ impl Shared {
         let program = Program { secrets: plan.secrets.clone(), ..Program::default() };
         env.extend(secrets::variables(&self.secrets, run, &program)?);
         let settings = self.definitions.run_spec(attempt.run.settings());
-        let settings = settings.map_err(|error| system("read the run's settings", &error))?;
+        let settings = settings.map_err(|error| undefined("read the run's settings", &error))?;
         let note = installer_file(files);
         let build = Build {
             image: &request.image,
@@ -147,7 +147,9 @@ impl Shared {
     async fn end_orphan(&self, key: &ImageKey, files: &Files) {
         let noted = std::fs::read(installer_file(files)).ok();
         let id = noted.and_then(|noted| serde_json::from_slice::<ProcessId>(&noted).ok());
-        if let Some(process) = id.and_then(|id| process::adopt(&id)) {
+        if let Some(id) = id
+            && let Some(process) = adopt(&id).await
+        {
             process.stop(self.grace).await;
         }
         if let Err(error) = self.launcher.environments().remove_unfinished(key) {

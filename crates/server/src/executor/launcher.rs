@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use spanwise_core::Failure;
 
 use super::contract::inherited;
-use super::{bin_of, system};
+use super::{bin_of, system, verdict};
 use crate::environments::{Environments, ImageKey};
 use crate::process::{self, Launch, Process, Warm};
 use crate::wire::task::Program;
@@ -90,7 +90,10 @@ impl Launcher {
             Some(warm) => warm.spawn(&environment.python, &launch).await,
             None => process::spawn(&launch),
         };
-        started.map_err(|error| system("start the task's process", &error))
+        started.map_err(|error| {
+            let failure = system("start the task's process", &error);
+            if error.is_final() { verdict::cannot_start(&failure.message) } else { failure }
+        })
     }
 
     /// Starts the warm interpreter ahead of the first task.

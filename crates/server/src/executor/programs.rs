@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use spanwise_core::Failure;
 use tokio::sync::Mutex;
 
-use super::system;
+use super::{damaged, system};
 use crate::blobs::{BlobUri, Blobs, base32};
 
 /// The programs of tasks as files.
@@ -29,7 +29,7 @@ impl Programs {
         if !program.starts_with("s3://") {
             return Ok(None);
         }
-        let uri: BlobUri = program.parse().map_err(|error| system("name the task's program", &error))?;
+        let uri: BlobUri = program.parse().map_err(|error| damaged("name the task's program", &error))?;
         let path = self.directory.join(format!("{:x}", HexDigest(Sha256::digest(program).into())));
         if path.exists() {
             return Ok(Some(path));
@@ -55,7 +55,7 @@ impl Programs {
         let named = uri.parent().map(|parent| parent.name().to_owned()).filter(|name| is_digest(name));
         if named.is_some_and(|named| named != base32(&digest)) {
             let message = format!("the program `{uri}` is not what it was when it was uploaded");
-            return Err(Failure::system("ProgramDamaged", message));
+            return Err(Failure::system("ProgramDamaged", message).terminal());
         }
         tokio::fs::set_permissions(&staged, std::fs::Permissions::from_mode(0o755)).await.map_err(failed)?;
         tokio::fs::rename(&staged, path).await.map_err(failed)

@@ -15,6 +15,7 @@ use super::{PageError, Pages, address};
 use crate::control;
 use crate::layout;
 use crate::wire::display::{self, Budget, Named};
+use crate::wire::waits;
 
 /// Attempts that are listed, the last ones.
 const SHOWN_ATTEMPTS: usize = 50;
@@ -188,7 +189,7 @@ impl Panel {
                 ActionKind::Condition => "condition",
             },
             badge: badge(action.phase()),
-            facts: facts(pages, run, action)?,
+            facts: facts(pages, run, &name, action)?,
             error: error(action, &history),
             earlier_attempts: history.len().saturating_sub(SHOWN_ATTEMPTS),
             attempts,
@@ -217,14 +218,14 @@ pub(super) fn hidden((key, value): (String, String)) -> (String, String) {
     (key, value)
 }
 
-fn facts(pages: &Pages, run: &RunHandle, action: &Action) -> Result<Vec<Fact>, PageError> {
+fn facts(pages: &Pages, run: &RunHandle, name: &ActionName, action: &Action) -> Result<Vec<Fact>, PageError> {
     let now = run.now();
     let ended = action.is_finished().then_some(action.updated_at);
     let mut facts = vec![Fact::when("Enqueued", when(action.enqueued_at, now))];
     facts.extend(action.started_at.map(|at| Fact::when("Started", when(at, now))));
     facts.extend(ended.map(|at| Fact::when("Ended", when(at, now))));
     facts.push(Fact::length("Duration", span(action.enqueued_at, ended, now)));
-    facts.extend(state(action, now));
+    facts.extend(state(run, name, action, now));
     if let Some(policy) = &action.spec.cache {
         facts.push(cache(run, action, policy.overwrite));
     }
@@ -250,12 +251,12 @@ fn facts(pages: &Pages, run: &RunHandle, action: &Action) -> Result<Vec<Fact>, P
 }
 
 /// What the action is doing, where its phase does not say it.
-fn state(action: &Action, now: spanwise_core::Timestamp) -> Option<Fact> {
+fn state(run: &RunHandle, name: &ActionName, action: &Action, now: spanwise_core::Timestamp) -> Option<Fact> {
     Some(match &action.state {
         State::Backoff { until } => {
             Fact::text("Waits", format!("{} before its next attempt", length(until.since(now))))
         }
-        State::Queued { held: true, .. } => Fact::text("Waits", "for a place: too much is running"),
+        State::Queued { held: true, .. } => Fact::text("Waits", waits::told(&run.waits_for(name)?)),
         State::Finished(End::Signalled { by }) => Fact::text("Signalled by", by),
         _ => return None,
     })

@@ -11,12 +11,19 @@ use std::time::Duration;
 use super::ProcessId;
 
 /// What a process does first: it writes the machine's boot and its own line of `/proc` into the claim, and becomes the
-/// program. The shell's `noclobber` refuses a claim that is there.
+/// program. The shell's `noclobber` refuses a claim that is there. A program that cannot be started is noted in the claim:
+/// its exit code could be one of the program's own (a shell that has `shopt` would end before that).
 pub(super) const SCRIPT: &str = r#"set -C
 read -r boot < /proc/sys/kernel/random/boot_id
 read -r stat < /proc/$$/stat
 printf '%s\n%s\n' "$boot" "$stat" > "$0" || exit 125
-exec "$@""#;
+command -v shopt > /dev/null && shopt -s execfail
+trap 'printf "not started: %s\n" "$?" >> "$0"' EXIT
+exec "$@"
+exit"#;
+
+/// What stands in a claim whose program could not be started, in front of the shell's code for it; `warm.py` writes it too.
+const NOT_STARTED: &str = "not started: ";
 
 /// How long a claim may be there without its content: two system calls lie between, on a machine that may be busy.
 const WRITING: Duration = Duration::from_secs(2);
@@ -30,6 +37,32 @@ pub enum Claim {
     Process(ProcessId),
     /// Nobody ever will: it was given up.
     GivenUp,
+}
+
+/// How far an attempt came whose process has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beginning {
+    /// Nobody has claimed it: nothing of the task has run.
+    Never,
+    /// It was claimed, and then the program could not be started.
+    NotStarted,
+    /// The program ran.
+    Began,
+}
+
+/// Reads from a claim how far its attempt came. Only after the end of its process.
+///
+/// # Errors
+/// If the file cannot be read.
+pub async fn beginning_of(path: &Path) -> io::Result<Beginning> {
+    match claim_of(path).await? {
+        Claim::Free | Claim::GivenUp => Ok(Beginning::Never),
+        Claim::Process(_) => {
+            let text = std::fs::read_to_string(path)?;
+            let is_noted = text.lines().skip(2).any(|line| line.starts_with(NOT_STARTED));
+            Ok(if is_noted { Beginning::NotStarted } else { Beginning::Began })
+        }
+    }
 }
 
 /// Reads a claim.
@@ -73,6 +106,32 @@ fn parse(text: &str) -> Option<Claim> {
     if text == GIVEN_UP {
         return Some(Claim::GivenUp);
     }
-    let (boot, stat) = text.strip_suffix('\n')?.split_once('\n')?;
+    let (boot, rest) = text.split_once('\n')?;
+    let (stat, _) = rest.split_once('\n')?;
     ProcessId::from_stat(boot, stat).map(Claim::Process)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn s4_a_claim_tells_how_far_its_attempt_came() {
+        let directory = tempfile::tempdir().unwrap();
+        let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+        let claimed = format!("boot\n{stat}");
+        for (content, expected) in [
+            (None, Beginning::Never),
+            (Some(GIVEN_UP), Beginning::Never),
+            (Some(""), Beginning::Never),
+            (Some("boot\n17 (sh) R 1"), Beginning::Never),
+            (Some(claimed.as_str()), Beginning::Began),
+            (Some(format!("{claimed}not started: 127\n").as_str()), Beginning::NotStarted),
+        ] {
+            let path = directory.path().join("claim");
+            let _ = std::fs::remove_file(&path);
+            content.map(|content| std::fs::write(&path, content)).transpose().unwrap();
+            assert_eq!(beginning_of(&path).await.unwrap(), expected, "{content:?}");
+        }
+    }
 }

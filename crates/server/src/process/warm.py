@@ -17,6 +17,7 @@ WILL_BE_LAST = atexit._ncallbacks() == 0
 atexit.register(lambda: UNTOUCHED.spare())
 
 import asyncio
+import errno
 import functools
 import gc
 import importlib
@@ -470,7 +471,16 @@ def become(request):
         pass
     for ignored in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(ignored, signal.SIG_DFL)
-    os.execve(arguments[0], arguments, environment)
+    try:
+        os.execve(arguments[0], arguments, environment)
+    except OSError as problem:
+        # As a cold process notes it: the code alone could be one of the program's own.
+        code = 127 if problem.errno == errno.ENOENT else 126
+        os.write(2, f"{arguments[0]}: {problem.strerror}\n".encode())
+        if request["claim"] is not None:
+            with open(request["claim"], "a") as claim:
+                claim.write(f"not started: {code}\n")
+        os._exit(code)
 
 
 def become_script(path, arguments, environment):

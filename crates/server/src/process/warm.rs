@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Error, Launch, Process, spawn};
+use super::{Error, Launch, Process, fit, spawn};
 use fork_server::{ForkServer, NotForked};
 use script::Script;
 
@@ -68,6 +68,7 @@ impl Warm {
     ///
     /// Outside a tokio runtime.
     pub async fn spawn(&self, python: &Path, launch: &Launch) -> Result<Process, Error> {
+        fit::check(launch)?;
         let script = Script::of(python).and_then(|script| Some((script.called_by(launch)?, script)));
         if let Some((program, script)) = script {
             // Twice, because a server that runs may turn out to be of yesterday's environment.

@@ -31,24 +31,10 @@ pub(crate) fn in_context<'a>(context: &'a [KeyValuePair], key: &str) -> Option<&
     context.iter().rev().find(|pair| pair.key == key).map(|pair| pair.value.as_str())
 }
 
-/// The limits of a custom context (semantics S1.9), which those of the Rust SDK equal.
-const MAX_CONTEXT_KEYS: usize = 64;
-const MAX_CONTEXT_BYTES: usize = 8 * 1024;
-
 /// Refuses a context that is too large to travel with every action.
 pub(crate) fn check_context(context: &[KeyValuePair]) -> Result<(), Invalid> {
-    if context.len() > MAX_CONTEXT_KEYS {
-        let text = format!("custom_context has {} keys, the limit is {MAX_CONTEXT_KEYS}", context.len());
-        return Err(Invalid::field(text));
-    }
-    let bytes: usize = context.iter().map(|pair| pair.key.len() + pair.value.len()).sum();
-    let largest = context.iter().max_by_key(|pair| pair.value.len()).map(|pair| pair.key.as_str());
-    match largest {
-        Some(key) if bytes > MAX_CONTEXT_BYTES => Err(Invalid::field(format!(
-            "custom_context has {bytes} bytes, the limit is {MAX_CONTEXT_BYTES}; the largest value is that of `{key}`"
-        ))),
-        _ => Ok(()),
-    }
+    let pairs = context.iter().map(|pair| (pair.key.as_str(), pair.value.as_str()));
+    spanwise_core::context::check(pairs).map_err(|error| Invalid::field(error.to_string()))
 }
 
 /// Takes out of a context what ties it to the trace of the run that it was frozen for.

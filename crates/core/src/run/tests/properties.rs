@@ -76,8 +76,8 @@ fn any_move() -> impl Strategy<Value = Move> {
             .prop_map(|(action, attempt)| Move::Send(Command::ReportSucceeded { action, attempt })),
         3 => (any_name(), attempt.clone(), any_failure())
             .prop_map(|(action, attempt, failure)| Move::Send(Command::ReportFailed { action, attempt, failure })),
-        1 => (any_name(), attempt.clone()).prop_map(|(action, attempt)| {
-            Move::Send(Command::ReportLost { action, attempt, reason: "killed".to_owned() })
+        1 => (any_name(), attempt.clone(), any::<bool>()).prop_map(|(action, attempt, blamed)| {
+            Move::Send(Command::ReportLost { action, attempt, reason: "killed".to_owned(), blamed })
         }),
         1 => (any_name(), attempt).prop_map(|(action, attempt)| Move::Send(Command::Release { action, attempt })),
         2 => any_name().prop_map(|action| Move::Send(Command::Tick { action })),

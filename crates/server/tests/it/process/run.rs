@@ -175,14 +175,14 @@ async fn an_adopted_process_is_waited_for() {
     let home = tempdir().unwrap();
     let id = foreign(home.path(), "sleep 1000 & echo $! >child; while [ ! -e go ]; do sleep 0.01; done");
     let stored = serde_json::to_string(&id).unwrap();
-    let process = adopt(&serde_json::from_str(&stored).unwrap()).unwrap();
+    let process = adopt(&serde_json::from_str(&stored).unwrap()).unwrap().unwrap();
     let child =
         until("its child is up", || Some(text(home.path().join("child"))).filter(|pid| pid.ends_with('\n'))).await;
     assert_eq!(process.ending(), None);
     std::fs::write(home.path().join("go"), "").unwrap();
     assert_eq!(soon("ends", process.wait()).await, Ending::Gone);
     until("the rest is gone", || (!runs(child.trim())).then_some(())).await;
-    assert!(adopt(&id).is_none());
+    assert!(adopt(&id).unwrap().is_none());
 }
 
 #[tokio::test]
@@ -190,7 +190,7 @@ async fn an_adopted_process_is_stopped() {
     let home = tempdir().unwrap();
     let id = foreign(home.path(), "trap '' TERM; echo up; while :; do sleep 0.01; done");
     until("it is up", || text(home.path().join("log")).contains("up").then_some(())).await;
-    let process = adopt(&id).unwrap();
+    let process = adopt(&id).unwrap().unwrap();
     assert_eq!(soon("ends", process.stop(Duration::from_millis(50))).await, Ending::Gone);
     assert!(!runs(&id.pid.to_string()));
 }
@@ -199,11 +199,11 @@ async fn an_adopted_process_is_stopped() {
 async fn a_number_that_belongs_to_another_process_is_not_adopted() {
     let home = tempdir().unwrap();
     let id = foreign(home.path(), "exec sleep 1000");
-    let process = adopt(&id).unwrap();
-    assert!(adopt(&ProcessId { started: id.started + 1, ..id.clone() }).is_none());
-    assert!(adopt(&ProcessId { boot: "another".to_owned(), ..id.clone() }).is_none());
+    let process = adopt(&id).unwrap().unwrap();
+    assert!(adopt(&ProcessId { started: id.started + 1, ..id.clone() }).unwrap().is_none());
+    assert!(adopt(&ProcessId { boot: "another".to_owned(), ..id.clone() }).unwrap().is_none());
     for pid in [0, 1, u32::MAX] {
-        assert!(adopt(&ProcessId { pid, ..id.clone() }).is_none());
+        assert!(adopt(&ProcessId { pid, ..id.clone() }).unwrap().is_none());
     }
     assert_eq!(soon("ends", process.stop(Duration::from_secs(600))).await, Ending::Gone);
 }

@@ -533,7 +533,7 @@ fn a_fork_server_ends_with_ours_and_its_children_do_not() {
 
     runtime().block_on(async {
         until("the fork server is gone", || (!runs(&parent)).then_some(())).await;
-        let adopted = adopt(process.id()).unwrap();
+        let adopted = adopt(process.id()).unwrap().unwrap();
         assert_eq!(adopted.ending(), None);
         assert_eq!(soon("ends", adopted.stop(Duration::ZERO)).await, Ending::Gone);
     });

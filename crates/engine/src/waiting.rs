@@ -1,0 +1,79 @@
+//! Attempts that wait for something outside of their run, and what an action waits for that is not launched.
+
+use std::sync::Arc;
+
+use spanwise_core::{ActionName, AttemptNo, RunId};
+
+use crate::cell::{Held, RunCell};
+use crate::run::RunHandle;
+
+/// An attempt that waits for something outside of its run, until this is dropped: it takes up no place (semantics S4).
+#[must_use = "the wait is over when this is dropped"]
+pub struct OutsideWait {
+    cell: Arc<RunCell>,
+    action: ActionName,
+    attempt: AttemptNo,
+}
+
+impl Drop for OutsideWait {
+    fn drop(&mut self) {
+        self.cell.wait_outside(&self.action, self.attempt, false);
+    }
+}
+
+impl std::fmt::Debug for OutsideWait {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OutsideWait").field("action", &self.action).field("attempt", &self.attempt).finish()
+    }
+}
+
+/// What an action waits for that could be launched otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WaitsFor {
+    /// A place of its run, all of which are taken.
+    PlaceOfRun(Busy),
+    /// A place of the engine, all of which are taken.
+    Place(Busy),
+    /// Another action that computes its cache key.
+    Key,
+}
+
+/// Who takes up the places.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Busy {
+    /// How many places there are.
+    pub limit: u32,
+    /// Who has them.
+    pub who: Vec<(RunId, ActionName)>,
+}
+
+impl RunHandle {
+    /// An attempt of this run begins to wait for something outside of it. Nothing changes if the attempt is over.
+    pub fn wait_outside(&self, action: ActionName, attempt: AttemptNo) -> OutsideWait {
+        self.cell.wait_outside(&action, attempt, true);
+        OutsideWait { cell: Arc::clone(&self.cell), action, attempt }
+    }
+
+    /// The only action of the run that takes up a place, if it is only one.
+    pub fn only_busy(&self) -> Option<ActionName> {
+        match self.cell.busy()[..] {
+            [only] => Some(only),
+            _ => None,
+        }
+    }
+
+    /// What an action in WAITING_FOR_RESOURCES waits for, as far as that is still so.
+    pub fn waits_for(&self, action: &ActionName) -> Option<WaitsFor> {
+        match self.cell.held(action)? {
+            Held::Key => Some(WaitsFor::Key),
+            Held::Run { limit, busy } => {
+                let who = busy.into_iter().map(|name| (self.id().clone(), name)).collect();
+                Some(WaitsFor::PlaceOfRun(Busy { limit, who }))
+            }
+            Held::Outside => {
+                let limit = self.engine.inner.full()?;
+                Some(WaitsFor::Place(Busy { limit, who: self.engine.busy() }))
+            }
+        }
+    }
+}
