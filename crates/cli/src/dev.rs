@@ -74,6 +74,7 @@ fn announce(server: &Server) -> io::Result<()> {
         let own = server.collector_port().map(|port| format!("; gRPC also on {port}")).unwrap_or_default();
         writeln!(out, "Collector  http://127.0.0.1:{port} (OTLP http/protobuf, http/json, gRPC{own})")?;
     }
+    writeln!(out, "Tasks      {}", server.python())?;
     writeln!(out)?;
     writeln!(
         out,

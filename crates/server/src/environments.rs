@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,7 +23,7 @@ mod key;
 mod plan;
 mod record;
 
-pub use base::Base;
+pub use base::{Base, NoPython};
 pub use key::ImageKey;
 pub use plan::{Plan, UnknownLayer};
 
@@ -51,14 +51,10 @@ pub enum Error {
         #[source]
         source: crate::process::Error,
     },
-    /// The interpreter that tasks run with has no SDK, so that no environment made from it could run a task.
-    #[error("make an environment from {}: {problem}", python.display())]
-    Base {
-        /// The interpreter.
-        python: PathBuf,
-        /// What is wrong with it, and what to do.
-        problem: String,
-    },
+    /// The interpreter that tasks run with has no SDK, so that no environment made from it could run a task: what is wrong with
+    /// it, and what to do.
+    #[error("make an environment: {0}")]
+    Base(String),
     /// The file system failed.
     #[error("{doing} `{}`", path.display())]
     Io {
@@ -118,7 +114,11 @@ pub struct Environments {
 #[derive(Debug)]
 struct Inner {
     directory: PathBuf,
-    base: Base,
+    base: RwLock<Arc<Base>>,
+    /// The interpreter, for people, as it was at the start.
+    at_start: String,
+    /// Held by whoever asks the interpreter again.
+    asking: tokio::sync::Mutex<()>,
     /// How long an installer may take to end after SIGTERM.
     grace: Duration,
     /// Builds that are being undone.
@@ -136,19 +136,49 @@ impl Environments {
             tracing::warn!(directory = %directory.display(), %error, "remove the remains of unfinished image builds");
         }
         let (known, building) = (Mutex::default(), Mutex::default());
-        let inner = Inner { directory, base, grace, stopping, known, building };
+        let (at_start, base) = (base.to_string(), RwLock::new(Arc::new(base)));
+        let asking = tokio::sync::Mutex::default();
+        let inner = Inner { directory, base, at_start, asking, grace, stopping, known, building };
         Environments { inner: Arc::new(inner) }
     }
 
-    /// The interpreter of tasks whose image asks for nothing, which is also what environments are made from.
-    pub fn base(&self) -> &Base {
-        &self.inner.base
+    /// The interpreter of tasks whose image asks for nothing, which is also what environments are made from, as it was known last.
+    pub fn base(&self) -> Arc<Base> {
+        self.inner.base()
+    }
+
+    /// The same, asked again if it may be another one by now: it is gone, or its packages have changed.
+    pub async fn current(&self) -> Arc<Base> {
+        let known = self.base();
+        if known.problem().is_none() && known.is_unchanged() {
+            return known;
+        }
+        let _one = self.inner.asking.lock().await;
+        let before = self.base();
+        if !Arc::ptr_eq(&known, &before) {
+            return before;
+        }
+        let now = Arc::new(before.again().await);
+        if now.to_string() != before.to_string() || now.problem() != before.problem() {
+            let problem = now.problem().map(tracing::field::display);
+            tracing::warn!(%before, %now, problem, "the interpreter of tasks has changed");
+        }
+        *self.inner.base.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&now);
+        now
+    }
+
+    /// What the reader of a task's log should know about the interpreter that it runs with.
+    pub(crate) fn notes(&self, base: &Base) -> Vec<String> {
+        let at_start = &self.inner.at_start;
+        let changed = (base.to_string() != *at_start)
+            .then(|| format!("warning: this task runs with {base}; when the server was started, it was {at_start}"));
+        base.warning().map(|warning| format!("warning: {warning}")).into_iter().chain(changed).collect()
     }
 
     /// What of an image cannot be realised here, one sentence each.
     pub fn warnings(&self, plan: &Plan) -> Vec<String> {
         let mut warnings = plan.warnings().to_vec();
-        warnings.extend(build::Origin::of(&self.inner.base, plan).warning(plan));
+        warnings.extend(build::Origin::of(&self.base(), plan).warning(plan));
         warnings
     }
 
@@ -215,6 +245,12 @@ impl Environments {
 
     fn building(&self) -> std::sync::MutexGuard<'_, HashMap<ImageKey, Arc<tokio::sync::Mutex<()>>>> {
         self.inner.building.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn base(&self) -> Arc<Base> {
+        Arc::clone(&self.base.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

@@ -24,6 +24,7 @@ use crate::wire::task::{IMAGE_BUILD, Program};
 use crate::wire::values;
 
 mod contract;
+mod entry;
 mod image;
 mod launcher;
 mod programs;
@@ -32,7 +33,7 @@ mod secrets;
 mod signs;
 mod verdict;
 
-pub(crate) use contract::exporter_defaults;
+pub(crate) use contract::{exporter_defaults, inherited};
 pub(crate) use image::ImageRequest;
 pub(crate) use launcher::Launcher;
 pub(crate) use programs::Programs;
@@ -281,12 +282,12 @@ impl Shared {
         }
         self.deliver_inputs(&inputs, places).await?;
         files.make().map_err(|error| system("make the attempt's directory", &error))?;
-        let python = self.launcher.environment(program);
-        if let Some(note) = python.note() {
+        let python = self.launcher.environment(program).await?;
+        for note in python.notes() {
             append(&files.log, note).map_err(|error| system("write to the attempt's log", &error))?;
         }
         let mut layers = vec![
-            contract::inherited(std::env::vars(), python.bin()),
+            python.variables(inherited(std::env::vars())),
             python.env(),
             program.env.clone(),
             self.definitions
@@ -394,9 +395,4 @@ pub(crate) fn append(log: &Path, line: &str) -> std::io::Result<()> {
     use std::io::Write as _;
     let mut file = std::fs::OpenOptions::new().append(true).create(true).open(log)?;
     file.write_all(format!("spanwise: {line}\n").as_bytes())
-}
-
-/// The directory of programs beside an interpreter.
-fn bin_of(python: &Path) -> PathBuf {
-    python.parent().map(Path::to_owned).unwrap_or_default()
 }

@@ -16,9 +16,10 @@ use crate::api::{self, Api};
 use crate::blobs::{s3, signed};
 use crate::calls::{self, Calls};
 use crate::collector::Collector;
+use crate::environments::Environments;
 use crate::executor::SignsOfLife;
 use crate::pages::{self, Pages};
-use crate::running::{self, Running};
+use crate::running::{self, Interpreter, Running};
 use crate::trace::Traces;
 use crate::wire::shown;
 
@@ -37,12 +38,13 @@ pub(crate) fn router(
     let traces = Traces::new(collector.cloned());
     let pages = Pages::new(api.control.clone(), api.signer.clone(), &api.base_url, traces, trace_url);
     let blobs = api.control.blobs().clone();
+    let environments = api.control.executor().environments().clone();
     let store =
         s3::router(blobs.clone(), s3::Access::Anyone).layer(middleware::from_fn_with_state(signs, note_sign_of_life));
     let router = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(move || async move { readiness(ending.is_cancelled()) }))
-        .route(running::PATH, get(|| async move { running.answer() }))
+        .route(running::PATH, get(move || answer(running, environments)))
         .merge(pages::router(pages))
         .merge(signed::router(blobs, api.signer.clone(), None))
         .merge(store)
@@ -58,6 +60,14 @@ pub(crate) fn router(
 /// The routes, for those who mean this machine.
 pub(crate) fn guarded(router: Router) -> Router {
     router.layer(middleware::from_fn(refuse_foreign_hosts))
+}
+
+/// Who is running, and with which interpreter by now, if that does not answer late.
+async fn answer(mut running: Running, environments: Environments) -> impl IntoResponse {
+    let now = tokio::time::timeout(running::PATIENCE / 2, environments.current()).await;
+    let now = now.unwrap_or_else(|_| environments.base());
+    running.python = Some(Box::new(Interpreter::from(&*now)));
+    running.answer()
 }
 
 /// Whoever sends work here is told to send it elsewhere before the port is closed.

@@ -62,6 +62,11 @@ impl DataDir {
         self.0.join("environments")
     }
 
+    /// The SDK's entry point for the interpreter of tasks.
+    pub(crate) fn bin(&self) -> PathBuf {
+        self.0.join("bin")
+    }
+
     /// Programs of tasks, as files that can be started.
     pub(crate) fn programs(&self) -> PathBuf {
         self.0.join("programs")

@@ -24,7 +24,7 @@ mod wire;
 
 pub use collector::{BadTarget, Collector, CollectorConfig, CollectorError, DEFAULT_COLLECTOR_PORT, TeeTarget};
 pub use config::{Config, DEFAULT_PORT};
-pub use running::Running;
+pub use running::{Interpreter, Running, at as running_at};
 pub use server::{Error, Server};
 pub use spanwise_core::lifecycle::TraceLevel;
 pub use spanwise_engine::{Durability, Retention};

@@ -27,7 +27,7 @@ pub use identity::ProcessId;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use logs::read_all;
 pub use logs::{LogBatches, LogLine, LogStart, Logs, Recording, last_lines};
-pub use warm::Warm;
+pub use warm::{Script, Warm};
 
 mod claim;
 mod fit;

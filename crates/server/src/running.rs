@@ -10,13 +10,15 @@ use http::HeaderName;
 use http::header::CONTENT_TYPE;
 use serde::{Deserialize, Serialize};
 
+use crate::environments::Base;
+
 /// Where a server says who it is.
 pub(crate) const PATH: &str = "/server";
 
 const FILE: &str = "server.json";
 
 /// One that does not answer within this time is not asked again: the message does without it.
-const PATIENCE: Duration = Duration::from_millis(500);
+pub(crate) const PATIENCE: Duration = Duration::from_millis(500);
 
 /// A server that is running.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,11 +29,31 @@ pub struct Running {
     pub port: u16,
     /// Where it keeps everything.
     pub data_dir: PathBuf,
+    /// The interpreter of its tasks; none in the note.
+    #[serde(default)]
+    pub python: Option<Box<Interpreter>>,
+}
+
+/// An interpreter of tasks, for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Interpreter {
+    /// Which one, with its version and that of its SDK.
+    pub name: String,
+    /// Why Python tasks cannot run with it.
+    pub problem: Option<String>,
+    /// What is unusual about it.
+    pub warning: Option<String>,
+}
+
+impl From<&Base> for Interpreter {
+    fn from(base: &Base) -> Interpreter {
+        Interpreter { name: base.to_string(), problem: base.problem(), warning: base.warning() }
+    }
 }
 
 impl fmt::Display for Running {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Running { pid, port, data_dir } = self;
+        let Running { pid, port, data_dir, .. } = self;
         write!(f, "a server with process id {pid}, port {port} and data directory `{}`", data_dir.display())
     }
 }
@@ -70,7 +92,7 @@ pub(crate) fn read(data_dir: &Path) -> Option<Running> {
 }
 
 /// The server that listens at an address, if one of ours does.
-pub(crate) fn at(address: SocketAddr) -> Option<Running> {
+pub fn at(address: SocketAddr) -> Option<Running> {
     let mut connection = TcpStream::connect_timeout(&address, PATIENCE).ok()?;
     connection.set_read_timeout(Some(PATIENCE)).ok()?;
     connection.write_all(format!("GET {PATH} HTTP/1.0\r\nhost: localhost\r\n\r\n").as_bytes()).ok()?;
@@ -87,7 +109,7 @@ mod tests {
     #[test]
     fn a_note_is_there_as_long_as_its_server() {
         let directory = tempfile::tempdir().unwrap();
-        let running = Running { pid: 7, port: 8585, data_dir: directory.path().to_owned() };
+        let running = Running { pid: 7, port: 8585, data_dir: directory.path().to_owned(), python: None };
         assert_eq!(read(directory.path()), None);
         let note = running.note().unwrap();
         assert_eq!(read(directory.path()), Some(running));

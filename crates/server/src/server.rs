@@ -20,7 +20,7 @@ use crate::collector::{Collector, CollectorConfig, CollectorError};
 use crate::config::Config;
 use crate::control::{ControlPlane, Parts, TraceRules};
 use crate::definitions::Definitions;
-use crate::environments::{Base, Environments};
+use crate::environments::{Base, Environments, NoPython};
 use crate::executor::{self, Launcher, ProcessExecutor, SignsOfLife};
 use crate::http;
 use crate::layout::DataDir;
@@ -79,8 +79,8 @@ pub enum Error {
     #[error(transparent)]
     Exporter(#[from] spanwise_otel::otlp::Error),
     /// There is no Python.
-    #[error("no Python was found for tasks: give one with --python")]
-    NoPython,
+    #[error(transparent)]
+    NoPython(#[from] NoPython),
 }
 
 /// Who is in the way, for a message.
@@ -116,7 +116,7 @@ impl Server {
             return Err(Error::NotLoopback(config.address));
         }
         let data = DataDir::new(&absolute(&config.data_dir)?);
-        let python = interpreter(config.python.as_deref())?;
+        let python = Base::find(config.python.as_deref())?;
         // An interpreter takes a while to answer; the journal is opened meanwhile.
         let base = AbortOnDropHandle::new(tokio::spawn(async move { Base::probe(&python).await }));
         // The journal first: it keeps a second server out of the directory, and of the port.
@@ -135,11 +135,11 @@ impl Server {
         let listen_error = |source| Error::Listen { address, holder: running::at(address), source };
         let listeners = http::listen(address).await.map_err(listen_error)?;
         let port = listeners[0].local_addr().map_err(listen_error)?.port();
-        let running = Running { pid: std::process::id(), port, data_dir: data.path().to_owned() };
+        let running = Running { pid: std::process::id(), port, data_dir: data.path().to_owned(), python: None };
         let note = running.note().map_err(|source| Error::Io { doing: "note who uses the data directory", source })?;
         let (exporter, export) = lifecycle_export(&config, &engine)?.unzip();
         let base = base.await.map_err(|error| Error::Io { doing: "ask the interpreter", source: error.into() })?;
-        let mut warnings: Vec<String> = base.problem().into_iter().collect();
+        let mut warnings: Vec<String> = base.problem().or_else(|| base.warning()).into_iter().collect();
         let collector = match &config.collector {
             Some(asked) => Some(Collecting::start(&config, asked, data.path(), &mut warnings).await?),
             None => None,
@@ -179,7 +179,7 @@ impl Server {
             data: data.clone(),
             logs: Logs::new().map_err(|source| Error::Io { doing: "watch log files (inotify)", source })?,
             secrets: secrets.clone(),
-            launcher: Launcher::new(environments, config.cold),
+            launcher: Launcher::new(environments, data.bin(), config.cold),
             programs: executor::Programs::new(blobs.clone(), data.programs()),
             signs: SignsOfLife::default(),
             refusals: executor::Refusals::default(),
@@ -212,6 +212,11 @@ impl Server {
     /// What does not work, for instance why Python tasks cannot run with the interpreter that it was given.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+
+    /// The interpreter of tasks, for people.
+    pub fn python(&self) -> String {
+        self.control.executor().environments().base().to_string()
     }
 
     /// The collector's own port, beside that of the server; none without a collector, or if the port is taken.
@@ -325,24 +330,6 @@ async fn end(control: &ControlPlane, drain: Duration, grace: Duration) {
 
 fn absolute(path: &Path) -> Result<PathBuf, Error> {
     std::path::absolute(path).map_err(|source| Error::Io { doing: "find the data directory", source })
-}
-
-/// The interpreter that is given, as a path or as a name on the path; else the one on the path, which in a virtual environment is
-/// its own.
-fn interpreter(given: Option<&Path>) -> Result<PathBuf, Error> {
-    let on_path = |names: &[&Path]| {
-        let path = std::env::var_os("PATH")?;
-        let mut candidates =
-            std::env::split_paths(&path).flat_map(|place| names.iter().map(move |name| place.join(name)));
-        candidates.find(|candidate| candidate.is_file())
-    };
-    let found = match given {
-        Some(name) if name.components().count() == 1 => on_path(&[name]).unwrap_or_else(|| name.to_owned()),
-        Some(path) => path.to_owned(),
-        None => on_path(&[Path::new("python3"), Path::new("python")]).ok_or(Error::NoPython)?,
-    };
-    // Not resolved: the links of a virtual environment are what makes it one.
-    absolute(&found)
 }
 
 impl std::fmt::Debug for Server {

@@ -1,5 +1,6 @@
 //! The built binary as `spanwise dev`: started, asked, killed and started again on the same port and data directory.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -27,6 +28,8 @@ struct Settings {
     /// The command, and what it is given beside port, data directory and Python.
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
+    /// The interpreter of tasks; none leaves it to the server to find one.
+    python: Option<PathBuf>,
 }
 
 /// A server that runs, or has been killed.
@@ -46,14 +49,21 @@ impl DevServer {
 
     /// Starts a server on a free port with more variables in its environment.
     pub(crate) fn start_with(data: &Path, environment: &[(&str, &str)]) -> DevServer {
+        DevServer::start_by(data, Some(python::python()), environment)
+    }
+
+    /// The same with an interpreter of its own for tasks, or with none given.
+    pub(crate) fn start_by(data: &Path, python: Option<&Path>, environment: &[(&str, &str)]) -> DevServer {
         let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        launch(Settings { data: data.to_owned(), arguments: vec!["dev".to_owned()], environment }, 0)
+        let (data, python) = (data.to_owned(), python.map(Path::to_owned));
+        launch(Settings { data, arguments: vec!["dev".to_owned()], environment, python }, 0)
     }
 
     /// Starts `spanwise serve` on a free port with more arguments.
     pub(crate) fn serve(data: &Path, arguments: &[&str]) -> DevServer {
         let arguments = ["serve"].iter().chain(arguments).map(|argument| (*argument).to_owned()).collect();
-        launch(Settings { data: data.to_owned(), arguments, environment: Vec::new() }, 0)
+        let (data, python) = (data.to_owned(), Some(python::python().to_owned()));
+        launch(Settings { data, arguments, environment: Vec::new(), python }, 0)
     }
 
     /// A server with a data directory of its own that all tests share which run at the same time; the last one ends it.
@@ -160,7 +170,7 @@ impl Drop for DevServer {
 fn launch(settings: Settings, port: u16) -> DevServer {
     let mut command = Command::new(binary());
     command.args(&settings.arguments).args(["--port", &port.to_string()]).arg("--data-dir").arg(&settings.data);
-    command.arg("--python").arg(python::python());
+    command.args(settings.python.iter().flat_map(|python| [OsStr::new("--python"), python.as_os_str()]));
     python::remove_what_would_mislead(&mut command);
     // Tasks inherit it: nothing of the user's own settings of the SDK may reach them.
     command.env("HOME", &settings.data).env("SPANWISE_COLLECTOR_PORT", "0").envs(settings.environment.iter().cloned());

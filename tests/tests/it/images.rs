@@ -18,7 +18,7 @@ fn environments(data: &Path) -> (usize, usize) {
 }
 
 /// The logs of all attempts, one after the other.
-fn logs(folder: &Path) -> String {
+pub(crate) fn logs(folder: &Path) -> String {
     let Ok(entries) = std::fs::read_dir(folder) else { return String::new() };
     let paths = entries.map(|entry| entry.unwrap().path());
     paths

@@ -14,6 +14,7 @@ mod guide;
 mod hello;
 mod hostile;
 mod images;
+mod interpreters;
 mod journal;
 mod lifecycle;
 mod lifecycle_embedded;

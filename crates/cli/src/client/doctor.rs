@@ -1,9 +1,12 @@
 //! `spanwise doctor`: what stands in the way of a first run.
 
-use std::path::PathBuf;
+use std::net::ToSocketAddrs as _;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use spanwise_proto::flyteidl2::task::ListTasksRequest;
+use spanwise_server::environments::Base;
+use spanwise_server::{Interpreter, Running};
 
 use super::{Target, TargetOptions, say};
 
@@ -12,56 +15,87 @@ use super::{Target, TargetOptions, say};
 pub(crate) struct Options {
     #[command(flatten)]
     target: TargetOptions,
-    /// The Python interpreter of tasks; by default the first one on the PATH.
-    #[arg(long, env = "SPANWISE_PYTHON", default_value = "python3")]
-    python: PathBuf,
+    /// A Python interpreter for tasks; by default the one that the server has, else the first one on the PATH.
+    #[arg(long, env = "SPANWISE_PYTHON")]
+    python: Option<PathBuf>,
 }
 
 /// One thing that a run needs.
 struct Check {
     what: &'static str,
-    found: Result<String, String>,
+    found: Found,
+}
+
+enum Found {
+    Fine(String),
+    Unusual(String),
+    Missing(String),
 }
 
 /// Prints what was found. The exit code is 1 if something is missing.
 pub(crate) async fn run(options: Options) -> anyhow::Result<u8> {
     let target = options.target.resolve()?;
-    let checks = [
-        Check { what: "server", found: server(&target).await },
-        Check { what: "python", found: said(Command::new(&options.python).arg("--version")) },
-        Check { what: "flyte", found: flyte(&options.python) },
-        Check { what: "tar", found: said(Command::new("tar").arg("--version")) },
-    ];
+    let mut checks = vec![Check { what: "server", found: server(&target).await }];
+    let of_server = running(&target).and_then(|running| running.python);
+    let is_known = of_server.is_some();
+    checks.extend(of_server.map(|python| Check { what: "tasks", found: (*python).into() }));
+    if options.python.is_some() || !is_known {
+        checks.push(Check { what: "python", found: python(options.python.as_deref()).await });
+    }
+    checks.push(Check { what: "tar", found: said(Command::new("tar").arg("--version")) });
     for Check { what, found } in &checks {
         match found {
-            Ok(text) => say(format!("ok       {what:8} {text}"))?,
-            Err(text) => say(format!("missing  {what:8} {text}"))?,
+            Found::Fine(text) => say(format!("ok       {what:8} {text}"))?,
+            Found::Unusual(text) => say(format!("warning  {what:8} {text}"))?,
+            Found::Missing(text) => say(format!("missing  {what:8} {text}"))?,
         }
     }
-    Ok(u8::from(checks.iter().any(|check| check.found.is_err())))
+    Ok(u8::from(checks.iter().any(|check| matches!(check.found, Found::Missing(_)))))
 }
 
-async fn server(target: &Target) -> Result<String, String> {
-    let server = target.server().map_err(|error| error.to_string())?;
+async fn server(target: &Target) -> Found {
+    let server = match target.server() {
+        Ok(server) => server,
+        Err(error) => return Found::Missing(error.to_string()),
+    };
     match server.tasks().list_tasks(ListTasksRequest::default()).await {
-        Ok(_) => Ok(format!("{} answers", target.url())),
-        Err(error) => Err(super::explain(target, error).to_string()),
+        Ok(_) => Found::Fine(format!("{} answers", target.url())),
+        Err(error) => Found::Missing(super::explain(target, error).to_string()),
     }
 }
 
-fn flyte(python: &PathBuf) -> Result<String, String> {
-    let script = "from importlib.metadata import version; print('flyte', version('flyte'))";
-    let install = || format!("the SDK is not installed for {}: {0} -m pip install flyte", python.display());
-    said(Command::new(python).args(["-c", script])).map_err(|_| install())
+/// What the server says of itself; nothing if it is none of ours.
+fn running(target: &Target) -> Option<Running> {
+    let url = target.url();
+    let host = url.strip_prefix("http://")?.split('/').next()?;
+    host.to_socket_addrs().ok()?.find_map(spanwise_server::running_at)
+}
+
+async fn python(given: Option<&Path>) -> Found {
+    match Base::find(given) {
+        Ok(python) => Interpreter::from(&Base::probe(&python).await).into(),
+        Err(error) => Found::Missing(error.to_string()),
+    }
+}
+
+impl From<Interpreter> for Found {
+    fn from(interpreter: Interpreter) -> Found {
+        match (interpreter.problem, interpreter.warning) {
+            (Some(problem), _) => Found::Missing(problem),
+            (None, Some(warning)) => Found::Unusual(warning),
+            (None, None) => Found::Fine(interpreter.name),
+        }
+    }
 }
 
 /// The first line that a program prints.
-fn said(command: &mut Command) -> Result<String, String> {
+fn said(command: &mut Command) -> Found {
     let program = command.get_program().to_string_lossy().into_owned();
-    let output =
-        command.stdin(Stdio::null()).stderr(Stdio::null()).output().map_err(|error| format!("{program}: {error}"))?;
-    if !output.status.success() {
-        return Err(format!("{program}: {}", output.status));
+    match command.stdin(Stdio::null()).stderr(Stdio::null()).output() {
+        Err(error) => Found::Missing(format!("{program}: {error}")),
+        Ok(output) if !output.status.success() => Found::Missing(format!("{program}: {}", output.status)),
+        Ok(output) => {
+            Found::Fine(String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned())
+        }
     }
-    Ok(String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned())
 }

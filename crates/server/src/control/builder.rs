@@ -85,6 +85,10 @@ impl ControlPlane {
         };
         if task::template(&new.task)?.r#type == IMAGE_BUILD {
             let request = ImageRequest::of(&new.inputs);
+            // Of a run that fails the SDK shows no more than that it did.
+            if let Some(problem) = environments.current().await.problem() {
+                return Err(Error::Unmet(format!("image {} cannot be built: {problem}", request.image)));
+            }
             let plan = request.plan(&self.inner.blobs).await.map_err(Invalid::field)?;
             return Ok(named(&request.image, &environments.warnings(&plan)));
         }

@@ -1,53 +1,175 @@
-//! The interpreter that environments are made from.
+//! The interpreter that tasks run with and that environments are made from, as it describes itself.
+//!
+//! What is found on the path may be a link, a wrapper or a shim, and its packages may be anywhere. So nothing is concluded from its
+//! place: it is asked, once, in the environment that tasks have, and from then on what it has answered is used. A wrapper's part is
+//! kept with it: the arguments that it puts in, and the variables that it sets.
 
+use std::collections::BTreeMap;
+use std::fmt;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use serde::Deserialize;
 use tokio::process::Command;
+use tokio::time::Instant;
+
+use super::files;
+use crate::executor::inherited;
 
 /// From the start of the interpreter to its answer; far above what a slow machine needs.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// While packages are upgraded, the SDK is missing for a moment.
+const UPGRADE: Duration = Duration::from_secs(10);
+
+/// The versions of the SDK that are known to work.
+const SERIES: (&str, &str) = ("2.12.", "2.12.1");
+
+/// What a shell sets for itself.
+const OF_SHELLS: [&str; 4] = ["_", "OLDPWD", "PWD", "SHLVL"];
+
+/// As many links as the system follows.
+const MAX_LINKS: usize = 40;
+
+/// There is no Python.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no Python was found for tasks: give one with --python")]
+pub struct NoPython;
+
 /// An interpreter, and what it has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Base {
-    python: PathBuf,
+    /// As it was given or found.
+    asked: PathBuf,
     known: Result<Known, String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 struct Known {
-    executable: String,
+    executable: PathBuf,
+    options: Vec<String>,
     version: [u32; 3],
     flyte: Option<String>,
+    flyte_location: Option<PathBuf>,
     has_pip: bool,
-    site_packages: Vec<String>,
+    /// Where it looks for modules.
+    places: Vec<PathBuf>,
+    /// Those of them that have packages.
+    packages: Vec<String>,
+    environment: BTreeMap<String, String>,
+    /// What a wrapper has changed in it; none are variables that it has removed.
+    #[serde(skip)]
+    set: Vec<(String, Option<String>)>,
+    /// The state of what it consists of, at the time of the answer.
+    #[serde(skip)]
+    state: Vec<Option<(u64, i64, i64)>>,
 }
 
 impl Base {
+    /// The interpreter that is given, as a path or as a name on the path; else the one on the path, which in a virtual environment is
+    /// its own.
+    ///
+    /// # Errors
+    /// [`NoPython`] if none is given and there is none on the path.
+    pub fn find(given: Option<&Path>) -> Result<PathBuf, NoPython> {
+        let found = match given {
+            Some(name) if name.components().count() == 1 => {
+                name.to_str().and_then(files::on_path).unwrap_or_else(|| name.to_owned())
+            }
+            Some(path) => path.to_owned(),
+            None => files::first_on_path(&["python3", "python"]).ok_or(NoPython)?,
+        };
+        // Not resolved: the links of a virtual environment are what makes it one.
+        Ok(std::path::absolute(&found).unwrap_or(found))
+    }
+
     /// Asks an interpreter what it has. One that does not answer is known by its [`Base::problem`].
     pub async fn probe(python: &Path) -> Base {
-        Base { python: python.to_owned(), known: ask(python).await }
+        let known = ask(python).await;
+        let has_sdk = known.as_ref().is_ok_and(Known::has_sdk);
+        // A link to the interpreter of a virtual environment is that of no environment, as Python sees it. Whoever made the link
+        // has meant the environment.
+        if let Some(linked) = (!has_sdk).then(|| in_environment(python)).flatten()
+            && let Ok(known) = ask(&linked).await
+            && known.has_sdk()
+        {
+            return Base { asked: python.to_owned(), known: Ok(known) };
+        }
+        Base { asked: python.to_owned(), known }
+    }
+
+    /// Asks it again. If it had the SDK a moment ago and has not now, it may be between an old and a new one.
+    pub(super) async fn again(&self) -> Base {
+        let deadline = Instant::now() + UPGRADE;
+        loop {
+            let base = Base::probe(&self.asked).await;
+            if base.problem().is_none() || self.problem().is_some() || Instant::now() > deadline {
+                return base;
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+
+    /// False if it may answer differently now: it is gone, or packages were installed, upgraded or removed.
+    pub(super) fn is_unchanged(&self) -> bool {
+        self.known.as_ref().is_ok_and(|known| known.state == known.look())
     }
 
     /// The interpreter.
     pub fn python(&self) -> &Path {
-        &self.python
+        self.known.as_ref().map_or(&self.asked, |known| &known.executable)
+    }
+
+    /// What a wrapper puts between the interpreter and its arguments.
+    pub fn options(&self) -> &[String] {
+        self.known.as_ref().map_or(&[], |known| &known.options)
+    }
+
+    /// An environment with what a wrapper changes in it.
+    pub(crate) fn within(&self, mut environment: Vec<(String, String)>) -> Vec<(String, String)> {
+        for (name, value) in self.known.iter().flat_map(|known| &known.set) {
+            environment.retain(|(other, _)| other != name);
+            environment.extend(value.clone().map(|value| (name.clone(), value)));
+        }
+        environment
     }
 
     /// Why tasks of the stock SDK cannot run with it, and what to do about it; none if they can.
     pub fn problem(&self) -> Option<String> {
-        let python = self.python.display();
+        let python = self.asked.display();
         match &self.known {
-            Err(problem) => Some(format!("{python} does not work as an interpreter: {problem}")),
-            Ok(known) if known.flyte.is_none() => Some(format!(
-                "{python} has no package `flyte`, so Python tasks cannot run: install it with `{python} -m pip install flyte`, \
-                 or give another interpreter with --python"
+            Err(problem) => Some(format!(
+                "{python} does not work as an interpreter, so Python tasks cannot run: {problem}: give another one with --python \
+                 that has the SDK, by `-m pip install flyte=={}`",
+                SERIES.1
+            )),
+            Ok(Known { flyte_location: None, .. }) => Some(format!(
+                "{self} has no package `flyte`, so Python tasks cannot run: install it with \
+                 `{python} -m pip install flyte=={}`, or give another interpreter with --python",
+                SERIES.1
+            )),
+            Ok(known) if !known.has_sdk() => Some(format!(
+                "{self} has a package `flyte` that is not the SDK of Flyte 2, so Python tasks cannot run: install it with \
+                 `{python} -m pip install --upgrade flyte=={}`, or give another interpreter with --python",
+                SERIES.1
             )),
             Ok(_) => None,
         }
+    }
+
+    /// What is unusual about it, although tasks can run.
+    pub fn warning(&self) -> Option<String> {
+        let known = self.known.as_ref().ok().filter(|known| known.has_sdk())?;
+        let version = known.flyte.as_deref().unwrap_or("of an unknown version");
+        (!version.starts_with(SERIES.0)).then(|| {
+            format!(
+                "tasks run with flyte {version} of {}, which was not tried: flyte {} was",
+                self.python().display(),
+                SERIES.1
+            )
+        })
     }
 
     /// The version of its SDK; none if tasks cannot run with it.
@@ -66,29 +188,108 @@ impl Base {
     }
 
     /// The directories of its packages.
-    pub(super) fn site_packages(&self) -> &[String] {
-        self.known.as_ref().map_or(&[], |known| &known.site_packages)
+    pub(super) fn packages(&self) -> &[String] {
+        self.known.as_ref().map_or(&[], |known| &known.packages)
     }
 
     /// What an environment that was made from it depends on.
     pub(super) fn stamp(&self) -> String {
         match &self.known {
             Ok(Known { executable, version: [major, minor, patch], flyte, .. }) => {
-                format!("{executable} {major}.{minor}.{patch} flyte {}", flyte.as_deref().unwrap_or("none"))
+                let flyte = flyte.as_deref().unwrap_or("none");
+                format!("{} {major}.{minor}.{patch} flyte {flyte}", executable.display())
             }
-            Err(_) => self.python.display().to_string(),
+            Err(_) => self.asked.display().to_string(),
         }
     }
 }
 
+/// Which one it is, for people.
+impl fmt::Display for Base {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.python().display())?;
+        let Ok(Known { version: [major, minor, patch], flyte, flyte_location, options, .. }) = &self.known else {
+            return Ok(());
+        };
+        options.iter().try_for_each(|option| write!(f, " {option}"))?;
+        write!(f, " (Python {major}.{minor}.{patch}")?;
+        if let Some(location) = flyte_location {
+            write!(f, ", flyte {} in {}", flyte.as_deref().unwrap_or("?"), location.display())?;
+        }
+        write!(f, ")")?;
+        if self.asked != self.python() {
+            write!(f, ", by {}", self.asked.display())?;
+        }
+        Ok(())
+    }
+}
+
+impl Known {
+    /// Found without importing it, which takes a second. What cannot be imported shows in the log of the first attempt.
+    fn has_sdk(&self) -> bool {
+        self.flyte_location.as_ref().is_some_and(|location| location.join("_bin/runtime.py").is_file())
+    }
+
+    fn look(&self) -> Vec<Option<(u64, i64, i64)>> {
+        let parts = std::iter::once(&self.executable).chain(&self.places).chain(&self.flyte_location);
+        let state = |path: &PathBuf| path.metadata().ok().map(|found| (found.ino(), found.mtime(), found.mtime_nsec()));
+        parts.map(state).collect()
+    }
+}
+
 async fn ask(python: &Path) -> Result<Known, String> {
+    let given: BTreeMap<String, String> = inherited(std::env::vars()).into_iter().collect();
     let mut command = Command::new(python);
-    command.args(["-c", include_str!("base.py")]).env_remove("PYTHONPATH").env_remove("PYTHONHOME");
+    command.args(["-c", include_str!("base.py")]).env_clear().envs(&given);
     command.stdin(Stdio::null()).kill_on_drop(true);
     let answer = tokio::time::timeout(PATIENCE, command.output()).await;
     let answer = answer.map_err(|_| format!("no answer within {PATIENCE:?}"))?.map_err(|error| error.to_string())?;
     if !answer.status.success() {
         return Err(format!("{}: {}", answer.status, String::from_utf8_lossy(&answer.stderr).trim_end()));
     }
-    serde_json::from_slice(&answer.stdout).map_err(|error| format!("its answer is not understood: {error}"))
+    // A wrapper may say something of its own before.
+    let last = answer.stdout.trim_ascii_end().rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+    let mut known: Known =
+        serde_json::from_slice(last).map_err(|error| format!("its answer is not understood: {error}"))?;
+    if known.executable.as_os_str().is_empty() {
+        known.executable = python.to_owned();
+    }
+    known.set = changes(&given, &known.environment);
+    known.state = known.look();
+    Ok(known)
+}
+
+fn changes(before: &BTreeMap<String, String>, after: &BTreeMap<String, String>) -> Vec<(String, Option<String>)> {
+    let set = after.iter().filter(|(name, value)| before.get(*name) != Some(*value));
+    let set = set.map(|(name, value)| (name.clone(), Some(value.clone())));
+    let removed = before.keys().filter(|name| !after.contains_key(*name)).map(|name| (name.clone(), None));
+    set.chain(removed).filter(|(name, _)| !OF_SHELLS.contains(&&**name)).collect()
+}
+
+/// The first one behind a link that stands in a virtual environment.
+fn in_environment(python: &Path) -> Option<PathBuf> {
+    let next = |path: &PathBuf| Some(path.parent()?.join(path.read_link().ok()?));
+    let is_environment = |path: &PathBuf| {
+        let directories = path.ancestors().skip(1).take(2);
+        directories.into_iter().any(|directory| directory.join("pyvenv.cfg").is_file())
+    };
+    std::iter::successors(Some(python.to_owned()), next).take(MAX_LINKS).skip(1).find(is_environment)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_wrapper_does_to_the_environment_is_done_again() {
+        let of = |pairs: &[(&str, &str)]| {
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<BTreeMap<_, _>>()
+        };
+        let before = of(&[("PATH", "/bin"), ("KEPT", "1"), ("REMOVED", "1"), ("PWD", "/a")]);
+        let after = of(&[("PATH", "/w:/bin"), ("KEPT", "1"), ("NEW", "1"), ("PWD", "/b"), ("_", "/w/python")]);
+        let found: BTreeMap<_, _> = changes(&before, &after).into_iter().collect();
+        let expected = [("NEW", Some("1")), ("PATH", Some("/w:/bin")), ("REMOVED", None)];
+        let expected = expected.map(|(name, value)| (name.to_owned(), value.map(str::to_owned)));
+        assert_eq!(found, BTreeMap::from(expected));
+    }
 }

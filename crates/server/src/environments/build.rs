@@ -59,18 +59,19 @@ pub(super) fn say(log: &Path, line: &str) -> Result<(), Error> {
 
 /// Makes the environment and its record.
 pub(super) async fn run(inner: &Inner, build: &Build<'_>) -> Result<Record, Error> {
-    if let Some(problem) = inner.base.problem() {
-        return Err(Error::Base { python: inner.base.python().to_owned(), problem });
+    let base = inner.base();
+    if let Some(problem) = base.problem() {
+        return Err(Error::Base(problem));
     }
     let started = Instant::now();
     let name = format!("{}-{}", build.key, random_name());
-    let mut site = Site { inner, build, unfinished: Unfinished::new(inner, &name) };
+    let mut site = Site { base: &base, build, unfinished: Unfinished::new(inner, &name) };
     let done = match site.make().await {
         Ok(warnings) => {
             let record = Record {
                 image: build.image.to_owned(),
                 directory: name,
-                base: inner.base.stamp(),
+                base: base.stamp(),
                 env: build.plan.env.clone(),
                 warnings,
                 built_by: build.built_by.clone(),
@@ -96,7 +97,8 @@ pub(super) async fn run(inner: &Inner, build: &Build<'_>) -> Result<Record, Erro
 
 /// An environment that is being made.
 pub(super) struct Site<'a> {
-    pub(super) inner: &'a Inner,
+    /// The interpreter that it is made from, whatever becomes of the server's meanwhile.
+    pub(super) base: &'a Base,
     pub(super) build: &'a Build<'a>,
     unfinished: Unfinished,
 }
@@ -128,7 +130,7 @@ impl Site<'_> {
     }
 
     async fn make(&mut self) -> Result<Vec<String>, Error> {
-        let (base, plan) = (&self.inner.base, self.build.plan);
+        let (base, plan) = (self.base, self.build.plan);
         fs::create_dir_all(self.directory()).map_err(|error| self.io("make directory", error))?;
         let origin = Origin::of(base, plan);
         let mut warnings = plan.warnings().to_vec();
@@ -157,11 +159,14 @@ impl Site<'_> {
     /// An empty environment.
     async fn create(&mut self, origin: &Origin) -> Result<(), Error> {
         let directory = self.directory().display().to_string();
-        let base = self.inner.base.python().display().to_string();
         let argv = match origin {
             // pip comes with the shared packages, which saves seconds.
             Origin::Base | Origin::BaseInstead => {
-                vec![base, "-m".into(), "venv".into(), "--without-pip".into(), directory]
+                let mut argv = vec![self.base.python().display().to_string()];
+                argv.extend_from_slice(self.base.options());
+                argv.extend(["-m", "venv", "--without-pip"].map(str::to_owned));
+                argv.push(directory);
+                argv
             }
             Origin::Other(python) => vec![python.display().to_string(), "-m".into(), "venv".into(), directory],
             Origin::Uv(uv) => {
@@ -188,7 +193,7 @@ impl Site<'_> {
         let source = if copies { self.source().display().to_string() } else { String::new() };
         let mut argv = vec![self.python(), "-c".into(), include_str!("share.py").into(), source];
         if origin.shares_packages() {
-            argv.extend_from_slice(self.inner.base.site_packages());
+            argv.extend_from_slice(self.base.packages());
         }
         self.run("share the server's packages", argv).await
     }

@@ -8,8 +8,14 @@ use rustix::fs::{Access, access};
 
 /// A program that the server can start by its name.
 pub(super) fn on_path(program: &str) -> Option<PathBuf> {
+    first_on_path(&[program])
+}
+
+/// The first program on the path that has one of these names.
+pub(super) fn first_on_path(programs: &[&str]) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    let mut candidates = std::env::split_paths(&path).map(|directory| directory.join(program));
+    let mut candidates =
+        std::env::split_paths(&path).flat_map(|place| programs.iter().map(move |program| place.join(program)));
     candidates.find(|candidate| candidate.is_file() && access(candidate, Access::EXEC_OK).is_ok())
 }
 

@@ -18,7 +18,7 @@ impl Installer {
     /// Sees to it that there is an installer, and the SDK if the environment does not see the server's.
     pub(super) async fn prepare(site: &mut Site<'_>, origin: &Origin) -> Result<Installer, Error> {
         let installer = files::on_path("uv").map_or(Installer::Pip, Installer::Uv);
-        if installer == Installer::Pip && origin.shares_packages() && !site.inner.base.has_pip() {
+        if installer == Installer::Pip && origin.shares_packages() && !site.base.has_pip() {
             let argv = vec![site.python(), "-m".into(), "ensurepip".into()];
             site.run("install pip", argv).await?;
         }
@@ -32,7 +32,7 @@ impl Installer {
 
     /// The SDK in the version of the server's interpreter.
     fn sdk(&self, site: &Site<'_>) -> Option<String> {
-        site.inner.base.flyte().map(|version| format!("flyte=={version}"))
+        site.base.flyte().map(|version| format!("flyte=={version}"))
     }
 
     pub(super) async fn install(&self, site: &mut Site<'_>, step: &Step) -> Result<(), Error> {

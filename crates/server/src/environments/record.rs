@@ -40,7 +40,7 @@ impl Record {
     /// The environment, if its directory is there and the interpreter is the one that the server has now.
     pub(super) fn environment(self, inner: &Inner) -> Option<Environment> {
         let bin = inner.directory.join(&self.directory).join("bin");
-        let is_there = self.base == inner.base.stamp() && bin.join("python").exists();
+        let is_there = self.base == inner.base().stamp() && bin.join("python").exists();
         is_there.then_some(Environment {
             image: self.image,
             bin,

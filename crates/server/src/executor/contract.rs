@@ -2,7 +2,7 @@
 //!
 //! The contract is that of the stock SDK's entry point `a0` (`_bin/runtime.py`); a Rust task binary keeps the same one.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use spanwise_core::trace::CARRIER_KEYS;
 use spanwise_core::{ActionName, AttemptNo, RunId, Timestamp};
@@ -128,15 +128,19 @@ const SCRUBBED: [&str; 12] = [
 
 const SCRUBBED_PREFIXES: [&str; 5] = ["FLYTE_AUTH_", "FLYTE_API_", "JOBSET_", "SPANWISE_", "_U_"];
 
-/// What a task inherits from the server: its environment without what would change the task's role, with the programs of the
-/// Python environment first.
-pub(crate) fn inherited(server: impl Iterator<Item = (String, String)>, bin: &Path) -> Vec<(String, String)> {
+/// What a task inherits from the server: its environment without what would change the task's role.
+pub(crate) fn inherited(server: impl Iterator<Item = (String, String)>) -> Vec<(String, String)> {
     let scrubbed =
         |name: &str| SCRUBBED.contains(&name) || SCRUBBED_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
-    let mut variables: Vec<(String, String)> = server.filter(|(name, _)| !scrubbed(name)).collect();
+    server.filter(|(name, _)| !scrubbed(name)).collect()
+}
+
+/// An environment in which the programs of these directories are found before all others.
+pub(crate) fn with_programs(mut variables: Vec<(String, String)>, directories: &[PathBuf]) -> Vec<(String, String)> {
     let path = variables.iter().position(|(name, _)| name == "PATH").map(|index| variables.swap_remove(index).1);
     let path = path.unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".to_owned());
-    variables.push(("PATH".to_owned(), format!("{}:{path}", bin.display())));
+    let first: String = directories.iter().map(|directory| format!("{}:", directory.display())).collect();
+    variables.push(("PATH".to_owned(), format!("{first}{path}")));
     variables
 }
 
@@ -270,8 +274,9 @@ mod tests {
     fn the_servers_own_role_is_not_inherited_and_the_environments_programs_come_first() {
         let server = [("UCTL_CONFIG", "x"), ("FLYTE_AUTH_TOKEN", "x"), ("PATH", "/bin"), ("HOME", "/h")]
             .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let places = ["/own", "/env/bin"].map(PathBuf::from);
         let merged =
-            merge([inherited(server.into_iter(), Path::new("/env/bin")), vec![("HOME".into(), "/other".into())]]);
-        assert_eq!(merged, [("HOME".into(), "/other".into()), ("PATH".into(), "/env/bin:/bin".into())]);
+            merge([with_programs(inherited(server.into_iter()), &places), vec![("HOME".into(), "/other".into())]]);
+        assert_eq!(merged, [("HOME".into(), "/other".into()), ("PATH".into(), "/own:/env/bin:/bin".into())]);
     }
 }

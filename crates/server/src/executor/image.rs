@@ -11,8 +11,8 @@ use spanwise_proto::Message as _;
 use spanwise_proto::flyteidl2::core::Literal;
 use spanwise_proto::flyteidl2::imagebuilder::ImageSpec;
 
-use super::contract::{Places, inherited};
-use super::{Files, Shared, adopt, damaged, secrets, system, undefined};
+use super::contract::{Places, inherited, with_programs};
+use super::{Files, Shared, adopt, damaged, launcher, secrets, system, undefined};
 use crate::blobs::{BlobUri, Blobs};
 use crate::environments::{self, Build, Environment, ImageKey, Plan};
 use crate::process::ProcessId;
@@ -118,7 +118,8 @@ impl Shared {
         let run = attempt.run.id();
         let plan = request.plan(&self.blobs).await.map_err(refused)?;
         let environments = self.launcher.environments();
-        let mut env = inherited(std::env::vars(), &super::bin_of(environments.base().python()));
+        let base = environments.current().await;
+        let mut env = with_programs(base.within(inherited(std::env::vars())), &launcher::bin_of(&base));
         let program = Program { secrets: plan.secrets.clone(), ..Program::default() };
         env.extend(secrets::variables(&self.secrets, run, &program)?);
         let settings = self.definitions.run_spec(attempt.run.settings());

@@ -1,19 +1,22 @@
 //! Which interpreter runs a task, and how its process is started.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use spanwise_core::Failure;
 
-use super::contract::inherited;
-use super::{bin_of, system, verdict};
-use crate::environments::{Environments, ImageKey};
-use crate::process::{self, Launch, Process, Warm};
+use super::contract::{inherited, with_programs};
+use super::{entry, system, verdict};
+use crate::environments::{Base, Environments, ImageKey};
+use crate::process::{self, Launch, Process, Script, Warm};
 use crate::wire::task::Program;
 
 /// Starts processes.
 #[derive(Debug)]
 pub(crate) struct Launcher {
     environments: Environments,
+    /// Where the entry point of the interpreter is kept.
+    bin: PathBuf,
     /// None: every process starts from nothing.
     warm: Option<Warm>,
 }
@@ -21,16 +24,18 @@ pub(crate) struct Launcher {
 /// The Python environment of a task.
 #[derive(Clone, Debug)]
 pub(crate) struct PythonEnvironment {
-    python: PathBuf,
-    bin: PathBuf,
+    base: Arc<Base>,
+    /// The SDK's entry point with the interpreter that runs it; none if the task is for another program.
+    script: Option<Script>,
+    path: Vec<PathBuf>,
     env: Vec<(String, String)>,
-    note: Option<String>,
+    notes: Vec<String>,
 }
 
 impl PythonEnvironment {
-    /// The directory of its programs.
-    pub(crate) fn bin(&self) -> &Path {
-        &self.bin
+    /// What a task inherits, with what the interpreter needs and with its programs first.
+    pub(crate) fn variables(&self, inherited: Vec<(String, String)>) -> Vec<(String, String)> {
+        with_programs(self.base.within(inherited), &self.path)
     }
 
     /// The variables that the image sets.
@@ -39,18 +44,19 @@ impl PythonEnvironment {
     }
 
     /// What the reader of the task's log should know about it.
-    pub(crate) fn note(&self) -> Option<&str> {
-        self.note.as_deref()
+    pub(crate) fn notes(&self) -> &[String] {
+        &self.notes
     }
 }
 
 impl Launcher {
     /// Tasks whose image asks for nothing else run with the interpreter that environments are made from; stock ones are forked from
-    /// a warm one unless they are to be `cold`.
-    pub(crate) fn new(environments: Environments, cold: bool) -> Launcher {
-        let mut common = inherited(std::env::vars(), &bin_of(environments.base().python()));
+    /// a warm one unless they are to be `cold`. The entry point is kept in `bin`.
+    pub(crate) fn new(environments: Environments, bin: PathBuf, cold: bool) -> Launcher {
+        let base = environments.base();
+        let mut common = with_programs(base.within(inherited(std::env::vars())), &programs(&bin, &base));
         common.push(("PYTHONUNBUFFERED".to_owned(), "1".to_owned()));
-        Launcher { environments, warm: (!cold).then(|| Warm::new(common)) }
+        Launcher { environments, bin, warm: (!cold).then(|| Warm::new(common)) }
     }
 
     pub(crate) fn environments(&self) -> &Environments {
@@ -59,36 +65,52 @@ impl Launcher {
 
     /// The environment that a task's image stands for. An image that was not built here is one that another builder has made, or
     /// one that has been deleted since: the task may well run without it, so it is not refused.
-    pub(crate) fn environment(&self, program: &Program) -> PythonEnvironment {
-        let python = self.environments.base().python();
-        let base = PythonEnvironment { python: python.to_owned(), bin: bin_of(python), env: Vec::new(), note: None };
-        let Some(key) = ImageKey::of(&program.image).filter(|_| program.task_type != "rust") else { return base };
-        if let Some(found) = self.environments.find(&key) {
+    pub(crate) async fn environment(&self, program: &Program) -> Result<PythonEnvironment, Failure> {
+        let is_stock =
+            program.task_type != "rust" && program.argv.first().is_some_and(|program| program == entry::NAME);
+        let base = if is_stock { self.environments.current().await } else { self.environments.base() };
+        let key = ImageKey::of(&program.image).filter(|_| program.task_type != "rust");
+        if let Some(found) = key.as_ref().and_then(|key| self.environments.find(key)) {
             let (bin, env) = (found.bin.clone(), found.env.clone());
-            return PythonEnvironment { python: bin.join("python"), bin, env, note: None };
+            let (interpreter, path) = (bin.join("python"), bin.join(entry::NAME));
+            let script = is_stock.then_some(Script { interpreter, options: Vec::new(), path });
+            return Ok(PythonEnvironment { base, script, path: vec![bin], env, notes: Vec::new() });
         }
-        let note = format!(
-            "warning: there is no environment for the image {}: the task runs with {}, without the image's packages; \
-             set the image builder to `remote` to have it made",
-            program.image,
-            python.display()
-        );
-        PythonEnvironment { note: Some(note), ..base }
+        let mut notes = Vec::new();
+        if key.is_some() {
+            notes.push(format!(
+                "warning: there is no environment for the image {}: the task runs with {}, without the image's packages; \
+                 set the image builder to `remote` to have it made",
+                program.image,
+                base.python().display()
+            ));
+        }
+        let script = if is_stock { Some(self.script(&base)?) } else { None };
+        notes.extend(self.environments.notes(&base).into_iter().filter(|_| is_stock));
+        Ok(PythonEnvironment { path: programs(&self.bin, &base), base, script, env: Vec::new(), notes })
     }
 
-    /// Starts a process of a task.
-    pub(crate) async fn start(&self, environment: &PythonEnvironment, mut launch: Launch) -> Result<Process, Failure> {
-        if let Some(program) = launch.argv.first_mut()
-            && !program.contains('/')
-        {
-            let own = environment.bin.join(&*program);
-            if own.exists() {
-                *program = own.display().to_string();
-            }
+    /// The entry point for the server's own interpreter. That it has no SDK is for the user to see to: another try would find the same.
+    fn script(&self, base: &Base) -> Result<Script, Failure> {
+        if let Some(problem) = base.problem() {
+            return Err(Failure::user("PythonNotFound", problem).terminal());
         }
-        let started = match &self.warm {
-            Some(warm) => warm.spawn(&environment.python, &launch).await,
-            None => process::spawn(&launch),
+        let path = entry::write(&self.bin, base).map_err(|error| system("write the SDK's entry point", &error))?;
+        let (interpreter, options) = (base.python().to_owned(), base.options().to_vec());
+        Ok(Script { interpreter, options, path })
+    }
+
+    /// Starts a process of a task: a stock one by the interpreter of its environment, another program as its path finds it.
+    pub(crate) async fn start(&self, environment: &PythonEnvironment, mut launch: Launch) -> Result<Process, Failure> {
+        let started = match (&environment.script, &self.warm) {
+            (Some(script), warm) => {
+                launch.argv.splice(..1, script.command());
+                match warm {
+                    Some(warm) => warm.spawn(script, &launch).await,
+                    None => process::spawn(&launch),
+                }
+            }
+            (None, _) => process::spawn(&launch),
         };
         started.map_err(|error| {
             let failure = system("start the task's process", &error);
@@ -98,8 +120,20 @@ impl Launcher {
 
     /// Starts the warm interpreter ahead of the first task.
     pub(crate) async fn prepare(&self) {
-        if let Some(warm) = &self.warm {
-            warm.prepare(self.environments.base().python()).await;
+        if let Some(warm) = &self.warm
+            && let Ok(script) = self.script(&self.environments.base())
+        {
+            warm.prepare(&script).await;
         }
     }
+}
+
+/// The directories of programs that belong to an interpreter, with that of its entry point.
+fn programs(bin: &Path, base: &Base) -> Vec<PathBuf> {
+    std::iter::once(bin.to_owned()).chain(bin_of(base)).collect()
+}
+
+/// The directory of programs beside an interpreter.
+pub(super) fn bin_of(base: &Base) -> Vec<PathBuf> {
+    base.python().parent().map(Path::to_owned).into_iter().collect()
 }

@@ -1,7 +1,7 @@
-# A fork server: it has imported what the console script `a0` imports, and makes each attempt by a fork instead of a
+# A fork server: it has imported what the SDK's entry point `a0` imports, and makes each attempt by a fork instead of a
 # start of the interpreter.
 #
-# A child must be what a fresh `a0` would be with the same arguments and environment. What the interpreter or a module
+# A child must be what a fresh interpreter that runs `a0` would be with the same arguments and environment. What the interpreter or a module
 # took from the environment on the way here is known (the reads are recorded); a child for which any of it would have
 # been another value becomes a fresh `a0` by exec, in the same process. User code is imported in children only.
 #
@@ -239,8 +239,14 @@ class Untouched:
 
 def installed():
     """What changes when a package is installed, upgraded or removed."""
-    places = [place for place in sys.path if os.path.isdir(place)] + [SCRIPT]
-    return [(place, os.stat(place).st_mtime_ns) for place in places]
+    return [(place, modified(place)) for place in [*sys.path, SCRIPT]]
+
+
+def modified(place):
+    try:
+        return os.stat(place).st_mtime_ns
+    except OSError:
+        return None
 
 
 def prepare():
@@ -472,11 +478,11 @@ def become(request):
     for ignored in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(ignored, signal.SIG_DFL)
     try:
-        os.execve(arguments[0], arguments, environment)
+        os.execve(INTERPRETER[0], INTERPRETER + arguments, environment)
     except OSError as problem:
         # As a cold process notes it: the code alone could be one of the program's own.
         code = 127 if problem.errno == errno.ENOENT else 126
-        os.write(2, f"{arguments[0]}: {problem.strerror}\n".encode())
+        os.write(2, f"{INTERPRETER[0]}: {problem.strerror}\n".encode())
         if request["claim"] is not None:
             with open(request["claim"], "a") as claim:
                 claim.write(f"not started: {code}\n")
@@ -486,15 +492,13 @@ def become(request):
 def become_script(path, arguments, environment):
     sys.path[:] = path
     sys.argv[:] = arguments
-    sys.orig_argv[:] = sys.orig_argv[:1] + arguments
+    sys.orig_argv[:] = INTERPRETER + arguments
     os.environ.clear()
     os.environ.update({**COERCED, **environment})
     time.tzset()
     refresh()
     DEFERRED.start()
     CERTIFICATES.give()
-    with open("/proc/self/comm", "w") as file:
-        file.write(os.path.basename(SCRIPT))
     script = sys.modules["__main__"].__dict__
     builtins = script["__builtins__"]
     script.clear()
@@ -513,6 +517,8 @@ def become_script(path, arguments, environment):
 
 
 SCRIPT = sys.argv[1]
+# With its own options: what comes after them is `-c`, the bootstrap and the script.
+INTERPRETER = sys.orig_argv[:-3]
 AT_EXEC = environment_at_exec()
 UNTOUCHED, CERTIFICATES = Untouched(), Certificates()
 # What the interpreter has added by itself: the C locale becomes C.UTF-8.

@@ -2,7 +2,6 @@
 //! `warm.py`. A warm process is one like any other. Whatever cannot be warm is started cold.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use tokio::time::Instant;
 
 use super::{Error, Launch, Process, fit, spawn};
 use fork_server::{ForkServer, NotForked};
-use script::Script;
+pub use script::Script;
 
 mod fork_server;
 mod script;
@@ -18,11 +17,11 @@ mod script;
 /// After a failed start, the environment is left alone for so long: a launch in between is cold at once.
 const REST: Duration = Duration::from_secs(60);
 
-/// The fork servers, one for each interpreter, started on first use. They end with this, their children do not.
+/// The fork servers, one for each script, started on first use. They end with this, their children do not.
 #[derive(Debug)]
 pub struct Warm {
     environment: Vec<(String, String)>,
-    slots: Mutex<HashMap<PathBuf, Arc<tokio::sync::Mutex<Slot>>>>,
+    slots: Mutex<HashMap<Script, Arc<tokio::sync::Mutex<Slot>>>>,
 }
 
 #[derive(Debug, Default)]
@@ -41,20 +40,17 @@ impl Warm {
         Warm { environment, slots: Mutex::default() }
     }
 
-    /// Starts the fork server of `python` ahead, and returns whether it runs. Whoever spawns meanwhile waits for it.
+    /// Starts the fork server of `script` ahead, and returns whether it runs. Whoever spawns meanwhile waits for it.
     ///
     /// # Panics
     ///
     /// Outside a tokio runtime.
-    pub async fn prepare(&self, python: &Path) -> bool {
-        match Script::of(python) {
-            Some(script) => self.server(&script).await.is_some(),
-            None => false,
-        }
+    pub async fn prepare(&self, script: &Script) -> bool {
+        self.server(script).await.is_some()
     }
 
-    /// Starts `launch` as a fork if its program is the script `a0` beside `python`, and as [`spawn`] does if it is
-    /// another one, or if there is no fork server to be had.
+    /// Starts `launch` as a fork if it runs the script, and as [`spawn`] does if it runs another program, or if there is no fork
+    /// server to be had.
     ///
     /// # Errors
     ///
@@ -67,17 +63,16 @@ impl Warm {
     /// # Panics
     ///
     /// Outside a tokio runtime.
-    pub async fn spawn(&self, python: &Path, launch: &Launch) -> Result<Process, Error> {
+    pub async fn spawn(&self, script: &Script, launch: &Launch) -> Result<Process, Error> {
         fit::check(launch)?;
-        let script = Script::of(python).and_then(|script| Some((script.called_by(launch)?, script)));
-        if let Some((program, script)) = script {
+        if let Some(arguments) = script.called_by(launch) {
             // Twice, because a server that runs may turn out to be of yesterday's environment.
             for _ in 0..2 {
-                let Some(server) = self.server(&script).await else { break };
-                match server.fork(&program, launch).await {
+                let Some(server) = self.server(script).await else { break };
+                match server.fork(arguments, launch).await {
                     Ok(process) => return Ok(process),
                     Err(NotForked::Refused(reason)) => {
-                        tracing::info!(python = %python.display(), reason, "a fork server refuses a launch");
+                        tracing::info!(python = %script.interpreter.display(), reason, "a fork server refuses a launch");
                         break;
                     }
                     Err(NotForked::Ended | NotForked::Stale) => server.retire(),
@@ -90,7 +85,7 @@ impl Warm {
     async fn server(&self, script: &Script) -> Option<Arc<ForkServer>> {
         let slot = {
             let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-            slots.entry(script.interpreter.clone()).or_default().clone()
+            slots.entry(script.clone()).or_default().clone()
         };
         let mut slot = slot.lock().await;
         match &*slot {

@@ -80,7 +80,8 @@ enum Await {
 #[derive(Serialize)]
 struct Request<'a> {
     id: u64,
-    argv: Vec<&'a str>,
+    /// The script and its arguments.
+    argv: &'a [String],
     env: &'a [(String, String)],
     directory: &'a Path,
     log: &'a Path,
@@ -149,13 +150,9 @@ impl ForkServer {
         Ok(Arc::new(ForkServer { requests, waiting, number: AtomicU64::new(0), retired: AtomicBool::new(false) }))
     }
 
-    /// Forks a child that runs `launch` as `program`.
-    pub(super) async fn fork(&self, program: &Path, launch: &Launch) -> Result<Process, NotForked> {
-        let Some(program) = program.to_str() else {
-            return Err(NotForked::Refused("the path of the script is not UTF-8".to_owned()));
-        };
+    /// Forks a child that runs `launch`: the script with these arguments, of which it is the first.
+    pub(super) async fn fork(&self, argv: &[String], launch: &Launch) -> Result<Process, NotForked> {
         let id = self.number.fetch_add(1, Ordering::Relaxed);
-        let argv = std::iter::once(program).chain(launch.argv.iter().skip(1).map(String::as_str)).collect();
         let Limits { memory_bytes: data, cpu_seconds: cpu } = launch.limits;
         let refused = |error: &dyn std::error::Error| NotForked::Refused(error.to_string());
         // The fork server has a working directory of its own.
@@ -192,6 +189,7 @@ fn launch(script: &Script, env: &[(String, String)], channel: impl Into<OwnedFd>
     let child = Command::new("/bin/sh")
         .args(["-c", REDIRECTION, "sh"])
         .arg(&script.interpreter)
+        .args(&script.options)
         .args(["-c", BOOTSTRAP])
         .arg(&script.path)
         .env_clear()

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use spanwise_server::process::{Ending, Launch, Limits, Process, Warm, adopt, spawn};
+use spanwise_server::process::{Ending, Launch, Limits, Process, Script, Warm, adopt, spawn};
 use tempfile::{TempDir, tempdir};
 
 use super::{runs, soon, text, until};
@@ -135,6 +135,12 @@ type Case = (&'static str, bool, &'static [(&'static str, &'static str)]);
 struct Home {
     directory: TempDir,
     python: PathBuf,
+    script: Script,
+}
+
+/// The script that an installer has put beside an interpreter.
+fn beside(python: &Path) -> Script {
+    Script { interpreter: python.to_owned(), options: Vec::new(), path: python.with_file_name("a0") }
 }
 
 impl Home {
@@ -143,7 +149,8 @@ impl Home {
         fs::create_dir(directory.path().join("code")).unwrap();
         fs::write(directory.path().join("code/tasks_of_test.py"), TASKS).unwrap();
         fs::write(directory.path().join("inputs.pb"), "").unwrap();
-        Home { directory, python: python::with_flyte() }
+        let python = python::with_flyte();
+        Home { directory, script: beside(&python), python }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -166,8 +173,7 @@ impl Home {
     fn launch(&self, task: &str, name: &str) -> Launch {
         let at = |file: &str| self.path(name).join(file).display().to_string();
         let inputs = self.path("inputs.pb").display().to_string();
-        let argv = [
-            "a0",
+        let arguments = [
             "--inputs",
             &inputs,
             "--outputs-path",
@@ -214,7 +220,7 @@ impl Home {
             .map(|(name, value)| (name.to_owned(), value.to_owned())),
         );
         Launch {
-            argv: argv.map(str::to_owned).to_vec(),
+            argv: self.script.command().into_iter().chain(arguments.map(str::to_owned)).collect(),
             env,
             directory: self.path("code"),
             log: self.path(name).join("log"),
@@ -226,7 +232,7 @@ impl Home {
     /// A task that runs until it is killed.
     async fn hang(&self, warm: &Warm) -> Process {
         self.clear("hang");
-        let process = warm.spawn(&self.python, &self.launch("hang", "hang")).await.unwrap();
+        let process = warm.spawn(&self.script, &self.launch("hang", "hang")).await.unwrap();
         until("it is up", || text(self.path("hang/log")).contains("up\n").then_some(())).await;
         process
     }
@@ -262,7 +268,7 @@ impl Home {
     async fn run(&self, name: &str, launch: &Launch, warm: Option<&Warm>) -> Ran {
         self.clear(name);
         let process = match warm {
-            Some(warm) => warm.spawn(&self.python, launch).await.unwrap(),
+            Some(warm) => warm.spawn(&self.script, launch).await.unwrap(),
             None => spawn(launch).unwrap(),
         };
         let ending = soon("the task ends", process.wait()).await;
@@ -309,7 +315,7 @@ fn is_forked(process: &Process) -> bool {
 async fn a_task_cannot_tell_a_fork_from_a_start() {
     let home = Home::new();
     let warm = Warm::new(home.environment());
-    assert!(warm.prepare(&home.python).await);
+    assert!(warm.prepare(&home.script).await);
     // A variable that the interpreter reads before a fork could change it makes the fork become a fresh process.
     let (forked, fresh) = (true, false);
     let cases: [Case; 8] = [
@@ -337,10 +343,27 @@ async fn a_task_cannot_tell_a_fork_from_a_start() {
 }
 
 #[tokio::test]
+async fn options_of_the_interpreter_are_those_of_a_start() {
+    let mut home = Home::new();
+    home.script.options = ["-O", "-X", "utf8"].map(str::to_owned).to_vec();
+    let warm = Warm::new(home.environment());
+    // Forked, and made fresh from a fork.
+    for variables in [&[] as &[(&str, &str)], &[("PYTHONHASHSEED", "7")]] {
+        let launch = with(home.launch("look", "same"), variables);
+        let cold = home.run("same", &launch, None).await;
+        same(&cold, &home.run("same", &launch, Some(&warm)).await);
+        assert!(cold.1.contains("optimize=1") && cold.1.contains("utf8_mode=1"), "{cold:?}");
+    }
+    let process = home.hang(&warm).await;
+    assert!(is_forked(&process));
+    process.stop(Duration::ZERO).await;
+}
+
+#[tokio::test]
 async fn what_a_task_leaves_to_the_end_of_the_interpreter_ends_alike() {
     let home = Home::new();
     let warm = Warm::new(home.environment());
-    assert!(warm.prepare(&home.python).await);
+    assert!(warm.prepare(&home.script).await);
     let left = home.path("left");
     let launch = with(home.launch("end", "same"), &[("LEFT", &left.display().to_string())]);
     for warm in [None, Some(&warm)] {
@@ -357,7 +380,7 @@ async fn what_a_task_leaves_to_the_end_of_the_interpreter_ends_alike() {
 async fn certificates_are_those_of_a_start() {
     let home = Home::new();
     let warm = Warm::new(home.environment());
-    assert!(warm.prepare(&home.python).await);
+    assert!(warm.prepare(&home.script).await);
     let bundle = Command::new(&home.python).args(["-c", "import certifi; print(certifi.where())"]).output().unwrap();
     let bundle = text(String::from_utf8(bundle.stdout).unwrap().trim());
     let (first, second) = bundle.split_once("-----END CERTIFICATE-----").unwrap();
@@ -405,10 +428,11 @@ async fn the_locale_that_the_interpreter_chooses_is_seen_alike() {
 async fn code_of_one_task_is_not_seen_by_the_next_and_new_packages_are() {
     let home = Home::new();
     let (python, packages) = home.environment_of_its_own();
+    let script = beside(&python);
     let warm = Warm::new(home.environment());
     let launch = |name: &str| {
         let mut launch = home.launch("draw", name);
-        launch.argv[0] = python.with_file_name("a0").display().to_string();
+        launch.argv.splice(..2, script.command());
         launch
     };
     let mut servers = Vec::new();
@@ -419,7 +443,7 @@ async fn code_of_one_task_is_not_seen_by_the_next_and_new_packages_are() {
         let body = format!("{TASKS}\n@env.task\nasync def draw() -> str:\n    return {code} + f' {{os.getppid()}} '\n");
         fs::write(home.path("code/tasks_of_test.py"), body).unwrap();
         home.clear(name);
-        let process = warm.spawn(&python, &launch(name)).await.unwrap();
+        let process = warm.spawn(&script, &launch(name)).await.unwrap();
         assert_eq!(soon("ends", process.wait()).await, Ending::Exited(0));
         let output = fs::read(home.path(name).join("out/outputs.pb")).unwrap();
         let output = String::from_utf8_lossy(&output).into_owned();
@@ -436,7 +460,7 @@ async fn a_script_that_fails_before_the_task_fails_alike() {
     let home = Home::new();
     let warm = Warm::new(home.environment());
     let mut launch = home.launch("look", "same");
-    launch.argv.truncate(3);
+    launch.argv.truncate(4);
     let cold = home.run("same", &launch, None).await;
     same(&cold, &home.run("same", &launch, Some(&warm)).await);
     assert_eq!(cold.0, Ending::Exited(2));
@@ -481,7 +505,7 @@ async fn many_forks_at_once_are_many_processes() {
     launches[0].env.extend((0..20).map(|number| (format!("LARGE{number}"), "x".repeat(100_000))));
     names.iter().for_each(|name| home.clear(name));
     let processes =
-        futures_util::future::join_all(launches.iter().map(|launch| warm.spawn(&home.python, launch))).await;
+        futures_util::future::join_all(launches.iter().map(|launch| warm.spawn(&home.script, launch))).await;
     for process in processes {
         assert_eq!(soon("ends", process.unwrap().wait()).await, Ending::Exited(0));
     }
@@ -543,12 +567,12 @@ fn a_fork_server_ends_with_ours_and_its_children_do_not() {
 async fn what_cannot_be_warm_is_cold() {
     let home = Home::new();
     let warm = Warm::new(home.environment());
-    assert!(!warm.prepare(Path::new("/usr/bin/python3")).await);
+    assert!(!warm.prepare(&beside(Path::new("/usr/bin/python3"))).await);
 
     home.clear("other");
     let mut launch = home.launch("look", "other");
     launch.argv = ["sh", "-c", "exit 6"].map(str::to_owned).to_vec();
-    let process = warm.spawn(&home.python, &launch).await.unwrap();
+    let process = warm.spawn(&home.script, &launch).await.unwrap();
     assert_eq!(soon("ends", process.wait()).await, Ending::Exited(6));
 
     // An environment whose SDK cannot be imported.
@@ -556,15 +580,14 @@ async fn what_cannot_be_warm_is_cold() {
     fs::create_dir(&bin).unwrap();
     let python = bin.join("python");
     std::os::unix::fs::symlink("/usr/bin/python3", &python).unwrap();
-    let script = bin.join("a0");
-    fs::write(&script, format!("#!{}\nraise SystemExit(8)\n", python.display())).unwrap();
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
-    launch.argv = vec![script.display().to_string()];
-    let process = warm.spawn(&python, &launch).await.unwrap();
+    let script = beside(&python);
+    fs::write(&script.path, "raise SystemExit(8)\n").unwrap();
+    launch.argv = script.command();
+    let process = warm.spawn(&script, &launch).await.unwrap();
     assert_eq!(soon("ends", process.wait()).await, Ending::Exited(8), "{}", text(&launch.log));
 
     // A launch that cannot be started at all says why.
     let mut launch = home.launch("look", "other");
     launch.directory = home.path("missing");
-    assert!(warm.spawn(&home.python, &launch).await.is_err());
+    assert!(warm.spawn(&home.script, &launch).await.is_err());
 }
