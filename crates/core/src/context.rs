@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::trace::TRACEPARENT;
+
 /// A map may have this many keys.
 pub const MAX_KEYS: usize = 64;
 /// The keys and values of a map may have this many bytes in all.
@@ -44,6 +46,14 @@ pub enum ContextError {
     },
 }
 
+/// A span that is longer than this is no span, and counts as what a user has set.
+const MAX_SPAN: usize = 256;
+
+/// True for what nobody but the engine may have put into a map: each attempt is delivered its own span, which its children inherit.
+fn is_engines_own(key: &str, value: &str) -> bool {
+    key == TRACEPARENT && value.len() <= MAX_SPAN
+}
+
 /// True for a key of Flyte's own.
 pub fn is_reserved(key: &str) -> bool {
     key.starts_with(RESERVED_PREFIX)
@@ -56,7 +66,7 @@ pub fn is_reserved(key: &str) -> bool {
 pub fn check<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<(), ContextError> {
     let mut order = Vec::new();
     let mut last: BTreeMap<&str, &str> = BTreeMap::new();
-    for (key, value) in pairs {
+    for (key, value) in pairs.into_iter().filter(|(key, value)| !is_engines_own(key, value)) {
         if last.insert(key, value).is_none() {
             order.push(key);
         }
@@ -105,6 +115,11 @@ mod tests {
             (many(65), "custom_context has 65 keys, the limit is 64; one of them is `key-64`"),
             (with(many(64), pair(produced, 100_000)), "ok"),
             (with(many(64), pair("key-3", 2)), "ok"),
+            (with(many(64), pair("traceparent", 55)), "ok"),
+            (
+                with(many(64), pair("traceparent", 257)),
+                "custom_context has 65 keys, the limit is 64; one of them is `traceparent`",
+            ),
             (vec![pair("k", MAX_BYTES - 1)], "ok"),
             (
                 vec![pair("small", 1), pair("large", MAX_BYTES)],

@@ -267,4 +267,13 @@ mod tests {
         assert_eq!(error.code(), "NonRecoverableError");
         assert!(Error::terminal("no").is_terminal());
     }
+
+    #[test]
+    fn s4_a_childs_failure_is_its_callers_own_if_that_one_passes_it_on() {
+        let failed = Failure::system(code::MAX_SYSTEM_FAILURES, "three times").terminal();
+        let error = Error::of_child(ErrorKind::System, failed);
+        assert_eq!((error.kind(), error.code()), (ErrorKind::System, code::MAX_SYSTEM_FAILURES));
+        let passed_on = error.to_failure();
+        assert_eq!((passed_on.kind, passed_on.recoverable), (FailureKind::User, true));
+    }
 }

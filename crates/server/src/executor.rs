@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use spanwise_core::trace::TRACEPARENT;
-use spanwise_core::{ActionName, AttemptNo, Failure, FailureKind};
+use spanwise_core::{ActionName, AttemptNo, Failure, FailureKind, RunId};
 use spanwise_engine::{Attempt, Executor, Report, RunHandle};
 use spanwise_proto::flyteidl2::task::Inputs;
 use tokio_util::task::TaskTracker;
@@ -43,6 +43,9 @@ pub(crate) use signs::SignsOfLife;
 
 use contract::{Contract, Places};
 use verdict::Known;
+
+/// What is done when a claim is read.
+const READ_CLAIM: &str = "read the attempt's claim";
 
 /// How much of a log an error message shows.
 const LAST_LINES: usize = 4096;
@@ -194,7 +197,7 @@ impl Shared {
             run: run.id(),
             action: &action,
             attempt: number,
-            previous: number.0.checked_sub(1).filter(|before| *before > 0).map(AttemptNo),
+            previous: self.previous(run.id(), &action, number).await,
             run_started_at: run.accepted_at(),
             endpoint: &self.endpoint,
         };
@@ -207,7 +210,7 @@ impl Shared {
         let sign = self.signs.of(places.inputs.key());
         let refused = self.refusals.of(run.key(), action);
         let launched = match self.claimed(&files, attempt.adopted).await? {
-            Claim::Process(id) => adopt(&id).await,
+            Claim::Process(id) => adopt(&id).await?,
             Claim::GivenUp => None,
             Claim::Free => Some(self.launch(&attempt, &program, &contract, &places, &files).await?),
         };
@@ -216,9 +219,9 @@ impl Shared {
             None => process::Ending::Gone,
         };
         let last_lines = process::last_lines(&files.log, LAST_LINES).unwrap_or_default();
-        let beginning = process::beginning_of(&files.process).await;
-        let beginning = beginning.map_err(|error| system("read the attempt's claim", &error))?;
-        let left = verdict::read(&self.blobs, &places.outputs).await?;
+        let beginning = patiently(READ_CLAIM, async || process::beginning_of(&files.process).await).await?;
+        let read = async || verdict::read(&self.blobs, &places.outputs).await;
+        let left = patiently("read what the attempt has left", read).await?;
         files.remove_work();
         tracing::info!(?ending, ?beginning, "the process of an attempt has ended");
         let (has_outputs, last_lines) = (program.has_outputs, last_lines.as_str());
@@ -250,15 +253,31 @@ impl Shared {
         ending
     }
 
+    /// The attempt whose checkpoint is the last one: attempts that never began have none, and take nothing from those before. Without
+    /// any it is the attempt before.
+    async fn previous(&self, run: &RunId, action: &ActionName, number: AttemptNo) -> Option<AttemptNo> {
+        for attempt in (1..number.0).rev().map(AttemptNo) {
+            if let Ok(uri) = contract::checkpoint(run, action, attempt)
+                && self.blobs.exists(&uri).await.unwrap_or(false)
+            {
+                return Some(attempt);
+            }
+        }
+        (number.0 > 1).then(|| AttemptNo(number.0 - 1))
+    }
+
     /// Who has the attempt. An earlier server may have started a process for it, whether or not it came to note that in the
     /// journal; an attempt that it launched and for which nobody has a claim is given up.
     async fn claimed(&self, files: &Files, adopted: bool) -> Result<Claim, Failure> {
-        let failed = |error| system("read the attempt's claim", &error);
-        let claim = process::claim_of(&files.process).await.map_err(failed)?;
-        if adopted && claim == Claim::Free && process::give_up(&files.process).map_err(failed)? {
+        let claim = || patiently(READ_CLAIM, async || process::claim_of(&files.process).await);
+        let known = claim().await?;
+        if !adopted {
+            return Ok(known);
+        }
+        if known == Claim::Free && patiently("give an attempt up", async || process::give_up(&files.process)).await? {
             return Ok(Claim::GivenUp);
         }
-        if adopted { process::claim_of(&files.process).await.map_err(failed) } else { Ok(claim) }
+        claim().await
     }
 
     async fn launch(
@@ -324,19 +343,29 @@ impl Shared {
     }
 }
 
-/// How long to wait before a process is looked for again, when the machine could not say whether it is there.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How long to wait before the machine is asked again what it could not say, and how often it is asked.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+const ASKED: u32 = 600;
 
-/// Finds the process of an attempt; none if it has ended. One that cannot be looked at now must not pass for ended: it would be
-/// doubled.
-async fn adopt(id: &ProcessId) -> Option<Process> {
-    loop {
-        match process::adopt(id) {
-            Ok(found) => return found,
-            Err(error) => tracing::warn!(%error, "look for the process of an attempt"),
+/// Asks for what decides about an attempt until the machine can say: an attempt whose process or whose result cannot be looked at
+/// now must not pass for lost, or it would be made twice.
+async fn patiently<T, E: std::error::Error + 'static>(
+    doing: &str,
+    mut ask: impl AsyncFnMut() -> Result<T, E>,
+) -> Result<T, Failure> {
+    for _ in 1..ASKED {
+        match ask().await {
+            Ok(said) => return Ok(said),
+            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, doing, "it is tried again"),
         }
-        tokio::time::sleep(LOOK_AGAIN).await;
+        tokio::time::sleep(ASK_AGAIN).await;
     }
+    ask().await.map_err(|error| system(doing, &error))
+}
+
+/// Finds the process of an attempt; none if it has ended.
+async fn adopt(id: &ProcessId) -> Result<Option<Process>, Failure> {
+    patiently("look for the process of an attempt", async || process::adopt(id)).await
 }
 
 /// The files of an attempt on this machine.

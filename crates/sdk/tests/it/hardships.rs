@@ -1,11 +1,13 @@
 //! S4 and S7 under adverse conditions: limits, dropped calls, shutdown, full pools, destructors that panic.
 
 use std::future::Future;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use spanwise::{Backoff, Client, Config, Error, ErrorKind, Overrides, Phase, map, task};
+use tokio::sync::Semaphore;
 
 use crate::{ENV, memory};
 
@@ -265,4 +267,39 @@ async fn holds_a_bomb() -> spanwise::Result<()> {
 async fn a_destructor_that_panics_does_not_end_the_driver() {
     let run = memory().with_runcontext().run(holds_a_bomb()).await.unwrap();
     assert_eq!(in_time(run.output()).await.unwrap_err().kind(), ErrorKind::TimedOut);
+}
+
+static OTHER: OnceLock<Client> = OnceLock::new();
+static LAST: Semaphore = Semaphore::const_new(0);
+
+#[task(env = ENV)]
+async fn waits_for_the_last() -> spanwise::Result<i64> {
+    LAST.acquire().await?.forget();
+    Ok(1)
+}
+
+#[task(env = ENV)]
+async fn waits_for_another_run(name: String) -> spanwise::Result<i64> {
+    let client = OTHER.get().unwrap();
+    client.with_runcontext().name(name).run(waits_for_the_last()).await?.output().await
+}
+
+#[task(env = ENV)]
+async fn last() -> spanwise::Result<i64> {
+    LAST.add_permits(2);
+    Ok(5)
+}
+
+#[task(env = ENV)]
+async fn two_wait_for_runs_and_then_one_ends_them() -> spanwise::Result<i64> {
+    let [first, second] = ["first", "second"].map(|name| waits_for_another_run(name.to_owned()));
+    let (first, second, last) = tokio::try_join!(first, second, last())?;
+    Ok(first + second + last)
+}
+
+#[tokio::test]
+async fn s4_a_task_that_waits_for_another_run_takes_up_no_place() {
+    let client = OTHER.get_or_init(memory).clone();
+    let run = client.with_runcontext().max_action_concurrency(2).run(two_wait_for_runs_and_then_one_ends_them());
+    assert_eq!(in_time(run.await.unwrap().output()).await.unwrap(), 7);
 }

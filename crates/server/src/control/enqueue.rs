@@ -156,11 +156,13 @@ impl ControlPlane {
             return Ok(Bytes::new());
         }
         let uri = blob_uri("outputs.output_uri", uri)?;
-        Ok(self.inner.blobs.get(&uri, MAX_INPUTS).await?.unwrap_or_default())
+        let found = self.inner.blobs.get(&uri, MAX_INPUTS).await?;
+        // A step without outputs names none: one that names them and has none is no success.
+        found.ok_or_else(|| Error::NotFound(format!("the outputs `{uri}` of the step are not in the blob store")))
     }
 
     async fn step_failure(&self, directory: &BlobUri) -> Result<Failure, Error> {
-        match self.inner.blobs.get(&directory.join("error.pb")?, MAX_INPUTS).await? {
+        match self.inner.blobs.skim(&directory.join("error.pb")?, failure::skim).await? {
             Some(document) => Ok(failure::read(&document)?),
             None => Ok(Failure::user("StepFailed", "the step failed and left no error.pb")),
         }

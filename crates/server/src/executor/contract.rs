@@ -18,7 +18,7 @@ pub(crate) struct Contract<'a> {
     pub(crate) run: &'a RunId,
     pub(crate) action: &'a ActionName,
     pub(crate) attempt: AttemptNo,
-    /// The previous attempt of the action, if there was one.
+    /// The attempt that this one goes on from, if there is one.
     pub(crate) previous: Option<AttemptNo>,
     /// When the run was accepted.
     pub(crate) run_started_at: Timestamp,
@@ -40,16 +40,20 @@ pub(crate) struct Places {
 /// One object in an attempt's directory, or a directory packed into one.
 const CHECKPOINTS: &str = "_flytecheckpoints";
 
+/// Where an attempt leaves what the next one goes on from.
+pub(crate) fn checkpoint(run: &RunId, action: &ActionName, attempt: AttemptNo) -> Result<BlobUri, BadUri> {
+    layout::attempt(run, action, attempt)?.join(CHECKPOINTS)
+}
+
 impl Contract<'_> {
     pub(crate) fn places(&self) -> Result<Places, BadUri> {
         let outputs = layout::attempt(self.run, self.action, self.attempt)?;
-        let before = |attempt| layout::attempt(self.run, self.action, attempt)?.join(CHECKPOINTS);
         Ok(Places {
             run_base: layout::run_base(self.run)?,
             inputs: outputs.join("inputs.pb")?,
             raw_data: layout::raw_data(self.run, self.action, self.attempt)?,
             checkpoint: outputs.join(CHECKPOINTS)?,
-            previous_checkpoint: self.previous.map(before).transpose()?,
+            previous_checkpoint: self.previous.map(|attempt| checkpoint(self.run, self.action, attempt)).transpose()?,
             outputs,
         })
     }

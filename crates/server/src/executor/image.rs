@@ -91,7 +91,7 @@ impl Shared {
         let key = ImageKey::of(&request.image)
             .ok_or_else(|| refused(format!("`{}` is not named after the hash of an image", request.image)))?;
         if attempt.adopted {
-            self.end_orphan(&key, files).await;
+            self.end_orphan(&key, files).await?;
             return Ok(Report::unblamed("the server was stopped while it built the image"));
         }
         files.make().map_err(|error| system("make the attempt's directory", &error))?;
@@ -145,11 +145,11 @@ impl Shared {
     }
 
     /// Stops the installer that an earlier server has started, and removes what it has written.
-    async fn end_orphan(&self, key: &ImageKey, files: &Files) {
+    async fn end_orphan(&self, key: &ImageKey, files: &Files) -> Result<(), Failure> {
         let noted = std::fs::read(installer_file(files)).ok();
         let id = noted.and_then(|noted| serde_json::from_slice::<ProcessId>(&noted).ok());
         if let Some(id) = id
-            && let Some(process) = adopt(&id).await
+            && let Some(process) = adopt(&id).await?
         {
             process.stop(self.grace).await;
         }
@@ -157,6 +157,7 @@ impl Shared {
             tracing::warn!(image = %key, %error, "remove the remains of an unfinished image build");
         }
         RemoveWork(files.clone());
+        Ok(())
     }
 }
 

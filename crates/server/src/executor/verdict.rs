@@ -43,22 +43,17 @@ pub(crate) struct Known<'a> {
 }
 
 /// Reads what an attempt left in its directory.
-pub(crate) async fn read(blobs: &Blobs, directory: &BlobUri) -> Result<Left, Failure> {
-    let uri = |name: &str| directory.join(name).map_err(|error| unreadable(name, &error));
+pub(crate) async fn read(blobs: &Blobs, directory: &BlobUri) -> Result<Left, blobs::Error> {
     // However long it is: what the user has to say is not lost to its own length.
-    let error = blobs.skim(&uri("error.pb")?, wire::failure::skim).await;
-    let error = error.map_err(|error| unreadable("error.pb", &error))?.map(|document| wire::failure::read(&document));
-    let outputs = match blobs.get(&uri("outputs.pb")?, MAX_OUTPUTS).await {
+    let error = blobs.skim(&directory.join("error.pb")?, wire::failure::skim).await?;
+    let error = error.map(|document| wire::failure::read(&document));
+    let outputs = match blobs.get(&directory.join("outputs.pb")?, MAX_OUTPUTS).await {
         Ok(Some(content)) => Outputs::Content(content),
         Ok(None) => Outputs::None,
         Err(blobs::Error::TooLarge { size, .. }) => Outputs::TooLarge(size),
-        Err(error) => return Err(unreadable("outputs.pb", &error)),
+        Err(error) => return Err(error),
     };
     Ok(Left { error, outputs })
-}
-
-fn unreadable(name: &str, error: &dyn std::error::Error) -> Failure {
-    Failure::system("OutputsUnreadable", format!("read {name}: {error}"))
 }
 
 /// Judges an attempt.
