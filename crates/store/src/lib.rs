@@ -17,7 +17,7 @@ pub use model::{
     ActionRow, Append, CachedOutputs, ExportState, Payloads, Pruned, Retention, RunKey, RunQuery, RunRow, Scope,
     StoredRun, TaskQuery, TaskRow, UNREFERRED_DEFINITION,
 };
-pub use spans::{Inserted, SpanOrigin, SpanStore, StoredSpan};
+pub use spans::{Inserted, SpanOrigin, SpanStore, StoredSpan, Wanted};
 pub use sqlite::{Durability, Sqlite};
 
 use bytes::Bytes;

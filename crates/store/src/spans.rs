@@ -13,6 +13,10 @@ use crate::sqlite::checkpoint::Checkpointer;
 use crate::sqlite::{name_full, prepare, prune};
 use crate::{Durability, Error};
 
+mod first;
+
+pub use first::Wanted;
+
 /// The file in the data directory.
 const FILE: &str = "spans.db";
 
@@ -129,16 +133,32 @@ impl SpanStore {
         read_trace(&reader, trace_id, limit)
     }
 
+    /// The spans of a trace, the first to begin first; if there are more than `limit`, the wanted ones rather than others. And how
+    /// many there are.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn of_trace_wanted(
+        &self,
+        trace_id: [u8; 16],
+        limit: usize,
+        wanted: impl FnOnce() -> Wanted,
+    ) -> Result<(Vec<StoredSpan>, u64), Error> {
+        let reader = self.reader();
+        let count = count(&reader, trace_id)?;
+        if count <= limit as u64 {
+            return Ok((read_trace(&reader, trace_id, limit)?, count));
+        }
+        let keys = first::keys(&reader, trace_id, limit, &wanted())?;
+        Ok((read_keys(&reader, trace_id, &keys)?, count))
+    }
+
     /// How many spans of a trace there are.
     ///
     /// # Errors
     /// If the store cannot be read.
     pub fn count_of_trace(&self, trace_id: [u8; 16]) -> Result<u64, Error> {
-        let reader = self.reader();
-        let count = reader
-            .prepare_cached("SELECT count(*) FROM spans WHERE trace_id = ?1")
-            .and_then(|mut select| select.query_row([&trace_id[..]], |row| row.get::<_, i64>(0)));
-        count.map(|count| u64::try_from(count).unwrap_or(0)).map_err(Error::Database)
+        count(&self.reader(), trace_id)
     }
 
     /// Deletes spans that arrived too long ago, and the oldest ones while the store is too large; says how many.
@@ -326,6 +346,13 @@ fn give_back(connection: &Connection) -> Result<(), Error> {
     Ok(())
 }
 
+fn count(connection: &Connection, trace_id: [u8; 16]) -> Result<u64, Error> {
+    let count = connection
+        .prepare_cached("SELECT count(*) FROM spans WHERE trace_id = ?1")
+        .and_then(|mut select| select.query_row([&trace_id[..]], |row| row.get::<_, i64>(0)));
+    count.map(|count| u64::try_from(count).unwrap_or(0)).map_err(Error::Database)
+}
+
 fn read_trace(connection: &Connection, trace_id: [u8; 16], limit: usize) -> Result<Vec<StoredSpan>, Error> {
     let mut statement = connection
         .prepare_cached(
@@ -335,33 +362,56 @@ fn read_trace(connection: &Connection, trace_id: [u8; 16], limit: usize) -> Resu
         .map_err(Error::Database)?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut rows = statement.query(params![&trace_id[..], limit]).map_err(Error::Database)?;
-    let mut origins = HashMap::new();
-    let mut spans = Vec::new();
+    let (mut origins, mut spans) = (HashMap::new(), Vec::new());
     while let Some(row) = rows.next().map_err(Error::Database)? {
-        let key: i64 = row.get(5).map_err(Error::Database)?;
-        let origin = match origins.get(&key) {
-            Some(origin) => Arc::clone(origin),
-            None => {
-                let origin = Arc::new(read_origin(connection, key)?);
-                origins.insert(key, Arc::clone(&origin));
-                origin
-            }
-        };
-        let columns = (|| {
-            Ok(StoredSpan {
-                trace_id,
-                span_id: row.get(0)?,
-                parent_id: row.get(1)?,
-                name: row.get(2)?,
-                start: row.get(3)?,
-                end: row.get(4)?,
-                origin,
-                body: row.get::<_, Vec<u8>>(6)?.into(),
-            })
-        })();
-        spans.push(columns.map_err(Error::Database)?);
+        spans.push(read_row(connection, trace_id, row, &mut origins)?);
     }
     Ok(spans)
+}
+
+/// The spans with these keys, in their order.
+fn read_keys(connection: &Connection, trace_id: [u8; 16], keys: &[i64]) -> Result<Vec<StoredSpan>, Error> {
+    let mut statement = connection
+        .prepare_cached("SELECT span_id, parent_id, name, started_at, ended_at, origin, body FROM spans WHERE key = ?1")
+        .map_err(Error::Database)?;
+    let (mut origins, mut spans) = (HashMap::new(), Vec::with_capacity(keys.len()));
+    for key in keys {
+        let mut rows = statement.query([key]).map_err(Error::Database)?;
+        while let Some(row) = rows.next().map_err(Error::Database)? {
+            spans.push(read_row(connection, trace_id, row, &mut origins)?);
+        }
+    }
+    Ok(spans)
+}
+
+fn read_row(
+    connection: &Connection,
+    trace_id: [u8; 16],
+    row: &rusqlite::Row<'_>,
+    origins: &mut HashMap<i64, Arc<SpanOrigin>>,
+) -> Result<StoredSpan, Error> {
+    let key: i64 = row.get(5).map_err(Error::Database)?;
+    let origin = match origins.get(&key) {
+        Some(origin) => Arc::clone(origin),
+        None => {
+            let origin = Arc::new(read_origin(connection, key)?);
+            origins.insert(key, Arc::clone(&origin));
+            origin
+        }
+    };
+    let columns = (|| {
+        Ok(StoredSpan {
+            trace_id,
+            span_id: row.get(0)?,
+            parent_id: row.get(1)?,
+            name: row.get(2)?,
+            start: row.get(3)?,
+            end: row.get(4)?,
+            origin,
+            body: row.get::<_, Vec<u8>>(6)?.into(),
+        })
+    })();
+    columns.map_err(Error::Database)
 }
 
 fn read_origin(connection: &Connection, key: i64) -> Result<SpanOrigin, Error> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use spanwise_core::Timestamp;
-use spanwise_store::{Durability, Error, Inserted, SpanOrigin, SpanStore, StoredSpan};
+use spanwise_store::{Durability, Error, Inserted, SpanOrigin, SpanStore, StoredSpan, Wanted};
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000_000);
 
@@ -174,4 +174,57 @@ fn a_schema_from_the_future_is_refused() {
     database.pragma_update(None, "user_version", 99).unwrap();
     drop(database);
     assert!(matches!(SpanStore::open(directory.path(), Durability::Process), Err(Error::Newer { .. })));
+}
+
+#[test]
+fn of_a_trace_that_is_too_large_the_wanted_spans_are_read_first() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, one) = (open(&directory), origin("one"));
+    let with = |number: u64, parent: Option<u64>, start: i64, body: &'static [u8]| StoredSpan {
+        parent_id: parent.map(|parent| (parent + 1).to_be_bytes()),
+        start,
+        body: Bytes::from_static(body),
+        ..span(1, number, &one)
+    };
+    let mut spans: Vec<StoredSpan> = (0..100).map(|number| with(number, None, number as i64, b"elder")).collect();
+    // Later: under a span that is asked for, under that one, marked, under the marked one, in the time, and a ring.
+    spans.push(with(201, Some(200), 500, b"under"));
+    spans.push(with(300, Some(201), 10, b"deeper"));
+    spans.push(with(301, None, 501, b"has the mark"));
+    spans.push(with(302, Some(301), 502, b"under it"));
+    spans.push(with(303, None, 1_000, b"in the time"));
+    spans.push(with(304, Some(305), 2_000, b"ring"));
+    spans.push(with(305, Some(304), 2_000, b"ring"));
+    store.insert(&spans, NOW).unwrap();
+    let wanted = || Wanted { under: [201_u64.to_be_bytes()].into(), mark: b"the mark".to_vec(), from: 900, to: 1_100 };
+    let read = |limit: usize| {
+        let (read, count) = store.of_trace_wanted(trace_of(&spans[0]), limit, wanted).unwrap();
+        assert_eq!(count, 107);
+        let is_sorted = read.is_sorted_by_key(|span| span.start);
+        assert!(is_sorted);
+        read.iter().map(|span| u64::from_be_bytes(span.span_id) - 1).collect::<Vec<_>>()
+    };
+    assert_eq!(read(1), [300], "the first to begin");
+    assert_eq!(read(4), [300, 201, 301, 302]);
+    assert_eq!(read(5), [300, 201, 301, 302, 303]);
+    assert_eq!(read(7), [0, 1, 300, 201, 301, 302, 303]);
+    assert_eq!(read(107).len(), 107);
+    let nothing = store.of_trace_wanted(trace_of(&spans[0]), 2, Wanted::default).unwrap();
+    assert_eq!(nothing.0, spans[..2], "without a wish the first to begin");
+}
+
+#[test]
+fn a_chain_of_fifty_thousand_wanted_spans_is_found_in_any_order() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, one) = (open(&directory), origin("one"));
+    // The last one first: each span is under one that is read after it.
+    let chain: Vec<StoredSpan> = (0..50_000).rev().map(|number| span(1, number, &one)).collect();
+    let others: Vec<StoredSpan> =
+        (60_000..60_100).map(|number| StoredSpan { parent_id: None, start: 0, ..span(1, number, &one) }).collect();
+    store.insert(&chain, NOW).unwrap();
+    store.insert(&others, NOW).unwrap();
+    let wanted = || Wanted { under: [1_u64.to_be_bytes()].into(), ..Wanted::default() };
+    let (read, count) = store.of_trace_wanted(trace_of(&chain[0]), 49_999, wanted).unwrap();
+    assert_eq!((read.len(), count), (49_999, 50_100));
+    assert!(read.iter().all(|span| span.parent_id.is_some()));
 }
