@@ -14,6 +14,9 @@ use crate::terminal::{Line, Style};
 const FOLD_ABOVE: usize = 5;
 const SHOWN: usize = 3;
 
+/// Levels that are drawn one to the right of the other.
+const DEEPEST: usize = 40;
+
 /// What the tree shows of a span.
 #[derive(Clone, Debug)]
 pub(crate) struct Span {
@@ -24,12 +27,17 @@ pub(crate) struct Span {
     pub(crate) name: String,
     pub(crate) kind: SpanKind,
     pub(crate) service: Cow<'static, str>,
+    /// From when to when it is drawn.
     pub(crate) start: SystemTime,
     pub(crate) end: SystemTime,
+    /// How long it was.
+    pub(crate) length: Duration,
     /// The text of an error status.
     pub(crate) error: Option<String>,
     /// What is worth a word: the HTTP status, the attempt, a step that was replayed.
     pub(crate) notes: Vec<String>,
+    /// What is odd about it.
+    pub(crate) remarks: Vec<String>,
 }
 
 impl Span {
@@ -47,13 +55,11 @@ impl Span {
             service: Cow::Borrowed(service),
             start: data.start_time,
             end: data.end_time,
+            length: data.end_time.duration_since(data.start_time).unwrap_or_default(),
             error,
             notes: notes(data),
+            remarks: Vec::new(),
         }
-    }
-
-    fn duration(&self) -> Duration {
-        self.end.duration_since(self.start).unwrap_or_default()
     }
 }
 
@@ -97,8 +103,14 @@ fn draw<'a>(spans: &'a [Span], home: &'a str) -> Vec<Row<'a>> {
     }
     let roots = children.remove(&None).unwrap_or_default();
     let mut tree = Tree { known, children, home, rows: Vec::new() };
-    for root in roots {
-        tree.draw(root, "", "");
+    tree.draw(roots);
+    // Spans that are each other's parents are under no root: the first of them stands for one.
+    while let Some(first) =
+        tree.children.values().flatten().min_by_key(|span| (span.start, span.id.to_bytes())).copied()
+    {
+        tree.children.values_mut().for_each(|siblings| siblings.retain(|span| span.id != first.id));
+        tree.children.retain(|_, siblings| !siblings.is_empty());
+        tree.draw(vec![first]);
     }
     tree.rows
 }
@@ -116,20 +128,32 @@ enum Branch<'a> {
     Folded(Vec<&'a Span>),
 }
 
+/// A branch that waits for its turn, with what stands before it and before what is below it.
+struct Waiting<'a> {
+    branch: Branch<'a>,
+    first: String,
+    rest: String,
+    level: usize,
+}
+
 impl<'a> Tree<'a> {
-    fn draw(&mut self, span: &'a Span, first: &str, rest: &str) {
-        let line = self.line(span, first);
-        self.rows.push(Row { line, spans: vec![span] });
-        // Each span is drawn once, also if somebody's spans are each other's parents.
-        let branches = fold(&self.children.remove(&Some(span.id)).unwrap_or_default());
-        let last = branches.len().saturating_sub(1);
-        for (index, branch) in branches.iter().enumerate() {
-            let (tee, bar) = if index == last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
+    /// Draws spans with all that is below them. There may be as many levels as spans: nothing recurses.
+    fn draw(&mut self, roots: Vec<&'a Span>) {
+        let root = |span| Waiting { branch: Branch::One(span), first: String::new(), rest: String::new(), level: 0 };
+        let mut waiting: Vec<Waiting<'a>> = roots.into_iter().rev().map(root).collect();
+        while let Some(Waiting { branch, first, rest, level }) = waiting.pop() {
             match branch {
-                Branch::One(child) => self.draw(child, &format!("{rest}{tee}"), &format!("{rest}{bar}")),
-                Branch::Folded(children) => {
-                    let line = self.folded(children, &format!("{rest}{tee}"));
-                    self.rows.push(Row { line, spans: children.clone() });
+                Branch::One(span) => {
+                    let line = self.line(span, &first);
+                    self.rows.push(Row { line, spans: vec![span] });
+                    // Each span is drawn once, also if somebody's spans are each other's parents.
+                    let below = self.children.remove(&Some(span.id)).unwrap_or_default();
+                    let below = branches(&below, &rest, level + 1);
+                    waiting.extend(below.into_iter().rev());
+                }
+                Branch::Folded(spans) => {
+                    let line = self.folded(&spans, &first);
+                    self.rows.push(Row { line, spans });
                 }
             }
         }
@@ -137,7 +161,7 @@ impl<'a> Tree<'a> {
 
     fn line(&self, span: &Span, prefix: &str) -> Line {
         let mut line = Line::new().add(Style::Dim, prefix).add(Style::Strong, &span.name);
-        line = line.add(Style::Plain, format!("  {}", human(span.duration())));
+        line = line.add(Style::Plain, format!("  {}", human(span.length)));
         let missing = span.parent.filter(|parent| !self.known.contains(parent));
         let kind = match span.kind {
             SpanKind::Internal => None,
@@ -151,6 +175,9 @@ impl<'a> Tree<'a> {
         if let Some(parent) = missing {
             line = line.add(Style::Bad, format!("  ! its parent {parent} is missing"));
         }
+        for remark in &span.remarks {
+            line = line.add(Style::Bad, format!("  ! {remark}"));
+        }
         match &span.error {
             Some(text) if text.is_empty() => line.add(Style::Bad, "  ✗"),
             Some(text) => line.add(Style::Bad, format!("  ✗ {text}")),
@@ -158,9 +185,9 @@ impl<'a> Tree<'a> {
         }
     }
 
-    fn folded(&self, spans: &[&Span], prefix: &str) -> Line {
-        let durations = || spans.iter().map(|span| span.duration());
-        let (least, most) = (durations().min().unwrap_or_default(), durations().max().unwrap_or_default());
+    fn folded(&mut self, spans: &[&Span], prefix: &str) -> Line {
+        let lengths = || spans.iter().map(|span| span.length);
+        let (least, most) = (lengths().min().unwrap_or_default(), lengths().max().unwrap_or_default());
         let below: usize = spans.iter().map(|span| self.below(span)).sum();
         let name = spans.first().map(|span| span.name.as_str()).unwrap_or_default();
         let text = format!("… {} more {name}", spans.len());
@@ -172,10 +199,31 @@ impl<'a> Tree<'a> {
         line
     }
 
-    fn below(&self, span: &Span) -> usize {
-        let children = self.children.get(&Some(span.id)).map(Vec::as_slice).unwrap_or_default();
-        children.iter().map(|child| 1 + self.below(child)).sum()
+    /// How many spans there are below one; they are not drawn any more.
+    fn below(&mut self, span: &Span) -> usize {
+        let (mut count, mut waiting) = (0, vec![span.id]);
+        while let Some(id) = waiting.pop() {
+            let children = self.children.remove(&Some(id)).unwrap_or_default();
+            count += children.len();
+            waiting.extend(children.iter().map(|child| child.id));
+        }
+        count
     }
+}
+
+/// What is below a span. Deeper than people see, levels are counted and the tree goes no further to the right.
+fn branches<'a>(children: &[&'a Span], rest: &str, level: usize) -> Vec<Waiting<'a>> {
+    let branches = fold(children);
+    let last = branches.len().saturating_sub(1);
+    let waiting = |(index, branch)| {
+        let (tee, bar) = if index == last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
+        let (first, rest) = match level.checked_sub(DEEPEST) {
+            None => (format!("{rest}{tee}"), format!("{rest}{bar}")),
+            Some(deeper) => (format!("{rest}{tee}({deeper} levels further) "), rest.to_owned()),
+        };
+        Waiting { branch, first, rest, level }
+    };
+    branches.into_iter().enumerate().map(waiting).collect()
 }
 
 /// Folds what there are many of; a span with an error is always shown.
@@ -218,7 +266,7 @@ pub(crate) fn human(duration: Duration) -> String {
     }
 }
 
-pub(crate) mod otlp;
+pub(crate) mod document;
 pub(crate) mod waterfall;
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, Span};
 use prost::Message as _;
 use spanwise_engine::{Durability, Retention};
-use spanwise_store::{SpanStore, StoredSpan};
+use spanwise_store::{SpanStore, StoredSpan, Wanted};
 use tokio::sync::Semaphore;
 
 mod body;
@@ -132,18 +132,32 @@ impl Collector {
             .route("/v1/traces/{trace_id}", get(http::trace))
             .route("/v1/metrics", post(http::ignored))
             .route("/v1/logs", post(http::ignored))
+            // Endpoints are put together by hand.
+            .route("/v1/traces/", post(http::traces))
+            .route("/v1/metrics/", post(http::ignored))
+            .route("/v1/logs/", post(http::ignored))
             .route(grpc::TRACES, post(grpc::traces))
             .route(grpc::METRICS, post(grpc::ignored))
             .route(grpc::LOGS, post(grpc::ignored))
             .with_state(self.clone())
     }
 
-    /// The spans of a trace, the first to begin first, at most `limit` of them.
+    /// The spans of a trace, the first to begin first; if there are more than `limit`, the wanted ones rather than others. And how
+    /// many there are.
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub(crate) async fn spans_of(&self, trace_id: [u8; 16], limit: usize) -> Result<Vec<Received>, CollectorError> {
-        self.read(move |store| Ok(store.of_trace(trace_id, limit)?.iter().scan(None, received).collect())).await
+    pub(crate) async fn spans_of(
+        &self,
+        trace_id: [u8; 16],
+        limit: usize,
+        wanted: impl FnOnce() -> Wanted + Send + 'static,
+    ) -> Result<(Vec<Received>, u64), CollectorError> {
+        let read = move |store: &SpanStore| {
+            let (spans, count) = store.of_trace_wanted(trace_id, limit, wanted)?;
+            Ok((spans.iter().scan(None, received).collect(), count))
+        };
+        self.read(read).await
     }
 
     /// How many spans were not forwarded although they should have been.

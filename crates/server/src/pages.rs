@@ -33,7 +33,6 @@ mod runs;
 mod span;
 #[cfg(test)]
 mod tests;
-mod timeline;
 mod tree;
 mod value;
 

@@ -4,12 +4,14 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, TracesData};
-use opentelemetry_proto::transform::trace::tonic::group_spans_by_resource_and_scope;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
+use prost::Message as _;
 use spanwise_core::ActionName;
 use spanwise_core::lifecycle::{Explanation, Part, Span, explain};
 use spanwise_core::trace::{TraceId, TraceParent};
 use spanwise_engine::{RunHandle, RunKey};
+use spanwise_store::Wanted;
 use tokio::sync::watch;
 
 use crate::collector::{Collector, Received};
@@ -17,7 +19,13 @@ use crate::control;
 use crate::wire::values;
 
 pub(crate) mod jaeger;
+mod left_out;
+pub(crate) mod otlp;
 pub(crate) mod text;
+pub(crate) mod timeline;
+pub(crate) mod tree;
+
+pub(crate) use left_out::LeftOut;
 
 /// Received spans of one trace that are looked at.
 const MOST_RECEIVED: usize = 20_000;
@@ -43,8 +51,8 @@ pub(crate) struct Trace {
     pub(crate) life: Arc<Life>,
     /// Spans of others, the first to begin first.
     pub(crate) received: Vec<Received>,
-    /// More was received than is looked at.
-    pub(crate) is_cut: bool,
+    /// What was received and is not among them.
+    pub(crate) left_out: LeftOut,
 }
 
 /// Makes traces. Cheap to clone.
@@ -81,18 +89,30 @@ impl Traces {
         let life = self.life(run).await?;
         let id = life.spans.iter().find(|span| span.part == Part::Run).map(|span| span.context.trace);
         let id = id.unwrap_or_else(|| spanwise_core::trace::derived_trace_id(run.id()));
+        let mut left_out = LeftOut::of(id);
         let mut received = match &self.collector {
-            Some(collector) => collector.spans_of(id.0, MOST_RECEIVED).await.unwrap_or_else(|error| {
-                tracing::error!(error = &error as &dyn std::error::Error, "received spans are not shown");
-                Vec::new()
-            }),
+            Some(collector) => {
+                let wanted = wanted(Arc::clone(&life), run);
+                let read = collector.spans_of(id.0, MOST_RECEIVED, wanted).await;
+                let (received, count) = read.unwrap_or_else(|error| {
+                    tracing::error!(error = &error as &dyn std::error::Error, "received spans are not shown");
+                    left_out.is_unreadable = true;
+                    Default::default()
+                });
+                left_out.received = count;
+                left_out.beyond = count - received.len() as u64;
+                received
+            }
             None => Vec::new(),
         };
-        let is_cut = received.len() == MOST_RECEIVED;
-        // The engine's own spans may have been sent here as well.
+        // The engine's own spans may have been sent here as well; what else has an id of theirs is no span that could be told apart.
         let known: HashSet<&[u8]> = life.spans.iter().map(|span| &span.context.span.0[..]).collect();
-        received.retain(|received| !known.contains(&received.span.span_id[..]));
-        Ok(Trace { id, life, received, is_cut })
+        received.retain(|received| {
+            let is_known = known.contains(&received.span.span_id[..]);
+            left_out.same_ids += usize::from(is_known && received.scope.name != spanwise_otel::SCOPE);
+            !is_known
+        });
+        Ok(Trace { id, life, received, left_out })
     }
 
     async fn life(&self, run: &RunHandle) -> Result<Arc<Life>, control::Error> {
@@ -144,27 +164,15 @@ fn move_to(spans: &mut [Span], inbound: TraceParent) {
     }
 }
 
-impl Trace {
-    /// The trace as OTLP has it.
-    pub(crate) fn otlp(&self) -> TracesData {
-        let life = self.life.spans.iter().map(spanwise_otel::span_data).collect();
-        let mut resource_spans = group_spans_by_resource_and_scope(life, &(&spanwise_otel::resource()).into());
-        let mut last: Option<&Received> = None;
-        for received in &self.received {
-            let follows = last.is_some_and(|last| {
-                Arc::ptr_eq(&last.resource, &received.resource) && Arc::ptr_eq(&last.scope, &received.scope)
-            });
-            if !follows {
-                resource_spans.push(ResourceSpans {
-                    resource: Some((*received.resource).clone()),
-                    scope_spans: vec![ScopeSpans { scope: Some((*received.scope).clone()), ..ScopeSpans::default() }],
-                    ..ResourceSpans::default()
-                });
-            }
-            let scope = resource_spans.last_mut().and_then(|resource| resource.scope_spans.last_mut());
-            scope.into_iter().for_each(|scope| scope.spans.push(received.span.clone()));
-            last = Some(received);
-        }
-        TracesData { resource_spans }
+/// Of a trace with more spans than are looked at, a run sees its own first: those under its lifecycle, those that name it, and those
+/// of its time.
+fn wanted(life: Arc<Life>, run: &RunHandle) -> impl FnOnce() -> Wanted + Send + 'static {
+    let name = Some(AnyValue { value: Some(Value::StringValue(run.id().name.to_string())) });
+    let mark = KeyValue { key: "flyte.run_name".to_owned(), value: name, ..KeyValue::default() }.encode_to_vec();
+    let nanos = |at: spanwise_core::Timestamp| at.0.saturating_mul(1000);
+    let (from, to) = (nanos(run.accepted_at()), nanos(run.now()));
+    move || {
+        let end = life.spans.iter().map(|span| nanos(span.end)).max();
+        Wanted { under: life.spans.iter().map(|span| span.context.span.0).collect(), mark, from, to: end.unwrap_or(to) }
     }
 }

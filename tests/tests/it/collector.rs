@@ -18,6 +18,7 @@ use serde_json::Value as Json;
 use crate::dev_server::DevServer;
 
 mod burst;
+mod encodings;
 mod harm;
 mod senders;
 mod settings;

@@ -20,6 +20,7 @@ mod lifecycle;
 mod lifecycle_embedded;
 mod lifecycle_tls;
 mod log;
+mod placing;
 mod python;
 mod readme;
 mod remote;

@@ -3,11 +3,9 @@
 use std::io::Write as _;
 use std::time::Duration;
 
-use anyhow::Context as _;
-
 use super::{Target, TargetOptions, file, say};
-use crate::terminal::Screen;
-use crate::trace_tree::otlp::{self, Trace};
+use crate::terminal::{Line, Screen, Style};
+use crate::trace_tree::document::{self, Trace};
 use crate::trace_tree::waterfall::waterfall;
 
 /// Print the trace of a run: what the engine did for it, and the spans of its tasks if a collector has received them.
@@ -44,40 +42,50 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<u8> {
     let Options { target, run, follow, format } = options;
     let target = target.resolve()?;
     let mut screen = Screen::stdout();
-    let mut body = read(&target, &run).await?;
-    let mut trace = parse(&body)?;
+    let mut trace = read(&target, &run).await?;
     while follow && trace.is_running {
         if format == Format::Tree && screen.is_live() {
-            screen.draw(&waterfall(&trace.spans, screen.width()))?;
+            screen.draw(&lines(&trace, &target, screen.width()))?;
         }
         tokio::time::sleep(PAUSE).await;
-        body = read(&target, &run).await?;
-        trace = parse(&body)?;
+        trace = read(&target, &run).await?;
     }
     match format {
         Format::Tree => {
-            let lines = waterfall(&trace.spans, screen.width());
+            let lines = lines(&trace, &target, screen.width());
             if follow && screen.is_live() {
                 screen.draw(&[])?;
                 screen.settle()?;
             }
             screen.print_tree(&lines)?;
         }
-        Format::OtlpJson => write(&body)?,
-        Format::Jaeger => write(&file::read(&target, &run, "trace.json?format=jaeger").await?)?,
+        Format::OtlpJson => write(&target, &run, "trace.json").await?,
+        Format::Jaeger => write(&target, &run, "trace.json?format=jaeger").await?,
     }
     Ok(u8::from(follow && trace.has_failed))
 }
 
-async fn read(target: &Target, run: &str) -> anyhow::Result<Vec<u8>> {
-    file::read(target, run, "trace.json").await
+async fn read(target: &Target, run: &str) -> anyhow::Result<Trace> {
+    document::trace(&file::read(target, run, "trace.json?format=tree").await?)
 }
 
-fn parse(body: &[u8]) -> anyhow::Result<Trace> {
-    Ok(otlp::trace(&serde_json::from_slice(body).context("read the trace")?))
+/// The tree, and what is not in it.
+fn lines(trace: &Trace, target: &Target, width: usize) -> Vec<Line> {
+    let mut lines = waterfall(&trace.spans, trace.axis, width);
+    let said = trace.left_out.iter().map(|said| Line::new().add(Style::Bad, format!("Not shown: {said}")));
+    lines.extend(said);
+    if !trace.left_out.is_empty() {
+        lines.push(Line::new().add(Style::Dim, format!("All spans of the trace: {}{}", target.url(), trace.all)));
+    }
+    lines
 }
 
-fn write(body: &[u8]) -> anyhow::Result<()> {
-    std::io::stdout().lock().write_all(body)?;
+/// Writes a file as it is. What is not in it is said beside it: the file's form has no word for it.
+async fn write(target: &Target, run: &str, name: &str) -> anyhow::Result<()> {
+    let (body, left_out) = file::read_noting(target, run, name).await?;
+    if let Some(said) = left_out {
+        eprintln!("spanwise: not in the file: {said}");
+    }
+    std::io::stdout().lock().write_all(&body)?;
     say("")
 }

@@ -53,7 +53,7 @@ fn is_server(span: &Span) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::time::UNIX_EPOCH;
+    use std::time::{Duration, UNIX_EPOCH};
 
     use opentelemetry::trace::TraceId;
 
@@ -69,8 +69,10 @@ mod tests {
             service: "home".into(),
             start: UNIX_EPOCH,
             end: UNIX_EPOCH,
+            length: Duration::ZERO,
             error: None,
             notes: Vec::new(),
+            remarks: Vec::new(),
         }
     }
 

@@ -14,8 +14,10 @@ fn span(id: u64, parent: u64, name: &str, start: u64, end: u64) -> Span {
         service: "home".into(),
         start: UNIX_EPOCH + Duration::from_micros(start),
         end: UNIX_EPOCH + Duration::from_micros(end),
+        length: Duration::from_micros(end.saturating_sub(start)),
         error: None,
         notes: Vec::new(),
+        remarks: Vec::new(),
     }
 }
 
@@ -82,4 +84,33 @@ fn an_orphan_is_a_root_that_says_so() {
 #[test]
 fn a_span_that_ends_before_it_starts_has_no_duration() {
     assert_eq!(drawn(&[span(1, 0, "skewed", 10, 5)]), ["skewed  0 µs"]);
+}
+
+#[test]
+fn t10_rings_and_what_is_below_them_are_drawn_once() {
+    let spans = [
+        span(1, 0, "root", 0, 10),
+        span(2, 3, "one", 1, 5),
+        span(3, 2, "two", 2, 5),
+        span(4, 3, "below", 3, 4),
+        span(5, 5, "own", 6, 7),
+    ];
+    let expected = ["root  10 µs", "one  4 µs", "└─ two  3 µs", "   └─ below  1 µs", "own  1 µs"];
+    assert_eq!(drawn(&spans), expected);
+}
+
+#[test]
+fn a_chain_of_fifty_thousand_is_drawn_and_its_lines_stay_short() {
+    let spans: Vec<Span> = (1..=50_000).map(|id| span(id, id - 1, "link", id, id + 1)).collect();
+    let drawn = drawn(&spans);
+    assert_eq!(drawn.len(), 50_000);
+    assert!(drawn[49_999].ends_with("└─ (49959 levels further) link  1 µs"), "{}", drawn[49_999]);
+    assert!(drawn.iter().all(|line| line.len() < 250));
+}
+
+#[test]
+fn what_is_odd_about_a_span_stands_behind_it() {
+    let odd =
+        Span { remarks: vec!["parent not received".to_owned(), "without times".to_owned()], ..span(1, 0, "odd", 0, 0) };
+    assert_eq!(drawn(&[odd]), ["odd  0 µs  ! parent not received  ! without times"]);
 }

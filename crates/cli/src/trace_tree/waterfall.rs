@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use super::otlp::ENGINE;
+use super::document::ENGINE;
 use super::{Row, Span, draw, human};
 use crate::terminal::{Line, Style};
 
@@ -10,10 +10,13 @@ use crate::terminal::{Line, Style};
 const NARROWEST: usize = 12;
 const WIDEST: usize = 60;
 
-/// The spans as lines, with their bars before them.
-pub(crate) fn waterfall(spans: &[Span], width: usize) -> Vec<Line> {
+/// The spans as lines, with their bars before them: from when to when the axis is, is said by whoever knows which of them set it.
+pub(crate) fn waterfall(spans: &[Span], (begin, end): (SystemTime, SystemTime), width: usize) -> Vec<Line> {
+    if spans.is_empty() {
+        return Vec::new();
+    }
     let columns = (width.min(200) / 3).clamp(NARROWEST, WIDEST);
-    let Some(axis) = Axis::of(spans, columns) else { return Vec::new() };
+    let axis = Axis { begin, seconds: end.duration_since(begin).unwrap_or_default().as_secs_f64(), columns };
     let mut lines = vec![axis.head()];
     lines.extend(
         draw(spans, ENGINE).into_iter().map(|Row { line, spans }| axis.bar(&spans).add(Style::Plain, "  ").join(line)),
@@ -28,12 +31,6 @@ struct Axis {
 }
 
 impl Axis {
-    fn of(spans: &[Span], columns: usize) -> Option<Axis> {
-        let begin = spans.iter().map(|span| span.start).min()?;
-        let end = spans.iter().map(|span| span.end).max()?;
-        Some(Axis { begin, seconds: end.duration_since(begin).unwrap_or_default().as_secs_f64(), columns })
-    }
-
     fn head(&self) -> Line {
         let end = human(std::time::Duration::from_secs_f64(self.seconds));
         let gap = self.columns.saturating_sub(1 + end.chars().count());
@@ -84,8 +81,10 @@ mod tests {
             service: ENGINE.into(),
             start: UNIX_EPOCH + Duration::from_millis(start),
             end: UNIX_EPOCH + Duration::from_millis(end),
+            length: Duration::from_millis(end - start),
             error: None,
             notes: Vec::new(),
+            remarks: Vec::new(),
         }
     }
 
@@ -97,7 +96,8 @@ mod tests {
             span(3, 1, "attempt 1", 600, 1200),
             span(4, 9, "lost", 300, 600),
         ];
-        let lines: Vec<String> = waterfall(&spans, 36).iter().map(|line| line.paint(false, 80)).collect();
+        let axis = (UNIX_EPOCH, UNIX_EPOCH + Duration::from_millis(1200));
+        let lines: Vec<String> = waterfall(&spans, axis, 36).iter().map(|line| line.paint(false, 80)).collect();
         let expected = [
             "0     1.20 s",
             "████████████  RUN 日本語  1.20 s",
@@ -106,6 +106,14 @@ mod tests {
             "   ███        lost  300 ms  ! its parent 0000000000000009 is missing",
         ];
         assert_eq!(lines, expected);
-        assert!(waterfall(&[], 80).is_empty());
+        assert!(waterfall(&[], axis, 80).is_empty());
+        // What does not fit is at the edge, and sets no axis.
+        let far = [Span {
+            start: UNIX_EPOCH + Duration::from_secs(1 << 40),
+            end: UNIX_EPOCH + Duration::from_secs(1 << 41),
+            ..span(1, 0, "far", 0, 1)
+        }];
+        let lines: Vec<String> = waterfall(&far, axis, 36).iter().map(|line| line.paint(false, 80)).collect();
+        assert_eq!(lines, ["0     1.20 s", "           ▏  far  1.0 ms"]);
     }
 }

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use buffa::encoding::{Tag, WireType, check_wire_type, decode_varint, skip_field};
 use buffa::{DecodeError, encoding};
 use bytes::{Buf as _, Bytes};
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, Span};
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
@@ -23,6 +25,9 @@ pub(super) const MAX_ORIGIN: usize = 256 << 10;
 
 /// What the resources and scopes of one request may take together: each is small in it and can be stored with many others.
 const MAX_ORIGINS: usize = 16 << 20;
+
+/// How deep the values of a span may be nested: both encodings can be read as deep as that, with all that is around it.
+pub(super) const MAX_DEPTH: usize = 24;
 
 /// Field numbers that the messages of a request have in common: what the parts have in common, the parts, the schema's address.
 const COMMON: u32 = 1;
@@ -138,7 +143,8 @@ impl Spans {
                     bytes += span.body.len();
                     batch.push(span);
                 }
-                Err(reason) => refused.add(reason),
+                Err((reason, None)) => refused.add(reason),
+                Err((reason, Some(why))) => refused.add_for(reason, || why.to_string()),
             }
         }
         batch
@@ -168,15 +174,24 @@ impl Spans {
         }
     }
 
-    fn read(&mut self, body: Bytes) -> Result<StoredSpan, Reason> {
+    fn read(&mut self, body: Bytes) -> Result<StoredSpan, (Reason, Option<prost::DecodeError>)> {
         if body.len() > MAX_SPAN {
-            return Err(Reason::Large);
+            return Err((Reason::Large, None));
         }
-        let span = Span::decode(body.clone()).map_err(|_| Reason::Unreadable)?;
+        let span = Span::decode(body.clone()).map_err(unreadable)?;
+        self.stored(span, body).map_err(|reason| (reason, None))
+    }
+
+    fn stored(&mut self, span: Span, body: Bytes) -> Result<StoredSpan, Reason> {
         let parent_id = match &span.parent_span_id[..] {
             [] => None,
             given => Some(<[u8; 8]>::try_from(given).map_err(|_| Reason::Ids)?),
         };
+        let within =
+            span.events.iter().map(|event| &event.attributes).chain(span.links.iter().map(|link| &link.attributes));
+        if within.chain([&span.attributes]).any(|attributes| is_deep(attributes)) {
+            return Err(Reason::Deep);
+        }
         Ok(StoredSpan {
             trace_id: id(&span.trace_id)?,
             span_id: id(&span.span_id)?,
@@ -205,9 +220,34 @@ impl Spans {
         let mut part = Vec::new();
         put_part(&mut part, &begin_scope(&scope.scope, &scope.schema_url));
         let body = Bytes::from(resource_spans(&resource.resource, &part, &resource.schema_url));
-        ResourceSpans::decode(body.clone()).map_err(|_| Reason::Unreadable)?;
+        let read = ResourceSpans::decode(body.clone()).map_err(|error| unreadable(error).0)?;
+        let scopes = read.scope_spans.iter().filter_map(|spans| spans.scope.as_ref()).map(|scope| &scope.attributes);
+        if scopes.chain(read.resource.as_ref().map(|resource| &resource.attributes)).any(|common| is_deep(common)) {
+            return Err(Reason::Deep);
+        }
         let origin = SpanOrigin { digest, body };
         Ok(Arc::clone(scope.origin.insert(Arc::new(origin))))
+    }
+}
+
+/// What cannot be decoded, or is nested deeper than the decoder goes.
+fn unreadable(error: prost::DecodeError) -> (Reason, Option<prost::DecodeError>) {
+    let is_deep = error.to_string().contains("recursion limit");
+    (if is_deep { Reason::Deep } else { Reason::Unreadable }, Some(error))
+}
+
+fn is_deep(attributes: &[KeyValue]) -> bool {
+    attributes.iter().any(|pair| pair.value.as_ref().is_some_and(|value| is_deeper(value, MAX_DEPTH)))
+}
+
+fn is_deeper(value: &AnyValue, depth: usize) -> bool {
+    match &value.value {
+        Some(Value::ArrayValue(items)) => depth == 0 || items.values.iter().any(|item| is_deeper(item, depth - 1)),
+        Some(Value::KvlistValue(pairs)) => {
+            let mut values = pairs.values.iter().filter_map(|pair| pair.value.as_ref());
+            depth == 0 || values.any(|value| is_deeper(value, depth - 1))
+        }
+        _ => false,
     }
 }
 

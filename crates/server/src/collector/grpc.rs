@@ -2,13 +2,13 @@
 //!
 //! The codec hands on the bytes of a message, so that all protocols share one decoder.
 
+use ::http::header::CONTENT_TYPE;
+use ::http::{HeaderValue, StatusCode};
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
 use bytes::{Buf as _, BufMut as _, Bytes};
 use futures_util::future::BoxFuture;
-use http::StatusCode;
-use http::header::CONTENT_TYPE;
 use prost::Message as _;
 use tokio::sync::OwnedSemaphorePermit;
 use tonic::Status;
@@ -17,11 +17,15 @@ use tonic::server::{Grpc, UnaryService};
 
 use super::Collector;
 use super::body::{self, MAX_BODY, Share};
+use super::http;
 use super::refused::Refusal;
 
 pub(super) const TRACES: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 pub(super) const METRICS: &str = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
 pub(super) const LOGS: &str = "/opentelemetry.proto.collector.logs.v1.LogsService/Export";
+
+/// The header that says how messages are packed.
+const ENCODING: &str = "grpc-encoding";
 
 pub(super) async fn traces(State(collector): State<Collector>, request: Request) -> Response {
     answer(collector, true, request).await
@@ -34,11 +38,15 @@ pub(super) async fn ignored(State(collector): State<Collector>, request: Request
 }
 
 async fn answer(collector: Collector, is_kept: bool, request: Request) -> Response {
-    let content_type = request.headers().get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
-    if !matches!(content_type, b"application/grpc" | b"application/grpc+proto") {
+    let content_type = request.headers().get(CONTENT_TYPE).map(http::media_type).unwrap_or_default();
+    if !matches!(content_type.as_str(), "application/grpc" | "application/grpc+proto") {
         return (StatusCode::UNSUPPORTED_MEDIA_TYPE, "this is a method of gRPC (application/grpc)\n").into_response();
     }
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    // Codings mean the same in any case, and are known here in lower case.
+    if let Some(coding) = parts.headers.get_mut(ENCODING) {
+        *coding = HeaderValue::from_bytes(&coding.as_bytes().to_ascii_lowercase()).unwrap_or(coding.clone());
+    }
     let mut share = collector.inner.memory.share();
     // All of it first: unpacking must not wait for the network.
     let body = match body::read(body, &mut share).await {

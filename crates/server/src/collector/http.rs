@@ -3,7 +3,7 @@
 use axum::extract::{Path, Query, Request, State};
 use axum::response::{IntoResponse as _, Response};
 use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderName};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
 use prost::Message as _;
 use serde::Deserialize;
@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::body::{self, Share};
 use super::refused::{Encoding, Refusal, Refused};
 use super::{Collector, decode, json};
+use crate::otlp_json;
 use crate::wire::shown;
 
 /// How many spans of a trace are read unless a number is given.
@@ -39,12 +40,17 @@ pub(super) async fn ignored(State(collector): State<Collector>, request: Request
 }
 
 fn encoding(headers: &HeaderMap) -> Option<Encoding> {
-    let content_type = headers.get(CONTENT_TYPE)?.to_str().ok()?;
-    match content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
+    match media_type(headers.get(CONTENT_TYPE)?).as_str() {
         "application/x-protobuf" => Some(Encoding::Protobuf),
         "application/json" => Some(Encoding::Json),
         _ => None,
     }
+}
+
+/// The type without its parameters, in lower case as it means the same in any.
+pub(super) fn media_type(value: &HeaderValue) -> String {
+    let text = String::from_utf8_lossy(value.as_bytes());
+    text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
 fn unknown_kind(headers: &HeaderMap) -> Response {
@@ -103,14 +109,17 @@ async fn receive(
     collector.take(message, share, refused).await
 }
 
+/// Codings are listed in the order in which they were applied, over one header or several; `identity` is none.
 fn is_packed(headers: &HeaderMap) -> Result<bool, Refusal> {
-    let given = headers.get(CONTENT_ENCODING).map(|value| String::from_utf8_lossy(value.as_bytes()));
-    match given.as_deref().map(str::trim) {
-        None | Some("" | "identity") => Ok(false),
-        Some(given) if given.eq_ignore_ascii_case("gzip") => Ok(true),
-        Some(given) => {
-            Err(Refusal::Unsupported(format!("content-encoding `{}` is not understood: gzip is", shown(given))))
-        }
+    let given: Vec<_> =
+        headers.get_all(CONTENT_ENCODING).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
+    let given = given.join(",");
+    let codings = given.split(',').map(str::trim).filter(|coding| !coding.is_empty());
+    let codings: Vec<&str> = codings.filter(|coding| !coding.eq_ignore_ascii_case("identity")).collect();
+    match codings[..] {
+        [] => Ok(false),
+        [coding] if ["gzip", "x-gzip"].iter().any(|known| coding.eq_ignore_ascii_case(known)) => Ok(true),
+        _ => Err(Refusal::Unsupported(format!("content-encoding `{}` is not understood: gzip is", shown(&given)))),
     }
 }
 
@@ -130,7 +139,7 @@ pub(super) async fn trace(
         let text = format!("`{}` is not a trace id: 32 hexadecimal digits, not all zero\n", shown(&trace_id));
         return (StatusCode::BAD_REQUEST, text).into_response();
     };
-    let wants_protobuf = headers.get(ACCEPT).is_some_and(|value| value == "application/x-protobuf");
+    let wants_protobuf = headers.get(ACCEPT).is_some_and(|value| media_type(value) == "application/x-protobuf");
     let read = move |store: &spanwise_store::SpanStore| {
         let spans = store.of_trace(trace_id, part.limit.unwrap_or(SPANS))?;
         let count = store.count_of_trace(trace_id)?;
@@ -140,7 +149,7 @@ pub(super) async fn trace(
         }
         // What was stored has been decoded before.
         let data = ExportTraceServiceRequest::decode(&message[..]).unwrap_or_default();
-        Ok((Encoding::Json, serde_json::to_vec(&data).unwrap_or_default(), count))
+        Ok((Encoding::Json, otlp_json::write(&data.resource_spans).unwrap_or_default(), count))
     };
     match collector.read(read).await {
         Ok((_, _, 0)) => (StatusCode::NOT_FOUND, "no span of this trace is here\n").into_response(),

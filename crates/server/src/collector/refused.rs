@@ -12,24 +12,29 @@ use tonic::Code;
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use super::body::{MAX_BODY, READ_LIMIT};
-use super::decode::{MAX_ORIGIN, MAX_SPAN};
+use super::decode::{MAX_DEPTH, MAX_ORIGIN, MAX_SPAN};
 
 /// Why a span is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reason {
     Ids,
     Large,
+    Deep,
     Unreadable,
     Origin,
 }
 
-const REASONS: [Reason; 4] = [Reason::Ids, Reason::Large, Reason::Unreadable, Reason::Origin];
+const REASONS: [Reason; 5] = [Reason::Ids, Reason::Large, Reason::Deep, Reason::Unreadable, Reason::Origin];
+
+/// What is said of one refused span, at most: a part of it may come from its sender.
+const LONGEST_EXAMPLE: usize = 300;
 
 impl Reason {
     fn text(self) -> Cow<'static, str> {
         match self {
             Reason::Ids => "with an id of zeros or of a wrong length".into(),
             Reason::Large => format!("larger than {MAX_SPAN} bytes").into(),
+            Reason::Deep => format!("with values nested deeper than {MAX_DEPTH}").into(),
             Reason::Unreadable => "that cannot be decoded".into(),
             Reason::Origin => {
                 format!("with a resource and scope larger than {MAX_ORIGIN} bytes, or too many of them").into()
@@ -38,23 +43,46 @@ impl Reason {
     }
 }
 
-/// How many spans of a request are refused.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Refused([u64; REASONS.len()]);
+/// How many spans of a request are refused, and what is wrong with the first of them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Refused {
+    counts: [u64; REASONS.len()],
+    example: Option<String>,
+}
+
+/// Equal if as many are refused for the same reasons.
+impl PartialEq for Refused {
+    fn eq(&self, other: &Refused) -> bool {
+        self.counts == other.counts
+    }
+}
+
+impl Eq for Refused {}
 
 impl Refused {
     pub(super) fn add(&mut self, reason: Reason) {
-        self.0[reason as usize] += 1;
+        self.counts[reason as usize] += 1;
+    }
+
+    /// Counts a span, and says more about it if it is the first one of which more is said.
+    pub(super) fn add_for(&mut self, reason: Reason, why: impl FnOnce() -> String) {
+        self.add(reason);
+        if self.example.is_none() {
+            let mut why = why();
+            why.truncate(why.floor_char_boundary(LONGEST_EXAMPLE));
+            self.example = Some(why);
+        }
     }
 
     /// What a sender is told: nothing if all is well.
     pub(super) fn answer(self) -> ExportTraceServiceResponse {
-        let count: u64 = self.0.iter().sum();
-        let reasons = REASONS.into_iter().filter(|reason| self.0[*reason as usize] > 0);
-        let reasons = reasons.map(|reason| format!("{} {}", self.0[reason as usize], reason.text()));
+        let count: u64 = self.counts.iter().sum();
+        let reasons = REASONS.into_iter().filter(|reason| self.counts[*reason as usize] > 0);
+        let reasons = reasons.map(|reason| format!("{} {}", self.counts[reason as usize], reason.text()));
+        let example = self.example.as_ref().map(|why| format!("; {why}")).unwrap_or_default();
         let partial_success = (count > 0).then(|| ExportTracePartialSuccess {
             rejected_spans: i64::try_from(count).unwrap_or(i64::MAX),
-            error_message: format!("spans refused: {}", reasons.collect::<Vec<_>>().join(", ")),
+            error_message: format!("spans refused: {}{example}", reasons.collect::<Vec<_>>().join(", ")),
         });
         ExportTraceServiceResponse { partial_success }
     }

@@ -2,16 +2,30 @@
 
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
-use http::{StatusCode, Uri};
+use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderName};
+use http::{HeaderValue, StatusCode, Uri};
 use serde_json::{Value, json};
 use spanwise_core::lifecycle::{Explanation, Share};
 
 use super::run::Place;
 use super::{PageError, Pages, address};
-use crate::trace::{Life, jaeger};
+use crate::otlp_json;
+use crate::trace::timeline::Timeline;
+use crate::trace::{Life, jaeger, otlp, tree};
 
-/// `trace.json`: OTLP, or with `?format=jaeger` what Jaeger's user interface loads.
+/// What of a trace is not in its file, and where all of it is: the forms of other tools have no word for it.
+const LEFT_OUT: HeaderName = HeaderName::from_static("spanwise-left-out");
+
+/// A form of a trace.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Otlp,
+    Jaeger,
+    /// The spans as the command line shows them.
+    Tree,
+}
+
+/// `trace.json`: OTLP, or with `?format=jaeger` what Jaeger's user interface loads, or with `?format=tree` the rows of the terminal.
 pub(super) async fn trace(State(pages): State<Pages>, Path(place): Path<Place>, uri: Uri) -> Response {
     trace_of(&pages, &place, &uri).await.unwrap_or_else(failed)
 }
@@ -19,26 +33,36 @@ pub(super) async fn trace(State(pages): State<Pages>, Path(place): Path<Place>, 
 async fn trace_of(pages: &Pages, place: &Place, uri: &Uri) -> Result<Response, PageError> {
     let run = place.run(pages, uri)?;
     let format = address::pairs(uri).into_iter().find(|(name, _)| name == "format").map(|(_, value)| value);
-    let is_jaeger = match format.as_deref() {
-        None | Some("" | "otlp" | "otlp-json") => false,
-        Some("jaeger") => true,
+    let form = match format.as_deref() {
+        None | Some("" | "otlp" | "otlp-json") => Form::Otlp,
+        Some("jaeger") => Form::Jaeger,
+        Some("tree") => Form::Tree,
         Some(other) => {
-            let text = format!("`{other}` is no format: otlp-json and jaeger are");
+            let text = format!("`{other}` is no format: otlp-json, jaeger and tree are");
             return Err(PageError::new(StatusCode::BAD_REQUEST, text));
         }
     };
-    let trace = pages.traces.of(&run).await?;
+    let (trace, id) = (pages.traces.of(&run).await?, run.id().clone());
     let written = tokio::task::spawn_blocking(move || {
-        let data = trace.otlp();
-        if is_jaeger {
-            serde_json::to_vec(&jaeger::file(&trace.id.to_string(), &data))
-        } else {
-            serde_json::to_vec(&data)
-        }
+        let trace_id = trace.id.to_string();
+        let timeline = Timeline::new(&id, trace);
+        let body = match form {
+            Form::Otlp => otlp_json::write(&otlp::resource_spans(&timeline)),
+            Form::Jaeger => serde_json::to_vec(&jaeger::file(&trace_id, &timeline)),
+            Form::Tree => serde_json::to_vec(&tree::document(&timeline)),
+        };
+        body.map(|body| (body, timeline.left_out().of_files(), timeline.left_out().address()))
     });
-    let kind = if is_jaeger { "jaeger" } else { "trace" };
+    let kind = if form == Form::Otlp { "trace" } else { format.as_deref().unwrap_or_default() };
     match written.await {
-        Ok(Ok(body)) => Ok(file(&format!("{}-{kind}.json", run.id().name), body)),
+        Ok(Ok((body, left_out, all))) => {
+            let mut file = file(&format!("{}-{kind}.json", run.id().name), body);
+            if !left_out.is_empty() {
+                let said = format!("{}; {all} has all of them", left_out.join("; "));
+                file.headers_mut().extend(HeaderValue::try_from(said).ok().map(|said| (LEFT_OUT, said)));
+            }
+            Ok(file)
+        }
         _ => Err(PageError::new(StatusCode::INTERNAL_SERVER_ERROR, "the trace cannot be written")),
     }
 }

@@ -7,7 +7,7 @@ use spanwise_engine::RunHandle;
 
 use super::format::length;
 use super::run::View;
-use super::timeline::Timeline;
+use crate::trace::timeline::Timeline;
 
 /// Width of the bar, in units of the drawing.
 const WIDTH: f64 = 1000.0;

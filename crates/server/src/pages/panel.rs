@@ -14,15 +14,12 @@ use super::value::{Links, Value};
 use super::{PageError, Pages, address};
 use crate::control;
 use crate::layout;
+use crate::secrecy::{HIDDEN, is_secret, without_secrets};
 use crate::wire::display::{self, Budget, Named};
 use crate::wire::waits;
 
 /// Attempts that are listed, the last ones.
 const SHOWN_ATTEMPTS: usize = 50;
-
-/// Parts of keys whose values are nobody's business.
-const HIDDEN: [&str; 8] =
-    ["secret", "token", "password", "authorization", "api-key", "api_key", "apikey", "credential"];
 
 pub(super) struct Panel {
     pub(super) name: String,
@@ -212,9 +209,9 @@ fn shown(values: Result<Vec<Named>, crate::wire::Invalid>, none: &str) -> Values
     }
 }
 
-pub(super) fn hidden((key, value): (String, String)) -> (String, String) {
-    let lower = key.to_lowercase();
-    let value = if HIDDEN.iter().any(|part| lower.contains(part)) { "(hidden)".to_owned() } else { value };
+/// A value of the context without secrets.
+fn hidden((key, value): (String, String)) -> (String, String) {
+    let value = if is_secret(&key) { HIDDEN.to_owned() } else { without_secrets(&value) };
     (key, value)
 }
 

@@ -19,10 +19,10 @@ use super::guard::Token;
 use super::header::Header;
 use super::panel::Panel;
 use super::span::{self, SpanDetail};
-use super::timeline::{At, Timeline};
 use super::tree::{self, Row, Tree};
 use super::{PageError, Pages, address, render};
 use crate::trace::Trace;
+use crate::trace::timeline::{At, Timeline};
 
 /// Failures that are named at the top of the page.
 const NAMED_FAILURES: usize = 4;
@@ -177,8 +177,10 @@ struct RunPage {
     axis: Span,
     rows: Vec<Row>,
     explained: Explained,
-    /// More spans were received than are looked at.
-    is_cut: bool,
+    /// What of the trace is not among the rows, a sentence each.
+    left_out: Vec<String>,
+    /// Where all of it is.
+    all_spans: String,
     panel: Option<Panel>,
     /// The span that is chosen, else that of the chosen action.
     span: Option<SpanDetail>,
@@ -222,7 +224,7 @@ async fn build(pages: &Pages, place: &Place, uri: &Uri, token: &Token) -> Result
         return Err(PageError::not_found(format!("run `{}` has no action `{asked}`", run.id().name)));
     }
     let trace = pages.traces.of(&run).await?;
-    let (trace_id, is_cut) = (trace.id.to_string(), trace.is_cut);
+    let trace_id = trace.id.to_string();
     let timeline = timeline(&run, trace).await;
     let mut view = view;
     // A span that is not here any more leaves the action.
@@ -257,7 +259,8 @@ async fn build(pages: &Pages, place: &Place, uri: &Uri, token: &Token) -> Result
         axis: tree.axis(),
         rows: tree.rows(&view),
         explained: Explained::of(&run, &timeline, &view),
-        is_cut,
+        left_out: timeline.left_out().of_tree(),
+        all_spans: timeline.left_out().address(),
         panel,
         span: at.map(|at| span::detail(pages, &run, &timeline, at, &view)),
         view,

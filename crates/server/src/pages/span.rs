@@ -1,5 +1,7 @@
 //! One span in detail: its attributes, events and links.
 
+use std::time::Duration;
+
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use spanwise_core::lifecycle::{Attribute, Part, Span as LifeSpan, Status, Value};
 use spanwise_core::trace::{SpanId, TraceId};
@@ -7,13 +9,12 @@ use spanwise_core::{ActionName, End, RunName, Source, Timestamp};
 use spanwise_engine::{Relation, RunHandle};
 
 use super::format::{Badge, When, length, when};
-use super::panel::hidden;
 use super::run::View;
-use super::timeline::{At, Place, Timeline, span_id, time};
-use super::tree::{cut, is_error, result_of};
+use super::tree::{cut, result_of};
 use super::{Pages, address};
 use crate::collector::Received;
-use crate::trace::text::{self, hex};
+use crate::trace::text::{self, hex, is_error};
+use crate::trace::timeline::{At, Timeline, span_id, time};
 
 /// What of a span is shown: it may come from anybody and be of any size.
 const MOST_ATTRIBUTES: usize = 200;
@@ -26,7 +27,7 @@ pub(super) struct SpanDetail {
     pub(super) name: String,
     /// What it is, in a few words.
     pub(super) what: String,
-    pub(super) note: &'static str,
+    pub(super) note: String,
     pub(super) badge: Option<Badge>,
     pub(super) error: String,
     pub(super) start: When,
@@ -80,14 +81,21 @@ pub(super) fn elsewhere(
 pub(super) fn detail(pages: &Pages, run: &RunHandle, timeline: &Timeline, at: At, view: &View) -> SpanDetail {
     let looker = Looker { run, timeline, view };
     let (from, to) = timeline.times(at);
+    let (begun, ended) = match at {
+        At::Life(_) => (from, to),
+        At::User(user) => timeline.length_of(user),
+    };
     let begin = run.accepted_at();
     let mut detail = match at {
         At::Life(life) => looker.life(timeline.life(life)),
-        At::User(user) => looker.user(timeline.received(user), timeline.place(user)),
+        At::User(user) => looker.user(timeline.received(user), &timeline.remarks(user)),
     };
     detail.start = when(from, run.now());
-    detail.offset = format!("{} after the run", length(from.since(begin)));
-    detail.length = length(to.since(from));
+    detail.offset = match begin.since(from) {
+        Duration::ZERO => format!("{} after the run", length(from.since(begin))),
+        before => format!("{} before the run", length(before)),
+    };
+    detail.length = length(ended.since(begun));
     detail.elsewhere = elsewhere(pages, run, &detail.trace, (from, to));
     detail
 }
@@ -96,7 +104,7 @@ fn empty(name: &str, trace: String, id: String) -> SpanDetail {
     SpanDetail {
         name: cut(name, LONGEST),
         what: String::new(),
-        note: "",
+        note: String::new(),
         badge: None,
         error: String::new(),
         start: when(Timestamp(0), Timestamp(0)),
@@ -147,16 +155,12 @@ impl Looker<'_> {
         detail
     }
 
-    fn user(&self, received: &Received, place: Place) -> SpanDetail {
+    fn user(&self, received: &Received, remarks: &[&str]) -> SpanDetail {
         let span = &received.span;
         let mut detail = empty(&span.name, hex(&span.trace_id), hex(&span.span_id));
         let service = text::attribute(&received.resource.attributes, "service.name").unwrap_or("unknown service");
         detail.what = format!("{} span of {}", text::kind(span), cut(service, 200));
-        detail.note = match place {
-            Place::Known => "",
-            Place::Orphan => "its parent was not received",
-            Place::Outside => "of the same trace, outside the run",
-        };
+        detail.note = remarks.join(", ");
         detail.badge = is_error(span).then_some(Badge { class: "failed", word: "Error" });
         if is_error(span) {
             detail.error = span.status.as_ref().map(|status| cut(&status.message, LONGEST)).unwrap_or_default();
@@ -252,6 +256,6 @@ fn pair((key, value): &Attribute) -> (String, String) {
 }
 
 fn pairs(attributes: &[KeyValue]) -> Vec<(String, String)> {
-    let pair = |pair: &KeyValue| hidden((cut(&pair.key, 200), cut(&text::text(pair.value.as_ref()), LONGEST)));
+    let pair = |pair: &KeyValue| (cut(&pair.key, 200), cut(&text::shown(&pair.key, pair.value.as_ref()), LONGEST));
     attributes.iter().take(MOST_ATTRIBUTES).map(pair).collect()
 }

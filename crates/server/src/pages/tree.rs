@@ -1,5 +1,6 @@
 //! The actions of a run as rows of a tree on one axis of time: bounded, whatever the run is like.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use spanwise_core::{ActionName, Phase, Timestamp};
@@ -7,7 +8,7 @@ use spanwise_engine::ActionView;
 
 use super::format::{Badge, Span, badge, span};
 use super::run::View;
-use super::timeline::{At, Timeline};
+use crate::trace::timeline::{At, Timeline};
 
 /// Children of one node on a page.
 const PAGE: usize = 100;
@@ -21,6 +22,10 @@ const MOST_ROWS: usize = 300;
 /// Parts and spans of an action that stand before what it has asked for; more of them are paged with the rest.
 const MOST_PARTS: usize = 24;
 
+/// Levels of spans above the chosen one that are shown: the first of them and the last. What is between is left out.
+const FIRST_LEVELS: usize = 10;
+const LAST_LEVELS: usize = 20;
+
 /// Failures on other pages that are shown before a page of children.
 const FAILURES_FIRST: usize = 3;
 
@@ -30,9 +35,9 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
-pub(super) use parts::{cut, is_error, result_of};
+pub(super) use parts::{cut, result_of};
 pub(super) use rows::Row;
-use rows::pager;
+use rows::{full, pager};
 
 /// A node: an action, a group of children of an action, or a span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -49,6 +54,14 @@ enum Node {
     User(usize),
 }
 
+/// Levels that are left out on the way to the chosen span: it would be too far down to be seen.
+#[derive(Clone, Copy, Debug)]
+struct Gap {
+    from: usize,
+    to: usize,
+    levels: usize,
+}
+
 /// The actions of a run with who is under whom.
 pub(super) struct Tree<'a> {
     views: &'a [ActionView],
@@ -59,6 +72,7 @@ pub(super) struct Tree<'a> {
     begin: Timestamp,
     end: Timestamp,
     now: Timestamp,
+    gap: OnceCell<Option<Gap>>,
 }
 
 pub(super) fn is_failure(phase: Phase) -> bool {
@@ -75,7 +89,8 @@ impl<'a> Tree<'a> {
             }
         }
         let failed_below = vec![0; views.len()];
-        let mut tree = Tree { views, timeline, by_name, children, failed_below, begin: now, end: now, now };
+        let gap = OnceCell::new();
+        let mut tree = Tree { views, timeline, by_name, children, failed_below, begin: now, end: now, now, gap };
         for at in (0..views.len()).filter(|at| is_failure(views[*at].phase)) {
             for ancestor in tree.ancestors(at) {
                 tree.failed_below[ancestor] += 1;
@@ -84,6 +99,10 @@ impl<'a> Tree<'a> {
         tree.begin = views.iter().map(|view| view.enqueued_at).min().unwrap_or(now);
         let ends = views.iter().map(|view| view.ended_at.unwrap_or(now)).max();
         tree.end = ends.unwrap_or(now);
+        let (begin, end) = timeline.axis();
+        if end > begin {
+            (tree.begin, tree.end) = (tree.begin.min(begin), tree.end.max(end));
+        }
         tree
     }
 
@@ -144,7 +163,10 @@ impl<'a> Tree<'a> {
                 of_group.map(|child| Node::Action(*child)).collect()
             }
             Node::Part(at) => self.spans_of_part(at),
-            Node::User(at) => self.timeline.under(At::User(at)).iter().map(|span| Node::User(*span)).collect(),
+            Node::User(at) => match self.gap().filter(|gap| gap.from == at) {
+                Some(gap) => vec![Node::User(gap.to)],
+                None => self.timeline.under(At::User(at)).iter().map(|span| Node::User(*span)).collect(),
+            },
         }
     }
 
@@ -212,17 +234,37 @@ impl<'a> Tree<'a> {
         path
     }
 
+    fn gap(&self) -> Option<Gap> {
+        self.gap.get().copied().flatten()
+    }
+
+    /// The levels that are left out on the way to the chosen span.
+    fn gap_of(&self, view: &View) -> Option<Gap> {
+        let At::User(chosen) = self.timeline.find(view.span?)? else { return None };
+        let above = self.timeline.chain(chosen).into_iter().filter_map(|at| match at {
+            At::User(at) => Some(at),
+            At::Life(_) => None,
+        });
+        let way: Vec<usize> = std::iter::once(chosen).chain(above).collect();
+        let (from, to) = (way.len().checked_sub(FIRST_LEVELS)?, LAST_LEVELS);
+        (from > to + 1).then(|| Gap { from: way[from], to: way[to], levels: from - to - 1 })
+    }
+
     /// The rows of the page that a view asks for.
     pub(super) fn rows(&self, view: &View) -> Vec<Row> {
         if view.is_flat() {
             return self.flat(view);
         }
+        self.gap.get_or_init(|| self.gap_of(view));
         let path = self.path_to(view);
         let open = self.open(view, &path);
-        let mut page = Page { view, path: &path, open: &open, rows: Vec::new() };
+        let mut page = Page { view, path: &path, open: &open, rows: Vec::new(), beyond: 0 };
         let roots = (0..self.views.len()).filter(|at| self.views[*at].parent.is_none());
         for root in roots {
             self.add(Node::Action(root), 1, &mut page);
+        }
+        if page.beyond > 0 {
+            page.rows.push(full(page.beyond));
         }
         page.rows
     }
@@ -272,12 +314,13 @@ impl<'a> Tree<'a> {
     }
 
     fn add(&self, node: Node, level: usize, page: &mut Page<'_>) {
-        if page.rows.len() >= MOST_ROWS {
-            return;
-        }
         let is_open = page.open.contains(&node);
         let (head, paged) = if self.has_children(node) { self.below(node) } else { Default::default() };
-        page.rows.push(Row::Node(Box::new(self.row(node, level, (&head, &paged), is_open, page.view))));
+        if page.has_room() {
+            page.rows.push(Row::Node(Box::new(self.row(node, level, (&head, &paged), is_open, page.view))));
+        } else {
+            page.beyond += 1;
+        }
         if !is_open {
             return;
         }
@@ -294,7 +337,9 @@ impl<'a> Tree<'a> {
         for child in paged.iter().skip(from).take(PAGE) {
             self.add(*child, level + 1, page);
         }
-        if paged.len() > PAGE {
+        if paged.len() > PAGE && !page.has_room() {
+            page.beyond += 1;
+        } else if paged.len() > PAGE {
             let to = |at: usize| {
                 page.view.with(|view| {
                     view.at.insert(key.clone(), at);
@@ -323,6 +368,15 @@ struct Page<'a> {
     path: &'a HashSet<Node>,
     open: &'a HashSet<Node>,
     rows: Vec<Row>,
+    /// Rows that there is no room for.
+    beyond: usize,
+}
+
+impl Page<'_> {
+    /// The last row says what there is no room for.
+    fn has_room(&self) -> bool {
+        self.rows.len() + 1 < MOST_ROWS
+    }
 }
 
 /// How many actions there are in each state, those to look at first.

@@ -43,9 +43,7 @@ fn what_is_broken_is_refused_with_a_status() {
         let (code, message) = answer.refused();
         assert!(answer.status == status && code == 3 && message.contains(word), "{word}: {status} {code} {message}");
     }
-    for body in
-        ["", "[]", "{", r#"{"resourceSpans":7}"#, r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"kind":"x"}]}]}]}"#]
-    {
+    for body in ["", "[]", "{", r#"{"resourceSpans":7}"#, r#"{"resourceSpans":[{"scopeSpans":[{"spans":7}]}]}"#] {
         let answer = post(server.port(), TRACES, &[("content-type", "application/json")], body.as_bytes());
         let error: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
         assert_eq!((answer.status, answer.content_type.as_str(), &error["code"]), (400, "application/json", &3.into()));

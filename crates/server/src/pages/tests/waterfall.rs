@@ -80,7 +80,9 @@ async fn attempts_and_spans_of_others_are_one_waterfall_and_nothing_of_it_is_mar
     for text in ["attempt 1", "attempt 2", "backoff", "parent not received", "outside the run", "by its attributes"] {
         assert!(page.contains(text), "{text}: {page}");
     }
-    assert!(!page.contains("another run"), "{page}");
+    assert!(!page.contains("below another run"), "{page}");
+    let said = "Not shown: 2 received spans of other runs: they are on the pages of those runs";
+    assert!(page.contains(said) && page.contains(&format!("/v1/traces/{trace}?limit=9")), "{page}");
     assert!(page.contains("class=\"f-backoff\"") && page.contains("class=\"cp\""), "{page}");
     assert!(page.contains("Where the time went") && page.contains("for attempts that were repeated"), "{page}");
     let opened = console.get(&format!("{PATH}?open=.{attempt},.0000000000000001")).await.body;

@@ -1,16 +1,15 @@
 //! Rows that are no actions: the parts of an action, and spans of the user's.
 
-use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use spanwise_core::ActionName;
 use spanwise_core::lifecycle::{Part, Span, Status};
 use spanwise_core::trace::SpanId;
 
 use super::rows::NodeRow;
 use super::{Node, Tree};
-use crate::pages::format::{Badge, span};
+use crate::pages::format::{Badge, count, span};
 use crate::pages::run::View;
-use crate::pages::timeline::{At, Place, span_id};
-use crate::trace::text;
+use crate::trace::text::{self, is_error};
+use crate::trace::timeline::{At, span_id};
 
 /// The longest name that is written in a row: it may come from anybody.
 const LONGEST_NAME: usize = 160;
@@ -38,11 +37,6 @@ pub(in crate::pages) fn result_of(span: &Span) -> Option<Badge> {
         _ => ("aborted", "Aborted"),
     };
     Some(Badge { class, word })
-}
-
-/// True if a span of the user's has failed.
-pub(in crate::pages) fn is_error(span: &opentelemetry_proto::tonic::trace::v1::Span) -> bool {
-    span.status.as_ref().is_some_and(|status| status.code() == StatusCode::Error)
 }
 
 impl Tree<'_> {
@@ -143,7 +137,7 @@ impl Tree<'_> {
             title: format!("{} of {}", part.name, part.task),
             kind: "k-part",
             notes: Some(cut(note, LONGEST_NAME)).filter(|note| !note.is_empty()).into_iter().collect(),
-            warning: "",
+            warnings: Vec::new(),
             selected: view.span == Some(part.context.span),
             toggle: None,
             badge,
@@ -156,11 +150,12 @@ impl Tree<'_> {
 
     pub(super) fn user_row(&self, at: usize, level: usize, view: &View) -> NodeRow {
         let received = self.timeline.received(at);
-        let (start, end) = self.timeline.times(At::User(at));
+        let (start, end) = self.timeline.drawn(At::User(at));
+        let (begun, ended) = self.timeline.length_of(at);
         let id = span_id(&received.span.span_id).unwrap_or(SpanId([0; 8]));
         let failed = is_error(&received.span);
         let service = text::attribute(&received.resource.attributes, "service.name").unwrap_or_default();
-        let name = if received.span.name.is_empty() { "(no name)" } else { &received.span.name };
+        let name = if received.span.name.is_empty() { text::NO_NAME } else { &received.span.name };
         NodeRow {
             id: format!("s-{id}"),
             level,
@@ -169,19 +164,22 @@ impl Tree<'_> {
             title: cut(&format!("{name} ({service})"), LONGEST_NAME),
             kind: "k-user",
             notes: Vec::new(),
-            warning: match self.timeline.place(at) {
-                Place::Known => "",
-                Place::Orphan => "parent not received",
-                Place::Outside => "outside the run",
-            },
+            warnings: self.warnings_of(at),
             selected: view.span == Some(id),
             toggle: None,
             badge: failed.then_some(Badge { class: "failed", word: "Error" }),
             attempts: 0,
-            length: span(start, Some(end), self.now),
+            length: span(begun, Some(ended), self.now),
             bar: self.span_bar(if failed { "f-failed" } else { "f-user" }, start, end),
             failures: 0,
         }
+    }
+
+    /// What is odd about a span, and how many levels are not shown above it.
+    fn warnings_of(&self, at: usize) -> Vec<String> {
+        let gap = self.gap().filter(|gap| gap.to == at);
+        let gap = gap.map(|gap| format!("{} levels above are not shown", count(gap.levels)));
+        gap.into_iter().chain(self.timeline.remarks(at).into_iter().map(str::to_owned)).collect()
     }
 
     fn to_span(&self, id: SpanId, view: &View) -> String {

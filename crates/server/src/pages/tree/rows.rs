@@ -30,7 +30,7 @@ pub(in crate::pages) struct NodeRow {
     /// What kind of row it is, as a class: an action, a part of one, a span of the user's.
     pub(in crate::pages) kind: &'static str,
     pub(in crate::pages) notes: Vec<String>,
-    pub(in crate::pages) warning: &'static str,
+    pub(in crate::pages) warnings: Vec<String>,
     pub(in crate::pages) selected: bool,
     pub(in crate::pages) toggle: Option<Toggle>,
     pub(in crate::pages) badge: Option<Badge>,
@@ -118,7 +118,7 @@ impl Tree<'_> {
             title: format!("group {name}"),
             kind: "k-action",
             notes: vec!["group".to_owned()],
-            warning: "",
+            warnings: Vec::new(),
             selected: false,
             toggle,
             badge: Some(badge(phase)),
@@ -151,7 +151,7 @@ impl Tree<'_> {
             title: format!("{} ({})", action.task, action.name),
             kind: "k-action",
             notes: Some(note.to_owned()).filter(|note| !note.is_empty()).into_iter().collect(),
-            warning: "",
+            warnings: Vec::new(),
             selected: view.span.is_none() && view.chosen() == action.name,
             toggle: None,
             badge: Some(badge(action.phase)),
@@ -197,4 +197,10 @@ pub(super) fn pager(level: usize, from: usize, all: usize, to: impl Fn(usize) ->
         previous: (from > 0).then(|| to(from.saturating_sub(PAGE))),
         next: (last < all).then(|| to(last)),
     }
+}
+
+/// What is said at the end of a page that has no room for more.
+pub(super) fn full(beyond: usize) -> Row {
+    let text = format!("{} more rows are open below than the page has room for: close some above", count(beyond));
+    Row::Pager { level: 1, text, previous: None, next: None }
 }
