@@ -102,6 +102,8 @@ pub struct Action {
     pub(crate) live_children: u32,
     /// What the attempt under way waits for outside of the run. Known to this process only: no fact says it.
     pub(crate) outside: u32,
+    /// When its deadline began to count: when it was accepted, unless the clock was set back since.
+    pub(crate) counted_from: Timestamp,
     /// Its place in the queue of a run with a limit.
     pub(crate) turn: Option<u64>,
     /// The names of all its children.
@@ -124,6 +126,7 @@ impl Action {
             state: State::Queued { since: at, held: false },
             live_children: 0,
             outside: 0,
+            counted_from: at,
             turn: None,
             children: Vec::new(),
         }
@@ -198,7 +201,17 @@ impl Action {
 
     /// When `deadline` is over.
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
-        limit(self.spec.timeouts.deadline).map(|limit| self.enqueued_at.after(limit))
+        limit(self.spec.timeouts.deadline).map(|limit| self.counted_from.after(limit))
+    }
+
+    /// Counts its timers from now where they began later than that: nothing waits longer than its length after a clock was set back.
+    pub(crate) fn count_from(&mut self, now: Timestamp) {
+        self.counted_from = self.counted_from.min(now);
+        match &mut self.state {
+            State::Queued { since, .. } | State::Running { since, .. } => *since = (*since).min(now),
+            State::Backoff { until } if self.updated_at > now => *until = now.after(until.since(self.updated_at)),
+            _ => {}
+        }
     }
 
     /// Something was achieved: a row of losses ends.

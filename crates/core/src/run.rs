@@ -292,6 +292,11 @@ impl Run {
         self.limits.max_action_concurrency.is_none_or(|limit| self.occupied < limit)
     }
 
+    /// For whoever takes up a stored run: timers that began later than now, because the clock was set back since, begin now.
+    pub fn count_timers_from(&mut self, now: Timestamp) {
+        self.actions.values_mut().for_each(|action| action.count_from(now));
+    }
+
     /// Applies a fact. Total: cannot fail, cannot refuse.
     pub fn apply(&mut self, event: &Event) {
         let name = event.action;

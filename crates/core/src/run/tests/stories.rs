@@ -278,3 +278,38 @@ fn s4_a_parent_with_a_forgotten_child_is_blamed_for_its_crashes() {
     }
     story.check("a0", Phase::Failed);
 }
+
+#[test]
+fn s4_no_timer_waits_longer_than_its_length_after_the_clock_was_set_back() {
+    let limited = |timeouts: Timeouts| ActionSpec { timeouts, ..root() };
+    let backoff = RetryPolicy { retries: 1, backoff: Some(Backoff::constant(ms(70))) };
+    type Happens = fn(&mut Story);
+    let fails: Happens = |story| {
+        story.start("a0");
+        story.fail("a0", oops());
+    };
+    let begins: Happens = |story| {
+        story.start("a0");
+    };
+    let cases: [(&str, ActionSpec, Happens); 4] = [
+        ("backoff", ActionSpec { retry: backoff, ..root() }, fails),
+        ("max_runtime", limited(Timeouts { max_runtime: Some(ms(70)), ..Timeouts::default() }), begins),
+        ("max_queued_time", limited(Timeouts { max_queued_time: Some(ms(70)), ..Timeouts::default() }), |_| ()),
+        ("deadline", limited(Timeouts { deadline: Some(ms(70)), ..Timeouts::default() }), begins),
+    ];
+    for (what, spec, happens) in cases {
+        let mut story = Story::new();
+        story.now = Timestamp(400 * 24 * 3600 * 1_000_000);
+        story.enqueue("a0", spec);
+        happens(&mut story);
+        let due = |run: &Run| run.root().unwrap().due().unwrap();
+        assert_eq!(due(&story.run), story.now.after(ms(70)), "{what}");
+        // The clock goes on, or stands: nothing changes.
+        let mut taken_up = story.refold();
+        taken_up.count_timers_from(story.now.after(ms(10)));
+        assert_eq!(due(&taken_up), story.now.after(ms(70)), "{what}");
+        let set_back = Timestamp(30 * 24 * 3600 * 1_000_000);
+        taken_up.count_timers_from(set_back);
+        assert_eq!(due(&taken_up), set_back.after(ms(70)), "{what}");
+    }
+}
