@@ -1,6 +1,6 @@
 //! Attempts as processes of this machine: what the engine asks for, done with `process`, and judged by the files that are left.
 
-use std::future::Future;
+use std::future::{Future, ready};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -219,8 +219,8 @@ impl Shared {
             None => process::Ending::Gone,
         };
         let last_lines = process::last_lines(&files.log, LAST_LINES).unwrap_or_default();
-        let beginning = patiently(READ_CLAIM, async || process::beginning_of(&files.process).await).await?;
-        let read = async || verdict::read(&self.blobs, &places.outputs).await;
+        let beginning = patiently(READ_CLAIM, || process::beginning_of(&files.process)).await?;
+        let read = || verdict::read(&self.blobs, &places.outputs);
         let left = patiently("read what the attempt has left", read).await?;
         files.remove_work();
         tracing::info!(?ending, ?beginning, "the process of an attempt has ended");
@@ -269,12 +269,12 @@ impl Shared {
     /// Who has the attempt. An earlier server may have started a process for it, whether or not it came to note that in the
     /// journal; an attempt that it launched and for which nobody has a claim is given up.
     async fn claimed(&self, files: &Files, adopted: bool) -> Result<Claim, Failure> {
-        let claim = || patiently(READ_CLAIM, async || process::claim_of(&files.process).await);
+        let claim = || patiently(READ_CLAIM, || process::claim_of(&files.process));
         let known = claim().await?;
         if !adopted {
             return Ok(known);
         }
-        if known == Claim::Free && patiently("give an attempt up", async || process::give_up(&files.process)).await? {
+        if known == Claim::Free && patiently("give an attempt up", || ready(process::give_up(&files.process))).await? {
             return Ok(Claim::GivenUp);
         }
         claim().await
@@ -349,10 +349,11 @@ const ASKED: u32 = 600;
 
 /// Asks for what decides about an attempt until the machine can say: an attempt whose process or whose result cannot be looked at
 /// now must not pass for lost, or it would be made twice.
-async fn patiently<T, E: std::error::Error + 'static>(
-    doing: &str,
-    mut ask: impl AsyncFnMut() -> Result<T, E>,
-) -> Result<T, Failure> {
+async fn patiently<T, E, F>(doing: &str, mut ask: impl FnMut() -> F) -> Result<T, Failure>
+where
+    E: std::error::Error + 'static,
+    F: Future<Output = Result<T, E>>,
+{
     for _ in 1..ASKED {
         match ask().await {
             Ok(said) => return Ok(said),
@@ -365,7 +366,7 @@ async fn patiently<T, E: std::error::Error + 'static>(
 
 /// Finds the process of an attempt; none if it has ended.
 async fn adopt(id: &ProcessId) -> Result<Option<Process>, Failure> {
-    patiently("look for the process of an attempt", async || process::adopt(id)).await
+    patiently("look for the process of an attempt", || ready(process::adopt(id))).await
 }
 
 /// The files of an attempt on this machine.

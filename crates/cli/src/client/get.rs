@@ -36,7 +36,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<u8> {
     let details = server.runs().get_run_details(request).await.map_err(|error| explain(&target, error))?;
     let root = details.into_owned().details.action.clone();
     let actions = actions(&server, &target, &run).await?;
-    let waits = waits(&server, &target, &run, &actions).await?;
+    let waits = waits(&server, &target, &actions).await?;
     match output {
         Output::Json => print_json(&json!({
             "name": run,
@@ -73,12 +73,7 @@ pub(crate) async fn actions(server: &Server, target: &Target, run: &str) -> anyh
 const WAITS_TOLD: usize = 10;
 
 /// What actions wait for that could be launched otherwise, by their names.
-async fn waits(
-    server: &Server,
-    target: &Target,
-    run: &str,
-    actions: &[Action],
-) -> anyhow::Result<HashMap<String, String>> {
+async fn waits(server: &Server, target: &Target, actions: &[Action]) -> anyhow::Result<HashMap<String, String>> {
     let waiting = |action: &&Action| phase(action.status.phase) == "WAITING_FOR_RESOURCES";
     let mut waits = HashMap::new();
     for action in actions.iter().filter(waiting).take(WAITS_TOLD) {

@@ -112,9 +112,10 @@ impl Launcher {
             }
             (None, _) => process::spawn(&launch),
         };
-        started.map_err(|error| {
-            let failure = system("start the task's process", &error);
-            if error.is_final() { verdict::cannot_start(&failure.message) } else { failure }
+        started.map_err(|error| match error {
+            process::Error::Unfit(why) => verdict::cannot_start(&why),
+            error if error.is_final() => verdict::cannot_start(&system("it", &error).message),
+            error => system("start the task's process", &error),
         })
     }
 
