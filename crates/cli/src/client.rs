@@ -166,12 +166,18 @@ pub(crate) struct Unreachable {
 
 /// What a failed request means for the user.
 pub(crate) fn explain(target: &Target, error: connectrpc::ConnectError) -> anyhow::Error {
-    if error.code == connectrpc::ErrorCode::Unavailable {
+    let is_said = error.message.as_deref().is_some_and(is_said_by_a_server);
+    if error.code == connectrpc::ErrorCode::Unavailable && !is_said {
         return target.unreachable(error);
     }
     let code = error.code;
     let message = error.message.clone().unwrap_or_default();
     anyhow!("{message} ({})", code.as_str())
+}
+
+/// True for the words of a server that cannot write now: it is there, and says what is in its way.
+fn is_said_by_a_server(message: &str) -> bool {
+    ["the journal failed", "nothing new is accepted", "is full", "is gone"].iter().any(|words| message.contains(words))
 }
 
 /// A name of an enum of Flyte's without its prefix, for instance `SUCCEEDED`.

@@ -16,6 +16,16 @@ pub(crate) struct Options {
     /// Receive spans of tasks and of others (OTLP) and keep them.
     #[arg(long, env = "SPANWISE_COLLECTOR", num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set)]
     collector: bool,
+    #[command(flatten)]
+    repair: Repair,
+}
+
+/// What a server may do about a journal that is lost or damaged.
+#[derive(clap::Args, Clone, Copy, Debug)]
+pub(crate) struct Repair {
+    /// Set a lost or damaged journal aside and begin a new one. Blobs and logs stay as they are; a journal that is fine stays too.
+    #[arg(long)]
+    pub(crate) repair: bool,
 }
 
 impl Options {
@@ -23,6 +33,7 @@ impl Options {
     fn config(self) -> Result<Config, BadTarget> {
         let mut config = self.common.config(self.collector)?;
         config.drain = config.grace;
+        config.repair = self.repair.repair;
         Ok(config)
     }
 }

@@ -13,11 +13,15 @@ use crate::{Signals, client, dev};
 pub(crate) struct Options {
     #[command(flatten)]
     configured: Configured,
+    #[command(flatten)]
+    repair: dev::Repair,
 }
 
 /// Serves until a signal, as `spanwise dev` does.
 pub(crate) async fn run(options: Options, signals: Signals) -> anyhow::Result<u8> {
-    dev::serve(options.configured.settings.config()?, signals).await
+    let mut config = options.configured.settings.config()?;
+    config.repair = options.repair.repair;
+    dev::serve(config, signals).await
 }
 
 /// Print the settings of `spanwise serve`, each with where it comes from.

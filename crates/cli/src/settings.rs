@@ -44,6 +44,9 @@ pub(crate) struct Common {
     /// How many tasks may do something at one time; those that wait for children are not counted [default: 2 a processor].
     #[arg(long, env = "SPANWISE_MAX_TASKS")]
     max_tasks: Option<u32>,
+    /// Where the log of an attempt is cut, in MiB, or with a unit (KiB, MiB, GiB); 0 lets it grow.
+    #[arg(long, env = "SPANWISE_MAX_LOG", value_name = "SIZE", default_value = "256", value_parser = size)]
+    max_log: u64,
     #[command(flatten)]
     trace: Trace,
     /// Seconds that a task may take to end after SIGTERM.
@@ -83,6 +86,7 @@ impl Common {
         config.python = self.python;
         config.cold = self.cold;
         config.strict = self.strict;
+        config.max_log = (self.max_log > 0).then_some(self.max_log);
         self.trace.apply(&mut config);
         config.max_tasks = self.max_tasks.unwrap_or(config.max_tasks);
         config.grace = Duration::from_secs(self.grace_seconds);
@@ -93,6 +97,19 @@ impl Common {
         config.collector = collects.then_some(CollectorConfig { port: self.collector_port, retention, tee });
         Ok(config)
     }
+}
+
+/// A size in bytes; a number without a unit is in MiB.
+fn size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let unit = match text[digits.len()..].trim() {
+        "" | "MiB" => 1 << 20,
+        "KiB" => 1 << 10,
+        "GiB" => 1 << 30,
+        unit => return Err(format!("`{unit}` is no unit: KiB, MiB and GiB are")),
+    };
+    let number: u64 = digits.parse().map_err(|_| format!("`{text}` is no size, as 256 or 64MiB are"))?;
+    number.checked_mul(unit).ok_or_else(|| format!("`{text}` is too large"))
 }
 
 /// None are for ever.
@@ -363,6 +380,18 @@ mod tests {
         assert!(refused("port = [1]").contains("not of type array"));
         assert!(refused("port = 1\nport = 2").contains("duplicate key"));
         assert!(refused("[server]\nport = 1").contains("`server`"));
+    }
+
+    #[test]
+    fn a_size_has_a_unit_or_is_in_mib() {
+        for (text, bytes) in [("0", 0), ("1", 1 << 20), ("64MiB", 64 << 20), ("2 GiB", 2 << 30), ("10KiB", 10 << 10)] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for (text, named) in
+            [("1MB", "`MB`"), ("MiB", "`MiB`"), ("-1", "`-1`"), ("", "``"), ("99999999999999999GiB", "too large")]
+        {
+            assert!(size(text).unwrap_err().contains(named), "{text}: {:?}", size(text));
+        }
     }
 
     #[test]

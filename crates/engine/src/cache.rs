@@ -80,7 +80,8 @@ impl RunHandle {
         if policy.overwrite {
             return Ok(());
         }
-        let found = self.engine.inner.journal.store().cached(&policy.key)?;
+        // What cannot be read is computed again.
+        let found = self.engine.inner.journal.store().cached(&policy.key).unwrap_or_default();
         let hit = match found.filter(|found| !is_too_old(policy, found.stored_at, self.now())) {
             Some(found) => {
                 lookup.producer = found.producer;
@@ -139,7 +140,7 @@ impl RunHandle {
         outputs: bytes::Bytes,
     ) -> Result<(), Error> {
         // Nobody may be given outputs whose own success is not safe yet.
-        self.committed().await?;
+        self.safe().await?;
         let (run, stored_at) = (self.id().name.to_string(), self.now());
         let producer = self.cell.attempt_span(&action, attempt);
         let value = CachedOutputs { run, action, attempt, outputs, stored_at, producer };

@@ -1,8 +1,11 @@
 //! What the engine's store keeps beside its runs' journals: lists of runs, definitions, deployed tasks.
 
+use std::sync::PoisonError;
+
 use bytes::Bytes;
-use spanwise_core::{ActionName, Event, RunId};
-use spanwise_store::{RunKey, RunQuery, RunRow, Scope, TaskQuery, TaskRow};
+use spanwise_core::{ActionName, Event, RunId, Timestamp};
+use spanwise_store::{PrunedRun, RunKey, RunQuery, RunRow, Scope, TaskQuery, TaskRow};
+use tokio::sync::watch;
 
 use crate::engine::Engine;
 use crate::error::Error;
@@ -14,7 +17,18 @@ impl Engine {
     /// # Errors
     /// [`Error::Store`] if the store cannot be read.
     pub fn runs(&self, query: &RunQuery) -> Result<Vec<(RunKey, RunRow)>, Error> {
-        Ok(self.inner.journal.store().runs(query)?)
+        let mut rows = self.inner.journal.store().runs(query)?;
+        let unreadable = self.inner.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
+        for (_, row) in rows.iter_mut().filter(|(_, row)| row.unreadable.is_none()) {
+            row.unreadable = unreadable.get(&row.id).cloned();
+        }
+        Ok(rows)
+    }
+
+    /// The runs that could not be read when they were asked for, and why.
+    pub fn unreadable(&self) -> Vec<(RunId, String)> {
+        let unreadable = self.inner.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
+        unreadable.iter().map(|(id, cause)| (id.clone(), cause.clone())).collect()
     }
 
     /// The row of a run with this name, from the journal, without loading the run.
@@ -41,6 +55,56 @@ impl Engine {
         self.inner.pruned.notified().await;
     }
 
+    /// The runs that retention has deleted since the last call.
+    pub fn take_pruned(&self) -> Vec<PrunedRun> {
+        std::mem::take(&mut *self.inner.pruned_runs.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Tells why nothing can be written, and, by none, when there is room again.
+    pub fn stalled(&self) -> watch::Receiver<Option<Error>> {
+        self.inner.journal.stalled()
+    }
+
+    /// Writes a little that changes nothing, to see whether a commit would be refused.
+    ///
+    /// # Errors
+    /// [`Error::Store`]: what a commit would be refused with.
+    pub fn probe(&self) -> Result<(), Error> {
+        self.inner.journal.check()?;
+        Ok(self.inner.journal.store().probe()?)
+    }
+
+    /// When the newest fact in the journal happened, which no clock that jumps moves; never later than now.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store cannot be read.
+    pub fn newest_fact(&self) -> Result<Option<Timestamp>, Error> {
+        Ok(self.inner.journal.store().newest_fact()?.map(|newest| newest.min(self.now())))
+    }
+
+    /// The key of the last run that there ever was in this journal; 0 if there was none.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store cannot be read.
+    pub fn last_key(&self) -> Result<RunKey, Error> {
+        Ok(self.inner.journal.store().last_key()?)
+    }
+
+    /// Says that another journal was here before, which has used keys up to this one: what it has left is nobody's leftover.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store cannot be written.
+    pub fn follows_another(&self, last: RunKey) -> Result<(), Error> {
+        let store = self.inner.journal.store();
+        store.keep_what_is_older(self.now())?;
+        Ok(store.skip_keys(last)?)
+    }
+
+    /// What is older than this, and unknown to the journal, may belong to one that was there before.
+    pub fn kept_before(&self) -> Option<Timestamp> {
+        self.inner.journal.store().kept_before()
+    }
+
     /// The row of one action, from the journal: what was committed last, without loading its run.
     ///
     /// # Errors
@@ -49,12 +113,20 @@ impl Engine {
         Ok(self.inner.journal.store().action(run, action)?)
     }
 
-    /// Every run that is not at its end, the oldest first: what a restart has to take up.
+    /// Every run that is not at its end, the oldest first: what a restart has to take up. Those whose rows cannot be read are
+    /// among [`Engine::unreadable`] instead.
     ///
     /// # Errors
     /// [`Error::Store`] if the store cannot be read.
     pub fn unfinished(&self) -> Result<Vec<RunId>, Error> {
-        Ok(self.inner.journal.store().unfinished()?)
+        let mut ids = Vec::new();
+        for row in self.inner.journal.store().unfinished()? {
+            match row.unreadable {
+                Some(cause) => self.note_unreadable(row.id, cause),
+                None => ids.push(row.id),
+            }
+        }
+        Ok(ids)
     }
 
     /// Keeps a definition under its digest; harmless if it is there. Retention leaves it alone while a run or a deployed task

@@ -49,6 +49,8 @@ struct CellState {
     root_claimed: bool,
     /// Why the run cannot go on in this process, if it cannot.
     broken: Option<Error>,
+    /// Why the store will never take what happened to it, if so.
+    refused: Option<Error>,
 }
 
 /// What a driver holds while it drives: the wheel, if it has it, and its turn where places are short.
@@ -127,6 +129,7 @@ impl RunCell {
             looking_up: FxHashSet::default(),
             root_claimed: false,
             broken: None,
+            refused: None,
         };
         let state = Mutex::new(state);
         RunCell { id, key, settings, state, changes: watch::Sender::new(()) }
@@ -407,11 +410,15 @@ impl RunCell {
     }
 
     pub(crate) fn has_unwritten(&self) -> bool {
-        !self.lock().events.is_empty()
+        let state = self.lock();
+        state.refused.is_none() && !state.events.is_empty()
     }
 
     /// Takes what is to be written: the events, and each changed action once, as it is now.
     pub(crate) fn take_unwritten(&self) -> Option<Append> {
+        if self.refused().is_some() {
+            return None;
+        }
         let append = self.take(self.key());
         (!append.events.is_empty()).then_some(append)
     }
@@ -462,6 +469,22 @@ impl RunCell {
 
     pub(crate) fn broken(&self) -> Option<Error> {
         self.lock().broken.clone()
+    }
+
+    /// Breaks the run off: the store has refused its events for good, and will refuse what follows them.
+    pub(crate) fn refuse(&self, error: &Error) {
+        self.lock().refused.get_or_insert_with(|| error.clone());
+        self.break_off(error);
+    }
+
+    pub(crate) fn refused(&self) -> Option<Error> {
+        self.lock().refused.clone()
+    }
+
+    /// True if the run is broken off and nobody drives it any more: it can be taken up anew from the journal.
+    pub(crate) fn is_given_up(&self) -> bool {
+        let state = self.lock();
+        state.broken.is_some() && state.driven.is_empty()
     }
 
     /// Stops driving; whoever waits for the action may go on.

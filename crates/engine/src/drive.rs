@@ -121,7 +121,7 @@ impl RunHandle {
     /// Drives an action to its end and returns its outcome, which is safe by then. If somebody drives it already, waits.
     ///
     /// # Errors
-    /// [`Error::Store`] if the journal failed.
+    /// [`Error::Store`] if the journal failed, and the engine does not wait until it can be written again.
     ///
     /// # Cancellation
     /// Dropping the future aborts the action, or gives its attempt back if there is no caller, the caller's own attempt is
@@ -167,14 +167,14 @@ impl RunHandle {
     }
 
     async fn outcome(&self, action: ActionName, end: End, delivered: Option<Bytes>) -> Result<Outcome, Error> {
-        self.committed().await?;
+        self.safe().await?;
         Ok(match end {
             End::Succeeded { .. } => match delivered {
                 Some(outputs) => Outcome::Succeeded(outputs),
-                None => Outcome::Succeeded(self.payloads(&action).await?.1.unwrap_or_default()),
+                None => Outcome::Succeeded(self.stored(&action).await?.1.unwrap_or_default()),
             },
             End::Reused(_) | End::Signalled { .. } => {
-                Outcome::Succeeded(self.payloads(&action).await?.1.unwrap_or_default())
+                Outcome::Succeeded(self.stored(&action).await?.1.unwrap_or_default())
             }
             End::Failed(failure) => Outcome::Failed(*failure),
             End::TimedOut(failure) => Outcome::TimedOut(*failure),
@@ -198,6 +198,7 @@ impl Driver<'_> {
         let action = self.call.action;
         let mut watch = None;
         loop {
+            self.run.room().await?;
             if self.run.engine.is_interrupted() {
                 self.give_back();
                 // The caller must not take the interruption for an answer: it is dropped where it waits.
@@ -250,7 +251,7 @@ impl Driver<'_> {
         let action = self.call.action;
         let inputs = match &self.call.inputs {
             Some(inputs) => inputs.clone(),
-            None => self.run.payloads(&action).await?.0.unwrap_or_default(),
+            None => self.run.stored(&action).await?.0.unwrap_or_default(),
         };
         let scope = Arc::new(AttemptScope::new(action, attempt));
         let span = self.run.cell.attempt_span(&action, attempt);

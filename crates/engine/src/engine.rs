@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use spanwise_core::{ActionName, ActionSpec, Command, Run, RunId};
-use spanwise_store::{Durability, ExportState, Memory, Payloads, Retention, RunKey, RunRow, Sqlite, Store};
+use spanwise_store::{Durability, ExportState, Memory, Payloads, PrunedRun, Retention, RunKey, RunRow, Sqlite, Store};
 use tokio::sync::Notify;
 
 use crate::cache::Reservations;
@@ -48,12 +48,16 @@ pub struct EngineConfig {
     ///
     /// [`Attempt::adopted`]: crate::Attempt::adopted
     pub attempts_outlive_the_process: bool,
+    /// What is under way waits while nothing can be written, and goes on when there is room. Else whoever waits for it gets the
+    /// error, and the run goes on when it is resumed.
+    pub waits_for_room: bool,
 }
 
 impl EngineConfig {
     /// An engine for attempts inside of this process, as many at a time as are asked for.
     pub fn embedded(storage: Storage, retention: Retention) -> EngineConfig {
-        EngineConfig { storage, retention, max_attempts: None, attempts_outlive_the_process: false }
+        let (attempts_outlive_the_process, waits_for_room) = (false, false);
+        EngineConfig { storage, retention, max_attempts: None, attempts_outlive_the_process, waits_for_room }
     }
 }
 
@@ -87,9 +91,14 @@ pub(crate) struct Inner {
     pub(crate) exports: Arc<Exports>,
     places: Arc<Places>,
     pub(crate) attempts_outlive_the_process: bool,
+    pub(crate) waits_for_room: bool,
     retention: Retention,
     /// Told when retention has deleted runs.
     pub(crate) pruned: Notify,
+    /// Those that nobody has asked for yet.
+    pub(crate) pruned_runs: Mutex<Vec<PrunedRun>>,
+    /// Runs that could not be read, and why.
+    pub(crate) unreadable: Mutex<HashMap<RunId, String>>,
     finished_runs: Mutex<u32>,
     runs: Mutex<HashMap<RunId, Arc<RunCell>>>,
     /// The last finished runs that were looked at: nothing changes them, and a page asks for one many times.
@@ -108,14 +117,20 @@ impl Engine {
     /// # Errors
     /// [`Error::Open`] if the directory cannot be used: see [`spanwise_store::Error`].
     pub fn open(config: EngineConfig) -> Result<Engine, Error> {
-        let (store, always_inline): (Arc<dyn Store>, bool) = match config.storage {
-            Storage::Memory => (Arc::new(Memory::new()), true),
+        match &config.storage {
+            Storage::Memory => Engine::on(Arc::new(Memory::new()), true, config),
             Storage::Directory { path, durability } => {
-                (Arc::new(Sqlite::open(&path, durability).map_err(unusable)?), false)
+                let store = Sqlite::open(path, *durability).map_err(unusable)?;
+                Engine::on(Arc::new(store), false, config)
             }
-        };
+        }
+    }
+
+    /// An engine on a store that is open.
+    pub(crate) fn on(store: Arc<dyn Store>, always_inline: bool, config: EngineConfig) -> Result<Engine, Error> {
         let clock = Clock::start();
-        store.prune(&config.retention, clock.now()).map_err(unusable)?;
+        // What cannot be deleted now is tried again the next time.
+        let pruned = store.prune(&config.retention, clock.now()).unwrap_or_default();
         let exports = Arc::new(Exports::default());
         let inner = Inner {
             clock,
@@ -127,8 +142,11 @@ impl Engine {
             reservations: Reservations::default(),
             places: Arc::new(Places::new(config.max_attempts)),
             attempts_outlive_the_process: config.attempts_outlive_the_process,
+            waits_for_room: config.waits_for_room,
             retention: config.retention,
             pruned: Notify::new(),
+            pruned_runs: Mutex::new(pruned.runs),
+            unreadable: Mutex::default(),
             finished_runs: Mutex::new(0),
             runs: Mutex::default(),
             finished: Mutex::default(),
@@ -139,11 +157,13 @@ impl Engine {
     /// Accepts a run. After `Ok` it survives the process.
     ///
     /// # Errors
-    /// [`Error::AlreadyExists`] if the name is taken; [`Error::ConcurrencyOfOne`].
+    /// [`Error::AlreadyExists`] if the name is taken; [`Error::ConcurrencyOfOne`]; [`Error::Store`] if the journal cannot be written:
+    /// then there is no such run.
     pub fn create_run(&self, new: NewRun) -> Result<RunHandle, Error> {
         if new.settings.max_action_concurrency == Some(1) {
             return Err(Error::ConcurrencyOfOne);
         }
+        self.inner.journal.check()?;
         let now = self.inner.clock.now();
         let row = RunRow {
             id: new.id.clone(),
@@ -153,6 +173,7 @@ impl Engine {
             ended_at: None,
             settings: serde_json::to_string(&new.settings).unwrap_or_default(),
             export: (new.settings.trace.is_exported() && self.inner.exports.is_open()).then(ExportState::default),
+            unreadable: None,
         };
         let cell = RunCell::new(new.id.clone(), new.settings, Arc::clone(&self.inner.places));
         let action = ActionName::ROOT;
@@ -180,16 +201,28 @@ impl Engine {
     /// their process ended are lost and tried again by the rules; finished actions and steps stay as they are.
     ///
     /// # Errors
-    /// [`Error::NotFound`] if there is no such run.
+    /// [`Error::NotFound`] if there is no such run; [`Error::Store`] if it cannot be read.
     pub fn resume(&self, id: &RunId) -> Result<RunHandle, Error> {
         let mut runs = self.live();
+        if let Some(cell) = runs.get(id).filter(|cell| cell.is_given_up())
+            && (cell.refused().is_some() || self.inner.journal.has_all_of(cell))
+        {
+            // It failed when the journal did. What the journal has of it counts.
+            runs.remove(id);
+        }
         let finished = || self.finished().iter().find(|cell| cell.id() == id).cloned();
         if let Some(cell) = runs.get(id).cloned().or_else(finished) {
             return Ok(RunHandle::new(self.clone(), cell));
         }
         let store = self.inner.journal.store();
         let found = store.find(id)?.ok_or_else(|| Error::NotFound(id.name.clone()))?;
-        let cell = Arc::new(self.load(found)?);
+        let loaded = self.load(found);
+        if let Err(error) = &loaded
+            && error.is_damage()
+        {
+            self.note_unreadable(id.clone(), with_source(error));
+        }
+        let cell = Arc::new(loaded?);
         if !cell.is_finished(&ActionName::ROOT) {
             runs.insert(id.clone(), Arc::clone(&cell));
         } else {
@@ -209,12 +242,17 @@ impl Engine {
         for event in &stored.events {
             run.apply(event);
         }
+        run.count_timers_from(self.inner.clock.now());
         let places = Arc::clone(&self.inner.places);
         let cell = RunCell::restored(row.id, key, settings, (run, stored.events.len() as u64), places);
         if !self.inner.attempts_outlive_the_process {
             cell.report_lost(self.inner.clock.now());
         }
         Ok(cell)
+    }
+
+    pub(crate) fn note_unreadable(&self, id: RunId, cause: String) {
+        self.inner.unreadable.lock().unwrap_or_else(PoisonError::into_inner).insert(id, cause);
     }
 
     /// Gives every attempt back, for a process that ends while runs are under way: bodies are dropped, calls stay open without
@@ -336,9 +374,21 @@ impl Inner {
         if let Ok(pruned) = self.journal.store().prune(&self.retention, self.clock.now())
             && !pruned.runs.is_empty()
         {
+            self.pruned_runs.lock().unwrap_or_else(PoisonError::into_inner).extend(pruned.runs);
             self.pruned.notify_one();
         }
     }
+}
+
+/// An error and what it comes from, in one line.
+fn with_source(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    text
 }
 
 fn unusable(error: spanwise_store::Error) -> Error {

@@ -19,7 +19,7 @@ pub enum Error {
     /// The journal could not be opened; nothing was begun.
     #[error("the journal cannot be used")]
     Open(#[source] Arc<spanwise_store::Error>),
-    /// The journal failed. What was acknowledged before is safe; what was not may be lost, and nothing more is accepted.
+    /// The journal failed. What was acknowledged before is safe; what was not may be lost. See [`Error::may_pass`].
     #[error("the journal failed")]
     Store(#[source] Arc<spanwise_store::Error>),
     /// The process is shutting down: the action goes on when the run is resumed.
@@ -31,6 +31,16 @@ pub enum Error {
 }
 
 impl Error {
+    /// True if the journal cannot be used now, for instance because the disk is full: the same may succeed when there is room.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Error::Store(source) if source.may_pass())
+    }
+
+    /// True if what is stored cannot be understood.
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Error::Store(source) if source.is_damage())
+    }
+
     /// True if another process uses the data directory.
     pub fn is_in_use(&self) -> bool {
         matches!(self, Error::Open(source) if matches!(**source, spanwise_store::Error::InUse { .. }))

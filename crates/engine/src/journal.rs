@@ -2,18 +2,25 @@
 //!
 //! A run keeps its new events until somebody must know that they are safe. A commit made by a caller who is alone happens on
 //! the caller's own thread (a hand-over to another thread costs as much as the commit itself); where several wait, one
-//! writer thread takes everything that has gathered into one transaction. After a failed commit the journal accepts
-//! nothing more: memory would be ahead of the disk.
+//! writer thread takes everything that has gathered into one transaction.
+//!
+//! What the store refuses because the disk is full, or for another reason that may pass, stays in front of the queue: memory is ahead of
+//! the disk then, nobody is told that it is not, and the writer tries again until there is room. What it will never take breaks off
+//! the run that it belongs to, and no other.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use spanwise_store::{Append, Store};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::cell::RunCell;
 use crate::error::Error;
 use crate::export::Exports;
+
+/// After so long the writer tries again what was refused.
+const RETRY: Duration = Duration::from_millis(500);
 
 /// The journal of an engine. Dropping it writes what is left and ends the writer thread.
 pub(crate) struct Journal {
@@ -29,24 +36,38 @@ struct Shared {
     exports: Arc<Exports>,
     queue: Mutex<Queue>,
     wake: Condvar,
+    /// Why nothing can be written now, if so.
+    stalled: watch::Sender<Option<Error>>,
 }
 
 #[derive(Default)]
 struct Queue {
     /// Runs with events that are to be written.
     runs: Vec<Arc<RunCell>>,
-    waiters: Vec<oneshot::Sender<Result<(), Error>>>,
+    /// What was refused and comes first, in order.
+    refused: Vec<Taken>,
+    waiters: Vec<Waiter>,
     /// Somebody is writing a group now.
     writing: bool,
     /// The writer thread has been asked to write.
     requested: bool,
-    failed: Option<Error>,
+    /// Why the last group was refused, until one is written.
+    stalled: Option<Error>,
     closed: bool,
+}
+
+/// Events that were taken from a run.
+type Taken = (Arc<RunCell>, Append);
+
+struct Waiter {
+    run: Arc<RunCell>,
+    answer: oneshot::Sender<Result<(), Error>>,
 }
 
 impl Journal {
     pub(crate) fn open(store: Arc<dyn Store>, always_inline: bool, exports: Arc<Exports>) -> Result<Journal, Error> {
-        let shared = Arc::new(Shared { store, always_inline, exports, queue: Mutex::default(), wake: Condvar::new() });
+        let (queue, stalled) = (Mutex::default(), watch::Sender::new(None));
+        let shared = Arc::new(Shared { store, always_inline, exports, queue, wake: Condvar::new(), stalled });
         let writer = Arc::clone(&shared);
         let writer = std::thread::Builder::new()
             .name("spanwise-journal".to_owned())
@@ -59,24 +80,46 @@ impl Journal {
         &self.shared.store
     }
 
+    /// Refuses what is new while what is older cannot be written.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        self.shared.lock().stalled.clone().map_or(Ok(()), Err)
+    }
+
+    /// Tells when nothing can be written, and when it can again.
+    pub(crate) fn stalled(&self) -> watch::Receiver<Option<Error>> {
+        self.shared.stalled.subscribe()
+    }
+
+    /// Returns when the store takes what it is given.
+    ///
+    /// # Cancellation
+    /// Safe.
+    pub(crate) async fn room(&self) {
+        let _ = self.stalled().wait_for(Option::is_none).await;
+    }
+
     /// Returns when every event that the run has now is safe. `alone` says that nobody else is about to commit.
+    ///
+    /// # Errors
+    /// [`Error::Store`]. If it may pass ([`Error::may_pass`]), the events are written when there is room.
     ///
     /// # Cancellation
     /// Safe: the events are written all the same.
     pub(crate) async fn commit(&self, run: &Arc<RunCell>, alone: bool) -> Result<(), Error> {
         let answer = {
             let mut queue = self.shared.lock();
-            if let Some(failed) = &queue.failed {
-                return Err(failed.clone());
+            if queue.stalled.is_some() {
+                return queue.refuse(run);
             }
             queue.add(run);
             if !queue.writing && (alone || self.shared.always_inline) {
-                return self.shared.write_group(queue);
+                self.shared.write_group(queue);
+                return self.shared.lock().outcome(run);
             }
-            let (waiter, answer) = oneshot::channel();
-            queue.waiters.push(waiter);
+            let (answer, answered) = oneshot::channel();
+            queue.waiters.push(Waiter { run: Arc::clone(run), answer });
             self.shared.request(&mut queue);
-            answer
+            answered
         };
         answer.await.unwrap_or(Err(Error::Interrupted))
     }
@@ -88,11 +131,24 @@ impl Journal {
         }
         let mut queue = self.shared.lock();
         queue.add(run);
-        if self.shared.always_inline && !queue.writing {
-            let _ = self.shared.write_group(queue);
+        if queue.stalled.is_some() {
+            // The writer tries again by itself.
+        } else if self.shared.always_inline && !queue.writing {
+            self.shared.write_group(queue);
         } else {
             self.shared.request(&mut queue);
         }
+    }
+
+    /// True if everything that happened to a run is in the store; what is not is written now, if nobody else is writing.
+    pub(crate) fn has_all_of(&self, run: &Arc<RunCell>) -> bool {
+        let mut queue = self.shared.lock();
+        if queue.stalled.is_none() && !queue.writing && run.has_unwritten() {
+            queue.add(run);
+            self.shared.write_group(queue);
+            queue = self.shared.lock();
+        }
+        !queue.writing && !queue.is_behind(run)
     }
 }
 
@@ -112,6 +168,27 @@ impl Queue {
             self.runs.push(Arc::clone(run));
         }
     }
+
+    /// True if something that happened to the run is not in the store.
+    fn is_behind(&self, run: &Arc<RunCell>) -> bool {
+        self.refused.iter().any(|(refused, _)| Arc::ptr_eq(refused, run)) || run.has_unwritten()
+    }
+
+    /// What a commit comes to while nothing can be written: a run that has nothing new is as safe as ever.
+    fn refuse(&mut self, run: &Arc<RunCell>) -> Result<(), Error> {
+        if run.has_unwritten() {
+            self.add(run);
+        }
+        self.outcome(run)
+    }
+
+    /// What a commit of the run came to, after a group was written.
+    fn outcome(&self, run: &Arc<RunCell>) -> Result<(), Error> {
+        if let Some(stalled) = self.stalled.clone().filter(|_| self.is_behind(run)) {
+            return Err(stalled);
+        }
+        run.refused().map_or(Ok(()), Err)
+    }
 }
 
 impl Shared {
@@ -129,55 +206,102 @@ impl Shared {
     }
 
     /// Writes everything that is queued; the queue is unlocked meanwhile.
-    fn write_group(&self, mut queue: MutexGuard<'_, Queue>) -> Result<(), Error> {
+    fn write_group(&self, mut queue: MutexGuard<'_, Queue>) {
         queue.writing = true;
         queue.requested = false;
         let (runs, waiters) = (std::mem::take(&mut queue.runs), std::mem::take(&mut queue.waiters));
-        let failed = queue.failed.clone();
+        let mut taken = std::mem::take(&mut queue.refused);
         drop(queue);
-        let taken = runs.into_iter().filter_map(|run| Some((run.take_unwritten()?, run)));
-        let (appends, runs): (Vec<Append>, Vec<_>) = taken.unzip();
-        let written = match failed {
-            Some(error) => Err(error),
-            None if appends.is_empty() => Ok(()),
-            None => self.store.commit(&appends).map_err(Error::from),
-        };
-        if written.is_ok() {
+        taken.extend(runs.into_iter().filter_map(|run| {
+            let append = run.take_unwritten()?;
+            Some((run, append))
+        }));
+        let refused = self.write(taken).err();
+        let queue = self.end_group(refused);
+        let outcomes: Vec<_> = waiters.into_iter().map(|waiter| (queue.outcome(&waiter.run), waiter.answer)).collect();
+        drop(queue);
+        for (outcome, answer) in outcomes {
+            let _ = answer.send(outcome);
+        }
+    }
+
+    /// Writes in one transaction what was taken; gives back what may be written later, and why it was not.
+    fn write(&self, taken: Vec<Taken>) -> Result<(), (Error, Vec<Taken>)> {
+        if taken.is_empty() {
+            return Ok(());
+        }
+        let (runs, appends): (Vec<_>, Vec<_>) = taken.into_iter().unzip();
+        let Err(error) = self.store.commit(&appends).map_err(Error::from) else {
             for (run, Append { first_seq, events, .. }) in runs.iter().zip(appends) {
                 self.exports.mark(run, first_seq, events);
             }
-        }
-        self.end_group(written.as_ref().err());
-        for waiter in waiters {
-            let _ = waiter.send(written.clone());
-        }
-        written
+            return Ok(());
+        };
+        let taken: Vec<Taken> = runs.into_iter().zip(appends).collect();
+        if error.may_pass() { Err((error, taken)) } else { self.write_one_by_one(error, taken) }
     }
 
-    fn end_group(&self, failed: Option<&Error>) {
+    /// The store will never take this: each run by itself, so that only the one at fault is broken off.
+    fn write_one_by_one(&self, error: Error, mut taken: Vec<Taken>) -> Result<(), (Error, Vec<Taken>)> {
+        let first = Arc::clone(&taken[0].0);
+        if taken.iter().all(|(run, _)| Arc::ptr_eq(run, &first)) {
+            first.refuse(&error);
+            return Ok(());
+        }
+        let mut refused: Option<(Error, Vec<Taken>)> = None;
+        while let Some((run, _)) = taken.first() {
+            let run = Arc::clone(run);
+            let (own, others) = taken.into_iter().partition(|(of, _)| Arc::ptr_eq(of, &run));
+            taken = others;
+            if let Err((error, own)) = self.write(own) {
+                refused.get_or_insert_with(|| (error, Vec::new())).1.extend(own);
+            }
+        }
+        refused.map_or(Ok(()), Err)
+    }
+
+    fn end_group(&self, refused: Option<(Error, Vec<Taken>)>) -> MutexGuard<'_, Queue> {
         let mut queue = self.lock();
         queue.writing = false;
-        if let Some(error) = failed {
-            queue.failed.get_or_insert_with(|| error.clone());
+        let (stalled, refused) = refused.unzip();
+        queue.refused = refused.unwrap_or_default();
+        let has_changed = queue.stalled.is_some() != stalled.is_some();
+        queue.stalled = stalled;
+        if has_changed {
+            self.stalled.send_replace(queue.stalled.clone());
         }
-        if queue.requested || queue.closed {
+        if queue.requested || queue.closed || has_changed {
             self.wake.notify_one();
         }
+        queue
     }
 
     fn write_until_closed(&self) {
         let mut queue = self.lock();
         loop {
             if queue.writing || !(queue.requested || queue.closed) {
-                queue = self.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                queue = self.wait(queue);
                 continue;
             }
             let last = queue.closed;
-            let _ = self.write_group(queue);
+            self.write_group(queue);
             if last {
                 return;
             }
             queue = self.lock();
         }
     }
+
+    /// Sleeps until somebody asks; while nothing can be written, until it is time to try again.
+    fn wait<'a>(&self, queue: MutexGuard<'a, Queue>) -> MutexGuard<'a, Queue> {
+        if queue.stalled.is_none() {
+            return self.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+        let (mut queue, waited) = self.wake.wait_timeout(queue, RETRY).unwrap_or_else(PoisonError::into_inner);
+        queue.requested |= waited.timed_out();
+        queue
+    }
 }
+
+#[cfg(test)]
+mod tests;

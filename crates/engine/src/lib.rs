@@ -33,6 +33,7 @@ pub use run::{ActionView, ActionWatch, NewStep, RunHandle, StepRecord};
 pub use scope::{AttemptScope, CallToken};
 pub use settings::{Relation, RunSettings};
 pub use spanwise_store::{
-    Durability, ExportState, Retention, RunKey, RunQuery, RunRow, Scope, TaskQuery, TaskRow, UNREFERRED_DEFINITION,
+    Durability, ExportState, PrunedRun, Retention, RunKey, RunQuery, RunRow, Scope, TaskQuery, TaskRow,
+    UNREFERRED_DEFINITION,
 };
 pub use waiting::{Busy, OutsideWait, WaitsFor};

@@ -115,6 +115,11 @@ impl RunHandle {
         self.cell.is_driven(action)
     }
 
+    /// True if the run cannot go on in this process as it is: the journal failed. [`Engine::resume`] takes it up anew.
+    pub fn is_broken(&self) -> bool {
+        self.cell.broken().is_some()
+    }
+
     /// The code of the timeout that cut an attempt short, if one did.
     pub fn timeout_of(&self, attempt: &AttemptScope) -> Option<String> {
         self.cell.timeout_of(&attempt.action, attempt.attempt)
@@ -171,8 +176,9 @@ impl RunHandle {
     /// one of that name stays as it was, with its inputs.
     ///
     /// # Errors
-    /// [`Error::Rejected`] if the run or the parent has ended.
+    /// [`Error::Rejected`] if the run or the parent has ended; [`Error::Store`] while nothing can be written.
     pub fn enqueue(&self, action: ActionName, spec: ActionSpec, inputs: Bytes) -> Result<bool, Error> {
+        self.engine.inner.journal.check()?;
         let payloads = Payloads { inputs: Some(inputs), outputs: None };
         let command = Command::Enqueue { action, spec: Arc::new(spec) };
         Ok(self.cell.command(&command, self.now(), payloads)?)
@@ -195,6 +201,7 @@ impl RunHandle {
         from: Option<TraceParent>,
         value: Bytes,
     ) -> Result<(), Error> {
+        self.engine.inner.journal.check()?;
         let payloads = Payloads { inputs: None, outputs: Some(value) };
         self.cell.command(&Command::Signal { action, by: by.to_owned(), from }, self.now(), payloads)?;
         self.committed().await
@@ -224,13 +231,14 @@ impl RunHandle {
                 }
             }
         }
-        self.committed().await
+        self.safe().await
     }
 
-    /// Ends an action and everything under it. Harmless if it is at its end.
+    /// Ends an action and everything under it. Harmless if it is at its end. While nothing can be written it ends all the same, for it
+    /// may be what has filled the disk; that it has is safe when there is room.
     ///
     /// # Errors
-    /// [`Error::Rejected`] if there is no such action.
+    /// [`Error::Rejected`] if there is no such action; [`Error::Store`] if it is not safe yet.
     pub async fn abort(&self, action: ActionName, by: &str, reason: &str) -> Result<(), Error> {
         let command = Command::Abort { action, by: by.to_owned(), reason: reason.to_owned() };
         self.cell.command(&command, self.now(), Payloads::default())?;
@@ -262,6 +270,7 @@ impl RunHandle {
     /// # Errors
     /// [`Error::Rejected`] if the run or the parent has ended; [`Error::Store`].
     pub async fn record_step(&self, action: ActionName, step: NewStep) -> Result<(), Error> {
+        self.engine.inner.journal.check()?;
         let NewStep { spec, started, inputs, outcome, observed } = step;
         let (outcome, outputs) = match outcome {
             Ok(outputs) => (StepOutcome::Succeeded, Some(outputs)),
@@ -323,7 +332,58 @@ impl RunHandle {
     pub async fn committed(&self) -> Result<(), Error> {
         self.engine.inner.journal.commit(&self.cell, self.engine.is_alone()).await
     }
+
+    /// The same, for whoever can wait: in an engine that waits for room it returns when there was some.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the journal failed for good, or the engine does not wait.
+    pub async fn safe(&self) -> Result<(), Error> {
+        while let Err(error) = self.committed().await {
+            self.wait_out(error).await?;
+        }
+        Ok(())
+    }
+
+    /// The values of an action, for whoever can wait.
+    pub(crate) async fn stored(&self, action: &ActionName) -> Result<(Option<Bytes>, Option<Bytes>), Error> {
+        loop {
+            match self.payloads(action).await {
+                Err(error) => self.wait_out(error).await?,
+                read => return read,
+            }
+        }
+    }
+
+    /// In an engine that waits for room, returns when what the store has refused may be tried again.
+    async fn wait_out(&self, refused: Error) -> Result<(), Error> {
+        if !refused.may_pass() || !self.engine.inner.waits_for_room {
+            return Err(refused);
+        }
+        self.engine.inner.journal.room().await;
+        // A read may fail although nothing waits to be written.
+        tokio::time::sleep(PAUSE).await;
+        Ok(())
+    }
+
+    /// Nothing new begins while nothing can be written: returns when something can, or the engine is interrupted.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the engine does not wait.
+    pub(crate) async fn room(&self) -> Result<(), Error> {
+        let Err(stalled) = self.engine.inner.journal.check() else { return Ok(()) };
+        if !self.engine.inner.waits_for_room {
+            return Err(stalled);
+        }
+        tokio::select! {
+            () = self.engine.inner.journal.room() => {}
+            () = self.engine.interrupted() => {}
+        }
+        Ok(())
+    }
 }
+
+/// Between two tries of what the store refuses.
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
 
 impl std::fmt::Debug for RunHandle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

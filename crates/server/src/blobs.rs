@@ -13,7 +13,8 @@ mod uri;
 mod write;
 
 use std::future::ready;
-use std::io;
+use std::io::{self, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -59,9 +60,14 @@ pub struct Blobs {
 struct Inner {
     store: LocalFileSystem,
     directory: PathBuf,
+    /// Which directory was opened, whatever has its name later.
+    opened: (u64, u64),
     /// The next name in [`STAGING`].
     next_staged: AtomicU64,
 }
+
+/// What a probe writes: more than fits beside the name of a file.
+const PROBE: [u8; 64 << 10] = [0; 64 << 10];
 
 impl Blobs {
     /// Opens the store in a directory, which is made if it is not there, and removes what unfinished writes have left. A blob
@@ -77,8 +83,41 @@ impl Blobs {
             .map_err(|error| open_error(io::Error::other(error)))?
             .with_fsync(durability == Durability::Disk)
             .with_automatic_cleanup(true);
-        let inner = Inner { store, directory: directory.to_owned(), next_staged: AtomicU64::new(0) };
+        let opened =
+            std::fs::metadata(directory).map(|metadata| (metadata.dev(), metadata.ino())).map_err(open_error)?;
+        let inner = Inner { store, directory: directory.to_owned(), opened, next_staged: AtomicU64::new(0) };
         Ok(Blobs { inner: Arc::new(inner) })
+    }
+
+    /// Writes a little and removes it again: a blob could be stored now.
+    ///
+    /// # Errors
+    ///
+    /// What [`Blobs::put`] would be refused with.
+    pub(crate) fn probe(&self) -> Result<(), Error> {
+        self.check_place()?;
+        let staged = self.new_staged();
+        let file = self.inner.directory.join(STAGING).join(staged.name());
+        let write = || {
+            // Whoever tidies up takes an empty directory for nobody's.
+            std::fs::create_dir_all(self.inner.directory.join(STAGING))?;
+            std::fs::File::create(&file)?.write_all(&PROBE)
+        };
+        write().map_err(|error| self.failed("store", "a probe", error))
+    }
+
+    /// Refuses to write into a directory that is not the one that was opened: what is there is another store's, or nobody's.
+    fn check_place(&self) -> Result<(), Error> {
+        let there = std::fs::metadata(&self.inner.directory).map(|metadata| (metadata.dev(), metadata.ino()));
+        match there {
+            Ok(there) if there == self.inner.opened => Ok(()),
+            _ => Err(Error::Gone { directory: self.inner.directory.clone() }),
+        }
+    }
+
+    /// The directory of the blobs below a name.
+    pub(crate) fn place(&self, uri: &BlobUri) -> Result<PathBuf, Error> {
+        self.file(&self.path(uri)?)
     }
 
     /// The content of a blob, or none if there is no such blob.

@@ -125,6 +125,11 @@ impl Collector {
         Ok(Collector { inner: Arc::new(inner) })
     }
 
+    /// What to tell about stored spans that could not be read any more.
+    pub(crate) fn set_aside(&self) -> Vec<String> {
+        writer::told(self.inner.store.set_aside())
+    }
+
     /// The routes of OTLP: over HTTP, over gRPC, and of a trace that is read back.
     pub fn router(&self) -> Router {
         Router::new()

@@ -13,6 +13,9 @@ use crate::collector::CollectorConfig;
 /// The port of the API, the console and the blob store.
 pub const DEFAULT_PORT: u16 = 8585;
 
+/// Where the log of an attempt is cut.
+const DEFAULT_MAX_LOG: u64 = 256 << 20;
+
 /// The settings of a server.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -26,6 +29,10 @@ pub struct Config {
     pub durability: Durability,
     /// How long finished runs are kept.
     pub retention: Retention,
+    /// An attempt's log is cut at this many bytes; none lets it grow.
+    pub max_log: Option<u64>,
+    /// A journal that is lost or damaged is set aside, and a new one begun, instead of refusing to start.
+    pub repair: bool,
     /// How many tasks may do something at one time, over all runs; those that wait for their children are not counted.
     pub max_tasks: u32,
     /// The interpreter of tasks whose image asks for no environment of its own.
@@ -63,6 +70,8 @@ impl Config {
             port: DEFAULT_PORT,
             durability: Durability::Process,
             retention: Retention::default(),
+            max_log: Some(DEFAULT_MAX_LOG),
+            repair: false,
             max_tasks: default_max_tasks(),
             python: None,
             cold: false,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use spanwise_core::lifecycle::TraceLevel;
@@ -17,6 +18,7 @@ use crate::definitions::Definitions;
 use crate::executor::ProcessExecutor;
 use crate::layout::DataDir;
 use crate::leftovers::Leftovers;
+use crate::readiness::{NotReady, Readiness, in_one_line};
 use crate::secrets::Secrets;
 use crate::wire::Invalid;
 
@@ -51,6 +53,17 @@ pub(crate) enum Error {
     /// A name of a blob.
     #[error(transparent)]
     Uri(#[from] crate::blobs::BadUri),
+    /// Nothing new is accepted now.
+    #[error(transparent)]
+    NotReady(#[from] NotReady),
+    /// What the journal has of a run makes no sense.
+    #[error("run `{run}` cannot be read: {cause}")]
+    Unreadable {
+        /// The run.
+        run: spanwise_core::RunName,
+        /// Why.
+        cause: String,
+    },
     /// A definition could not be read.
     #[error(transparent)]
     Definition(#[from] crate::definitions::Error),
@@ -68,6 +81,9 @@ pub(crate) enum Error {
 /// The largest inputs that an action may have; the stock SDK's own limit is 10 MiB.
 pub(crate) const MAX_INPUTS: u64 = 11 << 20;
 
+/// How long a run rests that the journal has broken off.
+const TAKEN_UP_AGAIN: Duration = Duration::from_secs(5);
+
 /// What a control plane is made of.
 pub(crate) struct Parts {
     pub(crate) engine: Engine,
@@ -76,6 +92,7 @@ pub(crate) struct Parts {
     pub(crate) blobs: Blobs,
     pub(crate) secrets: Secrets,
     pub(crate) data: DataDir,
+    pub(crate) readiness: Readiness,
     /// A run that asks for something which is not honoured is refused instead of warned about.
     pub(crate) strict: bool,
     pub(crate) trace: TraceRules,
@@ -119,6 +136,7 @@ struct Inner {
     secrets: Secrets,
     data: DataDir,
     leftovers: Leftovers,
+    readiness: Readiness,
     strict: bool,
     trace: TraceRules,
     drivers: TaskTracker,
@@ -134,11 +152,23 @@ pub(crate) fn is_driven_here(run: &RunHandle) -> bool {
 
 impl ControlPlane {
     pub(crate) fn new(parts: Parts) -> ControlPlane {
-        let Parts { engine, executor, definitions, blobs, secrets, data, strict, trace } = parts;
+        let Parts { engine, executor, definitions, blobs, secrets, data, readiness, strict, trace } = parts;
         let (drivers, closing) = (TaskTracker::new(), CancellationToken::new());
         let leftovers = Leftovers::new(engine.clone(), blobs.clone(), data.clone());
-        let inner =
-            Inner { engine, executor, definitions, blobs, secrets, data, leftovers, strict, trace, drivers, closing };
+        let inner = Inner {
+            engine,
+            executor,
+            definitions,
+            blobs,
+            secrets,
+            data,
+            leftovers,
+            readiness,
+            strict,
+            trace,
+            drivers,
+            closing,
+        };
         ControlPlane { inner: Arc::new(inner) }
     }
 
@@ -166,6 +196,11 @@ impl ControlPlane {
         &self.inner.secrets
     }
 
+    /// Whether anything can be written.
+    pub(crate) fn readiness(&self) -> &Readiness {
+        &self.inner.readiness
+    }
+
     /// Cancelled when the server ends.
     pub(crate) fn closing(&self) -> &CancellationToken {
         &self.inner.closing
@@ -178,45 +213,80 @@ impl ControlPlane {
                 "run `{name}` does not exist in project `{}`, domain `{}`",
                 id.project, id.domain
             )),
+            other if other.is_damage() => Error::Unreadable { run: id.name.clone(), cause: in_one_line(&other) },
             other => Error::from(other),
         })?;
         calls::is_about(&run);
         Ok(run)
     }
 
-    /// Removes what pruned runs have left, in the background, as long as the server goes on.
-    pub(crate) fn remove_leftovers(&self) {
+    /// Removes what pruned runs have left, and says when the disk is full, in the background, as long as the server goes on.
+    pub(crate) fn keep_house(&self) {
         let (inner, closing) = (Arc::clone(&self.inner), self.inner.closing.clone());
         tokio::spawn(async move { closing.run_until_cancelled(inner.leftovers.watch()).await });
+        let (readiness, closing) = (self.inner.readiness.clone(), self.inner.closing.clone());
+        tokio::spawn(async move { closing.run_until_cancelled(readiness.tell()).await });
     }
 
-    /// Takes up every run that was under way when an earlier server ended: its attempts are adopted, its queue goes on.
+    /// Takes up every run that was under way when an earlier server ended: its attempts are adopted, its queue goes on. One that cannot
+    /// be read keeps no other from that.
     pub(crate) fn recover(&self) -> Result<usize, Error> {
         let runs = self.inner.engine.unfinished()?;
         for id in &runs {
-            let run = self.inner.engine.resume(id)?;
-            if !is_driven_here(&run) {
-                continue;
+            match self.inner.engine.resume(id) {
+                Ok(run) => self.take_up(&run),
+                Err(error) if error.is_damage() => {}
+                Err(error) => return Err(error.into()),
             }
-            for action in run.unfinished() {
-                self.drive(&run, action);
-            }
-            let paused = run.actions().into_iter().filter(|action| action.phase == Phase::Paused);
-            for condition in paused.filter(|action| action.kind == ActionKind::Condition) {
-                self.drive_condition(&run, condition.name);
-            }
+        }
+        for (id, cause) in self.inner.engine.unreadable() {
+            let (project, domain) = (&id.project, &id.domain);
+            tracing::error!(run = %id.name, project, domain, cause, "a run cannot be read and stays as it is; the others go on");
         }
         Ok(runs.len())
     }
 
+    /// Drives what nobody drives of a run that is not at its end.
+    fn take_up(&self, run: &RunHandle) {
+        if !is_driven_here(run) {
+            return;
+        }
+        for action in run.unfinished() {
+            self.drive(run, action);
+        }
+        let paused = run.actions().into_iter().filter(|action| action.phase == Phase::Paused);
+        for condition in paused.filter(|action| action.kind == ActionKind::Condition) {
+            self.drive_condition(run, condition.name);
+        }
+    }
+
+    /// Takes up a run again that the journal has broken off, as a restart would, when all of its drivers have ended.
+    fn take_up_again(&self, id: &RunId) {
+        let (plane, id) = (self.clone(), id.clone());
+        let closing = self.inner.closing.clone();
+        tokio::spawn(closing.run_until_cancelled_owned(async move {
+            tokio::time::sleep(TAKEN_UP_AGAIN).await;
+            match plane.inner.engine.resume(&id) {
+                Ok(run) if !run.is_broken() => plane.take_up(&run),
+                // Another driver of it comes here later.
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::error!(run = %id.name, error = &error as &dyn std::error::Error, "a run stays as it is")
+                }
+            }
+        }));
+    }
+
     /// Drives a task action to its end in the background.
     pub(crate) fn drive(&self, run: &RunHandle, action: ActionName) {
-        let (run, executor) = (run.clone(), self.inner.executor.clone());
+        let (run, executor, plane) = (run.clone(), self.inner.executor.clone(), self.clone());
         self.inner.drivers.spawn(async move {
             let call = Call { action, inputs: None, caller: None };
             if let Err(error) = run.drive(call, &executor).await {
                 let trace_id = run.span().map(|span| tracing::field::display(span.trace));
-                tracing::error!(run = %run.id().name, %action, trace_id, %error, "an action cannot go on");
+                let cause = in_one_line(&error);
+                tracing::error!(run = %run.id().name, %action, trace_id, cause, "an action cannot go on");
+                plane.take_up_again(run.id());
             }
         });
     }

@@ -19,6 +19,7 @@ use crate::definitions::{self, Definitions};
 use crate::environments::Environments;
 use crate::layout::{self, DataDir};
 use crate::process::{self, Claim, Launch, Limits, Logs, Process, ProcessId};
+use crate::readiness::Readiness;
 use crate::secrets::Secrets;
 use crate::wire::task::{IMAGE_BUILD, Program};
 use crate::wire::values;
@@ -61,6 +62,7 @@ pub(crate) struct Shared {
     pub(crate) programs: Programs,
     pub(crate) signs: SignsOfLife,
     pub(crate) refusals: Refusals,
+    pub(crate) readiness: Readiness,
     /// Where the server listens, as `host:port`.
     pub(crate) endpoint: String,
     /// Where tasks send their spans unless something else says so.
@@ -212,7 +214,7 @@ impl Shared {
         let launched = match self.claimed(&files, attempt.adopted).await? {
             Claim::Process(id) => adopt(&id).await?,
             Claim::GivenUp => None,
-            Claim::Free => Some(self.launch(&attempt, &program, &contract, &places, &files).await?),
+            Claim::Free => Some(self.launch_in_time(&attempt, &program, &contract, &places, &files).await?),
         };
         let ending = match launched {
             Some(process) => self.watch(&attempt, process, sign, &files).await,
@@ -278,6 +280,25 @@ impl Shared {
             return Ok(Claim::GivenUp);
         }
         claim().await
+    }
+
+    /// Launches when there is room for what a process needs to begin: a full disk costs no attempt.
+    async fn launch_in_time(
+        &self,
+        attempt: &Attempt,
+        program: &Program,
+        contract: &Contract<'_>,
+        places: &Places,
+        files: &Files,
+    ) -> Result<Process, Failure> {
+        loop {
+            self.readiness.room().await;
+            let launched = self.launch(attempt, program, contract, places, files).await;
+            match launched {
+                Err(failure) if failure.kind == FailureKind::System && self.readiness.check_now().await.is_err() => {}
+                launched => return launched,
+            }
+        }
     }
 
     async fn launch(

@@ -19,6 +19,7 @@ use crate::collector::Collector;
 use crate::environments::Environments;
 use crate::executor::SignsOfLife;
 use crate::pages::{self, Pages};
+use crate::readiness::Readiness;
 use crate::running::{self, Interpreter, Running};
 use crate::trace::Traces;
 use crate::wire::shown;
@@ -41,9 +42,10 @@ pub(crate) fn router(
     let environments = api.control.executor().environments().clone();
     let store =
         s3::router(blobs.clone(), s3::Access::Anyone).layer(middleware::from_fn_with_state(signs, note_sign_of_life));
+    let ready = api.control.readiness().clone();
     let router = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(move || async move { readiness(ending.is_cancelled()) }))
+        .route("/readyz", get(move || async move { readiness(ending.is_cancelled(), &ready).await }))
         .route(running::PATH, get(move || answer(running, environments)))
         .merge(pages::router(pages))
         .merge(signed::router(blobs, api.signer.clone(), None))
@@ -70,9 +72,15 @@ async fn answer(mut running: Running, environments: Environments) -> impl IntoRe
     running.answer()
 }
 
-/// Whoever sends work here is told to send it elsewhere before the port is closed.
-fn readiness(is_ending: bool) -> (StatusCode, &'static str) {
-    if is_ending { (StatusCode::SERVICE_UNAVAILABLE, "ending\n") } else { (StatusCode::OK, "ready\n") }
+/// Whoever sends work here is told to send it elsewhere before the port is closed, and while it could not be kept.
+async fn readiness(is_ending: bool, ready: &Readiness) -> (StatusCode, String) {
+    if is_ending {
+        return (StatusCode::SERVICE_UNAVAILABLE, "ending\n".to_owned());
+    }
+    match ready.check().await {
+        Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
+        Err(cause) => (StatusCode::SERVICE_UNAVAILABLE, format!("{cause}\n")),
+    }
 }
 
 /// A task that reads its inputs is alive. The SDK asks for their size first, and for no more if they are empty.

@@ -1,11 +1,12 @@
 //! Where things are: the URIs of a run's data, in Flyte's layout, and the directories of an attempt on this machine.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use spanwise_core::{ActionName, AttemptNo, RunId};
 use spanwise_engine::RunKey;
 
-use crate::blobs::{BadUri, BlobUri};
+use crate::blobs::{BUCKET, BadUri, BlobUri};
 
 /// Below it are the directories of runs.
 pub(crate) const RUNS: &str = "runs";
@@ -39,6 +40,22 @@ pub(crate) fn raw_data(id: &RunId, action: &ActionName, attempt: AttemptNo) -> R
     BlobUri::from_key(&format!("{RAW_DATA}/{}/{}/{}/{}/{action}/{attempt}", id.org, id.project, id.domain, id.name))
 }
 
+/// The entries of a directory that are named by the keys of runs.
+pub(crate) fn by_key(directory: &Path) -> io::Result<Vec<(RunKey, PathBuf)>> {
+    let entries = match std::fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if let Some(key) = entry.file_name().to_str().and_then(|name| name.parse().ok()) {
+            found.push((RunKey(key), entry.path()));
+        }
+    }
+    Ok(found)
+}
+
 /// The data directory of the server.
 #[derive(Clone, Debug)]
 pub(crate) struct DataDir(PathBuf);
@@ -55,6 +72,11 @@ impl DataDir {
     /// The blob store.
     pub(crate) fn blobs(&self) -> PathBuf {
         self.0.join("blobs")
+    }
+
+    /// The blobs of runs.
+    pub(crate) fn blobs_of_runs(&self) -> PathBuf {
+        self.blobs().join(BUCKET).join(RUNS)
     }
 
     /// Virtual environments that were made for images.

@@ -1,23 +1,25 @@
 //! What runs leave outside of the journal, and its end when the journal has let go of them.
 //!
-//! A directory goes if the journal has no run that it belongs to, whenever and by whom the run was deleted: a crash between
-//! the two leaves nothing for ever.
+//! What retention has deleted goes with it. A directory that the journal does not know otherwise may be what a crash between the two has
+//! left, or the only thing that is left of a journal that was lost: it goes when it is older than a day by the journal's own time, which
+//! no clock that jumps moves, and never if it is older than the journal itself. Both are told.
 
 use std::collections::HashSet;
 use std::io;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use spanwise_core::{ActionName, RunId, RunName};
-use spanwise_engine::{Engine, RunKey};
+use spanwise_core::{ActionName, RunId, RunName, Timestamp};
+use spanwise_engine::{Engine, PrunedRun, RunKey};
 use tokio::sync::{RwLock, RwLockReadGuard};
 
 use crate::blobs::{BUCKET, BlobUri, Blobs};
 use crate::control::Error;
 use crate::layout::{self, DataDir};
 
-/// A client that uploads inputs creates its run in the next moment, and the run has a copy of them.
-const UPLOADED_INPUTS: Duration = Duration::from_hours(24);
+/// For so long what the journal does not know is left alone.
+const LEFT_ALONE: Duration = Duration::from_hours(24);
 
 /// Removes what runs have left that are no longer there.
 pub(crate) struct Leftovers {
@@ -26,20 +28,85 @@ pub(crate) struct Leftovers {
     data: DataDir,
     /// Nobody makes a run while leftovers of its name may be removed.
     removal: RwLock<()>,
+    /// What retention has deleted and still has directories.
+    pruned: Mutex<Vec<PrunedRun>>,
+    /// How many unknown directories were told of last.
+    told: Mutex<usize>,
+}
+
+/// When a directory that the journal does not know may go: if all in it was written between these times.
+#[derive(Clone, Copy, Debug)]
+struct Age {
+    after: Option<Timestamp>,
+    before: Option<Timestamp>,
+}
+
+impl Age {
+    fn allows(self, directory: &Path) -> bool {
+        let Some(before) = self.before else { return false };
+        let is_within = |at: Timestamp| at < before && self.after.is_none_or(|after| at > after);
+        newest(directory).is_ok_and(is_within)
+    }
+}
+
+/// When the newest thing in a directory was written.
+fn newest(path: &Path) -> io::Result<Timestamp> {
+    let metadata = std::fs::symlink_metadata(path)?;
+    let modified = metadata.modified()?.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let mut newest_at = Timestamp::default().after(modified);
+    if metadata.is_dir() {
+        for entry in std::fs::read_dir(path)? {
+            newest_at = newest_at.max(newest(&entry?.path())?);
+        }
+    }
+    Ok(newest_at)
+}
+
+/// What a sweep has found that the journal does not know.
+#[derive(Debug, Default)]
+struct Unknown {
+    removed: Vec<String>,
+    kept: Vec<String>,
 }
 
 impl Leftovers {
     pub(crate) fn new(engine: Engine, blobs: Blobs, data: DataDir) -> Leftovers {
-        Leftovers { engine, blobs, data, removal: RwLock::default() }
+        let (removal, pruned, told) = (RwLock::default(), Mutex::default(), Mutex::default());
+        Leftovers { engine, blobs, data, removal, pruned, told }
     }
 
-    /// Removes now, and whenever retention has deleted runs.
+    /// Removes now, whenever retention has deleted runs, and once a day.
     pub(crate) async fn watch(&self) {
         loop {
-            if let Err(error) = self.sweep().await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "what pruned runs left stays for now");
+            match self.sweep().await {
+                Ok(unknown) => self.tell(&unknown),
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "what pruned runs left stays for now");
+                }
             }
-            self.engine.pruned().await;
+            let _ = tokio::time::timeout(LEFT_ALONE, self.engine.pruned()).await;
+        }
+    }
+
+    fn tell(&self, unknown: &Unknown) {
+        if let Some(first) = unknown.removed.first() {
+            let count = unknown.removed.len();
+            tracing::warn!(
+                count,
+                first,
+                "directories of runs were removed that the journal does not know, older than a day"
+            );
+        }
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = unknown.kept.len();
+        if std::mem::replace(&mut *told, count) < count
+            && let Some(first) = unknown.kept.first()
+        {
+            tracing::warn!(
+                count,
+                first,
+                "directories of runs are here that the journal does not know: those of a lost journal stay, others go after a day"
+            );
         }
     }
 
@@ -48,47 +115,84 @@ impl Leftovers {
         self.removal.read().await
     }
 
-    /// Removes what an earlier run of this name has left, for whoever makes a run of it before anything of it is there.
-    pub(crate) async fn make_way(&self, id: &RunId) -> Result<(), Error> {
-        self.blobs.delete_prefix(&layout::run_base(id)?).await?;
-        Ok(())
+    /// Removes what an earlier run of this name has left, unless there is a run of the name, and keeps it like this while what is
+    /// returned is held: for whoever makes a run of it.
+    pub(crate) async fn make_way(&self, id: &RunId) -> Result<RwLockReadGuard<'_, ()>, Error> {
+        let alone = self.removal.write().await;
+        if self.engine.run_row(id)?.is_none() {
+            self.blobs.delete_prefix(&layout::run_base(id)?).await?;
+        }
+        Ok(alone.downgrade())
     }
 
-    async fn sweep(&self) -> Result<(), Error> {
+    async fn sweep(&self) -> Result<Unknown, Error> {
+        let pruned = {
+            let mut pruned = self.pruned.lock().unwrap_or_else(PoisonError::into_inner);
+            pruned.extend(self.engine.take_pruned());
+            pruned.clone()
+        };
+        let keys: HashSet<RunKey> = pruned.iter().map(|run| run.key).collect();
+        let ids: HashSet<RunId> = pruned.into_iter().filter_map(|run| run.id).collect();
         let (engine, data) = (self.engine.clone(), self.data.clone());
-        blocking(move || {
-            [data.all_work(), data.all_logs()].iter().try_for_each(|directory| remove_unowned(&engine, directory))
+        let (age, mut unknown) = blocking(move || {
+            let newest = engine.newest_fact()?;
+            let age = Age { after: engine.kept_before(), before: newest.map(|newest| newest.before(LEFT_ALONE)) };
+            let mut unknown = Unknown::default();
+            for directory in [data.all_work(), data.all_logs()] {
+                remove_unowned(&engine, &directory, &keys, age, &mut unknown)?;
+            }
+            Ok((age, unknown))
         })
         .await?;
-        for (base, id) in self.unowned(layout::RUNS).await? {
+        for (base, id) in self.unowned(layout::RUNS, &ids, age, &mut unknown).await? {
             self.remove(&base, &id).await?;
         }
-        let stored = self.unowned(layout::RAW_DATA).await?;
+        let stored = self.unowned(layout::RAW_DATA, &ids, age, &mut unknown).await?;
         if !stored.is_empty() {
             let mentioned = self.mentioned().await?;
             for (base, id) in stored.iter().filter(|(base, _)| !mentioned.contains(base.key())) {
                 self.remove(base, id).await?;
             }
         }
-        self.forget_uploaded_inputs().await
+        self.forget_uploaded_inputs(age).await?;
+        self.pruned.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        Ok(unknown)
     }
 
-    /// The directories `{top}/{org}/{project}/{domain}/{run}` whose run is not in the journal. They are listed first: a run is in
-    /// the journal before it has a directory.
-    async fn unowned(&self, top: &'static str) -> Result<Vec<(BlobUri, RunId)>, Error> {
+    /// The directories `{top}/{org}/{project}/{domain}/{run}` that may go: retention has deleted the run, or the journal does not know
+    /// it and it is old enough. They are listed first: a run is in the journal before it has a directory.
+    async fn unowned(
+        &self,
+        top: &'static str,
+        pruned: &HashSet<RunId>,
+        age: Age,
+        unknown: &mut Unknown,
+    ) -> Result<Vec<(BlobUri, RunId)>, Error> {
         let bases = self.blobs.directories(top, 4).await?;
-        let engine = self.engine.clone();
-        blocking(move || {
+        let (engine, blobs, pruned) = (self.engine.clone(), self.blobs.clone(), pruned.clone());
+        let found = blocking(move || {
             let runs = bases.into_iter().filter_map(|base| run_of(&base).map(|id| (base, id)));
-            let mut unowned = Vec::new();
+            let (mut unowned, mut unknown) = (Vec::new(), Unknown::default());
             for (base, id) in runs {
-                if engine.run_row(&id)?.is_none() {
+                if engine.run_row(&id)?.is_some() {
+                    continue;
+                }
+                let place = blobs.place(&base)?;
+                if pruned.contains(&id) {
                     unowned.push((base, id));
+                } else if age.allows(&place) {
+                    unknown.removed.push(place.display().to_string());
+                    unowned.push((base, id));
+                } else {
+                    unknown.kept.push(place.display().to_string());
                 }
             }
-            Ok(unowned)
-        })
-        .await
+            Ok((unowned, unknown))
+        });
+        let (unowned, found) = found.await?;
+        unknown.removed.extend(found.removed);
+        unknown.kept.extend(found.kept);
+        Ok(unowned)
     }
 
     async fn remove(&self, base: &BlobUri, id: &RunId) -> Result<(), Error> {
@@ -110,11 +214,10 @@ impl Leftovers {
         .await
     }
 
-    async fn forget_uploaded_inputs(&self) -> Result<(), Error> {
+    /// A client that uploads inputs creates its run in the next moment, and the run has a copy of them.
+    async fn forget_uploaded_inputs(&self, age: Age) -> Result<(), Error> {
         for upload in self.blobs.directories(layout::UPLOADED_INPUTS, 4).await? {
-            let object = self.blobs.head(&upload.join("inputs.pb")?).await?;
-            let age = object.and_then(|object| SystemTime::now().duration_since(object.modified).ok());
-            if age.is_some_and(|age| age > UPLOADED_INPUTS) {
+            if age.allows(&self.blobs.place(&upload)?) {
                 self.blobs.delete_prefix(&upload).await?;
             }
         }
@@ -127,19 +230,29 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + S
     tokio::task::spawn_blocking(work).await.map_err(failed)?
 }
 
-/// Removes the directories that are named by the keys of runs which are not in the journal.
-fn remove_unowned(engine: &Engine, directory: &Path) -> Result<(), Error> {
+/// Removes the directories that are named by the keys of runs which retention has deleted, and old ones of runs that the journal does
+/// not know.
+fn remove_unowned(
+    engine: &Engine,
+    directory: &Path,
+    pruned: &HashSet<RunKey>,
+    age: Age,
+    unknown: &mut Unknown,
+) -> Result<(), Error> {
     let failed = |source| Error::Io { doing: "remove what runs have left", source };
-    let entries = match std::fs::read_dir(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        entries => entries.map_err(failed)?,
-    };
-    for entry in entries {
-        let entry = entry.map_err(failed)?;
-        let Some(key) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-        if engine.action_row(RunKey(key), &ActionName::ROOT)?.is_none() {
-            std::fs::remove_dir_all(entry.path()).map_err(failed)?;
+    for (key, path) in layout::by_key(directory).map_err(failed)? {
+        if engine.action_row(key, &ActionName::ROOT)?.is_some() {
+            continue;
         }
+        let text = path.display().to_string();
+        if !pruned.contains(&key) {
+            if !age.allows(&path) {
+                unknown.kept.push(text);
+                continue;
+            }
+            unknown.removed.push(text);
+        }
+        std::fs::remove_dir_all(path).map_err(failed)?;
     }
     Ok(())
 }
@@ -200,43 +313,117 @@ mod tests {
         run.drive(Call { action: ActionName::ROOT, inputs: None, caller: None }, &AtOnce).await.unwrap();
     }
 
+    struct House {
+        _directory: tempfile::TempDir,
+        engine: Engine,
+        blobs: Blobs,
+        data: DataDir,
+        leftovers: Arc<Leftovers>,
+    }
+
+    impl House {
+        fn new() -> House {
+            let directory = tempfile::tempdir().unwrap();
+            let retention = Retention { max_age: Some(Duration::ZERO), max_bytes: None };
+            let engine = Engine::open(EngineConfig::embedded(Storage::Memory, retention)).unwrap();
+            let blobs = Blobs::open(&directory.path().join("blobs"), Durability::Process).unwrap();
+            let data = DataDir::new(directory.path());
+            let leftovers = Arc::new(Leftovers::new(engine.clone(), blobs.clone(), data.clone()));
+            House { _directory: directory, engine, blobs, data, leftovers }
+        }
+
+        /// Leaves something of a run in each place, written at a time of the engine's.
+        async fn leave(&self, key: RunKey, id: &RunId, before_now: Duration) -> Vec<std::path::PathBuf> {
+            let inputs = layout::inputs(id, &ActionName::ROOT).unwrap();
+            let raw = BlobUri::from_key(&format!("data/{}/{}/{}/{}/a0/1/f", id.org, id.project, id.domain, id.name));
+            for blob in [&inputs, &raw.unwrap()] {
+                self.blobs.put(blob, Bytes::from_static(b"in")).await.unwrap();
+            }
+            let left = vec![
+                self.data.all_logs().join(key.0.to_string()),
+                self.data.all_work().join(key.0.to_string()),
+                self.blobs.place(&layout::run_base(id).unwrap()).unwrap(),
+                self.blobs.place(&BlobUri::from_key(&format!("data/local/p/d/{}", id.name)).unwrap()).unwrap(),
+            ];
+            for directory in &left {
+                std::fs::create_dir_all(directory.join("a0/1")).unwrap();
+                std::fs::write(directory.join("a0/1/file"), "x").unwrap();
+                age(directory, SystemTime::now() - before_now);
+            }
+            left
+        }
+    }
+
+    /// Makes a directory and all in it look as if it was last written then.
+    fn age(path: &Path, modified: SystemTime) {
+        if path.is_dir() {
+            for entry in std::fs::read_dir(path).unwrap() {
+                age(&entry.unwrap().path(), modified);
+            }
+        }
+        std::fs::File::open(path).unwrap().set_modified(modified).unwrap();
+    }
+
+    const HOUR: Duration = Duration::from_hours(1);
+
     #[tokio::test]
     async fn leftovers_go_after_a_pruning_and_make_way_for_a_new_run_of_the_name() {
-        let directory = tempfile::tempdir().unwrap();
-        let retention = Retention { max_age: Some(Duration::ZERO), max_bytes: None };
-        let engine = Engine::open(EngineConfig::embedded(Storage::Memory, retention)).unwrap();
-        let blobs = Blobs::open(&directory.path().join("blobs"), Durability::Process).unwrap();
-        let data = DataDir::new(directory.path());
-        let leftovers = Arc::new(Leftovers::new(engine.clone(), blobs.clone(), data.clone()));
-
-        let (old, live) = (create(&engine, "old"), create(&engine, "live"));
-        for run in [&old, &live] {
-            std::fs::create_dir_all(data.all_logs().join(run.key().0.to_string())).unwrap();
-            let inputs = layout::inputs(run.id(), &ActionName::ROOT).unwrap();
-            blobs.put(&inputs, Bytes::from_static(b"in")).await.unwrap();
-        }
+        let house = House::new();
+        let House { engine, blobs, leftovers, .. } = &house;
+        let (old, live) = (create(engine, "old"), create(engine, "live"));
+        let of_old = house.leave(old.key(), old.id(), Duration::ZERO).await;
+        let of_live = house.leave(live.key(), live.id(), 48 * HOUR).await;
         let orphan = layout::run_base(&id("orphan")).unwrap().join("a0/1/outputs.pb").unwrap();
         blobs.put(&orphan, Bytes::from_static(b"out")).await.unwrap();
-        leftovers.make_way(&id("orphan")).await.unwrap();
+        drop(leftovers.make_way(&id("orphan")).await.unwrap());
         assert!(!blobs.exists(&orphan).await.unwrap());
+        drop(leftovers.make_way(live.id()).await.unwrap());
+        assert!(of_live.iter().all(|path| path.exists()), "there is a run of the name");
 
         let watch = tokio::spawn({
-            let leftovers = Arc::clone(&leftovers);
+            let leftovers = Arc::clone(leftovers);
             async move { leftovers.watch().await }
         });
         finish(&old).await;
         for index in 0..256 {
-            finish(&create(&engine, &format!("run-{index}"))).await;
+            finish(&create(engine, &format!("run-{index}"))).await;
         }
-        let log = |run: &RunHandle| data.all_logs().join(run.key().0.to_string());
-        let inputs = |run: &RunHandle| layout::inputs(run.id(), &ActionName::ROOT).unwrap();
         let since = Instant::now();
-        while log(&old).exists() || blobs.exists(&inputs(&old)).await.unwrap() {
+        while of_old.iter().any(|path| path.exists()) {
             assert!(since.elapsed() < Duration::from_secs(60), "what the run left is still there");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        assert!(log(&live).exists() && blobs.exists(&inputs(&live)).await.unwrap());
+        assert!(of_live.iter().all(|path| path.exists()));
         watch.abort();
+    }
+
+    #[tokio::test]
+    async fn what_the_journal_does_not_know_goes_after_a_day_and_what_is_older_than_the_journal_never() {
+        let house = House::new();
+        let old = house.leave(RunKey(900), &id("unknown-old"), 25 * HOUR).await;
+        let young = house.leave(RunKey(901), &id("unknown-young"), 23 * HOUR).await;
+        let unknown = house.leftovers.sweep().await.unwrap();
+        assert!(
+            unknown.removed.is_empty() && unknown.kept.len() == 8,
+            "a journal without facts knows no time: {unknown:?}"
+        );
+
+        create(&house.engine, "one");
+        // One file that is young keeps what it is in.
+        std::fs::write(old[0].join("a0/1/file"), "now").unwrap();
+        let unknown = house.leftovers.sweep().await.unwrap();
+        assert_eq!((unknown.removed.len(), unknown.kept.len()), (3, 5), "{unknown:?}");
+        assert!(
+            old[0].exists() && old[1..].iter().all(|path| !path.exists()) && young.iter().all(|path| path.exists())
+        );
+
+        // From now on it is known that there was another journal.
+        let ancient = house.leave(RunKey(902), &id("unknown-ancient"), 1_000 * HOUR).await;
+        house.engine.follows_another(RunKey(902)).unwrap();
+        let unknown = house.leftovers.sweep().await.unwrap();
+        assert_eq!((unknown.removed.len(), unknown.kept.len()), (0, 9), "{unknown:?}");
+        assert!(ancient.iter().all(|path| path.exists()));
+        assert_eq!(create(&house.engine, "next").key(), RunKey(903));
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod leftovers;
 mod otlp_json;
 mod pages;
 pub mod process;
+mod readiness;
 mod running;
 mod secrecy;
 mod secrets;

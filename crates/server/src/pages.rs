@@ -15,6 +15,7 @@ use spanwise_engine::RunHandle;
 
 use crate::blobs::signed::Signer;
 use crate::control::{self, ControlPlane};
+use crate::readiness::in_one_line;
 use crate::trace::Traces;
 
 mod address;
@@ -123,6 +124,8 @@ impl From<control::Error> for PageError {
         let status = match &error {
             control::Error::NotFound(_) => StatusCode::NOT_FOUND,
             control::Error::Invalid(_) | control::Error::Uri(_) => StatusCode::BAD_REQUEST,
+            control::Error::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
+            control::Error::Engine(error) if error.may_pass() => StatusCode::SERVICE_UNAVAILABLE,
             control::Error::Unmet(_) | control::Error::Engine(spanwise_engine::Error::Rejected(_)) => {
                 StatusCode::CONFLICT
             }
@@ -131,7 +134,7 @@ impl From<control::Error> for PageError {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
         };
-        PageError::new(status, error.to_string())
+        PageError::new(status, in_one_line(&error))
     }
 }
 
@@ -155,7 +158,7 @@ impl IntoResponse for PageError {
             StatusCode::NOT_FOUND => "Not found",
             StatusCode::FORBIDDEN => "Refused",
             StatusCode::BAD_REQUEST => "Not understood",
-            StatusCode::CONFLICT => "Not possible now",
+            StatusCode::CONFLICT | StatusCode::SERVICE_UNAVAILABLE => "Not possible now",
             _ => "Something failed",
         };
         let mut response = render(&ErrorPage { assets: &assets::ASSETS, title, text: &self.text });

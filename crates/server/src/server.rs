@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::serve::ListenerExt as _;
-use spanwise_engine::{Engine, EngineConfig, Export, ExportLimits, LifecycleExporter, Storage};
+use spanwise_engine::{Clock, Engine, EngineConfig, Export, ExportLimits, LifecycleExporter, RunKey, Storage};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
@@ -23,8 +23,9 @@ use crate::definitions::Definitions;
 use crate::environments::{Base, Environments, NoPython};
 use crate::executor::{self, Launcher, ProcessExecutor, SignsOfLife};
 use crate::http;
-use crate::layout::DataDir;
+use crate::layout::{self, DataDir};
 use crate::process::Logs;
+use crate::readiness::Readiness;
 use crate::running::{self, Running};
 use crate::secrets::Secrets;
 
@@ -57,6 +58,12 @@ pub enum Error {
     /// The journal cannot be used.
     #[error(transparent)]
     Engine(#[from] spanwise_engine::Error),
+    /// The journal could not be repaired.
+    #[error("repair the journal")]
+    Repair(#[source] Box<spanwise_store::Error>),
+    /// The journal is not the one that the data directory had.
+    #[error(transparent)]
+    Lost(Box<spanwise_store::Error>),
     /// The blob store cannot be used.
     #[error(transparent)]
     Blobs(#[from] crate::blobs::Error),
@@ -119,6 +126,11 @@ impl Server {
         let python = Base::find(config.python.as_deref())?;
         // An interpreter takes a while to answer; the journal is opened meanwhile.
         let base = AbortOnDropHandle::new(tokio::spawn(async move { Base::probe(&python).await }));
+        let mut warnings = Vec::new();
+        if config.repair {
+            let repaired = spanwise_store::Sqlite::repair(data.path(), Clock::start().now());
+            warnings.extend(repaired.map_err(|source| Error::Repair(Box::new(source)))?);
+        }
         // The journal first: it keeps a second server out of the directory, and of the port.
         let storage = Storage::Directory { path: data.path().to_owned(), durability: config.durability };
         let engine = Engine::open(EngineConfig {
@@ -126,11 +138,13 @@ impl Server {
             retention: config.retention.clone(),
             max_attempts: Some(config.max_tasks.max(1)),
             attempts_outlive_the_process: true,
+            waits_for_room: true,
         });
         let engine = engine.map_err(|source| match running::read(data.path()) {
             Some(holder) if source.is_in_use() => Error::InUse { holder, source },
             _ => Error::Engine(source),
         })?;
+        warnings.extend(follow(&engine, &data, config.repair)?);
         let address = SocketAddr::new(config.address, config.port);
         let listen_error = |source| Error::Listen { address, holder: running::at(address), source };
         let listeners = http::listen(address).await.map_err(listen_error)?;
@@ -139,7 +153,7 @@ impl Server {
         let note = running.note().map_err(|source| Error::Io { doing: "note who uses the data directory", source })?;
         let (exporter, export) = lifecycle_export(&config, &engine)?.unzip();
         let base = base.await.map_err(|error| Error::Io { doing: "ask the interpreter", source: error.into() })?;
-        let mut warnings: Vec<String> = base.problem().or_else(|| base.warning()).into_iter().collect();
+        warnings.extend(base.problem().or_else(|| base.warning()));
         let collector = match &config.collector {
             Some(asked) => Some(Collecting::start(&config, asked, data.path(), &mut warnings).await?),
             None => None,
@@ -155,7 +169,7 @@ impl Server {
         let (calls, trace_url) = (Calls::start(engine, receivers), config.trace_url.as_deref());
         let router = http::router(api, signs, running, ending.clone(), received, calls, trace_url);
         control.recover().map_err(|error| Error::Recover(error.to_string()))?;
-        control.remove_leftovers();
+        control.keep_house();
         let mut places: Vec<_> = listeners.into_iter().map(|listener| (listener, router.clone())).collect();
         let mut collector = collector;
         if let Some(collecting) = &mut collector {
@@ -173,16 +187,19 @@ impl Server {
         let definitions = Definitions::new(engine.clone());
         let stopping = TaskTracker::new();
         let environments = Environments::open(data.environments(), base, config.grace, stopping.clone());
+        let readiness = Readiness::new(engine.clone(), blobs.clone());
         let executor = ProcessExecutor::new(executor::Shared {
             blobs: blobs.clone(),
             definitions: definitions.clone(),
             data: data.clone(),
-            logs: Logs::new().map_err(|source| Error::Io { doing: "watch log files (inotify)", source })?,
+            logs: Logs::new(config.max_log)
+                .map_err(|source| Error::Io { doing: "watch log files (inotify)", source })?,
             secrets: secrets.clone(),
             launcher: Launcher::new(environments, data.bin(), config.cold),
             programs: executor::Programs::new(blobs.clone(), data.programs()),
             signs: SignsOfLife::default(),
             refusals: executor::Refusals::default(),
+            readiness: readiness.clone(),
             endpoint: format!("127.0.0.1:{port}"),
             defaults: match config.collector {
                 Some(_) => executor::exporter_defaults(port),
@@ -193,7 +210,8 @@ impl Server {
         });
         let trace =
             TraceRules { level: config.trace, projects: config.project_traces.clone(), ratio: config.trace_ratio };
-        let parts = Parts { engine, executor, definitions, blobs, secrets, data, strict: config.strict, trace };
+        let parts =
+            Parts { engine, executor, definitions, blobs, secrets, data, readiness, strict: config.strict, trace };
         let base_url = format!("http://localhost:{port}");
         Ok(Api { control: ControlPlane::new(parts), signer, base_url })
     }
@@ -273,6 +291,38 @@ impl Server {
     }
 }
 
+/// Compares the journal with what runs have left beside it. A journal without runs beside the files of some is not theirs; one that is
+/// behind them gives none of their keys again, and takes nothing of them for a leftover.
+fn follow(engine: &Engine, data: &DataDir, repair: bool) -> Result<Option<String>, Error> {
+    let failed = |source| Error::Io { doing: "look what runs have left in the data directory", source };
+    let mut last_beside = 0;
+    for directory in [data.all_logs(), data.all_work()] {
+        let keys = layout::by_key(&directory).map_err(failed)?;
+        last_beside = keys.into_iter().map(|(key, _)| key.0).max().unwrap_or(0).max(last_beside);
+    }
+    let last = engine.last_key()?.0;
+    let has_blobs = std::fs::read_dir(data.blobs_of_runs()).is_ok_and(|mut entries| entries.next().is_some());
+    let is_another = last == 0 && (has_blobs || last_beside > 0);
+    if is_another && !repair {
+        let what = format!(
+            "`{}` knows no run, but the files of runs are beside it (`{}`, `{}`): it is not the journal that made them",
+            data.path().join("journal.db").display(),
+            data.all_logs().display(),
+            data.blobs_of_runs().display(),
+        );
+        return Err(Error::Lost(Box::new(spanwise_store::Error::Lost { directory: data.path().to_owned(), what })));
+    }
+    if !is_another && last_beside <= last {
+        return Ok(None);
+    }
+    engine.follows_another(RunKey(last_beside))?;
+    Ok(Some(format!(
+        "the journal of `{}` is older than the files of runs beside it (it ends at run {last}, they at run {last_beside}): \
+         runs are missing from it; nothing of theirs is deleted",
+        data.path().display()
+    )))
+}
+
 /// An exporter, and the export of lifecycle spans that goes by it.
 type Exporting = (Arc<dyn LifecycleExporter>, Export);
 
@@ -304,6 +354,7 @@ impl Collecting {
         warnings: &mut Vec<String>,
     ) -> Result<Collecting, Error> {
         let collector = Collector::open(data, config.durability, asked)?;
+        warnings.extend(collector.set_aside());
         let address = SocketAddr::new(config.address, asked.port);
         let listeners = http::listen(address).await.unwrap_or_else(|error| {
             warnings

@@ -1,6 +1,8 @@
 //! What can go wrong with a store, by what the caller can do about it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use rusqlite::ErrorCode;
 
 /// A failure of the store.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +32,44 @@ pub enum Error {
         /// The directory.
         path: PathBuf,
     },
+    /// The journal cannot be written or read now: the disk refuses. Nothing of what was refused was kept.
+    #[error("`{}` cannot be used now", file.display())]
+    Unusable {
+        /// The file.
+        file: PathBuf,
+        /// What the database said.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// The data directory of this process was deleted, moved or taken by another process while it was in use. What this process still
+    /// writes would be nowhere.
+    #[error("the data directory `{}` is not this process's any more: {what}", path.display())]
+    Gone {
+        /// The directory.
+        path: PathBuf,
+        /// What has become of it.
+        what: String,
+    },
+    /// The journal that the data directory had is not there. Nothing was changed.
+    #[error(
+        "{what}. Nothing was changed or deleted. Put the file back, or start once with `spanwise dev --repair --data-dir {}`",
+        directory.display()
+    )]
+    Lost {
+        /// The directory.
+        directory: PathBuf,
+        /// What is there instead.
+        what: String,
+    },
+    /// A file is no database any more, or a damaged one.
+    #[error("`{}` is damaged{}", file.display(), way_out(file))]
+    Damaged {
+        /// The file.
+        file: PathBuf,
+        /// In which way.
+        #[source]
+        source: rusqlite::Error,
+    },
     /// It was written by a newer version of Spanwise.
     #[error("the data was written by a newer version: {what}")]
     Newer {
@@ -54,4 +94,49 @@ pub enum Error {
     /// The database refused.
     #[error("the database failed")]
     Database(#[source] rusqlite::Error),
+}
+
+impl Error {
+    /// True for what passes by itself, or when somebody makes room: the same may succeed later.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Error::Full { .. } | Error::Unusable { .. } | Error::Gone { .. })
+    }
+
+    /// True if what was stored cannot be understood, now and later.
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Error::Newer { .. } | Error::Corrupt { .. } | Error::Damaged { .. } | Error::Database(_))
+    }
+}
+
+/// What its owner can do about a damaged file.
+fn way_out(file: &Path) -> String {
+    let directory = file.parent().unwrap_or(file).display();
+    match file.file_name().is_some_and(|name| name == crate::sqlite::FILE) {
+        true => format!(
+            ". Nothing was changed or deleted. Put a backup in its place, or start once with \
+             `spanwise dev --repair --data-dir {directory}`, which sets it aside"
+        ),
+        false => String::new(),
+    }
+}
+
+/// Sorts what the database said about a file by what can be done about it.
+pub(crate) fn sort(error: Error, file: &Path) -> Error {
+    let Error::Database(source) = error else { return error };
+    let directory = || file.parent().unwrap_or(file).to_owned();
+    let file = file.to_owned();
+    match source.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => Error::Full { path: directory() },
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => Error::Damaged { file, source },
+        Some(
+            ErrorCode::SystemIoFailure
+            | ErrorCode::CannotOpen
+            | ErrorCode::ReadOnly
+            | ErrorCode::PermissionDenied
+            | ErrorCode::OutOfMemory
+            | ErrorCode::DatabaseBusy
+            | ErrorCode::DatabaseLocked,
+        ) => Error::Unusable { file, source },
+        _ => Error::Database(source),
+    }
 }

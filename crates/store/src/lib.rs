@@ -14,8 +14,8 @@ mod sqlite;
 pub use error::Error;
 pub use memory::Memory;
 pub use model::{
-    ActionRow, Append, CachedOutputs, ExportState, Payloads, Pruned, Retention, RunKey, RunQuery, RunRow, Scope,
-    StoredRun, TaskQuery, TaskRow, UNREFERRED_DEFINITION,
+    ActionRow, Append, CachedOutputs, ExportState, Payloads, Pruned, PrunedRun, Retention, RunKey, RunQuery, RunRow,
+    Scope, StoredRun, TaskQuery, TaskRow, UNREFERRED_DEFINITION,
 };
 pub use spans::{Inserted, SpanOrigin, SpanStore, StoredSpan, Wanted};
 pub use sqlite::{Durability, Sqlite};
@@ -83,11 +83,12 @@ pub trait Store: Send + Sync + 'static {
     /// If the store cannot be read.
     fn runs(&self, query: &RunQuery) -> Result<Vec<(RunKey, RunRow)>, Error>;
 
-    /// Every run that is not at its end, the oldest first.
+    /// Every run that is not at its end, the oldest first. One whose row cannot be read is among them
+    /// ([`RunRow::unreadable`]), as it is in [`Store::runs`].
     ///
     /// # Errors
     /// If the store cannot be read.
-    fn unfinished(&self) -> Result<Vec<RunId>, Error>;
+    fn unfinished(&self) -> Result<Vec<RunRow>, Error>;
 
     /// Keeps a definition under its digest; harmless if it is there. Pruning leaves it alone while a run or a deployed task
     /// refers to it, and for [`UNREFERRED_DEFINITION`] after it was last put.
@@ -162,8 +163,43 @@ pub trait Store: Send + Sync + 'static {
     /// If the store cannot be read.
     fn visit_values(&self, visit: &mut dyn FnMut(&[u8])) -> Result<(), Error>;
 
+    /// Writes a little that changes nothing: what a commit needs is there.
+    ///
+    /// # Errors
+    /// What a commit would be refused with.
+    fn probe(&self) -> Result<(), Error>;
+
+    /// When the newest fact that is kept happened; none in an empty store.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn newest_fact(&self) -> Result<Option<Timestamp>, Error>;
+
+    /// The key of the last run that there ever was; 0 if there was none.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn last_key(&self) -> Result<RunKey, Error>;
+
+    /// Gives no run one of the keys up to this one: somebody else has used them.
+    ///
+    /// # Errors
+    /// If the store cannot be written.
+    fn skip_keys(&self, last: RunKey) -> Result<(), Error>;
+
+    /// What is older than this beside the store, and unknown to it, may belong to a store that was there before; none if there was
+    /// none.
+    fn kept_before(&self) -> Option<Timestamp>;
+
+    /// Says that there was another store here before, see [`Store::kept_before`].
+    ///
+    /// # Errors
+    /// If the note of it cannot be written.
+    fn keep_what_is_older(&self, than: Timestamp) -> Result<(), Error>;
+
     /// Deletes finished runs and cached outputs that are too old, and the oldest ones while the store is too large; then
-    /// definitions that nothing is made from. The key of a run is never used again.
+    /// definitions that nothing is made from. The key of a run is never used again. Age is counted from the newest fact at the latest,
+    /// so that a clock that jumped makes nothing old.
     ///
     /// # Errors
     /// If the store cannot be written.

@@ -10,8 +10,8 @@ use bytes::Bytes;
 
 use crate::model::definition_of;
 use crate::{
-    ActionRow, Append, CachedOutputs, Error, ExportState, Payloads, Pruned, Retention, RunKey, RunQuery, RunRow, Scope,
-    Store, StoredRun, TaskQuery, TaskRow, UNREFERRED_DEFINITION,
+    ActionRow, Append, CachedOutputs, Error, ExportState, Payloads, Pruned, PrunedRun, Retention, RunKey, RunQuery,
+    RunRow, Scope, Store, StoredRun, TaskQuery, TaskRow, UNREFERRED_DEFINITION,
 };
 
 /// Keeps runs in memory; they are gone with the process.
@@ -25,6 +25,7 @@ struct Inner {
     runs: BTreeMap<RunKey, MemoryRun>,
     names: HashMap<RunId, RunKey>,
     last_key: i64,
+    kept_before: Option<Timestamp>,
     /// With the time when it was last put.
     definitions: HashMap<String, (Bytes, Timestamp)>,
     tasks: Vec<TaskRow>,
@@ -156,9 +157,37 @@ impl Store for Memory {
         Ok(rows)
     }
 
-    fn unfinished(&self) -> Result<Vec<RunId>, Error> {
+    fn unfinished(&self) -> Result<Vec<RunRow>, Error> {
         let inner = self.lock();
-        Ok(inner.runs.values().filter(|run| run.row.ended_at.is_none()).map(|run| run.row.id.clone()).collect())
+        Ok(inner.runs.values().filter(|run| run.row.ended_at.is_none()).map(|run| run.row.clone()).collect())
+    }
+
+    fn probe(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn newest_fact(&self) -> Result<Option<Timestamp>, Error> {
+        Ok(self.lock().newest_fact())
+    }
+
+    fn last_key(&self) -> Result<RunKey, Error> {
+        Ok(RunKey(self.lock().last_key))
+    }
+
+    fn skip_keys(&self, last: RunKey) -> Result<(), Error> {
+        let mut inner = self.lock();
+        inner.last_key = inner.last_key.max(last.0);
+        Ok(())
+    }
+
+    fn kept_before(&self) -> Option<Timestamp> {
+        self.lock().kept_before
+    }
+
+    fn keep_what_is_older(&self, than: Timestamp) -> Result<(), Error> {
+        let mut inner = self.lock();
+        inner.kept_before = inner.kept_before.max(Some(than));
+        Ok(())
     }
 
     fn put_definition(&self, digest: &str, body: &Bytes, now: Timestamp) -> Result<(), Error> {
@@ -246,15 +275,14 @@ impl Store for Memory {
 
     fn prune(&self, keep: &Retention, now: Timestamp) -> Result<Pruned, Error> {
         let mut inner = self.lock();
+        let now = inner.newest_fact().map_or(now, |newest| now.min(newest));
         let mut runs = Vec::new();
         if let Some(max_age) = keep.max_age {
             let oldest = now.before(max_age);
-            let old = |run: &MemoryRun| run.row.ended_at.is_some_and(|ended| ended < oldest);
-            runs.extend(inner.runs.iter().filter(|(_, run)| old(run)).map(|(key, _)| *key));
-            for key in &runs {
-                if let Some(run) = inner.runs.remove(key) {
-                    inner.names.remove(&run.row.id);
-                }
+            let old = |run: &mut MemoryRun| run.row.ended_at.is_some_and(|ended| ended < oldest);
+            for (key, run) in inner.runs.extract_if(.., |_, run| old(run)).collect::<Vec<_>>() {
+                inner.names.remove(&run.row.id);
+                runs.push(PrunedRun { key, id: Some(run.row.id) });
             }
             inner.cache.retain(|_, cached| cached.stored_at >= oldest);
         }
@@ -264,6 +292,14 @@ impl Store for Memory {
 }
 
 impl Inner {
+    fn newest_fact(&self) -> Option<Timestamp> {
+        let of_runs = self.runs.values().flat_map(|run| [Some(run.row.created_at), run.row.ended_at]).flatten();
+        let of_events = self.runs.values().flat_map(|run| run.events.iter().map(|event| event.at));
+        let of_cache = self.cache.values().map(|cached| cached.stored_at);
+        let of_definitions = self.definitions.values().map(|(_, put_at)| *put_at);
+        of_runs.chain(of_events).chain(of_cache).chain(of_definitions).max()
+    }
+
     /// Drops the definitions that nothing is made from, unless they were put a moment ago.
     fn forget_definitions(&mut self, put_before: Timestamp) {
         let of_actions =

@@ -28,6 +28,8 @@ pub struct RunRow {
     pub settings: String,
     /// How far its lifecycle spans have been exported; none if its lifecycle is not traced.
     pub export: Option<ExportState>,
+    /// Why the run cannot be read, if it cannot; then the rest is what can be read of its row.
+    pub unreadable: Option<String>,
 }
 
 /// An action, as lists show it.
@@ -229,5 +231,14 @@ pub(crate) fn definition_of(event: &Event) -> Option<&str> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pruned {
     /// The runs that are gone.
-    pub runs: Vec<RunKey>,
+    pub runs: Vec<PrunedRun>,
+}
+
+/// A run that a pruning deleted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PrunedRun {
+    /// Its key.
+    pub key: RunKey,
+    /// Its name; none if it could not be read.
+    pub id: Option<RunId>,
 }

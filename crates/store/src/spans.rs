@@ -2,15 +2,16 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use spanwise_core::Timestamp;
 
+use crate::error::sort;
 use crate::sqlite::checkpoint::Checkpointer;
-use crate::sqlite::{name_full, prepare, prune};
+use crate::sqlite::{aside, prepare, prune};
 use crate::{Durability, Error};
 
 mod first;
@@ -72,9 +73,19 @@ pub struct Inserted {
 }
 
 /// A store of spans, one for a data directory: who opens it holds the journal's lock.
+///
+/// Spans are worth less than what runs beside them: a file that is damaged is set aside, and a new one is begun.
 #[derive(Debug)]
 pub struct SpanStore {
     directory: PathBuf,
+    durability: Durability,
+    database: RwLock<Database>,
+    /// Where damaged files are that nobody was told of yet.
+    set_aside: Mutex<Vec<PathBuf>>,
+}
+
+#[derive(Debug)]
+struct Database {
     writer: Mutex<Writer>,
     reader: Mutex<Connection>,
     // After the writer, whose end ends the thread.
@@ -87,41 +98,102 @@ struct Writer {
     origins: HashMap<[u8; 32], i64>,
 }
 
+impl Database {
+    fn open(directory: &Path, durability: Durability) -> Result<Database, Error> {
+        let file = directory.join(FILE);
+        let open = || {
+            let mut connection = Connection::open(&file).map_err(Error::Database)?;
+            let synchronous = durability.synchronous();
+            prepare(&mut connection, synchronous, &MIGRATIONS)?;
+            let checkpointer = Checkpointer::start(&file, synchronous, &mut connection)?;
+            let reader = Connection::open(&file).map_err(Error::Database)?;
+            reader.pragma_update(None, "query_only", true).map_err(Error::Database)?;
+            Ok(Database {
+                writer: Mutex::new(Writer { connection, origins: HashMap::new() }),
+                reader: Mutex::new(reader),
+                _checkpointer: checkpointer,
+            })
+        };
+        open().map_err(|error| sort(error, &file))
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        // A panic inside a transaction rolls it back, so a poisoned lock guards a sound connection.
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn reader(&self) -> MutexGuard<'_, Connection> {
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl SpanStore {
-    /// Opens the store in a data directory, and makes both if they are not there.
+    /// Opens the store in a data directory, and makes both if they are not there. A file that is no database is set aside.
     ///
     /// # Errors
     /// [`Error::Newer`] if it was written by a newer version; [`Error::Open`] if the directory cannot be made.
     pub fn open(directory: &Path, durability: Durability) -> Result<SpanStore, Error> {
         std::fs::create_dir_all(directory).map_err(|source| Error::Open { path: directory.to_owned(), source })?;
-        let file = directory.join(FILE);
-        let mut connection = Connection::open(&file).map_err(Error::Database)?;
-        let synchronous = durability.synchronous();
-        prepare(&mut connection, synchronous, &MIGRATIONS).map_err(|error| name_full(error, directory))?;
-        let checkpointer = Checkpointer::start(&file, synchronous, &mut connection)?;
-        let reader = Connection::open(&file).map_err(Error::Database)?;
-        reader.pragma_update(None, "query_only", true).map_err(Error::Database)?;
-        Ok(SpanStore {
-            directory: directory.to_owned(),
-            writer: Mutex::new(Writer { connection, origins: HashMap::new() }),
-            reader: Mutex::new(reader),
-            _checkpointer: checkpointer,
-        })
+        let mut aside = Vec::new();
+        let database = match Database::open(directory, durability) {
+            // What is there is another thing than a database of ours, or no file at all.
+            Err(Error::Damaged { .. } | Error::Database(_) | Error::Unusable { .. }) => {
+                aside.push(set_aside(directory)?);
+                Database::open(directory, durability)?
+            }
+            opened => opened?,
+        };
+        let (database, set_aside) = (RwLock::new(database), Mutex::new(aside));
+        Ok(SpanStore { directory: directory.to_owned(), durability, database, set_aside })
     }
 
-    /// Stores spans that arrive now: all of them or none. Of two with the same ids the first one stays.
+    /// Where the files are that were set aside since this was last asked, because they were damaged.
+    pub fn set_aside(&self) -> Vec<PathBuf> {
+        std::mem::take(&mut *self.set_aside.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn database(&self) -> RwLockReadGuard<'_, Database> {
+        self.database.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sorted(&self, error: Error) -> Error {
+        sort(error, &self.directory.join(FILE))
+    }
+
+    fn begin_anew(&self) -> Result<(), Error> {
+        let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        // The file moves under the connections that have it open; they are closed when the new one is there.
+        let aside = set_aside(&self.directory)?;
+        *database = Database::open(&self.directory, self.durability)?;
+        self.set_aside.lock().unwrap_or_else(PoisonError::into_inner).push(aside);
+        Ok(())
+    }
+
+    /// Stores spans that arrive now: all of them or none. Of two with the same ids the first one stays. If the file turns out to be
+    /// damaged, they are the first of a new one.
     ///
     /// # Errors
     /// [`Error::Full`] if the disk is full.
     pub fn insert(&self, spans: &[StoredSpan], now: Timestamp) -> Result<Inserted, Error> {
-        let mut writer = self.writer();
+        match self.try_insert(spans, now) {
+            Err(Error::Damaged { .. }) => {
+                self.begin_anew()?;
+                self.try_insert(spans, now)
+            }
+            done => done,
+        }
+    }
+
+    fn try_insert(&self, spans: &[StoredSpan], now: Timestamp) -> Result<Inserted, Error> {
+        let database = self.database();
+        let mut writer = database.writer();
         let Writer { connection, origins } = &mut *writer;
         let done = insert(connection, origins, spans, now);
         if done.is_err() {
             // What was rolled back may be among them.
             origins.clear();
         }
-        done.map_err(|error| name_full(Error::Database(error), &self.directory))
+        done.map_err(|error| self.sorted(Error::Database(error)))
     }
 
     /// The spans of a trace, the first to begin first, at most `limit` of them.
@@ -129,8 +201,9 @@ impl SpanStore {
     /// # Errors
     /// If the store cannot be read.
     pub fn of_trace(&self, trace_id: [u8; 16], limit: usize) -> Result<Vec<StoredSpan>, Error> {
-        let reader = self.reader();
-        read_trace(&reader, trace_id, limit)
+        let database = self.database();
+        let reader = database.reader();
+        read_trace(&reader, trace_id, limit).map_err(|error| self.sorted(error))
     }
 
     /// The spans of a trace, the first to begin first; if there are more than `limit`, the wanted ones rather than others. And how
@@ -144,13 +217,17 @@ impl SpanStore {
         limit: usize,
         wanted: impl FnOnce() -> Wanted,
     ) -> Result<(Vec<StoredSpan>, u64), Error> {
-        let reader = self.reader();
-        let count = count(&reader, trace_id)?;
-        if count <= limit as u64 {
-            return Ok((read_trace(&reader, trace_id, limit)?, count));
-        }
-        let keys = first::keys(&reader, trace_id, limit, &wanted())?;
-        Ok((read_keys(&reader, trace_id, &keys)?, count))
+        let database = self.database();
+        let reader = database.reader();
+        let read = || {
+            let count = count(&reader, trace_id)?;
+            if count <= limit as u64 {
+                return Ok((read_trace(&reader, trace_id, limit)?, count));
+            }
+            let keys = first::keys(&reader, trace_id, limit, &wanted())?;
+            Ok((read_keys(&reader, trace_id, &keys)?, count))
+        };
+        read().map_err(|error| self.sorted(error))
     }
 
     /// How many spans of a trace there are.
@@ -158,22 +235,26 @@ impl SpanStore {
     /// # Errors
     /// If the store cannot be read.
     pub fn count_of_trace(&self, trace_id: [u8; 16]) -> Result<u64, Error> {
-        count(&self.reader(), trace_id)
+        let database = self.database();
+        count(&database.reader(), trace_id).map_err(|error| self.sorted(error))
     }
 
     /// Deletes spans that arrived too long ago, and the oldest ones while the store is too large; says how many.
     ///
-    /// What counts is when a span arrived: what it says about its own time may be anything.
+    /// What counts is when a span arrived: what it says about its own time may be anything. Age is counted from the arrival of the newest
+    /// span at the latest, so that a clock that jumped makes nothing old.
     ///
     /// # Errors
     /// If the store cannot be written.
     pub fn prune(&self, max_age: Option<Duration>, max_bytes: Option<u64>, now: Timestamp) -> Result<u64, Error> {
+        let database = self.database();
+        let failed = |error| self.sorted(Error::Database(error));
+        let now = database.writer().newest().map_err(failed)?.map_or(now, |newest| now.min(newest));
         let oldest = max_age.map_or(i64::MIN, |age| now.before(age).0);
-        let failed = |error| name_full(Error::Database(error), &self.directory);
         let mut pruned = 0;
         loop {
             // One step at a time: between two of them others may write.
-            let mut writer = self.writer();
+            let mut writer = database.writer();
             let used = prune::used_bytes(&writer.connection)?;
             let deleted = match max_bytes.filter(|most| used > *most) {
                 Some(most) => {
@@ -199,7 +280,7 @@ impl SpanStore {
     /// # Errors
     /// If the store cannot be read.
     pub fn size(&self) -> Result<u64, Error> {
-        prune::used_bytes(&self.reader())
+        prune::used_bytes(&self.database().reader())
     }
 
     /// Lets the database grow to this many pages (4 KiB each) and no further; an insertion that needs more is [`Error::Full`].
@@ -207,17 +288,13 @@ impl SpanStore {
     /// # Errors
     /// If the database refuses the setting.
     pub fn limit_pages(&self, pages: u32) -> Result<(), Error> {
-        self.writer().connection.pragma_update(None, "max_page_count", pages).map_err(Error::Database)
+        self.database().writer().connection.pragma_update(None, "max_page_count", pages).map_err(Error::Database)
     }
+}
 
-    fn writer(&self) -> MutexGuard<'_, Writer> {
-        // A panic inside a transaction rolls it back, so a poisoned lock guards a sound connection.
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn reader(&self) -> MutexGuard<'_, Connection> {
-        self.reader.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn set_aside(directory: &Path) -> Result<PathBuf, Error> {
+    let file = directory.join(FILE);
+    aside::set_aside(&file).map_err(|source| Error::Open { path: file, source })
 }
 
 const INSERT: &str =
@@ -301,6 +378,12 @@ fn origin_key(
 }
 
 impl Writer {
+    /// When the newest span arrived.
+    fn newest(&self) -> rusqlite::Result<Option<Timestamp>> {
+        let mut select = self.connection.prepare_cached("SELECT received_at FROM spans ORDER BY key DESC LIMIT 1")?;
+        select.query_row([], |row| row.get(0).map(Timestamp)).optional()
+    }
+
     /// How many spans a share of all is, and a few more, so that the next insertion does not ask again.
     fn share(&self, share: f64) -> rusqlite::Result<usize> {
         // Every key between the first and the last one is a span's, but for those whose id was known.

@@ -7,14 +7,17 @@ use bytes::Bytes;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, params};
 use spanwise_core::{ActionName, Event, RunId, Timestamp};
 
+use crate::error::sort;
 use crate::{
     ActionRow, Append, CachedOutputs, Error, ExportState, Payloads, Pruned, Retention, RunKey, RunQuery, RunRow, Scope,
     Store, StoredRun, TaskQuery, TaskRow,
 };
 
+pub(crate) mod aside;
 mod catalog;
 pub(crate) mod checkpoint;
 mod exports;
+mod identity;
 mod lock;
 pub(crate) mod prune;
 mod rows;
@@ -45,13 +48,14 @@ pub struct Sqlite {
     path: PathBuf,
     writer: Mutex<Connection>,
     reader: Mutex<Connection>,
+    note: Mutex<identity::Note>,
     // After the writer, whose end ends the thread.
     _checkpointer: checkpoint::Checkpointer,
-    _lock: lock::DirectoryLock,
+    lock: lock::DirectoryLock,
 }
 
 /// The database in the data directory.
-const FILE: &str = "journal.db";
+pub(crate) const FILE: &str = "journal.db";
 
 /// Steps from an empty database to today's, in order. The number of those applied stands in `user_version`.
 const MIGRATIONS: [&str; 4] = [
@@ -69,29 +73,81 @@ impl Sqlite {
     /// Opens the journal in a directory, makes both if they are not there, and keeps other processes out.
     ///
     /// # Errors
-    /// [`Error::InUse`] if another process has it; [`Error::Newer`] if it was written by a newer version.
+    /// [`Error::InUse`] if another process has it; [`Error::Newer`] if it was written by a newer version; [`Error::Lost`] if the
+    /// directory has had another journal than the one that is there; [`Error::Damaged`].
     pub fn open(directory: &Path, durability: Durability) -> Result<Sqlite, Error> {
-        let open_error = |source| Error::Open { path: directory.to_owned(), source };
-        if !directory.exists() {
-            std::fs::create_dir_all(directory).map_err(open_error)?;
-            // As cargo does for `target`: a journal is nothing to commit.
-            std::fs::write(directory.join(".gitignore"), "*\n").map_err(open_error)?;
-        }
-        let lock = lock::DirectoryLock::take(directory)?;
+        let mut lock = lock_directory(directory)?;
+        identity::check(directory)?;
         let file = directory.join(FILE);
-        let mut writer = Connection::open(&file).map_err(Error::Database)?;
-        let synchronous = durability.synchronous();
-        prepare(&mut writer, synchronous, &MIGRATIONS).map_err(|error| name_full(error, directory))?;
-        let checkpointer = checkpoint::Checkpointer::start(&file, synchronous, &mut writer)?;
-        let reader = Connection::open(&file).map_err(Error::Database)?;
-        reader.pragma_update(None, "query_only", true).map_err(Error::Database)?;
+        let opened = Sqlite::open_file(directory, durability);
+        let (writer, reader, checkpointer, note) = opened.map_err(|error| match sort(error, &file) {
+            // It has tables, but not ours.
+            Error::Database(source) => Error::Damaged { file: file.clone(), source },
+            other => other,
+        })?;
+        lock.guard(&file).map_err(|source| Error::Open { path: file, source })?;
         Ok(Sqlite {
             path: directory.to_owned(),
             writer: Mutex::new(writer),
             reader: Mutex::new(reader),
+            note: Mutex::new(note),
             _checkpointer: checkpointer,
-            _lock: lock,
+            lock,
         })
+    }
+
+    fn open_file(
+        directory: &Path,
+        durability: Durability,
+    ) -> Result<(Connection, Connection, checkpoint::Checkpointer, identity::Note), Error> {
+        let file = directory.join(FILE);
+        let mut writer = Connection::open(&file).map_err(Error::Database)?;
+        let synchronous = durability.synchronous();
+        identity::check_length(&writer, directory)?;
+        prepare(&mut writer, synchronous, &MIGRATIONS)?;
+        let note = identity::establish(&writer, directory)?;
+        let checkpointer = checkpoint::Checkpointer::start(&file, synchronous, &mut writer)?;
+        let reader = Connection::open(&file).map_err(Error::Database)?;
+        reader.pragma_update(None, "query_only", true).map_err(Error::Database)?;
+        Ok((writer, reader, checkpointer, note))
+    }
+
+    /// Makes a directory usable again whose journal is missing, empty, damaged or another one: a damaged journal is set aside, one that
+    /// can be read is taken as the directory's own. Says what was done; nothing for a journal that is fine. No other file is touched.
+    ///
+    /// # Errors
+    /// [`Error::InUse`] if a process has the directory; [`Error::Newer`]; [`Error::Open`] if a file cannot be renamed.
+    pub fn repair(directory: &Path, now: Timestamp) -> Result<Vec<String>, Error> {
+        let lock = lock_directory(directory)?;
+        let file = directory.join(FILE);
+        let open_error = |source| Error::Open { path: file.clone(), source };
+        let mut done = Vec::new();
+        let checked = identity::check(directory);
+        let was_known = checked.is_ok();
+        let is_there = std::fs::metadata(&file).is_ok_and(|metadata| metadata.len() > 0);
+        let examined = match checked {
+            Err(damaged @ Error::Damaged { .. }) => Err(damaged),
+            _ => is_there.then(|| examine(directory)).transpose(),
+        };
+        match examined {
+            Ok(Some(())) if was_known => return Ok(done),
+            Ok(Some(())) => done.push(format!("`{}` is the journal of this directory from now on", file.display())),
+            Ok(None) if was_known => return Ok(done),
+            // A newer version can read it; what the disk refuses may pass.
+            Err(error) if error.may_pass() || matches!(error, Error::Newer { .. }) => return Err(error),
+            // Missing, empty or damaged: a log that is left of it goes with it.
+            Ok(None) | Err(_) => {
+                let aside = aside::set_aside(&file).map_err(open_error)?;
+                done.push(match is_there {
+                    true => format!("the damaged journal is `{}` now, and a new one was begun", aside.display()),
+                    false => format!("a new journal was begun as `{}`", file.display()),
+                });
+            }
+        }
+        identity::remove(directory).map_err(open_error)?;
+        drop(lock);
+        Sqlite::open(directory, Durability::Disk)?.keep_what_is_older(now)?;
+        Ok(done)
     }
 
     /// Lets the database grow to this many pages (4 KiB each) and no further; a commit that needs more is [`Error::Full`].
@@ -99,7 +155,7 @@ impl Sqlite {
     /// # Errors
     /// If the database refuses the setting.
     pub fn limit_pages(&self, pages: u32) -> Result<(), Error> {
-        self.writer().pragma_update(None, "max_page_count", pages).map_err(Error::Database)
+        self.writer().pragma_update(None, "max_page_count", pages).map_err(|error| self.database(error))
     }
 
     fn writer(&self) -> MutexGuard<'_, Connection> {
@@ -114,16 +170,55 @@ impl Sqlite {
     /// All of it or none of it; dropping the transaction on an error rolls it back.
     fn transact<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Result<T, Error>) -> Result<T, Error> {
         let mut connection = self.writer();
+        self.lock.check()?;
         let transaction = Transaction::new(&mut connection, rusqlite::TransactionBehavior::Immediate)
             .map_err(|error| self.database(error))?;
-        let done = work(&transaction).map_err(|error| name_full(error, &self.path))?;
+        let done = work(&transaction).map_err(|error| sort(error, &self.file()))?;
         transaction.commit().map_err(|error| self.database(error))?;
         Ok(done)
     }
 
-    fn database(&self, error: rusqlite::Error) -> Error {
-        name_full(Error::Database(error), &self.path)
+    fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
+        work(&self.reader()).map_err(|error| sort(error, &self.file()))
     }
+
+    fn database(&self, error: rusqlite::Error) -> Error {
+        sort(Error::Database(error), &self.file())
+    }
+
+    fn file(&self) -> PathBuf {
+        self.path.join(FILE)
+    }
+
+    fn note(&self) -> MutexGuard<'_, identity::Note> {
+        self.note.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn lock_directory(directory: &Path) -> Result<lock::DirectoryLock, Error> {
+    let open_error = |source| Error::Open { path: directory.to_owned(), source };
+    if !directory.exists() {
+        std::fs::create_dir_all(directory).map_err(open_error)?;
+        // As cargo does for `target`: a journal is nothing to commit.
+        std::fs::write(directory.join(".gitignore"), "*\n").map_err(open_error)?;
+    }
+    lock::DirectoryLock::take(directory)
+}
+
+/// Looks at every page of the journal.
+fn examine(directory: &Path) -> Result<(), Error> {
+    let file = directory.join(FILE);
+    let look = || {
+        let mut connection = Connection::open(&file).map_err(Error::Database)?;
+        identity::check_length(&connection, directory)?;
+        prepare(&mut connection, Durability::Disk.synchronous(), &MIGRATIONS)?;
+        let found = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get::<_, String>(0));
+        match found.map_err(Error::Database)?.as_str() {
+            "ok" => Ok(()),
+            what => Err(Error::Corrupt { what: what.to_owned() }),
+        }
+    };
+    look().map_err(|error| sort(error, &file))
 }
 
 /// Settings of the connection, then the migrations that are missing.
@@ -153,16 +248,6 @@ fn migrate(connection: &mut Connection, migrations: &[&str]) -> Result<(), Error
     Ok(())
 }
 
-/// A full disk gets its own error: the caller can do something about it.
-pub(crate) fn name_full(error: Error, path: &Path) -> Error {
-    match &error {
-        Error::Database(cause) if cause.sqlite_error_code() == Some(ErrorCode::DiskFull) => {
-            Error::Full { path: path.to_owned() }
-        }
-        _ => error,
-    }
-}
-
 impl Store for Sqlite {
     fn create_run(&self, run: &RunRow, first: Append) -> Result<RunKey, Error> {
         let taken = |error: rusqlite::Error| match error.sqlite_error_code() {
@@ -182,50 +267,77 @@ impl Store for Sqlite {
         self.transact(|transaction| rows::append(transaction, batch))
     }
 
+    fn probe(&self) -> Result<(), Error> {
+        // What it writes is what is there: one page in the log.
+        self.transact(|transaction| {
+            let version = transaction.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
+            let rewritten = version.and_then(|version| transaction.pragma_update(None, "user_version", version));
+            rewritten.map_err(Error::Database)
+        })
+    }
+
+    fn newest_fact(&self) -> Result<Option<Timestamp>, Error> {
+        self.read(prune::newest_fact)
+    }
+
+    fn last_key(&self) -> Result<RunKey, Error> {
+        self.read(rows::last_key)
+    }
+
+    fn skip_keys(&self, last: RunKey) -> Result<(), Error> {
+        self.transact(|transaction| rows::skip_keys(transaction, last))
+    }
+
+    fn kept_before(&self) -> Option<Timestamp> {
+        self.note().kept_before
+    }
+
+    fn keep_what_is_older(&self, than: Timestamp) -> Result<(), Error> {
+        let mut note = self.note();
+        let changed = identity::Note { kept_before: note.kept_before.max(Some(than)), ..*note };
+        identity::write(&self.path, changed)?;
+        *note = changed;
+        Ok(())
+    }
+
     fn find(&self, id: &RunId) -> Result<Option<(RunKey, RunRow)>, Error> {
-        let connection = self.reader();
-        let mut statement =
-            connection.prepare_cached(rows::SELECT_RUN_BY_NAME).map_err(|error| self.database(error))?;
-        let key = params![id.org, id.project, id.domain, id.name.as_str()];
-        let found = statement.query_row(key, |row| Ok(rows::read_run(row))).optional();
-        found.map_err(|error| self.database(error))?.transpose()
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(rows::SELECT_RUN_BY_NAME).map_err(Error::Database)?;
+            let key = params![id.org, id.project, id.domain, id.name.as_str()];
+            let found = statement.query_row(key, |row| Ok(rows::read_run(row))).optional();
+            found.map_err(Error::Database)?.transpose()
+        })
     }
 
     fn load(&self, run: RunKey) -> Result<Option<StoredRun>, Error> {
-        let connection = self.reader();
-        let found = connection.query_row(rows::SELECT_RUN_BY_KEY, [run.0], |row| Ok(rows::read_run(row))).optional();
-        let Some((_, row)) = found.map_err(|error| self.database(error))?.transpose()? else { return Ok(None) };
-        Ok(Some(StoredRun { row, events: rows::read_events(&connection, run)? }))
+        self.read(|connection| {
+            let Some(row) = rows::read_run_by_key(connection, run)? else { return Ok(None) };
+            Ok(Some(StoredRun { row, events: rows::read_events(connection, run)? }))
+        })
     }
 
     fn payloads(&self, run: RunKey, action: &ActionName) -> Result<Payloads, Error> {
-        let connection = self.reader();
-        rows::read_payloads(&connection, run, action)
+        self.read(|connection| rows::read_payloads(connection, run, action))
     }
 
     fn actions(&self, run: RunKey) -> Result<Vec<ActionRow>, Error> {
-        let connection = self.reader();
-        rows::read_actions(&connection, run)
+        self.read(|connection| rows::read_actions(connection, run))
     }
 
     fn action(&self, run: RunKey, action: &ActionName) -> Result<Option<ActionRow>, Error> {
-        let connection = self.reader();
-        rows::read_one_action(&connection, run, action)
+        self.read(|connection| rows::read_one_action(connection, run, action))
     }
 
     fn events_of(&self, run: RunKey, action: &ActionName) -> Result<Vec<Event>, Error> {
-        let connection = self.reader();
-        rows::read_events_of(&connection, run, action)
+        self.read(|connection| rows::read_events_of(connection, run, action))
     }
 
     fn runs(&self, query: &RunQuery) -> Result<Vec<(RunKey, RunRow)>, Error> {
-        let connection = self.reader();
-        rows::read_runs(&connection, query)
+        self.read(|connection| rows::read_runs(connection, query))
     }
 
-    fn unfinished(&self) -> Result<Vec<RunId>, Error> {
-        let connection = self.reader();
-        rows::read_unfinished(&connection)
+    fn unfinished(&self) -> Result<Vec<RunRow>, Error> {
+        self.read(rows::read_unfinished)
     }
 
     fn put_definition(&self, digest: &str, body: &Bytes, now: Timestamp) -> Result<(), Error> {
@@ -233,7 +345,7 @@ impl Store for Sqlite {
     }
 
     fn definition(&self, digest: &str) -> Result<Option<Bytes>, Error> {
-        catalog::definition(&self.reader(), digest)
+        self.read(|connection| catalog::definition(connection, digest))
     }
 
     fn deploy_task(&self, task: &TaskRow) -> Result<(), Error> {
@@ -241,15 +353,15 @@ impl Store for Sqlite {
     }
 
     fn tasks(&self, query: &TaskQuery) -> Result<Vec<TaskRow>, Error> {
-        catalog::read_tasks(&self.reader(), query)
+        self.read(|connection| catalog::read_tasks(connection, query))
     }
 
     fn task(&self, scope: &Scope, name: &str, version: &str) -> Result<Option<TaskRow>, Error> {
-        catalog::read_task(&self.reader(), scope, name, version)
+        self.read(|connection| catalog::read_task(connection, scope, name, version))
     }
 
     fn cached(&self, key: &str) -> Result<Option<CachedOutputs>, Error> {
-        catalog::cached(&self.reader(), key)
+        self.read(|connection| catalog::cached(connection, key))
     }
 
     fn cache(&self, key: &str, outputs: &CachedOutputs) -> Result<(), Error> {
@@ -258,13 +370,13 @@ impl Store for Sqlite {
 
     fn visit_values(&self, visit: &mut dyn FnMut(&[u8])) -> Result<(), Error> {
         // A connection of its own: it reads everything, and others would have to wait for it.
-        let connection = Connection::open(self.path.join(FILE)).map_err(|error| self.database(error))?;
+        let connection = Connection::open(self.file()).map_err(|error| self.database(error))?;
         connection.pragma_update(None, "query_only", true).map_err(|error| self.database(error))?;
-        catalog::visit_values(&connection, visit)
+        catalog::visit_values(&connection, visit).map_err(|error| sort(error, &self.file()))
     }
 
     fn events_from(&self, run: RunKey, seq: u64, limit: usize) -> Result<Vec<Event>, Error> {
-        rows::read_events_from(&self.reader(), run, seq, limit)
+        self.read(|connection| rows::read_events_from(connection, run, seq, limit))
     }
 
     fn put_exports(&self, states: &[(RunKey, ExportState)]) -> Result<(), Error> {
@@ -272,15 +384,16 @@ impl Store for Sqlite {
     }
 
     fn unexported(&self) -> Result<Vec<RunKey>, Error> {
-        exports::pending(&self.reader())
+        self.read(exports::pending)
     }
 
     fn run(&self, run: RunKey) -> Result<Option<RunRow>, Error> {
-        rows::read_run_by_key(&self.reader(), run)
+        self.read(|connection| rows::read_run_by_key(connection, run))
     }
 
     fn prune(&self, keep: &Retention, now: Timestamp) -> Result<Pruned, Error> {
         let mut connection = self.writer();
-        prune::prune(&mut connection, keep, now)
+        self.lock.check()?;
+        prune::prune(&mut connection, keep, now).map_err(|error| sort(error, &self.file()))
     }
 }

@@ -30,7 +30,12 @@ struct Settings {
     environment: Vec<(String, String)>,
     /// The interpreter of tasks; none leaves it to the server to find one.
     python: Option<PathBuf>,
+    /// The data directory is on a small disk in memory, which only the server and its tasks see by its name.
+    on_small_disk: bool,
 }
+
+/// Mounts a small disk and becomes the server.
+const ON_SMALL_DISK: &str = r#"mount -t tmpfs -o size=24m,nr_inodes=4000 tmpfs "$0" && exec "$@""#;
 
 /// A server that runs, or has been killed.
 pub(crate) struct DevServer {
@@ -55,15 +60,30 @@ impl DevServer {
     /// The same with an interpreter of its own for tasks, or with none given.
     pub(crate) fn start_by(data: &Path, python: Option<&Path>, environment: &[(&str, &str)]) -> DevServer {
         let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let (data, python) = (data.to_owned(), python.map(Path::to_owned));
-        launch(Settings { data, arguments: vec!["dev".to_owned()], environment, python }, 0)
+        launch(Settings { environment, python: python.map(Path::to_owned), ..Settings::dev(data) }, 0)
+    }
+
+    /// Starts a server that may set a lost journal aside.
+    pub(crate) fn start_repairing(data: &Path) -> DevServer {
+        let arguments = vec!["dev".to_owned(), "--repair".to_owned()];
+        launch(Settings { arguments, ..Settings::dev(data) }, 0)
+    }
+
+    /// Starts a server with its data directory on a disk of 24 MiB and 4000 files; see [`DevServer::disk`].
+    pub(crate) fn on_small_disk(mounted_at: &Path) -> DevServer {
+        launch(Settings { on_small_disk: true, ..Settings::dev(&mounted_at.join("data")) }, 0)
+    }
+
+    /// Where this process sees the small disk.
+    pub(crate) fn disk(&self) -> PathBuf {
+        let mounted_at = self.settings.data.parent().unwrap();
+        Path::new("/proc").join(self.pid().to_string()).join("root").join(mounted_at.strip_prefix("/").unwrap())
     }
 
     /// Starts `spanwise serve` on a free port with more arguments.
     pub(crate) fn serve(data: &Path, arguments: &[&str]) -> DevServer {
         let arguments = ["serve"].iter().chain(arguments).map(|argument| (*argument).to_owned()).collect();
-        let (data, python) = (data.to_owned(), Some(python::python().to_owned()));
-        launch(Settings { data, arguments, environment: Vec::new(), python }, 0)
+        launch(Settings { arguments, ..Settings::dev(data) }, 0)
     }
 
     /// A server with a data directory of its own that all tests share which run at the same time; the last one ends it.
@@ -167,8 +187,34 @@ impl Drop for DevServer {
     }
 }
 
+impl Settings {
+    fn dev(data: &Path) -> Settings {
+        let (arguments, environment) = (vec!["dev".to_owned()], Vec::new());
+        let python = Some(python::python().to_owned());
+        Settings { data: data.to_owned(), arguments, environment, python, on_small_disk: false }
+    }
+
+    fn command(&self) -> Command {
+        if !self.on_small_disk {
+            return Command::new(binary());
+        }
+        let mut command = Command::new("unshare");
+        // Who is not root is so in a name space of their own.
+        if !is_root() {
+            command.arg("--map-root-user");
+        }
+        command.args(["--mount", "sh", "-c", ON_SMALL_DISK]).arg(self.data.parent().unwrap()).arg(binary());
+        command
+    }
+}
+
+fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata("/proc/self").unwrap().uid() == 0
+}
+
 fn launch(settings: Settings, port: u16) -> DevServer {
-    let mut command = Command::new(binary());
+    let mut command = settings.command();
     command.args(&settings.arguments).args(["--port", &port.to_string()]).arg("--data-dir").arg(&settings.data);
     command.args(settings.python.iter().flat_map(|python| [OsStr::new("--python"), python.as_os_str()]));
     python::remove_what_would_mislead(&mut command);

@@ -175,6 +175,18 @@ impl Running {
         text.lines().map(str::to_owned).collect()
     }
 
+    /// Makes an empty file where its tasks look for it.
+    pub(crate) fn touch(&self, file: &str) {
+        std::fs::write(self.folder.path().join("scratch").join(file), "").unwrap();
+    }
+
+    /// The name of the run that it has said to have started.
+    pub(crate) fn started_run(&self) -> String {
+        let said = self.stdout.so_far();
+        let name = said.lines().find_map(|line| line.strip_prefix("STARTED ")).expect("it has started a run");
+        name.trim().to_owned()
+    }
+
     /// Waits until its marks are as wanted; it must not end before.
     pub(crate) fn wait_for_marks(&mut self, file: &str, wanted: impl Fn(&[String]) -> bool, server: &DevServer) {
         while !wanted(&self.marks(file)) {

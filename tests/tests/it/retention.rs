@@ -1,4 +1,4 @@
-//! What pruned runs leave beside the journal goes too, also if the server died between the two.
+//! What pruned runs leave beside the journal goes too; if the server died between the two, a day later.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -36,6 +36,17 @@ fn wait_until_gone(data: &Path, gone: &[String], server: &DevServer) {
     }
 }
 
+/// Makes everything below look as if it was written more than a day ago.
+fn age(path: &Path) {
+    if path.is_dir() {
+        for entry in std::fs::read_dir(path).unwrap() {
+            age(&entry.unwrap().path());
+        }
+    }
+    let yesterday = std::time::SystemTime::now() - Duration::from_hours(25);
+    std::fs::File::open(path).unwrap().set_modified(yesterday).unwrap();
+}
+
 /// The directories of a run: its log, its actions, its own files.
 fn directories(journal: &Connection, run: &str) -> [String; 3] {
     let key: i64 = journal.query_row("SELECT key FROM runs WHERE name = ?1", [run], |row| row.get(0)).unwrap();
@@ -68,8 +79,16 @@ fn what_pruned_runs_left_goes_with_them_unless_it_was_passed_on() {
         let key: i64 = of_forgotten[0].strip_prefix("logs/").unwrap().parse().unwrap();
         assert!(journal.execute(sql, params![key]).unwrap() > 0, "{sql}");
     }
+    // What the journal does not know is left alone for a day.
     server.restart();
     let [log, actions, files] = of_passed_on.clone();
+    wait_until_gone(data.path(), &[log.clone(), actions.clone()], &server);
+    server.kill();
+    let after = belongings(data.path());
+    assert!(of_forgotten.iter().all(|path| after.contains(path)), "{after:?}");
+    assert!(server.said().contains("that the journal does not know"), "{}", server.said());
+    of_forgotten.iter().for_each(|path| age(&data.path().join(path)));
+    server.restart();
     wait_until_gone(data.path(), &[&of_forgotten[..], &[log, actions]].concat(), &server);
     let after = belongings(data.path());
     assert!(after.contains(&files), "the reader's inputs name it: {after:?}");
@@ -78,6 +97,7 @@ fn what_pruned_runs_left_goes_with_them_unless_it_was_passed_on() {
     // The last run that names the file goes, and the file with it.
     server.kill();
     assert_eq!(journal.execute(old, [reader]).unwrap(), 1);
+    age(&data.path().join(&files));
     server.restart();
     wait_until_gone(data.path(), &[&of_reader[..2], &[files]].concat(), &server);
     let after = belongings(data.path());

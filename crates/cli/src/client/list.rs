@@ -75,7 +75,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<u8> {
                 table.add_row(vec![
                     run.action.id.run.name.as_str().into(),
                     task_of(run).into(),
-                    phase_cell(&phase(status.phase)),
+                    phase_cell(&shown_phase(run)),
                     time(&status.start_time).into(),
                     duration(status.duration_ms).into(),
                 ]);
@@ -84,6 +84,15 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<u8> {
         }
     }
     Ok(0)
+}
+
+/// A run that the server cannot read has no phase that could be trusted.
+fn shown_phase(run: &Run) -> String {
+    if run.labels.contains_key("spanwise.unreadable") {
+        "UNREADABLE".to_owned()
+    } else {
+        phase(run.action.status.phase)
+    }
 }
 
 fn task_of(run: &Run) -> &str {
@@ -98,7 +107,7 @@ fn described(run: &Run) -> serde_json::Value {
     json!({
         "name": run.action.id.run.name,
         "task": task_of(run),
-        "phase": phase(status.phase),
+        "phase": shown_phase(run),
         "started": time(&status.start_time),
         "ended": status.end_time.as_option().map(time),
         "duration_ms": status.duration_ms,

@@ -17,6 +17,7 @@ use spanwise_engine::{
 
 mod adoption;
 mod cache;
+mod damage;
 mod export;
 mod feeds;
 mod places;

@@ -112,7 +112,7 @@ impl Watch {
             let shown = Shown { run: self.run.id(), name: &name, action: &action, definition: None };
             told.push(Told::Update(Box::new(shown.update(outputs.as_deref()))));
         }
-        self.run.committed().await.map_err(Error::from)?;
+        self.run.safe().await.map_err(Error::from)?;
         Ok(told)
     }
 }

@@ -16,7 +16,12 @@ impl From<Error> for ConnectError {
             Error::Unmet(_) => ConnectError::failed_precondition(message),
             Error::Engine(error) => from_engine(&error, message),
             Error::Blobs(blobs::Error::TooLarge { .. }) => ConnectError::invalid_argument(message),
-            Error::Blobs(blobs::Error::DiskFull { .. }) => ConnectError::resource_exhausted(message),
+            // The SDK tries again at `unavailable`, and gives a child up at `resource_exhausted`.
+            Error::Blobs(blobs::Error::DiskFull { .. } | blobs::Error::Gone { .. }) | Error::NotReady(_) => {
+                ConnectError::unavailable(message)
+            }
+            Error::Io { source, .. } if is_full(&source) => ConnectError::unavailable(message),
+            Error::Unreadable { .. } => ConnectError::data_loss(message),
             Error::Definition(crate::definitions::Error::Engine(error)) => from_engine(&error, message),
             Error::Definition(_) | Error::Blobs(_) | Error::Io { .. } => internal(message),
         }
@@ -39,8 +44,14 @@ fn from_engine(error: &spanwise_engine::Error, message: String) -> ConnectError 
         Engine::AlreadyExists(_) => ConnectError::already_exists(message),
         Engine::ConcurrencyOfOne => ConnectError::invalid_argument(message),
         Engine::Interrupted => ConnectError::unavailable(message),
+        Engine::Store(source) if source.may_pass() => ConnectError::unavailable(message),
         Engine::Open(_) | Engine::Store(_) => internal(message),
     }
+}
+
+fn is_full(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded)
 }
 
 fn internal(message: String) -> ConnectError {

@@ -51,7 +51,12 @@ impl Runs {
         let token = rows.last().filter(|_| more).map(|(key, _)| key.0.to_string()).unwrap_or_default();
         let mut runs = Vec::with_capacity(rows.len());
         for (key, row) in &rows {
-            let root = self.api.control.engine().action_row(*key, &ActionName::ROOT).map_err(Error::from)?;
+            let root = self.api.control.engine().action_row(*key, &ActionName::ROOT);
+            let root = match root {
+                // The list is worth more than the details of one run.
+                Err(error) if error.is_damage() => None,
+                root => root.map_err(Error::from)?,
+            };
             runs.push(details::listed_run(row, root.as_ref()));
         }
         Ok((runs, token))

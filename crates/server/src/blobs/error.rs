@@ -45,6 +45,12 @@ pub enum Error {
         #[source]
         source: Source,
     },
+    /// The directory of the store was deleted or moved while it was in use.
+    #[error("the directory of the blob store `{}` is gone", directory.display())]
+    Gone {
+        /// The store's directory.
+        directory: PathBuf,
+    },
     /// A blob is a file and what its name has in front of a `/` is a directory, so a name cannot be both.
     #[error("store `{uri}`: a blob is stored under a part of this name, or this name is a part of another blob's")]
     Conflict {

@@ -60,14 +60,19 @@ impl Signer {
         Signer { key: Arc::new(key) }
     }
 
-    /// A signer with the key in a file, which is made, for its owner alone, if it is not there: URLs stay good over restarts.
+    /// A signer with the key in a file, which is made, for its owner alone, if it is not there or is none: URLs stay good over
+    /// restarts, unless the file was damaged.
     ///
     /// # Errors
     ///
-    /// [`Error::SigningKey`] if the file cannot be read or made, or holds something else.
+    /// [`Error::SigningKey`] if the file cannot be read or made.
     pub fn open(file: &Path) -> Result<Signer, Error> {
         let key = match read_key(file) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => make_key(file),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                tracing::warn!(file = %file.display(), %error, "the key of signed URLs is damaged: a new one is made, earlier URLs end");
+                make_key(file)
+            }
             key => key,
         };
         key.map(Signer::new).map_err(|source| Error::SigningKey { file: file.to_owned(), source })
@@ -202,6 +207,11 @@ mod tests {
         assert_eq!(first.key, Signer::open(&file).unwrap().key);
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         std::fs::write(&file, "short").unwrap();
+        let second = Signer::open(&file).unwrap();
+        assert_ne!(second.key, first.key);
+        assert_eq!(second.key, Signer::open(&file).unwrap().key);
+        std::fs::remove_file(&file).unwrap();
+        std::fs::create_dir(&file).unwrap();
         assert!(Signer::open(&file).unwrap_err().to_string().contains("signing.key"));
     }
 }

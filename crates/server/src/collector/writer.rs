@@ -97,6 +97,17 @@ impl Drop for Writer {
     }
 }
 
+/// What to tell about files of spans that were set aside.
+pub(super) fn told(aside: Vec<std::path::PathBuf>) -> Vec<String> {
+    let warning = |file: std::path::PathBuf| {
+        format!(
+            "the file of received spans was damaged: it is `{}` now, and a new one was begun; earlier spans are not shown",
+            file.display()
+        )
+    };
+    aside.into_iter().map(warning).collect()
+}
+
 impl Writing {
     fn write_until_closed(&mut self, jobs: &Receiver<Job>) {
         while let Ok(Job { mut spans, answer }) = jobs.recv() {
@@ -122,6 +133,7 @@ impl Writing {
         match self.store.insert(spans, self.clock.now()) {
             Ok(inserted) => {
                 self.is_failing = false;
+                told(self.store.set_aside()).iter().for_each(|warning| tracing::warn!("{warning}"));
                 self.unpruned += inserted.new;
                 Ok(inserted.known)
             }

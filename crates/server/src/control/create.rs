@@ -36,6 +36,7 @@ pub(crate) struct NewRun {
 impl ControlPlane {
     /// Accepts a run and begins to drive it. After `Ok` it survives the process.
     pub(crate) async fn create_run(&self, new: NewRun) -> Result<RunHandle, Error> {
+        self.inner.readiness.check().await?;
         let mut warnings = task::not_honoured(&new.task, &new.settings);
         warnings.extend(self.image_warnings(&new).await?);
         if self.inner.strict && !warnings.is_empty() {
@@ -59,7 +60,11 @@ impl ControlPlane {
         spec.traceparent = inbound.filter(|_| trace.is_exported());
         let task_version = task::template(&new.task)?.id.version.clone();
         let settings = RunSettings { task_version, trace, ..settings };
-        let _untouched = self.inner.leftovers.untouched().await;
+        // What an earlier run of the name has left goes before there is a new one, which nothing may keep from being driven then.
+        let _untouched = match is_named {
+            true => self.inner.leftovers.make_way(&id).await?,
+            false => self.inner.leftovers.untouched().await,
+        };
         let frozen = values::encode_inputs(&inputs);
         let run = self.inner.engine.create_run(spanwise_engine::NewRun {
             id: id.clone(),
@@ -67,10 +72,11 @@ impl ControlPlane {
             inputs: frozen.clone(),
             settings,
         })?;
-        if is_named {
-            self.inner.leftovers.make_way(&id).await?;
+        // For readers. The run has been accepted: its attempt is given them again, from the journal.
+        let copied = self.inner.blobs.put(&layout::inputs(&id, &ActionName::ROOT)?, frozen).await;
+        if let Err(error) = copied {
+            tracing::warn!(run = %id.name, error = &error as &dyn std::error::Error, "the inputs of a run come with its attempt");
         }
-        self.inner.blobs.put(&layout::inputs(&id, &ActionName::ROOT)?, frozen).await?;
         for warning in &run.settings().warnings {
             let trace_id = run.span().map(|span| tracing::field::display(span.trace));
             tracing::warn!(run = %run.id().name, task = named, trace_id, warning);

@@ -43,6 +43,7 @@ impl ControlPlane {
         if run.action(&new.name).is_some() {
             return Ok(run.committed().await?);
         }
+        self.inner.readiness.check().await?;
         match &new.what {
             Asked::Task(asked) => self.enqueue_task(&run, &new, asked).await,
             Asked::Condition(asked) => self.enqueue_condition(&run, &new, asked).await,
@@ -67,11 +68,12 @@ impl ControlPlane {
         if is_new {
             self.recover_action(run, new.name, &run_spec.recover.force_rerun_actions).await?;
         }
-        run.committed().await?;
+        // Driven also if it is not safe yet: it will be, and whoever is told so by now asks again.
+        let committed = run.committed().await;
         if is_new {
             self.drive(run, new.name);
         }
-        Ok(())
+        Ok(committed?)
     }
 
     /// The task that is asked for: sent along, or deployed.
@@ -118,11 +120,11 @@ impl ControlPlane {
         spec.group = (!new.group.is_empty()).then(|| new.group.clone());
         spec.timeouts.deadline = task::duration(asked.timeout.as_option());
         let is_new = run.enqueue(new.name, spec, Bytes::new())?;
-        run.committed().await?;
+        let committed = run.committed().await;
         if is_new {
             self.drive_condition(run, new.name);
         }
-        Ok(())
+        Ok(committed?)
     }
 
     /// Records a completed step, with what it left in the blob store.

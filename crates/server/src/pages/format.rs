@@ -63,6 +63,9 @@ pub(super) struct Badge {
     pub(super) word: &'static str,
 }
 
+/// What a run has in the place of a phase that cannot be read.
+pub(super) const UNREADABLE: Badge = Badge { class: "failed", word: "Unreadable" };
+
 pub(super) fn badge(phase: Phase) -> Badge {
     let (class, word) = match phase {
         Phase::Queued => ("queued", "Queued"),

@@ -11,7 +11,7 @@ use spanwise_core::{Phase, Timestamp};
 use spanwise_engine::{RunKey, RunQuery, RunRow, RunSettings};
 
 use super::assets::{ASSETS, Assets};
-use super::format::{Badge, Span, When, badge, span, when};
+use super::format::{Badge, Span, UNREADABLE, When, badge, span, when};
 use super::{PageError, Pages, address, render};
 use crate::wire::{ids, task};
 
@@ -147,6 +147,8 @@ struct Row {
     length: Span,
     labels: Vec<String>,
     more_labels: usize,
+    /// Why it cannot be read.
+    unreadable: String,
 }
 
 impl Row {
@@ -159,11 +161,12 @@ impl Row {
             task: row.task.to_string(),
             place: format!("{} / {}", row.id.project, row.id.domain),
             place_address: address::runs(&row.id.project, &row.id.domain),
-            badge: badge(row.phase),
+            badge: if row.unreadable.is_some() { UNREADABLE } else { badge(row.phase) },
             created: when(row.created_at, now),
             length: span(row.created_at, row.ended_at, now),
             labels: labels.collect(),
             more_labels: settings.labels.len().saturating_sub(LABELS),
+            unreadable: row.unreadable.clone().unwrap_or_default(),
         }
     }
 }
@@ -242,7 +245,7 @@ fn etag(rows: &[(RunKey, RunRow)], problem: Option<&str>) -> String {
     use std::fmt::Write as _;
     let mut text = format!("{}{}", ASSETS.css, problem.unwrap_or_default());
     for (key, row) in rows {
-        let _ = write!(text, " {} {} {:?}", key.0, row.phase.number(), row.ended_at);
+        let _ = write!(text, " {} {} {:?} {}", key.0, row.phase.number(), row.ended_at, row.unreadable.is_some());
     }
     format!("\"{}\"", &task::digest(text.as_bytes())[..22])
 }

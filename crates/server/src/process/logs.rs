@@ -1,5 +1,5 @@
 //! Log files that tasks write themselves, and when what came: one inotify instance for all of them, a sidecar file of
-//! times for each.
+//! times for each. A log that becomes too long is cut and says so; what is written after that is cut off at each look.
 //!
 //! Nobody polls. A watch reports one change and is gone; it is set again when [`PAUSE`] has passed, so that a task
 //! which writes without end costs the server ten looks a second and itself nothing. What a look finds is one entry of
@@ -19,12 +19,14 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
+use cut::Cut;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use read::read_all;
 pub use read::{LogLine, LogStart, last_lines};
 pub use tail::LogBatches;
 use times::Times;
 
+mod cut;
 mod read;
 mod tail;
 mod times;
@@ -42,6 +44,8 @@ pub struct Logs {
 #[derive(Debug)]
 struct Shared {
     watches: Watches,
+    /// Where logs are cut.
+    most: Option<u64>,
     files: Mutex<Files>,
 }
 
@@ -61,11 +65,12 @@ struct Growing {
     shared: Arc<Shared>,
     /// How long the file is known to be; what readers of a live log wait for.
     length: watch::Sender<u64>,
+    cut: Mutex<Cut>,
     times: Mutex<Times>,
 }
 
 impl Logs {
-    /// Opens the inotify instance.
+    /// Opens the inotify instance. Logs that are recorded are cut at `most` bytes.
     ///
     /// # Errors
     ///
@@ -74,9 +79,9 @@ impl Logs {
     /// # Panics
     ///
     /// Outside a tokio runtime.
-    pub fn new() -> io::Result<Logs> {
+    pub fn new(most: Option<u64>) -> io::Result<Logs> {
         let events = Inotify::init()?.into_event_stream(vec![0; 4096])?;
-        let shared = Arc::new(Shared { watches: events.watches(), files: Mutex::default() });
+        let shared = Arc::new(Shared { watches: events.watches(), most, files: Mutex::default() });
         let watcher = tokio::spawn(watch_files(Arc::downgrade(&shared), events));
         Ok(Logs { shared, _watcher: AbortOnDropHandle::new(watcher) })
     }
@@ -120,6 +125,7 @@ impl Shared {
             log: log.to_owned(),
             shared: self.clone(),
             length: watch::Sender::new(times.covered()),
+            cut: Mutex::new(Cut::at(self.most)),
             times: Mutex::new(times),
         });
         files.by_path.insert(log.to_owned(), Arc::downgrade(&growing));
@@ -145,13 +151,19 @@ impl Growing {
 
     /// Looks how long the file is, and whether it has grown since the last look.
     fn look(&self, last: bool) -> bool {
-        let Ok(length) = std::fs::metadata(&self.log).map(|metadata| metadata.len()) else { return false };
+        let Ok(written) = std::fs::metadata(&self.log).map(|metadata| metadata.len()) else { return false };
+        let cut = self.cut.lock().unwrap_or_else(PoisonError::into_inner).apply(&self.log, written);
+        let length = cut.unwrap_or_else(|error| {
+            tracing::warn!(log = %self.log.display(), %error, "cut a log that is too long");
+            written
+        });
         let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = times.note(length, last) {
             tracing::warn!(log = %self.log.display(), %error, "write the times of a log");
         }
         drop(times);
-        self.length.send_if_modified(|known| std::mem::replace(known, length.max(*known)) < length)
+        // One that is written on is looked at again in a moment, although its length stays.
+        self.length.send_if_modified(|known| std::mem::replace(known, length.max(*known)) < length) || written > length
     }
 }
 

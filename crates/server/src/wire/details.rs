@@ -308,8 +308,14 @@ pub(crate) fn listed_run(row: &RunRow, root: Option<&ActionView>) -> Run {
         status: status.into(),
         ..WireAction::default()
     };
-    Run { action: action.into(), labels: settings.labels.into_iter().collect(), ..Run::default() }
+    let mut labels = settings.labels;
+    // The protocol has no place for it in a list.
+    labels.extend(row.unreadable.clone().map(|cause| (UNREADABLE.to_owned(), cause)));
+    Run { action: action.into(), labels: labels.into_iter().collect(), ..Run::default() }
 }
+
+/// The label by which a list says that a run cannot be read, and why.
+pub(crate) const UNREADABLE: &str = "spanwise.unreadable";
 
 fn environment_of(task: &str) -> String {
     task.rsplit_once('.').map(|(environment, _)| environment.to_owned()).unwrap_or_default()

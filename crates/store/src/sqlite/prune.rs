@@ -3,18 +3,38 @@
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use spanwise_core::Timestamp;
 
-use crate::{Error, Pruned, Retention, RunKey, UNREFERRED_DEFINITION};
+use super::rows;
+use crate::{Error, Pruned, PrunedRun, Retention, RunKey, UNREFERRED_DEFINITION};
 
 /// So many runs are deleted at a time, before the size is looked at again.
 const RUNS_AT_A_TIME: i64 = 16;
 
+/// The time of the newest fact that is kept: no clock that jumps moves it.
+pub(super) fn newest_fact(connection: &Connection) -> Result<Option<Timestamp>, Error> {
+    let newest = connection
+        .prepare_cached(
+            "SELECT max(at) FROM (
+                 SELECT max(created_at) AS at FROM (SELECT created_at FROM runs ORDER BY key DESC LIMIT 64)
+                 UNION ALL SELECT max(ended_at) FROM runs WHERE ended_at IS NOT NULL
+                 UNION ALL SELECT max(max(enqueued_at, ifnull(started_at, 0), ifnull(ended_at, 0))) FROM actions
+                     WHERE run IN (SELECT key FROM runs WHERE ended_at IS NULL)
+                 UNION ALL SELECT max(stored_at) FROM cache
+                 UNION ALL SELECT max(put_at) FROM definitions)",
+        )
+        .and_then(|mut select| select.query_row([], |row| row.get::<_, Option<i64>>(0)))
+        .map_err(Error::Database)?;
+    Ok(newest.map(Timestamp))
+}
+
+/// Deletes by the newest fact instead of the clock, where that is later: a clock that jumped makes nothing old.
 pub(super) fn prune(connection: &mut Connection, keep: &Retention, now: Timestamp) -> Result<Pruned, Error> {
     let mut pruned = Pruned::default();
+    let now = newest_fact(connection)?.map_or(now, |newest| now.min(newest));
     let put_before = now.before(UNREFERRED_DEFINITION);
     if let Some(max_age) = keep.max_age {
         let oldest = now.before(max_age);
         let old = finished(connection, oldest, i64::MAX)?;
-        pruned.runs.extend(old.iter().map(|(run, _)| *run));
+        pruned.runs.extend(ids(connection, &old)?);
         delete(connection, &old, oldest, put_before)?;
     }
     delete_unreferred(connection, put_before)?;
@@ -38,7 +58,7 @@ fn shrink(
     while used_bytes(connection)? > max_bytes {
         let oldest = finished(connection, Timestamp(i64::MAX), RUNS_AT_A_TIME)?;
         let Some((_, last_end)) = oldest.last() else { break };
-        pruned.runs.extend(oldest.iter().map(|(run, _)| *run));
+        pruned.runs.extend(ids(connection, &oldest)?);
         // An output that was cached before its run ended goes with the run: it may name files of the run's.
         delete(connection, &oldest, Timestamp(last_end.0.saturating_add(1)), put_before)?;
     }
@@ -60,6 +80,16 @@ fn finished(connection: &Connection, before: Timestamp, limit: i64) -> Result<Ve
         .map_err(Error::Database)?;
     let runs = statement.query_map([before.0, limit], |row| Ok((RunKey(row.get(0)?), Timestamp(row.get(1)?))));
     runs.map_err(Error::Database)?.collect::<rusqlite::Result<_>>().map_err(Error::Database)
+}
+
+/// The runs with their names, as far as these can be read: what they have left elsewhere is found by them.
+fn ids(connection: &Connection, runs: &[(RunKey, Timestamp)]) -> Result<Vec<PrunedRun>, Error> {
+    let id = |(key, _): &(RunKey, Timestamp)| match rows::read_run_by_key(connection, *key) {
+        Ok(row) => Ok(PrunedRun { key: *key, id: row.map(|row| row.id) }),
+        Err(error) if error.is_damage() => Ok(PrunedRun { key: *key, id: None }),
+        Err(error) => Err(error),
+    };
+    runs.iter().map(id).collect()
 }
 
 /// Deletes runs, what only they refer to, and what was cached before a time.

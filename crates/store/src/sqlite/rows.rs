@@ -9,6 +9,9 @@ use super::exports;
 use crate::model::definition_of;
 use crate::{ActionRow, Append, Error, ExportState, Payloads, RunKey, RunQuery, RunRow};
 
+/// How much of what cannot be read an error shows.
+const SHOWN: usize = 200;
+
 /// The version of the stored form of [`Fact`].
 const EVENT_VERSION: i64 = 1;
 
@@ -178,8 +181,59 @@ pub(super) fn read_run(row: &Row<'_>) -> Result<(RunKey, RunRow), Error> {
         ended_at: get::<Option<i64>>(row, 8)?.map(Timestamp),
         settings: get(row, 9)?,
         export: exports::read(row, 10)?,
+        unreadable: None,
     };
     Ok((RunKey(get(row, 0)?), run))
+}
+
+/// For lists: a row that cannot be read is shown with what can be read of it, and keeps the others from nothing.
+fn show_run(row: &Row<'_>) -> Result<(RunKey, RunRow), Error> {
+    let cause = match read_run(row) {
+        Ok(read) => return Ok(read),
+        Err(cause) => cause,
+    };
+    let key: i64 = get(row, 0)?;
+    let text = |index| row.get::<_, String>(index).unwrap_or_default();
+    let number = |index| row.get::<_, i64>(index).ok();
+    // A name that is none has one here by which the row can be told from others.
+    let name = RunName::new(&text(4)).or_else(|_| RunName::new(&format!("unreadable-{}", key.unsigned_abs())));
+    let ended_at = number(8).map(Timestamp);
+    let phase = number(6).and_then(|phase| Phase::from_number(i32::try_from(phase).ok()?));
+    let run = RunRow {
+        id: RunId {
+            org: text(1),
+            project: text(2),
+            domain: text(3),
+            name: name.map_err(|error| corrupt("run name", &error))?,
+        },
+        task: TaskName::from(text(5).as_str()),
+        phase: phase.unwrap_or(if ended_at.is_some() { Phase::Failed } else { Phase::Queued }),
+        created_at: Timestamp(number(7).unwrap_or(0)),
+        ended_at,
+        settings: text(9),
+        export: None,
+        unreadable: Some(in_one_line(&cause)),
+    };
+    Ok((RunKey(key), run))
+}
+
+/// The key of the last run that there ever was.
+pub(super) fn last_key(connection: &Connection) -> Result<RunKey, Error> {
+    let last = connection
+        .query_row("SELECT seq FROM sqlite_sequence WHERE name = 'runs'", [], |row| row.get(0))
+        .optional()
+        .map_err(Error::Database)?;
+    Ok(RunKey(last.unwrap_or(0)))
+}
+
+pub(super) fn skip_keys(transaction: &Transaction<'_>, last: RunKey) -> Result<(), Error> {
+    let changed = transaction.execute("UPDATE sqlite_sequence SET seq = max(seq, ?1) WHERE name = 'runs'", [last.0]);
+    if changed.map_err(Error::Database)? == 0 {
+        transaction
+            .execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('runs', ?1)", [last.0])
+            .map_err(Error::Database)?;
+    }
+    Ok(())
 }
 
 pub(super) fn read_runs(connection: &Connection, query: &RunQuery) -> Result<Vec<(RunKey, RunRow)>, Error> {
@@ -193,7 +247,7 @@ pub(super) fn read_runs(connection: &Connection, query: &RunQuery) -> Result<Vec
     );
     let mut statement = connection.prepare_cached(&sql).map_err(Error::Database)?;
     let rows =
-        statement.query_map(rusqlite::params_from_iter(values), |row| Ok(read_run(row))).map_err(Error::Database)?;
+        statement.query_map(rusqlite::params_from_iter(values), |row| Ok(show_run(row))).map_err(Error::Database)?;
     rows.map(|row| row.map_err(Error::Database)?).collect()
 }
 
@@ -216,11 +270,13 @@ fn filter_of(query: &RunQuery) -> (String, Vec<rusqlite::types::Value>) {
         match value {
             // One pair of the object, as text: a path expression would need the label quoted for JSON.
             Some(value) => also(
-                "EXISTS (SELECT 1 FROM json_each(settings, '$.labels') WHERE json_array(json_each.key, value) = json(?))",
+                "CASE WHEN json_valid(settings) THEN EXISTS (SELECT 1 FROM json_each(settings, '$.labels')
+                      WHERE json_array(json_each.key, value) = json(?)) ELSE 0 END",
                 serde_json::to_string(&[label, value]).unwrap_or_default().into(),
             ),
             None => also(
-                "EXISTS (SELECT 1 FROM json_each(settings, '$.labels') WHERE json_each.key = ?)",
+                "CASE WHEN json_valid(settings) THEN EXISTS (SELECT 1 FROM json_each(settings, '$.labels')
+                      WHERE json_each.key = ?) ELSE 0 END",
                 label.clone().into(),
             ),
         }
@@ -241,7 +297,7 @@ fn filter_of(query: &RunQuery) -> (String, Vec<rusqlite::types::Value>) {
     (conditions.join(" AND "), values)
 }
 
-pub(super) fn read_unfinished(connection: &Connection) -> Result<Vec<RunId>, Error> {
+pub(super) fn read_unfinished(connection: &Connection) -> Result<Vec<RunRow>, Error> {
     let mut statement = connection
         .prepare_cached(
             "SELECT key, org, project, domain, name, task, phase, created_at, ended_at, settings,
@@ -249,8 +305,8 @@ pub(super) fn read_unfinished(connection: &Connection) -> Result<Vec<RunId>, Err
              WHERE ended_at IS NULL ORDER BY key",
         )
         .map_err(Error::Database)?;
-    let rows = statement.query_map([], |row| Ok(read_run(row))).map_err(Error::Database)?;
-    rows.map(|row| Ok(row.map_err(Error::Database)??.1.id)).collect()
+    let rows = statement.query_map([], |row| Ok(show_run(row))).map_err(Error::Database)?;
+    rows.map(|row| Ok(row.map_err(Error::Database)??.1)).collect()
 }
 
 pub(super) fn read_events_of(connection: &Connection, run: RunKey, action: &ActionName) -> Result<Vec<Event>, Error> {
@@ -318,8 +374,11 @@ fn read_facts(row: &Row<'_>, events: &mut Vec<Event>) -> Result<(), Error> {
     }
     let action = read_name(&get::<String>(row, 0)?)?;
     let body: String = get(row, 2)?;
-    let facts: Vec<(Timestamp, Fact)> =
-        serde_json::from_str(&body).map_err(|error| Error::Newer { what: format!("events `{body}`: {error}") })?;
+    let facts: Vec<(Timestamp, Fact)> = serde_json::from_str(&body).map_err(|error| {
+        let what = format!("events `{}`: {error}", &body[..body.floor_char_boundary(SHOWN)]);
+        // JSON with unknown words is a later version's, what is no JSON is nobody's.
+        if error.is_data() { Error::Newer { what } } else { Error::Corrupt { what } }
+    })?;
     events.extend(facts.into_iter().map(|(at, fact)| Event { action, at, fact }));
     Ok(())
 }
@@ -392,6 +451,14 @@ fn read_phase(number: i32) -> Result<Phase, Error> {
 
 pub(super) fn get<T: rusqlite::types::FromSql>(row: &Row<'_>, index: usize) -> Result<T, Error> {
     row.get(index).map_err(Error::Database)
+}
+
+/// An error and what it comes from.
+fn in_one_line(error: &Error) -> String {
+    match std::error::Error::source(error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
 }
 
 fn corrupt(what: &str, error: &dyn std::error::Error) -> Error {

@@ -8,7 +8,8 @@ use spanwise_core::{
     ActionKind, ActionName, ActionSpec, AttemptNo, Event, Fact, Failure, Phase, RunId, RunName, TaskName, Timestamp,
 };
 use spanwise_store::{
-    ActionRow, Append, Durability, Error, Memory, Payloads, Retention, RunKey, RunQuery, RunRow, Sqlite, Store,
+    ActionRow, Append, Durability, Error, Memory, Payloads, PrunedRun, Retention, RunKey, RunQuery, RunRow, Sqlite,
+    Store,
 };
 
 use crate::catalog::*;
@@ -32,7 +33,8 @@ macro_rules! conformance {
                 a_definition_is_kept_once_under_its_digest, a_task_is_deployed_once_in_each_version,
                 a_list_of_tasks_has_each_once_in_its_newest_version, cached_outputs_are_replaced_under_their_key,
                 definitions_go_with_the_last_that_refers_to_them, old_cached_outputs_are_pruned,
-                the_key_of_a_run_never_comes_again, every_value_that_is_kept_is_shown,
+                the_key_of_a_run_never_comes_again, nothing_is_old_by_a_clock_that_jumped, every_value_that_is_kept_is_shown,
+                the_newest_fact_is_that_of_runs_actions_and_what_is_kept_beside_them,
                 exports_are_pending_until_they_are_done, events_are_read_on_from_a_number
             );
         }
@@ -65,6 +67,7 @@ pub(crate) fn run(name: &str) -> RunRow {
         ended_at: None,
         settings: "{}".to_owned(),
         export: None,
+        unreadable: None,
     }
 }
 
@@ -188,7 +191,8 @@ fn old_finished_runs_are_pruned_and_live_ones_are_not(store: &dyn Store) {
     let (old, young) = (finish("old", 10), finish("young", 1_000_000));
     let live = create(store, &run("live")).unwrap();
     let keep = Retention { max_age: Some(Duration::from_millis(500)), max_bytes: None };
-    assert_eq!(store.prune(&keep, Timestamp(1_000_100)).unwrap().runs, [old]);
+    let pruned = PrunedRun { key: old, id: Some(run("old").id) };
+    assert_eq!(store.prune(&keep, Timestamp(1_000_100)).unwrap().runs, [pruned]);
     assert!(store.load(old).unwrap().is_none());
     assert!(store.load(young).unwrap().is_some() && store.load(live).unwrap().is_some());
     create(store, &run("old")).unwrap();

@@ -4,6 +4,7 @@
 
 mod catalog;
 mod conformance;
+mod lost;
 mod on_disk;
 mod queries;
 mod retention;

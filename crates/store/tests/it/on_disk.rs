@@ -80,7 +80,7 @@ fn a_database_of_version_1_keeps_its_rows_and_takes_the_new_ones() {
     assert_eq!(store.actions(key).unwrap(), expected);
     let payloads = Payloads { inputs: Some(Bytes::new()), outputs: Some(Bytes::from_static(b"out")) };
     assert_eq!(store.payloads(key, &step).unwrap(), payloads);
-    assert_eq!(store.unfinished().unwrap(), [run("one").id]);
+    assert_eq!(store.unfinished().unwrap(), [RunRow { phase: Phase::Running, ..run("one") }]);
     let condition = ActionRow {
         name: ActionName::new("ok").unwrap(),
         parent: Some(ActionName::ROOT),

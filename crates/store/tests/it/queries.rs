@@ -133,7 +133,7 @@ pub(crate) fn unfinished_runs_are_listed_the_oldest_first(store: &dyn Store) {
     let keys: Vec<RunKey> = ["b", "a", "c", "d"].map(|name| create(store, &run(name)).unwrap()).into();
     finish(store, keys[2], Phase::Aborted);
     finish(store, keys[1], Phase::Running);
-    let unfinished: Vec<RunName> = store.unfinished().unwrap().into_iter().map(|id| id.name).collect();
+    let unfinished: Vec<RunName> = store.unfinished().unwrap().into_iter().map(|run| run.id.name).collect();
     assert_eq!(unfinished, ["b", "a", "d"].map(|name| RunName::new(name).unwrap()));
 }
 

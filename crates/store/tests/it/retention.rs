@@ -6,8 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use spanwise_core::{ActionName, ActionSpec, AttemptNo, Event, Fact, Phase, Timestamp};
 use spanwise_store::{
-    Append, CachedOutputs, Durability, Payloads, Retention, RunKey, RunQuery, RunRow, Scope, Sqlite, Store, TaskRow,
-    UNREFERRED_DEFINITION,
+    ActionRow, Append, CachedOutputs, Durability, Payloads, Retention, RunKey, RunQuery, RunRow, Scope, Sqlite, Store,
+    TaskRow, UNREFERRED_DEFINITION,
 };
 
 use crate::conformance::{append, create, enqueued, row, run};
@@ -32,6 +32,11 @@ fn cached(size: usize, stored_at: i64) -> CachedOutputs {
     let (action, outputs) = (ActionName::new("c").unwrap(), Bytes::from(vec![7; size]));
     let (run, stored_at) = ("one".to_owned(), Timestamp(stored_at));
     CachedOutputs { run, action, attempt: AttemptNo(1), outputs, stored_at, producer: None }
+}
+
+/// Something that happened at a time, which is as old as the store then.
+fn a_fact_at(store: &dyn Store, at: Timestamp) {
+    store.cache("fact", &CachedOutputs { stored_at: at, ..cached(1, 0) }).unwrap();
 }
 
 /// After the time in which nothing has to refer to a definition.
@@ -61,6 +66,7 @@ pub(crate) fn definitions_go_with_the_last_that_refers_to_them(store: &dyn Store
         let is_left = |digest: &&&str| store.definition(digest).unwrap().is_some();
         assert_eq!(all.iter().filter(is_left).copied().collect::<Vec<_>>(), digests);
     };
+    a_fact_at(store, LATER);
     store.prune(&keep(None, None), LATER).unwrap();
     left(&["of-a-task", "of-settings", "of-both", "of-the-old-one", "young"]);
     store.prune(&keep(Some(Duration::from_micros(1)), None), LATER).unwrap();
@@ -77,10 +83,53 @@ pub(crate) fn old_cached_outputs_are_pruned(store: &dyn Store) {
 }
 
 pub(crate) fn the_key_of_a_run_never_comes_again(store: &dyn Store) {
+    assert_eq!(store.last_key().unwrap(), RunKey(0));
     finish(store, &run("first"), vec![enqueued(1)], 10);
     let last = finish(store, &run("last"), vec![enqueued(1)], 10);
+    store.cache("fact", &cached(1, 11)).unwrap();
     assert_eq!(store.prune(&keep(Some(Duration::ZERO), None), LATER).unwrap().runs.len(), 2);
+    assert_eq!(store.last_key().unwrap(), last);
     assert!(create(store, &run("last")).unwrap() > last);
+    store.skip_keys(RunKey(70)).unwrap();
+    store.skip_keys(RunKey(60)).unwrap();
+    assert_eq!(store.last_key().unwrap(), RunKey(70));
+    assert_eq!(create(store, &run("next")).unwrap(), RunKey(71));
+}
+
+pub(crate) fn nothing_is_old_by_a_clock_that_jumped(store: &dyn Store) {
+    const DAY: i64 = 24 * 3600 * 1_000_000;
+    let month = keep(Some(Duration::from_secs(30 * 24 * 3600)), None);
+    let key = finish(store, &run("one"), vec![enqueued(1)], DAY);
+    store.put_definition("d", &Bytes::from_static(b"body"), Timestamp(DAY)).unwrap();
+    store.cache("k", &cached(1, DAY)).unwrap();
+    let far = Timestamp(20_000 * DAY);
+    assert_eq!(store.prune(&month, far).unwrap().runs, []);
+    assert!(store.load(key).unwrap().is_some() && store.definition("d").unwrap().is_some());
+    assert!(store.cached("k").unwrap().is_some());
+    // The time that has passed is that of the facts.
+    finish(store, &run("two"), vec![enqueued(1)], 40 * DAY);
+    let pruned = store.prune(&month, far).unwrap().runs;
+    assert_eq!(pruned.iter().map(|run| run.key).collect::<Vec<_>>(), [key]);
+    assert!(store.definition("d").unwrap().is_none() && store.cached("k").unwrap().is_none());
+    // A clock that was set back deletes nothing either.
+    assert_eq!(store.prune(&month, Timestamp(0)).unwrap().runs, []);
+}
+
+pub(crate) fn the_newest_fact_is_that_of_runs_actions_and_what_is_kept_beside_them(store: &dyn Store) {
+    let newest = || store.newest_fact().unwrap().map(|at| at.0);
+    assert_eq!(newest(), None);
+    let key = create(store, &RunRow { created_at: Timestamp(5), ..run("one") }).unwrap();
+    assert_eq!(newest(), Some(5));
+    let started = ActionRow { started_at: Some(Timestamp(8)), ..row(Phase::Running) };
+    let actions = vec![(started, Payloads::default())];
+    store.commit(&[Append { actions, ..append(key, 0, vec![enqueued(8)]) }]).unwrap();
+    assert_eq!(newest(), Some(8));
+    store.cache("k", &cached(1, 9)).unwrap();
+    assert_eq!(newest(), Some(9));
+    store.put_definition("d", &Bytes::from_static(b"body"), Timestamp(11)).unwrap();
+    assert_eq!(newest(), Some(11));
+    finish(store, &run("two"), vec![enqueued(1)], 12);
+    assert_eq!(newest(), Some(12));
 }
 
 pub(crate) fn every_value_that_is_kept_is_shown(store: &dyn Store) {
@@ -158,6 +207,7 @@ fn a_database_of_version_2_knows_what_its_runs_are_made_from() {
         .unwrap();
     drop(database);
     let store = Sqlite::open(directory.path(), Durability::Process).unwrap();
+    a_fact_at(&store, LATER);
     store.prune(&keep(None, None), LATER).unwrap();
     let is_left = |digest| store.definition(digest).unwrap().is_some();
     assert_eq!([is_left("s"), is_left("a"), is_left("of-nothing")], [true, true, false]);

@@ -119,15 +119,22 @@ fn old_spans_go_by_the_time_of_their_arrival() {
     let at = |days: i64| Timestamp(NOW.0 + days * day + 1);
     assert_eq!(store.prune(week, None, at(6)).unwrap(), 0);
     assert_eq!(store.prune(None, None, at(1_000)).unwrap(), 0);
-    assert_eq!(store.prune(week, None, at(7)).unwrap(), 5_000);
+    assert_eq!(
+        store.prune(week, None, at(7)).unwrap(),
+        0,
+        "the newest span is two days younger, whatever the clock says"
+    );
+    store.insert(&[future(5_001, &new)], at(7)).unwrap();
+    assert_eq!(store.prune(week, None, at(1_000)).unwrap(), 5_000);
     let left = store.of_trace(trace_of(&span(1, 0, &new)), 10).unwrap();
-    assert_eq!(left, [future(5_000, &new)]);
+    assert_eq!(left, [future(5_000, &new), future(5_001, &new)]);
     // The origin of those that went is stored anew when it is needed again.
     store.insert(&[future(1, &old), future(2, &new)], at(8)).unwrap();
     drop(store);
-    assert_eq!(open(&directory).of_trace(trace_of(&left[0]), 10).unwrap().len(), 3);
-    assert_eq!(open(&directory).prune(week, None, at(100)).unwrap(), 3);
-    assert_eq!(open(&directory).of_trace(trace_of(&left[0]), 10).unwrap(), []);
+    assert_eq!(open(&directory).of_trace(trace_of(&left[0]), 10).unwrap().len(), 4);
+    open(&directory).insert(&[future(3, &new)], at(100)).unwrap();
+    assert_eq!(open(&directory).prune(week, None, at(100)).unwrap(), 4);
+    assert_eq!(open(&directory).of_trace(trace_of(&left[0]), 10).unwrap(), [future(3, &new)]);
 }
 
 #[test]
@@ -227,4 +234,60 @@ fn a_chain_of_fifty_thousand_wanted_spans_is_found_in_any_order() {
     let (read, count) = store.of_trace_wanted(trace_of(&chain[0]), 49_999, wanted).unwrap();
     assert_eq!((read.len(), count), (49_999, 50_100));
     assert!(read.iter().all(|span| span.parent_id.is_some()));
+}
+
+/// What may have become of the file while nobody had it open.
+#[test]
+fn a_damaged_file_is_set_aside_and_a_new_one_begun() {
+    type Damage = fn(&std::path::Path);
+    let damages: [(&str, Damage); 4] = [
+        ("noise", |file| std::fs::write(file, [0x5a; 20_000]).unwrap()),
+        ("no header", |file| overwrite(file, 0, 4096)),
+        ("a part of the header", |file| overwrite(file, 20, 60)),
+        ("a directory", |file| {
+            std::fs::remove_file(file).unwrap();
+            std::fs::create_dir(file).unwrap();
+        }),
+    ];
+    for (what, damage) in damages {
+        let directory = tempfile::tempdir().unwrap();
+        let store = open(&directory);
+        store.insert(&[span(1, 0, &origin("one"))], NOW).unwrap();
+        drop(store);
+        let file = directory.path().join("spans.db");
+        damage(&file);
+        let store = open(&directory);
+        assert_eq!(store.set_aside(), [directory.path().join("spans.db.damaged-1")], "{what}");
+        assert_eq!(store.set_aside(), <[std::path::PathBuf; 0]>::default(), "{what}: told once");
+        assert!(directory.path().join("spans.db.damaged-1").exists(), "{what}");
+        store.insert(&[span(1, 1, &origin("two"))], NOW).unwrap();
+        drop(store);
+        let store = open(&directory);
+        assert!(store.set_aside().is_empty());
+        assert_eq!(store.count_of_trace(trace_of(&span(1, 1, &origin("")))).unwrap(), 1, "{what}");
+    }
+}
+
+#[test]
+fn a_file_that_turns_out_to_be_damaged_is_replaced_by_the_next_spans() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory);
+    let spans: Vec<_> = (0..2_000).map(|number| span(1, number, &origin("one"))).collect();
+    store.insert(&spans, NOW).unwrap();
+    drop(store);
+    let file = directory.path().join("spans.db");
+    // All but the schema.
+    let length = std::fs::metadata(&file).unwrap().len();
+    overwrite(&file, 4096, usize::try_from(length - 4096).unwrap());
+    let store = open(&directory);
+    assert!(store.set_aside().is_empty(), "nobody has looked at the rest yet");
+    assert_eq!(store.insert(&[span(1, 0, &origin("one"))], NOW).unwrap(), Inserted { new: 1, known: vec![] });
+    assert_eq!(store.set_aside(), [directory.path().join("spans.db.damaged-1")]);
+    assert_eq!(store.of_trace(trace_of(&span(1, 0, &origin(""))), 10).unwrap(), [span(1, 0, &origin("one"))]);
+}
+
+fn overwrite(file: &std::path::Path, at: u64, length: usize) {
+    use std::os::unix::fs::FileExt as _;
+    let file = std::fs::OpenOptions::new().write(true).open(file).unwrap();
+    file.write_all_at(&vec![0xff; length], at).unwrap();
 }

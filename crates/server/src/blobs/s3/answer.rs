@@ -25,6 +25,7 @@ fn code(error: &Error) -> (S3ErrorCode, Option<StatusCode>) {
         Error::BadUri(_) => S3ErrorCode::InvalidArgument,
         // S3 has neither of the next two problems, and so no codes for them.
         Error::DiskFull { .. } => return (own_code("InsufficientStorage"), Some(StatusCode::INSUFFICIENT_STORAGE)),
+        Error::Gone { .. } => S3ErrorCode::ServiceUnavailable,
         Error::Conflict { .. } => return (own_code("KeyConflict"), Some(StatusCode::CONFLICT)),
         Error::Exists { .. } => S3ErrorCode::PreconditionFailed,
         Error::Missing { .. } => S3ErrorCode::NoSuchKey,

@@ -131,6 +131,7 @@ fn status(error: &Error) -> StatusCode {
         Error::Missing { .. } => StatusCode::NOT_FOUND,
         Error::Conflict { .. } => StatusCode::CONFLICT,
         Error::DiskFull { .. } => StatusCode::INSUFFICIENT_STORAGE,
+        Error::Gone { .. } => StatusCode::SERVICE_UNAVAILABLE,
         _ => {
             tracing::error!(error = error as &dyn StdError, "the blob store failed");
             StatusCode::INTERNAL_SERVER_ERROR

@@ -34,7 +34,7 @@ fn now() -> i64 {
 async fn lines_come_as_they_are_written_and_the_rest_at_the_end() {
     let home = tempdir().unwrap();
     let log = home.path().join("log");
-    let logs = Logs::new().unwrap();
+    let logs = Logs::new(None).unwrap();
     let recording = logs.record(&log).unwrap();
     let (end, ended) = oneshot::channel::<()>();
     let mut batches = logs.tail(&log, LogStart::Line(0), async move { ended.await.unwrap_or(()) });
@@ -64,7 +64,7 @@ async fn lines_come_as_they_are_written_and_the_rest_at_the_end() {
 async fn each_line_has_the_time_at_which_it_came() {
     let home = tempdir().unwrap();
     let log = home.path().join("log");
-    let logs = Logs::new().unwrap();
+    let logs = Logs::new(None).unwrap();
     let recording = logs.record(&log).unwrap();
     let process = spawn(&script(home.path(), "echo a; while [ ! -e go ]; do sleep 0.01; done; echo b")).unwrap();
     until("the first line is recorded", || {
@@ -80,7 +80,7 @@ async fn each_line_has_the_time_at_which_it_came() {
     drop((recording, logs));
 
     // A later server has nothing but the files.
-    let lines = all(&Logs::new().unwrap(), &log, LogStart::Line(0)).await;
+    let lines = all(&Logs::new(None).unwrap(), &log, LogStart::Line(0)).await;
     assert_eq!(messages(&lines), ["a", "b"]);
     assert!(lines[0].at.0 <= first_seen, "{lines:?} {first_seen}");
     assert!((second_written..=after).contains(&lines[1].at.0), "{lines:?} {second_written}");
@@ -91,7 +91,7 @@ async fn a_log_without_times_has_the_time_of_its_file() {
     let home = tempdir().unwrap();
     let log = home.path().join("log");
     append(&log, b"alone\n");
-    let lines = all(&Logs::new().unwrap(), &log, LogStart::Line(0)).await;
+    let lines = all(&Logs::new(None).unwrap(), &log, LogStart::Line(0)).await;
     assert!((now() - lines[0].at.0).abs() < 60_000_000, "{lines:?}");
     assert!(!home.path().join("log.times").exists(), "reading leaves no trace");
 }
@@ -101,7 +101,7 @@ async fn a_line_without_end_is_cut_at_whole_characters() {
     let home = tempdir().unwrap();
     let log = home.path().join("log");
     append(&log, &[b"x", "é".repeat(100_000).as_bytes(), b"\nend\n"].concat());
-    let lines = all(&Logs::new().unwrap(), &log, LogStart::Line(0)).await;
+    let lines = all(&Logs::new(None).unwrap(), &log, LogStart::Line(0)).await;
     assert!(lines.iter().all(|line| line.message.len() <= 64 * 1024 && !line.message.contains('\u{fffd}')));
     let whole: String = lines[..lines.len() - 1].iter().map(|line| line.message.as_str()).collect();
     assert_eq!(whole, format!("x{}", "é".repeat(100_000)));
@@ -117,7 +117,7 @@ async fn a_line_without_end_is_cut_at_whole_characters() {
 async fn a_hundred_megabytes_cost_little_memory_and_few_entries() {
     let home = tempdir().unwrap();
     let log = home.path().join("log");
-    let logs = Logs::new().unwrap();
+    let logs = Logs::new(None).unwrap();
     let recording = logs.record(&log).unwrap();
     let line = "a line of a log that is of some length, as they are";
     let process = spawn(&script(home.path(), &format!("yes '{line}' | head -n 2000000"))).unwrap();
@@ -145,7 +145,7 @@ async fn many_empty_lines_come_in_many_batches() {
     let home = tempdir().unwrap();
     let log = home.path().join("log");
     append(&log, &[b'\n'; 50_000]);
-    let logs = Logs::new().unwrap();
+    let logs = Logs::new(None).unwrap();
     let batches: Vec<_> =
         logs.tail(&log, LogStart::Line(0), std::future::ready(())).map(Result::unwrap).collect().await;
     assert!(batches.len() > 5);
@@ -155,7 +155,7 @@ async fn many_empty_lines_come_in_many_batches() {
 #[tokio::test]
 async fn several_readers_and_files_share_the_watch() {
     let home = tempdir().unwrap();
-    let logs = Logs::new().unwrap();
+    let logs = Logs::new(None).unwrap();
     let names: Vec<_> = (0..20).map(|number| home.path().join(number.to_string())).collect();
     let recordings: Vec<_> = names.iter().map(|log| logs.record(log).unwrap()).collect();
     let mut tails: Vec<_> =
@@ -179,7 +179,7 @@ async fn several_readers_and_files_share_the_watch() {
 #[tokio::test]
 async fn a_log_that_is_missing_is_an_error() {
     let home = tempdir().unwrap();
-    let logs = Logs::new().unwrap();
+    let logs = Logs::new(None).unwrap();
     let mut tail = logs.tail(&home.path().join("log"), LogStart::Line(0), std::future::pending());
     assert_eq!(tail.next().await.unwrap().unwrap_err().kind(), std::io::ErrorKind::NotFound);
     assert!(tail.next().await.is_none());
@@ -202,4 +202,50 @@ fn the_last_lines_are_whole_where_that_is_possible() {
     append(&log, b"");
     std::fs::write(&log, "").unwrap();
     assert_eq!(last_lines(&log, 10).unwrap(), "");
+}
+
+/// How much of a log is kept where it is cut after 10,000 bytes, with the notice.
+const NOTICE: &str = "spanwise: the log is cut at 10000 bytes (--max-log): what was printed after it is not kept";
+
+#[tokio::test]
+async fn a_log_that_is_too_long_is_cut_and_says_so() {
+    let home = tempdir().unwrap();
+    let log = home.path().join("log");
+    let logs = Logs::new(Some(10_000)).unwrap();
+    let recording = logs.record(&log).unwrap();
+    // It writes on until it is told to end, and goes on undisturbed.
+    let text = "while [ ! -e stop ]; do for i in 1 2 3 4 5 6 7 8 9 10; do echo 0123456789012345678901234567890123456789; done; done";
+    let process = spawn(&script(home.path(), text)).unwrap();
+    let ended = process.clone();
+    let mut tail = logs.tail(&log, LogStart::Line(0), async move {
+        ended.wait().await;
+    });
+    let mut lines = Vec::new();
+    while lines.last().is_none_or(|line: &LogLine| line.message != NOTICE) {
+        lines.extend(soon("the notice comes", tail.next()).await.unwrap().unwrap());
+    }
+    let most = 10_001 + NOTICE.len() as u64 + 1;
+    for _ in 0..5 {
+        // It has grown again, and is cut again.
+        until("the log is cut again", || {
+            let length = std::fs::metadata(&log).unwrap().len();
+            (length == most).then_some(())
+        })
+        .await;
+    }
+    std::fs::write(home.path().join("stop"), "").unwrap();
+    assert_eq!(soon("ends", process.wait()).await, Ending::Exited(0));
+    recording.finish();
+    assert_eq!(std::fs::metadata(&log).unwrap().len(), most);
+    assert!(soon("the tail ends", tail.next()).await.is_none(), "nothing comes after the notice");
+    drop((recording, logs));
+
+    // A later server cuts it where it is cut, and a reader finds the same.
+    let logs = Logs::new(Some(10_000)).unwrap();
+    drop(logs.record(&log).unwrap());
+    assert_eq!(std::fs::metadata(&log).unwrap().len(), most);
+    let again = all(&logs, &log, LogStart::Line(0)).await;
+    assert_eq!(messages(&again), messages(&lines));
+    assert_eq!(messages(&again).last().copied(), Some(NOTICE));
+    assert!(messages(&again)[..240].iter().all(|line| line.len() == 40), "{:?}", messages(&again));
 }

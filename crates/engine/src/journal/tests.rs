@@ -1,0 +1,244 @@
+//! A journal that cannot be written for a while, and one that will never take what one of its runs has: with a real database that is
+//! not allowed to grow.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use bytes::Bytes;
+use spanwise_core::{ActionName, ActionSpec, Phase, RunId, RunName};
+use spanwise_store::{Durability, Retention, RunQuery, Sqlite};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+use super::*;
+use crate::{
+    Attempt, Call, Engine, EngineConfig, Executor, NewRun, NewStep, Outcome, Report, RunHandle, RunSettings, Storage,
+};
+
+/// Larger than what is free in the pages that a database has.
+const LARGE: usize = 1 << 20;
+
+/// A disk that can be full, and the engine on it.
+struct Disk {
+    directory: tempfile::TempDir,
+    store: Arc<Sqlite>,
+    engine: Engine,
+}
+
+impl Disk {
+    fn new(waits_for_room: bool) -> Disk {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Arc::new(Sqlite::open(directory.path(), Durability::Process).unwrap());
+        let config = EngineConfig::embedded(Storage::Memory, Retention::default());
+        let engine = Engine::on(store.clone(), false, EngineConfig { waits_for_room, ..config }).unwrap();
+        Disk { directory, store, engine }
+    }
+
+    /// The database may grow no more.
+    fn fills(&self) {
+        self.store.limit_pages(1).unwrap();
+    }
+
+    fn has_room(&self) {
+        self.store.limit_pages(1 << 20).unwrap();
+    }
+
+    fn database(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.directory.path().join("journal.db")).unwrap()
+    }
+
+    fn create(&self, name: &str) -> Result<RunHandle, Error> {
+        self.create_with(name, 1)
+    }
+
+    fn create_with(&self, name: &str, inputs: usize) -> Result<RunHandle, Error> {
+        let (inputs, settings) = (Bytes::from(vec![7; inputs]), RunSettings::default());
+        self.engine.create_run(NewRun { id: id(name), spec: ActionSpec::task("env.main"), inputs, settings })
+    }
+
+    async fn stalls(&self) {
+        soon(self.engine.stalled().wait_for(Option::is_some)).await.unwrap();
+    }
+}
+
+fn id(name: &str) -> RunId {
+    let (org, project, domain) = (String::new(), "p".to_owned(), "d".to_owned());
+    RunId { org, project, domain, name: RunName::new(name).unwrap() }
+}
+
+async fn soon<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(60), what).await.expect("it happens within a minute")
+}
+
+/// Bodies that end with large outputs when they are told to.
+#[derive(Clone, Default)]
+struct Bodies {
+    began: Arc<AtomicU32>,
+    end: Arc<Notify>,
+}
+
+impl Executor for Bodies {
+    fn execute(&self, _attempt: Attempt) -> Pin<Box<dyn Future<Output = Report> + Send>> {
+        let end = Arc::clone(&self.end);
+        self.began.fetch_add(1, Ordering::SeqCst);
+        Box::pin(async move {
+            end.notified().await;
+            Report::Succeeded(Bytes::from(vec![7; LARGE]))
+        })
+    }
+}
+
+fn drive(run: &RunHandle, bodies: &Bodies) -> JoinHandle<Result<Outcome, Error>> {
+    let (run, bodies) = (run.clone(), bodies.clone());
+    let call = Call { action: ActionName::ROOT, inputs: None, caller: None };
+    tokio::spawn(async move { run.drive(call, &bodies).await })
+}
+
+async fn until(run: &RunHandle, phase: Phase) {
+    let mut changes = run.subscribe();
+    let is_so = || run.action(&ActionName::ROOT).is_some_and(|root| root.phase() == phase);
+    soon(async {
+        while !is_so() {
+            changes.changed().await.unwrap();
+        }
+    })
+    .await;
+}
+
+fn assert_refused<T: std::fmt::Debug>(what: &str, answer: Result<T, Error>) {
+    let refused = answer.expect_err(what);
+    assert!(refused.may_pass(), "{what}: {refused:?}");
+    let Error::Store(source) = &refused else { panic!("{what}: {refused:?}") };
+    assert!(matches!(**source, spanwise_store::Error::Full { .. }), "{what}: {source}");
+}
+
+fn large() -> Outcome {
+    Outcome::Succeeded(Bytes::from(vec![7; LARGE]))
+}
+
+#[tokio::test]
+async fn s4_a_full_disk_delays_what_is_under_way_refuses_what_is_new_and_loses_nothing() {
+    let disk = Disk::new(true);
+    let (ending, live, other) = (Bodies::default(), Bodies::default(), Bodies::default());
+    let old = disk.create("old").unwrap();
+    let (run, long) = (disk.create("run").unwrap(), disk.create("long").unwrap());
+    let (driven, long_driven) = (drive(&run, &ending), drive(&long, &live));
+    for run in [&run, &long] {
+        until(run, Phase::Running).await;
+        run.committed().await.unwrap();
+    }
+    disk.fills();
+    ending.end.notify_one();
+    disk.stalls().await;
+
+    // Every entry says the same.
+    let child = ActionName::new("c").unwrap();
+    let spec = || ActionSpec { parent: Some(ActionName::ROOT), ..ActionSpec::task("env.child") };
+    let step = NewStep {
+        spec: ActionSpec::step("load", ActionName::ROOT),
+        started: long.now(),
+        inputs: Bytes::new(),
+        outcome: Ok(Bytes::new()),
+        observed: false,
+    };
+    assert_refused("create", disk.create("new"));
+    assert_refused("enqueue", long.enqueue(child, spec(), Bytes::new()));
+    assert_refused("step", long.record_step(child, step).await);
+    assert_refused("signal", long.signal(child, "ann", None, Bytes::new()).await);
+    assert_refused("probe", disk.engine.probe());
+    assert_refused("read what is not safe", run.payloads(&ActionName::ROOT).await);
+    assert_eq!(disk.engine.run_row(&id("new")).unwrap(), None);
+    assert!(long.action(&child).is_none(), "what was refused is not there");
+    // What is safe is read.
+    assert_eq!(old.payloads(&ActionName::ROOT).await.unwrap().0, Some(Bytes::from(vec![7; 1])));
+    // What was accepted before begins later.
+    let waiting = drive(&old, &other);
+    // What fills the disk can be ended, although it cannot be said to be safe.
+    assert_refused("abort", long.abort(ActionName::ROOT, "ann", "it fills the disk").await);
+    until(&long, Phase::Aborted).await;
+    tokio::time::sleep(2 * RETRY).await;
+    assert!(!driven.is_finished() && !long_driven.is_finished(), "nobody is told what is not safe");
+    assert_eq!(other.began.load(Ordering::SeqCst), 0, "nothing new begins");
+
+    disk.has_room();
+    assert_eq!(soon(driven).await.unwrap().unwrap(), large());
+    let aborted = soon(long_driven).await.unwrap().unwrap();
+    assert_eq!(aborted, Outcome::Aborted { by: "ann".to_owned(), reason: "it fills the disk".to_owned() });
+    other.end.notify_one();
+    assert_eq!(soon(waiting).await.unwrap().unwrap(), large());
+    let new = disk.create("new").unwrap();
+    assert!(new.enqueue(child, spec(), Bytes::new()).unwrap());
+    disk.engine.probe().unwrap();
+    assert_eq!(ending.began.load(Ordering::SeqCst), 1);
+
+    // All of it is on the disk.
+    disk.engine.flush().await.unwrap();
+    let phases: Vec<_> = disk
+        .store
+        .runs(&RunQuery::newest(9))
+        .unwrap()
+        .into_iter()
+        .map(|(_, row)| (row.id.name.to_string(), row.phase))
+        .collect();
+    let expected =
+        [("new", Phase::Queued), ("long", Phase::Aborted), ("run", Phase::Succeeded), ("old", Phase::Succeeded)];
+    assert_eq!(phases, expected.map(|(name, phase)| (name.to_owned(), phase)));
+}
+
+#[tokio::test]
+async fn s4_a_run_that_met_a_full_disk_in_an_engine_that_does_not_wait_goes_on_when_it_is_resumed() {
+    let disk = Disk::new(false);
+    let bodies = Bodies::default();
+    let run = disk.create("run").unwrap();
+    let driven = drive(&run, &bodies);
+    until(&run, Phase::Running).await;
+    disk.fills();
+    bodies.end.notify_one();
+    assert_refused("drive", soon(driven).await.unwrap());
+    assert_refused("create", disk.create("new"));
+    assert!(disk.engine.resume(&id("run")).unwrap().is_broken());
+
+    disk.has_room();
+    soon(disk.engine.stalled().wait_for(Option::is_none)).await.unwrap();
+    disk.create("new").unwrap();
+    let again = disk.engine.resume(&id("run")).unwrap();
+    assert!(!again.is_broken());
+    // It had ended, and what it had made was not forgotten.
+    assert_eq!(soon(drive(&again, &bodies)).await.unwrap().unwrap(), large());
+    assert_eq!(bodies.began.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_run_whose_events_are_refused_for_good_is_broken_off_alone_and_taken_up_from_the_journal() {
+    let disk = Disk::new(true);
+    let (at_fault, other) = (disk.create("at-fault").unwrap(), disk.create("other").unwrap());
+    // Somebody else has written the next event of it.
+    let foreign =
+        "INSERT INTO events (run, seq, count, action, v, body) VALUES (?1, 1, 1, 'a0', 1, '[[1,{\"type\":\"held\"}]]')";
+    disk.database().execute(foreign, [at_fault.key().0]).unwrap();
+    let child = |name: &str| ActionName::new(name).unwrap();
+    let spec = || ActionSpec { parent: Some(ActionName::ROOT), ..ActionSpec::task("env.child") };
+    for run in [&at_fault, &other] {
+        run.enqueue(child("c"), spec(), Bytes::new()).unwrap();
+    }
+    // Both in one group.
+    let shared = &disk.engine.inner.journal.shared;
+    let mut queue = shared.lock();
+    queue.add(&at_fault.cell);
+    queue.add(&other.cell);
+    shared.write_group(queue);
+
+    other.committed().await.unwrap();
+    let refused = at_fault.committed().await.unwrap_err();
+    assert!(!refused.may_pass(), "{refused:?}");
+    assert!(at_fault.is_broken() && !other.is_broken());
+    assert_eq!(disk.engine.stalled().borrow().clone().map(|error| error.to_string()), None);
+    let again = disk.engine.resume(&id("at-fault")).unwrap();
+    assert!(
+        again.action(&child("c")).is_none()
+            && again.action(&ActionName::ROOT).unwrap().phase() == Phase::WaitingForResources
+    );
+    again.enqueue(child("c"), spec(), Bytes::new()).unwrap();
+    again.committed().await.unwrap();
+}

@@ -1,0 +1,101 @@
+//! Stored runs that cannot be read, and times that cannot be: what is wrong with one is no matter of the others.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use spanwise_core::{ActionName, AttemptNo, Backoff, Event, Fact, Failure, Phase, RetryPolicy, Timestamp};
+use spanwise_engine::{Outcome, RunQuery};
+use spanwise_store::{Append, Durability, RunKey, RunRow, Sqlite, Store};
+
+use crate::stage::soon;
+use crate::{Run, done, id, main_task, new_run, open, root};
+
+#[tokio::test]
+async fn a_run_that_cannot_be_read_is_named_with_its_cause_and_the_others_go_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = open(directory.path());
+    let damages = [
+        ("garbled", "UPDATE events SET body = '[[1,{\"type\"' WHERE run = ?1"),
+        ("newer", "UPDATE events SET v = 2 WHERE run = ?1"),
+        ("settings", "UPDATE runs SET settings = '{\"labels\":7}' WHERE key = ?1"),
+        ("row", "UPDATE runs SET created_at = 'noon' WHERE key = ?1"),
+        ("action", "UPDATE events SET action = '' WHERE run = ?1"),
+    ];
+    let keys = damages.map(|(name, _)| engine.create_run(new_run(name, main_task())).unwrap().key());
+    engine.create_run(new_run("sound", main_task())).unwrap();
+    drop(engine);
+    let database = rusqlite::Connection::open(directory.path().join("journal.db")).unwrap();
+    for ((name, damage), key) in damages.iter().zip(keys) {
+        assert_eq!(database.execute(damage, [key.0]).unwrap(), 1, "{name}");
+    }
+
+    let engine = open(directory.path());
+    let mut resumed = Vec::new();
+    for id in engine.unfinished().unwrap() {
+        match engine.resume(&id) {
+            Ok(run) => resumed.push(run),
+            Err(error) => assert!(error.is_damage(), "{}: {error:?}", id.name),
+        }
+    }
+    let [sound] = &resumed[..] else { panic!("{resumed:?}") };
+    assert_eq!(sound.drive(root(), &Run(|_| done("ok"))).await.unwrap(), Outcome::Succeeded(Bytes::from_static(b"ok")));
+    let mut unreadable: Vec<_> =
+        engine.unreadable().into_iter().map(|(id, cause)| (id.name.to_string(), cause)).collect();
+    unreadable.sort();
+    assert_eq!(unreadable.len(), damages.len(), "{unreadable:?}");
+    for (row, (name, cause)) in [
+        ("action", "action name"),
+        ("garbled", "damaged"),
+        ("newer", "version 2"),
+        ("row", "Text"),
+        ("settings", "settings of run"),
+    ]
+    .iter()
+    .enumerate()
+    {
+        assert!(unreadable[row].0 == *name && unreadable[row].1.contains(cause), "{name}: {unreadable:?}");
+    }
+    // In the list with the others.
+    let listed = engine.runs(&RunQuery::newest(10)).unwrap();
+    assert_eq!(listed.iter().filter(|(_, row)| row.unreadable.is_some()).count(), damages.len());
+    assert!(listed[0].1.id == id("sound") && listed[0].1.phase == Phase::Succeeded, "{listed:?}");
+}
+
+#[tokio::test]
+async fn s4_a_backoff_waits_at_most_its_length_after_the_clock_was_set_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let retry = RetryPolicy { retries: 1, backoff: Some(Backoff::constant(Duration::from_millis(50))) };
+    let spec = spanwise_core::ActionSpec { retry, ..main_task() };
+    // A year from now by today's clock.
+    let year = i64::try_from(Duration::from_hours(365 * 24).as_micros()).unwrap();
+    let at = Timestamp(open(directory.path()).now().0 + year);
+    let failure = Failure::user("E", "no");
+    let attempt = AttemptNo(1);
+    let facts = [
+        Fact::Enqueued { spec: Arc::new(spec) },
+        Fact::Launched { attempt },
+        Fact::Started { attempt },
+        Fact::AttemptFailed { attempt, failure },
+        Fact::BackedOff { until: at.after(Duration::from_millis(50)) },
+    ];
+    let events = facts.map(|fact| Event { at, action: ActionName::ROOT, fact }).to_vec();
+    let row = RunRow {
+        id: id("one"),
+        task: "env.main".into(),
+        phase: Phase::Queued,
+        created_at: at,
+        ended_at: None,
+        settings: "{}".to_owned(),
+        export: None,
+        unreadable: None,
+    };
+    let store = Sqlite::open(directory.path(), Durability::Process).unwrap();
+    let first = Append { run: RunKey(0), first_seq: 0, events, actions: Vec::new(), run_phase: None };
+    store.create_run(&row, first).unwrap();
+    drop(store);
+
+    let run = open(directory.path()).resume(&id("one")).unwrap();
+    let outcome = soon(run.drive(root(), &Run(|_| done("ok")))).await.unwrap();
+    assert_eq!(outcome, Outcome::Succeeded(Bytes::from_static(b"ok")));
+}

@@ -1,0 +1,56 @@
+//! Cutting a log that becomes too long. The task writes the file itself and goes on; the server takes off what comes on top.
+//!
+//! Writers append, so a file that is cut grows again from its new end. Between two looks it may be longer by what was written meanwhile;
+//! its readers see nothing beyond the notice.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+
+/// Where a log is cut, and whether it is.
+#[derive(Debug)]
+pub(super) struct Cut {
+    most: Option<u64>,
+    /// Its length with the notice, once it is cut.
+    sealed: Option<u64>,
+}
+
+impl Cut {
+    pub(super) fn at(most: Option<u64>) -> Cut {
+        Cut { most, sealed: None }
+    }
+
+    /// Cuts a log of this length if that is too long; says how long it is then.
+    pub(super) fn apply(&mut self, log: &Path, length: u64) -> io::Result<u64> {
+        let Some(most) = self.most.filter(|most| length > *most) else { return Ok(length) };
+        let file = OpenOptions::new().write(true).open(log)?;
+        let sealed = match self.sealed {
+            Some(sealed) => sealed,
+            None => {
+                let notice = notice(most);
+                // At its place, not at the end: the task may write meanwhile.
+                file.write_all_at(notice.as_bytes(), most)?;
+                *self.sealed.insert(most + notice.len() as u64)
+            }
+        };
+        if length > sealed {
+            file.set_len(sealed)?;
+        }
+        Ok(sealed)
+    }
+}
+
+fn notice(most: u64) -> String {
+    format!("\nspanwise: the log is cut at {} (--max-log): what was printed after it is not kept\n", shown(most))
+}
+
+/// A size as the flag takes it.
+fn shown(bytes: u64) -> String {
+    for (unit, factor) in [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)] {
+        if bytes >= factor && bytes.is_multiple_of(factor) {
+            return format!("{} {unit}", bytes / factor);
+        }
+    }
+    format!("{bytes} bytes")
+}

@@ -1,0 +1,108 @@
+//! Whether the server can do what it is there for: its files can be written.
+//!
+//! It is tried, not guessed: a little is written where runs write, at most once a second however often somebody asks.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use spanwise_engine::Engine;
+use tokio::sync::Mutex;
+
+use crate::blobs::Blobs;
+
+/// How long an answer holds.
+const HOLDS: Duration = Duration::from_secs(1);
+
+/// Asks the disk. A clone shares the answers.
+#[derive(Clone)]
+pub(crate) struct Readiness {
+    engine: Engine,
+    blobs: Blobs,
+    last: Arc<Mutex<Option<(Instant, Result<(), NotReady>)>>>,
+}
+
+/// Why nothing new is accepted now; it may be accepted later.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}: nothing new is accepted until that is over")]
+pub(crate) struct NotReady(pub(crate) String);
+
+impl Readiness {
+    pub(crate) fn new(engine: Engine, blobs: Blobs) -> Readiness {
+        Readiness { engine, blobs, last: Arc::default() }
+    }
+
+    /// Refuses while nothing can be written. Every entry that makes something new asks here first, so that all of them say the same.
+    pub(crate) async fn check(&self) -> Result<(), NotReady> {
+        self.ask(HOLDS).await
+    }
+
+    /// The same, whatever was answered a moment ago.
+    pub(crate) async fn check_now(&self) -> Result<(), NotReady> {
+        self.ask(Duration::ZERO).await
+    }
+
+    async fn ask(&self, holds: Duration) -> Result<(), NotReady> {
+        let mut last = self.last.lock().await;
+        if let Some((at, answer)) = &*last
+            && at.elapsed() < holds
+        {
+            return answer.clone();
+        }
+        let (engine, blobs) = (self.engine.clone(), self.blobs.clone());
+        let tried = tokio::task::spawn_blocking(move || {
+            engine.probe().map_err(|error| NotReady(in_one_line(&error)))?;
+            blobs.probe().map_err(|error| NotReady(in_one_line(&error)))
+        });
+        let answer = tried.await.unwrap_or_else(|error| Err(NotReady(error.to_string())));
+        let was_ready = last.as_ref().is_none_or(|(_, answer)| answer.is_ok());
+        match &answer {
+            Err(NotReady(cause)) if was_ready => {
+                tracing::error!(cause, "nothing can be written: nothing new is accepted")
+            }
+            Ok(()) if !was_ready => tracing::warn!("files can be written again: what is new is accepted"),
+            _ => {}
+        }
+        *last = Some((Instant::now(), answer.clone()));
+        answer
+    }
+
+    /// Returns when something can be written.
+    ///
+    /// # Cancellation
+    /// Safe.
+    pub(crate) async fn room(&self) {
+        while self.check().await.is_err() {
+            tokio::time::sleep(HOLDS).await;
+        }
+    }
+
+    /// Says in the log when nothing can be written any more, and when it can again.
+    pub(crate) async fn tell(self) {
+        let mut stalled = self.engine.stalled();
+        while stalled.changed().await.is_ok() {
+            let now = stalled.borrow_and_update().clone();
+            match now {
+                Some(error) => {
+                    let cause = in_one_line(&error);
+                    tracing::error!(cause, "the journal cannot be written: nothing new is accepted until it can");
+                }
+                None => tracing::warn!("the journal can be written again: everything goes on"),
+            }
+        }
+    }
+}
+
+/// An error with its causes.
+pub(crate) fn in_one_line(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
