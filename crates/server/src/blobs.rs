@@ -67,7 +67,7 @@ struct Inner {
 }
 
 /// What a probe writes: more than fits beside the name of a file.
-const PROBE: [u8; 64 << 10] = [0; 64 << 10];
+static PROBE: [u8; 64 << 10] = [0; 64 << 10];
 
 impl Blobs {
     /// Opens the store in a directory, which is made if it is not there, and removes what unfinished writes have left. A blob

@@ -18,7 +18,14 @@ const HOLDS: Duration = Duration::from_secs(1);
 pub(crate) struct Readiness {
     engine: Engine,
     blobs: Blobs,
-    last: Arc<Mutex<Option<(Instant, Result<(), NotReady>)>>>,
+    last: Arc<Mutex<Option<Answer>>>,
+}
+
+/// What was found, and when.
+#[derive(Clone, Debug)]
+struct Answer {
+    at: Instant,
+    found: Result<(), NotReady>,
 }
 
 /// Why nothing new is accepted now; it may be accepted later.
@@ -43,27 +50,25 @@ impl Readiness {
 
     async fn ask(&self, holds: Duration) -> Result<(), NotReady> {
         let mut last = self.last.lock().await;
-        if let Some((at, answer)) = &*last
-            && at.elapsed() < holds
-        {
-            return answer.clone();
+        if let Some(answer) = last.as_ref().filter(|answer| answer.at.elapsed() < holds) {
+            return answer.found.clone();
         }
         let (engine, blobs) = (self.engine.clone(), self.blobs.clone());
         let tried = tokio::task::spawn_blocking(move || {
             engine.probe().map_err(|error| NotReady(in_one_line(&error)))?;
             blobs.probe().map_err(|error| NotReady(in_one_line(&error)))
         });
-        let answer = tried.await.unwrap_or_else(|error| Err(NotReady(error.to_string())));
-        let was_ready = last.as_ref().is_none_or(|(_, answer)| answer.is_ok());
-        match &answer {
+        let found = tried.await.unwrap_or_else(|error| Err(NotReady(error.to_string())));
+        let was_ready = last.as_ref().is_none_or(|answer| answer.found.is_ok());
+        match &found {
             Err(NotReady(cause)) if was_ready => {
                 tracing::error!(cause, "nothing can be written: nothing new is accepted")
             }
             Ok(()) if !was_ready => tracing::warn!("files can be written again: what is new is accepted"),
             _ => {}
         }
-        *last = Some((Instant::now(), answer.clone()));
-        answer
+        *last = Some(Answer { at: Instant::now(), found: found.clone() });
+        found
     }
 
     /// Returns when something can be written.

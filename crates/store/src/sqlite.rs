@@ -76,30 +76,17 @@ impl Sqlite {
     /// [`Error::InUse`] if another process has it; [`Error::Newer`] if it was written by a newer version; [`Error::Lost`] if the
     /// directory has had another journal than the one that is there; [`Error::Damaged`].
     pub fn open(directory: &Path, durability: Durability) -> Result<Sqlite, Error> {
-        let mut lock = lock_directory(directory)?;
+        let lock = lock_directory(directory)?;
         identity::check(directory)?;
         let file = directory.join(FILE);
-        let opened = Sqlite::open_file(directory, durability);
-        let (writer, reader, checkpointer, note) = opened.map_err(|error| match sort(error, &file) {
+        Sqlite::open_locked(directory, durability, lock).map_err(|error| match sort(error, &file) {
             // It has tables, but not ours.
-            Error::Database(source) => Error::Damaged { file: file.clone(), source },
+            Error::Database(source) => Error::Damaged { file, source },
             other => other,
-        })?;
-        lock.guard(&file).map_err(|source| Error::Open { path: file, source })?;
-        Ok(Sqlite {
-            path: directory.to_owned(),
-            writer: Mutex::new(writer),
-            reader: Mutex::new(reader),
-            note: Mutex::new(note),
-            _checkpointer: checkpointer,
-            lock,
         })
     }
 
-    fn open_file(
-        directory: &Path,
-        durability: Durability,
-    ) -> Result<(Connection, Connection, checkpoint::Checkpointer, identity::Note), Error> {
+    fn open_locked(directory: &Path, durability: Durability, mut lock: lock::DirectoryLock) -> Result<Sqlite, Error> {
         let file = directory.join(FILE);
         let mut writer = Connection::open(&file).map_err(Error::Database)?;
         let synchronous = durability.synchronous();
@@ -109,7 +96,15 @@ impl Sqlite {
         let checkpointer = checkpoint::Checkpointer::start(&file, synchronous, &mut writer)?;
         let reader = Connection::open(&file).map_err(Error::Database)?;
         reader.pragma_update(None, "query_only", true).map_err(Error::Database)?;
-        Ok((writer, reader, checkpointer, note))
+        lock.guard(&file).map_err(|source| Error::Open { path: file, source })?;
+        Ok(Sqlite {
+            path: directory.to_owned(),
+            writer: Mutex::new(writer),
+            reader: Mutex::new(reader),
+            note: Mutex::new(note),
+            _checkpointer: checkpointer,
+            lock,
+        })
     }
 
     /// Makes a directory usable again whose journal is missing, empty, damaged or another one: a damaged journal is set aside, one that

@@ -110,7 +110,7 @@ fn a_lost_journal_is_refused_by_name_deletes_nothing_and_is_begun_anew_if_asked(
 fn no_other_file_that_is_damaged_keeps_the_server_from_starting() {
     let (data, run) = used();
     let data = data.path();
-    let noise: Vec<u8> = (0..20_000u32).map(|number| (number * 7919 >> 3) as u8).collect();
+    let noise: Vec<u8> = (0..20_000u32).map(|number| ((number * 7919) >> 3) as u8).collect();
     for (file, told) in [
         ("spans.db", "spans.db.damaged-1"),
         ("signing.key", "the key of signed URLs is damaged"),

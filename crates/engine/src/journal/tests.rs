@@ -223,11 +223,13 @@ async fn a_run_whose_events_are_refused_for_good_is_broken_off_alone_and_taken_u
         run.enqueue(child("c"), spec(), Bytes::new()).unwrap();
     }
     // Both in one group.
-    let shared = &disk.engine.inner.journal.shared;
-    let mut queue = shared.lock();
-    queue.add(&at_fault.cell);
-    queue.add(&other.cell);
-    shared.write_group(queue);
+    {
+        let shared = &disk.engine.inner.journal.shared;
+        let mut queue = shared.lock();
+        queue.add(&at_fault.cell);
+        queue.add(&other.cell);
+        shared.write_group(queue);
+    }
 
     other.committed().await.unwrap();
     let refused = at_fault.committed().await.unwrap_err();
