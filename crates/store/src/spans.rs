@@ -11,7 +11,7 @@ use spanwise_core::Timestamp;
 
 use crate::error::sort;
 use crate::sqlite::checkpoint::Checkpointer;
-use crate::sqlite::{aside, prepare, prune};
+use crate::sqlite::{aside, forget_pages, prepare, prune};
 use crate::{Durability, Error};
 
 mod first;
@@ -268,6 +268,9 @@ impl SpanStore {
                     if pruned > 0 {
                         give_back(&writer.connection)?;
                     }
+                    forget_pages(&writer.connection)?;
+                    drop(writer);
+                    forget_pages(&database.reader())?;
                     return Ok(pruned);
                 }
                 deleted => pruned += deleted,

@@ -1,5 +1,6 @@
 //! The journal in SQLite: one file in the data directory, write-ahead log, one writing connection.
 
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -193,7 +194,9 @@ impl Sqlite {
 fn lock_directory(directory: &Path) -> Result<lock::DirectoryLock, Error> {
     let open_error = |source| Error::Open { path: directory.to_owned(), source };
     if !directory.exists() {
-        std::fs::create_dir_all(directory).map_err(open_error)?;
+        directory.parent().map_or(Ok(()), std::fs::create_dir_all).map_err(open_error)?;
+        // Inputs and outputs are for the eyes of their user.
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(open_error)?;
         // As cargo does for `target`: a journal is nothing to commit.
         std::fs::write(directory.join(".gitignore"), "*\n").map_err(open_error)?;
     }
@@ -214,6 +217,12 @@ fn examine(directory: &Path) -> Result<(), Error> {
         }
     };
     look().map_err(|error| sort(error, &file))
+}
+
+/// Gives the pages back that a connection has kept of what it wrote and read. It keeps as many as it may, so that many small runs would
+/// take up memory, one after the other, as if ended ones stayed; the system has the file's pages at hand in any case.
+pub(crate) fn forget_pages(connection: &Connection) -> Result<(), Error> {
+    connection.execute_batch("PRAGMA shrink_memory").map_err(Error::Database)
 }
 
 /// Settings of the connection, then the migrations that are missing.
@@ -389,6 +398,9 @@ impl Store for Sqlite {
     fn prune(&self, keep: &Retention, now: Timestamp) -> Result<Pruned, Error> {
         let mut connection = self.writer();
         self.lock.check()?;
-        prune::prune(&mut connection, keep, now).map_err(|error| sort(error, &self.file()))
+        let pruned = prune::prune(&mut connection, keep, now).map_err(|error| sort(error, &self.file()));
+        forget_pages(&connection)?;
+        forget_pages(&self.reader())?;
+        pruned
     }
 }

@@ -163,3 +163,12 @@ fn pruning_by_size_gives_the_space_back() {
 fn rusqlite_open(directory: &std::path::Path) -> rusqlite::Connection {
     rusqlite::Connection::open(directory.join("journal.db")).unwrap()
 }
+
+#[test]
+fn a_new_directory_is_its_users_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("deep/data");
+    drop(Sqlite::open(&data, Durability::Process).unwrap());
+    assert_eq!(std::fs::metadata(&data).unwrap().permissions().mode() & 0o777, 0o700);
+}
