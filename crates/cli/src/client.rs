@@ -22,7 +22,9 @@ pub(crate) mod tasks;
 pub(crate) mod trace;
 
 pub(crate) use get::{actions, page};
-pub(crate) use table::table;
+pub(crate) use table::{table, text};
+
+use crate::terminal::{harmless, harmless_json};
 
 /// Which server, and where on it.
 #[derive(clap::Args, Clone, Debug)]
@@ -213,12 +215,17 @@ fn time(at: &spanwise_proto::google::protobuf::Timestamp) -> String {
     humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + since).to_string()
 }
 
-fn print_json(value: &serde_json::Value) -> anyhow::Result<()> {
-    say(serde_json::to_string_pretty(value)?)
+pub(crate) fn print_json(value: &serde_json::Value) -> anyhow::Result<()> {
+    as_it_is(harmless_json(&serde_json::to_string_pretty(value)?))
 }
 
-/// Prints a line; a reader that has gone is an error, which ends the command.
+/// Prints a line, fit for a terminal whoever wrote it.
 pub(crate) fn say(line: impl Display) -> anyhow::Result<()> {
+    as_it_is(harmless(&line.to_string()))
+}
+
+/// Prints a line that is fit for a terminal, or that is wanted as it is; a reader that has gone is an error, which ends the command.
+pub(crate) fn as_it_is(line: impl Display) -> anyhow::Result<()> {
     use std::io::Write as _;
     Ok(writeln!(std::io::stdout().lock(), "{line}")?)
 }

@@ -78,7 +78,8 @@ fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) if is_broken_pipe(&error) => ExitCode::from(141),
         Err(error) => {
-            eprintln!("error: {error:#}");
+            // A server's words may be among them.
+            eprintln!("error: {}", terminal::harmless(&format!("{error:#}")));
             ExitCode::from(class(&error))
         }
     }

@@ -8,7 +8,7 @@ use clap::{Arg, Args as _, Command, FromArgMatches as _};
 use serde_json::{Map, Value as Json};
 
 use crate::Signals;
-use crate::client::TargetOptions;
+use crate::client::{self, TargetOptions};
 
 mod deployed;
 mod end;
@@ -81,6 +81,9 @@ pub(crate) struct How {
     /// Start the run and print its name and the address of its page; do not wait.
     #[arg(long)]
     detach: bool,
+    /// Print a text output as it is on a terminal too, whatever it does there.
+    #[arg(long)]
+    raw: bool,
     /// How the result is printed.
     #[arg(long, short, value_enum, default_value_t = Output::Text)]
     output: Output,
@@ -172,12 +175,12 @@ fn task_name(written: &OsStr) -> Result<&str, String> {
 
 /// The tasks of a program.
 fn list(program: &Path, described: &Described) -> anyhow::Result<u8> {
-    let mut table = crate::client::table(&["TASK", "WHAT IT DOES"]);
+    let mut table = client::table(&["TASK", "WHAT IT DOES"]);
     for task in &described.tasks {
-        table.add_row([task.name.as_str(), task.docs.lines().next().unwrap_or_default()]);
+        table.add_row([client::text(&task.name), client::text(task.docs.lines().next().unwrap_or_default())]);
     }
-    crate::client::say(table)?;
-    crate::client::say(format!("\nWhat a task takes: spanwise run {} TASK --help", program.display()))?;
+    client::as_it_is(table)?;
+    client::say(format!("\nWhat a task takes: spanwise run {} TASK --help", program.display()))?;
     Ok(0)
 }
 

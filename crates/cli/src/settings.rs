@@ -14,7 +14,7 @@ use anyhow::Context as _;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, Command};
 use spanwise_server::{
-    BadTarget, CollectorConfig, Config, DEFAULT_COLLECTOR_PORT, DEFAULT_PORT, Retention, TeeTarget, TraceLevel,
+    BadTarget, CollectorConfig, Config, DEFAULT_COLLECTOR_PORT, DEFAULT_PORT, Retention, TeeTarget, TraceLevel, Users,
 };
 
 /// The file that is read if none is named.
@@ -47,6 +47,13 @@ pub(crate) struct Common {
     /// Where the log of an attempt is cut, in MiB, or with a unit (KiB, MiB, GiB); 0 lets it grow.
     #[arg(long, env = "SPANWISE_MAX_LOG", value_name = "SIZE", default_value = "256", value_parser = size)]
     max_log: u64,
+    /// A variable of this environment that tasks have too; may be given several times. Without it they have PATH, HOME, USER, the locale,
+    /// the time zone, proxies, certificates, PYTHON*, OTEL_* and a few more.
+    #[arg(long, env = "SPANWISE_PASS_ENV", value_name = "NAME", value_delimiter = ',', value_parser = variable)]
+    pass_env: Vec<String>,
+    /// Whose connections are taken: those of the user that the server runs as (`own`; root's too), or those of all users of this machine.
+    #[arg(long, env = "SPANWISE_USERS", value_name = "own|all", default_value = "own")]
+    users: Users,
     #[command(flatten)]
     trace: Trace,
     /// Seconds that a task may take to end after SIGTERM.
@@ -62,7 +69,7 @@ pub(crate) struct Common {
     #[arg(long, env = "SPANWISE_COLLECTOR_MAX_MIB", default_value_t = 512)]
     collector_max_mib: u32,
     /// Another OTLP receiver (http/protobuf) that received spans are forwarded to, as OTEL_EXPORTER_OTLP_ENDPOINT has it.
-    #[arg(long, env = "SPANWISE_TEE_ENDPOINT", value_name = "URL")]
+    #[arg(long, env = "SPANWISE_TEE_ENDPOINT", value_name = "URL", hide_env_values = true, hide_default_value = true)]
     tee_endpoint: Option<String>,
     /// Headers for that receiver: name=value,name=value, percent-encoded. Better in the environment than on the command line.
     #[arg(
@@ -87,6 +94,8 @@ impl Common {
         config.cold = self.cold;
         config.strict = self.strict;
         config.max_log = (self.max_log > 0).then_some(self.max_log);
+        config.pass_env = self.pass_env;
+        config.users = self.users;
         self.trace.apply(&mut config);
         config.max_tasks = self.max_tasks.unwrap_or(config.max_tasks);
         config.grace = Duration::from_secs(self.grace_seconds);
@@ -110,6 +119,12 @@ fn size(text: &str) -> Result<u64, String> {
     };
     let number: u64 = digits.parse().map_err(|_| format!("`{text}` is no size, as 256 or 64MiB are"))?;
     number.checked_mul(unit).ok_or_else(|| format!("`{text}` is too large"))
+}
+
+/// The name of a variable.
+fn variable(text: &str) -> Result<String, String> {
+    let is_name = !text.is_empty() && !text.contains(['=', '\0']);
+    is_name.then(|| text.to_owned()).ok_or_else(|| format!("`{text}` is not the name of a variable"))
 }
 
 /// None are for ever.
@@ -153,7 +168,7 @@ struct Trace {
     #[arg(long, env = "SPANWISE_TRACE_RATIO", default_value = "1", value_parser = ratio)]
     trace_ratio: f64,
     /// Where lifecycle spans are sent by OTLP; else where OTEL_EXPORTER_OTLP_ENDPOINT says, or nowhere.
-    #[arg(long, env = "SPANWISE_TRACE_ENDPOINT")]
+    #[arg(long, env = "SPANWISE_TRACE_ENDPOINT", hide_env_values = true, hide_default_value = true)]
     trace_endpoint: Option<String>,
     /// Seconds that lifecycle spans wait for a receiver that does not take them; then they are given up and counted.
     #[arg(long, env = "SPANWISE_TRACE_PATIENCE_SECONDS", default_value_t = 3600)]
@@ -275,6 +290,11 @@ fn read(file: &Path) -> anyhow::Result<BTreeMap<String, String>> {
             toml::Value::Integer(number) => number.to_string(),
             toml::Value::Float(number) => number.to_string(),
             toml::Value::Boolean(value) => value.to_string(),
+            toml::Value::Array(list) if arg.get_value_delimiter().is_some() => match joined(&list) {
+                Some(text) if text.is_empty() => continue,
+                Some(text) => text,
+                None => return Err(bad(format!("`{key}` is a list of texts")).into()),
+            },
             other => {
                 return Err(bad(format!(
                     "`{key}` is a text, a number or a truth value, not of type {}",
@@ -292,6 +312,12 @@ fn read(file: &Path) -> anyhow::Result<BTreeMap<String, String>> {
         values.insert(key, text);
     }
     Ok(values)
+}
+
+/// The texts of a list, as one argument has them.
+fn joined(list: &[toml::Value]) -> Option<String> {
+    let texts: Option<Vec<&str>> = list.iter().map(toml::Value::as_str).collect();
+    texts.map(|texts| texts.join(","))
 }
 
 /// Names the known key that is the nearest to one that is not.
@@ -318,6 +344,27 @@ fn distance(from: &str, to: &str) -> usize {
     row[to.len()]
 }
 
+/// Settings that are nobody's to read.
+const SECRET: [&str; 1] = ["tee_headers"];
+
+/// Where the password of a URL stands: what is between the user's name and the host; a name alone is taken for one too.
+fn password(url: &str) -> Option<std::ops::Range<usize>> {
+    let begin = url.find("://")? + 3;
+    let authority = &url[begin..];
+    let authority = &authority[..authority.find(['/', '?', '#']).unwrap_or(authority.len())];
+    let end = authority.rfind('@')?;
+    let from = authority[..end].find(':').map_or(0, |colon| colon + 1);
+    Some(begin + from..begin + end).filter(|range| !range.is_empty())
+}
+
+fn without_password(url: &str) -> String {
+    let mut shown = url.to_owned();
+    if let Some(range) = password(url) {
+        shown.replace_range(range, "***");
+    }
+    shown
+}
+
 /// Every setting as a line of a file, with where it comes from.
 pub(crate) fn effective(matches: &ArgMatches) -> anyhow::Result<String> {
     let file = file_of(matches);
@@ -332,15 +379,19 @@ pub(crate) fn effective(matches: &ArgMatches) -> anyhow::Result<String> {
             (Some(_), Some(file)) if from_file.contains_key(key) => file.display().to_string(),
             _ => "default".to_owned(),
         };
-        let given = matches.get_raw(key).and_then(|mut values| values.next());
-        let line = match given.map(|value| value.to_string_lossy()) {
-            None if key.starts_with("tee_") => format!("# {key} is not set"),
+        let given = matches.get_raw(key).map(|values| values.map(|value| value.to_string_lossy()).collect::<Vec<_>>());
+        let line = match given.map(|values| values.join(",")) {
+            None if key.starts_with("tee_") || key == "pass_env" => format!("# {key} is not set"),
             None => format!("# {key} is found by the server"),
-            Some(_) if arg.is_hide_env_values_set() => format!("# {key} is set and not shown"),
+            Some(_) if SECRET.contains(&key) => format!("# {key} is set and not shown"),
+            Some(value) if password(&value).is_some() => {
+                let hidden = without_password(&value);
+                format!("# {key} = {} and its password, which is not shown", toml::Value::String(hidden))
+            }
             Some(value) if value.parse::<u64>().is_ok() || value == "true" || value == "false" => {
                 format!("{key} = {value}")
             }
-            Some(value) => format!("{key} = {}", toml::Value::String(value.into_owned())),
+            Some(value) => format!("{key} = {}", toml::Value::String(value)),
         };
         writeln!(text, "{line:40} # {source}")?;
     }
@@ -406,7 +457,42 @@ mod tests {
         );
         assert!(!text.contains("secret"), "{text}");
         let arguments = command.get_arguments().filter(|arg| arg.is_hide_env_values_set());
-        assert_eq!(arguments.map(|arg| arg.get_id().as_str()).collect::<Vec<_>>(), ["tee_headers"]);
+        let hidden = ["trace_endpoint", "tee_endpoint", "tee_headers"];
+        assert_eq!(arguments.map(|arg| arg.get_id().as_str()).collect::<Vec<_>>(), hidden, "in --help");
+    }
+
+    #[test]
+    fn passwords_in_urls_are_not_shown() {
+        let cases = [
+            ("http://user:secret@host:4318/v1", "http://user:***@host:4318/v1"),
+            ("https://secret@host", "https://***@host"),
+            ("https://user:se@cret:x@host/a@b", "https://user:***@host/a@b"),
+            ("https://:secret@host?q=a@b", "https://:***@host?q=a@b"),
+            ("http://localhost:4318/a@b", "http://localhost:4318/a@b"),
+            ("http://user:@host", "http://user:@host"),
+            ("localhost:4318", "localhost:4318"),
+        ];
+        for (url, expected) in cases {
+            assert_eq!(without_password(url), expected);
+        }
+        for name in ["--tee-endpoint", "--trace-endpoint", "--trace-url"] {
+            let arguments = ["spanwise", name, "http://user:secret@localhost:4318/"];
+            let matches = Configured::augment_args(Command::new("spanwise")).get_matches_from(arguments);
+            let text = effective(&matches).unwrap();
+            assert!(text.contains("http://user:***@localhost:4318/") && !text.contains("secret"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_list_is_given_as_one_in_a_file_and_name_by_name_on_the_command_line() {
+        assert_eq!(file("pass_env = [\"A\", \"B_C\"]").unwrap()["pass_env"], "A,B_C");
+        assert_eq!(file("pass_env = \"A,B\"").unwrap()["pass_env"], "A,B");
+        assert!(file("pass_env = []").unwrap().is_empty());
+        assert!(refused("pass_env = [1]").contains("`pass_env` is a list of texts"));
+        assert!(refused("pass_env = [\"A=1\"]").contains("`A=1` is not the name of a variable"));
+        let arguments = ["spanwise", "--pass-env", "A", "--pass-env", "B"];
+        let matches = Configured::augment_args(Command::new("spanwise")).get_matches_from(arguments);
+        assert!(effective(&matches).unwrap().contains("pass_env = \"A,B\""));
     }
 
     #[test]

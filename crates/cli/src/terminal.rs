@@ -1,7 +1,9 @@
 //! Lines with styles, and the screen they are printed on: width, colour, redrawing in place, the cursor.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 
+use spanwise_server::is_bidi_control;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// How a part of a line looks where colours are wanted.
@@ -28,6 +30,33 @@ impl Style {
     }
 }
 
+/// What others have written, fit for a terminal: lines and tabs are as they are, what would command the terminal or turn the text around
+/// is shown by its code.
+pub(crate) fn harmless(text: &str) -> Cow<'_, str> {
+    let may_stay = |c: char| matches!(c, '\n' | '\t') || !(c.is_control() || is_bidi_control(c));
+    if text.chars().all(may_stay) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    // The end of a line on other systems, and how bars of progress go back to its beginning.
+    for character in text.replace("\r\n", "\n").chars().map(|c| if c == '\r' { '\n' } else { c }) {
+        if may_stay(character) { shown.push(character) } else { shown.extend(character.escape_unicode()) }
+    }
+    Cow::Owned(shown)
+}
+
+/// A JSON document that says the same and is fit for a terminal: such characters stand within its texts only.
+pub(crate) fn harmless_json(document: &str) -> String {
+    document.chars().fold(String::with_capacity(document.len()), |mut shown, c| {
+        if c != '\n' && (c.is_control() || is_bidi_control(c)) {
+            shown.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            shown.push(c);
+        }
+        shown
+    })
+}
+
 /// One line of output.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Line(Vec<(Style, String)>);
@@ -37,10 +66,11 @@ impl Line {
         Line::default()
     }
 
-    /// Adds a part. What it says may come from a remote service: control characters do not reach the terminal.
+    /// Adds a part. What it says may come from a remote service: see [`harmless`].
     pub(crate) fn add(mut self, style: Style, text: impl AsRef<str>) -> Line {
-        let printable = |c: char| if c.is_control() { ' ' } else { c };
-        self.0.push((style, text.as_ref().chars().map(printable).collect()));
+        let in_line = |c: char| if c.is_control() { ' ' } else { c };
+        let text: String = text.as_ref().chars().map(in_line).collect();
+        self.0.push((style, harmless(&text).into_owned()));
         self
     }
 
@@ -178,6 +208,27 @@ fn size() -> (usize, usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_others_have_written_does_not_command_the_terminal() {
+        let cases = [
+            ("plain\n\ttext \u{65e5}\u{672c} \u{5e9}\n", "plain\n\ttext \u{65e5}\u{672c} \u{5e9}\n"),
+            ("\x1b[2J\x1b]0;title\x07", "\\u{1b}[2J\\u{1b}]0;title\\u{7}"),
+            // The same commands in one character each, as UTF-8 has them.
+            ("\u{9b}2J \u{9d}0;t\u{9c} \u{7f}", "\\u{9b}2J \\u{9d}0;t\\u{9c} \\u{7f}"),
+            ("exe.\u{202e}txt \u{2066}x\u{2069}", "exe.\\u{202e}txt \\u{2066}x\\u{2069}"),
+            ("10 %\r20 %\r\n", "10 %\n20 %\n"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(harmless(text), expected, "{text:?}");
+        }
+        let value = serde_json::json!({ "a\u{9b}": ["\u{202e}\x1b[2J\n", "\u{7f}"] });
+        let document = serde_json::to_string_pretty(&value).unwrap();
+        let shown = harmless_json(&document);
+        assert!(shown.contains(r"\u202e\u001b[2J\n") && shown.contains(r"\u009b"), "{shown}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), value);
+        assert_eq!(Line::new().add(Style::Plain, "a\u{202e}b\u{9b}c").paint(false, 80), "a\\u{202e}b c");
+    }
 
     #[test]
     fn a_line_is_cut_by_columns_not_by_bytes() {

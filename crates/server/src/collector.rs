@@ -144,6 +144,7 @@ impl Collector {
             .route(grpc::TRACES, post(grpc::traces))
             .route(grpc::METRICS, post(grpc::ignored))
             .route(grpc::LOGS, post(grpc::ignored))
+            .layer(axum::middleware::from_fn(crate::foreign::sealed))
             .with_state(self.clone())
     }
 

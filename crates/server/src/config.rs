@@ -9,6 +9,7 @@ use spanwise_core::lifecycle::TraceLevel;
 use spanwise_engine::{Durability, ExportLimits, Retention};
 
 use crate::collector::CollectorConfig;
+use crate::peers::Users;
 
 /// The port of the API, the console and the blob store.
 pub const DEFAULT_PORT: u16 = 8585;
@@ -39,6 +40,10 @@ pub struct Config {
     pub python: Option<PathBuf>,
     /// Start each task as a process of its own from the first instruction, instead of forking it from a warm interpreter.
     pub cold: bool,
+    /// Variables of the server's environment that tasks have too, beside those that all tasks have.
+    pub pass_env: Vec<String>,
+    /// Whose connections are taken.
+    pub users: Users,
     /// Refuse runs that ask for what is not honoured, instead of warning.
     pub strict: bool,
     /// How much of what the engine does for a run is traced, for runs that do not say it by their label `spanwise.trace`.
@@ -75,6 +80,8 @@ impl Config {
             max_tasks: default_max_tasks(),
             python: None,
             cold: false,
+            pass_env: Vec::new(),
+            users: Users::Own,
             strict: false,
             trace: TraceLevel::Off,
             project_traces: BTreeMap::new(),

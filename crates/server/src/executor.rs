@@ -27,6 +27,7 @@ use crate::wire::values;
 mod contract;
 mod entry;
 mod image;
+mod inherited;
 mod launcher;
 mod programs;
 mod refusals;
@@ -34,8 +35,9 @@ mod secrets;
 mod signs;
 mod verdict;
 
-pub(crate) use contract::{exporter_defaults, inherited};
+pub(crate) use contract::exporter_defaults;
 pub(crate) use image::ImageRequest;
+pub(crate) use inherited::Inherited;
 pub(crate) use launcher::Launcher;
 pub(crate) use programs::Programs;
 pub(crate) use refusals::Refusals;
@@ -327,7 +329,7 @@ impl Shared {
             append(&files.log, note).map_err(|error| system("write to the attempt's log", &error))?;
         }
         let mut layers = vec![
-            python.variables(inherited(std::env::vars())),
+            python.variables(self.launcher.inherited().for_task()),
             python.env(),
             program.env.clone(),
             self.definitions

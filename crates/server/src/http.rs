@@ -8,7 +8,6 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::StatusCode;
-use http::header::{HOST, ORIGIN};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -18,11 +17,12 @@ use crate::calls::{self, Calls};
 use crate::collector::Collector;
 use crate::environments::Environments;
 use crate::executor::SignsOfLife;
+use crate::foreign;
+use crate::origin;
 use crate::pages::{self, Pages};
 use crate::readiness::Readiness;
 use crate::running::{self, Interpreter, Running};
 use crate::trace::Traces;
-use crate::wire::shown;
 
 /// Every route of the server.
 ///
@@ -54,14 +54,15 @@ pub(crate) fn router(
         .fallback_service(
             Router::new()
                 .fallback_service(api::service(api))
-                .layer(middleware::from_fn_with_state(calls, calls::traced)),
+                .layer(middleware::from_fn_with_state(calls, calls::traced))
+                .layer(middleware::from_fn(foreign::sealed)),
         );
     guarded(router)
 }
 
 /// The routes, for those who mean this machine.
 pub(crate) fn guarded(router: Router) -> Router {
-    router.layer(middleware::from_fn(refuse_foreign_hosts))
+    router.layer(middleware::from_fn(origin::refuse_foreign)).layer(middleware::from_fn(foreign::inert))
 }
 
 /// Who is running, and with which interpreter by now, if that does not answer late.
@@ -93,41 +94,6 @@ async fn note_sign_of_life(State(signs): State<SignsOfLife>, request: Request, n
     next.run(request).await
 }
 
-/// A page of another site that has made its name point to this machine must not talk to the server: without a login, the name in
-/// the request is all that tells it from ourselves.
-async fn refuse_foreign_hosts(request: Request, next: Next) -> Response {
-    let host = match request.headers().get(HOST) {
-        Some(host) => String::from_utf8_lossy(host.as_bytes()),
-        None => request.uri().authority().map_or("", |authority| authority.as_str()).into(),
-    };
-    if !is_own(&host) {
-        let text = format!("this server answers to localhost and 127.0.0.1, not to `{}`\n", shown(&host));
-        return (StatusCode::MISDIRECTED_REQUEST, text).into_response();
-    }
-    // A page of another site can send what needs no permission first: a form is enough.
-    let origin = request.headers().get(ORIGIN).map(|origin| String::from_utf8_lossy(origin.as_bytes()));
-    match origin.filter(|origin| !request.method().is_safe() && !is_own_origin(origin)) {
-        Some(origin) => {
-            let text = format!("this server takes nothing from pages of `{}`\n", shown(&origin));
-            (StatusCode::FORBIDDEN, text).into_response()
-        }
-        None => next.run(request).await,
-    }
-}
-
-fn is_own_origin(origin: &str) -> bool {
-    origin.split_once("://").is_some_and(|(_, host)| is_own(host))
-}
-
-fn is_own(host: &str) -> bool {
-    let name = match host.strip_prefix('[') {
-        Some(v6) => v6.split(']').next().unwrap_or_default(),
-        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
-    };
-    name.eq_ignore_ascii_case("localhost")
-        || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
 /// Listens on an address and, where the machine has it, on the same port of its twin: `localhost` is both.
 pub(crate) async fn listen(address: SocketAddr) -> std::io::Result<Vec<TcpListener>> {
     let first = TcpListener::bind(address).await?;
@@ -137,27 +103,4 @@ pub(crate) async fn listen(address: SocketAddr) -> std::io::Result<Vec<TcpListen
         SocketAddr::V6(_) => TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, port)).await,
     };
     Ok(std::iter::once(first).chain(twin.ok()).collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_pages_of_this_machine_may_write() {
-        assert!(is_own_origin("http://localhost:8585"));
-        for foreign in ["null", "https://example.com", "localhost", "http://localhost.example.com", ""] {
-            assert!(!is_own_origin(foreign), "{foreign}");
-        }
-    }
-
-    #[test]
-    fn only_names_of_this_machine_are_answered_to() {
-        for own in ["localhost", "LOCALHOST:8585", "127.0.0.1:1", "127.0.0.9", "[::1]:8585", "[::1]"] {
-            assert!(is_own(own), "{own}");
-        }
-        for foreign in ["example.com", "localhost.example.com:8585", "10.0.0.1", "0.0.0.0:80", "", "[::2]:1"] {
-            assert!(!is_own(foreign), "{foreign}");
-        }
-    }
 }

@@ -15,12 +15,14 @@ use spanwise_engine::RunHandle;
 
 use crate::blobs::signed::Signer;
 use crate::control::{self, ControlPlane};
+use crate::foreign;
 use crate::readiness::in_one_line;
 use crate::trace::Traces;
 
 mod address;
 mod assets;
 mod data;
+pub(crate) mod escape;
 mod explained;
 mod format;
 mod forms;
@@ -80,22 +82,30 @@ pub(crate) fn router(pages: Pages) -> Router {
         .route("/v2/domain/{domain}/project/{project}/runs", get(runs::of_project))
         .route(RUN, get(run::page))
         .route(&format!("{RUN}/events"), get(live::events))
-        .route(&format!("{RUN}/trace.json"), get(data::trace))
-        .route(&format!("{RUN}/explain.json"), get(data::explanation))
         .route(&format!("{RUN}/abort"), post(forms::abort))
         .route(&format!("{RUN}/rerun"), post(forms::rerun))
         .route(LOG, get(log::download))
         .route(&format!("{LOG}/events"), get(log::events))
         .layer(middleware::from_fn(guarded))
+        .merge(files(RUN))
         .route("/assets/{name}", get(assets::serve))
         .with_state(pages)
 }
 
-/// Puts the headers on that every page has.
+/// What programs read: no pages, whatever the answer is.
+fn files(run: &str) -> Router<Pages> {
+    Router::new()
+        .route(&format!("{run}/trace.json"), get(data::trace))
+        .route(&format!("{run}/explain.json"), get(data::explanation))
+        .layer(middleware::from_fn(foreign::sealed))
+        .layer(middleware::from_fn(guarded))
+}
+
+/// Puts the headers on that every page has, and whatever is sealed already keeps its own.
 async fn guarded(request: axum::extract::Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
-    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.entry(CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(POLICY));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));

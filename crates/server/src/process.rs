@@ -34,6 +34,7 @@ mod fit;
 mod group;
 mod identity;
 mod logs;
+pub(crate) mod own;
 mod warm;
 
 /// What is to be started, in full: nothing is inherited from the server.
@@ -157,7 +158,7 @@ pub fn spawn(launch: &Launch) -> Result<Process, Error> {
     let mut command = Command::new(program);
     if let Some(claim) = &launch.claim {
         command = Command::new("/bin/sh");
-        command.args(["-c", claim::SCRIPT]).arg(claim).arg(program);
+        command.args(["-c", &claim::script()]).arg(claim).arg(program);
     }
     let child = command
         .args(arguments)
@@ -192,6 +193,9 @@ fn take_charge(pid: u32, limits: Limits) -> io::Result<Process> {
     // microseconds.
     for (resource, limit, hard) in limits.each() {
         prlimit(Some(raw), resource, Rlimit { current: Some(limit), maximum: Some(hard) })?;
+    }
+    if let Some(given) = own::given() {
+        prlimit(Some(raw), Resource::Nofile, given.descriptors)?;
     }
     let fd = readable_at_end(pidfd_open(raw, PidfdFlags::empty())?)?;
     Ok(Process::watched(id.clone(), Group::new(id, raw), fd))

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::serve::ListenerExt as _;
 use spanwise_engine::{Clock, Engine, EngineConfig, Export, ExportLimits, LifecycleExporter, RunKey, Storage};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -21,13 +20,15 @@ use crate::config::Config;
 use crate::control::{ControlPlane, Parts, TraceRules};
 use crate::definitions::Definitions;
 use crate::environments::{Base, Environments, NoPython};
-use crate::executor::{self, Launcher, ProcessExecutor, SignsOfLife};
+use crate::executor::{self, Inherited, Launcher, ProcessExecutor, SignsOfLife};
 use crate::http;
 use crate::layout::{self, DataDir};
-use crate::process::Logs;
+use crate::privacy;
+use crate::process::{Logs, own};
 use crate::readiness::Readiness;
 use crate::running::{self, Running};
 use crate::secrets::Secrets;
+use crate::serve::{Entrance, serve};
 
 /// Why a server could not start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -101,6 +102,7 @@ pub struct Server {
     /// Where it listens, and what it serves there.
     places: Vec<(TcpListener, axum::Router)>,
     port: u16,
+    entrance: Entrance,
     collector: Option<Collecting>,
     warnings: Vec<String>,
     grace: Duration,
@@ -122,7 +124,9 @@ impl Server {
         if !config.address.is_loopback() {
             return Err(Error::NotLoopback(config.address));
         }
+        let descriptors = own::settle();
         let data = DataDir::new(&absolute(&config.data_dir)?);
+        let was_open = close(&data)?;
         let python = Base::find(config.python.as_deref())?;
         // An interpreter takes a while to answer; the journal is opened meanwhile.
         let base = AbortOnDropHandle::new(tokio::spawn(async move { Base::probe(&python).await }));
@@ -153,7 +157,9 @@ impl Server {
         let note = running.note().map_err(|source| Error::Io { doing: "note who uses the data directory", source })?;
         let (exporter, export) = lifecycle_export(&config, &engine)?.unzip();
         let base = base.await.map_err(|error| Error::Io { doing: "ask the interpreter", source: error.into() })?;
+        let (entrance, warning) = Entrance::new(config.users, descriptors);
         warnings.extend(base.problem().or_else(|| base.warning()));
+        warnings.extend(was_open.into_iter().chain(warning));
         let collector = match &config.collector {
             Some(asked) => Some(Collecting::start(&config, asked, data.path(), &mut warnings).await?),
             None => None,
@@ -177,7 +183,7 @@ impl Server {
             places.extend(collecting.listeners.drain(..).map(|listener| (listener, router.clone())));
         }
         let (grace, drain) = (config.grace, config.drain);
-        Ok(Server { control, places, port, collector, warnings, grace, drain, ending, export, _note: note })
+        Ok(Server { control, places, port, entrance, collector, warnings, grace, drain, ending, export, _note: note })
     }
 
     fn assemble(config: &Config, data: DataDir, engine: Engine, port: u16, base: Base) -> Result<Api, Error> {
@@ -195,7 +201,12 @@ impl Server {
             logs: Logs::new(config.max_log)
                 .map_err(|source| Error::Io { doing: "watch log files (inotify)", source })?,
             secrets: secrets.clone(),
-            launcher: Launcher::new(environments, data.bin(), config.cold),
+            launcher: Launcher::new(
+                environments,
+                Inherited::of_this_process(&config.pass_env),
+                data.bin(),
+                config.cold,
+            ),
             programs: executor::Programs::new(blobs.clone(), data.programs()),
             signs: SignsOfLife::default(),
             refusals: executor::Refusals::default(),
@@ -259,19 +270,11 @@ impl Server {
     /// [`Error::Io`] if a listener fails.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
         let closing = self.control.closing().clone();
+        let entrance = Arc::new(self.entrance);
         let servers: Vec<_> = self
             .places
             .into_iter()
-            .map(|(listener, router)| {
-                // Small answers must not wait for a peer's delayed acknowledgement (40 ms).
-                let listener = listener.tap_io(|connection| {
-                    if let Err(error) = connection.set_nodelay(true) {
-                        tracing::debug!(%error, "a connection stays with Nagle's algorithm");
-                    }
-                });
-                let serve = axum::serve(listener, router);
-                tokio::spawn(serve.with_graceful_shutdown(closing.clone().cancelled_owned()).into_future())
-            })
+            .map(|(listener, router)| tokio::spawn(serve(listener, router, Arc::clone(&entrance), closing.clone())))
             .collect();
         shutdown.await;
         self.ending.cancel();
@@ -321,6 +324,24 @@ fn follow(engine: &Engine, data: &DataDir, repair: bool) -> Result<Option<String
          runs are missing from it; nothing of theirs is deleted",
         data.path().display()
     )))
+}
+
+/// Closes a data directory to other users, if there is one, and says so if it was open to them. What lies deep in it follows.
+fn close(data: &DataDir) -> Result<Option<String>, Error> {
+    let place = data.path().display();
+    let was_open = match privacy::close(data.path()) {
+        Ok(was_open) => was_open,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(Error::Io { doing: "close the data directory to other users", source }),
+    };
+    let below = data.clone();
+    tokio::task::spawn_blocking(move || {
+        let closed = privacy::close_below(&below);
+        if closed > 0 {
+            tracing::info!(closed, "files of the data directory that other users could read are closed to them");
+        }
+    });
+    Ok(was_open.then(|| format!("other users of this machine could read `{place}`: it is closed to them now")))
 }
 
 /// An exporter, and the export of lifecycle spans that goes by it.

@@ -8,6 +8,7 @@ mod collector;
 mod command_line;
 mod crash;
 mod dev_server;
+mod doors;
 mod flyte_config;
 mod full_disk;
 mod golden;

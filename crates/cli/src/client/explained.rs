@@ -7,8 +7,8 @@ use comfy_table::CellAlignment;
 use serde::Deserialize;
 
 use super::table::table;
-use super::{Output, TargetOptions, file, print_json, say};
-use crate::terminal::{Line, Screen, Style};
+use super::{Output, TargetOptions, as_it_is, file, print_json, say};
+use crate::terminal::{Line, Screen, Style, harmless};
 use crate::trace_tree::human;
 
 /// Say where the time of a run went: its critical path, split into your code, queue, start-up, backoff, cache and waiting.
@@ -71,7 +71,7 @@ fn print(run: &str, explanation: &Explanation) -> anyhow::Result<()> {
         let largest: Vec<String> = used
             .largest
             .iter()
-            .map(|who| format!("{} ({}) {}", printable(&who.task), who.action, time(who.us)))
+            .map(|who| format!("{} ({}) {}", harmless(&who.task), who.action, time(who.us)))
             .collect();
         let part = format!("{:.1} %", 100.0 * used.us as f64 / explanation.wall_us.max(1) as f64);
         table.add_row(vec![words(&used.name).0.to_owned(), time(used.us), part, largest.join("\n")]);
@@ -81,17 +81,12 @@ fn print(run: &str, explanation: &Explanation) -> anyhow::Result<()> {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    say(format!("\n{table}"))?;
+    as_it_is(format!("\n{table}"))?;
     if explanation.retried_us > 0 {
         let time = time(explanation.retried_us);
         say(format!("\n{time} of it went into attempts that were repeated, and the pauses after them"))?;
     }
     Ok(())
-}
-
-/// What somebody called a task, without control characters.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 fn time(micros: u64) -> String {

@@ -9,8 +9,8 @@ use spanwise_proto::flyteidl2::workflow::{
     action_metadata,
 };
 
-use super::table::{phase_cell, table};
-use super::{Output, Server, Target, TargetOptions, duration, explain, phase, print_json, say, time};
+use super::table::{phase_cell, table, text};
+use super::{Output, Server, Target, TargetOptions, as_it_is, duration, explain, phase, print_json, say, time};
 
 /// Show a run: its actions as a tree, what failed, and where to look on.
 #[derive(clap::Args)]
@@ -105,15 +105,15 @@ fn print(
     for (depth, action) in tree(actions) {
         let status = &action.status;
         table.add_row(vec![
-            format!("{}{}", "  ".repeat(depth), task_of(action)).into(),
-            action.id.name.as_str().into(),
+            text(&format!("{}{}", "  ".repeat(depth), task_of(action))),
+            text(&action.id.name),
             phase_cell(&phase(status.phase)),
             status.attempts.into(),
             time(&status.start_time).into(),
             duration(status.duration_ms).into(),
         ]);
     }
-    say(format!("\n{table}"))?;
+    as_it_is(format!("\n{table}"))?;
     for action in actions {
         if let Some(told) = waits.get(action.id.name.as_str()) {
             say(format!("{} waits: {told}", action.id.name))?;

@@ -4,8 +4,8 @@ use serde_json::json;
 use spanwise_proto::flyteidl2::common::{Filter, ListRequest, filter};
 use spanwise_proto::flyteidl2::workflow::{ListRunsRequest, Run, action_metadata, list_runs_request};
 
-use super::table::{phase_cell, table};
-use super::{Output, TargetOptions, duration, explain, phase, print_json, say, time};
+use super::table::{phase_cell, table, text};
+use super::{Output, TargetOptions, as_it_is, duration, explain, phase, print_json, say, time};
 
 /// List the runs of a project, the newest first.
 #[derive(clap::Args)]
@@ -73,14 +73,14 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<u8> {
             for run in &runs {
                 let status = &run.action.status;
                 table.add_row(vec![
-                    run.action.id.run.name.as_str().into(),
-                    task_of(run).into(),
+                    text(&run.action.id.run.name),
+                    text(task_of(run)),
                     phase_cell(&shown_phase(run)),
                     time(&status.start_time).into(),
                     duration(status.duration_ms).into(),
                 ]);
             }
-            say(table)?;
+            as_it_is(table)?;
         }
     }
     Ok(0)

@@ -8,6 +8,7 @@ use spanwise_proto::flyteidl2::dataproxy::TailLogsRequest;
 use spanwise_proto::json::rfc3339;
 
 use super::{Output, TargetOptions, explain};
+use crate::terminal::{harmless, harmless_json};
 
 /// Headers of the answer: which attempt has printed the log, and its span as a `traceparent`.
 const ATTEMPT: &str = "spanwise-attempt";
@@ -29,6 +30,9 @@ pub(crate) struct Options {
     /// Each line with its time.
     #[arg(long)]
     times: bool,
+    /// As the task has printed it: with the colours, and whatever else commands a terminal.
+    #[arg(long)]
+    raw: bool,
     /// As JSON: one object a line, with run, action, attempt, and the ids of its span if the run is traced.
     #[arg(long, short, value_enum, default_value_t = Output::Table)]
     output: Output,
@@ -36,7 +40,7 @@ pub(crate) struct Options {
 
 /// Prints the log until its end.
 pub(crate) async fn run(options: Options) -> anyhow::Result<u8> {
-    let Options { target, run, action, attempt, times, output } = options;
+    let Options { target, run, action, attempt, times, raw, output } = options;
     let target = target.resolve()?;
     let id = ActionIdentifier { run: target.run(&run).into(), name: action.clone(), ..ActionIdentifier::default() };
     let request = TailLogsRequest { action_id: id.into(), attempt, ..TailLogsRequest::default() };
@@ -57,13 +61,14 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<u8> {
                 let mut whole = of.clone();
                 whole["time"] = rfc3339(line.timestamp.seconds, line.timestamp.nanos).into();
                 whole["message"] = line.message.trim_end_matches('\n').into();
-                writeln!(out, "{whole}")?;
+                writeln!(out, "{}", harmless_json(&whole.to_string()))?;
                 continue;
             }
             if times {
                 write!(out, "{} ", super::time(&line.timestamp))?;
             }
-            out.write_all(line.message.as_bytes())?;
+            let message = if raw { line.message.as_str().into() } else { harmless(&line.message) };
+            out.write_all(message.as_bytes())?;
         }
         out.flush()?;
     }

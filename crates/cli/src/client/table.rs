@@ -2,11 +2,18 @@
 
 use comfy_table::{Cell, Color, Table, presets};
 
+use crate::terminal::harmless;
+
 /// A table with these headings.
 pub(crate) fn table(headings: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_header(headings.iter().map(Cell::new));
     table
+}
+
+/// A cell with what somebody has written.
+pub(crate) fn text(text: &str) -> Cell {
+    Cell::new(harmless(text))
 }
 
 /// A phase in its colour; without a terminal there are no colours.

@@ -4,8 +4,8 @@ use serde_json::json;
 use spanwise_proto::flyteidl2::common::ListRequest;
 use spanwise_proto::flyteidl2::task::{ListTasksRequest, Task, list_tasks_request};
 
-use super::table::table;
-use super::{Output, TargetOptions, explain, print_json, say, time};
+use super::table::{table, text};
+use super::{Output, TargetOptions, as_it_is, explain, print_json, say, time};
 
 /// List the deployed tasks of a project, each in its newest version.
 #[derive(clap::Args)]
@@ -38,13 +38,13 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<u8> {
             let mut table = table(&["TASK", "VERSION", "DEPLOYED", "WHAT IT DOES"]);
             for task in &tasks {
                 table.add_row([
-                    task.task_id.name.as_str(),
-                    task.task_id.version.as_str(),
-                    &time(&task.metadata.deployed_at),
-                    task.metadata.short_description.as_str(),
+                    text(&task.task_id.name),
+                    text(&task.task_id.version),
+                    text(&time(&task.metadata.deployed_at)),
+                    text(&task.metadata.short_description),
                 ]);
             }
-            say(table)?;
+            as_it_is(table)?;
         }
     }
     Ok(0)

@@ -1,10 +1,9 @@
 //! `spanwise trace`: what happened in a run, on one axis of time, or as a file for other tools.
 
-use std::io::Write as _;
 use std::time::Duration;
 
-use super::{Target, TargetOptions, file, say};
-use crate::terminal::{Line, Screen, Style};
+use super::{Target, TargetOptions, as_it_is, file};
+use crate::terminal::{Line, Screen, Style, harmless_json};
 use crate::trace_tree::document::{self, Trace};
 use crate::trace_tree::waterfall::waterfall;
 
@@ -80,12 +79,11 @@ fn lines(trace: &Trace, target: &Target, width: usize) -> Vec<Line> {
     lines
 }
 
-/// Writes a file as it is. What is not in it is said beside it: the file's form has no word for it.
+/// Writes a file. What is not in it is said beside it: the file's form has no word for it.
 async fn write(target: &Target, run: &str, name: &str) -> anyhow::Result<()> {
     let (body, left_out) = file::read_noting(target, run, name).await?;
     if let Some(said) = left_out {
         eprintln!("spanwise: not in the file: {said}");
     }
-    std::io::stdout().lock().write_all(&body)?;
-    say("")
+    as_it_is(harmless_json(&String::from_utf8_lossy(&body)))
 }

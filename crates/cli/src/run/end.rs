@@ -1,13 +1,15 @@
 //! The end of a run as it is printed, and what its failure means for the exit code.
 
+use std::io::IsTerminal as _;
 use std::process::ExitStatus;
 
 use serde_json::{Value as Json, json};
 use spanwise::__private::asked::{Started, Trouble};
 use spanwise::ErrorKind;
 
-use super::{Misuse, Output};
-use crate::client::say;
+use super::{How, Misuse, Output};
+use crate::client::{as_it_is, print_json, say};
+use crate::terminal::harmless;
 
 /// What a run came to.
 pub(super) enum End {
@@ -20,13 +22,16 @@ pub(super) enum End {
 }
 
 /// Prints the end of a run. The exit code is 1 unless it has succeeded.
-pub(super) fn print(output: Output, run: &Started, end: &End) -> anyhow::Result<u8> {
-    match (output, end) {
+pub(super) fn print(how: &How, run: &Started, end: &End) -> anyhow::Result<u8> {
+    // A program that reads it gets it as it is.
+    let is_raw = how.raw || !std::io::stdout().is_terminal();
+    match (how.output, end) {
         (Output::Text, End::Succeeded(Json::Null)) => {}
+        (Output::Text, End::Succeeded(Json::String(text))) if is_raw => as_it_is(text)?,
         (Output::Text, End::Succeeded(Json::String(text))) => say(text)?,
-        (Output::Text, End::Succeeded(value)) => say(serde_json::to_string_pretty(value)?)?,
-        (Output::Text, End::Failed { phase, trouble }) => eprintln!("{}", written(phase, trouble)),
-        (Output::Json, end) => say(serde_json::to_string_pretty(&document(run, end))?)?,
+        (Output::Text, End::Succeeded(value)) => print_json(value)?,
+        (Output::Text, End::Failed { phase, trouble }) => eprintln!("{}", harmless(&written(phase, trouble))),
+        (Output::Json, end) => print_json(&document(run, end))?,
     }
     Ok(u8::from(matches!(end, End::Failed { .. })))
 }

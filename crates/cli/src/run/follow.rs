@@ -33,7 +33,7 @@ pub(super) async fn run(target: &Target, how: &How, run: Started, signals: &mut 
     if how.detach {
         match how.output {
             Output::Text => client::say(format!("{}  {}", run.run, run.url))?,
-            Output::Json => client::say(serde_json::to_string_pretty(&json!(run))?)?,
+            Output::Json => client::print_json(&json!(run))?,
         }
         return Ok(0);
     }
@@ -51,7 +51,7 @@ pub(super) async fn run(target: &Target, how: &How, run: Started, signals: &mut 
         ended = to_its_end(&target, &run, &mut view) => ended,
     };
     view.settle()?;
-    end::print(how.output, &run, &ended?)
+    end::print(how, &run, &ended?)
 }
 
 async fn to_its_end(target: &Target, run: &Started, view: &mut View) -> anyhow::Result<End> {

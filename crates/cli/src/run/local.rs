@@ -98,7 +98,7 @@ impl State {
             return Err(end::refused(trouble));
         }
         match (&self.started, &self.ended) {
-            (Some(started), Some(ended)) => end::print(self.how.output, started, ended),
+            (Some(started), Some(ended)) => end::print(&self.how, started, ended),
             (Some(started), None) => {
                 let run = &started.run;
                 Err(anyhow!(

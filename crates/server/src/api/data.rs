@@ -19,7 +19,7 @@ use spanwise_proto::hash;
 use super::Api;
 use super::reads::Found;
 use super::waiting::awaited;
-use crate::blobs::signed::Right;
+use crate::blobs::signed::{Bound, Right};
 use crate::blobs::{BlobUri, upload_uri};
 use crate::control::{Error, random_name};
 use crate::layout;
@@ -102,6 +102,13 @@ pub(super) fn uris(found: &Found) -> Result<(String, String), ConnectError> {
     Ok((inputs.to_string(), outputs.to_string()))
 }
 
+/// The size of an upload; nothing is the value of a client that does not say it.
+fn announced(content_length: i64) -> Result<Option<u64>, Invalid> {
+    let negative = |_| Invalid::field(format!("content_length is {content_length}: a size is not negative"));
+    let size = u64::try_from(content_length).map_err(negative)?;
+    Ok((size > 0).then_some(size))
+}
+
 fn wire_time(at: SystemTime) -> spanwise_proto::google::protobuf::Timestamp {
     let micros = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
     values::timestamp(Timestamp(i64::try_from(micros).unwrap_or(i64::MAX)))
@@ -120,7 +127,8 @@ impl DataProxyService for Data {
         // Code that comes means a run that comes.
         self.api.control.executor().warm_up();
         let asked = task::duration(request.expires_in.as_option());
-        let (signed_url, expires_at) = self.signed(Right::Write, &uri, asked);
+        let bound = Bound { md5: request.content_md5[..].try_into().ok(), size: announced(request.content_length)? };
+        let (signed_url, expires_at) = self.signed(Right::Write(bound), &uri, asked);
         Response::ok(CreateUploadLocationResponse {
             signed_url,
             native_url: uri.to_string(),

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use http::header::AUTHORIZATION;
@@ -24,6 +25,7 @@ use s3s::validation::NameValidation;
 use s3s::{HttpError, HttpRequest, HttpResponse, S3Error, S3Request, S3Response, S3Result};
 
 use super::Blobs;
+use crate::foreign;
 use objects::Objects;
 
 /// Where the facade lies on the server.
@@ -82,6 +84,7 @@ pub fn router(blobs: Blobs, access: Access) -> Router {
         .route(PREFIX, enter.clone())
         .route(&format!("{PREFIX}/"), enter.clone())
         .route(&format!("{PREFIX}/{{*path}}"), enter)
+        .layer(middleware::from_fn(foreign::sealed))
 }
 
 fn config() -> Arc<StaticConfigProvider> {
@@ -125,11 +128,14 @@ async fn inside(facade: &S3Service, mut request: HttpRequest) -> Result<HttpResp
 fn unsigned(uri: &Uri) -> Result<Uri, http::Error> {
     let path = uri.path().strip_prefix(PREFIX).unwrap_or(uri.path());
     let path = if path.is_empty() { "/" } else { path };
-    let is_signature = |pair: &&str| {
-        let name = pair.split('=').next().unwrap_or_default();
-        name.starts_with("X-Amz-") || matches!(name, "Signature" | "AWSAccessKeyId" | "Expires")
+    // Neither is granted what headers the answer should have (`response-content-type=text/javascript`): a blob is bytes, and no more.
+    let is_taken_off = |pair: &&str| {
+        let name = percent_encoding::percent_decode_str(pair.split('=').next().unwrap_or_default()).decode_utf8_lossy();
+        name.starts_with("X-Amz-")
+            || name.starts_with("response-")
+            || matches!(&*name, "Signature" | "AWSAccessKeyId" | "Expires")
     };
-    let query: Vec<&str> = uri.query().unwrap_or_default().split('&').filter(|pair| !is_signature(pair)).collect();
+    let query: Vec<&str> = uri.query().unwrap_or_default().split('&').filter(|pair| !is_taken_off(pair)).collect();
     let query = query.join("&");
     let separator = if query.is_empty() { "" } else { "?" };
     let mut parts = uri.clone().into_parts();
@@ -180,12 +186,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_prefix_and_the_signature_are_taken_off_and_nothing_else() {
+    fn the_prefix_the_signature_and_wishes_for_headers_are_taken_off_and_nothing_else() {
         let cases = [
             ("/s3", "/"),
             ("/s3/", "/"),
             ("/s3/spanwise/s3/a%20b%2Fc?list-type=2&prefix=a%26b", "/spanwise/s3/a%20b%2Fc?list-type=2&prefix=a%26b"),
             ("/s3/spanwise/k?X-Amz-Signature=1&X-Amz-Date=2", "/spanwise/k"),
+            ("/s3/spanwise/k?response-content-type=text/html&%72esponse-content-disposition=inline", "/spanwise/k"),
             ("/s3/spanwise/k?uploads&Signature=1&Expires=2&AWSAccessKeyId=3", "/spanwise/k?uploads"),
         ];
         for (outside, expected) in cases {

@@ -28,8 +28,17 @@ const KEY: usize = 32;
 pub enum Right {
     /// `GET` and `HEAD`.
     Read,
-    /// `PUT`.
-    Write,
+    /// `PUT`, of a content that is as it was announced.
+    Write(Bound),
+}
+
+/// What a content must be that is stored by a URL: whoever has the URL stores what was meant, or nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Bound {
+    /// Its MD5 digest.
+    pub md5: Option<[u8; 16]>,
+    /// Its size in bytes.
+    pub size: Option<u64>,
 }
 
 /// Why a token does not open a blob.
@@ -91,32 +100,63 @@ impl Signer {
     pub(crate) fn check(&self, token: &str, key: &str, now: SystemTime) -> Result<(Right, BlobUri), Denied> {
         let uri = BlobUri::from_key(key).map_err(|_| Denied::Forged)?;
         let token = URL_SAFE_NO_PAD.decode(token).map_err(|_| Denied::Forged)?;
-        let (claim, mac) = token.split_first_chunk::<9>().ok_or(Denied::Forged)?;
+        let length = token.first().map(|kind| length_of(*kind)).ok_or(Denied::Forged)?;
+        let (claim, mac) = token.split_at_checked(length).ok_or(Denied::Forged)?;
         self.mac(claim, &uri).verify_slice(mac).map_err(|_| Denied::Forged)?;
-        let [right, seconds @ ..] = *claim;
-        let expires_at = SystemTime::UNIX_EPOCH + Duration::from_secs(u64::from_be_bytes(seconds));
-        if now >= expires_at {
+        let (right, seconds) = read_claim(claim).ok_or(Denied::Forged)?;
+        if now >= SystemTime::UNIX_EPOCH + Duration::from_secs(seconds) {
             return Err(Denied::Expired);
         }
-        Ok((if right == b'w' { Right::Write } else { Right::Read }, uri))
+        Ok((right, uri))
     }
 
-    fn mac(&self, claim: &[u8; 9], uri: &BlobUri) -> Hmac<Sha256> {
+    fn mac(&self, claim: &[u8], uri: &BlobUri) -> Hmac<Sha256> {
         let mac = Hmac::<Sha256>::new_from_slice(&*self.key).expect("HMAC takes keys of any length");
         mac.chain_update(claim).chain_update(uri.key())
     }
 }
 
-/// Of a fixed length, so that claim and key cannot be cut differently under one MAC.
-fn claim(right: Right, expires_at: SystemTime) -> [u8; 9] {
+/// How long a claim is, by its first byte: claim and key cannot be cut differently under one MAC.
+fn length_of(kind: u8) -> usize {
+    9 + match kind {
+        b's' => 8,
+        b'm' => 16,
+        b'b' => 24,
+        _ => 0,
+    }
+}
+
+/// The right, the time, and what a content is bound to: its digest, its size, or both.
+fn claim(right: Right, expires_at: SystemTime) -> Vec<u8> {
     let seconds = expires_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-    let mut claim = [0; 9];
-    claim[0] = match right {
-        Right::Read => b'r',
-        Right::Write => b'w',
+    let (kind, bound) = match right {
+        Right::Read => (b'r', Bound::default()),
+        Right::Write(bound @ Bound { md5: None, size: None }) => (b'w', bound),
+        Right::Write(bound @ Bound { md5: None, size: Some(_) }) => (b's', bound),
+        Right::Write(bound @ Bound { md5: Some(_), size: None }) => (b'm', bound),
+        Right::Write(bound @ Bound { md5: Some(_), size: Some(_) }) => (b'b', bound),
     };
-    claim[1..].copy_from_slice(&seconds.to_be_bytes());
+    let mut claim = vec![kind];
+    claim.extend(seconds.to_be_bytes());
+    claim.extend(bound.md5.iter().flatten());
+    claim.extend(bound.size.map(u64::to_be_bytes).iter().flatten());
     claim
+}
+
+/// The right and the second at which it ends.
+fn read_claim(claim: &[u8]) -> Option<(Right, u64)> {
+    let (kind, rest) = claim.split_first()?;
+    let (seconds, mut rest) = rest.split_first_chunk()?;
+    let mut bound = Bound::default();
+    if matches!(kind, b'm' | b'b') {
+        let (md5, behind) = rest.split_first_chunk()?;
+        (bound.md5, rest) = (Some(*md5), behind);
+    }
+    if matches!(kind, b's' | b'b') {
+        bound.size = Some(u64::from_be_bytes(*rest.first_chunk()?));
+    }
+    let right = if *kind == b'r' { Right::Read } else { Right::Write(bound) };
+    Some((right, u64::from_be_bytes(*seconds)))
 }
 
 fn read_key(file: &Path) -> io::Result<[u8; KEY]> {
@@ -178,10 +218,26 @@ mod tests {
     }
 
     #[test]
+    fn a_url_says_what_its_content_must_be() {
+        let signer = Signer::new([7; KEY]);
+        let uri: BlobUri = "s3://spanwise/a".parse().unwrap();
+        for (md5, size) in [(None, None), (None, Some(0)), (Some([1; 16]), None), (Some([2; 16]), Some(u64::MAX))] {
+            let right = Right::Write(Bound { md5, size });
+            let path = signer.sign(right, &uri, at(NOON));
+            assert_eq!(signer.check(parts(&path).0, "a", at(0)), Ok((right, uri.clone())));
+        }
+        // A claim and the key behind it cannot be taken for a longer claim and a shorter key.
+        let path = signer.sign(Right::Write(Bound::default()), &"s3://spanwise/12345678a".parse().unwrap(), at(NOON));
+        let mut token = URL_SAFE_NO_PAD.decode(parts(&path).0).unwrap();
+        token.splice(9..9, *b"12345678");
+        assert_eq!(signer.check(&URL_SAFE_NO_PAD.encode(&token), "a", at(0)), Err(Denied::Forged));
+    }
+
+    #[test]
     fn no_bit_of_a_token_can_be_changed() {
         let signer = Signer::new([7; KEY]);
         let uri: BlobUri = "s3://spanwise/a".parse().unwrap();
-        let path = signer.sign(Right::Write, &uri, at(NOON));
+        let path = signer.sign(Right::Write(Bound { md5: Some([9; 16]), size: Some(7) }), &uri, at(NOON));
         let token = URL_SAFE_NO_PAD.decode(parts(&path).0).unwrap();
         for bit in 0..token.len() * 8 {
             let mut forged = token.clone();

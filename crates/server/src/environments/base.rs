@@ -16,7 +16,7 @@ use tokio::process::Command;
 use tokio::time::Instant;
 
 use super::files;
-use crate::executor::inherited;
+use crate::executor::Inherited;
 
 /// From the start of the interpreter to its answer; far above what a slow machine needs.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -238,7 +238,7 @@ impl Known {
 }
 
 async fn ask(python: &Path) -> Result<Known, String> {
-    let given: BTreeMap<String, String> = inherited(std::env::vars()).into_iter().collect();
+    let given: BTreeMap<String, String> = Inherited::of_this_process(&[]).for_task().into_iter().collect();
     let mut command = Command::new(python);
     command.args(["-c", include_str!("base.py")]).env_clear().envs(&given);
     command.stdin(Stdio::null()).kill_on_drop(true);

@@ -2,8 +2,6 @@
 //!
 //! The contract is that of the stock SDK's entry point `a0` (`_bin/runtime.py`); a Rust task binary keeps the same one.
 
-use std::path::PathBuf;
-
 use spanwise_core::trace::CARRIER_KEYS;
 use spanwise_core::{ActionName, AttemptNo, RunId, Timestamp};
 use spanwise_proto::flyteidl2::core::KeyValuePair;
@@ -112,40 +110,6 @@ impl Contract<'_> {
         }
         variables
     }
-}
-
-/// Variables of the server that would change what a task does: another control plane, other credentials, another role.
-const SCRUBBED: [&str; 12] = [
-    "UCTL_CONFIG",
-    "FLYTECTL_CONFIG",
-    "_UNION_EAGER_API_KEY",
-    "EAGER_API_KEY",
-    "RANK",
-    "TORCHELASTIC_RUN_ID",
-    "FLYTE_CLUSTERED_WORKER",
-    "TRACEPARENT",
-    "TRACESTATE",
-    "BAGGAGE",
-    "VIRTUAL_ENV",
-    "PYTHONHOME",
-];
-
-const SCRUBBED_PREFIXES: [&str; 5] = ["FLYTE_AUTH_", "FLYTE_API_", "JOBSET_", "SPANWISE_", "_U_"];
-
-/// What a task inherits from the server: its environment without what would change the task's role.
-pub(crate) fn inherited(server: impl Iterator<Item = (String, String)>) -> Vec<(String, String)> {
-    let scrubbed =
-        |name: &str| SCRUBBED.contains(&name) || SCRUBBED_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
-    server.filter(|(name, _)| !scrubbed(name)).collect()
-}
-
-/// An environment in which the programs of these directories are found before all others.
-pub(crate) fn with_programs(mut variables: Vec<(String, String)>, directories: &[PathBuf]) -> Vec<(String, String)> {
-    let path = variables.iter().position(|(name, _)| name == "PATH").map(|index| variables.swap_remove(index).1);
-    let path = path.unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".to_owned());
-    let first: String = directories.iter().map(|directory| format!("{}:", directory.display())).collect();
-    variables.push(("PATH".to_owned(), format!("{first}{path}")));
-    variables
 }
 
 /// The variables by which somebody says where spans go.
@@ -272,15 +236,5 @@ mod tests {
         let expected = [(EXPORTER[0], "http://127.0.0.1:8585"), (EXPORTER[2], "http/protobuf")]
             .map(|(name, value)| (name.to_owned(), value.to_owned()));
         assert_eq!(exporter_defaults(8585), expected);
-    }
-
-    #[test]
-    fn the_servers_own_role_is_not_inherited_and_the_environments_programs_come_first() {
-        let server = [("UCTL_CONFIG", "x"), ("FLYTE_AUTH_TOKEN", "x"), ("PATH", "/bin"), ("HOME", "/h")]
-            .map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let places = ["/own", "/env/bin"].map(PathBuf::from);
-        let merged =
-            merge([with_programs(inherited(server.into_iter()), &places), vec![("HOME".into(), "/other".into())]]);
-        assert_eq!(merged, [("HOME".into(), "/other".into()), ("PATH".into(), "/own:/env/bin:/bin".into())]);
     }
 }

@@ -11,7 +11,8 @@ use spanwise_proto::Message as _;
 use spanwise_proto::flyteidl2::core::Literal;
 use spanwise_proto::flyteidl2::imagebuilder::ImageSpec;
 
-use super::contract::{Places, inherited, with_programs};
+use super::contract::Places;
+use super::inherited::with_programs;
 use super::{Files, Shared, adopt, damaged, launcher, secrets, system, undefined};
 use crate::blobs::{BlobUri, Blobs};
 use crate::environments::{self, Build, Environment, ImageKey, Plan};
@@ -119,7 +120,8 @@ impl Shared {
         let plan = request.plan(&self.blobs).await.map_err(refused)?;
         let environments = self.launcher.environments();
         let base = environments.current().await;
-        let mut env = with_programs(base.within(inherited(std::env::vars())), &launcher::bin_of(&base));
+        let inherited = self.launcher.inherited().for_installer();
+        let mut env = with_programs(base.within(inherited), &launcher::bin_of(&base));
         let program = Program { secrets: plan.secrets.clone(), ..Program::default() };
         env.extend(secrets::variables(&self.secrets, run, &program)?);
         let settings = self.definitions.run_spec(attempt.run.settings());

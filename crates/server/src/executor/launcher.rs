@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use spanwise_core::Failure;
 
-use super::contract::{inherited, with_programs};
-use super::{entry, system, verdict};
+use super::inherited::with_programs;
+use super::{Inherited, entry, system, verdict};
 use crate::environments::{Base, Environments, ImageKey};
 use crate::process::{self, Launch, Process, Script, Warm};
 use crate::wire::task::Program;
@@ -15,6 +15,7 @@ use crate::wire::task::Program;
 #[derive(Debug)]
 pub(crate) struct Launcher {
     environments: Environments,
+    inherited: Inherited,
     /// Where the entry point of the interpreter is kept.
     bin: PathBuf,
     /// None: every process starts from nothing.
@@ -52,15 +53,20 @@ impl PythonEnvironment {
 impl Launcher {
     /// Tasks whose image asks for nothing else run with the interpreter that environments are made from; stock ones are forked from
     /// a warm one unless they are to be `cold`. The entry point is kept in `bin`.
-    pub(crate) fn new(environments: Environments, bin: PathBuf, cold: bool) -> Launcher {
+    pub(crate) fn new(environments: Environments, inherited: Inherited, bin: PathBuf, cold: bool) -> Launcher {
         let base = environments.base();
-        let mut common = with_programs(base.within(inherited(std::env::vars())), &programs(&bin, &base));
+        let mut common = with_programs(base.within(inherited.for_task()), &programs(&bin, &base));
         common.push(("PYTHONUNBUFFERED".to_owned(), "1".to_owned()));
-        Launcher { environments, bin, warm: (!cold).then(|| Warm::new(common)) }
+        Launcher { environments, inherited, bin, warm: (!cold).then(|| Warm::new(common)) }
     }
 
     pub(crate) fn environments(&self) -> &Environments {
         &self.environments
+    }
+
+    /// What processes have of the server's environment.
+    pub(crate) fn inherited(&self) -> &Inherited {
+        &self.inherited
     }
 
     /// The environment that a task's image stands for. An image that was not built here is one that another builder has made, or

@@ -57,7 +57,7 @@ impl Programs {
             let message = format!("the program `{uri}` is not what it was when it was uploaded");
             return Err(Failure::system("ProgramDamaged", message).terminal());
         }
-        tokio::fs::set_permissions(&staged, std::fs::Permissions::from_mode(0o755)).await.map_err(failed)?;
+        tokio::fs::set_permissions(&staged, std::fs::Permissions::from_mode(0o700)).await.map_err(failed)?;
         tokio::fs::rename(&staged, path).await.map_err(failed)
     }
 }
@@ -100,7 +100,7 @@ mod tests {
         let (one, other) = tokio::join!(programs.file(&uri), programs.file(&uri));
         let path = one.unwrap().unwrap();
         assert_eq!(Some(&path), other.unwrap().as_ref());
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o755);
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
         assert_eq!(std::fs::read(&path).unwrap(), script);
         assert_eq!(programs.file("/bin/true").await.unwrap(), None);
     }

@@ -118,10 +118,12 @@ fn micros(time: std::time::Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// An answer that a browser shows or keeps under a name of its own.
+/// A file under a name of its own.
 fn file(name: &str, body: Vec<u8>) -> Response {
-    let headers =
-        [(CONTENT_TYPE, "application/json".to_owned()), (CONTENT_DISPOSITION, format!("inline; filename=\"{name}\""))];
+    let headers = [
+        (CONTENT_TYPE, "application/json".to_owned()),
+        (CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),
+    ];
     (headers, body).into_response()
 }
 

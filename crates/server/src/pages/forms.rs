@@ -29,10 +29,10 @@ pub(super) struct Fields {
 
 type Sent = Result<Form<Fields>, FormRejection>;
 
-fn allowed(headers: &HeaderMap, sent: Sent) -> Result<Fields, PageError> {
+fn allowed(uri: &Uri, headers: &HeaderMap, sent: Sent) -> Result<Fields, PageError> {
     let refused = |text: String| PageError::new(StatusCode::FORBIDDEN, text);
     let Form(fields) = sent.map_err(|error| refused(error.body_text()))?;
-    guard::check(headers, &fields.token).map_err(|error| refused(error.to_string()))?;
+    guard::check(uri, headers, &fields.token).map_err(|error| refused(error.to_string()))?;
     Ok(fields)
 }
 
@@ -45,7 +45,7 @@ pub(super) async fn abort(
     sent: Sent,
 ) -> Response {
     let aborted = async {
-        let fields = allowed(&headers, sent)?;
+        let fields = allowed(&uri, &headers, sent)?;
         let run = place.run(&pages, &uri)?;
         let action = match fields.action.as_str() {
             "" => ActionName::ROOT,
@@ -71,7 +71,7 @@ pub(super) async fn rerun(
     sent: Sent,
 ) -> Response {
     let started = async {
-        allowed(&headers, sent)?;
+        allowed(&uri, &headers, sent)?;
         let run = pages.control.rerun(&place.run(&pages, &uri)?).await?;
         Ok::<_, PageError>(address::run(run.id(), None))
     };

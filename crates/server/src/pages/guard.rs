@@ -5,10 +5,10 @@ use std::sync::OnceLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::header::{COOKIE, HOST, ORIGIN};
-use http::{HeaderMap, HeaderName};
+use http::header::COOKIE;
+use http::{HeaderMap, Method, Uri};
 
-const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+use crate::origin::Asker;
 
 /// The cookie that has to say the same as the form.
 const NAME: &str = "spanwise-form";
@@ -46,13 +46,9 @@ impl Token {
 }
 
 /// Checks the headers and the token of a form that was sent.
-pub(super) fn check(headers: &HeaderMap, token: &str) -> Result<(), Refused> {
-    let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    let host = text(&HOST).ok_or(Refused::Foreign)?;
-    let by_origin = text(&ORIGIN).map(|origin| origin.split_once("://").is_some_and(|(_, from)| from == host));
-    let by_site = text(&SEC_FETCH_SITE).map(|site| site == "same-origin");
-    // Each of them that is there must agree, and a browser sends at least one.
-    if by_origin == Some(false) || by_site == Some(false) || (by_origin.is_none() && by_site.is_none()) {
+pub(super) fn check(uri: &Uri, headers: &HeaderMap, token: &str) -> Result<(), Refused> {
+    // A browser says from which page a form comes.
+    if Asker::of(&Method::POST, uri, headers) != Asker::Console {
         return Err(Refused::Foreign);
     }
     match cookie(headers) {
@@ -90,7 +86,13 @@ fn random() -> String {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderName;
+
     use super::*;
+
+    fn checked(headers: &HeaderMap, token: &str) -> Result<(), Refused> {
+        check(&Uri::from_static("/abort"), headers, token)
+    }
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
         pairs.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap())).collect()
@@ -108,10 +110,10 @@ mod tests {
         };
         let own = with(&[("origin", "http://localhost:1")]);
         assert!(Token::of(&own).set_cookie().is_none());
-        assert_eq!(check(&own, &token.value), Ok(()));
-        assert_eq!(check(&with(&[("sec-fetch-site", "same-origin")]), &token.value), Ok(()));
-        assert_eq!(check(&own, &random()), Err(Refused::Token));
-        assert_eq!(check(&own, ""), Err(Refused::Token));
+        assert_eq!(checked(&own, &token.value), Ok(()));
+        assert_eq!(checked(&with(&[("sec-fetch-site", "same-origin")]), &token.value), Ok(()));
+        assert_eq!(checked(&own, &random()), Err(Refused::Token));
+        assert_eq!(checked(&own, ""), Err(Refused::Token));
         for foreign in [
             &[("origin", "http://localhost:2")][..],
             &[("origin", "null")],
@@ -120,12 +122,12 @@ mod tests {
             &[("sec-fetch-site", "cross-site"), ("origin", "http://localhost:1")],
             &[],
         ] {
-            assert_eq!(check(&with(foreign), &token.value), Err(Refused::Foreign), "{foreign:?}");
+            assert_eq!(checked(&with(foreign), &token.value), Err(Refused::Foreign), "{foreign:?}");
         }
         let no_cookie = headers(&[("host", "localhost:1"), ("origin", "http://localhost:1")]);
-        assert_eq!(check(&no_cookie, &token.value), Err(Refused::Token));
+        assert_eq!(checked(&no_cookie, &token.value), Err(Refused::Token));
         assert_eq!(
-            check(
+            checked(
                 &headers(&[("host", "localhost:1"), ("origin", "http://localhost:1"), ("cookie", "spanwise-form=")]),
                 ""
             ),

@@ -18,8 +18,10 @@ use spanwise_engine::RunHandle;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio_util::io::ReaderStream;
 
+use super::escape::without_turns;
 use super::run::Place;
 use super::{PageError, Pages, address};
+use crate::foreign;
 use crate::process::LogStart;
 use crate::wire;
 
@@ -71,12 +73,18 @@ pub(super) async fn download(
         Err(error) => return error.into_response(),
     };
     match send(&log, &headers).await {
-        Ok(response) => response,
+        Ok(response) => sealed(response),
         Err(error) => {
             let text = format!("read the log of `{}`: {error}", log.action);
             PageError::new(StatusCode::INTERNAL_SERVER_ERROR, text).into_response()
         }
     }
+}
+
+/// What a task has printed is no page.
+fn sealed(mut response: Response) -> Response {
+    foreign::seal(response.headers_mut());
+    response
 }
 
 async fn send(log: &Log, headers: &HeaderMap) -> io::Result<Response> {
@@ -96,7 +104,7 @@ async fn send(log: &Log, headers: &HeaderMap) -> io::Result<Response> {
     let response = Response::builder()
         .status(status)
         .header(CONTENT_TYPE, "text/plain; charset=utf-8")
-        .header(CONTENT_DISPOSITION, format!("inline; filename=\"{name}\""))
+        .header(CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\""))
         .header(ACCEPT_RANGES, "bytes")
         .header(CONTENT_LENGTH, range.end - range.start);
     let response = match status {
@@ -134,7 +142,7 @@ pub(super) async fn events(
     let batches = pages.control.executor().logs().tail(&log.path, LogStart::Offset(from), ended);
     let lines = batches.take_while(|batch| std::future::ready(batch.is_ok())).filter_map(|batch| async move {
         let lines = batch.ok()?;
-        let texts: Vec<&str> = lines.iter().map(|line| line.message.as_str()).collect();
+        let texts: Vec<String> = lines.iter().map(|line| without_turns(&line.message)).collect();
         // The place of the last line: it comes again after a break, and the page knows it by its place.
         let event = Event::default().event("lines").id(lines.last()?.offset.to_string());
         let offsets: Vec<u64> = lines.iter().map(|line| line.offset).collect();
@@ -142,7 +150,7 @@ pub(super) async fn events(
     });
     let end = futures_util::stream::once(async { Event::default().event("end").data("now") });
     let events = lines.chain(end).map(Ok::<_, Infallible>);
-    Sse::new(events.take_until(pages.control.closing().clone().cancelled_owned())).into_response()
+    sealed(Sse::new(events.take_until(pages.control.closing().clone().cancelled_owned())).into_response())
 }
 
 /// The end of a log.

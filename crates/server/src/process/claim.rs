@@ -8,19 +8,24 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
-use super::ProcessId;
+use super::{ProcessId, own};
 
 /// What a process does first: it writes the machine's boot and its own line of `/proc` into the claim, and becomes the
 /// program. The shell's `noclobber` refuses a claim that is there. A program that cannot be started is noted in the claim:
 /// its exit code could be one of the program's own (a shell that has `shopt` would end before that).
-pub(super) const SCRIPT: &str = r#"set -C
+const SCRIPT: &str = r#"set -C
 read -r boot < /proc/sys/kernel/random/boot_id
 read -r stat < /proc/$$/stat
 printf '%s\n%s\n' "$boot" "$stat" > "$0" || exit 125
 command -v shopt > /dev/null && shopt -s execfail
 trap 'printf "not started: %s\n" "$?" >> "$0"' EXIT
-exec "$@"
-exit"#;
+"#;
+
+/// The claim is the server's file; what the program writes is made as the user wants it.
+pub(super) fn script() -> String {
+    let umask = own::given().map(|given| format!("umask {:03o}\n", given.umask)).unwrap_or_default();
+    format!("{SCRIPT}{umask}exec \"$@\"\nexit")
+}
 
 /// What stands in a claim whose program could not be started, in front of the shell's code for it; `warm.py` writes it too.
 const NOT_STARTED: &str = "not started: ";

@@ -463,6 +463,8 @@ def make_claim(path):
 
 def become(request):
     """Makes this process what a fresh `a0` is when its first line runs: as it is, or by exec."""
+    if request["umask"] is not None:
+        os.umask(request["umask"])
     if request["data"] is not None:
         resource.setrlimit(resource.RLIMIT_DATA, (request["data"],) * 2)
     if request["cpu"] is not None:

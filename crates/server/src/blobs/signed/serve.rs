@@ -10,21 +10,18 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::header::{
-    ACCEPT_RANGES, ALLOW, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
-    ETAG, RANGE, X_CONTENT_TYPE_OPTIONS,
-};
+use http::header::{ACCEPT_RANGES, ALLOW, CONTENT_LENGTH, CONTENT_RANGE, ETAG, RANGE};
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 use s3s::dto::Range;
 
-use super::{Denied, Right, Signer};
+use super::{Bound, Denied, Right, Signer};
 use crate::blobs::read::Object;
 use crate::blobs::{Announced, BlobUri, Blobs, Error, Mode, Refusal};
+use crate::foreign;
 
 const CONTENT_MD5: HeaderName = HeaderName::from_static("content-md5");
 
-/// The only name that a browser may show: what the SDK writes for people to read. It comes from a task, so it gets neither scripts nor
-/// the server's origin.
+/// The only name that a browser may show: what the SDK writes for people to read.
 const REPORT: &str = "report.html";
 
 #[derive(Clone)]
@@ -45,23 +42,31 @@ pub fn router(blobs: Blobs, signer: Signer, upload_limit: Option<u64>) -> Router
 }
 
 async fn serve(State(server): State<Server>, Path((token, key)): Path<(String, String)>, request: Request) -> Response {
-    let (right, uri) = match server.signer.check(&token, &key, SystemTime::now()) {
+    let mut response = answer(server, &token, &key, request).await;
+    let is_shown = response.status().is_success() && key.rsplit('/').next() == Some(REPORT);
+    let show = if is_shown { foreign::show_as_report } else { foreign::seal };
+    show(response.headers_mut());
+    response
+}
+
+async fn answer(server: Server, token: &str, key: &str, request: Request) -> Response {
+    let (right, uri) = match server.signer.check(token, key, SystemTime::now()) {
         Ok(checked) => checked,
         Err(denied @ (Denied::Forged | Denied::Expired)) => return refuse(StatusCode::FORBIDDEN, denied),
     };
     let (parts, body) = request.into_parts();
     let done = match (right, &parts.method) {
-        (Right::Write, &Method::PUT) => put(&server, &uri, &parts.headers, body).await,
+        (Right::Write(bound), &Method::PUT) => put(&server, &uri, bound, &parts.headers, body).await,
         (Right::Read, &Method::GET | &Method::HEAD) => {
             get(&server, &uri, &parts.headers, parts.method == Method::HEAD).await
         }
-        (Right::Write, _) => return (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, "PUT")]).into_response(),
+        (Right::Write(_), _) => return (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, "PUT")]).into_response(),
         (Right::Read, _) => return (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, "GET, HEAD")]).into_response(),
     };
     done.unwrap_or_else(|error| refuse(status(&error), chain(&error)))
 }
 
-async fn put(server: &Server, uri: &BlobUri, headers: &HeaderMap, body: Body) -> Result<Response, Error> {
+async fn put(server: &Server, uri: &BlobUri, bound: Bound, headers: &HeaderMap, body: Body) -> Result<Response, Error> {
     let size = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|value| value.parse().ok());
     let md5 = match headers.get(CONTENT_MD5) {
         None => None,
@@ -70,14 +75,26 @@ async fn put(server: &Server, uri: &BlobUri, headers: &HeaderMap, body: Body) ->
             digest => digest,
         },
     };
+    let refused = |reason| Err(Error::Refused { name: uri.to_string(), reason });
+    if let (Some(announced), Some(actual)) = (bound.size, size)
+        && announced != actual
+    {
+        return refused(Refusal::Length { announced, actual });
+    }
+    if let (Some(announced), Some(actual)) = (bound.md5, md5)
+        && announced != actual
+    {
+        let (announced, actual) = (STANDARD.encode(announced), STANDARD.encode(actual));
+        return refused(Refusal::Digest { announced, actual });
+    }
     let limit = server.upload_limit;
     if let (Some(limit), Some(size)) = (limit, size)
         && size > limit
     {
         // Told before the body is sent, if the client waits for it.
-        return Err(Error::Refused { name: uri.to_string(), reason: Refusal::Limit { limit } });
+        return refused(Refusal::Limit { limit });
     }
-    let announced = Announced { size, md5, limit };
+    let announced = Announced { size: bound.size.or(size), md5: bound.md5.or(md5), limit };
     let object = server.blobs.put_stream(uri, body.into_data_stream(), &announced, Mode::Replace).await?;
     Ok((StatusCode::OK, [(ETAG, quoted(&object))]).into_response())
 }
@@ -87,15 +104,7 @@ async fn get(server: &Server, uri: &BlobUri, headers: &HeaderMap, is_head: bool)
         return Err(Error::Missing { uri: uri.clone() });
     };
     let size = blob.object.size;
-    let mut response = Response::builder()
-        .header(ACCEPT_RANGES, "bytes")
-        .header(ETAG, quoted(&blob.object))
-        .header(X_CONTENT_TYPE_OPTIONS, "nosniff")
-        .header(CONTENT_SECURITY_POLICY, "sandbox");
-    response = match uri.name() {
-        REPORT => response.header(CONTENT_TYPE, "text/html; charset=utf-8"),
-        _ => response.header(CONTENT_TYPE, "application/octet-stream").header(CONTENT_DISPOSITION, "attachment"),
-    };
+    let mut response = Response::builder().header(ACCEPT_RANGES, "bytes").header(ETAG, quoted(&blob.object));
     // A range that makes no sense is to be ignored (RFC 9110, 14.2), and so is one in a HEAD.
     let asked = headers.get(RANGE).and_then(|value| value.to_str().ok()).and_then(|value| Range::parse(value).ok());
     let range = match asked.filter(|_| !is_head).map(|range| range.check(size)) {

@@ -20,12 +20,12 @@ impl Executor for Flaky {
 const PATH: &str = "/v2/domain/d/project/p/runs/r";
 
 /// A console whose server receives spans.
-async fn collecting() -> Console {
+pub(super) async fn collecting() -> Console {
     Console::start_with(Some(CollectorConfig { port: 0, ..CollectorConfig::default() })).await
 }
 
 /// A span in OTLP's JSON.
-fn span(trace: &str, id: u64, parent: &str, name: &str, attributes: &[(&str, &str)]) -> Value {
+pub(super) fn span(trace: &str, id: u64, parent: &str, name: &str, attributes: &[(&str, &str)]) -> Value {
     let attributes: Vec<Value> =
         attributes.iter().map(|(key, value)| json!({"key": key, "value": {"stringValue": value}})).collect();
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
@@ -35,7 +35,7 @@ fn span(trace: &str, id: u64, parent: &str, name: &str, attributes: &[(&str, &st
     })
 }
 
-async fn receive(console: &Console, spans: Vec<Value>) {
+pub(super) async fn receive(console: &Console, spans: Vec<Value>) {
     let resource = json!({"attributes": [{"key": "service.name", "value": {"stringValue": "<u>shop</u>"}}]});
     let scope = json!({"scope": {"name": "<s>scope</s>"}, "spans": spans});
     let body = json!({"resourceSpans": [{"resource": resource, "scopeSpans": [scope]}]}).to_string();

@@ -18,7 +18,7 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, oneshot};
 
 use super::script::Script;
-use crate::process::{Ending, Launch, Limits, Process, ProcessId, take_charge};
+use crate::process::{Ending, Launch, Limits, Process, ProcessId, own, take_charge};
 
 const SOURCE: &str = include_str!("../warm.py");
 
@@ -86,6 +86,7 @@ struct Request<'a> {
     directory: &'a Path,
     log: &'a Path,
     claim: Option<PathBuf>,
+    umask: Option<u32>,
     data: Option<u64>,
     cpu: Option<u64>,
 }
@@ -159,7 +160,8 @@ impl ForkServer {
         let directory = std::path::absolute(&launch.directory).map_err(|error| refused(&error))?;
         let log = std::path::absolute(&launch.log).map_err(|error| refused(&error))?;
         let claim = launch.claim.as_deref().map(std::path::absolute).transpose().map_err(|error| refused(&error))?;
-        let request = Request { id, argv, env: &launch.env, directory: &directory, log: &log, claim, data, cpu };
+        let umask = own::given().map(|given| given.umask);
+        let request = Request { id, argv, env: &launch.env, directory: &directory, log: &log, claim, umask, data, cpu };
         let mut request = serde_json::to_vec(&request).map_err(|error| refused(&error))?;
         request.push(b'\n');
         let (answer, started) = oneshot::channel();

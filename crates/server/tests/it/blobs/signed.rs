@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use md5::{Digest, Md5};
 use spanwise_server::blobs::BlobUri;
-use spanwise_server::blobs::signed::{self, Right, Signer};
+use spanwise_server::blobs::signed::{self, Bound, Right, Signer};
 use tokio::io::AsyncWriteExt;
 
 use super::http::{answer, begin, send};
@@ -49,7 +49,9 @@ async fn an_upload_is_stored_and_can_be_read_again() {
     let key = "p/d/GEZDG/fäst #1%.tar.gz";
     let content: Vec<u8> = (0..3_000_000_u32).map(|number| number as u8).collect();
     let headers = [("content-md5", &*md5(&content))];
-    let put = send(site.address, &format!("PUT {}", site.path(Right::Write, key)), &headers, &content).await;
+    let put =
+        send(site.address, &format!("PUT {}", site.path(Right::Write(Bound::default()), key)), &headers, &content)
+            .await;
     assert_eq!(put.status, 200, "{}", put.text());
     assert_eq!(site.stored(key).await.unwrap(), content);
 
@@ -89,20 +91,79 @@ async fn a_range_is_a_part_of_the_blob() {
 }
 
 #[tokio::test]
-async fn a_report_is_shown_without_any_rights() {
+async fn a_report_is_shown_and_has_no_origin() {
     let site = Site::new().await;
     site.store.blobs.put(&BlobUri::from_key("r/report.html").unwrap(), Bytes::from("<b>")).await.unwrap();
     let get = send(site.address, &format!("GET {}", site.path(Right::Read, "r/report.html")), &[], b"").await;
     assert_eq!(get.headers["content-type"], "text/html; charset=utf-8");
-    assert_eq!(get.headers["content-security-policy"], "sandbox");
+    assert_eq!(get.headers["content-security-policy"], "sandbox allow-scripts allow-popups");
     assert_eq!(get.headers["x-content-type-options"], "nosniff");
     assert_eq!(get.headers.get("content-disposition"), None);
 }
 
 #[tokio::test]
+async fn nothing_but_a_report_is_shown() {
+    let site = Site::new().await;
+    let evil = Bytes::from("<script>alert(1)</script>");
+    for key in ["r/evil.html", "report.html/x", "r/report.html.html"] {
+        site.store.blobs.put(&BlobUri::from_key(key).unwrap(), evil.clone()).await.unwrap();
+    }
+    let (read, write) = (Right::Read, Right::Write(Bound::default()));
+    let asked = [
+        ("GET", site.path(read, "r/evil.html"), 200),
+        ("HEAD", site.path(read, "r/evil.html"), 200),
+        ("GET", site.path(read, "report.html/x"), 200),
+        ("GET", site.path(read, "r/report.html.html"), 200),
+        ("GET", site.path(read, "r/report.html"), 404),
+        ("POST", site.path(read, "r/evil.html"), 405),
+        ("GET", site.path(write, "r/evil.html"), 405),
+        ("GET", "/blob/x/r/report.html".to_owned(), 403),
+        ("GET", "/blob/x/%3Cscript%3E".to_owned(), 403),
+    ];
+    for (method, path, status) in asked {
+        let answer = send(site.address, &format!("{method} {path}"), &[], b"").await;
+        assert_eq!(answer.status, status, "{method} {path}");
+        assert_eq!(answer.headers["content-security-policy"], "sandbox", "{method} {path}");
+        assert_eq!(answer.headers["x-content-type-options"], "nosniff", "{method} {path}");
+        assert_eq!(answer.headers["content-disposition"], "attachment", "{method} {path}");
+    }
+}
+
+/// A content, and the headers that it is sent with.
+type Sent<'a> = (&'a [u8], &'a [(&'a str, &'a str)]);
+
+#[tokio::test]
+async fn a_url_stores_the_content_that_it_was_made_for_and_no_other() {
+    let site = Site::new().await;
+    let content = b"content";
+    let digest: [u8; 16] = Md5::digest(content).into();
+    let bounds = [
+        Bound { md5: Some(digest), size: Some(7) },
+        Bound { md5: Some(digest), size: None },
+        Bound { md5: None, size: Some(7) },
+    ];
+    for bound in bounds {
+        let line = format!("PUT {}", site.path(Right::Write(bound), "a"));
+        // Neither what the headers say nor what they leave out makes a difference.
+        let others: [Sent<'_>; 3] =
+            [(b"other content", &[]), (b"other content", &[("content-md5", &md5(b"other content"))]), (b"conten", &[])];
+        for (other, headers) in others {
+            let refused = send(site.address, &line, headers, other).await;
+            assert_eq!(refused.status, 400, "{bound:?} {}", refused.text());
+            assert!(refused.text().contains("announced"), "{}", refused.text());
+        }
+        assert_eq!(site.stored("a").await, None, "{bound:?}");
+        assert_eq!(send(site.address, &line, &[("content-md5", &md5(content))], content).await.status, 200);
+        assert_eq!(send(site.address, &line, &[], content).await.status, 200);
+        assert_eq!(site.stored("a").await.as_deref(), Some(&content[..]));
+        site.store.blobs.delete(&BlobUri::from_key("a").unwrap()).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_content_that_was_not_announced_is_not_stored() {
     let site = Site::new().await;
-    let line = format!("PUT {}", site.path(Right::Write, "a"));
+    let line = format!("PUT {}", site.path(Right::Write(Bound::default()), "a"));
     let other = md5(b"other");
     let wrong = send(site.address, &line, &[("content-md5", &other)], b"content").await;
     assert_eq!(wrong.status, 400);
@@ -118,7 +179,7 @@ async fn a_content_that_was_not_announced_is_not_stored() {
 #[tokio::test]
 async fn an_upload_over_the_limit_is_refused_with_or_without_a_length() {
     let site = Site::new().await;
-    let line = format!("PUT {}", site.path(Right::Write, "a"));
+    let line = format!("PUT {}", site.path(Right::Write(Bound::default()), "a"));
     let stream = begin(site.address, &line, &[], LIMIT as usize + 1).await;
     let refused = answer(stream).await;
     assert_eq!(refused.status, 413);
@@ -139,7 +200,8 @@ async fn an_upload_over_the_limit_is_refused_with_or_without_a_length() {
 async fn an_upload_that_is_cut_off_leaves_what_was_there() {
     let site = Site::new().await;
     site.store.blobs.put(&BlobUri::from_key("a").unwrap(), Bytes::from("before")).await.unwrap();
-    let mut stream = begin(site.address, &format!("PUT {}", site.path(Right::Write, "a")), &[], 5_000_000).await;
+    let mut stream =
+        begin(site.address, &format!("PUT {}", site.path(Right::Write(Bound::default()), "a")), &[], 5_000_000).await;
     stream.write_all(&vec![0; 2_500_000]).await.unwrap();
     let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
     while site.store.staged() == 0 {
@@ -157,7 +219,7 @@ async fn an_upload_that_is_cut_off_leaves_what_was_there() {
 #[tokio::test]
 async fn only_the_right_method_at_the_right_time_for_the_right_blob() {
     let site = Site::new().await;
-    let put = site.path(Right::Write, "a");
+    let put = site.path(Right::Write(Bound::default()), "a");
     let get = site.path(Right::Read, "a");
     let past = SystemTime::now() - Duration::from_secs(1);
     let expired = site.signer.sign(Right::Read, &BlobUri::from_key("a").unwrap(), past);
@@ -187,6 +249,6 @@ async fn only_the_right_method_at_the_right_time_for_the_right_blob() {
 async fn a_name_that_is_a_directory_is_a_conflict() {
     let site = Site::new().await;
     site.store.blobs.put(&BlobUri::from_key("a/b").unwrap(), Bytes::new()).await.unwrap();
-    let put = send(site.address, &format!("PUT {}", site.path(Right::Write, "a")), &[], b"x").await;
+    let put = send(site.address, &format!("PUT {}", site.path(Right::Write(Bound::default()), "a")), &[], b"x").await;
     assert_eq!(put.status, 409, "{}", put.text());
 }

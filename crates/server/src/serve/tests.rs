@@ -1,0 +1,117 @@
+use std::net::Ipv4Addr;
+
+use axum::body::Bytes;
+use axum::routing::{get, post};
+
+use super::*;
+
+const SHORT: Patience = Patience { quiet: Duration::from_millis(100), body: Duration::from_millis(300), rate: 1024 };
+
+/// Far beyond what anything here takes.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+struct Site {
+    address: SocketAddr,
+    closing: CancellationToken,
+    serving: tokio::task::JoinHandle<()>,
+}
+
+impl Site {
+    async fn start(entrance: Entrance) -> Site {
+        let slow = || async {
+            tokio::time::sleep(4 * SHORT.quiet).await;
+            "slow\n"
+        };
+        let taken = |body: Result<Bytes, axum::extract::rejection::BytesRejection>| async move {
+            match body {
+                Ok(body) => (http::StatusCode::OK, format!("{} bytes\n", body.len())),
+                Err(error) => (http::StatusCode::REQUEST_TIMEOUT, format!("{error:?}\n")),
+            }
+        };
+        let router =
+            Router::new().route("/", get(|| async { "here\n" })).route("/slow", get(slow)).route("/", post(taken));
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let (address, closing) = (listener.local_addr().unwrap(), CancellationToken::new());
+        let serving = tokio::spawn(serve(listener, router, Arc::new(entrance), closing.clone()));
+        Site { address, closing, serving }
+    }
+
+    async fn open(&self, text: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(text.as_bytes()).await.unwrap();
+        stream
+    }
+}
+
+/// All that comes until the connection is closed.
+async fn rest(mut stream: TcpStream) -> String {
+    let mut text = String::new();
+    let read = tokio::time::timeout(DEADLINE, stream.read_to_string(&mut text)).await;
+    // A server that has not read all it was sent resets the connection behind its answer.
+    let _ = read.expect("the connection is closed in time");
+    text
+}
+
+#[tokio::test]
+async fn a_connection_without_a_request_is_closed_and_one_with_a_slow_answer_is_not() {
+    let site = Site::start(Entrance::with(None, 64, SHORT)).await;
+    for begun in ["", "GET / HTTP/1.1\r\nhost: localhost\r\nx: ", "PRI * HTT", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
+        let begin = Instant::now();
+        let said = rest(site.open(begun).await).await;
+        assert!(!said.contains("200 OK"), "{begun:?}: {said}");
+        assert!(begin.elapsed() >= SHORT.quiet, "{begun:?}");
+    }
+    let slow = site.open("GET /slow HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await;
+    assert!(rest(slow).await.contains("slow\n"));
+}
+
+#[tokio::test]
+async fn headers_that_trickle_do_not_keep_a_connection_open() {
+    let site = Site::start(Entrance::with(None, 64, SHORT)).await;
+    let mut stream = site.open("GET / HTTP/1.1\r\n").await;
+    let begin = Instant::now();
+    while stream.write_all(b"x: y\r\n").await.is_ok() {
+        assert!(begin.elapsed() < DEADLINE, "it goes on for ever");
+        tokio::time::sleep(SHORT.quiet / 10).await;
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_trickles_is_refused_and_one_that_comes_in_time_is_taken() {
+    let site = Site::start(Entrance::with(None, 64, SHORT)).await;
+    let head = "POST / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: 4000\r\n\r\n";
+    let said = rest(site.open(&format!("{head}123")).await).await;
+    assert!(said.contains("408") && said.contains("TooSlow { bytes: 3"), "{said}");
+    // More than a second's worth has come: there is time for the rest.
+    let mut stream = site.open(&format!("{head}{}", "x".repeat(3000))).await;
+    tokio::time::sleep(2 * SHORT.body).await;
+    stream.write_all("x".repeat(1000).as_bytes()).await.unwrap();
+    assert!(rest(stream).await.contains("4000 bytes"));
+}
+
+#[tokio::test]
+async fn connections_beyond_the_room_wait_and_are_served_when_there_is_some() {
+    let site = Site::start(Entrance::with(None, 2, Patience { quiet: DEADLINE, ..SHORT })).await;
+    let request = "GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    let idle = [site.open("").await, site.open("").await];
+    let mut waiting = site.open(request).await;
+    let early = tokio::time::timeout(Duration::from_millis(200), waiting.read_u8()).await;
+    assert!(early.is_err(), "there is no room yet");
+    drop(idle);
+    assert!(rest(waiting).await.contains("here\n"));
+}
+
+#[tokio::test]
+async fn a_server_that_closes_lets_requests_end() {
+    let site = Site::start(Entrance::with(None, 64, Patience { quiet: DEADLINE, ..SHORT })).await;
+    let idle = site.open("").await;
+    let slow = site.open("GET /slow HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+    // It is taken: another one behind it in the queue has been served.
+    let served = site.open("GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await;
+    assert!(rest(served).await.contains("here\n"));
+    site.closing.cancel();
+    let (slow, idle) = tokio::join!(rest(slow), rest(idle));
+    assert!(slow.contains("slow\n") && idle.is_empty(), "{slow} {idle}");
+    tokio::time::timeout(DEADLINE, site.serving).await.expect("it ends").unwrap();
+    assert!(TcpStream::connect(site.address).await.is_err());
+}
