@@ -1,3 +1,5 @@
+//! Connections that say nothing, or say it slowly, or are too many.
+
 use std::net::Ipv4Addr;
 
 use axum::body::Bytes;
