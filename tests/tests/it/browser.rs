@@ -3,7 +3,11 @@
 use serde_json::Value;
 
 use crate::dev_server::DevServer;
+use crate::needs;
 use crate::python::{self, Program};
+
+/// The browser that the programs look for too.
+const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 
 /// Runs a program of a browser and checks what every page has to keep to.
 fn used(server: &DevServer, name: &str) -> Value {
@@ -19,14 +23,38 @@ fn used(server: &DevServer, name: &str) -> Value {
 
 #[test]
 fn the_console_is_followed_and_used_in_a_browser() {
+    if !needs::has(&BROWSERS, "chromium", "browser::the_console_is_followed_and_used_in_a_browser") {
+        return;
+    }
     let data = tempfile::tempdir().unwrap();
     let server = DevServer::start(data.path());
     used(&server, "browser.py");
     server.stop();
 }
 
+/// Without its program a test says so, past what a test runner keeps of the output of those that pass; and where every test has to
+/// run, it fails.
+#[test]
+fn a_machine_without_a_browser_is_told_what_is_missing() {
+    let run = |require: &str| {
+        let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+        command.args(["browser::the_console_is_followed_and_used_in_a_browser", "--exact"]);
+        command.env("PATH", "/nowhere").env(needs::REQUIRE, require).output().unwrap()
+    };
+    let left_out = run("");
+    let said = String::from_utf8_lossy(&left_out.stderr).into_owned();
+    assert!(left_out.status.success(), "{said}");
+    assert!(said.contains("LEFT OUT: browser::the_console") && said.contains("apt-get install chromium"), "{said}");
+    let required = run("1");
+    let said = String::from_utf8_lossy(&required.stdout).into_owned();
+    assert!(!required.status.success() && said.contains("apt-get install chromium"), "{said}");
+}
+
 #[test]
 fn the_waterfall_is_followed_and_used_in_a_browser() {
+    if !needs::has(&BROWSERS, "chromium", "browser::the_waterfall_is_followed_and_used_in_a_browser") {
+        return;
+    }
     let data = tempfile::tempdir().unwrap();
     let url = "https://traces.example/trace/{trace_id}?run={run_name}&from={start_ms}&to={end_ms}";
     let variables = [("SPANWISE_TRACE", "lifecycle"), ("SPANWISE_TRACE_URL", url), ("SPANWISE_COLLECTOR_PORT", "0")];

@@ -12,6 +12,7 @@ use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Certificate, Identity, ServerTlsConfig};
 
 use crate::dev_server::{DevServer, binary};
+use crate::needs;
 use crate::python::{Program, python, remove_what_would_mislead};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -85,6 +86,13 @@ fn run_and_send(signed: &Signed, port: u16, protocol: &str) -> DevServer {
 
 #[test]
 fn spans_go_by_http_to_a_receiver_that_is_trusted_by_a_variable() {
+    if !needs::has(
+        &["openssl"],
+        "openssl",
+        "lifecycle_tls::spans_go_by_http_to_a_receiver_that_is_trusted_by_a_variable",
+    ) {
+        return;
+    }
     let signed = Signed::new();
     let mut command = Command::new(python());
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/tls_receiver.py");
@@ -120,6 +128,13 @@ impl TraceService for Receiver {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn spans_go_by_grpc_to_a_receiver_that_is_trusted_by_a_variable() {
+    if !needs::has(
+        &["openssl"],
+        "openssl",
+        "lifecycle_tls::spans_go_by_grpc_to_a_receiver_that_is_trusted_by_a_variable",
+    ) {
+        return;
+    }
     let signed = Signed::new();
     let (tell, told) = mpsc::channel();
     let identity = Identity::from_pem(signed.read("receiver.pem"), signed.read("receiver.key"));
@@ -155,6 +170,13 @@ fn refused(variables: &[(&str, &str)]) -> String {
 
 #[test]
 fn a_certificate_that_cannot_be_used_is_said_at_the_start_by_its_variable() {
+    if !needs::has(
+        &["openssl"],
+        "openssl",
+        "lifecycle_tls::a_certificate_that_cannot_be_used_is_said_at_the_start_by_its_variable",
+    ) {
+        return;
+    }
     let signed = Signed::new();
     let (certificate, key) = (signed.path("sender.pem"), signed.path("sender.key"));
     let nowhere = PathBuf::from(&certificate).with_file_name("nowhere.pem").display().to_string();

@@ -23,6 +23,7 @@ mod lifecycle_embedded;
 mod lifecycle_tls;
 mod log;
 mod lost_files;
+mod needs;
 mod placing;
 mod python;
 mod readme;

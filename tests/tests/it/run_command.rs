@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::dev_server::{DevServer, binary};
-use crate::python;
+use crate::{needs, python};
 
 /// Longer than anything here takes on a slow machine.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -355,6 +355,10 @@ fn nobody_who_answers_is_the_exit_code_3() {
 
 #[test]
 fn a_terminal_shows_the_tree_in_place_and_gets_its_cursor_back() {
+    if !needs::has(&["script"], "bsdutils", "run_command::a_terminal_shows_the_tree_in_place_and_gets_its_cursor_back")
+    {
+        return;
+    }
     let server = DevServer::shared();
     let runner = Runner::on(&server);
     let line = format!("stty cols 100 rows 30; exec {} run {PROGRAM} gathers --count 12", binary().display());

@@ -6,6 +6,9 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+/// One rule for all tests: the file is that of the tests of the whole.
+#[path = "../../../../tests/tests/it/needs.rs"]
+mod needs;
 mod receiver;
 mod terminal;
 

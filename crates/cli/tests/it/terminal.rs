@@ -4,10 +4,15 @@ use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::{Spanwise, text};
+use crate::{Spanwise, needs, text};
 
 const HIDE: &str = "\x1b[?25l";
 const SHOW: &str = "\x1b[?25h";
+
+/// What a test of the terminal begins with; none where it has to be left out.
+fn with_terminal(test: &str) -> Option<Spanwise> {
+    needs::has(&["script"], "bsdutils", &format!("terminal::{test}")).then(Spanwise::new)
+}
 
 /// `spanwise demo` in a terminal of that size.
 fn in_terminal(spanwise: &Spanwise, columns: u16, rows: u16) -> Command {
@@ -43,7 +48,9 @@ fn plain(text: &str) -> String {
 
 #[test]
 fn on_a_terminal_progress_is_redrawn_in_place_and_the_cursor_comes_back() {
-    let spanwise = Spanwise::new();
+    let Some(spanwise) = with_terminal("on_a_terminal_progress_is_redrawn_in_place_and_the_cursor_comes_back") else {
+        return;
+    };
     let shown = shown(&mut in_terminal(&spanwise, 100, 30));
     assert_eq!((shown.matches(HIDE).count(), shown.matches(SHOW).count()), (1, 1));
     assert!(shown.find(HIDE) < shown.find(SHOW));
@@ -67,7 +74,7 @@ fn on_a_terminal_progress_is_redrawn_in_place_and_the_cursor_comes_back() {
 
 #[test]
 fn no_color_takes_the_colours_and_keeps_the_progress() {
-    let spanwise = Spanwise::new();
+    let Some(spanwise) = with_terminal("no_color_takes_the_colours_and_keeps_the_progress") else { return };
     let shown = shown(in_terminal(&spanwise, 100, 30).env("NO_COLOR", "1"));
     let sequences = sequences(&shown);
     assert!(!sequences.contains(&'m'), "{shown:?}");
@@ -76,7 +83,7 @@ fn no_color_takes_the_colours_and_keeps_the_progress() {
 
 #[test]
 fn a_dumb_terminal_gets_plain_lines() {
-    let spanwise = Spanwise::new();
+    let Some(spanwise) = with_terminal("a_dumb_terminal_gets_plain_lines") else { return };
     let shown = shown(in_terminal(&spanwise, 100, 30).env("TERM", "dumb"));
     assert!(!shown.contains('\x1b'), "{shown:?}");
     assert!(shown.contains("publish: waits for attempt 2"), "{shown}");
@@ -84,7 +91,7 @@ fn a_dumb_terminal_gets_plain_lines() {
 
 #[test]
 fn no_line_is_wider_and_no_frame_is_higher_than_the_terminal() {
-    let spanwise = Spanwise::new();
+    let Some(spanwise) = with_terminal("no_line_is_wider_and_no_frame_is_higher_than_the_terminal") else { return };
     let shown = shown(&mut in_terminal(&spanwise, 30, 5));
     let text = plain(&shown);
     let in_a_tree = |line: &&str| ["main", "─", "…", "workflow_run"].iter().any(|mark| line.contains(mark));
@@ -101,7 +108,7 @@ fn no_line_is_wider_and_no_frame_is_higher_than_the_terminal() {
 
 #[test]
 fn ctrl_c_gives_the_cursor_back() {
-    let spanwise = Spanwise::new();
+    let Some(spanwise) = with_terminal("ctrl_c_gives_the_cursor_back") else { return };
     let mut child = in_terminal(&spanwise, 100, 30).stdin(Stdio::piped()).spawn().unwrap();
     let (mut keys, mut screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
     let (mut shown, mut buffer) = (Vec::new(), [0; 4096]);
