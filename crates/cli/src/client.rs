@@ -1,13 +1,15 @@
-//! Commands that ask a server: `list`, `get`, `logs`, `trace`, `explain`, `abort`, `tasks`, `doctor`.
+//! Commands that ask a server: `list`, `get`, `logs`, `trace`, `explain`, `abort`, `signal`, `tasks`, `doctor`.
 
 use std::fmt::Display;
 
 use anyhow::{Context as _, anyhow, bail};
 use connectrpc::client::{ClientConfig, HttpClient};
+use serde_json::Value as Json;
 use spanwise::FlyteConfig;
-use spanwise_proto::flyteidl2::common::{ProjectIdentifier, RunIdentifier};
-use spanwise_proto::flyteidl2::dataproxy::DataProxyServiceClient;
-use spanwise_proto::flyteidl2::task::TaskServiceClient;
+use spanwise_proto::flyteidl2::actions::ActionsServiceClient;
+use spanwise_proto::flyteidl2::common::{ActionIdentifier, ProjectIdentifier, RunIdentifier};
+use spanwise_proto::flyteidl2::dataproxy::{DataProxyServiceClient, GetActionDataRequest};
+use spanwise_proto::flyteidl2::task::{NamedLiteral, TaskServiceClient};
 use spanwise_proto::flyteidl2::workflow::RunServiceClient;
 
 pub(crate) mod abort;
@@ -17,8 +19,11 @@ mod file;
 pub(crate) mod get;
 pub(crate) mod list;
 pub(crate) mod logs;
+mod question;
+pub(crate) mod signal;
 mod table;
 pub(crate) mod tasks;
+mod times;
 pub(crate) mod trace;
 
 pub(crate) use get::{actions, page};
@@ -152,6 +157,10 @@ impl Server {
         DataProxyServiceClient::new(self.transport.clone(), self.config.clone())
     }
 
+    pub(crate) fn actions(&self) -> ActionsServiceClient<HttpClient> {
+        ActionsServiceClient::new(self.transport.clone(), self.config.clone())
+    }
+
     pub(crate) fn tasks(&self) -> TaskServiceClient<HttpClient> {
         TaskServiceClient::new(self.transport.clone(), self.config.clone())
     }
@@ -164,6 +173,24 @@ pub(crate) struct Unreachable {
     url: String,
     #[source]
     source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+/// There was nothing to do any more; it has an exit code of its own.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Ended(pub(crate) String);
+
+/// What an action delivers: null for nothing, its only output, or an object of several.
+pub(crate) async fn output(server: &Server, target: &Target, action: ActionIdentifier) -> anyhow::Result<Json> {
+    let request = GetActionDataRequest { action_id: action.into(), ..GetActionDataRequest::default() };
+    let data = server.data().get_action_data(request).await.map_err(|error| explain(target, error))?;
+    let outputs = data.into_owned().outputs.into_option().unwrap_or_default().literals;
+    let json = |literal: &NamedLiteral| literal.value.to_json();
+    Ok(match &outputs[..] {
+        [] => Json::Null,
+        [only] => json(only),
+        several => several.iter().map(|output| (output.name.clone(), json(output))).collect(),
+    })
 }
 
 /// What a failed request means for the user.

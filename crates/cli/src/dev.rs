@@ -77,22 +77,22 @@ pub(crate) async fn serve(config: Config, mut signals: Signals) -> anyhow::Resul
 }
 
 fn announce(server: &Server) -> io::Result<()> {
-    let (url, port) = (server.url(), server.port());
+    let (url, endpoint) = (server.url(), server.endpoint());
     let mut out = io::stdout().lock();
     writeln!(out, "Console    {url}/")?;
     writeln!(out, "API        {url}")?;
     if server.collects() {
         let own = server.collector_port().map(|port| format!("; gRPC also on {port}")).unwrap_or_default();
-        writeln!(out, "Collector  http://127.0.0.1:{port} (OTLP http/protobuf, http/json, gRPC{own})")?;
+        writeln!(out, "Collector  {url} (OTLP http/protobuf, http/json, gRPC{own})")?;
     }
     writeln!(out, "Tasks      {}", server.python())?;
     writeln!(out)?;
     writeln!(
         out,
-        "Python     flyte.init(endpoint=\"localhost:{port}\", insecure=True, project=\"flytesnacks\", domain=\"development\")"
+        "Python     flyte.init(endpoint=\"{endpoint}\", insecure=True, project=\"flytesnacks\", domain=\"development\")"
     )?;
     writeln!(out, "config.yaml")?;
-    writeln!(out, "    admin: {{endpoint: \"dns:///localhost:{port}\", insecure: true}}")?;
+    writeln!(out, "    admin: {{endpoint: \"dns:///{endpoint}\", insecure: true}}")?;
     writeln!(out, "    image: {{builder: remote}}")?;
     writeln!(out, "    task:  {{org: local, project: flytesnacks, domain: development}}")?;
     out.flush()

@@ -1,6 +1,7 @@
 //! The binary `spanwise`: its commands, its signals and its exit codes.
 //!
-//! Exit codes: 0 ok, 1 a run failed, 2 a wrong setting, 3 no server answers, 128 + the signal after SIGINT or SIGTERM.
+//! Exit codes: 0 ok, 1 a run failed, 2 a wrong setting, 3 no server answers, 4 what was to be ended or answered had ended already,
+//! 128 + the signal after SIGINT or SIGTERM.
 
 use std::io;
 use std::process::ExitCode;
@@ -41,6 +42,7 @@ enum Command {
     Trace(client::trace::Options),
     Explain(client::explained::Options),
     Abort(client::abort::Options),
+    Signal(client::signal::Options),
     Tasks(client::tasks::Options),
     Doctor(client::doctor::Options),
     /// Print a completion script for a shell.
@@ -123,6 +125,7 @@ async fn ask(command: Command) -> anyhow::Result<u8> {
         Command::Trace(options) => client::trace::run(options).await,
         Command::Explain(options) => client::explained::run(options).await,
         Command::Abort(options) => client::abort::run(options).await,
+        Command::Signal(options) => client::signal::run(options).await,
         Command::Tasks(options) => client::tasks::run(options).await,
         Command::Doctor(options) => client::doctor::run(options).await,
         Command::Completions { shell } => {
@@ -141,6 +144,9 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 fn class(error: &anyhow::Error) -> u8 {
     if error.is::<client::Unreachable>() {
         return 3;
+    }
+    if error.is::<client::Ended>() {
+        return 4;
     }
     match error.downcast_ref::<demo::SetupError>() {
         Some(error) if error.is_usage() => 2,

@@ -165,7 +165,7 @@ fn trouble(action: &ActionView) -> String {
 
 /// From the first acceptance to the last end, or until now.
 fn lasted(actions: &[&ActionView], now: Timestamp) -> Duration {
-    let start = actions.iter().map(|action| action.started_at.unwrap_or(action.enqueued_at)).min().unwrap_or(now);
+    let start = actions.iter().map(|action| action.enqueued_at).min().unwrap_or(now);
     let end = actions.iter().map(|action| action.ended_at.unwrap_or(now)).max().unwrap_or(now);
     end.since(start)
 }

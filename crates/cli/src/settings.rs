@@ -68,6 +68,10 @@ pub(crate) struct Common {
     /// MiB of received spans that are kept, the newest; 0 keeps all.
     #[arg(long, env = "SPANWISE_COLLECTOR_MAX_MIB", default_value_t = 512)]
     collector_max_mib: u32,
+    /// Where copies of uploaded code are kept for two days beside the data directory, for clients that remember an upload which a new data
+    /// directory does not have; empty keeps none [default: ~/.cache/spanwise/uploads].
+    #[arg(long, env = "SPANWISE_UPLOAD_CACHE", value_name = "PATH")]
+    upload_cache: Option<String>,
     /// Another OTLP receiver (http/protobuf) that received spans are forwarded to, as OTEL_EXPORTER_OTLP_ENDPOINT has it.
     #[arg(long, env = "SPANWISE_TEE_ENDPOINT", value_name = "URL", hide_env_values = true, hide_default_value = true)]
     tee_endpoint: Option<String>,
@@ -103,6 +107,7 @@ impl Common {
         let tee = self.tee_endpoint.map(|endpoint| TeeTarget::new(&endpoint, &headers)).transpose()?;
         let max_bytes = (self.collector_max_mib > 0).then_some(u64::from(self.collector_max_mib) << 20);
         let retention = Retention { max_age: days(self.collector_retention_days), max_bytes };
+        config.upload_cache = self.upload_cache.map(PathBuf::from).or_else(upload_cache);
         config.collector = collects.then_some(CollectorConfig { port: self.collector_port, retention, tee });
         Ok(config)
     }
@@ -125,6 +130,13 @@ fn size(text: &str) -> Result<u64, String> {
 fn variable(text: &str) -> Result<String, String> {
     let is_name = !text.is_empty() && !text.contains(['=', '\0']);
     is_name.then(|| text.to_owned()).ok_or_else(|| format!("`{text}` is not the name of a variable"))
+}
+
+/// The user's own cache; none for who has none.
+fn upload_cache() -> Option<PathBuf> {
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let cache = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")));
+    cache.map(|cache| cache.join("spanwise/uploads"))
 }
 
 /// None are for ever.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::event::{ActionKind, ActionSpec, Fact, Source, StepOutcome};
 use crate::policy::limit;
-use crate::{ActionName, AttemptNo, Failure, Phase, Timestamp};
+use crate::{ActionName, AttemptNo, Failure, Phase, Times, Timestamp};
 
 /// Where an action is.
 ///
@@ -147,6 +147,12 @@ impl Action {
             State::Finished(End::TimedOut(_)) => Phase::TimedOut,
             State::Finished(End::Aborted { .. }) => Phase::Aborted,
         }
+    }
+
+    /// When it was created, started and ended.
+    pub fn times(&self) -> Times {
+        let ended = self.is_finished().then_some(self.updated_at);
+        Times { created: self.enqueued_at, started: self.started_at, ended }
     }
 
     /// How it ended, if it has.

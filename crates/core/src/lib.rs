@@ -20,6 +20,7 @@ pub mod lifecycle;
 mod phase;
 mod policy;
 mod run;
+mod times;
 pub mod trace;
 
 pub use action::{Action, End, State};
@@ -30,3 +31,4 @@ pub use id::{ActionName, AttemptNo, DEFAULT_ORG, InvalidName, RunId, RunName, Ta
 pub use phase::Phase;
 pub use policy::{Backoff, InvalidPolicy, RetryPolicy, Timeouts};
 pub use run::{Command, Effect, Rejection, Run, RunLimits, SYSTEM_FAILURE_BUDGET};
+pub use times::Times;

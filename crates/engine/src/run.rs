@@ -234,15 +234,16 @@ impl RunHandle {
         self.safe().await
     }
 
-    /// Ends an action and everything under it. Harmless if it is at its end. While nothing can be written it ends all the same, for it
-    /// may be what has filled the disk; that it has is safe when there is room.
+    /// Ends an action and everything under it. False if it was at its end already, which it keeps. While nothing can be written it ends
+    /// all the same, for it may be what has filled the disk; that it has is safe when there is room.
     ///
     /// # Errors
     /// [`Error::Rejected`] if there is no such action; [`Error::Store`] if it is not safe yet.
-    pub async fn abort(&self, action: ActionName, by: &str, reason: &str) -> Result<(), Error> {
+    pub async fn abort(&self, action: ActionName, by: &str, reason: &str) -> Result<bool, Error> {
         let command = Command::Abort { action, by: by.to_owned(), reason: reason.to_owned() };
-        self.cell.command(&command, self.now(), Payloads::default())?;
-        self.committed().await
+        let ended = self.cell.command(&command, self.now(), Payloads::default())?;
+        self.committed().await?;
+        Ok(ended)
     }
 
     /// Looks a step up: what was recorded under this name, if it stands. A recoverable failure does not: the step runs again.

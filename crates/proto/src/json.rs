@@ -9,10 +9,13 @@ use serde_json::{Value as Json, json};
 
 use crate::flyteidl2::core::{Literal, LiteralType, SimpleType, literal_type::Type, scalar};
 
+mod packed;
 mod schema;
+mod text;
 mod time;
 
 pub use schema::{check, schema};
+pub use text::float;
 pub use time::{datetime, rfc3339};
 
 /// A value that is not of the type that is asked for.
@@ -108,7 +111,8 @@ impl Literal {
             return json!(STANDARD.encode(bytes));
         }
         if let Some(packed) = self.as_msgpack() {
-            return rmp_serde::from_slice(packed).unwrap_or_else(|_| unwritable("a structure", packed.len()));
+            let read = rmp_serde::from_slice(packed).map(|packed::Packed(value)| value);
+            return read.unwrap_or_else(|_| unwritable("a structure", packed.len()));
         }
         match self.as_scalar() {
             Some(scalar::Value::Primitive(_)) => self.primitive_to_json(),
@@ -146,7 +150,7 @@ fn float_to_json(value: f64) -> Json {
     }
 }
 
-fn float(json: &Json) -> Option<f64> {
+fn number(json: &Json) -> Option<f64> {
     match json {
         Json::String(text) => match text.as_str() {
             "NaN" => Some(f64::NAN),
@@ -163,7 +167,7 @@ fn from_simple(kind: &LiteralType, simple: Option<SimpleType>, json: &Json) -> R
         Some(SimpleType::INTEGER) => {
             json.as_i64().map(Literal::integer).ok_or_else(|| Misfit::new("an integer of 64 bits", json))
         }
-        Some(SimpleType::FLOAT) => float(json).map(Literal::float).ok_or_else(|| Misfit::new("a number", json)),
+        Some(SimpleType::FLOAT) => number(json).map(Literal::float).ok_or_else(|| Misfit::new("a number", json)),
         Some(SimpleType::STRING) => json.as_str().map(Literal::string).ok_or_else(|| Misfit::new("a text", json)),
         Some(SimpleType::BOOLEAN) => {
             json.as_bool().map(Literal::boolean).ok_or_else(|| Misfit::new("true or false", json))
@@ -230,6 +234,22 @@ mod tests {
             },
         });
         LiteralType::dataclass(schema)
+    }
+
+    #[test]
+    fn a_map_whose_keys_are_no_texts_is_written_with_its_keys_as_texts() {
+        // {-1: "none", 2: [{True: 3}]}
+        let nested = [0x82, 0xff, 0xa4, b'n', b'o', b'n', b'e', 2, 0x91, 0x81, 0xc3, 3];
+        assert_eq!(Literal::msgpack(nested.to_vec()).to_json(), json!({"-1": "none", "2": [{"true": 3}]}));
+        // {1: "a", "1": "b", None: 1.5, 2.5: nan}
+        let mixed = [
+            0x84, 1, 0xa1, b'a', 0xa1, b'1', 0xa1, b'b', 0xc0, 0xcb, 0x3f, 0xf8, 0, 0, 0, 0, 0, 0, 0xcb, 0x40, 0x04, 0,
+            0, 0, 0, 0, 0, 0xcb, 0x7f, 0xf8, 0, 0, 0, 0, 0, 0,
+        ];
+        let expected = json!({"1": "a", "1'": "b", "null": 1.5, "2.5": "NaN"});
+        assert_eq!(Literal::msgpack(mixed.to_vec()).to_json(), expected);
+        assert_eq!(Literal::msgpack(vec![0xc4, 2, 0, 255]).to_json(), json!("AP8="));
+        assert!(Literal::msgpack(vec![0x92, 1]).to_json().as_str().unwrap().contains("a structure of 2 bytes"));
     }
 
     #[test]

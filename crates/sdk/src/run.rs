@@ -413,14 +413,17 @@ impl<T: TaskOutput> Run<T> {
         }
     }
 
-    /// Ends it and everything under it; who and why are recorded.
+    /// Ends it and everything under it; who and why are recorded. A run that has ended stays as it is.
     ///
     /// # Errors
     /// [`ErrorKind::System`] if the journal failed.
     pub async fn abort(&self, reason: &str) -> Result<()> {
         let by = std::env::var("USER").unwrap_or_else(|_| "user".to_owned());
         match &self.held {
-            Held::Embedded(handle) => Ok(handle.abort(ActionName::ROOT, &by, reason).await?),
+            Held::Embedded(handle) => {
+                handle.abort(ActionName::ROOT, &by, reason).await?;
+                Ok(())
+            }
             #[cfg(feature = "remote")]
             Held::Remote(run) => Box::pin(run.abort(reason)).await,
         }

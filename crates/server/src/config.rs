@@ -62,6 +62,9 @@ pub struct Config {
     pub grace: Duration,
     /// How long tasks under way may go on after the server has been told to end.
     pub drain: Duration,
+    /// Where copies of uploaded code are kept beside the data directory, for clients that remember an upload which a new one does not
+    /// have; none keeps none.
+    pub upload_cache: Option<PathBuf>,
     /// Spans of tasks and of others are received (OTLP) and kept.
     pub collector: Option<CollectorConfig>,
 }
@@ -91,6 +94,7 @@ impl Config {
             trace_url: None,
             grace: Duration::from_secs(10),
             drain: Duration::from_secs(10),
+            upload_cache: None,
             collector: Some(CollectorConfig::default()),
         }
     }

@@ -1,12 +1,12 @@
 //! The control plane: runs are created, actions enqueued, driven and taken up again after a restart.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 use spanwise_core::lifecycle::TraceLevel;
-use spanwise_core::{ActionKind, ActionName, Phase, RunId};
+use spanwise_core::{ActionKind, ActionName, Phase, RunId, Timestamp};
 use spanwise_engine::{Call, Engine, RunHandle};
 use spanwise_proto::flyteidl2::task::RunSpec;
 use tokio_util::sync::CancellationToken;
@@ -16,21 +16,27 @@ use crate::blobs::{BlobUri, Blobs};
 use crate::calls;
 use crate::definitions::Definitions;
 use crate::executor::ProcessExecutor;
+use crate::kept::Kept;
 use crate::layout::DataDir;
 use crate::leftovers::Leftovers;
 use crate::readiness::{NotReady, Readiness, in_one_line};
 use crate::secrets::Secrets;
 use crate::wire::Invalid;
+use crate::wire::ids::TaskKey;
 
 mod builder;
+mod bundle;
 mod create;
 mod deploy;
 mod enqueue;
 mod rerun;
+mod signal;
 
 pub(crate) use create::NewRun;
 pub(crate) use create::random_name;
+pub(crate) use deploy::Deployed;
 pub(crate) use enqueue::{Asked, NewAction};
+pub(crate) use signal::Answer;
 
 /// Why the control plane refused, by what the client can do about it.
 #[derive(Debug, thiserror::Error)]
@@ -93,6 +99,7 @@ pub(crate) struct Parts {
     pub(crate) secrets: Secrets,
     pub(crate) data: DataDir,
     pub(crate) readiness: Readiness,
+    pub(crate) kept: Kept,
     /// A run that asks for something which is not honoured is refused instead of warned about.
     pub(crate) strict: bool,
     pub(crate) trace: TraceRules,
@@ -135,6 +142,9 @@ struct Inner {
     blobs: Blobs,
     secrets: Secrets,
     data: DataDir,
+    kept: Kept,
+    /// Deployments that were refused because their version has another content, and when.
+    refused: Mutex<HashMap<TaskKey, Timestamp>>,
     leftovers: Leftovers,
     readiness: Readiness,
     strict: bool,
@@ -152,7 +162,7 @@ pub(crate) fn is_driven_here(run: &RunHandle) -> bool {
 
 impl ControlPlane {
     pub(crate) fn new(parts: Parts) -> ControlPlane {
-        let Parts { engine, executor, definitions, blobs, secrets, data, readiness, strict, trace } = parts;
+        let Parts { engine, executor, definitions, blobs, secrets, data, readiness, kept, strict, trace } = parts;
         let (drivers, closing) = (TaskTracker::new(), CancellationToken::new());
         let leftovers = Leftovers::new(engine.clone(), blobs.clone(), data.clone());
         let inner = Inner {
@@ -162,6 +172,8 @@ impl ControlPlane {
             blobs,
             secrets,
             data,
+            kept,
+            refused: Mutex::default(),
             leftovers,
             readiness,
             strict,

@@ -29,6 +29,7 @@ mod entry;
 mod image;
 mod inherited;
 mod launcher;
+mod memory;
 mod programs;
 mod refusals;
 mod secrets;
@@ -229,7 +230,8 @@ impl Shared {
         files.remove_work();
         tracing::info!(?ending, ?beginning, "the process of an attempt has ended");
         let (has_outputs, last_lines) = (program.has_outputs, last_lines.as_str());
-        Ok(verdict::judge(left, &Known { beginning, ending, has_outputs, last_lines, refused: &refused }))
+        let report = verdict::judge(left, &Known { beginning, ending, has_outputs, last_lines, refused: &refused });
+        Ok(memory::named(report, program.memory_limit.as_ref()))
     }
 
     /// Waits for the process's end and passes its first sign of life on. Dropped, it stops the process.
@@ -351,7 +353,7 @@ impl Shared {
             env,
             directory: files.work.clone(),
             log: files.log.clone(),
-            limits: Limits { memory_bytes: program.memory_limit, cpu_seconds: None },
+            limits: Limits { memory_bytes: memory::bytes(program), cpu_seconds: None },
             claim: Some(files.process.clone()),
         };
         self.launcher.start(&python, launch).await

@@ -64,7 +64,7 @@ fn requests(data: &[u8]) {
     decoded::<workflow::ListRunsRequest>(data);
     decoded::<workflow::SignalEventRequest>(data);
     if let Ok(signal) = workflow::SignalEventRequest::decode_from_slice(data) {
-        let _ = values::signal_value(&signal.payload, &Default::default());
+        let _ = values::of_payload(&signal.payload).and_then(|value| values::of_type(value, &Default::default()));
     }
     if let Ok(id) = ActionIdentifier::decode_from_slice(data)
         && let Ok((run, action)) = ids::action_id(&id)

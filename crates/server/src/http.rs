@@ -1,6 +1,6 @@
 //! The one port: Flyte's API, the blob store and the pages, behind a check of whom the browser thinks it is talking to.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -94,13 +94,44 @@ async fn note_sign_of_life(State(signs): State<SignsOfLife>, request: Request, n
     next.run(request).await
 }
 
-/// Listens on an address and, where the machine has it, on the same port of its twin: `localhost` is both.
+/// True for the two addresses that `localhost` is.
+fn is_localhost(address: IpAddr) -> bool {
+    address == Ipv4Addr::LOCALHOST || address == Ipv6Addr::LOCALHOST
+}
+
+/// The host by which clients, browsers and tasks reach a server that listens on a loopback address.
+pub(crate) fn host(address: IpAddr) -> String {
+    match address {
+        _ if is_localhost(address) => "localhost".to_owned(),
+        IpAddr::V4(v4) => v4.to_string(),
+        IpAddr::V6(v6) => format!("[{v6}]"),
+    }
+}
+
+/// Listens on an address and, where the machine has it, on the same port of its twin: `localhost` is both. Another address has none.
 pub(crate) async fn listen(address: SocketAddr) -> std::io::Result<Vec<TcpListener>> {
     let first = TcpListener::bind(address).await?;
+    if !is_localhost(address.ip()) {
+        return Ok(vec![first]);
+    }
     let port = first.local_addr()?.port();
     let twin = match address {
-        SocketAddr::V4(_) => TcpListener::bind((std::net::Ipv6Addr::LOCALHOST, port)).await,
-        SocketAddr::V6(_) => TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, port)).await,
+        SocketAddr::V4(_) => TcpListener::bind((Ipv6Addr::LOCALHOST, port)).await,
+        SocketAddr::V6(_) => TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await,
     };
     Ok(std::iter::once(first).chain(twin.ok()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_reached_where_it_listens() {
+        for (address, expected) in
+            [("127.0.0.1", "localhost"), ("::1", "localhost"), ("127.0.0.2", "127.0.0.2"), ("127.1.2.3", "127.1.2.3")]
+        {
+            assert_eq!(host(address.parse().unwrap()), expected);
+        }
+    }
 }

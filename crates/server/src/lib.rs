@@ -13,6 +13,7 @@ mod foreign;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod http;
+mod kept;
 mod layout;
 mod leftovers;
 mod origin;

@@ -24,6 +24,7 @@ mod assets;
 mod data;
 pub(crate) mod escape;
 mod explained;
+mod first;
 mod format;
 mod forms;
 mod guard;
@@ -31,6 +32,7 @@ mod header;
 mod live;
 mod log;
 mod panel;
+mod question;
 mod run;
 mod runs;
 mod span;
@@ -84,6 +86,7 @@ pub(crate) fn router(pages: Pages) -> Router {
         .route(&format!("{RUN}/events"), get(live::events))
         .route(&format!("{RUN}/abort"), post(forms::abort))
         .route(&format!("{RUN}/rerun"), post(forms::rerun))
+        .route(&format!("{RUN}/signal"), post(forms::signal))
         .route(LOG, get(log::download))
         .route(&format!("{LOG}/events"), get(log::events))
         .layer(middleware::from_fn(guarded))

@@ -95,7 +95,7 @@ pub(crate) fn read(data_dir: &Path) -> Option<Running> {
 pub fn at(address: SocketAddr) -> Option<Running> {
     let mut connection = TcpStream::connect_timeout(&address, PATIENCE).ok()?;
     connection.set_read_timeout(Some(PATIENCE)).ok()?;
-    connection.write_all(format!("GET {PATH} HTTP/1.0\r\nhost: localhost\r\n\r\n").as_bytes()).ok()?;
+    connection.write_all(format!("GET {PATH} HTTP/1.0\r\nhost: {address}\r\n\r\n").as_bytes()).ok()?;
     let mut answer = Vec::new();
     connection.take(1 << 16).read_to_end(&mut answer).ok()?;
     let body = answer.windows(4).position(|window| window == b"\r\n\r\n")?;

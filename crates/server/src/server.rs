@@ -22,6 +22,7 @@ use crate::definitions::Definitions;
 use crate::environments::{Base, Environments, NoPython};
 use crate::executor::{self, Inherited, Launcher, ProcessExecutor, SignsOfLife};
 use crate::http;
+use crate::kept::Kept;
 use crate::layout::{self, DataDir};
 use crate::privacy;
 use crate::process::{Logs, own};
@@ -101,6 +102,7 @@ pub struct Server {
     control: ControlPlane,
     /// Where it listens, and what it serves there.
     places: Vec<(TcpListener, axum::Router)>,
+    host: String,
     port: u16,
     entrance: Entrance,
     collector: Option<Collecting>,
@@ -183,7 +185,21 @@ impl Server {
             places.extend(collecting.listeners.drain(..).map(|listener| (listener, router.clone())));
         }
         let (grace, drain) = (config.grace, config.drain);
-        Ok(Server { control, places, port, entrance, collector, warnings, grace, drain, ending, export, _note: note })
+        let host = http::host(config.address);
+        Ok(Server {
+            control,
+            places,
+            host,
+            port,
+            entrance,
+            collector,
+            warnings,
+            grace,
+            drain,
+            ending,
+            export,
+            _note: note,
+        })
     }
 
     fn assemble(config: &Config, data: DataDir, engine: Engine, port: u16, base: Base) -> Result<Api, Error> {
@@ -192,6 +208,11 @@ impl Server {
         let secrets = Secrets::new(data.secrets());
         let definitions = Definitions::new(engine.clone());
         let stopping = TaskTracker::new();
+        // Tasks take the address itself where it has two names: the second may be another server's.
+        let task_host = match http::host(config.address).as_str() {
+            "localhost" => "127.0.0.1".to_owned(),
+            other => other.to_owned(),
+        };
         let environments = Environments::open(data.environments(), base, config.grace, stopping.clone());
         let readiness = Readiness::new(engine.clone(), blobs.clone());
         let executor = ProcessExecutor::new(executor::Shared {
@@ -211,9 +232,9 @@ impl Server {
             signs: SignsOfLife::default(),
             refusals: executor::Refusals::default(),
             readiness: readiness.clone(),
-            endpoint: format!("127.0.0.1:{port}"),
+            endpoint: format!("{task_host}:{port}"),
             defaults: match config.collector {
-                Some(_) => executor::exporter_defaults(port),
+                Some(_) => executor::exporter_defaults(&format!("{task_host}:{port}")),
                 None => Vec::new(),
             },
             grace: config.grace,
@@ -221,9 +242,10 @@ impl Server {
         });
         let trace =
             TraceRules { level: config.trace, projects: config.project_traces.clone(), ratio: config.trace_ratio };
-        let parts =
-            Parts { engine, executor, definitions, blobs, secrets, data, readiness, strict: config.strict, trace };
-        let base_url = format!("http://localhost:{port}");
+        let kept = Kept::open(config.upload_cache.as_deref());
+        let strict = config.strict;
+        let parts = Parts { engine, executor, definitions, blobs, secrets, data, readiness, kept, strict, trace };
+        let base_url = format!("http://{}:{port}", http::host(config.address));
         Ok(Api { control: ControlPlane::new(parts), signer, base_url })
     }
 
@@ -258,9 +280,14 @@ impl Server {
         self.collector.is_some()
     }
 
-    /// How clients reach it.
+    /// How clients reach it, as `host:port`.
+    pub fn endpoint(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+
+    /// The same as a URL.
     pub fn url(&self) -> String {
-        format!("http://localhost:{}", self.port)
+        format!("http://{}", self.endpoint())
     }
 
     /// Serves until `shutdown` is ready. Then nothing new is started, tasks under way have a time of grace to end, and what

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use spanwise_core::{ActionName, Event, RunId, Timestamp};
+use spanwise_core::{ActionName, Event, Phase, RunId, Timestamp};
 
 use bytes::Bytes;
 
@@ -53,6 +53,16 @@ impl Memory {
 }
 
 impl MemoryRun {
+    /// When its root has changed last.
+    fn updated_at(&self) -> Timestamp {
+        let of_root = self.events.iter().rev().find(|event| event.action.is_root()).map(|event| event.at);
+        self.row.ended_at.or(of_root).unwrap_or(self.row.created_at)
+    }
+
+    fn waits_for_a_signal(&self) -> bool {
+        self.row.ended_at.is_none() && self.actions.values().any(|(row, _)| row.phase == Phase::Paused)
+    }
+
     fn append(&mut self, append: &Append) {
         self.events.extend(append.events.iter().cloned());
         for (row, payloads) in &append.actions {
@@ -146,9 +156,8 @@ impl Store for Memory {
         let mut rows: Vec<(RunKey, RunRow)> = inner
             .runs
             .iter()
-            .map(|(key, run)| (*key, &run.row))
-            .filter(|(key, row)| is_asked_for(query, *key, row))
-            .map(|(key, row)| (key, row.clone()))
+            .filter(|(key, run)| is_asked_for(query, **key, run))
+            .map(|(key, run)| (*key, run.row.clone()))
             .collect();
         if !query.oldest_first {
             rows.reverse();
@@ -216,6 +225,7 @@ impl Store for Memory {
         let asked_for = newest_first.filter(|task| {
             query.scope.as_ref().is_none_or(|scope| task.scope == *scope)
                 && query.name.as_ref().is_none_or(|name| task.name == *name)
+                && query.part.as_ref().is_none_or(|part| task.name.contains(part))
                 && (query.name.is_some() || seen.insert((&task.scope, &task.name)))
         });
         Ok(asked_for.skip(query.offset).take(query.limit).cloned().collect())
@@ -314,12 +324,19 @@ impl Inner {
     }
 }
 
-fn is_asked_for(query: &RunQuery, key: RunKey, row: &RunRow) -> bool {
+fn is_asked_for(query: &RunQuery, key: RunKey, run: &MemoryRun) -> bool {
+    let row = &run.row;
     let settings: serde_json::Value = serde_json::from_str(&row.settings).unwrap_or_default();
     let follows = |after: RunKey| if query.oldest_first { key > after } else { key < after };
-    query.scope.as_ref().is_none_or(|scope| row.id.project == scope.project && row.id.domain == scope.domain)
+    query.project.as_ref().is_none_or(|project| row.id.project == *project)
+        && query.domain.as_ref().is_none_or(|domain| row.id.domain == *domain)
+        && query.task_version.as_ref().is_none_or(|version| settings["task_version"].as_str().unwrap_or("") == version)
+        && query.updated_since.is_none_or(|since| run.updated_at() >= since)
+        && query.updated_until.is_none_or(|until| run.updated_at() < until)
         && query.task.as_ref().is_none_or(|task| row.task.as_str() == task)
-        && (query.phases.is_empty() || query.phases.contains(&row.phase))
+        && (query.phases.is_empty()
+            || query.phases.contains(&row.phase)
+            || query.phases.contains(&Phase::Paused) && run.waits_for_a_signal())
         && query.labels.iter().all(|(label, value)| match value {
             Some(value) => settings["labels"][label] == *value,
             None => settings["labels"].get(label).is_some(),

@@ -5,7 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use spanwise_core::trace::TraceParent;
-use spanwise_core::{ActionKind, ActionName, AttemptNo, Event, Fact, Failure, Phase, RunId, TaskName, Timestamp};
+use spanwise_core::{
+    ActionKind, ActionName, AttemptNo, Event, Fact, Failure, Phase, RunId, TaskName, Times, Timestamp,
+};
 
 /// The number of a run in its store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -57,6 +59,13 @@ pub struct ActionRow {
     pub ended_at: Option<Timestamp>,
     /// What went wrong, if it failed or timed out.
     pub failure: Option<Failure>,
+}
+
+impl ActionRow {
+    /// When it was created, started and ended.
+    pub fn times(&self) -> Times {
+        Times { created: self.enqueued_at, started: self.started_at, ended: self.ended_at }
+    }
 }
 
 /// The values of an action, as far as they are known.
@@ -114,11 +123,16 @@ pub struct Scope {
 /// Which runs to list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunQuery {
-    /// Only those of this project and domain, in any org.
-    pub scope: Option<Scope>,
+    /// Only those of this project, in any org.
+    pub project: Option<String>,
+    /// Only those of this domain.
+    pub domain: Option<String>,
     /// Only those of this task.
     pub task: Option<String>,
-    /// Only those in one of these phases; none means any.
+    /// Only those whose task has this version (`task_version` in their settings).
+    pub task_version: Option<String>,
+    /// Only those in one of these phases; none means any. PAUSED is never the phase of a run: it stands for those in which a
+    /// condition waits for its signal.
     pub phases: Vec<Phase>,
     /// Only those that carry these labels (`labels` in their settings), with this value or with any.
     pub labels: Vec<(String, Option<String>)>,
@@ -126,6 +140,10 @@ pub struct RunQuery {
     pub since: Option<Timestamp>,
     /// Only those accepted before this time.
     pub until: Option<Timestamp>,
+    /// Only those whose root has changed at this time or later.
+    pub updated_since: Option<Timestamp>,
+    /// Only those whose root has not changed at this time or later.
+    pub updated_until: Option<Timestamp>,
     /// The oldest first instead of the newest.
     pub oldest_first: bool,
     /// Only those that follow this one in the order asked for.
@@ -138,6 +156,12 @@ impl RunQuery {
     /// The newest runs.
     pub fn newest(limit: usize) -> RunQuery {
         RunQuery { limit, ..RunQuery::default() }
+    }
+
+    /// The same, of one project and domain.
+    #[must_use]
+    pub fn within(self, scope: Scope) -> RunQuery {
+        RunQuery { project: Some(scope.project), domain: Some(scope.domain), ..self }
     }
 }
 
@@ -163,6 +187,8 @@ pub struct TaskQuery {
     pub scope: Option<Scope>,
     /// Only the one of this name, in all its versions; without a name each task once, in its newest version.
     pub name: Option<String>,
+    /// Only those with this in their names.
+    pub part: Option<String>,
     /// How many to leave out before the first.
     pub offset: usize,
     /// At most this many.

@@ -32,6 +32,17 @@ fn the_console_is_followed_and_used_in_a_browser() {
     server.stop();
 }
 
+#[test]
+fn a_waiting_condition_is_answered_in_a_browser() {
+    if !needs::has(&BROWSERS, "chromium", "browser::a_waiting_condition_is_answered_in_a_browser") {
+        return;
+    }
+    let data = tempfile::tempdir().unwrap();
+    let server = DevServer::start(data.path());
+    used(&server, "answers.py");
+    server.stop();
+}
+
 /// Without its program a test says so, past what a test runner keeps of the output of those that pass; and where every test has to
 /// run, it fails.
 #[test]

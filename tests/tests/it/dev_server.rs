@@ -41,6 +41,8 @@ const ON_SMALL_DISK: &str = r#"mount -t tmpfs -o size=24m,nr_inodes=4000 tmpfs "
 pub(crate) struct DevServer {
     settings: Settings,
     child: Child,
+    /// The host of its addresses.
+    host: String,
     port: u16,
     said: Arc<Mutex<String>>,
     _owned: Option<TempDir>,
@@ -104,7 +106,7 @@ impl DevServer {
 
     /// `localhost:PORT`, which is what `flyte.init` takes.
     pub(crate) fn endpoint(&self) -> String {
-        format!("localhost:{}", self.port)
+        format!("{}:{}", self.host, self.port)
     }
 
     /// Where it listens.
@@ -224,9 +226,9 @@ fn launch(settings: Settings, port: u16) -> DevServer {
     let mut child = command.spawn().unwrap();
     let said = collect(child.stderr.take().unwrap());
     let urls = api_lines(child.stdout.take().unwrap());
-    let mut server = DevServer { settings, child, port, said, _owned: None };
-    server.port = match urls.recv_timeout(READY_LIMIT) {
-        Ok(port) => port,
+    let mut server = DevServer { settings, child, host: String::new(), port, said, _owned: None };
+    (server.host, server.port) = match urls.recv_timeout(READY_LIMIT) {
+        Ok(place) => place,
         Err(_) => panic!("`spanwise dev` did not print where its API is:\n{}", server.said()),
     };
     wait_until_ready(&mut server);
@@ -235,7 +237,7 @@ fn launch(settings: Settings, port: u16) -> DevServer {
 
 fn wait_until_ready(server: &mut DevServer) {
     let deadline = Instant::now() + READY_LIMIT;
-    let url = format!("http://127.0.0.1:{}/readyz", server.port);
+    let url = format!("http://{}/readyz", server.endpoint());
     while status_of(&url) != Some(200) {
         let ended = server.child.try_wait().unwrap();
         assert!(ended.is_none(), "the server ended, {ended:?}:\n{}", server.said());
@@ -269,32 +271,32 @@ fn collect(pipe: impl Read + Send + 'static) -> Arc<Mutex<String>> {
     said
 }
 
-/// The port on each line of the output that begins with `API`; the rest is read and forgotten.
-fn api_lines(pipe: impl Read + Send + 'static) -> mpsc::Receiver<u16> {
+/// Host and port on each line of the output that begins with `API`; the rest is read and forgotten.
+fn api_lines(pipe: impl Read + Send + 'static) -> mpsc::Receiver<(String, u16)> {
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
         for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-            if let Some(port) = port_of(&line) {
-                let _ = sender.send(port);
+            if let Some(place) = place_of(&line) {
+                let _ = sender.send(place);
             }
         }
     });
     receiver
 }
 
-/// `API       http://localhost:8093` -> 8093.
-fn port_of(line: &str) -> Option<u16> {
+/// `API       http://localhost:8093` -> localhost, 8093.
+fn place_of(line: &str) -> Option<(String, u16)> {
     let (_, address) = line.trim_start().strip_prefix("API")?.split_once("://")?;
-    let (_, port) = address.split_once(':')?;
+    let (host, port) = address.split_once(':')?;
     let digits = port.split(|c: char| !c.is_ascii_digit()).next()?;
-    digits.parse().ok()
+    Some((host.to_owned(), digits.parse().ok()?))
 }
 
 #[test]
 fn the_line_with_the_api_is_understood() {
-    assert_eq!(port_of("API       http://localhost:8093"), Some(8093));
-    assert_eq!(port_of("  API endpoint: http://127.0.0.1:41/"), Some(41));
-    assert_eq!(port_of("Console   http://localhost:8093/"), None);
+    assert_eq!(place_of("API       http://localhost:8093"), Some(("localhost".to_owned(), 8093)));
+    assert_eq!(place_of("  API endpoint: http://127.0.0.1:41/"), Some(("127.0.0.1".to_owned(), 41)));
+    assert_eq!(place_of("Console   http://localhost:8093/"), None);
 }
 
 fn tail(said: &Mutex<String>) -> String {

@@ -97,9 +97,9 @@ fn rpc(name: &str) -> &'static Rpc {
 pub(crate) struct Answer {
     pub(crate) status: u16,
     /// The code of the error; empty if there is none.
-    code: String,
+    pub(crate) code: String,
     /// Its message, or the text of an answer that is no message.
-    message: String,
+    pub(crate) message: String,
     pub(crate) body: Vec<u8>,
 }
 
@@ -110,7 +110,7 @@ impl Answer {
         assert!(!self.message.is_empty() && self.message.len() < 1000, "{what}: {self:?}");
     }
 
-    fn assert_error(&self, what: &str, code: &str, word: &str) {
+    pub(crate) fn assert_error(&self, what: &str, code: &str, word: &str) {
         self.assert_typed(what);
         assert!(self.code == code && self.message.contains(word), "{what}: expected {code} with `{word}`, {self:?}");
     }
@@ -190,7 +190,7 @@ fn assert_well(server: &DevServer) {
     assert!(!server.said().contains("panicked"), "{}", server.said());
 }
 
-fn project() -> ProjectIdentifier {
+pub(crate) fn project() -> ProjectIdentifier {
     ProjectIdentifier { name: "hostile".into(), domain: "development".into(), ..ProjectIdentifier::default() }
 }
 
@@ -220,7 +220,7 @@ pub(crate) fn program(name: &str, argv: &[&str]) -> TaskSpec {
     TaskSpec { task_template: template.into(), ..TaskSpec::default() }
 }
 
-fn create_run_of(task: TaskSpec) -> CreateRunRequest {
+pub(crate) fn create_run_of(task: TaskSpec) -> CreateRunRequest {
     CreateRunRequest {
         id: Some(create_run_request::Id::ProjectId(Box::new(project()))),
         task: Some(create_run_request::Task::TaskSpec(Box::new(task))),
@@ -237,6 +237,6 @@ pub(crate) fn started(server: &DevServer, task: TaskSpec) -> String {
 }
 
 /// Starts a run whose root goes on until it is aborted, or the server ends.
-fn endless(server: &DevServer) -> String {
+pub(crate) fn endless(server: &DevServer) -> String {
     started(server, program("hostile.endless", &["/bin/sh", "-c", "exec sleep 600"]))
 }

@@ -36,4 +36,6 @@ mod serve;
 mod stock_sdk;
 mod tap;
 mod tidy;
+mod told;
+mod waiting;
 mod workload;

@@ -103,6 +103,20 @@ fn an_address_that_others_reach_is_refused() {
 }
 
 #[test]
+fn a_server_on_another_loopback_address_is_reached_there_by_clients_and_tasks() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = DevServer::serve(directory.path(), &["--address", "127.0.0.2"]);
+    assert!(server.endpoint().starts_with("127.0.0.2:"), "{}", server.endpoint());
+    assert_eq!(python::run_case(&server, "values.py", "scalars")["value"], "7 8");
+    let page = ureq::get(format!("http://{}/", server.endpoint())).call().unwrap();
+    let page = page.into_body().read_to_string().unwrap();
+    assert!(page.contains("/v2/domain/development/project/flytesnacks/runs/"), "{page}");
+    // Nobody else's address is taken.
+    assert_eq!(status_of(&format!("http://127.0.0.1:{}/readyz", server.port())), None);
+    server.stop();
+}
+
+#[test]
 fn a_second_start_is_told_who_is_running() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");

@@ -78,6 +78,10 @@ def tour(chromium):
     # The list fills by itself.
     page.goto(BASE)
     expect(page.get_by_role("heading", name="No runs yet")).to_be_visible()
+    page.get_by_role("button", name="Copy the Shell commands").click()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied.startswith("cat > hello.py") and os.environ["SPANWISE_ENDPOINT"] in copied, copied
+    look(page, "list-empty")
     failing, long = start("a_failing_run"), start("a_long_run")
     page.evaluate("window.same = true")
     expect(page.locator("tr", has_text="console.long")).to_be_visible(timeout=PATIENCE)

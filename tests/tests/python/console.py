@@ -83,6 +83,21 @@ async def long(seconds: float) -> int:
     return first + await child_that_prints(seconds)
 
 
+@env.task
+async def asks() -> list[str]:
+    answers = []
+    for name, kind in [("release", bool), ("how much", float), ("whom", str)]:
+        prompt = f"{name.capitalize()} <b>now</b>?"
+        condition = await flyte.new_condition.aio(name, prompt=prompt, data_type=kind, description="The ledger is closed")
+        answers.append(repr(await condition.wait.aio()))
+    return answers
+
+
+@session.remote_case
+def a_run_that_asks(_scratch):
+    return {"run": session.start(asks).name}
+
+
 @session.case
 def a_failing_run(_scratch):
     context = {"origin": "<u>test</u>", "api_token": "hush"}

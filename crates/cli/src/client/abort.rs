@@ -3,7 +3,10 @@
 use spanwise_proto::flyteidl2::common::ActionIdentifier;
 use spanwise_proto::flyteidl2::workflow::AbortActionRequest;
 
-use super::{TargetOptions, explain, say};
+use super::{Ended, TargetOptions, explain, say};
+
+/// A header of the answer: the phase in which the action had ended before.
+const HAD_ENDED: &str = "spanwise-had-ended";
 
 /// End a run, or one action of it with everything under it.
 #[derive(clap::Args)]
@@ -26,7 +29,10 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<u8> {
     let target = target.resolve()?;
     let id = ActionIdentifier { run: target.run(&run).into(), name: action.clone(), ..ActionIdentifier::default() };
     let request = AbortActionRequest { action_id: id.into(), reason, ..AbortActionRequest::default() };
-    target.server()?.runs().abort_action(request).await.map_err(|error| explain(&target, error))?;
+    let answer = target.server()?.runs().abort_action(request).await.map_err(|error| explain(&target, error))?;
+    if let Some(phase) = answer.headers().get(HAD_ENDED).and_then(|phase| phase.to_str().ok()) {
+        return Err(Ended(format!("{run} {action} had ended already ({phase}): it stays as it is")).into());
+    }
     say(format!("aborted {run} {action}"))?;
     Ok(0)
 }

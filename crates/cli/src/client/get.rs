@@ -2,15 +2,17 @@
 
 use std::collections::HashMap;
 
-use serde_json::json;
+use serde_json::{Map, Value as Json, json};
 use spanwise_proto::flyteidl2::common::ListRequest;
 use spanwise_proto::flyteidl2::workflow::{
     Action, ActionDetails, GetActionDetailsRequest, GetRunDetailsRequest, ListActionsRequest, action_details,
     action_metadata,
 };
 
+use super::question::{Question, questions};
 use super::table::{phase_cell, table, text};
-use super::{Output, Server, Target, TargetOptions, as_it_is, duration, explain, phase, print_json, say, time};
+use super::times::Times;
+use super::{Output, Server, Target, TargetOptions, as_it_is, explain, phase, print_json, say};
 
 /// Show a run: its actions as a tree, what failed, and where to look on.
 #[derive(clap::Args)]
@@ -34,19 +36,25 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<u8> {
     let server = target.server()?;
     let request = GetRunDetailsRequest { run_id: target.run(&run).into(), ..GetRunDetailsRequest::default() };
     let details = server.runs().get_run_details(request).await.map_err(|error| explain(&target, error))?;
-    let root = details.into_owned().details.action.clone();
+    let root = details.into_owned().details.action.clone().into_option().unwrap_or_default();
     let actions = actions(&server, &target, &run).await?;
-    let waits = waits(&server, &target, &actions).await?;
+    let shown = Shown {
+        waits: waits(&server, &target, &actions).await?,
+        actions,
+        questions: questions(&server, &target, &run).await?,
+        output: match phase(root.status.phase).as_str() {
+            "SUCCEEDED" | "RECOVERED" => {
+                super::output(&server, &target, root.id.clone().into_option().unwrap_or_default()).await?
+            }
+            _ => Json::Null,
+        },
+        root,
+    };
     match output {
-        Output::Json => print_json(&json!({
-            "name": run,
-            "url": page(&target, &run),
-            "phase": phase(root.status.phase),
-            "error": error(&root),
-            "actions": actions.iter().map(|action| described(action, &waits)).collect::<Vec<_>>(),
-        }))?,
-        Output::Table => print(&target, &run, &root, &actions, &waits)?,
+        Output::Json => print_json(&shown.described(&target, &run))?,
+        Output::Table => shown.print(&target, &run)?,
     }
+    let root = &shown.root;
     let failed = matches!(phase(root.status.phase).as_str(), "FAILED" | "TIMED_OUT" | "ABORTED");
     Ok(u8::from(failed))
 }
@@ -90,36 +98,72 @@ pub(crate) fn page(target: &Target, run: &str) -> String {
     format!("{}/v2/domain/{}/project/{}/runs/{run}", target.url(), target.domain, target.project)
 }
 
-fn print(
-    target: &Target,
-    run: &str,
-    root: &ActionDetails,
-    actions: &[Action],
-    waits: &HashMap<String, String>,
-) -> anyhow::Result<()> {
-    say(format!("{run}  {}  {}", phase(root.status.phase), page(target, run)))?;
-    if let Some(error) = error(root) {
-        say(format!("\n{error}"))?;
+/// What is shown of a run.
+struct Shown {
+    root: ActionDetails,
+    actions: Vec<Action>,
+    questions: Vec<Question>,
+    /// Why actions wait for their turn, by their names.
+    waits: HashMap<String, String>,
+    /// What the run delivers; null until it has.
+    output: Json,
+}
+
+/// The longest output that a table has below it.
+const LONGEST_OUTPUT: usize = 2000;
+
+impl Shown {
+    fn described(&self, target: &Target, run: &str) -> Json {
+        let mut object = Map::new();
+        let root = &self.root;
+        object.insert("name".to_owned(), json!(run));
+        object.insert("url".to_owned(), json!(page(target, run)));
+        object.insert("phase".to_owned(), json!(phase(root.status.phase)));
+        Times::of(&root.status).describe(&mut object);
+        object.insert("error".to_owned(), json!(error(root)));
+        object.insert("output".to_owned(), self.output.clone());
+        object.insert("waiting".to_owned(), self.questions.iter().map(Question::described).collect());
+        object.insert("actions".to_owned(), self.actions.iter().map(|action| described(action, &self.waits)).collect());
+        Json::Object(object)
     }
-    let mut table = table(&["ACTION", "NAME", "PHASE", "ATTEMPTS", "STARTED", "TOOK"]);
-    for (depth, action) in tree(actions) {
-        let status = &action.status;
-        table.add_row(vec![
-            text(&format!("{}{}", "  ".repeat(depth), task_of(action))),
-            text(&action.id.name),
-            phase_cell(&phase(status.phase)),
-            status.attempts.into(),
-            time(&status.start_time).into(),
-            duration(status.duration_ms).into(),
-        ]);
-    }
-    as_it_is(format!("\n{table}"))?;
-    for action in actions {
-        if let Some(told) = waits.get(action.id.name.as_str()) {
-            say(format!("{} waits: {told}", action.id.name))?;
+
+    fn print(&self, target: &Target, run: &str) -> anyhow::Result<()> {
+        let root = &self.root;
+        say(format!("{run}  {}  {}", phase(root.status.phase), page(target, run)))?;
+        say(Times::of(&root.status).line())?;
+        if let Some(error) = error(root) {
+            say(format!("\n{error}"))?;
         }
+        for question in &self.questions {
+            say(format!("\n{}", question.said(run)))?;
+        }
+        let mut table = table(&["ACTION", "NAME", "PHASE", "ATTEMPTS", "CREATED", "TOOK", "RAN"]);
+        for (depth, action) in tree(&self.actions) {
+            let (status, times) = (&action.status, Times::of(&action.status));
+            table.add_row(vec![
+                text(&format!("{}{}", "  ".repeat(depth), task_of(action))),
+                text(&action.id.name),
+                phase_cell(&phase(status.phase)),
+                status.attempts.into(),
+                times.created().into(),
+                times.took().into(),
+                times.ran().into(),
+            ]);
+        }
+        as_it_is(format!("\n{table}"))?;
+        for action in &self.actions {
+            if let Some(told) = self.waits.get(action.id.name.as_str()) {
+                say(format!("{} waits: {told}", action.id.name))?;
+            }
+        }
+        if self.output.is_null() {
+            return Ok(());
+        }
+        let output = self.output.to_string();
+        let end = output.floor_char_boundary(LONGEST_OUTPUT);
+        let rest = if end < output.len() { " … (`-o json` has all of it)" } else { "" };
+        say(format!("\noutput  {}{rest}", &output[..end]))
     }
-    Ok(())
 }
 
 /// The actions in the order of the tree, each with its depth.
@@ -139,7 +183,7 @@ fn tree(actions: &[Action]) -> Vec<(usize, &Action)> {
     ordered
 }
 
-fn task_of(action: &Action) -> &str {
+pub(super) fn task_of(action: &Action) -> &str {
     match &action.metadata.spec {
         Some(action_metadata::Spec::Task(task)) => task.id.name.as_str(),
         Some(action_metadata::Spec::Trace(step)) => step.name.as_str(),
@@ -156,18 +200,15 @@ fn error(details: &ActionDetails) -> Option<String> {
     }
 }
 
-fn described(action: &Action, waits: &HashMap<String, String>) -> serde_json::Value {
-    let status = &action.status;
-    json!({
-        "name": action.id.name,
-        "parent": action.metadata.parent,
-        "task": task_of(action),
-        "group": action.metadata.group,
-        "phase": phase(status.phase),
-        "waits": waits.get(action.id.name.as_str()),
-        "attempts": status.attempts,
-        "started": time(&status.start_time),
-        "ended": status.end_time.as_option().map(time),
-        "duration_ms": status.duration_ms,
-    })
+fn described(action: &Action, waits: &HashMap<String, String>) -> Json {
+    let mut object = Map::new();
+    object.insert("name".to_owned(), json!(action.id.name));
+    object.insert("parent".to_owned(), json!(action.metadata.parent));
+    object.insert("task".to_owned(), json!(task_of(action)));
+    object.insert("group".to_owned(), json!(action.metadata.group));
+    object.insert("phase".to_owned(), json!(phase(action.status.phase)));
+    object.insert("waits".to_owned(), json!(waits.get(action.id.name.as_str())));
+    object.insert("attempts".to_owned(), json!(action.status.attempts));
+    Times::of(&action.status).describe(&mut object);
+    Json::Object(object)
 }

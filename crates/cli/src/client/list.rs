@@ -1,18 +1,24 @@
 //! `spanwise list`: the runs of a project.
 
-use serde_json::json;
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value as Json, json};
 use spanwise_proto::flyteidl2::common::{Filter, ListRequest, filter};
 use spanwise_proto::flyteidl2::workflow::{ListRunsRequest, Run, action_metadata, list_runs_request};
 
-use super::table::{phase_cell, table, text};
-use super::{Output, TargetOptions, as_it_is, duration, explain, phase, print_json, say, time};
+use super::table::{phase_cell, table, text, waiting_cell};
+use super::times::Times;
+use super::{Output, Server, Target, TargetOptions, as_it_is, explain, phase, print_json, say};
+
+/// As many as one answer has.
+const MOST_WAITING: u32 = 1000;
 
 /// List the runs of a project, the newest first.
 #[derive(clap::Args)]
 pub(crate) struct Options {
     #[command(flatten)]
     target: TargetOptions,
-    /// Only runs in this phase, for instance `failed`; may be given several times.
+    /// Only runs in this phase, for instance `failed`, or `paused` for those that wait for an answer; may be given several times.
     #[arg(long)]
     phase: Vec<String>,
     /// Only runs of this task (`environment.function`).
@@ -63,21 +69,25 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<u8> {
         scope_by: Some(list_runs_request::ScopeBy::from(target.project())),
         ..ListRunsRequest::default()
     };
-    let answer = target.server()?.runs().list_runs(request).await;
+    let server = target.server()?;
+    let answer = server.runs().list_runs(request).await;
     let runs = answer.map_err(|error| explain(&target, error))?.into_owned().runs;
+    let waiting = waiting(&server, &target).await?;
+    let waits = |run: &Run| waiting.contains(&run.action.id.run.name);
     match options.output {
-        Output::Json => print_json(&runs.iter().map(described).collect())?,
+        Output::Json => print_json(&runs.iter().map(|run| described(run, waits(run))).collect())?,
         Output::Table if runs.is_empty() => say("no runs")?,
         Output::Table => {
-            let mut table = table(&["RUN", "TASK", "PHASE", "STARTED", "TOOK"]);
+            let mut table = table(&["RUN", "TASK", "PHASE", "CREATED", "TOOK", "RAN"]);
             for run in &runs {
-                let status = &run.action.status;
+                let times = Times::of(&run.action.status);
                 table.add_row(vec![
                     text(&run.action.id.run.name),
                     text(task_of(run)),
-                    phase_cell(&shown_phase(run)),
-                    time(&status.start_time).into(),
-                    duration(status.duration_ms).into(),
+                    if waits(run) { waiting_cell() } else { phase_cell(&shown_phase(run)) },
+                    times.created().into(),
+                    times.took().into(),
+                    times.ran().into(),
                 ]);
             }
             as_it_is(table)?;
@@ -95,6 +105,18 @@ fn shown_phase(run: &Run) -> String {
     }
 }
 
+/// The names of the runs in which a condition waits for somebody.
+async fn waiting(server: &Server, target: &Target) -> anyhow::Result<BTreeSet<String>> {
+    let request = ListRunsRequest {
+        request: ListRequest { limit: MOST_WAITING, ..ListRequest::default() }.into(),
+        scope_by: Some(list_runs_request::ScopeBy::from(target.project())),
+        paused_actions_only: true,
+        ..ListRunsRequest::default()
+    };
+    let answer = server.runs().list_runs(request).await.map_err(|error| explain(target, error))?;
+    Ok(answer.into_owned().runs.into_iter().map(|run| run.action.id.run.name.clone()).collect())
+}
+
 fn task_of(run: &Run) -> &str {
     match &run.action.metadata.spec {
         Some(action_metadata::Spec::Task(task)) => task.id.name.as_str(),
@@ -102,16 +124,15 @@ fn task_of(run: &Run) -> &str {
     }
 }
 
-fn described(run: &Run) -> serde_json::Value {
+fn described(run: &Run, waits: bool) -> Json {
     let status = &run.action.status;
-    json!({
-        "name": run.action.id.run.name,
-        "task": task_of(run),
-        "phase": shown_phase(run),
-        "started": time(&status.start_time),
-        "ended": status.end_time.as_option().map(time),
-        "duration_ms": status.duration_ms,
-        "attempts": status.attempts,
-        "labels": run.labels,
-    })
+    let mut object = Map::new();
+    object.insert("name".to_owned(), json!(run.action.id.run.name));
+    object.insert("task".to_owned(), json!(task_of(run)));
+    object.insert("phase".to_owned(), json!(shown_phase(run)));
+    object.insert("waiting".to_owned(), json!(waits));
+    Times::of(status).describe(&mut object);
+    object.insert("attempts".to_owned(), json!(status.attempts));
+    object.insert("labels".to_owned(), json!(run.labels));
+    Json::Object(object)
 }

@@ -16,6 +16,11 @@ pub(crate) fn text(text: &str) -> Cell {
     Cell::new(harmless(text))
 }
 
+/// A run in which a condition waits for somebody.
+pub(super) fn waiting_cell() -> Cell {
+    Cell::new("RUNNING, waits for you").fg(Color::Yellow)
+}
+
 /// A phase in its colour; without a terminal there are no colours.
 pub(super) fn phase_cell(phase: &str) -> Cell {
     let cell = Cell::new(phase);
@@ -23,6 +28,7 @@ pub(super) fn phase_cell(phase: &str) -> Cell {
         "SUCCEEDED" | "RECOVERED" => cell.fg(Color::Green),
         "FAILED" | "TIMED_OUT" | "ABORTED" => cell.fg(Color::Red),
         "RUNNING" | "INITIALIZING" => cell.fg(Color::Cyan),
+        "PAUSED" => cell.fg(Color::Yellow),
         _ => cell.fg(Color::DarkGrey),
     }
 }

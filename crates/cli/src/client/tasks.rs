@@ -20,6 +20,9 @@ pub(crate) struct Options {
     output: Output,
 }
 
+/// A header of the answer: what the user has to know, percent-encoded.
+const WARNING: &str = "spanwise-warning";
+
 /// Prints the list.
 pub(crate) async fn run(options: Options) -> anyhow::Result<u8> {
     let Options { target, limit, output } = options;
@@ -30,6 +33,9 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<u8> {
         ..ListTasksRequest::default()
     };
     let answer = target.server()?.tasks().list_tasks(request).await.map_err(|error| explain(&target, error))?;
+    for warning in answer.headers().get_all(WARNING).iter().filter_map(|warning| warning.to_str().ok()) {
+        eprintln!("warning: {}", percent_encoding::percent_decode_str(warning).decode_utf8_lossy());
+    }
     let tasks = answer.into_owned().tasks;
     match output {
         Output::Json => print_json(&tasks.iter().map(described).collect())?,

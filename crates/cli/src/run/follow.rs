@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value as Json, json};
+use serde_json::json;
 use spanwise::__private::asked::{Started, Trouble, view as view_of};
 use spanwise::{ActionName, ActionView};
 use spanwise_proto::flyteidl2::common::ActionIdentifier;
-use spanwise_proto::flyteidl2::dataproxy::GetActionDataRequest;
 use spanwise_proto::flyteidl2::workflow::{
     ActionDetails, GetRunDetailsRequest, WatchActionDetailsRequest, action_details, error_info,
 };
@@ -57,15 +56,11 @@ pub(super) async fn run(target: &Target, how: &How, run: Started, signals: &mut 
 async fn to_its_end(target: &Target, run: &Started, view: &mut View) -> anyhow::Result<End> {
     let server = target.server()?;
     let mut clock = tokio::time::interval(progress::FRAME);
-    let (mut actions, mut since) = (Vec::new(), None);
+    let mut actions = Vec::new();
     let (changed, _watch) = watch_root(&server, target, run).await;
     loop {
         let began = Instant::now();
         actions = list(&server, target, run, view, actions).await?;
-        if let Some(root) = actions.first_mut() {
-            // The wire has one start, which moves when the first attempt begins.
-            root.enqueued_at = *since.get_or_insert(root.enqueued_at);
-        }
         view.show(&run.run, &actions)?;
         if actions.first().is_some_and(|root| root.phase.is_terminal()) {
             return end_of(&server, target, run).await;
@@ -144,15 +139,7 @@ async fn end_of(server: &Server, target: &Target, run: &Started) -> anyhow::Resu
     if !matches!(phase.as_str(), "SUCCEEDED" | "RECOVERED") {
         return Ok(End::Failed { trouble: trouble(&ended, &phase), phase });
     }
-    let request = GetActionDataRequest { action_id: root(target, run).into(), ..GetActionDataRequest::default() };
-    let data = server.data().get_action_data(request).await.map_err(|error| explain(target, error))?;
-    let outputs = data.into_owned().outputs.into_option().unwrap_or_default().literals;
-    let json = |literal: &spanwise_proto::flyteidl2::task::NamedLiteral| literal.value.to_json();
-    Ok(End::Succeeded(match &outputs[..] {
-        [] => Json::Null,
-        [only] => json(only),
-        several => several.iter().map(|output| (output.name.clone(), json(output))).collect(),
-    }))
+    Ok(End::Succeeded(client::output(server, target, root(target, run)).await?))
 }
 
 fn trouble(root: &ActionDetails, phase: &str) -> Trouble {

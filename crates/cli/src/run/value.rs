@@ -109,7 +109,7 @@ pub(super) fn read(schema: &Json, text: &str) -> Result<Json, String> {
     let expected = |what: &str| format!("expected {what}");
     match of_kind {
         Kind::Integer => text.parse::<i64>().map(|value| json!(value)).map_err(|_| expected("an integer of 64 bits")),
-        Kind::Float => float(text).ok_or_else(|| expected("a number")),
+        Kind::Float => float(text).ok_or_else(|| expected("a number of 64 bits")),
         Kind::Boolean => text.parse::<bool>().map(|value| json!(value)).map_err(|_| expected("true or false")),
         Kind::Text => Ok(json!(text)),
         Kind::Time => {
@@ -161,7 +161,7 @@ fn read_file(file: &str) -> Result<Vec<u8>, String> {
 }
 
 fn float(text: &str) -> Option<Json> {
-    let value: f64 = text.parse().ok()?;
+    let value = spanwise_proto::json::float(text)?;
     Some(match value {
         _ if value.is_nan() => json!("NaN"),
         f64::INFINITY => json!("Infinity"),
@@ -196,6 +196,14 @@ mod tests {
         assert_eq!(read(json!({"type": "number"}), "1e3"), Ok(json!(1000.0)));
         assert_eq!(read(json!({"type": "number"}), "inf"), Ok(json!("Infinity")));
         assert!(read(json!({"type": "number"}), "1,5").is_err());
+        for beyond in ["1e400", "-1e400"] {
+            assert_eq!(read(json!({"type": "number"}), beyond), Err("expected a number of 64 bits".to_owned()));
+            let refused = read(json!({"type": "array", "items": {"type": "number"}}), &format!("[1, {beyond}]"));
+            assert!(refused.unwrap_err().contains("number out of range"));
+            assert!(read(json!({"type": "number", "format": "time-delta"}), beyond).is_err());
+            let either = json!({"anyOf": [{"type": "number"}, {"type": "null"}], "default": null});
+            assert!(read(either, beyond).is_err());
+        }
         assert_eq!(read(json!({"type": "boolean"}), "true"), Ok(json!(true)));
         assert!(read(json!({"type": "boolean"}), "yes").is_err());
         assert_eq!(read(json!({"type": "string"}), "@größe \u{1f680}"), Ok(json!("@größe \u{1f680}")));

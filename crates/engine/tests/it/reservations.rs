@@ -95,7 +95,9 @@ async fn s5_a_crowd_computes_a_key_one_by_one_until_it_is_there() {
         (0..500).map(|index| begin(&engine, &format!("run-{index}"), cached(alone()), executor(index))).collect();
     for (index, (run, driven)) in all.iter().enumerate() {
         match index % 7 {
-            2 => run.abort(ActionName::ROOT, "ann", "enough").await.unwrap(),
+            2 => {
+                run.abort(ActionName::ROOT, "ann", "enough").await.unwrap();
+            }
             5 => driven.abort(),
             _ => {}
         }

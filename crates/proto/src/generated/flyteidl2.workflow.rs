@@ -3121,6 +3121,10 @@ pub struct ActionStatus {
     pub cache_status: ::buffa::EnumValue<super::core::CatalogCacheStatus>,
     /// Field 6: `duration_ms`
     pub duration_ms: ::core::option::Option<u64>,
+    /// Spanwise's own, which others pass over: when the first attempt began to run.
+    ///
+    /// Field 50001: `started_at`
+    pub started_at: ::buffa::MessageField<super::super::google::protobuf::Timestamp>,
     #[doc(hidden)]
     pub __buffa_unknown_fields: ::buffa::UnknownFields,
 }
@@ -3133,6 +3137,7 @@ impl ::core::fmt::Debug for ActionStatus {
             .field("attempts", &self.attempts)
             .field("cache_status", &self.cache_status)
             .field("duration_ms", &self.duration_ms)
+            .field("started_at", &self.started_at)
             .finish()
     }
 }
@@ -3206,6 +3211,14 @@ impl ::buffa::Message for ActionStatus {
         if let Some(v) = self.duration_ms {
             size += 1u64 + ::buffa::types::uint64_encoded_len(v) as u64;
         }
+        if self.started_at.is_set() {
+            let __slot = __cache.reserve();
+            let inner_size = self.started_at.compute_size(__cache);
+            __cache.set(__slot, inner_size);
+            size
+                += 3u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                    + inner_size as u64;
+        }
         size += self.__buffa_unknown_fields.encoded_len() as u64;
         ::buffa::saturate_size(size)
     }
@@ -3249,6 +3262,14 @@ impl ::buffa::Message for ActionStatus {
         }
         if let Some(v) = self.duration_ms {
             ::buffa::types::put_uint64_field(6u32, v, buf);
+        }
+        if self.started_at.is_set() {
+            ::buffa::types::put_len_delimited_header(
+                50001u32,
+                u64::from(__cache.consume_next()),
+                buf,
+            );
+            self.started_at.write_to(__cache, buf);
         }
         self.__buffa_unknown_fields.write_to(buf);
     }
@@ -3319,6 +3340,17 @@ impl ::buffa::Message for ActionStatus {
                     ::buffa::types::decode_uint64(buf)?,
                 );
             }
+            50001u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::Message::merge_length_delimited(
+                    self.started_at.get_or_insert_default(),
+                    buf,
+                    ctx,
+                )?;
+            }
             _ => {
                 self.__buffa_unknown_fields
                     .push(::buffa::encoding::decode_unknown_field(tag, buf, ctx)?);
@@ -3333,6 +3365,7 @@ impl ::buffa::Message for ActionStatus {
         self.attempts = 0u32;
         self.cache_status = ::buffa::EnumValue::from(0);
         self.duration_ms = ::core::option::Option::None;
+        self.started_at = ::buffa::MessageField::none();
         self.__buffa_unknown_fields.clear();
     }
 }
@@ -18984,6 +19017,14 @@ pub mod __buffa {
             >,
             /// Field 6: `duration_ms`
             pub duration_ms: ::core::option::Option<u64>,
+            /// Spanwise's own, which others pass over: when the first attempt began to run.
+            ///
+            /// Field 50001: `started_at`
+            pub started_at: ::buffa::MessageFieldView<
+                super::super::super::super::google::protobuf::__buffa::view::TimestampView<
+                    'a,
+                >,
+            >,
             pub __buffa_unknown_fields: ::buffa::UnknownFieldsView<'a>,
         }
         impl<'a> ::buffa::MessageView<'a> for ActionStatusView<'a> {
@@ -19106,6 +19147,31 @@ pub mod __buffa {
                             ::buffa::types::decode_uint64(&mut cur)?,
                         );
                     }
+                    50001u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let __sub_ctx = ctx.descend()?;
+                        let sub = ::buffa::types::borrow_bytes(&mut cur)?;
+                        match view.started_at.as_mut() {
+                            Some(existing) => {
+                                ::buffa::MessageView::merge_into_view(
+                                    existing,
+                                    sub,
+                                    __sub_ctx,
+                                )?
+                            }
+                            None => {
+                                view.started_at = ::buffa::MessageFieldView::set(
+                                    <super::super::super::super::google::protobuf::__buffa::view::TimestampView as ::buffa::MessageView>::decode_view_ctx(
+                                        sub,
+                                        __sub_ctx,
+                                    )?,
+                                );
+                            }
+                        }
+                    }
                     _ => {
                         ::buffa::encoding::skip_field_depth(tag, &mut cur, ctx.depth())?;
                         let span_len = before_tag.len() - cur.len();
@@ -19155,6 +19221,14 @@ pub mod __buffa {
                     attempts: self.attempts,
                     cache_status: self.cache_status,
                     duration_ms: self.duration_ms,
+                    started_at: match self.started_at.as_option() {
+                        Some(v) => {
+                            ::buffa::MessageField::<
+                                super::super::super::super::google::protobuf::Timestamp,
+                            >::some(v.to_owned_from_source(__buffa_src)?)
+                        }
+                        None => ::buffa::MessageField::none(),
+                    },
                     __buffa_unknown_fields: self
                         .__buffa_unknown_fields
                         .to_owned()?
@@ -19205,6 +19279,14 @@ pub mod __buffa {
                 if let Some(v) = self.duration_ms {
                     size += 1u64 + ::buffa::types::uint64_encoded_len(v) as u64;
                 }
+                if self.started_at.is_set() {
+                    let __slot = __cache.reserve();
+                    let inner_size = self.started_at.compute_size(__cache);
+                    __cache.set(__slot, inner_size);
+                    size
+                        += 3u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                            + inner_size as u64;
+                }
                 size += self.__buffa_unknown_fields.encoded_len() as u64;
                 ::buffa::saturate_size(size)
             }
@@ -19249,6 +19331,14 @@ pub mod __buffa {
                 }
                 if let Some(v) = self.duration_ms {
                     ::buffa::types::put_uint64_field(6u32, v, buf);
+                }
+                if self.started_at.is_set() {
+                    ::buffa::types::put_len_delimited_header(
+                        50001u32,
+                        u64::from(__cache.consume_next()),
+                        buf,
+                    );
+                    self.started_at.write_to(__cache, buf);
                 }
                 self.__buffa_unknown_fields.write_to(buf);
             }
@@ -19388,6 +19478,19 @@ pub mod __buffa {
             #[must_use]
             pub fn duration_ms(&self) -> ::core::option::Option<u64> {
                 self.0.reborrow().duration_ms
+            }
+            /// Spanwise's own, which others pass over: when the first attempt began to run.
+            ///
+            /// Field 50001: `started_at`
+            #[must_use]
+            pub fn started_at(
+                &self,
+            ) -> &::buffa::MessageFieldView<
+                super::super::super::super::google::protobuf::__buffa::view::TimestampView<
+                    '_,
+                >,
+            > {
+                &self.0.reborrow().started_at
             }
         }
         impl ::core::convert::From<::buffa::OwnedView<ActionStatusView<'static>>>

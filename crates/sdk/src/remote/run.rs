@@ -198,7 +198,6 @@ pub fn view(action: &Action) -> Option<ActionView> {
         None => (ActionKind::Task, ""),
     };
     let phase = Phase::from_number(status.phase.to_i32())?;
-    let started = status.start_time.as_option().map(wire::from_timestamp);
     Some(ActionView {
         name: ActionName::new(&action.id.name).ok()?,
         parent: ActionName::new(&metadata.parent).ok(),
@@ -208,8 +207,9 @@ pub fn view(action: &Action) -> Option<ActionView> {
         phase,
         // The wire says at least 1, also of what has no attempts.
         attempts: if kind == ActionKind::Task { status.attempts } else { 0 },
-        enqueued_at: started.unwrap_or_default(),
-        started_at: started,
+        // Flyte's start is when it was accepted; when it began to run is a field of Spanwise's own.
+        enqueued_at: status.start_time.as_option().map(wire::from_timestamp).unwrap_or_default(),
+        started_at: status.started_at.as_option().map(wire::from_timestamp),
         ended_at: status.end_time.as_option().map(wire::from_timestamp),
         failure: None,
     })

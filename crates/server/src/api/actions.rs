@@ -16,9 +16,9 @@ use spanwise_proto::flyteidl2::workflow::{ActionUpdate, ControlMessage};
 
 use super::Api;
 use crate::calls;
-use crate::control::{Asked, Error, NewAction};
-use crate::wire::details::Shown;
-use crate::wire::{Invalid, action_name, ids, values};
+use crate::control::{Answer, Asked, Error, NewAction};
+use crate::wire::details::{self, Shown};
+use crate::wire::{Invalid, action_name, ids};
 
 /// The service.
 pub(super) struct Actions {
@@ -53,7 +53,8 @@ impl Actions {
         let (run, action) = ids::action_id(id)?;
         let run = self.api.control.run(&run)?;
         let reason = if reason.is_empty() { "aborted by its parent" } else { reason };
-        Ok(run.abort(action, "parent", reason).await.map_err(Error::from)?)
+        run.abort(action, "parent", reason).await.map_err(Error::from)?;
+        Ok(())
     }
 
     /// The children of an action: first all as they are, then a mark, then each that changes.
@@ -196,9 +197,9 @@ impl ActionsService for Actions {
         let (run, action) = ids::action_id(request.action_id.as_option().ok_or(Invalid::Missing("action_id"))?)?;
         let value = request.value.into_option().ok_or(Invalid::Missing("value"))?;
         let run = self.api.control.run(&run)?;
-        run.signal(action, "api", calls::caller(ctx.headers()), values::single_output(value))
-            .await
-            .map_err(Error::from)?;
+        let by = request.signalled_by.as_option().and_then(details::named).unwrap_or_else(|| "api".to_owned());
+        let answer = Answer { by, from: calls::caller(ctx.headers()), value };
+        self.api.control.signal(&run, action, answer).await?;
         Response::ok(SignalResponse::default())
     }
 }

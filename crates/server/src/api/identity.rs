@@ -1,5 +1,6 @@
 //! `IdentityService` and `AuthMetadataService`: on loopback, nobody logs in.
 
+use crate::wire::details::SUBJECT;
 use connectrpc::{ConnectError, RequestContext, Response, ServiceRequest, ServiceResult};
 use spanwise_proto::flyteidl2::auth::{
     AuthMetadataService, GetOAuth2MetadataRequest, GetOAuth2MetadataResponse, GetPublicClientConfigRequest,
@@ -17,7 +18,7 @@ impl IdentityService for Identity {
     ) -> ServiceResult<UserInfoResponse> {
         let user = std::env::var("USER").unwrap_or_else(|_| "local".to_owned());
         Response::ok(UserInfoResponse {
-            subject: user.clone(),
+            subject: SUBJECT.to_owned(),
             name: user.clone(),
             preferred_username: user,
             ..UserInfoResponse::default()

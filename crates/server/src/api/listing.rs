@@ -4,6 +4,7 @@ use spanwise_core::{Phase, Timestamp};
 use spanwise_engine::{RunKey, RunQuery};
 use spanwise_proto::flyteidl2::common::{Filter, ListRequest, filter, sort};
 
+use crate::wire::details::SUBJECT;
 use crate::wire::{Invalid, shown};
 
 /// How many entries a page has if the client does not say, and at most.
@@ -49,60 +50,107 @@ fn token<T: std::str::FromStr>(request: &ListRequest) -> Result<Option<T>, Inval
     token.and_then(|token| token.parse().ok()).map(Some).ok_or_else(invalid)
 }
 
-/// The value that a field of one of these names must have.
-pub(crate) fn equal(request: &ListRequest, names: &[&str]) -> Option<String> {
-    let wanted = |filter: &&Filter| {
-        names.contains(&filter.field.as_str()) && filter.function.as_known() == Some(filter::Function::EQUAL)
-    };
-    request.filters.iter().find(wanted).map(|filter| filter.values.concat())
-}
-
 /// The runs that a request asks for, one more than its page has.
 pub(crate) fn runs(request: &ListRequest, query: RunQuery) -> Result<RunQuery, Invalid> {
     let mut query = RunQuery { limit: limit(request) + 1, after: token(request)?.map(RunKey), ..query };
     for filter in &request.filters {
         add_filter(&mut query, filter)?;
     }
+    query.oldest_first = order(request, "runs")?.unwrap_or(false);
+    Ok(query)
+}
+
+/// Whether the oldest come first, if the request says so. One order is kept: that in which entries were created.
+pub(crate) fn order(request: &ListRequest, what: &str) -> Result<Option<bool>, Invalid> {
     let sorts = request.sort_by.as_option().into_iter().chain(&request.sort_by_fields);
+    let mut oldest_first = None;
     for sort in sorts.filter(|sort| !sort.key.is_empty()) {
-        if !matches!(sort.key.as_str(), "created_at" | "updated_at") {
+        if sort.key != "created_at" {
             return Err(Invalid::field(format!(
-                "request.sort_by: runs cannot be sorted by `{}`, only by `created_at`",
+                "request.sort_by: {what} cannot be sorted by `{}`, only by `created_at`",
                 shown(&sort.key)
             )));
         }
-        query.oldest_first = sort.direction.as_known() == Some(sort::Direction::ASCENDING);
+        oldest_first = Some(sort.direction.as_known() == Some(sort::Direction::ASCENDING));
     }
-    Ok(query)
+    Ok(oldest_first)
 }
 
 fn add_filter(query: &mut RunQuery, filter: &Filter) -> Result<(), Invalid> {
     use filter::Function;
     let function = filter.function.as_known();
+    let RunQuery { since, until, updated_since, updated_until, .. } = query;
     match (filter.field.as_str(), function) {
-        ("phase", Some(Function::EQUAL | Function::VALUE_IN)) => query.phases = phases(filter)?,
-        ("task_name", Some(Function::EQUAL)) => query.task = Some(filter.values.concat()),
-        ("created_at" | "updated_at", Some(Function::GREATER_THAN | Function::GREATER_THAN_OR_EQUAL)) => {
-            query.since = Some(time(filter)?);
+        ("phase", Some(Function::EQUAL | Function::VALUE_IN)) => {
+            once(filter, !query.phases.is_empty())?;
+            query.phases = phases(filter)?;
         }
-        ("created_at" | "updated_at", Some(Function::LESS_THAN | Function::LESS_THAN_OR_EQUAL)) => {
-            query.until = Some(time(filter)?);
+        ("task_name", Some(Function::EQUAL)) => {
+            once(filter, query.task.as_ref().is_some_and(|task| *task != filter.values.concat()))?;
+            query.task = Some(filter.values.concat());
         }
-        ("created_by", _) => {}
+        ("task_version", Some(Function::EQUAL)) => {
+            once(filter, query.task_version.as_ref().is_some_and(|version| *version != filter.values.concat()))?;
+            query.task_version = Some(filter.values.concat());
+        }
+        ("created_at", _) if Between { since, until }.narrowed_by(filter)? => {}
+        ("updated_at", _) if (Between { since: updated_since, until: updated_until }).narrowed_by(filter)? => {}
+        // Everybody who reaches this server is one and the same to it.
+        ("created_by", Some(Function::EQUAL)) => {
+            if filter.values.concat() != SUBJECT {
+                query.limit = 0;
+            }
+        }
         (field, Some(Function::EQUAL)) if field.starts_with("labels.") => {
             query.labels.push((field["labels.".len()..].to_owned(), Some(filter.values.concat())));
         }
         (field, Some(Function::EXISTS)) if field.starts_with("labels.") => {
             query.labels.push((field["labels.".len()..].to_owned(), None));
         }
-        (field, _) => {
-            return Err(Invalid::field(format!(
-                "request.filters: runs cannot be filtered by `{}` with {function:?}",
-                shown(field)
-            )));
-        }
+        _ => return Err(refused("runs", filter)),
     }
     Ok(())
+}
+
+/// What is said of a filter that cannot be honoured.
+pub(crate) fn refused(what: &str, filter: &Filter) -> Invalid {
+    let (field, function) = (shown(&filter.field), filter.function.as_known());
+    let function = function.map_or_else(|| filter.function.to_i32().to_string(), |known| format!("{known:?}"));
+    Invalid::field(format!("request.filters: {what} cannot be filtered by `{field}` with {function}"))
+}
+
+/// A second filter of a field whose first would be forgotten is refused.
+fn once(filter: &Filter, is_taken: bool) -> Result<(), Invalid> {
+    let text = || format!("request.filters: `{}` is filtered twice", shown(&filter.field));
+    if is_taken { Err(Invalid::field(text())) } else { Ok(()) }
+}
+
+/// From this time on, and before that one.
+pub(crate) struct Between<'a> {
+    pub(crate) since: &'a mut Option<Timestamp>,
+    pub(crate) until: &'a mut Option<Timestamp>,
+}
+
+impl Between<'_> {
+    /// Narrows it to what the filter lets through as well; false if the filter compares in another way. Times are whole
+    /// microseconds: after one of them is from the next one on.
+    pub(crate) fn narrowed_by(self, filter: &Filter) -> Result<bool, Invalid> {
+        use filter::Function;
+        let next = |at: Timestamp| Timestamp(at.0.saturating_add(1));
+        let (bound, at, later) = match filter.function.as_known() {
+            Some(Function::GREATER_THAN_OR_EQUAL) => (self.since, time(filter)?, true),
+            Some(Function::GREATER_THAN) => (self.since, next(time(filter)?), true),
+            Some(Function::LESS_THAN) => (self.until, time(filter)?, false),
+            Some(Function::LESS_THAN_OR_EQUAL) => (self.until, next(time(filter)?), false),
+            _ => return Ok(false),
+        };
+        *bound = Some(match *bound {
+            Some(known) if later => known.max(at),
+            Some(known) => known.min(at),
+            None => at,
+        });
+        Ok(true)
+    }
 }
 
 /// The phases of a filter. A single one comes as the characters of its number (`RECOVERED` as `["1", "0"]`), several as names or
@@ -117,6 +165,9 @@ pub(crate) fn phases(filter: &Filter) -> Result<Vec<Phase>, Invalid> {
         let phase = text.parse().ok().and_then(Phase::from_number).or_else(by_name);
         phase.ok_or_else(|| Invalid::field(format!("request.filters: `{}` is no phase", shown(text))))
     };
+    if texts.is_empty() {
+        return Err(Invalid::field("request.filters: `phase` names no phase"));
+    }
     texts.iter().map(phase).collect()
 }
 
@@ -154,14 +205,86 @@ mod tests {
     }
 
     #[test]
-    fn times_and_labels_are_read_and_what_is_unknown_is_refused_by_name() {
+    fn times_are_compared_as_they_say_and_each_filter_narrows() {
         use filter::Function;
-        let since =
-            filtered("created_at", Function::GREATER_THAN_OR_EQUAL, &["2023-11-14T22:13:20+00:00"]).unwrap().since;
-        assert_eq!(since, Some(Timestamp(1_700_000_000_000_000)));
+        let at = "2023-11-14T22:13:20.000007+00:00";
+        let micros = 1_700_000_000_000_007;
+        let of = |field: &str, function| {
+            let query = filtered(field, function, &[at]).unwrap();
+            let created = (query.since.map(|at| at.0), query.until.map(|at| at.0));
+            let updated = (query.updated_since.map(|at| at.0), query.updated_until.map(|at| at.0));
+            match field {
+                "created_at" => (created, updated),
+                _ => (updated, created),
+            }
+        };
+        for field in ["created_at", "updated_at"] {
+            for (function, since, until) in [
+                (Function::GREATER_THAN_OR_EQUAL, Some(micros), None),
+                (Function::GREATER_THAN, Some(micros + 1), None),
+                (Function::LESS_THAN, None, Some(micros)),
+                (Function::LESS_THAN_OR_EQUAL, None, Some(micros + 1)),
+            ] {
+                assert_eq!(of(field, function), ((since, until), (None, None)), "{field} {function:?}");
+            }
+            assert!(filtered(field, Function::EQUAL, &[at]).unwrap_err().to_string().contains(field));
+        }
+        let earlier = "2023-11-14T22:13:20Z";
+        let filter = |function: Function, text: &str| Filter {
+            field: "created_at".to_owned(),
+            function: function.into(),
+            values: vec![text.to_owned()],
+            ..Filter::default()
+        };
+        let both = |function: Function| {
+            let filters = vec![filter(function, at), filter(function, earlier)];
+            runs(&ListRequest { filters, ..ListRequest::default() }, RunQuery::default()).unwrap()
+        };
+        assert_eq!(both(Function::GREATER_THAN_OR_EQUAL).since, Some(Timestamp(micros)), "the later one");
+        assert_eq!(both(Function::LESS_THAN).until, Some(Timestamp(micros - 7)), "the earlier one");
+    }
+
+    #[test]
+    fn each_filter_is_honoured_or_refused_by_name() {
+        use filter::Function;
         assert_eq!(filtered("labels.a.b", Function::EQUAL, &["c"]).unwrap().labels, [("a.b".into(), Some("c".into()))]);
-        assert!(filtered("color", Function::EQUAL, &["x"]).unwrap_err().to_string().contains("`color`"));
+        assert_eq!(filtered("task_version", Function::EQUAL, &["v1"]).unwrap().task_version.as_deref(), Some("v1"));
+        assert_eq!(filtered("created_by", Function::EQUAL, &["local"]).unwrap().limit, DEFAULT_PAGE + 1);
+        assert_eq!(filtered("created_by", Function::EQUAL, &["ann"]).unwrap().limit, 0, "nobody else has created any");
+        for (field, function) in [
+            ("color", Function::EQUAL),
+            ("created_by", Function::CONTAINS),
+            ("task_name", Function::CONTAINS),
+            ("phase", Function::NOT_EQUAL),
+            ("labels.a", Function::CONTAINS),
+        ] {
+            let refused = filtered(field, function, &["x"]).unwrap_err().to_string();
+            assert!(refused.contains(&format!("`{field}`")) && refused.contains(&format!("{function:?}")), "{refused}");
+        }
+        assert!(filtered("phase", Function::VALUE_IN, &[]).unwrap_err().to_string().contains("no phase"));
+        let phase = |name: &str| Filter {
+            field: "phase".into(),
+            function: Function::EQUAL.into(),
+            values: vec![name.to_owned()],
+            ..Filter::default()
+        };
+        let twice = ListRequest { filters: vec![phase("5"), phase("6")], ..ListRequest::default() };
+        assert!(runs(&twice, RunQuery::default()).unwrap_err().to_string().contains("`phase` is filtered twice"));
         let bad = ListRequest { token: "x".into(), ..ListRequest::default() };
         assert!(runs(&bad, RunQuery::default()).unwrap_err().to_string().contains("request.token"));
+    }
+
+    #[test]
+    fn lists_are_sorted_by_creation_or_not_at_all() {
+        use spanwise_proto::flyteidl2::common::Sort;
+        let sorted = |key: &str, direction: sort::Direction| {
+            let sort = Sort { key: key.to_owned(), direction: direction.into(), ..Sort::default() };
+            runs(&ListRequest { sort_by: sort.into(), ..ListRequest::default() }, RunQuery::default())
+        };
+        assert!(sorted("created_at", sort::Direction::ASCENDING).unwrap().oldest_first);
+        assert!(!sorted("created_at", sort::Direction::DESCENDING).unwrap().oldest_first);
+        for key in ["updated_at", "name"] {
+            assert!(sorted(key, sort::Direction::ASCENDING).unwrap_err().to_string().contains(&format!("`{key}`")));
+        }
     }
 }

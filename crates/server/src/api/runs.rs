@@ -5,20 +5,20 @@ use std::sync::Arc;
 use connectrpc::{ConnectError, RequestContext, Response, ServiceRequest, ServiceResult, ServiceStream};
 use futures_util::{StreamExt, stream};
 use spanwise_core::trace::TRACEPARENT;
-use spanwise_core::{ActionName, RunName};
+use spanwise_core::{ActionName, Phase, RunName};
 use spanwise_engine::{ActionView, RunHandle, RunQuery, Scope};
 use spanwise_proto::flyteidl2::common::{Filter, filter};
-use spanwise_proto::flyteidl2::core::literal_type;
 use spanwise_proto::flyteidl2::task::{Inputs, TaskSpec, TaskSpecSource};
 use spanwise_proto::flyteidl2::workflow::*;
 
+use super::listing::Between;
 use super::reads::Found;
 use super::waiting::awaited;
 use super::{Api, listing};
 use crate::calls;
-use crate::control::{Error, NewRun};
-use crate::wire::details::{self, Definition};
-use crate::wire::{Invalid, ids, shown, values};
+use crate::control::{Answer, Error, NewRun};
+use crate::wire::details;
+use crate::wire::{Invalid, ids, values};
 
 /// The service.
 pub(super) struct Runs {
@@ -109,6 +109,13 @@ impl Runs {
         Response::stream_ok(awaited(stream, wait).take_until(closing.cancelled_owned()))
     }
 
+    /// What is to be said with a run of a deployed task.
+    fn notes(&self, task: Option<&create_run_request::Task>) -> Result<Vec<String>, ConnectError> {
+        let Some(create_run_request::Task::TaskId(id)) = task else { return Ok(Vec::new()) };
+        let wanted = ids::task_key(id)?;
+        Ok(self.api.control.refused_deployments(|key| *key == wanted))
+    }
+
     fn task(&self, task: Option<create_run_request::Task>) -> Result<(TaskSpec, TaskSpecSource), ConnectError> {
         match task {
             Some(create_run_request::Task::TaskSpec(spec)) => Ok((*spec, TaskSpecSource::TASK_SPEC_SOURCE_EPHEMERAL)),
@@ -134,18 +141,26 @@ fn run_name(id: Option<create_run_request::Id>) -> Result<(Scope, Option<RunName
 
 /// Whether an action passes the filters of a list.
 fn passes(view: &ActionView, filters: &[Filter]) -> Result<bool, Invalid> {
+    use filter::Function;
     for filter in filters {
         let value = filter.values.concat();
-        let equal = matches!(filter.function.as_known(), Some(filter::Function::EQUAL | filter::Function::VALUE_IN));
+        let function = filter.function.as_known();
+        let equal = function == Some(Function::EQUAL);
+        let one_of = equal || function == Some(Function::VALUE_IN);
         let passes = match filter.field.as_str() {
-            "phase" if equal => listing::phases(filter)?.contains(&view.phase),
+            "phase" if one_of => listing::phases(filter)?.contains(&view.phase),
             "parent_name" if equal => view.parent.is_some_and(|parent| parent.as_str() == value),
-            "action_type" if equal => filter.values.iter().any(|value| *value == (view.kind as i32 + 1).to_string()),
+            "action_type" if one_of => filter.values.iter().any(|value| *value == (view.kind as i32 + 1).to_string()),
             "task_name" if equal => view.task.as_str() == value,
-            field => {
-                let text = format!("request.filters: actions cannot be filtered by `{}` in this way", shown(field));
-                return Err(Invalid::field(text));
+            "created_at" => {
+                let (mut since, mut until) = (None, None);
+                if !(Between { since: &mut since, until: &mut until }).narrowed_by(filter)? {
+                    return Err(listing::refused("actions", filter));
+                }
+                let created = view.times().created;
+                since.is_none_or(|since| created >= since) && until.is_none_or(|until| created < until)
             }
+            _ => return Err(listing::refused("actions", filter)),
         };
         if !passes {
             return Ok(false);
@@ -162,12 +177,13 @@ impl RunService for Runs {
     ) -> ServiceResult<CreateRunResponse> {
         let request = request.to_owned_message();
         let (scope, name) = run_name(request.id)?;
+        let notes = self.notes(request.task.as_ref())?;
         let (task, source) = self.task(request.task)?;
         let inputs = self.inputs(request.input_wrapper).await?;
         let mut settings = request.run_spec.into_option().unwrap_or_default();
         settings.task_spec_source = source.into();
         let header = ctx.header(TRACEPARENT).and_then(|value| value.to_str().ok());
-        let new = NewRun { scope, name, task, inputs, settings, caller_trace: header.map(str::to_owned) };
+        let new = NewRun { scope, name, task, inputs, settings, caller_trace: header.map(str::to_owned), notes };
         let run = self.api.control.create_run(new).await?;
         Response::ok(CreateRunResponse { run: self.listed(&run)?.into(), ..CreateRunResponse::default() })
     }
@@ -180,8 +196,8 @@ impl RunService for Runs {
         let request = request.to_owned_message();
         let run = self.run(request.run_id.as_option())?;
         let reason = request.reason.unwrap_or_default();
-        run.abort(ActionName::ROOT, "user", &reason).await.map_err(Error::from)?;
-        Response::ok(AbortRunResponse::default())
+        let had_ended = end(&run, ActionName::ROOT, &reason).await?;
+        told(AbortRunResponse::default(), had_ended)
     }
 
     async fn get_run_details(
@@ -249,21 +265,30 @@ impl RunService for Runs {
     ) -> ServiceResult<ListRunsResponse> {
         use list_runs_request::ScopeBy;
         let request = request.to_owned_message();
-        let mut query = RunQuery::default();
-        match &request.scope_by {
-            Some(ScopeBy::ProjectId(project)) => query.scope = Some(ids::project_scope(project)?),
-            Some(ScopeBy::TaskName(task)) => {
-                query.scope = Some(ids::scope(&task.org, &task.project, &task.domain)?);
-                query.task = Some(task.name.clone());
-            }
-            Some(ScopeBy::TaskId(task)) => {
-                query.scope = Some(ids::scope(&task.org, &task.project, &task.domain)?);
-                query.task = Some(task.name.clone());
-            }
+        let mut query = match &request.scope_by {
+            Some(ScopeBy::ProjectId(project)) => RunQuery::default().within(ids::project_scope(project)?),
+            Some(ScopeBy::TaskName(task)) => RunQuery {
+                task: Some(task.name.clone()),
+                ..RunQuery::default().within(ids::scope(&task.org, &task.project, &task.domain)?)
+            },
+            Some(ScopeBy::TaskId(task)) => RunQuery {
+                task: Some(task.name.clone()),
+                // Without a version, all versions are meant, as of a task that is named.
+                task_version: Some(task.version.clone()).filter(|version| !version.is_empty()),
+                ..RunQuery::default().within(ids::scope(&task.org, &task.project, &task.domain)?)
+            },
+            // A trigger cannot be deployed here.
             Some(ScopeBy::TriggerName(_)) => return Response::ok(ListRunsResponse::default()),
-            Some(ScopeBy::Org(_)) | None => {}
+            Some(ScopeBy::Org(_)) | None => RunQuery::default(),
+        };
+        query = listing::runs(&request.request, query)?;
+        if request.paused_actions_only {
+            if !(query.phases.is_empty() || query.phases == [Phase::Paused]) {
+                return Err(Invalid::field("paused_actions_only: it cannot be combined with a filter of phases").into());
+            }
+            query.phases = vec![Phase::Paused];
         }
-        let (runs, token) = self.list(&listing::runs(&request.request, query)?)?;
+        let (runs, token) = self.list(&query)?;
         Response::ok(ListRunsResponse { runs, token, ..ListRunsResponse::default() })
     }
 
@@ -289,9 +314,7 @@ impl RunService for Runs {
                 views.push(view);
             }
         }
-        use spanwise_proto::flyteidl2::common::sort::Direction;
-        let sorts = request.request.sort_by.as_option().into_iter().chain(&request.request.sort_by_fields);
-        if sorts.into_iter().any(|sort| sort.key == "created_at" && sort.direction == Direction::DESCENDING) {
+        if listing::order(&request.request, "actions")? == Some(false) {
             views.reverse();
         }
         let mut views: Vec<ActionView> = views.into_iter().skip(page.offset).take(page.limit + 1).collect();
@@ -328,8 +351,8 @@ impl RunService for Runs {
     ) -> ServiceResult<AbortActionResponse> {
         let request = request.to_owned_message();
         let found = self.api.find(request.action_id.as_option())?;
-        found.run.abort(found.name, "user", &request.reason).await.map_err(Error::from)?;
-        Response::ok(AbortActionResponse::default())
+        let had_ended = end(&found.run, found.name, &request.reason).await?;
+        told(AbortActionResponse::default(), had_ended)
     }
 
     async fn signal_event(
@@ -339,19 +362,12 @@ impl RunService for Runs {
     ) -> ServiceResult<SignalEventResponse> {
         let request = request.to_owned_message();
         let found = self.api.find(request.action_id.as_option())?;
-        let definition = self.api.definition(&found.action)?;
-        let Some(Definition::Condition(condition)) = definition.as_deref() else {
-            return Err(ConnectError::failed_precondition(format!("action `{}` is no condition", found.name)));
+        let answer = Answer {
+            by: "user".to_owned(),
+            from: calls::caller(ctx.headers()),
+            value: values::of_payload(&request.payload)?,
         };
-        if !matches!(condition.r#type.r#type, Some(literal_type::Type::Simple(_))) {
-            return Err(ConnectError::failed_precondition("the condition's type is not a simple one"));
-        }
-        let value = values::signal_value(&request.payload, &condition.r#type)?;
-        found
-            .run
-            .signal(found.name, "user", calls::caller(ctx.headers()), values::single_output(value))
-            .await
-            .map_err(Error::from)?;
+        self.api.control.signal(&found.run, found.name, answer).await?;
         Response::ok(SignalEventResponse::default())
     }
 
@@ -383,6 +399,24 @@ impl RunService for Runs {
             "RunService/GetActionLogContext: there are no pods; use DataProxyService/TailLogs",
         ))
     }
+}
+
+/// A header of the answer to an abort: the phase in which the action had ended already.
+const HAD_ENDED: &str = "spanwise-had-ended";
+
+/// Ends an action. If it had ended already, the phase in which it did.
+async fn end(run: &RunHandle, action: ActionName, reason: &str) -> Result<Option<Phase>, ConnectError> {
+    let ended_now = run.abort(action, "user", reason).await.map_err(Error::from)?;
+    Ok(run.action(&action).filter(|_| !ended_now).map(|action| action.phase()))
+}
+
+/// The answer to an abort, which is no error if there was nothing left to end: the stock SDK would show it as one.
+fn told<T: Send + 'static>(answer: T, had_ended: Option<Phase>) -> ServiceResult<T> {
+    let response = Response::new(answer);
+    Ok(match had_ended {
+        Some(phase) => response.with_header(HAD_ENDED, phase.as_str()),
+        None => response,
+    })
 }
 
 fn refused<T: Send + 'static>(method: &str, instead: &str) -> ServiceResult<ServiceStream<T>> {

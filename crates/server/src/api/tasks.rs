@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use connectrpc::{ConnectError, RequestContext, Response, ServiceRequest, ServiceResult};
 use spanwise_engine::{TaskQuery, TaskRow};
+use spanwise_proto::flyteidl2::common::{Filter, filter};
+use spanwise_proto::flyteidl2::task::list_tasks_request::known_filter::FilterBy;
 use spanwise_proto::flyteidl2::task::{
     DeployTaskRequest, DeployTaskResponse, GetTaskDetailsRequest, GetTaskDetailsResponse, ListTasksRequest,
     ListTasksResponse, ListVersionsRequest, ListVersionsResponse, Task, TaskDetails, TaskIdentifier, TaskMetadata,
@@ -11,6 +13,8 @@ use spanwise_proto::flyteidl2::task::{
 };
 
 use super::{Api, listing, triggers};
+use crate::control::Deployed;
+use crate::wire::details::SUBJECT;
 use crate::wire::{Invalid, ids, values};
 
 /// The service.
@@ -41,6 +45,26 @@ fn short_name(row: &TaskRow, spec: &TaskSpec) -> String {
     row.name.rsplit('.').next().unwrap_or(&row.name).to_owned()
 }
 
+/// A header of an answer: what the user has to know about it, percent-encoded.
+const WARNING: &str = "spanwise-warning";
+
+/// A client does not take a head of any size.
+const MOST_WARNINGS: usize = 10;
+
+/// What a header cannot hold as it is.
+const IN_A_HEADER: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS.add(b'%');
+
+fn add_filter(query: &mut TaskQuery, filter: &Filter) -> Result<(), Invalid> {
+    use filter::Function;
+    let value = Some(filter.values.concat());
+    match (filter.field.as_str(), filter.function.as_known()) {
+        ("name" | "task_name", Some(Function::EQUAL)) => query.name = value,
+        ("name" | "task_name", Some(Function::CONTAINS)) => query.part = value,
+        _ => return Err(listing::refused("tasks", filter)),
+    }
+    Ok(())
+}
+
 fn identifier(row: &TaskRow) -> TaskIdentifier {
     TaskIdentifier {
         org: row.scope.org.clone(),
@@ -66,10 +90,14 @@ impl TaskService for Tasks {
         let spec = request.spec.as_option().ok_or(Invalid::Missing("spec"))?;
         let now = self.api.control.engine().now();
         let (name, version) = (key.name.clone(), key.version.clone());
-        if !self.api.control.deploy(key, spec, now)? {
-            return Err(ConnectError::already_exists(format!("task `{name}` is deployed in version `{version}`")));
+        // One code for both, as Flyte's platform has it: the SDK goes on with what is there.
+        let exists =
+            |how: &str| ConnectError::already_exists(format!("task `{name}` is deployed in version `{version}`{how}"));
+        match self.api.control.deploy(key, spec, now).await? {
+            Deployed::New => Response::ok(DeployTaskResponse::default()),
+            Deployed::Same => Err(exists("")),
+            Deployed::Other => Err(exists(" with other content, which it keeps: deploy under another version")),
         }
-        Response::ok(DeployTaskResponse::default())
     }
 
     async fn get_task_details(
@@ -101,8 +129,23 @@ impl TaskService for Tasks {
             Some(list_tasks_request::ScopeBy::ProjectId(project)) => Some(ids::project_scope(project)?),
             _ => None,
         };
-        let name = listing::equal(&request.request, &["name", "task_name"]);
-        let query = TaskQuery { scope, name, offset: page.offset, limit: page.limit + 1 };
+        let mut query = TaskQuery { scope, offset: page.offset, limit: page.limit + 1, ..TaskQuery::default() };
+        for filter in &request.request.filters {
+            add_filter(&mut query, filter)?;
+        }
+        for known in &request.known_filters {
+            match &known.filter_by {
+                Some(FilterBy::DeployedBy(by)) if by == SUBJECT => {}
+                // Nobody else has deployed any.
+                Some(FilterBy::DeployedBy(_)) => query.limit = 0,
+                Some(FilterBy::IsEntrypoint(_)) => {
+                    let text =
+                        "known_filters: `is_entrypoint` is not honoured, entry points are not told from other tasks";
+                    return Err(Invalid::field(text).into());
+                }
+                None => return Err(Invalid::Missing("known_filters.filter_by").into()),
+            }
+        }
         let mut rows = self.api.control.deployed_rows(&query)?;
         let token = page.next(&mut rows);
         let mut tasks = Vec::with_capacity(rows.len());
@@ -111,7 +154,15 @@ impl TaskService for Tasks {
             let metadata = self.metadata(row, &spec).into();
             tasks.push(Task { task_id: identifier(row).into(), metadata, ..Task::default() });
         }
-        Response::ok(ListTasksResponse { tasks, token, ..ListTasksResponse::default() })
+        let is_listed = |key: &ids::TaskKey| rows.iter().any(|row| row.scope == key.scope && row.name == key.name);
+        let warnings = self.api.control.refused_deployments(is_listed);
+        let mut response = Response::new(ListTasksResponse { tasks, token, ..ListTasksResponse::default() });
+        // The protocol has no place for them.
+        for warning in warnings.iter().take(MOST_WARNINGS) {
+            let warning = percent_encoding::utf8_percent_encode(warning, IN_A_HEADER).to_string();
+            response = response.with_header(WARNING, warning);
+        }
+        Ok(response)
     }
 
     async fn list_versions(
@@ -123,7 +174,11 @@ impl TaskService for Tasks {
         let page = listing::Page::of(&request.request)?;
         let name = request.task_name.as_option().ok_or(Invalid::Missing("task_name"))?;
         let scope = Some(ids::scope(&name.org, &name.project, &name.domain)?);
-        let query = TaskQuery { scope, name: Some(name.name.clone()), offset: page.offset, limit: page.limit + 1 };
+        if let Some(filter) = request.request.filters.first() {
+            return Err(listing::refused("versions", filter).into());
+        }
+        let (name, offset) = (Some(name.name.clone()), page.offset);
+        let query = TaskQuery { scope, name, offset, limit: page.limit + 1, ..TaskQuery::default() };
         let mut rows = self.api.control.deployed_rows(&query)?;
         let token = page.next(&mut rows);
         let version = |row: &TaskRow| list_versions_response::VersionResponse {

@@ -7,16 +7,15 @@ use spanwise_core::trace::{TRACEPARENT, TRACESTATE, TraceParent};
 use spanwise_core::{ActionName, RunId, RunName};
 use spanwise_engine::{Relation, RunHandle, RunSettings, Scope};
 use spanwise_proto::Message;
-use spanwise_proto::flyteidl2::common::RelationType;
-use spanwise_proto::flyteidl2::core::task_template;
+use spanwise_proto::flyteidl2::common::{RelationType, RunIdentifier};
 use spanwise_proto::flyteidl2::task::{Inputs, RunSpec, TaskSpec};
 
-use super::{ControlPlane, Error, blob_uri};
+use super::{ControlPlane, Error};
 use crate::calls;
 use crate::layout;
 use crate::wire::ids::run_in;
 use crate::wire::task::{self, RunRules};
-use crate::wire::{Invalid, values};
+use crate::wire::{Invalid, shown, values};
 
 /// A later version of `traceparent` may have more parts; none that is longer than this is taken over from a header.
 const MAX_TRACEPARENT: usize = 256;
@@ -31,6 +30,8 @@ pub(crate) struct NewRun {
     pub(crate) settings: RunSpec,
     /// The trace of the caller, from the request's header.
     pub(crate) caller_trace: Option<String>,
+    /// What else is worth a warning with the run.
+    pub(crate) notes: Vec<String>,
 }
 
 impl ControlPlane {
@@ -43,7 +44,9 @@ impl ControlPlane {
             return Err(Invalid::field(warnings.join("; ")).into());
         }
         self.check_bundle(&new.task).await?;
-        let relation = relation(&new.settings)?;
+        let (relation, warning) = relation(&new.settings, &new.scope)?;
+        warnings.extend(warning);
+        warnings.extend(new.notes.iter().cloned());
         let inputs = self.prepare_inputs(&new, relation.as_ref()).await?;
         let rules = RunRules { scope: &new.scope, run_spec: &new.settings };
         let cache_key = task::root_cache_key(&new.task, &inputs)?;
@@ -160,36 +163,39 @@ impl ControlPlane {
             ..RunSettings::default()
         })
     }
-
-    /// A client keeps note of the bundles that it has uploaded, and skips an upload that a wiped store no longer has.
-    async fn check_bundle(&self, spec: &TaskSpec) -> Result<(), Error> {
-        let template = task::template(spec)?;
-        let Some(task_template::Target::Container(container)) = &template.target else { return Ok(()) };
-        let after = |flag: &str| {
-            let at = container.args.iter().position(|argument| argument == flag)?;
-            container.args.get(at + 1)
-        };
-        let Some(bundle) = after("--tgz").or_else(|| after("--pkl")) else { return Ok(()) };
-        let uri = blob_uri("task_spec.task_template.container.args", bundle)?;
-        if self.inner.blobs.exists(&uri).await? {
-            return Ok(());
-        }
-        Err(Error::Unmet(format!(
-            "the code bundle `{uri}` is not in the blob store of this server; the client remembers an upload to an earlier one: \
-             run again with `flyte.with_runcontext(disable_run_cache=True)`, or delete the client's `local-cache/cache.db`"
-        )))
-    }
 }
 
-fn relation(spec: &RunSpec) -> Result<Option<Relation>, Invalid> {
-    let Some(relation) = spec.relation.as_option() else { return Ok(None) };
+/// The run that a run comes from. Only a run of the same project and domain can be repeated or recovered; that another one has started
+/// this one is not recorded, and said.
+fn relation(spec: &RunSpec, scope: &Scope) -> Result<(Option<Relation>, Option<String>), Invalid> {
+    let Some(relation) = spec.relation.as_option() else { return Ok((None, None)) };
     let run = RunName::new(&relation.related_to.name)?;
-    Ok(match relation.relation_type.as_known() {
-        Some(RelationType::RELATION_TYPE_RERUN) => Some(Relation::Rerun { run }),
-        Some(RelationType::RELATION_TYPE_RECOVER) => Some(Relation::Recover { run }),
-        Some(RelationType::RELATION_TYPE_SPAWN) => Some(Relation::Spawn { run }),
-        _ => None,
-    })
+    let RunIdentifier { org, project, domain, .. } = &*relation.related_to;
+    let is_other = |given: &str, own: &str| !given.is_empty() && given != own;
+    let elsewhere = is_other(org, &scope.org) || is_other(project, &scope.project) || is_other(domain, &scope.domain);
+    let from = format!("run `{run}` of project `{}`, domain `{}`", shown(project), shown(domain));
+    let relation = match relation.relation_type.as_known() {
+        Some(RelationType::RELATION_TYPE_SPAWN) if elsewhere => {
+            let warning = format!("run_spec.relation is not recorded: {from} belongs elsewhere");
+            return Ok((None, Some(warning)));
+        }
+        Some(RelationType::RELATION_TYPE_SPAWN) => Relation::Spawn { run },
+        Some(RelationType::RELATION_TYPE_RERUN | RelationType::RELATION_TYPE_RECOVER) if elsewhere => {
+            return Err(Invalid::field(format!(
+                "run_spec.relation.related_to: {from} cannot be repeated in project `{}`, domain `{}`",
+                scope.project, scope.domain
+            )));
+        }
+        Some(RelationType::RELATION_TYPE_RERUN) => Relation::Rerun { run },
+        Some(RelationType::RELATION_TYPE_RECOVER) => Relation::Recover { run },
+        _ => {
+            return Err(Invalid::field(format!(
+                "run_spec.relation.relation_type: {} is none of rerun (1), recover (2) and spawn (3)",
+                relation.relation_type.to_i32()
+            )));
+        }
+    };
+    Ok((Some(relation), None))
 }
 
 /// Random bits as a name of a directory.

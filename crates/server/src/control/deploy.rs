@@ -1,31 +1,84 @@
 //! Deployed tasks.
 
+use std::collections::HashMap;
+use std::sync::{MutexGuard, PoisonError};
+
 use spanwise_core::Timestamp;
 use spanwise_engine::{TaskQuery, TaskRow};
 use spanwise_proto::flyteidl2::task::TaskSpec;
 
 use super::{ControlPlane, Error, builder};
 use crate::wire::ids::TaskKey;
-use crate::wire::{Invalid, task};
+use crate::wire::{Invalid, task, values};
+
+/// More refused deployments than this are in the log only.
+const MOST_REFUSED: usize = 1000;
+
+/// What became of a deployment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Deployed {
+    New,
+    /// Its name has this version already, with this content.
+    Same,
+    /// Its name has this version already, with another content.
+    Other,
+}
 
 impl ControlPlane {
-    /// Deploys a task. False if its name has this version already, which stays as it is.
-    pub(crate) fn deploy(&self, key: TaskKey, spec: &TaskSpec, now: Timestamp) -> Result<bool, Error> {
-        task::template(spec)?;
+    /// Deploys a task. A version that is there stays as it is.
+    pub(crate) async fn deploy(&self, key: TaskKey, spec: &TaskSpec, now: Timestamp) -> Result<Deployed, Error> {
+        task::check(spec)?;
         if key.version.is_empty() {
             return Err(Invalid::Missing("task_id.version").into());
         }
+        self.check_bundle(spec).await?;
         let (definition, body) = task::encode(spec);
         self.inner.definitions.put(&definition, &body)?;
-        let TaskKey { scope, name, version } = key;
+        let TaskKey { scope, name, version } = key.clone();
         let row = TaskRow { scope, name, version, definition, deployed_at: now };
-        Ok(self.inner.engine.deploy_task(&row)?)
+        if self.inner.engine.deploy_task(&row)? {
+            return Ok(Deployed::New);
+        }
+        let first = self.deployed(&key)?;
+        if task::without_docs(&first) == task::without_docs(spec) {
+            return Ok(Deployed::Same);
+        }
+        tracing::warn!(
+            task = row.name,
+            version = row.version,
+            "a version was deployed again with other content: it is refused, and runs have the first one"
+        );
+        let mut refused = self.refused();
+        if refused.len() < MOST_REFUSED {
+            refused.insert(key, now);
+        }
+        Ok(Deployed::Other)
+    }
+
+    /// What is to be said of versions that somebody has tried to deploy again with other content, since this server was started.
+    pub(crate) fn refused_deployments(&self, is_asked_for: impl Fn(&TaskKey) -> bool) -> Vec<String> {
+        let refused = self.refused();
+        let mut asked_for: Vec<_> = refused.iter().filter(|(key, _)| is_asked_for(key)).collect();
+        asked_for.sort_by_key(|(_, at)| **at);
+        asked_for.into_iter().map(|(TaskKey { name, version, .. }, at)| {
+            let at = values::rfc3339(*at);
+            format!(
+                "task `{name}` was deployed again in version `{version}` with other content at {at}: this was refused, and the \
+                 version has its first content; deploy under another version"
+            )
+        })
+        .collect()
+    }
+
+    fn refused(&self) -> MutexGuard<'_, HashMap<TaskKey, Timestamp>> {
+        self.inner.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The row of a deployed task: in its version, or the newest one if none is named.
     pub(crate) fn deployed_row(&self, key: &TaskKey) -> Result<TaskRow, Error> {
         let found = if key.version.is_empty() {
-            let query = TaskQuery { scope: Some(key.scope.clone()), name: Some(key.name.clone()), offset: 0, limit: 1 };
+            let name = Some(key.name.clone());
+            let query = TaskQuery { scope: Some(key.scope.clone()), name, limit: 1, ..TaskQuery::default() };
             self.inner.engine.tasks(&query)?.into_iter().next()
         } else {
             self.inner.engine.task(&key.scope, &key.name, &key.version)?
@@ -44,6 +97,8 @@ impl ControlPlane {
         let name = query.name.as_deref().unwrap_or(builder::NAME);
         if let Some(scope) = query.scope.as_ref().filter(|scope| builder::is_meant(scope, name))
             && query.offset == 0
+            && query.limit > 0
+            && query.part.as_ref().is_none_or(|part| builder::NAME.contains(part))
             && rows.iter().all(|row| row.name != builder::NAME)
         {
             rows.push(builder::row(scope));

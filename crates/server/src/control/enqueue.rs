@@ -112,6 +112,10 @@ impl ControlPlane {
             )
             .into());
         }
+        if values::simple_type(&asked.r#type).and_then(values::python_name).is_none() {
+            let text = "action.condition.type: what can be answered is a bool, an int, a float or a str";
+            return Err(Invalid::field(text).into());
+        }
         let body = Bytes::from(asked.encode_to_vec());
         let digest = task::digest(&body);
         self.inner.definitions.put(&digest, &body)?;

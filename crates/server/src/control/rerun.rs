@@ -27,6 +27,7 @@ impl ControlPlane {
             inputs,
             settings,
             caller_trace: None,
+            notes: Vec::new(),
         })
         .await
     }

@@ -117,9 +117,9 @@ const EXPORTER: [&str; 3] =
     ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_PROTOCOL"];
 
 /// The collector of this server as the place where spans go.
-pub(crate) fn exporter_defaults(port: u16) -> Vec<(String, String)> {
+pub(crate) fn exporter_defaults(server: &str) -> Vec<(String, String)> {
     let [endpoint, _, protocol] = EXPORTER;
-    vec![(endpoint.to_owned(), format!("http://127.0.0.1:{port}")), (protocol.to_owned(), "http/protobuf".to_owned())]
+    vec![(endpoint.to_owned(), format!("http://{server}")), (protocol.to_owned(), "http/protobuf".to_owned())]
 }
 
 /// True if the server's environment, the image, the task or the run says where spans go: then none of it is touched.
@@ -235,6 +235,6 @@ mod tests {
         }
         let expected = [(EXPORTER[0], "http://127.0.0.1:8585"), (EXPORTER[2], "http/protobuf")]
             .map(|(name, value)| (name.to_owned(), value.to_owned()));
-        assert_eq!(exporter_defaults(8585), expected);
+        assert_eq!(exporter_defaults("127.0.0.1:8585"), expected);
     }
 }

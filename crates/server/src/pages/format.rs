@@ -2,7 +2,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use spanwise_core::{Phase, Timestamp};
+use spanwise_core::{Phase, Times, Timestamp};
 
 /// A point in time: exact for machines, short for people, and how long ago it was.
 #[derive(Clone, Debug)]
@@ -43,6 +43,11 @@ fn rough(length: Duration) -> String {
     }
 }
 
+/// How long something ran that has started: to its end, or as long as it goes on.
+pub(super) fn ran(times: &Times, now: Timestamp) -> Option<Span> {
+    times.started.map(|started| span(started, times.ended, now))
+}
+
 /// A length of time that may still grow.
 #[derive(Clone, Debug)]
 pub(super) struct Span {
@@ -65,6 +70,9 @@ pub(super) struct Badge {
 
 /// What a run has in the place of a phase that cannot be read.
 pub(super) const UNREADABLE: Badge = Badge { class: "failed", word: "Unreadable" };
+
+/// A run in which a condition waits for somebody's answer.
+pub(super) const WAITING: Badge = Badge { class: "paused", word: "Waiting for you" };
 
 pub(super) fn badge(phase: Phase) -> Badge {
     let (class, word) = match phase {

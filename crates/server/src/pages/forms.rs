@@ -1,4 +1,4 @@
-//! The buttons: abort and run again.
+//! The buttons: abort, run again, and the answers to what waits for somebody.
 
 use axum::Form;
 use axum::extract::rejection::FormRejection;
@@ -7,10 +7,14 @@ use axum::response::{IntoResponse, Redirect, Response};
 use http::{HeaderMap, StatusCode, Uri};
 use serde::Deserialize;
 use spanwise_core::ActionName;
+use spanwise_engine::RunHandle;
+use spanwise_proto::flyteidl2::core::Literal;
 
+use super::format::badge;
 use super::run::Place;
 use super::{PageError, Pages, address, guard};
-use crate::wire;
+use crate::control::Answer;
+use crate::wire::{self, values};
 
 /// The longest reason that is kept.
 const LONGEST_REASON: usize = 1000;
@@ -22,9 +26,25 @@ pub(super) struct Fields {
     token: String,
     #[serde(default)]
     reason: String,
-    /// The action to abort; the whole run if it is left out.
+    /// The action that is meant; the root if it is left out.
     #[serde(default)]
     action: String,
+    /// The answer to a condition.
+    #[serde(default)]
+    value: String,
+}
+
+impl Fields {
+    fn action(&self) -> Result<ActionName, PageError> {
+        match self.action.as_str() {
+            "" => Ok(ActionName::ROOT),
+            name => wire::action_name(name).map_err(not_understood),
+        }
+    }
+}
+
+fn not_understood(error: impl ToString) -> PageError {
+    PageError::new(StatusCode::BAD_REQUEST, error.to_string())
 }
 
 type Sent = Result<Form<Fields>, FormRejection>;
@@ -47,19 +67,48 @@ pub(super) async fn abort(
     let aborted = async {
         let fields = allowed(&uri, &headers, sent)?;
         let run = place.run(&pages, &uri)?;
-        let action = match fields.action.as_str() {
-            "" => ActionName::ROOT,
-            name => {
-                wire::action_name(name).map_err(|error| PageError::new(StatusCode::BAD_REQUEST, error.to_string()))?
-            }
-        };
+        let action = fields.action()?;
         let reason = fields.reason.trim();
         let reason = if reason.is_empty() { "from the console" } else { reason };
         let end = reason.floor_char_boundary(LONGEST_REASON);
-        run.abort(action, "user", &reason[..end]).await?;
+        if !run.abort(action, "user", &reason[..end]).await? {
+            return Err(had_ended(&run, action));
+        }
         Ok::<_, PageError>(address::run(run.id(), Some(&action)))
     };
     aborted.await.map_or_else(IntoResponse::into_response, |address| Redirect::to(&address).into_response())
+}
+
+/// There was nothing to abort any more.
+fn had_ended(run: &RunHandle, action: ActionName) -> PageError {
+    let phase = run.action(&action).map(|action| badge(action.phase()).word.to_lowercase()).unwrap_or_default();
+    let what = match action.is_root() {
+        true => format!("run `{}`", run.id().name),
+        false => format!("action `{action}` of run `{}`", run.id().name),
+    };
+    PageError::new(StatusCode::CONFLICT, format!("{what} had ended already ({phase}): it stays as it is"))
+}
+
+/// Gives a condition its value.
+pub(super) async fn signal(
+    State(pages): State<Pages>,
+    Path(place): Path<Place>,
+    uri: Uri,
+    headers: HeaderMap,
+    sent: Sent,
+) -> Response {
+    let answered = async {
+        let fields = allowed(&uri, &headers, sent)?;
+        let run = place.run(&pages, &uri)?;
+        let action = fields.action()?;
+        let condition = pages.control.waiting(&run, action)?;
+        let simple = values::simple_type(&condition.r#type).ok_or_else(|| not_understood("it cannot be answered"))?;
+        let value = Literal::from_text(simple, &fields.value).map_err(not_understood)?;
+        let answer = Answer { by: "user".to_owned(), from: None, value };
+        pages.control.signal(&run, action, answer).await?;
+        Ok::<_, PageError>(address::run(run.id(), Some(&action)))
+    };
+    answered.await.map_or_else(IntoResponse::into_response, |address| Redirect::to(&address).into_response())
 }
 
 /// Starts a run of the same task with the same inputs.

@@ -3,7 +3,7 @@
 use spanwise_core::lifecycle::TraceLevel;
 use spanwise_engine::{ActionView, Relation, RunHandle};
 
-use super::format::{Badge, Span, When, badge, count, span, when};
+use super::format::{Badge, Span, WAITING, When, badge, count, ran, span, when};
 use super::span::elsewhere;
 use super::{PageError, Pages, address};
 use crate::control;
@@ -21,7 +21,10 @@ pub(super) struct Header {
     pub(super) list: String,
     pub(super) badge: Badge,
     pub(super) created: When,
-    pub(super) length: Span,
+    pub(super) started: Option<When>,
+    pub(super) ended: Option<When>,
+    pub(super) took: Span,
+    pub(super) ran: Option<Span>,
     pub(super) actions: String,
     pub(super) labels: Vec<(String, String)>,
     pub(super) relation: Option<(&'static str, String, String)>,
@@ -41,10 +44,10 @@ impl Header {
         pages: &Pages,
         run: &RunHandle,
         root: &ActionView,
-        actions: usize,
+        (actions, waits): (usize, bool),
         trace: &str,
     ) -> Result<Header, PageError> {
-        let (id, settings, now) = (run.id(), run.settings(), run.now());
+        let (id, settings, now, times) = (run.id(), run.settings(), run.now(), root.times());
         let relation = settings.relation.as_ref().map(|relation| {
             let (word, name) = match relation {
                 Relation::Spawn { run } => ("started by", run),
@@ -65,9 +68,12 @@ impl Header {
             project: id.project.clone(),
             domain: id.domain.clone(),
             list: address::runs(&id.project, &id.domain),
-            badge: badge(root.phase),
-            created: when(root.enqueued_at, now),
-            length: span(root.enqueued_at, root.ended_at, now),
+            badge: if waits { WAITING } else { badge(root.phase) },
+            created: when(times.created, now),
+            started: times.started.map(|at| when(at, now)),
+            ended: times.ended.map(|at| when(at, now)),
+            took: span(times.created, times.ended, now),
+            ran: ran(&times, now),
             actions: count(actions),
             labels: settings.labels.clone().into_iter().collect(),
             relation,

@@ -5,8 +5,9 @@ use spanwise_core::{
     Action, ActionKind, ActionName, AttemptNo, End, Failure, FailureKind, Phase, RunName, Source, State,
 };
 use spanwise_engine::RunHandle;
+use spanwise_proto::flyteidl2::workflow::ConditionAction;
 
-use super::format::{Badge, Span, When, badge, length, size, span, when};
+use super::format::{Badge, Span, When, badge, length, ran, size, span, when};
 use super::log::{self, LogEnd};
 use super::run::View;
 use super::span::elsewhere;
@@ -15,8 +16,9 @@ use super::{PageError, Pages, address};
 use crate::control;
 use crate::layout;
 use crate::secrecy::{HIDDEN, is_secret, without_secrets};
+use crate::wire::details::Definition;
 use crate::wire::display::{self, Budget, Named};
-use crate::wire::waits;
+use crate::wire::{values, waits};
 
 /// Attempts that are listed, the last ones.
 const SHOWN_ATTEMPTS: usize = 50;
@@ -216,12 +218,12 @@ fn hidden((key, value): (String, String)) -> (String, String) {
 }
 
 fn facts(pages: &Pages, run: &RunHandle, name: &ActionName, action: &Action) -> Result<Vec<Fact>, PageError> {
-    let now = run.now();
-    let ended = action.is_finished().then_some(action.updated_at);
-    let mut facts = vec![Fact::when("Enqueued", when(action.enqueued_at, now))];
-    facts.extend(action.started_at.map(|at| Fact::when("Started", when(at, now))));
-    facts.extend(ended.map(|at| Fact::when("Ended", when(at, now))));
-    facts.push(Fact::length("Duration", span(action.enqueued_at, ended, now)));
+    let (now, times) = (run.now(), action.times());
+    let mut facts = vec![Fact::when("Created", when(times.created, now))];
+    facts.extend(times.started.map(|at| Fact::when("Started", when(at, now))));
+    facts.extend(times.ended.map(|at| Fact::when("Ended", when(at, now))));
+    facts.push(Fact::length("Took", span(times.created, times.ended, now)));
+    facts.extend(ran(&times, now).map(|ran| Fact::length("Ran", ran)));
     facts.extend(state(run, name, action, now));
     if let Some(policy) = &action.spec.cache {
         facts.push(cache(run, action, policy.overwrite));
@@ -241,10 +243,25 @@ fn facts(pages: &Pages, run: &RunHandle, name: &ActionName, action: &Action) -> 
     facts.extend(timeouts(action).map(|text| Fact::text("Limits", text)));
     let definition = pages.control.definitions().of(&action.spec).map_err(crate::control::Error::from)?;
     if let Some(definition) = definition {
-        facts.extend(display::condition_type(&definition).map(|kind| Fact::text("Waits for", kind)));
+        if let Definition::Condition(condition) = &*definition {
+            facts.extend(asked(condition));
+        }
         facts.extend(display::task_version(&definition).map(|version| Fact::text("Version", version)));
     }
     Ok(facts)
+}
+
+/// What a condition asks, of whatever state.
+fn asked(condition: &ConditionAction) -> Vec<Fact> {
+    let kind = values::simple_type(&condition.r#type).and_then(values::python_name);
+    let text = |label, text: &str| (!text.trim().is_empty()).then(|| Fact::text(label, text.trim()));
+    let webhook = condition.webhook.as_option();
+    let mut facts: Vec<Fact> = kind.map(|kind| Fact::text("Waits for", kind)).into_iter().collect();
+    facts.extend(text("Prompt", &condition.prompt));
+    facts.extend(text("Description", &condition.description));
+    facts
+        .extend(webhook.map(|webhook| Fact::text("Webhook", format!("not honoured: `{}` is not called", webhook.url))));
+    facts
 }
 
 /// What the action is doing, where its phase does not say it.

@@ -18,6 +18,7 @@ use super::format::{Badge, Span, count};
 use super::guard::Token;
 use super::header::Header;
 use super::panel::Panel;
+use super::question::{self, Question};
 use super::span::{self, SpanDetail};
 use super::tree::{self, Row, Tree};
 use super::{PageError, Pages, address, render};
@@ -166,6 +167,9 @@ struct RunPage {
     events: String,
     abort: String,
     rerun: String,
+    signal: String,
+    questions: Vec<Question>,
+    more_questions: Option<(String, String)>,
     /// The trace as a file: OTLP, and for Jaeger.
     files: [String; 2],
     view: View,
@@ -240,13 +244,17 @@ async fn build(pages: &Pages, place: &Place, uri: &Uri, token: &Token) -> Result
         Some(_) => None,
         None => Some(Box::pin(Panel::of(pages, &run, chosen, &action, &view)).await?),
     };
+    let (questions, more_questions) = question::of_run(pages, &run, &views, &view);
     Ok(RunPage {
         assets: &ASSETS,
         token: token.value.clone(),
-        header: Header::of(pages, &run, root, views.len(), &trace_id).await?,
+        header: Header::of(pages, &run, root, (views.len(), !questions.is_empty()), &trace_id).await?,
         events: address::of_run(run.id(), "events"),
         abort: address::of_run(run.id(), "abort"),
         rerun: address::of_run(run.id(), "rerun"),
+        signal: address::of_run(run.id(), "signal"),
+        questions,
+        more_questions,
         files: ["", "jaeger"].map(|format| address::trace_file(run.id(), format)),
         whole: view.with(|view| {
             view.show.clear();

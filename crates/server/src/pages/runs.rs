@@ -1,5 +1,6 @@
 //! The list of runs.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use askama::Template;
@@ -11,11 +12,15 @@ use spanwise_core::{Phase, Timestamp};
 use spanwise_engine::{RunKey, RunQuery, RunRow, RunSettings};
 
 use super::assets::{ASSETS, Assets};
-use super::format::{Badge, Span, UNREADABLE, When, badge, span, when};
+use super::first::FirstRun;
+use super::format::{Badge, Span, UNREADABLE, WAITING, When, badge, count, span, when};
 use super::{PageError, Pages, address, render};
-use crate::wire::{ids, task};
+use crate::wire::{self, ids, task};
 
 const PAGE: usize = 50;
+
+/// Runs that wait for somebody's answer are counted up to this number.
+const MOST_WAITING: usize = 1000;
 
 /// Labels that a row shows; the page of the run shows all.
 const LABELS: usize = 4;
@@ -79,18 +84,38 @@ impl Filter {
         (!self.since.is_empty() && !is_choice).then_some(self.since.as_str())
     }
 
+    /// How many runs wait for an answer, and their list; none if this is it.
+    fn waiting(&self, waiting: &BTreeSet<RunKey>) -> Option<(String, String)> {
+        let is_it = self.phase.eq_ignore_ascii_case(Phase::Paused.as_str());
+        let text = match waiting.len() {
+            1 => "One run waits for you".to_owned(),
+            MOST_WAITING => format!("{} runs or more wait for you", count(MOST_WAITING)),
+            number => format!("{} runs wait for you", count(number)),
+        };
+        let list = Filter {
+            project: self.project.clone(),
+            domain: self.domain.clone(),
+            phase: Phase::Paused.as_str().to_owned(),
+            fixed: self.fixed,
+            ..Filter::default()
+        };
+        (!waiting.is_empty() && !is_it).then(|| (text, list.address("")))
+    }
+
     fn is_narrowed(&self) -> bool {
         let own = [&self.phase, &self.task, &self.label, &self.since];
-        own.iter().any(|field| !field.is_empty()) || (!self.fixed && !self.project.is_empty())
+        let place = [&self.project, &self.domain];
+        own.iter().any(|field| !field.is_empty()) || (!self.fixed && place.iter().any(|field| !field.is_empty()))
     }
 
     fn query(&self, now: Timestamp) -> Result<RunQuery, String> {
         let mut query = RunQuery::newest(PAGE + 1);
-        if !self.project.is_empty() || !self.domain.is_empty() {
-            let project = if self.project.is_empty() { "flytesnacks" } else { &self.project };
-            let domain = if self.domain.is_empty() { "development" } else { &self.domain };
-            query.scope = Some(ids::scope("", project, domain).map_err(|error| error.to_string())?);
-        }
+        let name = |field: &'static str, value: &str| match value {
+            "" => Ok(None),
+            value => wire::path_name(field, value).map(Some).map_err(|error| error.to_string()),
+        };
+        query.project = name("project", &self.project)?;
+        query.domain = name("domain", &self.domain)?;
         query.phases = phases(&self.phase)?;
         query.task = (!self.task.is_empty()).then(|| self.task.clone());
         if !self.label.is_empty() {
@@ -144,7 +169,7 @@ struct Row {
     place_address: String,
     badge: Badge,
     created: When,
-    length: Span,
+    took: Span,
     labels: Vec<String>,
     more_labels: usize,
     /// Why it cannot be read.
@@ -152,7 +177,7 @@ struct Row {
 }
 
 impl Row {
-    fn of(row: &RunRow, now: Timestamp) -> Row {
+    fn of(row: &RunRow, waits: bool, now: Timestamp) -> Row {
         let settings: RunSettings = serde_json::from_str(&row.settings).unwrap_or_default();
         let labels = settings.labels.iter().take(LABELS).map(|(key, value)| format!("{key}={value}"));
         Row {
@@ -161,9 +186,13 @@ impl Row {
             task: row.task.to_string(),
             place: format!("{} / {}", row.id.project, row.id.domain),
             place_address: address::runs(&row.id.project, &row.id.domain),
-            badge: if row.unreadable.is_some() { UNREADABLE } else { badge(row.phase) },
+            badge: match row.unreadable {
+                Some(_) => UNREADABLE,
+                None if waits => WAITING,
+                None => badge(row.phase),
+            },
             created: when(row.created_at, now),
-            length: span(row.created_at, row.ended_at, now),
+            took: span(row.created_at, row.ended_at, now),
             labels: labels.collect(),
             more_labels: settings.labels.len().saturating_sub(LABELS),
             unreadable: row.unreadable.clone().unwrap_or_default(),
@@ -183,6 +212,9 @@ struct ListPage<'a> {
     next: Option<String>,
     phases: Vec<(&'static str, &'static str)>,
     since: [(&'static str, &'static str); 4],
+    /// How many runs wait for somebody's answer, and where they are listed.
+    waiting: Option<(String, String)>,
+    first_run: FirstRun,
 }
 
 /// Every run.
@@ -210,12 +242,22 @@ fn show(pages: &Pages, filter: Filter, headers: &HeaderMap) -> Response {
         Ok(query) => (Some(query), None),
         Err(problem) => (None, Some(problem)),
     };
-    let rows = match query.map(|query| engine.runs(&query)).transpose() {
-        Ok(rows) => rows.unwrap_or_default(),
+    let found = query.map(|query| {
+        let waiting = RunQuery {
+            project: query.project.clone(),
+            domain: query.domain.clone(),
+            phases: vec![Phase::Paused],
+            ..RunQuery::newest(MOST_WAITING)
+        };
+        Ok::<_, spanwise_engine::Error>((engine.runs(&query)?, engine.runs(&waiting)?))
+    });
+    let (rows, waiting) = match found.transpose() {
+        Ok(found) => found.unwrap_or_default(),
         Err(error) => return PageError::from(error).into_response(),
     };
+    let waiting: BTreeSet<RunKey> = waiting.into_iter().map(|(key, _)| key).collect();
     // The page is the same as long as its rows are: what only gets older is not sent again.
-    let etag = etag(&rows, problem.as_deref());
+    let etag = etag(&rows, &waiting, problem.as_deref());
     if headers.get(IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag.as_bytes()) {
         return (StatusCode::NOT_MODIFIED, [(ETAG, etag)]).into_response();
     }
@@ -223,14 +265,13 @@ fn show(pages: &Pages, filter: Filter, headers: &HeaderMap) -> Response {
     let page = ListPage {
         assets: &ASSETS,
         problem,
-        rows: rows.iter().take(PAGE).map(|(_, row)| Row::of(row, now)).collect(),
+        rows: rows.iter().take(PAGE).map(|(key, row)| Row::of(row, waiting.contains(key), now)).collect(),
+        waiting: filter.waiting(&waiting),
+        first_run: FirstRun::new(&pages.endpoint, &filter.project, &filter.domain),
         action: if filter.fixed { address::runs(&filter.project, &filter.domain) } else { "/".to_owned() },
         first: (!filter.after.is_empty()).then(|| filter.address("")),
         next,
-        phases: [("active", "Not ended")]
-            .into_iter()
-            .chain(Phase::ALL.map(|phase| (phase.as_str(), badge(phase).word)))
-            .collect(),
+        phases: choices(),
         since: SINCE,
         filter: &filter,
     };
@@ -241,9 +282,16 @@ fn show(pages: &Pages, filter: Filter, headers: &HeaderMap) -> Response {
     response
 }
 
-fn etag(rows: &[(RunKey, RunRow)], problem: Option<&str>) -> String {
+/// The choices of the form for a phase. No run is paused itself: one of its conditions is, and the run waits for somebody.
+fn choices() -> Vec<(&'static str, &'static str)> {
+    let of_runs = Phase::ALL.into_iter().filter(|phase| *phase != Phase::Paused);
+    let first = [("active", "Not ended"), (Phase::Paused.as_str(), WAITING.word)];
+    first.into_iter().chain(of_runs.map(|phase| (phase.as_str(), badge(phase).word))).collect()
+}
+
+fn etag(rows: &[(RunKey, RunRow)], waiting: &BTreeSet<RunKey>, problem: Option<&str>) -> String {
     use std::fmt::Write as _;
-    let mut text = format!("{}{}", ASSETS.css, problem.unwrap_or_default());
+    let mut text = format!("{}{}{waiting:?}", ASSETS.css, problem.unwrap_or_default());
     for (key, row) in rows {
         let _ = write!(text, " {} {} {:?} {}", key.0, row.phase.number(), row.ended_at, row.unreadable.is_some());
     }
@@ -266,9 +314,23 @@ mod tests {
         assert_eq!(query.after, Some(RunKey(7)));
         assert_eq!(since("2023-11-14 22:13:20", now).unwrap(), now);
         assert_eq!(since("2023-11-14", now).unwrap(), Timestamp(1_699_920_000_000_000));
-        for (wrong, named) in
-            [("/?phase=red", "`red`"), ("/?since=x", "`x`"), ("/?after=x", "`x`"), ("/?project=%2F", "project")]
-        {
+        let place = |address: &str| {
+            let filter = Filter::of(&address.parse().unwrap());
+            let query = filter.query(now).unwrap();
+            (query.project, query.domain, filter.is_narrowed())
+        };
+        let (billing, production) = (Some("billing".to_owned()), Some("production".to_owned()));
+        assert_eq!(place("/?project=billing&domain="), (billing.clone(), None, true), "in any domain");
+        assert_eq!(place("/?domain=production"), (None, production.clone(), true), "in any project");
+        assert_eq!(place("/?project=billing&domain=production"), (billing, production, true));
+        assert_eq!(place("/?project=&domain="), (None, None, false));
+        for (wrong, named) in [
+            ("/?domain=a%20b", "domain"),
+            ("/?phase=red", "`red`"),
+            ("/?since=x", "`x`"),
+            ("/?after=x", "`x`"),
+            ("/?project=%2F", "project"),
+        ] {
             let problem = Filter::of(&wrong.parse().unwrap()).query(now).unwrap_err();
             assert!(problem.contains(named), "{problem}");
         }

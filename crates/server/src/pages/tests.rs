@@ -188,8 +188,17 @@ async fn lists_are_filtered_and_paged_and_answer_with_nothing_if_nothing_has_cha
     assert_eq!(rows(&console.get("/?phase=SUCCEEDED").await), 30);
     assert_eq!(rows(&console.get("/?phase=active&task=env.main&since=1h").await), 30);
     assert_eq!(rows(&console.get("/v2/domain/d/project/p/runs").await), 50);
-    let none = console.get("/?project=p&domain=other").await;
-    assert!(none.status == 200 && none.body.contains("No run matches"));
+    for (place, found) in [("project=p", 50), ("domain=d", 50), ("project=p&domain=d", 50), ("project=p&domain=", 50)] {
+        assert_eq!(rows(&console.get(&format!("/?{place}")).await), found, "{place}");
+    }
+    for place in ["project=p&domain=other", "project=other", "domain=other", "project=other&domain=d"] {
+        let none = console.get(&format!("/?{place}")).await;
+        assert!(
+            none.status == 200 && none.body.contains("No run matches") && rows(&none) == 0,
+            "{place}: {}",
+            none.body
+        );
+    }
     let wrong = console.get("/?phase=red").await;
     assert!(wrong.status == 400 && wrong.body.contains("no phase"));
     let tag = first.etag.as_deref().unwrap();
@@ -249,7 +258,7 @@ async fn buttons_work_for_pages_of_this_server_only() {
         (format!("{form}{cookie}{origin}Sec-Fetch-Site: cross-site\r\n"), fields.as_str()),
         (format!("{origin}{cookie}"), fields.as_str()),
     ] {
-        for button in [&abort, &format!("{path}/rerun")] {
+        for button in [&abort, &format!("{path}/rerun"), &format!("{path}/signal")] {
             let answer = console.send("POST", button, &headers, body).await;
             assert_eq!(answer.status, 403, "{button} {headers} {body}: {}", answer.body);
         }
@@ -260,6 +269,8 @@ async fn buttons_work_for_pages_of_this_server_only() {
     let answer = console.send("POST", &abort, &headers, &fields).await;
     assert!(answer.status == 303 && answer.head.contains(&format!("location: {path}")), "{}", answer.head);
     assert!(run.is_finished());
+    let again = console.send("POST", &abort, &headers, &fields).await;
+    assert!(again.status == 409 && again.body.contains("had ended already (aborted)"), "{}", again.body);
     // Made in the engine, it has no definition that could be run again; the form itself is accepted.
     assert_eq!(console.send("POST", &format!("{path}/rerun"), &headers, &fields).await.status, 409);
 }

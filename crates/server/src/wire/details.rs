@@ -1,9 +1,11 @@
 //! Actions and runs as lists, details and watches show them.
 
 use spanwise_core::history::{AttemptEnd, AttemptHistory};
-use spanwise_core::{Action, ActionKind, ActionName, AttemptNo, End, Failure, Phase, RunId, Source, code};
+use spanwise_core::{Action, ActionKind, ActionName, AttemptNo, End, Failure, Phase, RunId, Source, Times, code};
 use spanwise_engine::{ActionView, RunRow, RunSettings};
-use spanwise_proto::flyteidl2::common::{ActionPhase, EnrichedIdentity, Relation, RelationType, User, UserIdentifier};
+use spanwise_proto::flyteidl2::common::{
+    ActionPhase, EnrichedIdentity, Relation, RelationType, User, UserIdentifier, enriched_identity,
+};
 use spanwise_proto::flyteidl2::core::CatalogCacheStatus;
 use spanwise_proto::flyteidl2::task::{OutputReferences, TaskIdentifier, TaskSpec, TraceSpec};
 use spanwise_proto::flyteidl2::workflow::{
@@ -52,6 +54,18 @@ pub(crate) fn phase(phase: Phase) -> EnumValue<ActionPhase> {
     EnumValue::from(phase.number())
 }
 
+/// Who has created every run: nobody logs in on loopback.
+pub(crate) const SUBJECT: &str = "local";
+
+/// The name that an identity carries, if it carries one.
+pub(crate) fn named(identity: &EnrichedIdentity) -> Option<String> {
+    let subject = match identity.principal.as_ref()? {
+        enriched_identity::Principal::User(user) => user.id.subject.trim(),
+        enriched_identity::Principal::Application(application) => application.id.subject.trim(),
+    };
+    (!subject.is_empty()).then(|| subject.to_owned())
+}
+
 fn identity(name: &str) -> EnrichedIdentity {
     let id = UserIdentifier { subject: name.to_owned(), ..UserIdentifier::default() };
     let user = User { id: id.into(), ..User::default() };
@@ -94,16 +108,12 @@ impl Shown<'_> {
 
     pub(crate) fn status(&self) -> ActionStatus {
         let action = self.action;
-        let ended = action.is_finished().then_some(action.updated_at);
         ActionStatus {
             phase: phase(action.phase()),
-            start_time: values::timestamp(action.started_at.unwrap_or(action.enqueued_at)).into(),
-            end_time: ended.map(values::timestamp).into(),
             // The default attempt for logs: never 0.
             attempts: action.attempts.max(1),
             cache_status: cache_status(action).into(),
-            duration_ms: ended.map(|ended| ended.since(action.enqueued_at).as_millis() as u64),
-            ..ActionStatus::default()
+            ..timed(action.times())
         }
     }
 
@@ -113,7 +123,7 @@ impl Shown<'_> {
         let mut metadata = ActionMetadata {
             parent: spec.parent.map(|parent| parent.to_string()).unwrap_or_default(),
             group: spec.group.clone().unwrap_or_default(),
-            executed_by: identity("local").into(),
+            executed_by: identity(SUBJECT).into(),
             funtion_name: spec.task.short().to_owned(),
             environment_name: environment_of(task_name),
             ..ActionMetadata::default()
@@ -282,25 +292,35 @@ fn cache_status(action: &Action) -> CatalogCacheStatus {
     }
 }
 
+/// The times of an action on the wire, which has one start: when it was created. So start and duration give the end, whoever adds
+/// them up, and the start never moves.
+fn timed(times: Times) -> ActionStatus {
+    ActionStatus {
+        start_time: values::timestamp(times.created).into(),
+        end_time: times.ended.map(values::timestamp).into(),
+        duration_ms: times.ended.map(|ended| times.took(ended).as_millis() as u64),
+        started_at: times.started.map(values::timestamp).into(),
+        ..ActionStatus::default()
+    }
+}
+
 /// A run as lists show it, from its row and that of its root: no run is loaded for a list.
 pub(crate) fn listed_run(row: &RunRow, root: Option<&ActionView>) -> Run {
     let settings = RunSettings::of(row);
     let task_name = row.task.as_str();
     let metadata = ActionMetadata {
-        executed_by: identity("local").into(),
+        executed_by: identity(SUBJECT).into(),
         funtion_name: row.task.short().to_owned(),
         environment_name: environment_of(task_name),
         spec: Some(task_metadata(&row.id, task_name, &settings.task_version).into()),
         action_type: ActionType::ACTION_TYPE_TASK.into(),
         ..ActionMetadata::default()
     };
+    let started = root.and_then(|root| root.started_at);
     let status = ActionStatus {
         phase: phase(row.phase),
-        start_time: values::timestamp(root.and_then(|root| root.started_at).unwrap_or(row.created_at)).into(),
-        end_time: row.ended_at.map(values::timestamp).into(),
         attempts: root.map_or(1, |root| root.attempts.max(1)),
-        duration_ms: row.ended_at.map(|ended| ended.since(row.created_at).as_millis() as u64),
-        ..ActionStatus::default()
+        ..timed(Times { created: row.created_at, started, ended: row.ended_at })
     };
     let action = WireAction {
         id: ids::to_action_identifier(&row.id, &ActionName::ROOT).into(),

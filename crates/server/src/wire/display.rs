@@ -1,7 +1,7 @@
 //! Values as people read them: inputs, outputs and context as trees of text, cut to a budget.
 
 use rmpv::Value as Msgpack;
-use spanwise_proto::flyteidl2::core::{Literal, Scalar, blob_type, literal, literal_type, primitive, scalar};
+use spanwise_proto::flyteidl2::core::{Literal, Scalar, blob_type, literal, primitive, scalar};
 use spanwise_proto::flyteidl2::task::NamedLiteral;
 
 use super::{Invalid, values};
@@ -221,20 +221,6 @@ fn hex(bytes: &[u8]) -> String {
     let begin: Vec<String> = bytes.iter().take(64).map(|byte| format!("{byte:02x}")).collect();
     let rest = if bytes.len() > 64 { " …" } else { "" };
     format!("{} bytes: {}{rest}", bytes.len(), begin.join(" "))
-}
-
-/// What a condition waits for, in Python's words.
-pub(crate) fn condition_type(definition: &super::details::Definition) -> Option<&'static str> {
-    use spanwise_proto::flyteidl2::core::SimpleType;
-    let super::details::Definition::Condition(condition) = definition else { return None };
-    let Some(literal_type::Type::Simple(simple)) = &condition.r#type.r#type else { return None };
-    Some(match simple.as_known()? {
-        SimpleType::BOOLEAN => "bool",
-        SimpleType::INTEGER => "int",
-        SimpleType::FLOAT => "float",
-        SimpleType::STRING => "str",
-        _ => return None,
-    })
 }
 
 /// The version of an action's task, if it has one.

@@ -55,7 +55,7 @@ pub(crate) fn to_action_identifier(id: &RunId, action: &ActionName) -> ActionIde
 }
 
 /// A task in one version.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct TaskKey {
     pub(crate) scope: Scope,
     pub(crate) name: String,

@@ -9,9 +9,9 @@ use spanwise_proto::flyteidl2::core::{
     Container, Resources, Secret, TaskMetadata, TaskTemplate, resources, secret, task_metadata, task_template,
 };
 use spanwise_proto::flyteidl2::task::{CacheLookupScope, Inputs, NamedLiteral, RunSpec, TaskSpec};
-use spanwise_proto::{Message, hash};
+use spanwise_proto::{Message, MessageField, hash};
 
-use super::{Invalid, title};
+use super::{Invalid, shown, title};
 
 /// The type of the task that builds images, which is the server's own and no process.
 pub(crate) const IMAGE_BUILD: &str = "spanwise-image-build";
@@ -32,7 +32,7 @@ pub(crate) struct Program {
     /// The secrets that it asks for.
     pub(crate) secrets: Vec<SecretRequest>,
     /// The memory that it may use at most.
-    pub(crate) memory_limit: Option<u64>,
+    pub(crate) memory_limit: Option<MemoryLimit>,
     /// True if it must deliver outputs.
     pub(crate) has_outputs: bool,
 }
@@ -97,17 +97,18 @@ pub(crate) fn program(spec: &TaskSpec) -> Result<Program, Invalid> {
         ..Program::default()
     };
     if let Some(task_template::Target::Container(container)) = &template.target {
-        program.take_container(container);
+        program.take_container(container)?;
     }
     Ok(program)
 }
 
 impl Program {
-    fn take_container(&mut self, container: &Container) {
+    fn take_container(&mut self, container: &Container) -> Result<(), Invalid> {
         self.argv = container.command.iter().chain(&container.args).cloned().collect();
         self.env = container.env.iter().map(|pair| (pair.key.clone(), pair.value.clone())).collect();
         self.image = container.image.clone();
-        self.memory_limit = memory_limit(&container.resources);
+        self.memory_limit = memory_limit(&container.resources)?;
+        Ok(())
     }
 }
 
@@ -129,9 +130,26 @@ pub(crate) fn as_variable(secret: &Secret) -> SecretRequest {
     secret_request(&Secret { mount_requirement, ..secret.clone() })
 }
 
-fn memory_limit(resources: &Resources) -> Option<u64> {
+/// How much memory a task may use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct MemoryLimit {
+    pub(crate) bytes: u64,
+    /// As the task asks for it, for instance `512Mi`.
+    pub(crate) written: String,
+}
+
+/// The limit, else what is requested: Flyte's platform makes a request the limit of a task that has none.
+fn memory_limit(resources: &Resources) -> Result<Option<MemoryLimit>, Invalid> {
     let memory = |entry: &&resources::ResourceEntry| entry.name.as_known() == Some(resources::ResourceName::MEMORY);
-    resources.limits.iter().find(memory).and_then(|entry| quantity(&entry.value))
+    let Some(entry) = resources.limits.iter().chain(&resources.requests).find(memory) else { return Ok(None) };
+    let written = entry.value.clone();
+    match quantity(&written) {
+        Some(bytes) => Ok(Some(MemoryLimit { bytes, written })),
+        None => Err(Invalid::field(format!(
+            "container.resources: memory `{}` is no number of bytes, such as 512Mi or 2G",
+            shown(&written)
+        ))),
+    }
 }
 
 /// A number of bytes as Kubernetes writes it: `512Mi`, `2G`, `1e9`.
@@ -140,18 +158,36 @@ pub(crate) fn quantity(text: &str) -> Option<u64> {
     let (number, unit) = text.split_at(split);
     let factor: f64 = match unit {
         "" => 1.0,
+        "m" => 1e-3,
         "k" => 1e3,
         "M" => 1e6,
         "G" => 1e9,
         "T" => 1e12,
+        "P" => 1e15,
+        "E" => 1e18,
         "Ki" => 1024.0,
-        "Mi" => 1024.0 * 1024.0,
-        "Gi" => 1024.0 * 1024.0 * 1024.0,
-        "Ti" => 1024.0 * 1024.0 * 1024.0 * 1024.0,
+        "Mi" => f64::powi(1024.0, 2),
+        "Gi" => f64::powi(1024.0, 3),
+        "Ti" => f64::powi(1024.0, 4),
+        "Pi" => f64::powi(1024.0, 5),
+        "Ei" => f64::powi(1024.0, 6),
         exponent => 10f64.powi(exponent.strip_prefix(['e', 'E'])?.parse().ok()?),
     };
     let bytes = number.parse::<f64>().ok()? * factor;
-    (1.0..1e18).contains(&bytes).then_some(bytes as u64)
+    (1.0..1.8e19).contains(&bytes).then_some(bytes as u64)
+}
+
+/// Checks what a process needs of a definition before anything is made from it.
+pub(crate) fn check(spec: &TaskSpec) -> Result<(), Invalid> {
+    match &template(spec)?.target {
+        Some(task_template::Target::Container(container)) => memory_limit(&container.resources).map(|_| ()),
+        _ => Ok(()),
+    }
+}
+
+/// A definition without what is said about it: two that differ in this alone do the same.
+pub(crate) fn without_docs(spec: &TaskSpec) -> TaskSpec {
+    TaskSpec { documentation: MessageField::default(), ..spec.clone() }
 }
 
 /// What of a run concerns each of its actions.
@@ -171,6 +207,7 @@ pub(crate) fn action_spec(
     run: &RunRules<'_>,
 ) -> Result<ActionSpec, Invalid> {
     title("group", group)?;
+    check(spec)?;
     let metadata = &template(spec)?.metadata;
     Ok(ActionSpec {
         parent,
@@ -298,4 +335,41 @@ pub(crate) fn not_honoured(spec: &TaskSpec, run_spec: &RunSpec) -> Vec<String> {
         );
     }
     warnings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits(requested: Option<&str>, limit: Option<&str>) -> Result<Option<MemoryLimit>, Invalid> {
+        let entry = |value: &str| resources::ResourceEntry {
+            name: resources::ResourceName::MEMORY.into(),
+            value: value.to_owned(),
+            ..resources::ResourceEntry::default()
+        };
+        let entries = |value: Option<&str>| value.map(entry).into_iter().collect();
+        let resources = Resources { requests: entries(requested), limits: entries(limit), ..Resources::default() };
+        memory_limit(&resources)
+    }
+
+    #[test]
+    fn a_request_is_the_limit_of_a_task_that_has_none_as_flyte_makes_it() {
+        const MIB: u64 = 1 << 20;
+        for (requested, limit, bytes, written) in [
+            (Some("512Mi"), None, 512 * MIB, "512Mi"),
+            (None, Some("512Mi"), 512 * MIB, "512Mi"),
+            (Some("256Mi"), Some("1.5Gi"), 1536 * MIB, "1.5Gi"),
+            (Some("500M"), None, 500_000_000, "500M"),
+            (Some("1e9"), None, 1_000_000_000, "1e9"),
+            (Some("128974848000m"), None, 128_974_848, "128974848000m"),
+        ] {
+            let expected = MemoryLimit { bytes, written: written.to_owned() };
+            assert_eq!(limits(requested, limit).unwrap(), Some(expected), "{requested:?} {limit:?}");
+        }
+        assert_eq!(limits(None, None).unwrap(), None);
+        for wrong in ["", "much", "1e400", "-1", "0", "5Xi", "1e30"] {
+            let refused = limits(Some(wrong), None).unwrap_err().to_string();
+            assert!(refused.contains(&format!("memory `{wrong}`")), "{refused}");
+        }
+    }
 }

@@ -4,7 +4,9 @@ use bytes::Bytes;
 use spanwise_core::Timestamp;
 use spanwise_core::trace::{CARRIER_KEYS, TRACEPARENT, TraceParent};
 use spanwise_proto::Message;
-use spanwise_proto::flyteidl2::core::{KeyValuePair, Literal, LiteralType, SimpleType, literal_type};
+use spanwise_proto::flyteidl2::core::{
+    KeyValuePair, Literal, LiteralType, SimpleType, literal, literal_type, primitive, scalar,
+};
 use spanwise_proto::flyteidl2::task::{Inputs, NamedLiteral, Outputs};
 use spanwise_proto::flyteidl2::workflow::EventPayload;
 use spanwise_proto::flyteidl2::workflow::event_payload;
@@ -64,24 +66,58 @@ pub(crate) fn first_output(bytes: &[u8]) -> Option<Literal> {
     outputs(bytes).ok()?.literals.into_iter().next()?.value.into_option()
 }
 
-/// A signal's value as a literal of the type that the condition declares.
-pub(crate) fn signal_value(payload: &EventPayload, declared: &LiteralType) -> Result<Literal, Invalid> {
-    let simple = match &declared.r#type {
-        Some(literal_type::Type::Simple(simple)) => simple.as_known(),
+/// The value of a signal as `RunService` takes it.
+pub(crate) fn of_payload(payload: &EventPayload) -> Result<Literal, Invalid> {
+    Ok(match payload.value.as_ref().ok_or(Invalid::Missing("payload.value"))? {
+        event_payload::Value::BoolValue(value) => Literal::boolean(*value),
+        event_payload::Value::IntValue(value) => Literal::integer(*value),
+        event_payload::Value::FloatValue(value) => Literal::float(*value),
+        event_payload::Value::StringValue(value) => Literal::string(value.clone()),
+    })
+}
+
+/// The value of a signal in the type that its condition declares: an integer is a float too.
+pub(crate) fn of_type(value: Literal, declared: &LiteralType) -> Result<Literal, Invalid> {
+    use primitive::Value;
+    let wanted = simple_type(declared);
+    let given = match &value.value {
+        Some(literal::Value::Scalar(scalar)) => match &scalar.value {
+            Some(scalar::Value::Primitive(primitive)) => primitive.value.as_ref(),
+            _ => None,
+        },
         _ => None,
     };
-    let value = payload.value.as_ref().ok_or(Invalid::Missing("payload.value"))?;
-    match (value, simple) {
-        (event_payload::Value::BoolValue(value), Some(SimpleType::BOOLEAN)) => Ok(Literal::boolean(*value)),
-        (event_payload::Value::IntValue(value), Some(SimpleType::INTEGER)) => Ok(Literal::integer(*value)),
-        (event_payload::Value::FloatValue(value), Some(SimpleType::FLOAT)) => Ok(Literal::float(*value)),
-        (event_payload::Value::IntValue(value), Some(SimpleType::FLOAT)) => Ok(Literal::float(*value as f64)),
-        (event_payload::Value::StringValue(value), Some(SimpleType::STRING)) => Ok(Literal::string(value.clone())),
-        (given, declared) => {
-            let given = shown(&format!("{given:?}"));
-            Err(Invalid::field(format!("payload.value {given} is not of the condition's type {declared:?}")))
+    match (given, wanted) {
+        (Some(Value::Boolean(_)), Some(SimpleType::BOOLEAN))
+        | (Some(Value::Integer(_)), Some(SimpleType::INTEGER))
+        | (Some(Value::FloatValue(_)), Some(SimpleType::FLOAT))
+        | (Some(Value::StringValue(_)), Some(SimpleType::STRING)) => Ok(value),
+        (Some(Value::Integer(whole)), Some(SimpleType::FLOAT)) => Ok(Literal::float(*whole as f64)),
+        _ => {
+            let wanted = wanted.and_then(python_name).unwrap_or("type that can be answered");
+            let given = shown(&value.to_json().to_string());
+            Err(Invalid::field(format!("the condition waits for a {wanted}, and {given} is none")))
         }
     }
+}
+
+/// The simple type that a condition declares.
+pub(crate) fn simple_type(declared: &LiteralType) -> Option<SimpleType> {
+    match &declared.r#type {
+        Some(literal_type::Type::Simple(simple)) => simple.as_known(),
+        _ => None,
+    }
+}
+
+/// A type that a condition may wait for, in Python's words; the SDK has these four.
+pub(crate) fn python_name(simple: SimpleType) -> Option<&'static str> {
+    Some(match simple {
+        SimpleType::BOOLEAN => "bool",
+        SimpleType::INTEGER => "int",
+        SimpleType::FLOAT => "float",
+        SimpleType::STRING => "str",
+        _ => return None,
+    })
 }
 
 pub(crate) fn timestamp(at: Timestamp) -> protobuf::Timestamp {

@@ -65,6 +65,7 @@ pub(super) fn read_tasks(connection: &Connection, query: &TaskQuery) -> Result<V
            AND CASE WHEN ?5 IS NULL
                     THEN key IN (SELECT max(key) FROM tasks GROUP BY org, project, domain, name)
                     ELSE name = ?5 END
+           AND (?8 IS NULL OR instr(name, ?8) > 0)
          ORDER BY key DESC LIMIT ?6 OFFSET ?7"
     );
     let mut statement = connection.prepare_cached(&sql).map_err(Error::Database)?;
@@ -77,6 +78,7 @@ pub(super) fn read_tasks(connection: &Connection, query: &TaskQuery) -> Result<V
         query.name,
         number(query.limit),
         number(query.offset),
+        query.part,
     ];
     let rows = statement.query_map(values, |row| Ok(read_row(row))).map_err(Error::Database)?;
     rows.map(|row| row.map_err(Error::Database)?).collect()

@@ -251,6 +251,14 @@ pub(super) fn read_runs(connection: &Connection, query: &RunQuery) -> Result<Vec
     rows.map(|row| row.map_err(Error::Database)?).collect()
 }
 
+/// When the root of a run has changed last: the time of the last fact about it.
+const UPDATED_AT: &str = "coalesce(ended_at, (SELECT json_extract(body, '$[#-1][0]') FROM events
+     WHERE run = runs.key AND action = 'a0' ORDER BY seq DESC LIMIT 1), created_at)";
+
+/// Nothing waits under a root that has ended.
+const WAITS_FOR_A_SIGNAL: &str =
+    "(ended_at IS NULL AND EXISTS (SELECT 1 FROM actions WHERE run = runs.key AND actions.phase = 9))";
+
 /// The condition that a query stands for, and the values of its placeholders.
 fn filter_of(query: &RunQuery) -> (String, Vec<rusqlite::types::Value>) {
     let mut conditions = vec!["1 = 1".to_owned()];
@@ -259,12 +267,17 @@ fn filter_of(query: &RunQuery) -> (String, Vec<rusqlite::types::Value>) {
         conditions.push(condition.to_owned());
         values.push(value);
     };
-    if let Some(scope) = &query.scope {
-        also("project = ?", scope.project.clone().into());
-        also("domain = ?", scope.domain.clone().into());
+    if let Some(project) = &query.project {
+        also("project = ?", project.clone().into());
+    }
+    if let Some(domain) = &query.domain {
+        also("domain = ?", domain.clone().into());
     }
     if let Some(task) = &query.task {
         also("task = ?", task.clone().into());
+    }
+    if let Some(version) = &query.task_version {
+        also("coalesce(json_extract(settings, '$.task_version'), '') = ?", version.clone().into());
     }
     for (label, value) in &query.labels {
         match value {
@@ -287,12 +300,19 @@ fn filter_of(query: &RunQuery) -> (String, Vec<rusqlite::types::Value>) {
     if let Some(until) = query.until {
         also("created_at < ?", until.0.into());
     }
+    if let Some(since) = query.updated_since {
+        also(&format!("{UPDATED_AT} >= ?"), since.0.into());
+    }
+    if let Some(until) = query.updated_until {
+        also(&format!("{UPDATED_AT} < ?"), until.0.into());
+    }
     if let Some(after) = query.after {
         also(if query.oldest_first { "key > ?" } else { "key < ?" }, after.0.into());
     }
     if !query.phases.is_empty() {
         let numbers: Vec<String> = query.phases.iter().map(|phase| phase.number().to_string()).collect();
-        conditions.push(format!("phase IN ({})", numbers.join(", ")));
+        let waiting = if query.phases.contains(&Phase::Paused) { WAITS_FOR_A_SIGNAL } else { "FALSE" };
+        conditions.push(format!("(phase IN ({}) OR {waiting})", numbers.join(", ")));
     }
     (conditions.join(" AND "), values)
 }

@@ -61,6 +61,10 @@ pub(crate) fn a_list_of_tasks_has_each_once_in_its_newest_version(store: &dyn St
     let named = TaskQuery { name: Some("a".to_owned()), ..every() };
     assert_eq!(listed(store, &named), ["p:a@1", "q:a@1", "p:a@2"], "with a name: all versions");
     assert_eq!(listed(store, &TaskQuery { scope: Some(scope("p")), ..named }), ["p:a@1", "p:a@2"]);
+    let with =
+        |part: &str| listed(store, &TaskQuery { part: Some(part.to_owned()), scope: Some(scope("p")), ..every() });
+    assert_eq!(with("b"), ["p:b@0"], "by a part of the name");
+    assert_eq!((with("").len(), with("%")), (3, Vec::new()), "no patterns");
     let page = |offset, limit| listed(store, &TaskQuery { offset, limit, ..every() });
     assert_eq!(page(1, 2), ["p:c@1", "p:a@1"]);
     assert_eq!(page(3, 9), ["q:a@1"]);

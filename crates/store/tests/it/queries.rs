@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use spanwise_core::{ActionName, ActionSpec, AttemptNo, Event, Fact, Phase, RunName, TaskName, Timestamp};
-use spanwise_store::{Append, ExportState, RunKey, RunQuery, RunRow, Scope, Store};
+use spanwise_core::{ActionKind, ActionName, ActionSpec, AttemptNo, Event, Fact, Phase, RunName, TaskName, Timestamp};
+use spanwise_store::{Append, ExportState, Payloads, RunKey, RunQuery, RunRow, Scope, Store};
 
-use crate::conformance::{append, create, enqueued, run};
+use crate::conformance::{append, create, enqueued, row, run};
 
 fn names(store: &dyn Store, query: &RunQuery) -> Vec<String> {
     store.runs(query).unwrap().into_iter().map(|(_, row)| row.id.name.to_string()).collect()
@@ -38,14 +38,19 @@ pub(crate) fn runs_are_filtered_by_scope_and_task(store: &dyn Store) {
     of_org.id.org = "acme".to_owned();
     create(store, &of_org).unwrap();
 
-    let scope = |project: &str, domain: &str| RunQuery {
-        scope: Some(Scope { org: String::new(), project: project.to_owned(), domain: domain.to_owned() }),
-        ..all()
+    let scope = |project: &str, domain: &str| {
+        all().within(Scope { org: String::new(), project: project.to_owned(), domain: domain.to_owned() })
     };
     assert_eq!(names(store, &scope("p", "development")), ["four", "one"], "in any org");
     assert_eq!(names(store, &scope("q", "development")), ["two"]);
     assert_eq!(names(store, &scope("p", "production")), ["three"]);
     assert_eq!(names(store, &scope("p", "x")), [""; 0]);
+    let project = |name: &str| RunQuery { project: Some(name.to_owned()), ..all() };
+    let domain = |name: &str| RunQuery { domain: Some(name.to_owned()), ..all() };
+    assert_eq!(names(store, &project("p")), ["four", "three", "one"], "in any domain");
+    assert_eq!(names(store, &project("q")), ["two"]);
+    assert_eq!(names(store, &domain("development")), ["four", "two", "one"], "in any project");
+    assert_eq!(names(store, &domain("production")), ["three"]);
     let of_task = |task: &str| RunQuery { task: Some(task.to_owned()), ..all() };
     assert_eq!(names(store, &of_task("env.größe")), ["three"]);
     assert_eq!(names(store, &of_task("env")), [""; 0], "no prefixes");
@@ -70,6 +75,56 @@ pub(crate) fn runs_are_filtered_by_phase_and_time(store: &dyn Store) {
     assert_eq!(between(None, Some(20)), ["r0"], "before this time");
     assert_eq!(between(Some(20), Some(30)), ["r1"]);
     assert_eq!(between(Some(31), None), [""; 0]);
+}
+
+pub(crate) fn runs_are_filtered_by_their_last_change_and_by_the_version_of_their_task(store: &dyn Store) {
+    let versioned = |name: &str, version: &str| RunRow {
+        settings: serde_json::json!({ "task_version": version }).to_string(),
+        ..run(name)
+    };
+    let begun = create(store, &versioned("begun", "v1")).unwrap();
+    let ended = create(store, &versioned("ended", "v2")).unwrap();
+    create(store, &run("new")).unwrap();
+    let launched = Event { at: Timestamp(20), fact: Fact::Launched { attempt: AttemptNo(1) }, ..enqueued(1) };
+    let child = Event { action: ActionName::new("c").unwrap(), ..enqueued(90) };
+    store.commit(&[append(begun, 0, vec![enqueued(1), launched, child])]).unwrap();
+    let run_phase = Some((Phase::Succeeded, Some(Timestamp(30))));
+    store.commit(&[Append { run_phase, ..append(ended, 0, vec![enqueued(1)]) }]).unwrap();
+    let updated = |since: Option<i64>, until: Option<i64>| {
+        let (updated_since, updated_until) = (since.map(Timestamp), until.map(Timestamp));
+        names(store, &RunQuery { updated_since, updated_until, ..all() })
+    };
+    assert_eq!(updated(Some(20), None), ["ended", "begun"], "at this time or later");
+    assert_eq!(updated(Some(21), None), ["ended"], "what happens to a child is no change of the root");
+    assert_eq!(updated(None, Some(20)), ["new"], "before this time");
+    assert_eq!(updated(Some(1), Some(30)), ["new", "begun"]);
+    let of_version = |version: &str| names(store, &RunQuery { task_version: Some(version.to_owned()), ..all() });
+    assert_eq!((of_version("v1"), of_version("v2")), (vec!["begun".to_owned()], vec!["ended".to_owned()]));
+    assert_eq!((of_version(""), of_version("v")), (vec!["new".to_owned()], Vec::new()));
+}
+
+pub(crate) fn runs_that_wait_for_a_signal_are_found_as_paused(store: &dyn Store) {
+    let condition = |phase: Phase| spanwise_store::ActionRow {
+        name: ActionName::new("c1").unwrap(),
+        parent: Some(ActionName::ROOT),
+        kind: ActionKind::Condition,
+        ..row(phase)
+    };
+    for (name, of_condition, of_run) in [
+        ("waits", Some(Phase::Paused), Phase::Running),
+        ("answered", Some(Phase::Succeeded), Phase::Running),
+        ("ended", Some(Phase::Paused), Phase::Aborted),
+        ("none", None, Phase::Running),
+    ] {
+        let key = create(store, &run(name)).unwrap();
+        let actions = of_condition.map(|phase| (condition(phase), Payloads::default())).into_iter().collect();
+        let run_phase = Some((of_run, of_run.is_terminal().then_some(Timestamp(9))));
+        store.commit(&[Append { run_phase, actions, ..append(key, 0, vec![enqueued(1)]) }]).unwrap();
+    }
+    let in_phases = |phases: &[Phase]| names(store, &RunQuery { phases: phases.to_vec(), ..all() });
+    assert_eq!(in_phases(&[Phase::Paused]), ["waits"]);
+    assert_eq!(in_phases(&[Phase::Paused, Phase::Aborted]), ["ended", "waits"]);
+    assert_eq!(in_phases(&[Phase::Running]), ["none", "answered", "waits"]);
 }
 
 pub(crate) fn runs_are_filtered_by_labels_whatever_they_are_made_of(store: &dyn Store) {

@@ -1,0 +1,64 @@
+//! The code of Python tasks: a bundle that the client has uploaded before, or believes to have.
+
+use md5::{Digest as _, Md5};
+use spanwise_proto::flyteidl2::core::task_template;
+use spanwise_proto::flyteidl2::task::TaskSpec;
+
+use super::{ControlPlane, Error, blob_uri};
+use crate::blobs::{BlobUri, base32};
+use crate::kept;
+use crate::wire::task;
+
+impl ControlPlane {
+    /// Refuses a task whose code is not here and cannot be found.
+    pub(crate) async fn check_bundle(&self, spec: &TaskSpec) -> Result<(), Error> {
+        let Some(bundle) = bundle(spec)? else { return Ok(()) };
+        if self.inner.blobs.exists(&bundle).await? {
+            if self.inner.kept.lacks(bundle.key()) {
+                self.keep(&bundle).await;
+            }
+            return Ok(());
+        }
+        if let Some(content) = self.inner.kept.get(bundle.key()).filter(|content| is_named(&bundle, content)) {
+            tracing::info!(%bundle, "a client remembers an upload to another data directory: its copy is taken");
+            self.inner.blobs.put(&bundle, content).await?;
+            return Ok(());
+        }
+        Err(Error::Unmet(format!(
+            "the code bundle `{bundle}` is not in the blob store of this server: your client remembers having uploaded it to an \
+             earlier data directory, and does not upload it again for a day. Run again with \
+             `flyte.with_runcontext(disable_run_cache=True)`, or let the client forget it with `flyte delete local-cache`, which \
+             removes `local-cache/cache.db` beside its config.yaml or in ~/.flyte"
+        )))
+    }
+
+    /// A copy that cannot be made is missed only by who begins anew with the data directory.
+    async fn keep(&self, bundle: &BlobUri) {
+        let content = match self.inner.blobs.get(bundle, kept::LARGEST).await {
+            Ok(Some(content)) => content,
+            _ => return,
+        };
+        let (kept, key) = (self.inner.kept.clone(), bundle.key().to_owned());
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(move || kept.put(&key, &content)).await {
+            tracing::warn!(%bundle, %error, "keep a copy of a code bundle");
+        }
+    }
+}
+
+/// The bundle that a task is started with, if it is one.
+pub(crate) fn bundle(spec: &TaskSpec) -> Result<Option<BlobUri>, Error> {
+    let template = task::template(spec)?;
+    let Some(task_template::Target::Container(container)) = &template.target else { return Ok(None) };
+    let after = |flag: &str| {
+        let at = container.args.iter().position(|argument| argument == flag)?;
+        container.args.get(at + 1)
+    };
+    let Some(bundle) = after("--tgz").or_else(|| after("--pkl")) else { return Ok(None) };
+    Ok(Some(blob_uri("task_spec.task_template.container.args", bundle)?))
+}
+
+/// True if a bundle has the content that its name stands for: an upload is named by its digest.
+fn is_named(bundle: &BlobUri, content: &[u8]) -> bool {
+    let digest = base32(&Md5::digest(content).into());
+    bundle.key().split('/').rev().nth(1) == Some(digest.as_str())
+}

@@ -1,0 +1,52 @@
+//! Answers to conditions: one rule, whichever way they come.
+
+use spanwise_core::trace::TraceParent;
+use spanwise_core::{ActionKind, ActionName, End, Phase};
+use spanwise_engine::RunHandle;
+use spanwise_proto::flyteidl2::core::Literal;
+use spanwise_proto::flyteidl2::workflow::ConditionAction;
+
+use super::{ControlPlane, Error};
+use crate::wire::details::Definition;
+use crate::wire::{title, values};
+
+/// A value that somebody gives to a condition.
+pub(crate) struct Answer {
+    /// Who.
+    pub(crate) by: String,
+    /// The span of whoever gives it.
+    pub(crate) from: Option<TraceParent>,
+    pub(crate) value: Literal,
+}
+
+impl ControlPlane {
+    /// Gives a waiting condition its value, which must be of its type. After `Ok` it is safe.
+    pub(crate) async fn signal(&self, run: &RunHandle, action: ActionName, answer: Answer) -> Result<(), Error> {
+        let condition = self.waiting(run, action)?;
+        title("signalled_by", &answer.by)?;
+        let value = values::of_type(answer.value, &condition.r#type)?;
+        Ok(run.signal(action, &answer.by, answer.from, values::single_output(value)).await?)
+    }
+
+    /// The definition of a condition that can be answered.
+    pub(crate) fn waiting(&self, run: &RunHandle, action: ActionName) -> Result<ConditionAction, Error> {
+        let name = &run.id().name;
+        let known = run
+            .action(&action)
+            .ok_or_else(|| Error::NotFound(format!("action `{action}` is not known to run `{name}`")))?;
+        if known.spec.kind != ActionKind::Condition {
+            return Err(Error::Unmet(format!("action `{action}` of run `{name}` is no condition")));
+        }
+        let ended = |how: &str| Error::Unmet(format!("condition `{}` ({action}) {how}", known.spec.task));
+        match known.end() {
+            Some(End::Signalled { by }) => return Err(ended(&format!("was answered already, by {by}"))),
+            Some(_) if known.phase() == Phase::TimedOut => return Err(ended("has timed out: nobody waits any more")),
+            Some(_) => return Err(ended(&format!("has ended ({}): nobody waits any more", known.phase()))),
+            None => {}
+        }
+        match self.inner.definitions.of(&known.spec)?.as_deref() {
+            Some(Definition::Condition(condition)) => Ok((**condition).clone()),
+            _ => Err(Error::NotFound(format!("the definition of condition `{}` ({action})", known.spec.task))),
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! The memory that a task may use, and what is said when it needs more.
+
+use spanwise_core::Failure;
+use spanwise_engine::Report;
+
+use crate::wire::task::{MemoryLimit, Program};
+
+/// What an interpreter with the SDK has taken before the first line of its task. A container's limit has room for it because its
+/// pages are few; here all that is reserved counts.
+const INTERPRETER: u64 = 64 << 20;
+
+/// What Flyte calls it: the SDK raises its `OOMError` for this code.
+const OUT_OF_MEMORY: &str = "OOMKilled";
+
+/// How those who were refused memory put it: Python, its threads, the system, Rust and C++.
+const REFUSED: [&str; 5] =
+    ["MemoryError", "can't start new thread", "Cannot allocate memory", "memory allocation of ", "std::bad_alloc"];
+
+/// What the process of a task is held to.
+pub(super) fn bytes(program: &Program) -> Option<u64> {
+    let own = if program.task_type == "rust" { 0 } else { INTERPRETER };
+    program.memory_limit.as_ref().map(|limit| limit.bytes.saturating_add(own))
+}
+
+/// Names the limit in the failure of a task that has met it.
+pub(super) fn named(report: Report, limit: Option<&MemoryLimit>) -> Report {
+    match (report, limit) {
+        (Report::Failed(failure), Some(limit)) if has_run_out(&failure) => {
+            // A MemoryError of Python says nothing more.
+            let said = if failure.message.trim().is_empty() { &failure.code } else { &failure.message };
+            let message =
+                format!("the task needs more memory than its limit of {} (its `resources`): {said}", limit.written);
+            Report::Failed(Failure { code: OUT_OF_MEMORY.into(), message, ..failure })
+        }
+        (report, _) => report,
+    }
+}
+
+fn has_run_out(failure: &Failure) -> bool {
+    let code: &str = &failure.code;
+    [OUT_OF_MEMORY, "MemoryError"].contains(&code) || REFUSED.iter().any(|words| failure.message.contains(words))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_is_named_where_a_task_has_met_it_and_nowhere_else() {
+        let limit = MemoryLimit { bytes: 512 << 20, written: "512Mi".to_owned() };
+        let told = |failure: Failure, limit: Option<&MemoryLimit>| match named(Report::Failed(failure), limit) {
+            Report::Failed(failure) => (failure.code.to_string(), failure.message, failure.recoverable),
+            _ => panic!("it is still a failure"),
+        };
+        for (code, message) in [
+            ("MemoryError", "Traceback ..\nMemoryError"),
+            ("MemoryError", ""),
+            ("OOMKilled", "the process was killed by SIGKILL, as for using too much memory"),
+            ("RuntimeError", "can't start new thread"),
+            ("OSError", "[Errno 12] Cannot allocate memory"),
+            ("TaskProcessFailed", "signal 6; it last printed:\nmemory allocation of 1073741824 bytes failed"),
+        ] {
+            let (told_code, text, recoverable) = told(Failure::user(code, message), Some(&limit));
+            assert_eq!((told_code.as_str(), recoverable), ("OOMKilled", true), "{code}");
+            assert!(text.contains("its limit of 512Mi") && text.contains(message), "{text}");
+            let (code_without, text, _) = told(Failure::user(code, message), None);
+            assert_eq!((code_without.as_str(), text.as_str()), (code, message), "a task without a limit");
+        }
+        let (code, text, _) = told(Failure::user("ValueError", "no"), Some(&limit));
+        assert_eq!((code.as_str(), text.as_str()), ("ValueError", "no"));
+    }
+
+    #[test]
+    fn an_interpreter_has_room_for_itself() {
+        let limit = Some(MemoryLimit { bytes: 100, written: "100".to_owned() });
+        let program = |task_type: &str| Program {
+            task_type: task_type.to_owned(),
+            memory_limit: limit.clone(),
+            ..Program::default()
+        };
+        assert_eq!((bytes(&program("rust")), bytes(&program("python"))), (Some(100), Some(100 + INTERPRETER)));
+        assert_eq!(bytes(&Program::default()), None);
+    }
+}

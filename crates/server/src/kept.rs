@@ -1,0 +1,114 @@
+//! Code that clients have uploaded, kept beside the data directory. The stock SDK remembers its uploads for a day and does not repeat
+//! them (`_code_bundle/bundle.py`), and no answer of a server makes it: what a new data directory lacks is taken from here.
+
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+
+use crate::wire::task::digest;
+
+/// The SDK forgets after one day.
+const LIFETIME: Duration = Duration::from_secs(2 * 24 * 3600);
+
+/// A copy that is older than this is made anew when its bundle is used, so that it outlives what the SDK remembers.
+const RENEWED_AFTER: Duration = Duration::from_secs(12 * 3600);
+
+/// Larger bundles are not kept.
+pub(crate) const LARGEST: u64 = 64 << 20;
+
+/// The copies, or none if there is no place for them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Kept(Option<PathBuf>);
+
+impl Kept {
+    /// Keeps copies in a folder, for its owner alone. A folder that cannot be used keeps none: runs go on without it.
+    pub(crate) fn open(folder: Option<&Path>) -> Kept {
+        let Some(folder) = folder.filter(|folder| !folder.as_os_str().is_empty()) else { return Kept(None) };
+        match prepare(folder) {
+            Ok(()) => Kept(Some(folder.to_owned())),
+            Err(error) => {
+                tracing::warn!(folder = %folder.display(), %error, "uploads are not kept beside the data directory");
+                Kept(None)
+            }
+        }
+    }
+
+    fn file(&self, key: &str) -> Option<PathBuf> {
+        Some(self.0.as_ref()?.join(digest(key.as_bytes())))
+    }
+
+    /// True if a copy of this name is to be made.
+    pub(crate) fn lacks(&self, key: &str) -> bool {
+        self.file(key).is_some_and(|file| age(&file).is_none_or(|age| age > RENEWED_AFTER))
+    }
+
+    /// Keeps a copy.
+    pub(crate) fn put(&self, key: &str, content: &[u8]) -> io::Result<()> {
+        let Some(file) = self.file(key) else { return Ok(()) };
+        let mut staged = tempfile(&file)?;
+        staged.1.write_all(content)?;
+        std::fs::rename(staged.0, file)
+    }
+
+    /// The copy of this name, if there is one.
+    pub(crate) fn get(&self, key: &str) -> Option<Bytes> {
+        std::fs::read(self.file(key)?).ok().map(Bytes::from)
+    }
+}
+
+/// A file aside, whose name no other server has.
+fn tempfile(file: &Path) -> io::Result<(PathBuf, std::fs::File)> {
+    let staged = file.with_extension(format!("{:x}", spanwise_engine::random_bits()));
+    let open = std::fs::File::create_new(&staged)?;
+    Ok((staged, open))
+}
+
+fn age(file: &Path) -> Option<Duration> {
+    let modified = std::fs::metadata(file).ok()?.modified().ok()?;
+    Some(SystemTime::now().duration_since(modified).unwrap_or_default())
+}
+
+fn prepare(folder: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    for entry in std::fs::read_dir(folder)? {
+        let file = entry?.path();
+        if age(&file).is_some_and(|age| age > LIFETIME) {
+            std::fs::remove_file(file)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_are_found_by_their_names_for_two_days() {
+        let directory = tempfile::tempdir().unwrap();
+        let folder = directory.path().join("cache/uploads");
+        let kept = Kept::open(Some(&folder));
+        assert!(kept.lacks("uploads/p/d/x/a") && kept.get("uploads/p/d/x/a").is_none());
+        kept.put("uploads/p/d/x/a", b"code").unwrap();
+        assert!(!kept.lacks("uploads/p/d/x/a") && kept.lacks("uploads/p/d/x/b"));
+        assert_eq!(Kept::open(Some(&folder)).get("uploads/p/d/x/a").unwrap(), "code");
+        let file = std::fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
+        std::fs::File::options()
+            .write(true)
+            .open(&file)
+            .unwrap()
+            .set_modified(SystemTime::now() - LIFETIME - Duration::from_secs(1))
+            .unwrap();
+        assert!(kept.lacks("uploads/p/d/x/a"), "it is made anew");
+        assert!(Kept::open(Some(&folder)).get("uploads/p/d/x/a").is_none());
+        for none in [None, Some(Path::new("")), Some(Path::new("/dev/null/x"))] {
+            let kept = Kept::open(none);
+            assert!(!kept.lacks("a"));
+            kept.put("a", b"x").unwrap();
+            assert!(kept.get("a").is_none());
+        }
+    }
+}
