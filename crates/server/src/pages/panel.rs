@@ -2,7 +2,7 @@
 
 use spanwise_core::history::{self, AttemptEnd, AttemptHistory};
 use spanwise_core::{
-    Action, ActionKind, ActionName, AttemptNo, End, Failure, FailureKind, Phase, RunName, Source, State,
+    Action, ActionKind, ActionName, AttemptNo, End, Failure, FailureKind, Phase, RunName, Source, State, Timestamp,
 };
 use spanwise_engine::RunHandle;
 use spanwise_proto::flyteidl2::workflow::ConditionAction;
@@ -220,10 +220,17 @@ fn hidden((key, value): (String, String)) -> (String, String) {
 fn facts(pages: &Pages, run: &RunHandle, name: &ActionName, action: &Action) -> Result<Vec<Fact>, PageError> {
     let (now, times) = (run.now(), action.times());
     let mut facts = vec![Fact::when("Created", when(times.created, now))];
-    facts.extend(times.started.map(|at| Fact::when("Started", when(at, now))));
-    facts.extend(times.ended.map(|at| Fact::when("Ended", when(at, now))));
+    // Each has its line from the beginning: nothing moves when it comes. A condition is never started.
+    let later = |label, at: Option<Timestamp>| match at {
+        Some(at) => Fact::when(label, when(at, now)),
+        None => Fact::text(label, if action.is_finished() { "never" } else { "not yet" }),
+    };
+    let runs = action.spec.kind != ActionKind::Condition;
+    facts.extend(runs.then(|| later("Started", times.started)));
+    facts.push(later("Ended", times.ended));
     facts.push(Fact::length("Took", span(times.created, times.ended, now)));
-    facts.extend(ran(&times, now).map(|ran| Fact::length("Ran", ran)));
+    let ran = ran(&times, now).map_or_else(|| Fact::text("Ran", "-"), |ran| Fact::length("Ran", ran));
+    facts.extend(runs.then_some(ran));
     facts.extend(state(run, name, action, now));
     if let Some(policy) = &action.spec.cache {
         facts.push(cache(run, action, policy.overwrite));
@@ -265,7 +272,7 @@ fn asked(condition: &ConditionAction) -> Vec<Fact> {
 }
 
 /// What the action is doing, where its phase does not say it.
-fn state(run: &RunHandle, name: &ActionName, action: &Action, now: spanwise_core::Timestamp) -> Option<Fact> {
+fn state(run: &RunHandle, name: &ActionName, action: &Action, now: Timestamp) -> Option<Fact> {
     Some(match &action.state {
         State::Backoff { until } => {
             Fact::text("Waits", format!("{} before its next attempt", length(until.since(now))))
