@@ -109,11 +109,13 @@ impl Runs {
         Response::stream_ok(awaited(stream, wait).take_until(closing.cancelled_owned()))
     }
 
-    /// What is to be said with a run of a deployed task.
-    fn notes(&self, task: Option<&create_run_request::Task>) -> Result<Vec<String>, ConnectError> {
-        let Some(create_run_request::Task::TaskId(id)) = task else { return Ok(Vec::new()) };
+    /// The version of a deployed task that a run is of, and what is to be said with it.
+    fn version(&self, task: Option<&create_run_request::Task>) -> Result<(Option<String>, Vec<String>), ConnectError> {
+        let Some(create_run_request::Task::TaskId(id)) = task else { return Ok((None, Vec::new())) };
         let wanted = ids::task_key(id)?;
-        Ok(self.api.control.refused_deployments(|key| *key == wanted))
+        let wanted = ids::TaskKey { version: self.api.control.deployed_row(&wanted)?.version, ..wanted };
+        let notes = self.api.control.refused_deployments(|key| *key == wanted);
+        Ok((Some(wanted.version), notes))
     }
 
     fn task(&self, task: Option<create_run_request::Task>) -> Result<(TaskSpec, TaskSpecSource), ConnectError> {
@@ -177,13 +179,14 @@ impl RunService for Runs {
     ) -> ServiceResult<CreateRunResponse> {
         let request = request.to_owned_message();
         let (scope, name) = run_name(request.id)?;
-        let notes = self.notes(request.task.as_ref())?;
+        let (version, notes) = self.version(request.task.as_ref())?;
         let (task, source) = self.task(request.task)?;
         let inputs = self.inputs(request.input_wrapper).await?;
         let mut settings = request.run_spec.into_option().unwrap_or_default();
         settings.task_spec_source = source.into();
         let header = ctx.header(TRACEPARENT).and_then(|value| value.to_str().ok());
-        let new = NewRun { scope, name, task, inputs, settings, caller_trace: header.map(str::to_owned), notes };
+        let new =
+            NewRun { scope, name, task, inputs, settings, caller_trace: header.map(str::to_owned), notes, version };
         let run = self.api.control.create_run(new).await?;
         Response::ok(CreateRunResponse { run: self.listed(&run)?.into(), ..CreateRunResponse::default() })
     }

@@ -30,6 +30,8 @@ pub(crate) struct NewRun {
     pub(crate) settings: RunSpec,
     /// The trace of the caller, from the request's header.
     pub(crate) caller_trace: Option<String>,
+    /// The version under which the task is deployed; none: the one that its definition names.
+    pub(crate) version: Option<String>,
     /// What else is worth a warning with the run.
     pub(crate) notes: Vec<String>,
 }
@@ -61,7 +63,8 @@ impl ControlPlane {
         let trace = self.trace_of_new(&id, &settings, inbound)?;
         let trace = trace.with_state(inbound.and_then(|_| values::in_context(&inputs.context, TRACESTATE)));
         spec.traceparent = inbound.filter(|_| trace.is_exported());
-        let task_version = task::template(&new.task)?.id.version.clone();
+        let named_version = &task::template(&new.task)?.id.version;
+        let task_version = new.version.unwrap_or_else(|| named_version.clone());
         let settings = RunSettings { task_version, trace, ..settings };
         // What an earlier run of the name has left goes before there is a new one, which nothing may keep from being driven then.
         let _untouched = match is_named {

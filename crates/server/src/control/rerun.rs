@@ -28,6 +28,7 @@ impl ControlPlane {
             settings,
             caller_trace: None,
             notes: Vec::new(),
+            version: Some(source.settings().task_version.clone()).filter(|version| !version.is_empty()),
         })
         .await
     }
