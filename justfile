@@ -43,6 +43,12 @@ fuzz TARGET="requests definitions inputs outputs error names uri token listing m
         SPANWISE_FUZZ=$target "$program" "corpus/$target" -max_total_time={{SECONDS}} -artifact_prefix="artifacts/$target/" -timeout=10
     done
 
+# A server that is killed, and one whose disk is full, again and again while runs go on: for hours, by hand or at night.
+# Needs the right to mount. SPANWISE_SEED repeats what a seed that was printed has done, as far as time permits.
+chaos KILLS="200" FULL="20" AWAY="60":
+    SPANWISE_CHAOS_KILLS={{KILLS}} SPANWISE_CHAOS_FULL={{FULL}} SPANWISE_CHAOS_AWAY_SECONDS={{AWAY}} \
+        cargo test -p spanwise-e2e --test it chaos -- --nocapture --test-threads 1
+
 # Crash tests alone, with what they measure.
 crash:
     cargo test -p spanwise-e2e --test it crash:: -- --nocapture

@@ -17,11 +17,11 @@ const UNLUCKY_RUNS: usize = 5;
 const RECOVERY_LIMIT: Duration = Duration::from_secs(2);
 
 /// Pseudo-random numbers (SplitMix64): with its seed a failure can be looked at again, as far as time permits.
-struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
     /// The seed is printed, which shows when a test fails.
-    fn from_environment() -> Random {
+    pub(crate) fn from_environment() -> Random {
         let given = std::env::var("SPANWISE_SEED").ok().and_then(|seed| seed.parse().ok());
         let seed = given.unwrap_or_else(|| RandomState::new().hash_one(0));
         eprintln!("SPANWISE_SEED={seed}");
@@ -35,7 +35,7 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    fn up_to(&mut self, limit: Duration) -> Duration {
+    pub(crate) fn up_to(&mut self, limit: Duration) -> Duration {
         Duration::from_micros(self.next() % limit.as_micros().max(1) as u64)
     }
 }

@@ -45,6 +45,8 @@ pub(crate) struct DevServer {
     host: String,
     port: u16,
     said: Arc<Mutex<String>>,
+    /// What it had said before it was killed and started again.
+    before: String,
     _owned: Option<TempDir>,
 }
 
@@ -121,7 +123,7 @@ impl DevServer {
 
     /// The tail of what it has written to its standard error so far.
     pub(crate) fn said(&self) -> String {
-        tail(&self.said)
+        tail(&format!("{}{}", self.before, self.said.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 
     /// SIGTERM, without waiting for what becomes of it.
@@ -142,6 +144,11 @@ impl DevServer {
         }
     }
 
+    /// True if it has ended, however.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// SIGKILL: nothing is written any more, nobody is told.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
@@ -157,9 +164,9 @@ impl DevServer {
 
     /// Starts it again where it was; it must have been killed.
     pub(crate) fn restart(&mut self) {
-        let owned = self._owned.take();
+        let (owned, before) = (self._owned.take(), format!("{}\n-- started again\n", self.said()));
         *self = launch(self.settings.clone(), self.port);
-        self._owned = owned;
+        (self._owned, self.before) = (owned, before);
     }
 
     /// Asks it to end; false if it goes on.
@@ -226,7 +233,8 @@ fn launch(settings: Settings, port: u16) -> DevServer {
     let mut child = command.spawn().unwrap();
     let said = collect(child.stderr.take().unwrap());
     let urls = api_lines(child.stdout.take().unwrap());
-    let mut server = DevServer { settings, child, host: String::new(), port, said, _owned: None };
+    let mut server =
+        DevServer { settings, child, host: String::new(), port, said, before: String::new(), _owned: None };
     (server.host, server.port) = match urls.recv_timeout(READY_LIMIT) {
         Ok(place) => place,
         Err(_) => panic!("`spanwise dev` did not print where its API is:\n{}", server.said()),
@@ -299,8 +307,7 @@ fn the_line_with_the_api_is_understood() {
     assert_eq!(place_of("Console   http://localhost:8093/"), None);
 }
 
-fn tail(said: &Mutex<String>) -> String {
-    let said = said.lock().unwrap_or_else(PoisonError::into_inner);
+fn tail(said: &str) -> String {
     let lines: Vec<_> = said.lines().collect();
     lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n")
 }

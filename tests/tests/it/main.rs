@@ -4,6 +4,8 @@
 mod blame;
 mod browser;
 mod cargo;
+mod chaos;
+mod chaos_disk;
 mod collector;
 mod command_line;
 mod crash;
