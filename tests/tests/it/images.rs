@@ -118,7 +118,7 @@ fn s9_a_build_that_was_under_way_when_the_server_died_is_done_again() {
     assert_eq!(environments(data.path()), (0, 1), "what the first try has left is gone");
 }
 
-fn wait_until(what: &str, condition: impl Fn() -> bool) {
+pub(crate) fn wait_until(what: &str, condition: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while !condition() {
         assert!(Instant::now() < deadline, "{what}: not within a minute");
