@@ -52,3 +52,7 @@ chaos KILLS="200" FULL="20" AWAY="60":
 # Crash tests alone, with what they measure.
 crash:
     cargo test -p spanwise-e2e --test it crash:: -- --nocapture
+
+# A server that is away for so many seconds while tasks begin and end, so many times.
+away SECONDS="180" TIMES="10":
+    SPANWISE_AWAY_SECONDS={{SECONDS}} SPANWISE_AWAY_REPETITIONS={{TIMES}} cargo test -p spanwise-e2e --test it away:: -- --nocapture

@@ -32,6 +32,7 @@ mod launcher;
 mod memory;
 mod programs;
 mod refusals;
+mod results;
 mod secrets;
 mod signs;
 mod verdict;
@@ -223,12 +224,20 @@ impl Shared {
             Some(process) => self.watch(&attempt, process, sign, &files).await,
             None => process::Ending::Gone,
         };
+        self.end_remains(&files);
         let last_lines = process::last_lines(&files.log, LAST_LINES).unwrap_or_default();
         let beginning = patiently(READ_CLAIM, || process::beginning_of(&files.process)).await?;
+        if self.is_of_this_boot(&files).await {
+            results::deliver(&self.blobs, &files.process, &places.outputs).await?;
+        }
         let read = || verdict::read(&self.blobs, &places.outputs);
         let left = patiently("read what the attempt has left", read).await?;
+        let lost = results::lost(&files.process).filter(|_| !left.has_outputs());
         files.remove_work();
         tracing::info!(?ending, ?beginning, "the process of an attempt has ended");
+        if let Some(lost) = lost {
+            return Ok(lost);
+        }
         let (has_outputs, last_lines) = (program.has_outputs, last_lines.as_str());
         let report = verdict::judge(left, &Known { beginning, ending, has_outputs, last_lines, refused: &refused });
         Ok(memory::named(report, program.memory_limit.as_ref()))
@@ -303,6 +312,18 @@ impl Shared {
                 launched => return launched,
             }
         }
+    }
+
+    /// Kills what the attempt has left outside of its process group.
+    fn end_remains(&self, files: &Files) {
+        let claim = files.process.clone();
+        self.stopping.spawn_blocking(move || process::end_remains(&claim));
+    }
+
+    /// False if the machine has gone down since the process began: what it left may not have reached the disk.
+    async fn is_of_this_boot(&self, files: &Files) -> bool {
+        let claim = process::claim_of(&files.process).await;
+        matches!(claim, Ok(Claim::Process(id)) if id.is_of_this_boot())
     }
 
     async fn launch(
@@ -422,6 +443,7 @@ impl Files {
     fn remove_work(&self) {
         let _ = std::fs::remove_dir_all(&self.work);
         let _ = std::fs::remove_file(&self.process);
+        results::remove(&self.process);
         // Only if no other attempt of the action has its directory there.
         let _ = self.work.parent().map(std::fs::remove_dir);
     }
@@ -439,7 +461,11 @@ impl Drop for StopOnDrop {
         let Some(process) = self.process.take() else { return };
         let (files, grace) = (self.files.clone(), self.shared.grace);
         self.shared.stopping.spawn(async move {
-            process.stop(grace).await;
+            let (claim, leader) = (files.process.clone(), process.id().clone());
+            let asked = tokio::task::spawn_blocking(move || process::ask_remains(&claim, &leader));
+            tokio::join!(asked, process.stop(grace)).0.unwrap_or_default();
+            let claim = files.process.clone();
+            tokio::task::spawn_blocking(move || process::end_remains(&claim)).await.unwrap_or_default();
             files.remove_work();
         });
     }

@@ -2,10 +2,10 @@
 //! server, waiting for its end and stopping it, with its log. What the process is for, nothing here knows.
 //!
 //! A process leads a group of its own, and the whole group belongs to the attempt: what is left of it when the leader
-//! has ended is killed. It writes its log file itself, through no pipe of ours, so that it goes on undisturbed when the
+//! has ended is killed; so is, with the attempt's claim, what has left the group. It writes its log file itself, through no pipe of ours, so that it goes on undisturbed when the
 //! server dies.
 
-use std::ffi::OsStr;
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -22,19 +22,23 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::{oneshot, watch};
 
 pub use claim::{Beginning, Claim, beginning_of, claim_of, give_up};
+pub use cold::spawn_script;
 use group::Group;
 pub use identity::ProcessId;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use logs::read_all;
 pub use logs::{LogBatches, LogLine, LogStart, Logs, Recording, last_lines};
+pub use remains::{ask_remains, end_remains};
 pub use warm::{Script, Warm};
 
 mod claim;
+mod cold;
 mod fit;
 mod group;
 mod identity;
 mod logs;
 pub(crate) mod own;
+mod remains;
 mod warm;
 
 /// What is to be started, in full: nothing is inherited from the server.
@@ -53,6 +57,14 @@ pub struct Launch {
     /// The claim that the process makes before it begins, see [`Claim`]; one that is there keeps it from beginning, with
     /// code 125.
     pub claim: Option<PathBuf>,
+}
+
+impl Launch {
+    /// The environment of the process, with the mark of its attempt.
+    fn variables(&self) -> impl Iterator<Item = (String, String)> {
+        let mark = self.claim.as_deref().map(|claim| (remains::VARIABLE.to_owned(), remains::mark(claim)));
+        self.env.iter().cloned().chain(mark)
+    }
 }
 
 /// What each process of an attempt may use at most. The kernel counts per process, not for the group.
@@ -152,31 +164,46 @@ pub struct Process {
 ///
 /// Outside a tokio runtime.
 pub fn spawn(launch: &Launch) -> Result<Process, Error> {
-    let (program, arguments) = launch.argv.split_first().ok_or(Error::NoProgram)?;
+    let argv: Vec<OsString> = launch.argv.iter().map(OsString::from).collect();
+    start(launch, &argv, None)
+}
+
+/// What makes standard input descriptor 3, and `/dev/null` standard input: a program finds what a task's finds.
+const REDIRECTION: &str = "3<&0 </dev/null";
+
+/// Starts `argv` as `launch` says, with `input` as descriptor 3 if there is one.
+fn start(launch: &Launch, argv: &[OsString], input: Option<io::PipeReader>) -> Result<Process, Error> {
+    let (program, arguments) = argv.split_first().ok_or(Error::NoProgram)?;
     fit::check(launch)?;
     let (output, errors) = open_log(&launch.log).map_err(|source| Error::Log { path: launch.log.clone(), source })?;
     let mut command = Command::new(program);
-    if let Some(claim) = &launch.claim {
+    if launch.claim.is_some() || input.is_some() {
+        let redirection = input.as_ref().map(|_| REDIRECTION).unwrap_or_default();
+        // The shell's own variable is not the launch's.
+        let unset = if launch.env.iter().any(|(name, _)| name == "PWD") { "" } else { "unset PWD\n" };
         command = Command::new("/bin/sh");
-        command.args(["-c", &claim::script()]).arg(claim).arg(program);
+        let exec = format!(r#"{unset}exec "$@" {redirection}"#);
+        let script = if launch.claim.is_some() { claim::script(&exec) } else { exec };
+        command.arg("-c").arg(script).arg(launch.claim.as_deref().unwrap_or(Path::new("sh"))).arg(program);
     }
+    let name = launch.argv.first().cloned().unwrap_or_default();
     let child = command
         .args(arguments)
         .env_clear()
-        .envs(launch.env.iter().map(|(name, value)| (OsStr::new(name), OsStr::new(value))))
+        .envs(launch.variables().map(|(name, value)| (OsString::from(name), OsString::from(value))))
         .current_dir(&launch.directory)
-        .stdin(Stdio::null())
+        .stdin(input.map_or_else(Stdio::null, Stdio::from))
         .stdout(output)
         .stderr(errors)
         .process_group(0)
         .spawn()
-        .map_err(|source| Error::Start { program: program.clone(), directory: launch.directory.clone(), source })?;
+        .map_err(|source| Error::Start { program: name.clone(), directory: launch.directory.clone(), source })?;
     // The child is not waited for through its handle: its end is seen through the pidfd, and reaped by it.
     take_charge(child.id(), launch.limits).map_err(|source| {
         let mut child = child;
         let _ = child.kill();
         let _ = child.wait();
-        Error::TakeCharge { program: program.clone(), pid: child.id(), source }
+        Error::TakeCharge { program: name.clone(), pid: child.id(), source }
     })
 }
 
@@ -218,8 +245,8 @@ impl Limits {
 }
 
 /// Finds the process that `id` names, which an earlier server has started. `None` if it is gone, or if its number
-/// belongs to another one now. Processes that it may have left behind are not looked for: a group's number alone proves
-/// nothing.
+/// belongs to another one now. Processes that it may have left behind are found by [`end_remains`]: a group's number alone
+/// proves nothing.
 ///
 /// # Errors
 ///

@@ -264,6 +264,11 @@ pub(crate) fn status_of(url: &str) -> Option<u16> {
     agent.get(url).call().ok().map(|answer| answer.status().as_u16())
 }
 
+/// What a GET answers, which has to be a good answer.
+pub(crate) fn body_of(url: &str) -> String {
+    ureq::get(url).call().unwrap().body_mut().read_to_string().unwrap()
+}
+
 /// Reads a pipe to its end, which can be after the end of the server if a task holds it.
 fn collect(pipe: impl Read + Send + 'static) -> Arc<Mutex<String>> {
     let said = Arc::new(Mutex::new(String::new()));

@@ -58,7 +58,7 @@ fn s4_a_full_disk_is_told_refuses_alike_and_passes() {
         assert_eq!(put(&server, &format!("before/{what}")), 200);
         fill(&disk);
         wait_for_ready(&server, 503);
-        assert_eq!(put(&server, &format!("full/{what}")), 507, "{what}");
+        assert_eq!(put(&server, &format!("full/{what}")), 503, "{what}");
         if what == "bytes" {
             let aborted = program.started_run();
             let told = Program::new(&server, "full_disk.py").arg("refused").arg(&aborted).start().result(&server);

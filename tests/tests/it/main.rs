@@ -1,6 +1,7 @@
 //! The whole of it from outside: programs that are killed, and the state of the repository itself.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops with the reason")]
 
+mod away;
 mod blame;
 mod browser;
 mod cargo;
@@ -19,6 +20,7 @@ mod hello;
 mod hostile;
 mod images;
 mod interpreters;
+mod interrupted;
 mod journal;
 mod lifecycle;
 mod lifecycle_embedded;

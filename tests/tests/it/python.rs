@@ -197,7 +197,12 @@ impl Running {
 
     /// Waits until its marks are as wanted; it must not end before.
     pub(crate) fn wait_for_marks(&mut self, file: &str, wanted: impl Fn(&[String]) -> bool, server: &DevServer) {
-        while !wanted(&self.marks(file)) {
+        self.wait_until(|running| wanted(&running.marks(file)), server);
+    }
+
+    /// Waits until something is as wanted; it must not end before.
+    pub(crate) fn wait_until(&mut self, wanted: impl Fn(&Running) -> bool, server: &DevServer) {
+        while !wanted(self) {
             let ended = self.child.try_wait().unwrap();
             assert!(ended.is_none(), "{} ended too early\n{}", self.name, self.story(server));
             self.check_deadline(server);
@@ -207,12 +212,7 @@ impl Running {
 
     /// Waits until it has printed a text; it must not end before.
     pub(crate) fn wait_for_output(&mut self, text: &str, server: &DevServer) {
-        while !self.stdout.so_far().contains(text) {
-            let ended = self.child.try_wait().unwrap();
-            assert!(ended.is_none(), "{} ended too early\n{}", self.name, self.story(server));
-            self.check_deadline(server);
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        self.wait_until(|running| running.stdout.so_far().contains(text), server);
     }
 
     /// Waits for its end, which has to be a good one, and returns what it printed behind `RESULT`.

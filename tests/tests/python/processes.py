@@ -84,9 +84,9 @@ def a_grandchild_of_the_same_group(scratch):
 
 @session.remote_case
 def a_grandchild_with_its_own_session(scratch):
+    """So does it: a session is no way out."""
     pid, took = grandchild(scratch, True)
-    if session.is_alive(pid):
-        os.kill(pid, signal.SIGKILL)
+    session.wait_until("the end of the grandchild", lambda: not session.is_alive(pid))
     return {"seconds": took}
 
 

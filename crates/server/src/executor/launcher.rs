@@ -113,7 +113,7 @@ impl Launcher {
                 launch.argv.splice(..1, script.command());
                 match warm {
                     Some(warm) => warm.spawn(script, &launch).await,
-                    None => process::spawn(&launch),
+                    None => process::spawn_script(script, &launch),
                 }
             }
             (None, _) => process::spawn(&launch),

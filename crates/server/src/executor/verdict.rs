@@ -42,6 +42,13 @@ pub(crate) struct Known<'a> {
     pub(crate) refused: &'a Refused,
 }
 
+impl Left {
+    /// False if there are none, readable or not.
+    pub(crate) fn has_outputs(&self) -> bool {
+        !matches!(self.outputs, Outputs::None)
+    }
+}
+
 /// Reads what an attempt left in its directory.
 pub(crate) async fn read(blobs: &Blobs, directory: &BlobUri) -> Result<Left, blobs::Error> {
     // However long it is: what the user has to say is not lost to its own length.

@@ -22,9 +22,9 @@ trap 'printf "not started: %s\n" "$?" >> "$0"' EXIT
 "#;
 
 /// The claim is the server's file; what the program writes is made as the user wants it.
-pub(super) fn script() -> String {
+pub(super) fn script(exec: &str) -> String {
     let umask = own::given().map(|given| format!("umask {:03o}\n", given.umask)).unwrap_or_default();
-    format!("{SCRIPT}{umask}exec \"$@\"\nexit")
+    format!("{SCRIPT}{umask}{exec}\nexit")
 }
 
 /// What stands in a claim whose program could not be started, in front of the shell's code for it; `warm.py` writes it too.

@@ -36,14 +36,19 @@ impl ProcessId {
         Some(ProcessId { pid, started, boot: boot.to_owned() })
     }
 
+    /// Whether the machine is still in the life in which it was started.
+    pub(crate) fn is_of_this_boot(&self) -> bool {
+        self.boot == boot()
+    }
+
     /// Whether it runs; a zombie does not.
     pub(super) fn is_alive(&self) -> bool {
-        self.boot == boot() && Stat::read(self.pid).is_ok_and(|stat| stat.started == self.started && !stat.ended)
+        self.is_of_this_boot() && Stat::read(self.pid).is_ok_and(|stat| stat.started == self.started && !stat.ended)
     }
 
     /// Whether its number is that of another process now.
     pub(super) fn is_succeeded(&self) -> bool {
-        self.boot != boot() || Stat::read(self.pid).is_ok_and(|stat| stat.started != self.started)
+        !self.is_of_this_boot() || Stat::read(self.pid).is_ok_and(|stat| stat.started != self.started)
     }
 
     pub(super) fn raw(&self) -> io::Result<Pid> {

@@ -8,15 +8,10 @@
 # A fork copies each page that it writes to, and an object is written to whenever it is used. Hence `Certificates` and
 # `Untouched`: what each child would read again, and what it would take apart at its end.
 #
-# `channel` is the socket to the server, with a JSON object a line in both directions.
-
-import atexit
-
-# The first to be registered is the last to be called, unless somebody was here before.
-WILL_BE_LAST = atexit._ncallbacks() == 0
-atexit.register(lambda: UNTOUCHED.spare())
+# `channel` is the socket to the server, with a JSON object a line in both directions. What stands in `attempt.py` is known here.
 
 import asyncio
+import ctypes
 import errno
 import functools
 import gc
@@ -218,7 +213,7 @@ class Untouched:
 
     def keep(self):
         # Whatever is called after `spare` may import something.
-        if not WILL_BE_LAST:
+        if not IS_LAST:
             return
         self.modules.update(sys.modules)
         for name in ("sys", "builtins", "__main__"):
@@ -262,8 +257,7 @@ def prepare():
         raise Unfit(f"{sorted(reads.readers_of_all)} read the whole environment when imported")
     if threading.active_count() != 1 or len(os.listdir("/proc/self/task")) != 1:
         raise Unfit("importing the SDK starts threads, which a fork would lose")
-    with open(SCRIPT, "rb") as file:
-        code = compile(file.read(), SCRIPT, "exec")
+    code = compiled(SCRIPT)
     CERTIFICATES.prepare()
     UNTOUCHED.keep()
     gc.collect()
@@ -456,9 +450,23 @@ def make_claim(path):
     try:
         with open(path, "x") as file:
             file.write(text)
-    except FileExistsError:
+    except OSError:
         return False
     return True
+
+
+def mark(environment):
+    """Writes the attempt's mark over that of the fork server, where the system shows the environment of the process and of
+    those that it forks."""
+    value = environment.get("SPANWISE_ATTEMPT", "").encode()
+    if MARK and len(value) == len(AT_EXEC["SPANWISE_ATTEMPT"]):
+        ctypes.memmove(MARK, value, len(value))
+
+
+def address_of_mark():
+    getenv = ctypes.CDLL(None).getenv
+    getenv.restype, getenv.argtypes = ctypes.c_void_p, [ctypes.c_char_p]
+    return getenv(b"SPANWISE_ATTEMPT")
 
 
 def become(request):
@@ -470,17 +478,18 @@ def become(request):
     if request["cpu"] is not None:
         resource.setrlimit(resource.RLIMIT_CPU, (request["cpu"], request["cpu"] + 1))
     arguments, environment = request["argv"], dict(request["env"])
+    mark(environment)
     try:
         path = search_path(environment)
         if path is not None and must_be_fresh(environment) is None:
-            return become_script(path, arguments, environment)
+            return become_script(path, request["claim"], arguments, environment)
     except Exception:
         # Nothing of the task has run: what this version of the SDK or of Python does not allow costs time and no more.
         pass
     for ignored in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(ignored, signal.SIG_DFL)
     try:
-        os.execve(INTERPRETER[0], INTERPRETER + arguments, environment)
+        start_anew(request["claim"], arguments, environment)
     except OSError as problem:
         # As a cold process notes it: the code alone could be one of the program's own.
         code = 127 if problem.errno == errno.ENOENT else 126
@@ -491,38 +500,24 @@ def become(request):
         os._exit(code)
 
 
-def become_script(path, arguments, environment):
+def become_script(path, claim, arguments, environment):
     sys.path[:] = path
-    sys.argv[:] = arguments
-    sys.orig_argv[:] = INTERPRETER + arguments
     os.environ.clear()
     os.environ.update({**COERCED, **environment})
     time.tzset()
     refresh()
     DEFERRED.start()
     CERTIFICATES.give()
-    script = sys.modules["__main__"].__dict__
-    builtins = script["__builtins__"]
-    script.clear()
-    script.update(
-        __name__="__main__",
-        __file__=arguments[0],
-        __builtins__=builtins,
-        __annotations__={},
-        __cached__=None,
-        __doc__=None,
-        __loader__=importlib.machinery.SourceFileLoader("__main__", arguments[0]),
-        __package__=None,
-        __spec__=None,
-    )
+    script = as_script(SCRIPT, arguments)
+    survive(claim, arguments)
     return script
 
 
 SCRIPT = sys.argv[1]
-# With its own options: what comes after them is `-c`, the bootstrap and the script.
-INTERPRETER = sys.orig_argv[:-3]
 AT_EXEC = environment_at_exec()
+MARK = address_of_mark()
 UNTOUCHED, CERTIFICATES = Untouched(), Certificates()
+AT_LAST.append(UNTOUCHED.spare)
 # What the interpreter has added by itself: the C locale becomes C.UTF-8.
 COERCED = {name: value for name, value in os.environ.items() if name not in AT_EXEC and name.startswith("LC_")}
 try:
@@ -533,11 +528,4 @@ except BaseException as problem:
     answer({"unfit": f"{type(problem).__name__}: {problem}"})
     os._exit(1)
 answer({"ready": True})
-try:
-    exec(CODE, become(Server().run()))
-except (SystemExit, KeyboardInterrupt):
-    raise
-except BaseException as problem:
-    # A fresh process has no frames of this file in its traceback.
-    sys.excepthook(type(problem), problem, problem.__traceback__.tb_next)
-    raise SystemExit(1)
+run(CODE, become(Server().run()))

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::cold::start_script;
 use super::{Error, Launch, Process, fit, spawn};
 use fork_server::{ForkServer, NotForked};
 pub use script::Script;
@@ -49,8 +50,8 @@ impl Warm {
         self.server(script).await.is_some()
     }
 
-    /// Starts `launch` as a fork if it runs the script, and as [`spawn`] does if it runs another program, or if there is no fork
-    /// server to be had.
+    /// Starts `launch` as a fork if it runs the script, and as [`spawn_script`](super::spawn_script) does if it runs another program,
+    /// or if there is no fork server to be had.
     ///
     /// # Errors
     ///
@@ -65,21 +66,20 @@ impl Warm {
     /// Outside a tokio runtime.
     pub async fn spawn(&self, script: &Script, launch: &Launch) -> Result<Process, Error> {
         fit::check(launch)?;
-        if let Some(arguments) = script.called_by(launch) {
-            // Twice, because a server that runs may turn out to be of yesterday's environment.
-            for _ in 0..2 {
-                let Some(server) = self.server(script).await else { break };
-                match server.fork(arguments, launch).await {
-                    Ok(process) => return Ok(process),
-                    Err(NotForked::Refused(reason)) => {
-                        tracing::info!(python = %script.interpreter.display(), reason, "a fork server refuses a launch");
-                        break;
-                    }
-                    Err(NotForked::Ended | NotForked::Stale) => server.retire(),
+        let Some(arguments) = script.called_by(launch) else { return spawn(launch) };
+        // Twice, because a server that runs may turn out to be of yesterday's environment.
+        for _ in 0..2 {
+            let Some(server) = self.server(script).await else { break };
+            match server.fork(arguments, launch).await {
+                Ok(process) => return Ok(process),
+                Err(NotForked::Refused(reason)) => {
+                    tracing::info!(python = %script.interpreter.display(), reason, "a fork server refuses a launch");
+                    break;
                 }
+                Err(NotForked::Ended | NotForked::Stale) => server.retire(),
             }
         }
-        spawn(launch)
+        start_script(script, arguments, launch)
     }
 
     async fn server(&self, script: &Script) -> Option<Arc<ForkServer>> {

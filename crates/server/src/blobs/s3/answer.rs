@@ -23,8 +23,9 @@ impl From<Error> for S3Error {
 fn code(error: &Error) -> (S3ErrorCode, Option<StatusCode>) {
     let code = match error {
         Error::BadUri(_) => S3ErrorCode::InvalidArgument,
-        // S3 has neither of the next two problems, and so no codes for them.
-        Error::DiskFull { .. } => return (own_code("InsufficientStorage"), Some(StatusCode::INSUFFICIENT_STORAGE)),
+        // S3 has neither of the next two problems, and so no codes for them. A full disk passes, and clients of S3 come again
+        // after this status.
+        Error::DiskFull { .. } => return (own_code("InsufficientStorage"), Some(StatusCode::SERVICE_UNAVAILABLE)),
         Error::Gone { .. } => S3ErrorCode::ServiceUnavailable,
         Error::Conflict { .. } => return (own_code("KeyConflict"), Some(StatusCode::CONFLICT)),
         Error::Exists { .. } => S3ErrorCode::PreconditionFailed,

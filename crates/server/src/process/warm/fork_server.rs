@@ -18,18 +18,17 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, oneshot};
 
 use super::script::Script;
-use crate::process::{Ending, Launch, Limits, Process, ProcessId, own, take_charge};
+use crate::process::{Ending, Launch, Limits, Process, ProcessId, REDIRECTION, cold, own, remains, take_charge};
 
 const SOURCE: &str = include_str!("../warm.py");
 
-/// Reads the source from the socket, so that it is in no file and in nobody's list of processes, and runs it in a
-/// namespace of its own: the module `__main__` becomes the script's.
-const BOOTSTRAP: &str = "import socket; channel = socket.socket(fileno=3); source = channel.makefile('rb'); \
-     exec(compile(source.read(int(source.readline())), '<fork server>', 'exec'), \
-     {'__name__': 'fork_server', 'channel': channel})";
-
-/// Makes standard input descriptor 3, and `/dev/null` standard input: the interpreter finds what a task's finds.
-const REDIRECTION: &str = r#"exec "$@" 3<&0 </dev/null"#;
+/// Reads the sources from the socket, so that they are in no file and in nobody's list of processes, and runs them in a
+/// namespace of their own: the module `__main__` becomes the script's.
+const BOOTSTRAP: &str = "import socket; channel = socket.socket(fileno=3); text = channel.makefile('rb'); \
+     source = text.read(int(text.readline())); \
+     scope = {'__name__': 'fork_server', 'channel': channel, 'SOURCE': source}; \
+     exec(compile(source, '<attempt>', 'exec'), scope); \
+     exec(compile(text.read(int(text.readline())), '<fork server>', 'exec'), scope)";
 
 /// Far beyond what a start takes on a busy machine; one that hangs must not hold up its tasks for ever.
 const START: Duration = Duration::from_secs(60);
@@ -82,7 +81,7 @@ struct Request<'a> {
     id: u64,
     /// The script and its arguments.
     argv: &'a [String],
-    env: &'a [(String, String)],
+    env: Vec<(String, String)>,
     directory: &'a Path,
     log: &'a Path,
     claim: Option<PathBuf>,
@@ -160,8 +159,8 @@ impl ForkServer {
         let directory = std::path::absolute(&launch.directory).map_err(|error| refused(&error))?;
         let log = std::path::absolute(&launch.log).map_err(|error| refused(&error))?;
         let claim = launch.claim.as_deref().map(std::path::absolute).transpose().map_err(|error| refused(&error))?;
-        let umask = own::given().map(|given| given.umask);
-        let request = Request { id, argv, env: &launch.env, directory: &directory, log: &log, claim, umask, data, cpu };
+        let (umask, env) = (own::given().map(|given| given.umask), launch.variables().collect());
+        let request = Request { id, argv, env, directory: &directory, log: &log, claim, umask, data, cpu };
         let mut request = serde_json::to_vec(&request).map_err(|error| refused(&error))?;
         request.push(b'\n');
         let (answer, started) = oneshot::channel();
@@ -189,13 +188,14 @@ impl ForkServer {
 fn launch(script: &Script, env: &[(String, String)], channel: impl Into<OwnedFd>) -> io::Result<Process> {
     let directory = script.path.parent().unwrap_or(Path::new("/"));
     let child = Command::new("/bin/sh")
-        .args(["-c", REDIRECTION, "sh"])
+        .args(["-c", &format!(r#"exec "$@" {REDIRECTION}"#), "sh"])
         .arg(&script.interpreter)
         .args(&script.options)
         .args(["-c", BOOTSTRAP])
         .arg(&script.path)
         .env_clear()
         .envs(env.iter().map(|(name, value)| (OsStr::new(name), OsStr::new(value))))
+        .env(remains::VARIABLE, remains::NO_MARK)
         .current_dir(directory)
         .stdin(Stdio::from(channel.into()))
         .stdout(Stdio::null())
@@ -210,8 +210,10 @@ async fn greet(
 ) -> Result<(Lines<BufReader<OwnedReadHalf>>, OwnedWriteHalf), StartError> {
     ours.set_nonblocking(true).map_err(StartError::Channel)?;
     let (read, mut write) = UnixStream::from_std(ours).map_err(StartError::Channel)?.into_split();
-    let source = format!("{}\n{SOURCE}", SOURCE.len());
-    write.write_all(source.as_bytes()).await.map_err(StartError::Channel)?;
+    for source in [&cold::source(), SOURCE] {
+        let source = format!("{}\n{source}", source.len());
+        write.write_all(source.as_bytes()).await.map_err(StartError::Channel)?;
+    }
     let mut answers = BufReader::new(read).lines();
     let greeting = answers.next_line().await.map_err(StartError::Channel)?.ok_or(StartError::Ended)?;
     match serde_json::from_str(&greeting) {

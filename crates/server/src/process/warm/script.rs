@@ -23,7 +23,7 @@ impl Script {
     }
 
     /// The script with its arguments, if `launch` runs it.
-    pub(super) fn called_by<'a>(&self, launch: &'a Launch) -> Option<&'a [String]> {
+    pub(in crate::process) fn called_by<'a>(&self, launch: &'a Launch) -> Option<&'a [String]> {
         let command = self.command();
         launch.argv.starts_with(&command).then(|| &launch.argv[command.len() - 1..])
     }

@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use spanwise_server::process::{Ending, Error, Limits, Process, ProcessId, adopt, spawn};
+use spanwise_server::process::{Ending, Error, Limits, Process, ProcessId, adopt, ask_remains, end_remains, spawn};
 use tempfile::tempdir;
 
 use super::{runs, script, soon, text, until};
@@ -206,4 +206,35 @@ async fn a_number_that_belongs_to_another_process_is_not_adopted() {
         assert!(adopt(&ProcessId { pid, ..id.clone() }).unwrap().is_none());
     }
     assert_eq!(soon("ends", process.stop(Duration::from_secs(600))).await, Ending::Gone);
+}
+
+/// Any program: what a task in Rust starts is found in the same way.
+#[tokio::test]
+async fn s4_children_in_sessions_of_their_own_are_asked_and_then_killed_and_others_are_let_be() {
+    let home = tempdir().unwrap();
+    let child =
+        |trap: &str, name: &str| format!("setsid sh -c 'trap \"{trap}\" TERM; echo $$ >{name}; sleep 1000 & wait' &");
+    let body = format!(
+        "{} {} while [ ! -s heeds ] || [ ! -s ignores ]; do sleep 0.01; done; echo up; while :; do sleep 0.01; done",
+        child("echo asked >>log; exit", "heeds"),
+        child("", "ignores")
+    );
+    let mut launch = script(home.path(), &body);
+    launch.claim = Some(home.path().join("claim"));
+    let claim = launch.claim.clone().unwrap();
+    let process = spawn(&launch).unwrap();
+    until("it is up", || text(home.path().join("log")).contains("up").then_some(())).await;
+    let [heeds, ignores] = ["heeds", "ignores"].map(|name| text(home.path().join(name)).trim().to_owned());
+    end_remains(&home.path().join("another claim"));
+    assert!(runs(&heeds) && runs(&ignores));
+
+    // As a later server finds it.
+    let process = adopt(process.id()).unwrap().unwrap();
+    ask_remains(&claim, process.id());
+    until("one heeds it", || (!runs(&heeds)).then_some(())).await;
+    assert!(text(home.path().join("log")).contains("asked"));
+    assert!(runs(&ignores) && process.ending().is_none(), "the group is asked by another");
+    soon("ends", process.stop(Duration::ZERO)).await;
+    end_remains(&claim);
+    until("the other is killed", || (!runs(&ignores)).then_some(())).await;
 }

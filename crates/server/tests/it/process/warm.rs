@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use spanwise_server::process::{Ending, Launch, Limits, Process, Script, Warm, adopt, spawn};
+use spanwise_server::process::{Ending, Launch, Limits, Process, Script, Warm, adopt, end_remains, spawn_script};
 use tempfile::{TempDir, tempdir};
 
 use super::{runs, soon, text, until};
@@ -96,7 +96,8 @@ async def end() -> str:
 
 @env.task
 async def draw() -> str:
-    return f"{random.random()} {open('/proc/self/cmdline').read().split(chr(0))[1]} {os.getppid()}"
+    how = "forked" if "fork_server" in open("/proc/self/cmdline").read() else "started"
+    return f"{random.random()} {how} {os.getppid()}"
 
 
 @env.task
@@ -111,6 +112,22 @@ async def leave():
         print("left", os.getpid(), flush=True)
         signal.pause()
     os._exit(3)
+
+
+@env.task
+async def detach():
+    import subprocess
+    subprocess.Popen(["sh", "-c", "trap '' TERM; echo detached $$; exec sleep 1000"], start_new_session=True)
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            print("detached", os.getpid(), flush=True)
+            while True:
+                signal.pause()
+        os._exit(0)
+    while open("../detach/log").read().count("detached") < 2:
+        pass
 
 
 @env.task
@@ -269,7 +286,7 @@ impl Home {
         self.clear(name);
         let process = match warm {
             Some(warm) => warm.spawn(&self.script, launch).await.unwrap(),
-            None => spawn(launch).unwrap(),
+            None => spawn_script(&self.script, launch).unwrap(),
         };
         let ending = soon("the task ends", process.wait()).await;
         let at = |file: &str| fs::read(self.path(name).join("out").join(file)).unwrap_or_default();
@@ -338,7 +355,7 @@ async fn a_task_cannot_tell_a_fork_from_a_start() {
 
         let launch = with(home.launch("draw", "draw"), variables);
         let (_, drawn, log) = home.run("draw", &launch, Some(&warm)).await;
-        assert_eq!(drawn.contains(" -c "), is_forked, "{variables:?} {drawn} {log:?}");
+        assert_eq!(drawn.contains(" forked "), is_forked, "{variables:?} {drawn} {log:?}");
     }
 }
 
@@ -419,7 +436,7 @@ async fn the_locale_that_the_interpreter_chooses_is_seen_alike() {
             same(&home.run("same", &launch, None).await, &forked);
             assert!(forked.1.contains("LC_CTYPE") && forked.1.contains("[600, 601]"), "{forked:?}");
         } else {
-            assert!(forked.1.contains(" -c "), "{forked:?}");
+            assert!(forked.1.contains(" forked "), "{forked:?}");
         }
     }
 }
@@ -495,6 +512,29 @@ async fn forks_end_like_other_processes() {
     until("it is reaped", || (!Path::new(&format!("/proc/{}", process.id().pid)).exists()).then_some(())).await;
 }
 
+/// One of them has been forked twice and never became another program.
+#[tokio::test]
+async fn s4_what_a_task_leaves_in_sessions_of_its_own_ends_with_the_attempt() {
+    let home = Home::new();
+    let warm = Warm::new(home.environment());
+    for warm in [None, Some(&warm)] {
+        let mut launch = home.launch("detach", "detach");
+        let claim = home.path("claim");
+        let _ = fs::remove_file(&claim);
+        launch.claim = Some(claim.clone());
+        let (ending, _, log) = home.run("detach", &launch, warm).await;
+        assert_eq!(ending, Ending::Exited(0), "{log:?}");
+        let log = text(&launch.log);
+        let left: Vec<&str> = log.lines().filter_map(|line| line.strip_prefix("detached ")).collect();
+        assert_eq!(left.len(), 2, "{log}");
+        assert!(left.iter().all(|pid| runs(pid)), "{log}");
+        end_remains(&claim);
+        for pid in left {
+            until("the rest is gone", || (!runs(pid)).then_some(())).await;
+        }
+    }
+}
+
 #[tokio::test]
 async fn many_forks_at_once_are_many_processes() {
     let home = Home::new();
@@ -513,7 +553,7 @@ async fn many_forks_at_once_are_many_processes() {
     for name in &names {
         let output = fs::read(home.path(name).join("out/outputs.pb")).unwrap();
         let output = String::from_utf8_lossy(&output).into_owned();
-        assert!(output.contains(" -c "), "it is forked: {output}");
+        assert!(output.contains(" forked "), "it is forked: {output}");
         drawn.push(output);
     }
     drawn.dedup();
@@ -532,7 +572,7 @@ async fn a_fork_server_that_dies_takes_nobody_along_and_is_replaced() {
 
     let (ending, result, log) = home.run("draw", &home.launch("draw", "draw"), Some(&warm)).await;
     assert_eq!(ending, Ending::Exited(0), "{log:?}");
-    assert!(result.contains(" -c "), "{result}");
+    assert!(result.contains(" forked "), "{result}");
     assert_eq!(soon("ends", process.stop(Duration::ZERO)).await, Ending::Gone);
 }
 
