@@ -24,9 +24,8 @@ const STOP: &str = "stop";
 /// The longest that a server lives: about as long as a run takes.
 const ALIVE: Duration = Duration::from_secs(8);
 
-/// How often it is killed among the other tests, and the most seconds that it is away then. The SDK's storage client gives up after three
-/// tries; as long as that fails a task, a server that is away for longer must not be met by all of them.
-const SHORT: (u32, u32) = (10, 1);
+/// How often it is killed among the other tests, and the most seconds that it is away then.
+const SHORT: (u32, u32) = (10, 6);
 
 /// From the end of the last harm to the end of the last run, on a slow machine.
 const REST: Duration = Duration::from_secs(240);

@@ -11,8 +11,8 @@ use tempfile::TempDir;
 
 use crate::chaos::{Chaos, Plan, is_ready, say_loudly};
 
-/// How often each kind of disk is full among the other tests; `just chaos` does it more often. None, as long as a full disk is for ever.
-pub(crate) const SHORT: u32 = 0;
+/// How often each kind of disk is full among the other tests; `just chaos` does it more often.
+pub(crate) const SHORT: u32 = 1;
 
 /// Far more than the runs of a test need, and little enough to be filled in a moment.
 const ROOM: &str = "size=256m,nr_inodes=30000,mode=0700";
