@@ -8,6 +8,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::control::random_name;
 use crate::environments::Base;
 
 /// What stands first in the arguments of a stock task.
@@ -29,12 +30,18 @@ pub(super) fn write(directory: &Path, base: &Base) -> io::Result<PathBuf> {
         return Ok(path);
     }
     std::fs::create_dir_all(directory)?;
-    let staged = directory.join(format!("{NAME}.new"));
-    let _ = std::fs::remove_file(&staged);
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o700).open(&staged)?;
-    io::Write::write_all(&mut file, text.as_bytes())?;
-    std::fs::rename(staged, &path)?;
-    Ok(path)
+    // Attempts that start at one time write a file each; the last one stays.
+    let staged = directory.join(format!("{NAME}.{}", random_name()));
+    let written = stage(&staged, &text).and_then(|()| std::fs::rename(&staged, &path));
+    if written.is_err() {
+        let _ = std::fs::remove_file(&staged);
+    }
+    written.map(|()| path)
+}
+
+fn stage(file: &Path, text: &str) -> io::Result<()> {
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o700).open(file)?;
+    io::Write::write_all(&mut file, text.as_bytes())
 }
 
 /// The first lines are for the kernel, which runs the shell, and for Python, to which they are a text: an interpreter can be a script
