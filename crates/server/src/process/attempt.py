@@ -152,6 +152,15 @@ def abort_no_children():
             setattr(getattr(module, controller), "cancel_action", cancel_action)
 
 
+def say(text):
+    """A line of the log, if there is room for one: the log is on the disk that may be full."""
+    try:
+        sys.stderr.write(f"spanwise: {text}\n")
+        sys.stderr.flush()
+    except OSError:
+        pass
+
+
 class Results:
     """What the task leaves, `outputs.pb` or `error.pb`, as files beside its claim. Its server puts them into the store when the
     process has ended, also if it was away meanwhile: a body that has ended is not run again for want of a server."""
@@ -182,7 +191,7 @@ class Results:
                     self.keep(name, data_iterable)
                     return to_path
                 except OSError as problem:
-                    sys.stderr.write(f"spanwise: keep {name} beside the claim: {problem}; it goes to the store\n")
+                    say(f"keep {name} beside the claim: {problem}; it goes to the store")
             return await put_stream(data_iterable, to_path=to_path, **rest)
 
         return kept_or_put
@@ -205,7 +214,7 @@ class Results:
                     if time.monotonic() > give_up or type(problem).__module__ == "obstore.exceptions":
                         self.lose(problem)
                         raise
-                    sys.stderr.write(f"spanwise: {problem}: tried again in {pause} s\n")
+                    say(f"{problem}: tried again in {pause} s")
                     await asyncio.sleep(pause)
                     pause = min(2 * pause, 5)
 
@@ -281,7 +290,7 @@ def survive(claim, arguments):
             # What the script cannot do without, it says itself.
             return
         except AttributeError:
-            sys.stderr.write(f"spanwise: this version of the SDK has no {module}.{name}: the task has less patience\n")
+            say(f"this version of the SDK has no {module}.{name}: the task has less patience")
 
 
 INTERRUPTION = Interruption()
