@@ -46,6 +46,8 @@ struct Queue {
     runs: Vec<Arc<RunCell>>,
     /// What was refused and comes first, in order.
     refused: Vec<Taken>,
+    /// Runs of the group that is being written: what was taken from them is not in the store yet.
+    in_flight: Vec<Arc<RunCell>>,
     waiters: Vec<Waiter>,
     /// Somebody is writing a group now.
     writing: bool,
@@ -171,7 +173,8 @@ impl Queue {
 
     /// True if something that happened to the run is not in the store.
     fn is_behind(&self, run: &Arc<RunCell>) -> bool {
-        self.refused.iter().any(|(refused, _)| Arc::ptr_eq(refused, run)) || run.has_unwritten()
+        let mut behind = self.refused.iter().map(|(refused, _)| refused).chain(&self.in_flight);
+        behind.any(|behind| Arc::ptr_eq(behind, run)) || run.has_unwritten()
     }
 
     /// What a commit comes to while nothing can be written: a run that has nothing new is as safe as ever.
@@ -211,6 +214,7 @@ impl Shared {
         queue.requested = false;
         let (runs, waiters) = (std::mem::take(&mut queue.runs), std::mem::take(&mut queue.waiters));
         let mut taken = std::mem::take(&mut queue.refused);
+        queue.in_flight = taken.iter().map(|(run, _)| run).chain(&runs).cloned().collect();
         drop(queue);
         taken.extend(runs.into_iter().filter_map(|run| {
             let append = run.take_unwritten()?;
@@ -263,6 +267,7 @@ impl Shared {
     fn end_group(&self, refused: Option<(Error, Vec<Taken>)>) -> MutexGuard<'_, Queue> {
         let mut queue = self.lock();
         queue.writing = false;
+        queue.in_flight.clear();
         let (stalled, refused) = refused.unzip();
         queue.refused = refused.unwrap_or_default();
         let has_changed = queue.stalled.is_some() != stalled.is_some();

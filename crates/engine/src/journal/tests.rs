@@ -187,6 +187,35 @@ async fn s4_a_full_disk_delays_what_is_under_way_refuses_what_is_new_and_loses_n
 }
 
 #[tokio::test]
+async fn s4_what_is_being_tried_again_is_not_safe_yet() {
+    let disk = Disk::new(true);
+    let (run, quiet) = (disk.create("run").unwrap(), disk.create("quiet").unwrap());
+    let spec = ActionSpec { parent: Some(ActionName::ROOT), ..ActionSpec::task("env.child") };
+    run.enqueue(ActionName::new("c").unwrap(), spec, Bytes::from(vec![7; LARGE])).unwrap();
+    disk.fills();
+    assert_refused("commit", run.committed().await);
+    // The next try stands still while another connection writes.
+    let other = disk.database();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let journal = &disk.engine.inner.journal;
+    soon(async {
+        while !journal.shared.lock().writing {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert_refused("commit while it is tried again", run.committed().await);
+    assert!(!journal.has_all_of(&run.cell));
+    quiet.committed().await.expect("it has nothing new");
+    other.execute_batch("ROLLBACK").unwrap();
+
+    disk.has_room();
+    soon(disk.engine.stalled().wait_for(Option::is_none)).await.unwrap();
+    run.committed().await.unwrap();
+    assert!(journal.has_all_of(&run.cell));
+}
+
+#[tokio::test]
 async fn s4_a_run_that_met_a_full_disk_in_an_engine_that_does_not_wait_goes_on_when_it_is_resumed() {
     let disk = Disk::new(false);
     let bodies = Bodies::default();
