@@ -487,6 +487,13 @@ impl RunCell {
         state.broken.is_some() && state.driven.is_empty()
     }
 
+    /// Counts no more among the places of the engine, whatever is still done with it: the run is taken up anew.
+    pub(crate) fn give_up_places(&self) {
+        let mut state = self.lock();
+        let places = std::mem::replace(&mut state.places, Arc::new(Places::new(None)));
+        places.change(-i64::from(state.run.occupied()));
+    }
+
     /// Stops driving; whoever waits for the action may go on.
     pub(crate) fn leave_wheel(&self, action: &ActionName, wheel: &mut Wheel) {
         let mut state = self.lock();

@@ -207,7 +207,8 @@ impl Engine {
         if let Some(cell) = runs.get(id).filter(|cell| cell.is_given_up())
             && (cell.refused().is_some() || self.inner.journal.has_all_of(cell))
         {
-            // It failed when the journal did. What the journal has of it counts.
+            // It failed when the journal did. What the journal has of it counts, once.
+            cell.give_up_places();
             runs.remove(id);
         }
         let finished = || self.finished().iter().find(|cell| cell.id() == id).cloned();

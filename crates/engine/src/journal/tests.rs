@@ -28,10 +28,14 @@ struct Disk {
 
 impl Disk {
     fn new(waits_for_room: bool) -> Disk {
+        let config = EngineConfig::embedded(Storage::Memory, Retention::default());
+        Disk::under(EngineConfig { waits_for_room, ..config })
+    }
+
+    fn under(config: EngineConfig) -> Disk {
         let directory = tempfile::tempdir().unwrap();
         let store = Arc::new(Sqlite::open(directory.path(), Durability::Process).unwrap());
-        let config = EngineConfig::embedded(Storage::Memory, Retention::default());
-        let engine = Engine::on(store.clone(), false, EngineConfig { waits_for_room, ..config }).unwrap();
+        let engine = Engine::on(store.clone(), false, config).unwrap();
         Disk { directory, store, engine }
     }
 
@@ -46,6 +50,13 @@ impl Disk {
 
     fn database(&self) -> rusqlite::Connection {
         rusqlite::Connection::open(self.directory.path().join("journal.db")).unwrap()
+    }
+
+    /// Somebody else has written the next event of a run: what follows is refused for good.
+    fn takes_the_next_event_of(&self, run: &RunHandle) {
+        let foreign = "INSERT INTO events (run, seq, count, action, v, body) \
+             SELECT ?1, max(seq + count), 1, 'a0', 1, '[[1,{\"type\":\"held\"}]]' FROM events WHERE run = ?1";
+        self.database().execute(foreign, [run.key().0]).unwrap();
     }
 
     fn create(&self, name: &str) -> Result<RunHandle, Error> {
@@ -113,6 +124,11 @@ fn assert_refused<T: std::fmt::Debug>(what: &str, answer: Result<T, Error>) {
     assert!(matches!(**source, spanwise_store::Error::Full { .. }), "{what}: {source}");
 }
 
+fn a_step(run: &RunHandle) -> NewStep {
+    let (spec, outcome) = (ActionSpec::step("load", ActionName::ROOT), Ok(Bytes::new()));
+    NewStep { spec, started: run.now(), inputs: Bytes::new(), outcome, observed: false }
+}
+
 fn large() -> Outcome {
     Outcome::Succeeded(Bytes::from(vec![7; LARGE]))
 }
@@ -135,16 +151,9 @@ async fn s4_a_full_disk_delays_what_is_under_way_refuses_what_is_new_and_loses_n
     // Every entry says the same.
     let child = ActionName::new("c").unwrap();
     let spec = || ActionSpec { parent: Some(ActionName::ROOT), ..ActionSpec::task("env.child") };
-    let step = NewStep {
-        spec: ActionSpec::step("load", ActionName::ROOT),
-        started: long.now(),
-        inputs: Bytes::new(),
-        outcome: Ok(Bytes::new()),
-        observed: false,
-    };
     assert_refused("create", disk.create("new"));
     assert_refused("enqueue", long.enqueue(child, spec(), Bytes::new()));
-    assert_refused("step", long.record_step(child, step).await);
+    assert_refused("step", long.record_step(child, a_step(&long)).await);
     assert_refused("signal", long.signal(child, "ann", None, Bytes::new()).await);
     assert_refused("probe", disk.engine.probe());
     assert_refused("read what is not safe", run.payloads(&ActionName::ROOT).await);
@@ -242,10 +251,7 @@ async fn s4_a_run_that_met_a_full_disk_in_an_engine_that_does_not_wait_goes_on_w
 async fn a_run_whose_events_are_refused_for_good_is_broken_off_alone_and_taken_up_from_the_journal() {
     let disk = Disk::new(true);
     let (at_fault, other) = (disk.create("at-fault").unwrap(), disk.create("other").unwrap());
-    // Somebody else has written the next event of it.
-    let foreign =
-        "INSERT INTO events (run, seq, count, action, v, body) VALUES (?1, 1, 1, 'a0', 1, '[[1,{\"type\":\"held\"}]]')";
-    disk.database().execute(foreign, [at_fault.key().0]).unwrap();
+    disk.takes_the_next_event_of(&at_fault);
     let child = |name: &str| ActionName::new(name).unwrap();
     let spec = || ActionSpec { parent: Some(ActionName::ROOT), ..ActionSpec::task("env.child") };
     for run in [&at_fault, &other] {
@@ -272,4 +278,42 @@ async fn a_run_whose_events_are_refused_for_good_is_broken_off_alone_and_taken_u
     );
     again.enqueue(child("c"), spec(), Bytes::new()).unwrap();
     again.committed().await.unwrap();
+}
+
+#[tokio::test]
+async fn s4_a_run_that_is_taken_up_again_has_its_places_once() {
+    let config = EngineConfig::embedded(Storage::Memory, Retention::default());
+    let config = EngineConfig { attempts_outlive_the_process: true, waits_for_room: true, ..config };
+    let disk = Disk::under(EngineConfig { max_attempts: Some(2), ..config });
+    let bodies = Bodies::default();
+    let mut run = disk.create("run").unwrap();
+    for round in 0..3 {
+        let driven = drive(&run, &bodies);
+        until(&run, Phase::Running).await;
+        run.committed().await.unwrap();
+        // Its attempt stays under way.
+        driven.abort();
+        assert!(soon(driven).await.is_err());
+        disk.takes_the_next_event_of(&run);
+        let step = ActionName::new(&format!("s{round}")).unwrap();
+        assert!(!run.record_step(step, a_step(&run)).await.unwrap_err().may_pass());
+        let broken = std::mem::replace(&mut run, disk.engine.resume(&id("run")).unwrap());
+        assert!(broken.is_broken() && !run.is_broken());
+        if round == 0 {
+            // Whatever is done with what is left of it counts for nothing.
+            assert!(broken.abort(ActionName::ROOT, "ann", "late").await.is_err());
+        }
+    }
+    let other = disk.create("other").unwrap();
+    let driven = [drive(&run, &bodies), drive(&other, &bodies)];
+    until(&other, Phase::Running).await;
+    let third = disk.create("third").unwrap();
+    let waiting = drive(&third, &bodies);
+    until(&third, Phase::WaitingForResources).await;
+    for body in driven {
+        bodies.end.notify_one();
+        soon(body).await.unwrap().unwrap();
+    }
+    bodies.end.notify_one();
+    assert_eq!(soon(waiting).await.unwrap().unwrap(), large());
 }
