@@ -243,7 +243,8 @@ impl RunCell {
         if !(queued && wheel.taken && state.has_turn(&action)) {
             // Whoever could use the place must not wait behind one that cannot.
             state.leave_line(self.key(), action, wheel);
-            return Ok(Next::Wait { due });
+            // Whoever has the wheel knows which timers count.
+            return Ok(Next::Wait { due: due.filter(|_| wheel.taken) });
         }
         wheel.in_line = !state.places.claim(self.key(), action, &wheel.turn);
         if wheel.in_line {

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use spanwise_core::trace::TraceParent;
 use spanwise_core::{ActionName, AttemptNo, CachePolicy, Command, End, Failure, Lookup, Timestamp};
 use spanwise_store::Payloads;
+use tokio::sync::watch;
 
 use crate::cache::Reservation;
 use crate::cell::{Next, Watch, Wheel};
@@ -30,7 +31,7 @@ pub struct Attempt {
     /// The span of the attempt, if the run's lifecycle is traced: the body is delivered its map with this `traceparent`, so that
     /// its own spans hang under the attempt.
     pub span: Option<TraceParent>,
-    /// An earlier process of the engine launched it: it is to be found again, or reported lost.
+    /// An earlier process of the engine launched it: it is to be found again ([`AttemptScope::report_alive`]), or reported lost.
     pub adopted: bool,
 }
 
@@ -253,10 +254,11 @@ impl Driver<'_> {
             Some(inputs) => inputs.clone(),
             None => self.run.stored(&action).await?.0.unwrap_or_default(),
         };
-        let scope = Arc::new(AttemptScope::new(action, attempt));
+        let scope = Arc::new(AttemptScope::new(action, attempt, adopted));
+        let timed = scope.timed();
         let span = self.run.cell.attempt_span(&action, attempt);
         let mut body = Body(executor.execute(Attempt { run: self.run.clone(), scope, inputs, span, adopted }));
-        let Some(report) = self.finish(&mut body.0, attempt).await else { return Ok(()) };
+        let Some(report) = self.finish(&mut body.0, attempt, timed).await else { return Ok(()) };
         if matches!(report, Report::Failed(_) | Report::Lost { .. }) && self.run.engine.is_interrupted() {
             // The failure may be the interruption's own: the attempt is given back and made again.
             return Ok(());
@@ -293,6 +295,7 @@ impl Driver<'_> {
         &self,
         body: &mut Pin<Box<dyn Future<Output = Report> + Send>>,
         attempt: AttemptNo,
+        mut timed: watch::Receiver<bool>,
     ) -> Option<Report> {
         let first = std::future::poll_fn(|cx| Poll::Ready(body.as_mut().poll(cx))).await;
         if let Poll::Ready(report) = first {
@@ -304,11 +307,13 @@ impl Driver<'_> {
         // The body waits for something, so there is time to write that it began.
         self.run.engine.inner.journal.write_soon(cell);
         while cell.is_under_way(&action, attempt) && !self.run.engine.is_interrupted() {
-            let due = cell.due(&action);
+            let due = cell.due(&action).filter(|_| *timed.borrow_and_update());
             tokio::select! {
                 biased;
                 report = &mut *body => return Some(report),
                 () = watch.changed() => {}
+                // The body may have said so just now: before a timer that is due.
+                Ok(()) = timed.changed() => {}
                 () = self.run.until(due), if due.is_some() => self.tick(),
             }
         }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
 use spanwise_core::{ActionName, AttemptNo};
+use tokio::sync::watch;
 
 use crate::drive::Report;
 use crate::engine::Engine;
@@ -21,6 +22,8 @@ pub struct AttemptScope {
     pub attempt: AttemptNo,
     open_calls: AtomicUsize,
     dropped: Mutex<Dropped>,
+    /// True while the attempt may be cut short by a timer.
+    timed: watch::Sender<bool>,
 }
 
 type DroppedCall = (ActionName, Option<AttemptNo>);
@@ -47,8 +50,24 @@ pub(crate) enum Fate {
 }
 
 impl AttemptScope {
-    pub(crate) fn new(action: ActionName, attempt: AttemptNo) -> AttemptScope {
-        AttemptScope { action, attempt, open_calls: AtomicUsize::new(0), dropped: Mutex::default() }
+    /// An adopted attempt may have ended in time while nobody looked: no timer cuts it short before it is seen alive.
+    pub(crate) fn new(action: ActionName, attempt: AttemptNo, adopted: bool) -> AttemptScope {
+        let timed = watch::Sender::new(!adopted);
+        AttemptScope { action, attempt, open_calls: AtomicUsize::new(0), dropped: Mutex::default(), timed }
+    }
+
+    /// The adopted attempt is still under way: its timers count as before.
+    pub fn report_alive(&self) {
+        self.timed.send_replace(true);
+    }
+
+    /// The attempt is over, and its report will follow: what it has left counts, even if a timer is due before that is read.
+    pub fn report_ended(&self) {
+        self.timed.send_replace(false);
+    }
+
+    pub(crate) fn timed(&self) -> watch::Receiver<bool> {
+        self.timed.subscribe()
     }
 
     /// Runs the body of the attempt; every executor puts it around what it runs, in the task that polls it. A call that the

@@ -221,9 +221,13 @@ impl Shared {
             Claim::Free => Some(self.launch_in_time(&attempt, &program, &contract, &places, &files).await?),
         };
         let ending = match launched {
-            Some(process) => self.watch(&attempt, process, sign, &files).await,
+            Some(process) => {
+                attempt.scope.report_alive();
+                self.watch(&attempt, process, sign, &files).await
+            }
             None => process::Ending::Gone,
         };
+        attempt.scope.report_ended();
         self.end_remains(&files);
         let last_lines = process::last_lines(&files.log, LAST_LINES).unwrap_or_default();
         let beginning = patiently(READ_CLAIM, || process::beginning_of(&files.process)).await?;

@@ -179,3 +179,69 @@ async fn s4_an_attempt_inside_of_the_process_is_blamed_for_its_loss_only_if_it_b
         assert_eq!((root.phase(), root.system_failures), (Phase::Queued, u32::from(began)));
     }
 }
+
+/// An executor that does not know at once what has become of an attempt, as one that has to read files does not.
+struct Reading {
+    limit: Duration,
+    alive: bool,
+}
+
+impl Executor for Reading {
+    fn execute(&self, attempt: Attempt) -> Body {
+        let (limit, alive) = (self.limit, self.alive);
+        Box::pin(async move {
+            if alive {
+                attempt.scope.report_alive();
+                return std::future::pending().await;
+            }
+            if !attempt.adopted {
+                // It ends just before its limit.
+                tokio::task::yield_now().await;
+            }
+            attempt.scope.report_ended();
+            // Longer than any timer would wait.
+            tokio::time::sleep(2 * limit).await;
+            ok()
+        })
+    }
+}
+
+#[tokio::test]
+async fn s4_an_attempt_that_ended_in_time_keeps_its_result_however_long_that_takes_to_read() {
+    let limit = Duration::from_millis(50);
+    let limits = [Timeouts::max_runtime(limit), Timeouts { deadline: Some(limit), ..Timeouts::default() }];
+    for timeouts in limits {
+        for (adopted, alive) in [(true, false), (true, true), (false, false)] {
+            let directory = tempfile::tempdir().unwrap();
+            let spec = spanwise_core::ActionSpec { timeouts, ..main_task() };
+            if adopted {
+                let engine = reopen(directory.path(), None);
+                let (run, driven) = begin(&engine, "one", spec.clone(), Stage::new());
+                until(&run, "a0", |root| root.phase() == Phase::Running).await;
+                run.committed().await.unwrap();
+                driven.abort();
+                assert!(soon(driven).await.is_err());
+            }
+            let engine = reopen(directory.path(), None);
+            let run = match adopted {
+                true => engine.resume(&id("one")).unwrap(),
+                false => engine.create_run(crate::new_run("one", spec)).unwrap(),
+            };
+            let due = run.action(&ActionName::ROOT).unwrap().due();
+            while adopted && due > Some(run.now()) {
+                tokio::task::yield_now().await;
+            }
+            let driven = drive(&run, "a0", Reading { limit, alive });
+            // Somebody else who waits for it has no timers of his own.
+            let joined = drive(&run, "a0", Reading { limit, alive });
+            for driven in [driven, joined] {
+                let outcome = soon(driven).await.unwrap().unwrap();
+                match alive {
+                    true => assert!(matches!(outcome, Outcome::TimedOut(_)), "{timeouts:?}: {outcome:?}"),
+                    false => assert_eq!(outcome, succeeded(), "{timeouts:?}, adopted: {adopted}"),
+                }
+            }
+            assert_eq!(run.action(&ActionName::ROOT).unwrap().attempts, 1);
+        }
+    }
+}
