@@ -94,6 +94,8 @@ pub struct Action {
     pub system_failures: u32,
     /// Attempts lost without blame in a row, with no progress in between.
     pub unblamed_losses: u32,
+    /// When the first of these was.
+    pub unblamed_since: Option<Timestamp>,
     /// The last attempt that was longer in RUNNING than it may.
     pub timed_out: Option<AttemptNo>,
     /// Where it is.
@@ -122,6 +124,7 @@ impl Action {
             failures: 0,
             system_failures: 0,
             unblamed_losses: 0,
+            unblamed_since: None,
             timed_out: None,
             state: State::Queued { since: at, held: false },
             live_children: 0,
@@ -213,6 +216,7 @@ impl Action {
     /// Counts its timers from now where they began later than that: nothing waits longer than its length after a clock was set back.
     pub(crate) fn count_from(&mut self, now: Timestamp) {
         self.counted_from = self.counted_from.min(now);
+        self.unblamed_since = self.unblamed_since.map(|since| since.min(now));
         match &mut self.state {
             State::Queued { since, .. } | State::Running { since, .. } => *since = (*since).min(now),
             State::Backoff { until } if self.updated_at > now => *until = now.after(until.since(self.updated_at)),
@@ -224,6 +228,7 @@ impl Action {
     pub(crate) fn note_progress(&mut self) {
         self.system_failures = 0;
         self.unblamed_losses = 0;
+        self.unblamed_since = None;
     }
 
     /// Applies a fact about this action. Total: a fact that fits no state changes the counters only.
@@ -246,7 +251,10 @@ impl Action {
                 self.note_progress();
             }
             Fact::AttemptLost { blamed: true, .. } => self.system_failures += 1,
-            Fact::AttemptLost { blamed: false, .. } => self.unblamed_losses = self.unblamed_losses.saturating_add(1),
+            Fact::AttemptLost { blamed: false, .. } => {
+                self.unblamed_losses = self.unblamed_losses.saturating_add(1);
+                self.unblamed_since = self.unblamed_since.or(Some(at));
+            }
             Fact::StepRecorded { spec, started, .. } => {
                 self.spec = spec.clone();
                 self.enqueued_at = *started;

@@ -23,6 +23,10 @@ pub const SYSTEM_FAILURE_BUDGET: u32 = 3;
 const UNBLAMED_PAUSE: Backoff =
     Backoff { base: Duration::from_millis(100), factor: 2.0, cap: Some(Duration::from_secs(10)) };
 
+/// So many attempts in a row may be lost without blame, and for so long: what goes on after both does not pass by itself. Few that lie
+/// far apart are no such row, and many at once pass.
+const UNBLAMED_BUDGET: (u32, Duration) = (30, Duration::from_hours(1));
+
 /// A wish. It may be refused.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Command, Rejection, Run, SYSTEM_FAILURE_BUDGET, UNBLAMED_PAUSE};
+use super::{Command, Rejection, Run, SYSTEM_FAILURE_BUDGET, UNBLAMED_BUDGET, UNBLAMED_PAUSE};
 use crate::action::{Action, End, State};
 use crate::event::{ActionKind, ActionSpec, Event, Fact};
 use crate::failure::{Failure, FailureKind, code};
@@ -199,11 +199,33 @@ impl<'run> Facts<'run> {
         } else if blamed {
             self.requeue(action);
         } else {
-            // The first one is made up for at once; a machine that fails again and again is left alone for longer and longer.
-            let pause = known.unblamed_losses.checked_sub(1).map(|n| UNBLAMED_PAUSE.delay(n));
-            self.requeue_after(action, pause.unwrap_or_default());
+            self.after_unblamed_loss(action, known, reason);
         }
         Ok(())
+    }
+
+    /// The first one is made up for at once; a machine that fails again and again is left alone for longer and longer, and is given up
+    /// in the end.
+    fn after_unblamed_loss(&mut self, action: ActionName, known: &Action, last: &str) {
+        let (lost, lasts) =
+            (known.unblamed_losses.saturating_add(1), known.unblamed_since.map(|at| self.now.since(at)));
+        let (most, longest) = UNBLAMED_BUDGET;
+        match lasts.filter(|lasts| lost > most && *lasts > longest) {
+            Some(lasts) => {
+                let minutes = lasts.as_secs() / 60;
+                let message = format!(
+                    "the machine has failed {lost} attempts in a row for {minutes} minutes, without blame on them, the last one: {last}"
+                );
+                self.end(
+                    action,
+                    Fact::Failed { failure: Failure::system(code::MAX_SYSTEM_FAILURES, message).terminal() },
+                );
+            }
+            None => {
+                let pause = known.unblamed_losses.checked_sub(1).map(|n| UNBLAMED_PAUSE.delay(n));
+                self.requeue_after(action, pause.unwrap_or_default());
+            }
+        }
     }
 
     /// True if a child of the action is on its way: the action itself did nothing when its process ended. A child that is

@@ -61,6 +61,64 @@ fn s4_the_second_attempt_in_a_row_that_never_began_is_followed_by_a_pause() {
     assert_eq!(story.run.root().unwrap().due(), None, "progress ends the row");
 }
 
+/// Loses attempts without blame until the action is at its end or this has gone on for so long; how many it lost and for how long.
+fn lose_for(story: &mut Story, at_most: Duration, each: Duration) -> (u32, Duration) {
+    let (mut lost, began) = (0, story.now);
+    while !story.run.root().unwrap().is_finished() && story.now.since(began) < at_most {
+        story.send(Command::Launch { action: name("a0") }).unwrap();
+        story.lose_as("a0", false);
+        lost += 1;
+        if !story.run.root().unwrap().is_finished() {
+            let due = story.run.root().unwrap().due().unwrap_or(story.now);
+            story.now = due.after(each);
+            story.tick("a0").check("a0", Phase::Queued);
+        }
+    }
+    (lost, story.now.since(began))
+}
+
+#[test]
+fn s4_losses_without_blame_end_the_action_after_an_hour() {
+    let hour = Duration::from_hours(1);
+    let mut story = Story::new();
+    story.enqueue("a0", retries(9));
+    let (lost, lasted) = lose_for(&mut story, 2 * hour, Duration::ZERO);
+    story.check("a0", Phase::Failed);
+    assert!(lasted > hour && lasted < hour + Duration::from_secs(11), "{lasted:?}");
+    let Some(End::Failed(failure)) = story.run.root().unwrap().end() else { panic!("failed") };
+    assert_eq!((failure.code.as_str(), failure.kind), (code::MAX_SYSTEM_FAILURES, FailureKind::System));
+    assert!(!failure.recoverable);
+    let said = format!(
+        "the machine has failed {lost} attempts in a row for 60 minutes, without blame on them, the last one: killed"
+    );
+    assert_eq!(failure.message, said);
+    assert_eq!(story.refold(), story.run);
+}
+
+#[test]
+fn s4_few_losses_without_blame_that_lie_far_apart_and_those_before_a_progress_do_not_end_the_action() {
+    let hour = Duration::from_hours(1);
+    let mut story = Story::new();
+    story.enqueue("a0", root());
+    // A server that is away for half a day between two attempts that never began.
+    assert_eq!(lose_for(&mut story, 300 * hour, 12 * hour).0, 25);
+    story.check("a0", Phase::Queued);
+    story.start("a0");
+    let progress = |story: &mut Story, child: &str| {
+        story.enqueue(child, child_of("a0")).start(child);
+        story.succeed(child);
+        story.lose_as("a0", false).check("a0", Phase::Queued);
+    };
+    progress(&mut story, "c");
+    let most = Duration::from_mins(59);
+    assert!(lose_for(&mut story, most, Duration::ZERO).0 > 300);
+    story.check("a0", Phase::Queued);
+    story.start("a0");
+    progress(&mut story, "d");
+    lose_for(&mut story, most, Duration::ZERO);
+    story.check("a0", Phase::Queued);
+}
+
 #[test]
 fn s4_losses_without_blame_do_not_excuse_those_with_it() {
     let mut story = Story::new();
