@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use crate::cache::Reservation;
 use crate::cell::{Next, Watch, Wheel};
-use crate::error::Error;
+use crate::error::{Error, with_source};
 use crate::run::RunHandle;
 use crate::scope::{AttemptScope, Fate};
 
@@ -136,6 +136,10 @@ impl RunHandle {
             Ok(_) => driver.stop(),
             // Nothing changed by what was refused.
             Err(Error::Rejected(_)) => driver.stop(),
+            // It is at its end, but its outputs cannot be read: no matter of the others.
+            Err(error) if self.cell.is_finished(&driver.call.action) && driver.is_damage_of_its_own(error) => {
+                driver.stop()
+            }
             Err(error) => {
                 driver.give_back();
                 self.cell.break_off(error);
@@ -252,7 +256,11 @@ impl Driver<'_> {
         let action = self.call.action;
         let inputs = match &self.call.inputs {
             Some(inputs) => inputs.clone(),
-            None => self.run.stored(&action).await?.0.unwrap_or_default(),
+            None => match self.run.stored(&action).await {
+                Ok((inputs, _)) => inputs.unwrap_or_default(),
+                Err(error) if self.is_damage_of_its_own(&error) => return self.end_damaged(attempt, &error),
+                Err(error) => return Err(error),
+            },
         };
         let scope = Arc::new(AttemptScope::new(action, attempt, adopted));
         let timed = scope.timed();
@@ -287,6 +295,21 @@ impl Driver<'_> {
             // The attempt was ended from outside while it delivered: what the state says stands.
             self.delivered = None;
         }
+        Ok(())
+    }
+
+    /// True if only what is stored of this action cannot be understood: the run itself goes on.
+    fn is_damage_of_its_own(&self, error: &Error) -> bool {
+        error.is_damage() && self.run.cell.broken().is_none()
+    }
+
+    /// Ends an action whose inputs cannot be read, now or later: whoever waits for it is told.
+    fn end_damaged(&self, attempt: AttemptNo, error: &Error) -> Result<(), Error> {
+        let failure =
+            Failure::system("SystemError", format!("read the stored inputs: {}", with_source(error))).terminal();
+        let command = Command::ReportFailed { action: self.call.action, attempt, failure };
+        // A refusal means that it was ended from outside.
+        let _ = self.run.cell.command(&command, self.run.now(), Payloads::default());
         Ok(())
     }
 

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use crate::cache::Reservations;
 use crate::cell::RunCell;
 use crate::clock::Clock;
-use crate::error::Error;
+use crate::error::{Error, with_source};
 use crate::export::Exports;
 use crate::journal::Journal;
 use crate::places::Places;
@@ -379,17 +379,6 @@ impl Inner {
             self.pruned.notify_one();
         }
     }
-}
-
-/// An error and what it comes from, in one line.
-fn with_source(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
-    text
 }
 
 fn unusable(error: spanwise_store::Error) -> Error {

@@ -52,3 +52,14 @@ impl From<spanwise_store::Error> for Error {
         Error::Store(Arc::new(error))
     }
 }
+
+/// An error and what it comes from, in one line.
+pub(crate) fn with_source(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    text
+}

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use spanwise_core::{ActionName, AttemptNo, Backoff, Event, Fact, Failure, Phase, RetryPolicy, Timestamp};
-use spanwise_engine::{Outcome, RunQuery};
+use spanwise_core::{ActionName, AttemptNo, Backoff, Event, Fact, Failure, FailureKind, Phase, RetryPolicy, Timestamp};
+use spanwise_engine::{Engine, EngineConfig, Outcome, Retention, RunQuery, Storage};
 use spanwise_store::{Append, Durability, RunKey, RunRow, Sqlite, Store};
 
-use crate::stage::soon;
+use crate::stage::*;
 use crate::{Run, done, id, main_task, new_run, open, root};
 
 #[tokio::test]
@@ -98,4 +98,54 @@ async fn s4_a_backoff_waits_at_most_its_length_after_the_clock_was_set_back() {
     let run = open(directory.path()).resume(&id("one")).unwrap();
     let outcome = soon(run.drive(root(), &Run(|_| done("ok")))).await.unwrap();
     assert_eq!(outcome, Outcome::Succeeded(Bytes::from_static(b"ok")));
+}
+
+#[tokio::test]
+async fn an_action_whose_inputs_cannot_be_read_fails_alone_under_a_live_parent() {
+    for outlive in [false, true] {
+        let directory = tempfile::tempdir().unwrap();
+        let storage = Storage::Directory { path: directory.path().to_owned(), durability: Durability::Process };
+        let config = EngineConfig::embedded(storage, Retention::default());
+        let engine = Engine::open(EngineConfig { attempts_outlive_the_process: outlive, ..config }).unwrap();
+        let stage = Stage::new();
+        let (run, root) = begin(&engine, "one", main_task(), stage.clone());
+        stage.began(1).await;
+        for action in ["damaged", "sound"] {
+            run.enqueue(name(action), child(), Bytes::from_static(b"in")).unwrap();
+        }
+        run.committed().await.unwrap();
+        let database = rusqlite::Connection::open(directory.path().join("journal.db")).unwrap();
+        let damage = "UPDATE actions SET inputs = 7.5 WHERE run = ?1 AND name = 'damaged'";
+        assert_eq!(database.execute(damage, [run.key().0]).unwrap(), 1);
+
+        let outcome = soon(drive(&run, "damaged", stage.clone())).await.unwrap().unwrap();
+        let Outcome::Failed(failure) = outcome else { panic!("{outcome:?}") };
+        assert_eq!((failure.kind, failure.recoverable), (FailureKind::System, false));
+        assert!(failure.message.starts_with("read the stored inputs: "), "{failure:?}");
+        assert_eq!(run.action(&name("damaged")).unwrap().attempts, 1);
+        // The others and the parent go on.
+        assert!(!run.is_broken());
+        stage.succeeds("one/sound");
+        assert_eq!(soon(drive(&run, "sound", stage.clone())).await.unwrap().unwrap(), succeeded());
+        stage.succeeds("one/a0");
+        assert_eq!(soon(root).await.unwrap().unwrap(), succeeded());
+        assert_eq!(stage.began(2).await, ["one/a0#1", "one/sound#1"]);
+    }
+}
+
+#[tokio::test]
+async fn outputs_of_an_ended_child_that_cannot_be_read_do_not_break_its_run_off() {
+    let directory = tempfile::tempdir().unwrap();
+    let (engine, stage) = (open(directory.path()), Stage::new());
+    let (run, root) = begin(&engine, "one", main_task(), stage.clone());
+    stage.began(1).await;
+    stage.succeed(&["one/c"]);
+    assert_eq!(soon(start(&run, "c", child(), stage.clone())).await.unwrap().unwrap(), succeeded());
+    let database = rusqlite::Connection::open(directory.path().join("journal.db")).unwrap();
+    let damage = "UPDATE actions SET outputs = 7.5 WHERE run = ?1 AND name = 'c'";
+    assert_eq!(database.execute(damage, [run.key().0]).unwrap(), 1);
+    let error = soon(drive(&run, "c", stage.clone())).await.unwrap().unwrap_err();
+    assert!(error.is_damage() && !run.is_broken(), "{error:?}");
+    stage.succeeds("one/a0");
+    assert_eq!(soon(root).await.unwrap().unwrap(), succeeded());
 }
