@@ -69,6 +69,19 @@ impl DataDir {
         &self.0
     }
 
+    /// Every directory that a server has in it.
+    pub(crate) fn directories(&self) -> [PathBuf; 7] {
+        [
+            self.blobs(),
+            self.environments(),
+            self.bin(),
+            self.programs(),
+            self.secrets(),
+            self.all_work(),
+            self.all_logs(),
+        ]
+    }
+
     /// The blob store.
     pub(crate) fn blobs(&self) -> PathBuf {
         self.0.join("blobs")

@@ -1,5 +1,6 @@
 //! The data directory is its user's alone: blobs, logs and journal hold what tasks were given and have made.
 
+use std::ffi::OsString;
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -10,27 +11,93 @@ use crate::layout::DataDir;
 /// The rights of everybody but the owner.
 const OTHERS: u32 = 0o077;
 
-/// Takes the rights of others away from a directory and from the files that lie directly in it, before anything is opened there: SQLite
-/// gives its side files the rights of the database. True if others could reach it until now.
-///
-/// # Errors
-/// If the directory is somebody else's, or cannot be read.
-pub(crate) fn close(directory: &Path) -> io::Result<bool> {
-    let was_open = take_away(directory, fs::metadata(directory)?.mode())?;
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        let metadata = entry.metadata()?;
-        if metadata.is_file() {
-            take_away(&entry.path(), metadata.mode())?;
-        }
-    }
-    Ok(was_open)
+/// Files of a data directory, and the beginnings of the names of databases, what SQLite has beside them and what was set aside.
+const FILES: [&str; 4] = ["journal.id", "lock", "signing.key", "server.json"];
+const DATABASES: [&str; 2] = ["journal.db", "spans.db"];
+
+/// Whose a directory is, before anything is made in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ownership {
+    /// Nothing is in it, or a server's data alone.
+    Ours,
+    /// A server's data among other things.
+    Shared,
+    /// Things of others.
+    Foreign,
 }
 
-/// Does the same with everything below a directory that is closed already, and returns how much there was to do. What cannot be
-/// changed is left: nobody gets there.
+impl Ownership {
+    /// Looks what is in a directory; one that is not there will be ours.
+    pub(crate) fn of(data: &DataDir) -> io::Result<Ownership> {
+        let entries = match fs::read_dir(data.path()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Ownership::Ours),
+            entries => entries?,
+        };
+        let names = entries.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
+        let has_journal = names.iter().any(|name| name == "journal.db");
+        let is_known = |name: &OsString| is_file_of_ours(name) || data.directories().contains(&data.path().join(name));
+        Ok(match has_journal {
+            true if names.iter().all(is_known) => Ownership::Ours,
+            true => Ownership::Shared,
+            false if names.is_empty() => Ownership::Ours,
+            false => Ownership::Foreign,
+        })
+    }
+}
+
+fn is_file_of_ours(name: &OsString) -> bool {
+    let name = name.to_string_lossy();
+    FILES.contains(&&*name) || DATABASES.iter().any(|database| name.starts_with(database))
+}
+
+/// Takes the rights of others away from a data directory and its files, and says what its user has to know. The lock is held: nobody
+/// else's server is in it. What lies deep in it may follow later.
+///
+/// A directory that somebody named by mistake, as their home or `/tmp`, stays as it is: what is made in it is private by itself.
+///
+/// # Errors
+/// If the directory cannot be read.
+pub(crate) fn close(data: &DataDir, ownership: Ownership) -> io::Result<Option<String>> {
+    let (place, mode) = (data.path().display(), fs::metadata(data.path())?.mode());
+    let is_open = mode & OTHERS != 0;
+    let warning = match ownership {
+        _ if !is_open => None,
+        Ownership::Ours => match take_away(data.path(), mode) {
+            Ok(_) => Some(format!("other users of this machine could read `{place}`: it is closed to them now")),
+            Err(error) => Some(format!(
+                "other users of this machine may read `{place}`, and it cannot be closed to them ({error}): give the server a \
+                 directory of its own"
+            )),
+        },
+        Ownership::Shared | Ownership::Foreign => Some(format!(
+            "other users of this machine may read `{place}`, which stays open to them because it has more than a server's data: \
+             give the server a directory of its own"
+        )),
+    };
+    if ownership == Ownership::Foreign {
+        return Ok(warning);
+    }
+    for entry in fs::read_dir(data.path())?.flatten().filter(|entry| is_file_of_ours(&entry.file_name())) {
+        // What is not ours to close was not ours to write either.
+        let _ = entry
+            .metadata()
+            .and_then(|found| found.is_file().then(|| take_away(&entry.path(), found.mode())).transpose());
+    }
+    Ok(warning)
+}
+
+/// Does the same with everything in the server's directories, and returns how much there was to do. What cannot be changed is left.
 pub(crate) fn close_below(data: &DataDir) -> usize {
-    let (mut closed, mut directories) = (0, vec![data.path().to_owned()]);
+    let (mut closed, mut directories) = (0, Vec::new());
+    for directory in data.directories() {
+        match fs::symlink_metadata(&directory) {
+            Ok(found) if found.is_dir() => {
+                closed += usize::from(take_away(&directory, found.mode()).unwrap_or(false));
+                directories.push(directory);
+            }
+            _ => {}
+        }
+    }
     while let Some(directory) = directories.pop() {
         // Installers link packages out of a cache that others may share.
         let has_links = directory.starts_with(data.environments());
@@ -87,12 +154,46 @@ mod tests {
         for directory in [data, &data.join("environments"), &deep] {
             set(directory, 0o755);
         }
-        assert!(close(data).unwrap());
+        let data_dir = DataDir::new(data);
+        assert_eq!(Ownership::of(&data_dir).unwrap(), Ownership::Ours);
+        let said = close(&data_dir, Ownership::Ours).unwrap().unwrap();
+        assert!(said.contains("closed to them now"), "{said}");
         assert_eq!((mode(data), mode(&journal), mode(&program)), (0o700, 0o600, 0o755));
-        assert_eq!(close_below(&DataDir::new(data)), 3);
+        assert_eq!(close_below(&data_dir), 3);
         assert_eq!((mode(&data.join("environments")), mode(&deep), mode(&program)), (0o700, 0o700, 0o700));
         assert_eq!((mode(elsewhere), mode(&shared)), (0o755, 0o644));
-        assert!(!close(data).unwrap());
-        assert_eq!(close_below(&DataDir::new(data)), 0);
+        assert_eq!(close(&data_dir, Ownership::Ours).unwrap(), None);
+        assert_eq!(close_below(&data_dir), 0);
+    }
+
+    #[test]
+    fn a_folder_with_things_of_others_stays_as_it_is() {
+        let home = tempfile::tempdir().unwrap();
+        let data = DataDir::new(home.path());
+        assert_eq!(Ownership::of(&DataDir::new(&home.path().join("new"))).unwrap(), Ownership::Ours);
+        assert_eq!(Ownership::of(&data).unwrap(), Ownership::Ours);
+        let paths =
+            ["bin/tool", "notes.txt", "src/deep/main.rs", "journal.db", "blobs/a"].map(|name| home.path().join(name));
+        let open = |path: &Path| {
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "x").unwrap();
+            fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
+        };
+        paths[..3].iter().for_each(|path| open(path));
+        fs::set_permissions(home.path(), Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(Ownership::of(&data).unwrap(), Ownership::Foreign);
+        // Made by the start, which is private by itself: nothing is looked at.
+        paths[3..].iter().for_each(|path| open(path));
+        let said = close(&data, Ownership::Foreign).unwrap().unwrap();
+        assert!(said.contains("stays open"), "{said}");
+        for path in paths.iter().map(PathBuf::as_path).chain([home.path()]) {
+            assert_eq!(mode(path), 0o755, "{}", path.display());
+        }
+        // At the next start a journal is among them.
+        assert_eq!(Ownership::of(&data).unwrap(), Ownership::Shared);
+        assert!(close(&data, Ownership::Shared).unwrap().unwrap().contains("stays open"));
+        close_below(&data);
+        let modes = [home.path(), &paths[1], &paths[2], &paths[3], &paths[4]].map(mode);
+        assert_eq!(modes, [0o755, 0o755, 0o755, 0o700, 0o700]);
     }
 }

@@ -24,7 +24,7 @@ use crate::executor::{self, Inherited, Launcher, ProcessExecutor, SignsOfLife};
 use crate::http;
 use crate::kept::Kept;
 use crate::layout::{self, DataDir};
-use crate::privacy;
+use crate::privacy::{self, Ownership};
 use crate::process::{Logs, own};
 use crate::readiness::Readiness;
 use crate::running::{self, Running};
@@ -128,7 +128,8 @@ impl Server {
         }
         let descriptors = own::settle();
         let data = DataDir::new(&absolute(&config.data_dir)?);
-        let was_open = close(&data)?;
+        let ownership =
+            Ownership::of(&data).map_err(|source| Error::Io { doing: "look what is in the data directory", source })?;
         let python = Base::find(config.python.as_deref())?;
         // An interpreter takes a while to answer; the journal is opened meanwhile.
         let base = AbortOnDropHandle::new(tokio::spawn(async move { Base::probe(&python).await }));
@@ -150,6 +151,7 @@ impl Server {
             Some(holder) if source.is_in_use() => Error::InUse { holder, source },
             _ => Error::Engine(source),
         })?;
+        let was_open = close(&data, ownership)?;
         warnings.extend(follow(&engine, &data, config.repair)?);
         let address = SocketAddr::new(config.address, config.port);
         let listen_error = |source| Error::Listen { address, holder: running::at(address), source };
@@ -353,22 +355,20 @@ fn follow(engine: &Engine, data: &DataDir, repair: bool) -> Result<Option<String
     )))
 }
 
-/// Closes a data directory to other users, if there is one, and says so if it was open to them. What lies deep in it follows.
-fn close(data: &DataDir) -> Result<Option<String>, Error> {
-    let place = data.path().display();
-    let was_open = match privacy::close(data.path()) {
-        Ok(was_open) => was_open,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(Error::Io { doing: "close the data directory to other users", source }),
-    };
-    let below = data.clone();
-    tokio::task::spawn_blocking(move || {
-        let closed = privacy::close_below(&below);
-        if closed > 0 {
-            tracing::info!(closed, "files of the data directory that other users could read are closed to them");
-        }
-    });
-    Ok(was_open.then(|| format!("other users of this machine could read `{place}`: it is closed to them now")))
+/// Closes a data directory to other users, and says so if it was open to them. What lies deep in it follows.
+fn close(data: &DataDir, ownership: Ownership) -> Result<Option<String>, Error> {
+    let warning = privacy::close(data, ownership)
+        .map_err(|source| Error::Io { doing: "close the data directory to other users", source })?;
+    if ownership != Ownership::Foreign {
+        let below = data.clone();
+        tokio::task::spawn_blocking(move || {
+            let closed = privacy::close_below(&below);
+            if closed > 0 {
+                tracing::info!(closed, "files of the data directory that other users could read are closed to them");
+            }
+        });
+    }
+    Ok(warning)
 }
 
 /// An exporter, and the export of lifecycle spans that goes by it.

@@ -135,6 +135,7 @@ fn the_data_directory_is_its_users_alone_and_what_tasks_write_elsewhere_is_as_th
     let (data, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let set = |path: &Path, mode| std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
     // As an earlier version has left it.
+    DevServer::start(data.path()).stop();
     let old = data.path().join("blobs/spanwise/old");
     std::fs::create_dir_all(old.parent().unwrap()).unwrap();
     std::fs::write(&old, "x").unwrap();
