@@ -1,6 +1,7 @@
 //! Code that clients have uploaded, kept beside the data directory. The stock SDK remembers its uploads for a day and does not repeat
 //! them (`_code_bundle/bundle.py`), and no answer of a server makes it: what a new data directory lacks is taken from here.
 
+use std::ffi::OsStr;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -73,13 +74,23 @@ fn age(file: &Path) -> Option<Duration> {
 fn prepare(folder: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    for entry in std::fs::read_dir(folder)? {
-        let file = entry?.path();
-        if age(&file).is_some_and(|age| age > LIFETIME) {
-            std::fs::remove_file(file)?;
+    // The folder may have other things, and other servers clean up in it too.
+    for entry in std::fs::read_dir(folder)?.flatten() {
+        let is_copy = is_name_of_copy(&entry.file_name()) && entry.file_type().is_ok_and(|kind| kind.is_file());
+        if is_copy && age(&entry.path()).is_some_and(|age| age > LIFETIME) {
+            let _ = std::fs::remove_file(entry.path());
         }
     }
     Ok(())
+}
+
+/// True for the names that copies have, and those that are being written.
+fn is_name_of_copy(name: &OsStr) -> bool {
+    let Some(name) = name.to_str() else { return false };
+    let (stem, staged) = name.split_once('.').unwrap_or((name, "0"));
+    let is_digest = stem.len() == digest(b"").len()
+        && stem.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    is_digest && (1..=32).contains(&staged.len()) && staged.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 #[cfg(test)]
@@ -96,14 +107,20 @@ mod tests {
         assert!(!kept.lacks("uploads/p/d/x/a") && kept.lacks("uploads/p/d/x/b"));
         assert_eq!(Kept::open(Some(&folder)).get("uploads/p/d/x/a").unwrap(), "code");
         let file = std::fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
-        std::fs::File::options()
-            .write(true)
-            .open(&file)
-            .unwrap()
-            .set_modified(SystemTime::now() - LIFETIME - Duration::from_secs(1))
-            .unwrap();
+        let staged = tempfile(&file).unwrap().0;
+        // The folder was somebody's before.
+        let others = ["thesis.tex", "sources.tar.gz", &"a".repeat(42), &format!("{}.txt", "a".repeat(43))];
+        let others: Vec<PathBuf> = others.iter().map(|name| folder.join(name)).collect();
+        others.iter().for_each(|other| std::fs::write(other, "mine").unwrap());
+        std::fs::create_dir(folder.join("b".repeat(43))).unwrap();
+        for file in others.iter().chain([&file, &staged, &folder.join("b".repeat(43))]) {
+            let old = SystemTime::now() - LIFETIME - Duration::from_secs(1);
+            std::fs::File::open(file).unwrap().set_modified(old).unwrap();
+        }
         assert!(kept.lacks("uploads/p/d/x/a"), "it is made anew");
         assert!(Kept::open(Some(&folder)).get("uploads/p/d/x/a").is_none());
+        assert!(!staged.exists(), "{}", staged.display());
+        assert!(others.iter().all(|other| other.exists()) && folder.join("b".repeat(43)).exists());
         for none in [None, Some(Path::new("")), Some(Path::new("/dev/null/x"))] {
             let kept = Kept::open(none);
             assert!(!kept.lacks("a"));
