@@ -165,10 +165,10 @@ impl Server {
         warnings.extend(base.problem().or_else(|| base.warning()));
         warnings.extend(was_open.into_iter().chain(warning));
         let collector = match &config.collector {
-            Some(asked) => Some(Collecting::start(&config, asked, data.path(), &mut warnings).await?),
+            Some(asked) => Collecting::start(&config, asked, data.path(), &mut warnings).await?,
             None => None,
         };
-        let api = Self::assemble(&config, data, engine, port, base)?;
+        let api = Self::assemble(&config, data, engine, port, base, collector.is_some())?;
         let control = api.control.clone();
         let engine = control.engine().clone();
         let signs = control.executor().signs().clone();
@@ -204,7 +204,14 @@ impl Server {
         })
     }
 
-    fn assemble(config: &Config, data: DataDir, engine: Engine, port: u16, base: Base) -> Result<Api, Error> {
+    fn assemble(
+        config: &Config,
+        data: DataDir,
+        engine: Engine,
+        port: u16,
+        base: Base,
+        collects: bool,
+    ) -> Result<Api, Error> {
         let blobs = Blobs::open(&data.blobs(), config.durability)?;
         let signer = Signer::open(&data.path().join("signing.key"))?;
         let secrets = Secrets::new(data.secrets());
@@ -235,9 +242,9 @@ impl Server {
             refusals: executor::Refusals::default(),
             readiness: readiness.clone(),
             endpoint: format!("{task_host}:{port}"),
-            defaults: match config.collector {
-                Some(_) => executor::exporter_defaults(&format!("{task_host}:{port}")),
-                None => Vec::new(),
+            defaults: match collects {
+                true => executor::exporter_defaults(&format!("{task_host}:{port}")),
+                false => Vec::new(),
             },
             grace: config.grace,
             stopping,
@@ -394,14 +401,22 @@ struct Collecting {
 }
 
 impl Collecting {
-    /// A port that is taken is worth a warning: everything arrives at the server's port too.
+    /// A port that is taken is worth a warning: everything arrives at the server's port too. None, and a warning, if the stored spans
+    /// cannot be opened now: they are worth less than what runs beside them, and are not thrown away for that.
     async fn start(
         config: &Config,
         asked: &CollectorConfig,
         data: &Path,
         warnings: &mut Vec<String>,
-    ) -> Result<Collecting, Error> {
-        let collector = Collector::open(data, config.durability, asked)?;
+    ) -> Result<Option<Collecting>, Error> {
+        let collector = match Collector::open(data, config.durability, asked) {
+            Err(CollectorError::Store(error)) if error.may_pass() => {
+                let cause = std::error::Error::source(&error).map(|cause| format!(" ({cause})")).unwrap_or_default();
+                warnings.push(format!("the collector is off until the server is started again: {error}{cause}"));
+                return Ok(None);
+            }
+            opened => opened?,
+        };
         warnings.extend(collector.set_aside());
         let address = SocketAddr::new(config.address, asked.port);
         let listeners = http::listen(address).await.unwrap_or_else(|error| {
@@ -410,7 +425,7 @@ impl Collecting {
             Vec::new()
         });
         let port = listeners.first().and_then(|listener| listener.local_addr().ok()).map(|address| address.port());
-        Ok(Collecting { collector, listeners, port })
+        Ok(Some(Collecting { collector, listeners, port }))
     }
 }
 

@@ -100,7 +100,7 @@ impl Traces {
                     Default::default()
                 });
                 left_out.received = count;
-                left_out.beyond = count - received.len() as u64;
+                left_out.beyond = count.saturating_sub(received.len() as u64);
                 received
             }
             None => Vec::new(),

@@ -131,13 +131,14 @@ impl SpanStore {
     /// Opens the store in a data directory, and makes both if they are not there. A file that is no database is set aside.
     ///
     /// # Errors
-    /// [`Error::Newer`] if it was written by a newer version; [`Error::Open`] if the directory cannot be made.
+    /// [`Error::Newer`] if it was written by a newer version; [`Error::Open`] if the directory cannot be made; [`Error::Unusable`] or
+    /// [`Error::Full`] if the machine cannot open the file now, which stays as it is.
     pub fn open(directory: &Path, durability: Durability) -> Result<SpanStore, Error> {
         std::fs::create_dir_all(directory).map_err(|source| Error::Open { path: directory.to_owned(), source })?;
         let mut aside = Vec::new();
         let database = match Database::open(directory, durability) {
-            // What is there is another thing than a database of ours, or no file at all.
-            Err(Error::Damaged { .. } | Error::Database(_) | Error::Unusable { .. }) => {
+            // What is there is another thing than a database of ours, or no file at all. One that cannot be used now may be sound.
+            Err(error) if is_no_database(&error, &directory.join(FILE)) => {
                 aside.push(set_aside(directory)?);
                 Database::open(directory, durability)?
             }
@@ -220,12 +221,28 @@ impl SpanStore {
         let database = self.database();
         let reader = database.reader();
         let read = || {
-            let count = count(&reader, trace_id)?;
+            // One state of the database for all: a batch may be committed meanwhile.
+            let state = reader.unchecked_transaction().map_err(Error::Database)?;
+            let count = count(&state, trace_id)?;
             if count <= limit as u64 {
-                return Ok((read_trace(&reader, trace_id, limit)?, count));
+                return Ok((read_trace(&state, trace_id, limit)?, count));
             }
-            let keys = first::keys(&reader, trace_id, limit, &wanted())?;
-            Ok((read_keys(&reader, trace_id, &keys)?, count))
+            let keys = first::keys(&state, trace_id, limit, &wanted())?;
+            Ok((read_keys(&state, trace_id, &keys)?, count))
+        };
+        read().map_err(|error| self.sorted(error))
+    }
+
+    /// The spans of a trace, the first to begin first, at most `limit` of them; and how many there are.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn of_trace_counted(&self, trace_id: [u8; 16], limit: usize) -> Result<(Vec<StoredSpan>, u64), Error> {
+        let database = self.database();
+        let reader = database.reader();
+        let read = || {
+            let state = reader.unchecked_transaction().map_err(Error::Database)?;
+            Ok((read_trace(&state, trace_id, limit)?, count(&state, trace_id)?))
         };
         read().map_err(|error| self.sorted(error))
     }
@@ -292,6 +309,14 @@ impl SpanStore {
     /// If the database refuses the setting.
     pub fn limit_pages(&self, pages: u32) -> Result<(), Error> {
         self.database().writer().connection.pragma_update(None, "max_page_count", pages).map_err(Error::Database)
+    }
+}
+
+fn is_no_database(error: &Error, file: &Path) -> bool {
+    match error {
+        Error::Damaged { .. } | Error::Database(_) => true,
+        Error::Unusable { .. } => file.metadata().is_ok_and(|found| !found.is_file()),
+        _ => false,
     }
 }
 

@@ -141,8 +141,7 @@ pub(super) async fn trace(
     };
     let wants_protobuf = headers.get(ACCEPT).is_some_and(|value| media_type(value) == "application/x-protobuf");
     let read = move |store: &spanwise_store::SpanStore| {
-        let spans = store.of_trace(trace_id, part.limit.unwrap_or(SPANS))?;
-        let count = store.count_of_trace(trace_id)?;
+        let (spans, count) = store.of_trace_counted(trace_id, part.limit.unwrap_or(SPANS))?;
         let message = decode::request_of(spans.iter());
         if wants_protobuf {
             return Ok((Encoding::Protobuf, message, count));

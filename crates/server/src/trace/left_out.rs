@@ -59,7 +59,7 @@ impl LeftOut {
             said.push("the received spans: they cannot be read now".to_owned());
         }
         if self.beyond > 0 {
-            let looked_at = self.received - self.beyond;
+            let looked_at = self.received.saturating_sub(self.beyond);
             said.push(format!(
                 "{}: {looked_at} of {} are looked at, this run's own first",
                 spans(self.beyond),

@@ -220,6 +220,47 @@ fn of_a_trace_that_is_too_large_the_wanted_spans_are_read_first() {
     assert_eq!(nothing.0, spans[..2], "without a wish the first to begin");
 }
 
+/// What is committed between the count and the reading belongs to the next reading.
+#[test]
+fn a_trace_is_counted_and_read_in_one_state() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, one) = (open(&directory), origin("one"));
+    let spans: Vec<_> = (0..10).map(|number| span(1, number, &one)).collect();
+    store.insert(&spans, NOW).unwrap();
+    let trace = trace_of(&spans[0]);
+    let late = |number: u64| StoredSpan { parent_id: Some([7; 8]), start: -1, ..span(1, number, &one) };
+    let wanted = || Wanted { under: [[7; 8]].into(), ..Wanted::default() };
+    let meanwhile = || {
+        store.insert(&[late(100), late(101)], NOW).unwrap();
+        wanted()
+    };
+    let (read, count) = store.of_trace_wanted(trace, 9, meanwhile).unwrap();
+    assert_eq!((read, count), (spans[..9].to_vec(), 10));
+    let (read, count) = store.of_trace_wanted(trace, 2, wanted).unwrap();
+    assert_eq!((read, count), (vec![late(100), late(101)], 12));
+    let (read, count) = store.of_trace_counted(trace, 3).unwrap();
+    assert_eq!((read, count), (vec![late(100), late(101), spans[0].clone()], 12));
+}
+
+/// A sound file that the machine cannot open at this moment is the same file at the next start.
+#[test]
+fn a_file_that_cannot_be_used_now_stays_where_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory);
+    store.insert(&[span(1, 0, &origin("one"))], NOW).unwrap();
+    drop(store);
+    let file = directory.path().join("spans.db");
+    let other = rusqlite::Connection::open(&file).unwrap();
+    other.pragma_update(None, "locking_mode", "exclusive").unwrap();
+    other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let refused = SpanStore::open(directory.path(), Durability::Process);
+    assert!(matches!(refused, Err(Error::Unusable { .. })), "{refused:?}");
+    drop(other);
+    let store = open(&directory);
+    assert!(store.set_aside().is_empty());
+    assert_eq!(store.count_of_trace(trace_of(&span(1, 0, &origin("")))).unwrap(), 1);
+}
+
 #[test]
 fn a_chain_of_fifty_thousand_wanted_spans_is_found_in_any_order() {
     let directory = tempfile::tempdir().unwrap();
