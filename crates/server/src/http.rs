@@ -1,5 +1,6 @@
 //! The one port: Flyte's API, the blob store and the pages, behind a check of whom the browser thinks it is talking to.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use axum::Router;
@@ -108,23 +109,62 @@ pub(crate) fn host(address: IpAddr) -> String {
     }
 }
 
-/// Listens on an address and, where the machine has it, on the same port of its twin: `localhost` is both. Another address has none.
-pub(crate) async fn listen(address: SocketAddr) -> std::io::Result<Vec<TcpListener>> {
-    let first = TcpListener::bind(address).await?;
-    if !is_localhost(address.ip()) {
-        return Ok(vec![first]);
+/// Of so many ports that the system chose one is free on both addresses of `localhost`.
+const PORTS_TRIED: usize = 16;
+
+/// An address that cannot be listened on.
+pub(crate) type NotListening = (SocketAddr, io::Error);
+
+/// Listens on an address and, where the machine has it, on the same port of its twin: `localhost` is both, and whoever has one of them
+/// gets a part of what is meant for the other. Another address has no twin.
+///
+/// # Errors
+/// The address that is taken, which may be the twin.
+pub(crate) async fn listen(address: SocketAddr) -> Result<Vec<TcpListener>, NotListening> {
+    let mut tried = 0;
+    loop {
+        let first = TcpListener::bind(address).await.map_err(|error| (address, error))?;
+        let port = first.local_addr().map_err(|error| (address, error))?.port();
+        let twin: IpAddr = match address.ip() {
+            ip if !is_localhost(ip) => return Ok(vec![first]),
+            IpAddr::V4(_) => Ipv6Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv4Addr::LOCALHOST.into(),
+        };
+        let twin = SocketAddr::new(twin, port);
+        tried += 1;
+        match TcpListener::bind(twin).await {
+            Ok(second) => return Ok(vec![first, second]),
+            Err(error) if is_absent(&error) => return Ok(vec![first]),
+            Err(error) if address.port() == 0 && error.kind() == io::ErrorKind::AddrInUse && tried < PORTS_TRIED => {}
+            Err(error) => return Err((twin, error)),
+        }
     }
-    let port = first.local_addr()?.port();
-    let twin = match address {
-        SocketAddr::V4(_) => TcpListener::bind((Ipv6Addr::LOCALHOST, port)).await,
-        SocketAddr::V6(_) => TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await,
-    };
-    Ok(std::iter::once(first).chain(twin.ok()).collect())
+}
+
+/// True if the machine does not have such an address, or nothing of its kind.
+fn is_absent(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::AddrNotAvailable
+        || error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_twin_that_is_taken_is_said_and_with_a_free_choice_both_are_had() {
+        let Ok(taken) = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).await else { return };
+        let port = taken.local_addr().unwrap().port();
+        let (address, error) = listen((Ipv4Addr::LOCALHOST, port).into()).await.unwrap_err();
+        assert_eq!((address.ip(), error.kind()), (Ipv6Addr::LOCALHOST.into(), io::ErrorKind::AddrInUse));
+        let ports = listen((Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
+        let ports: Vec<u16> = ports.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
+        assert!(ports.len() == 2 && ports[0] == ports[1], "{ports:?}");
+        drop(taken);
+        assert_eq!(listen((Ipv6Addr::LOCALHOST, port).into()).await.unwrap().len(), 2);
+        assert!(is_absent(&io::ErrorKind::AddrNotAvailable.into()));
+        assert!(is_absent(&io::Error::from(rustix::io::Errno::AFNOSUPPORT)));
+    }
 
     #[test]
     fn a_server_is_reached_where_it_listens() {

@@ -154,9 +154,9 @@ impl Server {
         let was_open = close(&data, ownership)?;
         warnings.extend(follow(&engine, &data, config.repair)?);
         let address = SocketAddr::new(config.address, config.port);
-        let listen_error = |source| Error::Listen { address, holder: running::at(address), source };
+        let listen_error = |(address, source)| Error::Listen { address, holder: running::at(address), source };
         let listeners = http::listen(address).await.map_err(listen_error)?;
-        let port = listeners[0].local_addr().map_err(listen_error)?.port();
+        let port = listeners[0].local_addr().map_err(|error| listen_error((address, error)))?.port();
         let running = Running { pid: std::process::id(), port, data_dir: data.path().to_owned(), python: None };
         let note = running.note().map_err(|source| Error::Io { doing: "note who uses the data directory", source })?;
         let (exporter, export) = lifecycle_export(&config, &engine)?.unzip();
@@ -419,9 +419,9 @@ impl Collecting {
         };
         warnings.extend(collector.set_aside());
         let address = SocketAddr::new(config.address, asked.port);
-        let listeners = http::listen(address).await.unwrap_or_else(|error| {
+        let listeners = http::listen(address).await.unwrap_or_else(|(taken, error)| {
             warnings
-                .push(format!("the collector does not listen on {address}: {error}; the server's port takes gRPC too"));
+                .push(format!("the collector does not listen on {taken}: {error}; the server's port takes gRPC too"));
             Vec::new()
         });
         let port = listeners.first().and_then(|listener| listener.local_addr().ok()).map(|address| address.port());
