@@ -101,6 +101,9 @@ pub(crate) enum Output {
     Json,
 }
 
+/// The largest answer that is taken: an output, or a page of actions with their errors.
+const MAX_MESSAGE: usize = 32 << 20;
+
 /// The clients of a server.
 pub(crate) struct Server {
     config: ClientConfig,
@@ -120,7 +123,8 @@ impl Target {
             bail!("endpoint `{url}`: this version speaks plain HTTP to servers on this machine only");
         }
         let uri = url.parse().with_context(|| format!("endpoint `{url}`"))?;
-        Ok(Server { config: ClientConfig::new(uri), transport: HttpClient::plaintext() })
+        let config = ClientConfig::new(uri).with_default_max_message_size(MAX_MESSAGE);
+        Ok(Server { config, transport: HttpClient::plaintext() })
     }
 
     /// What is said if nobody answers there.

@@ -38,16 +38,23 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<u8> {
     let details = server.runs().get_run_details(request).await.map_err(|error| explain(&target, error))?;
     let root = details.into_owned().details.action.clone().into_option().unwrap_or_default();
     let actions = actions(&server, &target, &run).await?;
+    let read = match phase(root.status.phase).as_str() {
+        "SUCCEEDED" | "RECOVERED" => {
+            super::output(&server, &target, root.id.clone().into_option().unwrap_or_default()).await
+        }
+        _ => Ok(Json::Null),
+    };
+    // The run is shown without it.
+    let (output_of_run, output_error) = match read {
+        Ok(output) => (output, None),
+        Err(error) => (Json::Null, Some(format!("{error:#}"))),
+    };
     let shown = Shown {
         waits: waits(&server, &target, &actions).await?,
         actions,
         questions: questions(&server, &target, &run).await?,
-        output: match phase(root.status.phase).as_str() {
-            "SUCCEEDED" | "RECOVERED" => {
-                super::output(&server, &target, root.id.clone().into_option().unwrap_or_default()).await?
-            }
-            _ => Json::Null,
-        },
+        output: output_of_run,
+        output_error,
         root,
     };
     match output {
@@ -107,6 +114,8 @@ struct Shown {
     waits: HashMap<String, String>,
     /// What the run delivers; null until it has.
     output: Json,
+    /// Why the output cannot be shown.
+    output_error: Option<String>,
 }
 
 /// The longest output that a table has below it.
@@ -122,6 +131,9 @@ impl Shown {
         Times::of(&root.status).describe(&mut object);
         object.insert("error".to_owned(), json!(error(root)));
         object.insert("output".to_owned(), self.output.clone());
+        if let Some(error) = &self.output_error {
+            object.insert("output_error".to_owned(), json!(error));
+        }
         object.insert("waiting".to_owned(), self.questions.iter().map(Question::described).collect());
         object.insert("actions".to_owned(), self.actions.iter().map(|action| described(action, &self.waits)).collect());
         Json::Object(object)
@@ -155,6 +167,9 @@ impl Shown {
             if let Some(told) = self.waits.get(action.id.name.as_str()) {
                 say(format!("{} waits: {told}", action.id.name))?;
             }
+        }
+        if let Some(error) = &self.output_error {
+            return say(format!("\noutput cannot be shown: {error}"));
         }
         if self.output.is_null() {
             return Ok(());
