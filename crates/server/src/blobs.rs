@@ -30,6 +30,7 @@ use spanwise_engine::Durability;
 pub use error::{Error, Refusal};
 pub use list::Listed;
 pub use read::Object;
+pub(crate) use read::satisfied;
 pub(crate) use upload::base32;
 pub use upload::{BadUpload, upload_uri};
 pub use uri::{BUCKET, BadUri, BlobUri};

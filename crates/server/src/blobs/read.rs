@@ -20,6 +20,11 @@ use super::{BlobUri, Blobs, Error, error};
 /// How much of a blob is in memory for each reader: large enough that the jump to a blocking thread for each chunk does not count.
 const CHUNK: usize = 256 * 1024;
 
+/// The bytes of a content of this size that a range asks for; none if it cannot be satisfied, as no range of nothing can.
+pub(crate) fn satisfied(asked: s3s::dto::Range, size: u64) -> Option<Range<u64>> {
+    asked.check(size).ok().filter(|range| !range.is_empty())
+}
+
 /// What is known of a blob without reading it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Object {
@@ -116,5 +121,27 @@ impl Blobs {
         let object = file.metadata().and_then(|metadata| Object::of(&metadata));
         let object = object.map_err(|error| self.failed("open", path, error))?;
         Ok(Some(OpenBlob { object, file }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_of_nothing_cannot_be_satisfied() {
+        let cases = [
+            ("bytes=-5", 0, None),
+            ("bytes=0-", 0, None),
+            ("bytes=0-0", 0, None),
+            ("bytes=-0", 5, None),
+            ("bytes=5-", 5, None),
+            ("bytes=-5", 3, Some(0..3)),
+            ("bytes=-2", 3, Some(1..3)),
+            ("bytes=1-9", 3, Some(1..3)),
+        ];
+        for (asked, size, expected) in cases {
+            assert_eq!(satisfied(s3s::dto::Range::parse(asked).unwrap(), size), expected, "{asked} of {size}");
+        }
     }
 }

@@ -21,6 +21,7 @@ use tokio_util::io::ReaderStream;
 use super::escape::without_turns;
 use super::run::Place;
 use super::{PageError, Pages, address};
+use crate::blobs::satisfied;
 use crate::foreign;
 use crate::process::LogStart;
 use crate::wire;
@@ -91,10 +92,10 @@ async fn send(log: &Log, headers: &HeaderMap) -> io::Result<Response> {
     let mut file = tokio::fs::File::open(&log.path).await?;
     let size = file.metadata().await?.len();
     let asked = headers.get(RANGE).and_then(|value| value.to_str().ok()).and_then(|value| Range::parse(value).ok());
-    let (status, range) = match asked.map(|range| range.check(size)) {
+    let (status, range) = match asked.map(|range| satisfied(range, size)) {
         None => (StatusCode::OK, 0..size),
-        Some(Ok(range)) => (StatusCode::PARTIAL_CONTENT, range),
-        Some(Err(_)) => {
+        Some(Some(range)) => (StatusCode::PARTIAL_CONTENT, range),
+        Some(None) => {
             let headers = [(CONTENT_RANGE, format!("bytes */{size}"))];
             return Ok((StatusCode::RANGE_NOT_SATISFIABLE, headers).into_response());
         }

@@ -11,7 +11,7 @@ use s3s::{S3, S3Error, S3Request, S3Response, S3Result, s3_error};
 
 use crate::blobs::list::{Page, Query, after_all_of};
 use crate::blobs::multipart::Part;
-use crate::blobs::read::{Object as Known, OpenBlob};
+use crate::blobs::read::{Object as Known, OpenBlob, satisfied};
 use crate::blobs::{Announced, BUCKET, BlobUri, Blobs, Listed, Mode};
 
 /// S3's limits.
@@ -167,7 +167,7 @@ impl S3 for Objects {
         let (range, content_range) = match input.range {
             None => (0..size, None),
             Some(range) => {
-                let range = range.check(size).map_err(|_| s3_error!(InvalidRange))?;
+                let range = satisfied(range, size).ok_or_else(|| s3_error!(InvalidRange))?;
                 let text = format!("bytes {}-{}/{size}", range.start, range.end - 1);
                 (range, Some(text))
             }

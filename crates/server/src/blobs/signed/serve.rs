@@ -15,7 +15,7 @@ use http::{HeaderMap, HeaderName, Method, StatusCode};
 use s3s::dto::Range;
 
 use super::{Bound, Denied, Right, Signer};
-use crate::blobs::read::Object;
+use crate::blobs::read::{Object, satisfied};
 use crate::blobs::{Announced, BlobUri, Blobs, Error, Mode, Refusal};
 use crate::foreign;
 
@@ -107,14 +107,14 @@ async fn get(server: &Server, uri: &BlobUri, headers: &HeaderMap, is_head: bool)
     let mut response = Response::builder().header(ACCEPT_RANGES, "bytes").header(ETAG, quoted(&blob.object));
     // A range that makes no sense is to be ignored (RFC 9110, 14.2), and so is one in a HEAD.
     let asked = headers.get(RANGE).and_then(|value| value.to_str().ok()).and_then(|value| Range::parse(value).ok());
-    let range = match asked.filter(|_| !is_head).map(|range| range.check(size)) {
+    let range = match asked.filter(|_| !is_head).map(|range| satisfied(range, size)) {
         None => 0..size,
-        Some(Ok(range)) => {
+        Some(Some(range)) => {
             let text = format!("bytes {}-{}/{size}", range.start, range.end - 1);
             response = response.status(StatusCode::PARTIAL_CONTENT).header(CONTENT_RANGE, text);
             range
         }
-        Some(Err(_)) => {
+        Some(None) => {
             let text = format!("bytes */{size}");
             return Ok((StatusCode::RANGE_NOT_SATISFIABLE, [(CONTENT_RANGE, text)]).into_response());
         }
