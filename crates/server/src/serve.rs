@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -27,8 +27,11 @@ use tokio_util::task::TaskTracker;
 use crate::peers::{Peer, Peers, Users};
 
 mod body;
+mod written;
 
+pub(crate) use body::is_too_slow;
 use body::{Held, Paced};
+use written::Written;
 
 /// How patient a server is.
 #[derive(Clone, Copy, Debug)]
@@ -223,6 +226,8 @@ struct Requests {
 #[derive(Debug)]
 struct UnderWay(Arc<Requests>);
 
+    /// An answer waits for its reader: the request has ended for everybody but the client.
+    is_unwritten: AtomicBool,
 impl Requests {
     fn begin(self: &Arc<Requests>) -> UnderWay {
         self.begun.fetch_add(1, Ordering::Relaxed);
@@ -231,7 +236,7 @@ impl Requests {
     }
 
     fn is_quiet(&self) -> bool {
-        self.under_way.load(Ordering::Relaxed) == 0
+        self.under_way.load(Ordering::Relaxed) == 0 && !self.is_unwritten.load(Ordering::Relaxed)
     }
 
     /// Returns when there has been no request for a while. Nothing wakes for a request: the time is looked at from time to time.
@@ -263,7 +268,7 @@ async fn connection(stream: TcpStream, router: Router, patience: Patience, closi
         async move { Ok::<_, Infallible>(answer.await?.map(|body| Held::new(body, under_way))) }
     });
     let builder = auto::Builder::new(TokioExecutor::new());
-    let mut served = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut served = pin!(builder.serve_connection(Written::new(TokioIo::new(stream), Arc::clone(&requests)), service));
     tokio::select! {
         // How it ended is the client's business.
         _ = served.as_mut() => return,

@@ -1,5 +1,7 @@
 //! Bodies that come in time, and bodies that hold on to their request.
 
+use std::error::Error as StdError;
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -19,6 +21,20 @@ use super::{Patience, UnderWay};
 struct TooSlow {
     bytes: u64,
     elapsed: Duration,
+}
+
+/// True if a body failed because it came too slowly, whatever has been put around that on its way.
+pub(crate) fn is_too_slow(error: &(dyn StdError + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        // What an `io::Error` holds is not its source.
+        let held = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        if error.is::<TooSlow>() || held.is_some_and(|held| is_too_slow(held)) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
 }
 
 /// The body of a request. While it is waited for, it has a limit of time, which grows with what has come: a large body may take long,
@@ -99,5 +115,19 @@ impl Body for Held {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_that_came_too_slowly_is_known_under_what_wraps_it() {
+        let slow = || TooSlow { bytes: 3, elapsed: Duration::from_secs(60) };
+        assert!(is_too_slow(&slow()));
+        assert!(is_too_slow(&axum::Error::new(slow())));
+        assert!(is_too_slow(&io::Error::other(axum::Error::new(slow()))));
+        assert!(!is_too_slow(&io::Error::other("away")) && !is_too_slow(&axum::Error::new(io::Error::other("x"))));
     }
 }

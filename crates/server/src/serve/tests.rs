@@ -12,6 +12,9 @@ const SHORT: Patience = Patience { quiet: Duration::from_millis(100), body: Dura
 /// Far beyond what anything here takes.
 const DEADLINE: Duration = Duration::from_secs(20);
 
+/// More than the system holds of an answer that nobody reads.
+const LARGE: usize = 32 << 20;
+
 struct Site {
     address: SocketAddr,
     closing: CancellationToken,
@@ -30,8 +33,12 @@ impl Site {
                 Err(error) => (http::StatusCode::REQUEST_TIMEOUT, format!("{error:?}\n")),
             }
         };
-        let router =
-            Router::new().route("/", get(|| async { "here\n" })).route("/slow", get(slow)).route("/", post(taken));
+        let large = || async { Bytes::from_static(&[b'x'; LARGE]) };
+        let router = Router::new()
+            .route("/", get(|| async { "here\n" }))
+            .route("/slow", get(slow))
+            .route("/large", get(large))
+            .route("/", post(taken));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let (address, closing) = (listener.local_addr().unwrap(), CancellationToken::new());
         let serving = tokio::spawn(serve(listener, router, Arc::new(entrance), closing.clone()));
@@ -65,6 +72,22 @@ async fn a_connection_without_a_request_is_closed_and_one_with_a_slow_answer_is_
     }
     let slow = site.open("GET /slow HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await;
     assert!(rest(slow).await.contains("slow\n"));
+}
+
+/// Its request has ended, as far as its body is concerned: hyper holds what the system does not take.
+#[tokio::test]
+async fn an_answer_that_is_read_late_is_not_cut_and_neither_at_the_servers_end() {
+    let site = Site::start(Entrance::with(None, 64, SHORT)).await;
+    let request = "GET /large HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    let late = site.open(request).await;
+    tokio::time::sleep(5 * SHORT.quiet + 2 * LEAVE).await;
+    assert!(rest(late).await.len() > LARGE, "after a while");
+    let mut late = site.open(request).await;
+    late.read_u8().await.unwrap();
+    site.closing.cancel();
+    tokio::time::sleep(2 * LEAVE + SHORT.quiet).await;
+    assert!(rest(late).await.len() > LARGE, "at the end");
+    tokio::time::timeout(DEADLINE, site.serving).await.expect("it ends").unwrap();
 }
 
 #[tokio::test]

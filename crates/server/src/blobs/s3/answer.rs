@@ -4,6 +4,7 @@ use http::StatusCode;
 use s3s::{S3Error, S3ErrorCode};
 
 use crate::blobs::{Error, Refusal};
+use crate::serve::is_too_slow;
 
 impl From<Error> for S3Error {
     fn from(error: Error) -> S3Error {
@@ -32,6 +33,7 @@ fn code(error: &Error) -> (S3ErrorCode, Option<StatusCode>) {
         Error::Missing { .. } => S3ErrorCode::NoSuchKey,
         Error::Refused { reason: Refusal::Digest { .. }, .. } => S3ErrorCode::BadDigest,
         Error::Refused { reason: Refusal::Limit { .. }, .. } => S3ErrorCode::EntityTooLarge,
+        Error::Body { source, .. } if is_too_slow(&**source) => S3ErrorCode::RequestTimeout,
         Error::Refused { reason: Refusal::Length { .. }, .. } | Error::Body { .. } => S3ErrorCode::IncompleteBody,
         Error::NoUpload { .. } => S3ErrorCode::NoSuchUpload,
         Error::BadPart { .. } => S3ErrorCode::InvalidPart,

@@ -18,6 +18,7 @@ use super::{Bound, Denied, Right, Signer};
 use crate::blobs::read::{Object, satisfied};
 use crate::blobs::{Announced, BlobUri, Blobs, Error, Mode, Refusal};
 use crate::foreign;
+use crate::serve::is_too_slow;
 
 const CONTENT_MD5: HeaderName = HeaderName::from_static("content-md5");
 
@@ -132,10 +133,11 @@ fn refuse(status: StatusCode, reason: impl ToString) -> Response {
     (status, format!("{}\n", reason.to_string())).into_response()
 }
 
-/// The SDK sends an upload again after a 5xx, so only what may pass has one.
+/// The SDK sends an upload again after a 5xx and a 408, so only what may pass has one.
 fn status(error: &Error) -> StatusCode {
     match error {
         Error::Refused { reason: Refusal::Limit { .. }, .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        Error::Body { source, .. } if is_too_slow(&**source) => StatusCode::REQUEST_TIMEOUT,
         Error::Refused { .. } | Error::Body { .. } | Error::BadUri(_) => StatusCode::BAD_REQUEST,
         Error::Missing { .. } => StatusCode::NOT_FOUND,
         Error::Conflict { .. } => StatusCode::CONFLICT,
