@@ -52,6 +52,8 @@ pub(crate) enum Peer {
     Other(u32),
     /// Nobody any more: the socket was closed. Whose it was is not known, so nothing that it has sent is looked at.
     Gone,
+    /// Somebody whose socket this system does not list, as in another network namespace, or a socket that is closed for good.
+    Unlisted,
 }
 
 /// Asks the kernel about sockets.
@@ -64,9 +66,16 @@ pub(crate) struct Peers {
 #[derive(Debug)]
 enum Way {
     /// `sock_diag`: one question about one socket.
-    Diag(Mutex<OwnedFd>),
+    Diag(Mutex<Diag>),
     /// The tables in `/proc/net`, where that is not to be had.
     Tables,
+}
+
+/// A socket of `sock_diag`, and the number of the last question.
+#[derive(Debug)]
+struct Diag {
+    socket: OwnedFd,
+    asked: u32,
 }
 
 /// The owner of a socket, and its inode: none for one that no process has.
@@ -80,7 +89,7 @@ impl Peers {
     /// None where the system cannot tell, as a connection to itself shows.
     pub(crate) fn new() -> Option<Peers> {
         let own = rustix::process::geteuid().as_raw();
-        let diag = netlink_socket().ok().map(|socket| Way::Diag(Mutex::new(socket)));
+        let diag = Diag::open().ok().map(|diag| Way::Diag(Mutex::new(diag)));
         diag.into_iter().chain([Way::Tables]).map(|way| Peers { own, way }).find(Peers::knows_itself)
     }
 
@@ -104,8 +113,9 @@ impl Peers {
     /// If the kernel does not answer.
     pub(crate) fn of(&self, peer: SocketAddr, local: SocketAddr) -> io::Result<Peer> {
         Ok(match self.owner(canonical(peer), canonical(local))? {
+            None => Peer::Unlisted,
             // A socket that its process has closed is listed as root's.
-            None | Some(Owner { inode: 0, .. }) => Peer::Gone,
+            Some(Owner { inode: 0, .. }) => Peer::Gone,
             Some(Owner { uid, .. }) if uid == self.own || uid == 0 => Peer::Admitted,
             Some(Owner { uid, .. }) => Peer::Other(uid),
         })
@@ -114,7 +124,7 @@ impl Peers {
     /// The owner of the socket that is bound to `from` and connected to `to`.
     fn owner(&self, from: SocketAddr, to: SocketAddr) -> io::Result<Option<Owner>> {
         match &self.way {
-            Way::Diag(socket) => ask(&socket.lock().unwrap_or_else(PoisonError::into_inner), from, to),
+            Way::Diag(diag) => diag.lock().unwrap_or_else(PoisonError::into_inner).ask(from, to),
             Way::Tables => look_up(from, to),
         }
     }
@@ -131,6 +141,8 @@ fn netlink_socket() -> io::Result<OwnedFd> {
 }
 
 const HEADER: usize = 16;
+/// Where `nlmsg_seq` stands.
+const SEQUENCE: usize = 8;
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const NLMSG_ERROR: u16 = 2;
 const NLM_F_REQUEST: u16 = 1;
@@ -140,13 +152,14 @@ const UID: usize = HEADER + 64;
 const INODE: usize = UID + 4;
 
 /// One question: `struct nlmsghdr` and `struct inet_diag_req_v2`, see sock_diag(7).
-fn question(from: SocketAddr, to: SocketAddr) -> Vec<u8> {
+fn question(number: u32, from: SocketAddr, to: SocketAddr) -> Vec<u8> {
     let family = if from.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let mut message = Vec::with_capacity(72);
     message.extend(72u32.to_ne_bytes());
     message.extend(SOCK_DIAG_BY_FAMILY.to_ne_bytes());
     message.extend(NLM_F_REQUEST.to_ne_bytes());
-    message.extend([0; 8]);
+    message.extend(number.to_ne_bytes());
+    message.extend([0; 4]);
     message.extend([family.as_raw() as u8, TCP, 0, 0]);
     message.extend(u32::MAX.to_ne_bytes());
     message.extend(from.port().to_be_bytes());
@@ -165,12 +178,37 @@ fn question(from: SocketAddr, to: SocketAddr) -> Vec<u8> {
     message
 }
 
-fn ask(socket: &OwnedFd, from: SocketAddr, to: SocketAddr) -> io::Result<Option<Owner>> {
-    send(socket, &question(from, to), SendFlags::empty())?;
-    // The kernel answers before it returns from the question.
-    let mut answer = [0; 1024];
-    let (length, _) = recv(socket, &mut answer, RecvFlags::DONTWAIT)?;
-    let answer = &answer[..length.min(1024)];
+impl Diag {
+    fn open() -> io::Result<Diag> {
+        Ok(Diag { socket: netlink_socket()?, asked: 0 })
+    }
+
+    /// Asks one question. After one that went wrong nothing of it is left for the next one.
+    fn ask(&mut self, from: SocketAddr, to: SocketAddr) -> io::Result<Option<Owner>> {
+        let answer = self.answer(from, to);
+        if answer.is_err() {
+            *self = Diag { socket: netlink_socket()?, asked: self.asked };
+        }
+        answer
+    }
+
+    fn answer(&mut self, from: SocketAddr, to: SocketAddr) -> io::Result<Option<Owner>> {
+        self.asked = self.asked.wrapping_add(1);
+        send(&self.socket, &question(self.asked, from, to), SendFlags::empty())?;
+        let mut answer = [0; 1024];
+        loop {
+            // The kernel answers before it returns from the question.
+            let (length, _) = recv(&self.socket, &mut answer, RecvFlags::DONTWAIT)?;
+            let answer = &answer[..length.min(1024)];
+            // The answer to an earlier question is about another connection.
+            if answer.get(SEQUENCE..SEQUENCE + 4) == Some(&self.asked.to_ne_bytes()[..]) {
+                return understood(answer);
+            }
+        }
+    }
+}
+
+fn understood(answer: &[u8]) -> io::Result<Option<Owner>> {
     let number = |at: usize| answer.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map(u32::from_ne_bytes);
     let kind = answer.get(4..6).and_then(|bytes| bytes.try_into().ok()).map(u16::from_ne_bytes);
     match (kind, number(UID), number(INODE)) {
@@ -235,7 +273,7 @@ mod tests {
 
     fn both() -> [Peers; 2] {
         let own = rustix::process::geteuid().as_raw();
-        let diag = Way::Diag(Mutex::new(netlink_socket().unwrap()));
+        let diag = Way::Diag(Mutex::new(Diag::open().unwrap()));
         [diag, Way::Tables].map(|way| Peers { own, way })
     }
 
@@ -253,9 +291,29 @@ mod tests {
                 assert_eq!(strict.of(peer, local).unwrap(), expected, "{address} {strict:?}");
                 drop(client);
                 assert_eq!(strict.of(peer, local).unwrap(), Peer::Gone, "{address} {strict:?}");
-                assert_eq!(strict.of("127.0.0.1:1".parse().unwrap(), local).ok(), Some(Peer::Gone));
+                assert_eq!(strict.of("127.0.0.1:1".parse().unwrap(), local).ok(), Some(Peer::Unlisted));
             }
         }
+    }
+
+    #[test]
+    fn an_answer_that_nobody_has_taken_is_not_the_next_ones() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (server, peer) = listener.accept().unwrap();
+        let local = server.local_addr().unwrap();
+        let mut diag = Diag::open().unwrap();
+        let known = diag.ask(peer, local).unwrap().unwrap();
+        assert_ne!(known.inode, 0);
+        // About a socket that is not there.
+        let other = "127.0.0.1:1".parse().unwrap();
+        send(&diag.socket, &question(diag.asked, other, local), SendFlags::empty()).unwrap();
+        assert_eq!(diag.ask(peer, local).unwrap(), Some(known));
+        assert_eq!(diag.ask(other, local).unwrap(), None);
+        // A socket that is of no use is replaced.
+        diag.socket = client.into();
+        assert!(diag.ask(peer, local).is_err());
+        assert!(diag.ask(other, local).unwrap().is_none());
     }
 
     #[test]

@@ -132,6 +132,12 @@ impl Entrance {
             match self.peer(&stream, peer).await {
                 Peer::Admitted => return stream,
                 Peer::Gone => {}
+                Peer::Unlisted if self.may_say("unlisted") => tracing::warn!(
+                    %peer,
+                    "a connection is refused because this system does not tell whose it is: it was closed at once, or comes from \
+                     another network namespace, as a container's may (--users all allows those)"
+                ),
+                Peer::Unlisted => {}
                 Peer::Other(user) => self.refuse(stream, user),
             }
         }
@@ -220,14 +226,14 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, entrance: Arc<E
 struct Requests {
     under_way: AtomicU32,
     begun: AtomicU32,
+    /// An answer waits for its reader: the request has ended for everybody but the client.
+    is_unwritten: AtomicBool,
 }
 
 /// A request that is under way until its answer is sent.
 #[derive(Debug)]
 struct UnderWay(Arc<Requests>);
 
-    /// An answer waits for its reader: the request has ended for everybody but the client.
-    is_unwritten: AtomicBool,
 impl Requests {
     fn begin(self: &Arc<Requests>) -> UnderWay {
         self.begun.fetch_add(1, Ordering::Relaxed);
