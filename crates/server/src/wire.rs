@@ -10,6 +10,8 @@ pub(crate) mod waits;
 
 use spanwise_core::{ActionName, InvalidName};
 
+use crate::text::is_bidi_control;
+
 /// A message that cannot be converted: it is refused, not guessed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Invalid {
@@ -70,6 +72,10 @@ pub(crate) fn title(field: &'static str, value: &str) -> Result<(), Invalid> {
     if value.chars().any(char::is_control) {
         return Err(Invalid::Field(format!("{field} `{}` holds a control character", shown(value))));
     }
+    if value.chars().any(is_bidi_control) {
+        let text = format!("{field} `{}` holds a character that turns the text around", shown(value));
+        return Err(Invalid::Field(text));
+    }
     Ok(())
 }
 
@@ -88,4 +94,22 @@ pub(crate) fn action_name(value: &str) -> Result<ActionName, Invalid> {
     let name = ActionName::new(value)?;
     path_name("action name", value)?;
     Ok(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_title_is_one_line_that_reads_as_it_is() {
+        for good in ["", "env.task", "\u{5e9}\u{5dc}\u{5d5}\u{5dd}", "a b"] {
+            assert!(title("group", good).is_ok(), "{good:?}");
+        }
+        for (bad, why) in
+            [("a\nb", "control"), ("a\u{1b}[2J", "control"), ("exe.\u{202e}txt", "turns"), ("\u{2066}", "turns")]
+        {
+            let said = title("group", bad).unwrap_err().to_string();
+            assert!(said.contains("group") && said.contains(why) && !said.contains(bad), "{said}");
+        }
+    }
 }

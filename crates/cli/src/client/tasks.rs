@@ -6,6 +6,7 @@ use spanwise_proto::flyteidl2::task::{ListTasksRequest, Task, list_tasks_request
 
 use super::table::{table, text};
 use super::{Output, TargetOptions, as_it_is, explain, print_json, say, time};
+use crate::terminal::harmless;
 
 /// List the deployed tasks of a project, each in its newest version.
 #[derive(clap::Args)]
@@ -34,7 +35,8 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<u8> {
     };
     let answer = target.server()?.tasks().list_tasks(request).await.map_err(|error| explain(&target, error))?;
     for warning in answer.headers().get_all(WARNING).iter().filter_map(|warning| warning.to_str().ok()) {
-        eprintln!("warning: {}", percent_encoding::percent_decode_str(warning).decode_utf8_lossy());
+        let warning = percent_encoding::percent_decode_str(warning).decode_utf8_lossy();
+        eprintln!("warning: {}", harmless(&warning));
     }
     let tasks = answer.into_owned().tasks;
     match output {
