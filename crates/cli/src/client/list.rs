@@ -11,7 +11,7 @@ use super::times::Times;
 use super::{Output, Server, Target, TargetOptions, as_it_is, explain, phase, print_json, say};
 
 /// As many as one answer has.
-const MOST_WAITING: u32 = 1000;
+const PAGE: u32 = 1000;
 
 /// List the runs of a project, the newest first.
 #[derive(clap::Args)]
@@ -107,14 +107,21 @@ fn shown_phase(run: &Run) -> String {
 
 /// The names of the runs in which a condition waits for somebody.
 async fn waiting(server: &Server, target: &Target) -> anyhow::Result<BTreeSet<String>> {
-    let request = ListRunsRequest {
-        request: ListRequest { limit: MOST_WAITING, ..ListRequest::default() }.into(),
-        scope_by: Some(list_runs_request::ScopeBy::from(target.project())),
-        paused_actions_only: true,
-        ..ListRunsRequest::default()
-    };
-    let answer = server.runs().list_runs(request).await.map_err(|error| explain(target, error))?;
-    Ok(answer.into_owned().runs.into_iter().map(|run| run.action.id.run.name.clone()).collect())
+    let (mut waiting, mut token) = (BTreeSet::new(), String::new());
+    loop {
+        let request = ListRunsRequest {
+            request: ListRequest { limit: PAGE, token, ..ListRequest::default() }.into(),
+            scope_by: Some(list_runs_request::ScopeBy::from(target.project())),
+            paused_actions_only: true,
+            ..ListRunsRequest::default()
+        };
+        let answer = server.runs().list_runs(request).await.map_err(|error| explain(target, error))?.into_owned();
+        waiting.extend(answer.runs.into_iter().map(|run| run.action.id.run.name.clone()));
+        token = answer.token;
+        if token.is_empty() {
+            return Ok(waiting);
+        }
+    }
 }
 
 fn task_of(run: &Run) -> &str {

@@ -9,8 +9,8 @@ use spanwise_proto::flyteidl2::workflow::{
 
 use super::{Server, Target, explain, phase};
 
-/// The most conditions that are looked at.
-const MOST: u32 = 1000;
+/// As many as one answer has.
+const PAGE: u32 = 1000;
 
 /// The phase of a condition that waits.
 pub(super) const PAUSED: &str = "PAUSED";
@@ -89,11 +89,22 @@ pub(super) async fn conditions(
     };
     let of_kind = equal("action_type", (ActionType::ACTION_TYPE_CONDITION as i32).to_string());
     let filters = [Some(of_kind), in_phase.map(|phase| equal("phase", phase.to_owned()))];
-    let page = ListRequest { limit: MOST, filters: filters.into_iter().flatten().collect(), ..ListRequest::default() };
-    let request =
-        ListActionsRequest { request: page.into(), run_id: target.run(run).into(), ..ListActionsRequest::default() };
-    let answer = server.runs().list_actions(request).await.map_err(|error| explain(target, error))?;
-    Ok(answer.into_owned().actions)
+    let filters: Vec<Filter> = filters.into_iter().flatten().collect();
+    let (mut found, mut token) = (Vec::new(), String::new());
+    loop {
+        let page = ListRequest { limit: PAGE, token, filters: filters.clone(), ..ListRequest::default() };
+        let request = ListActionsRequest {
+            request: page.into(),
+            run_id: target.run(run).into(),
+            ..ListActionsRequest::default()
+        };
+        let answer = server.runs().list_actions(request).await.map_err(|error| explain(target, error))?.into_owned();
+        found.extend(answer.actions);
+        token = answer.token;
+        if token.is_empty() {
+            return Ok(found);
+        }
+    }
 }
 
 /// What the waiting conditions of a run ask.

@@ -32,7 +32,12 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<u8> {
     let Options { target, run, condition, value, by } = options;
     let target = target.resolve()?;
     let server = target.server()?;
-    let found = one_of(&run, &condition, conditions(&server, &target, &run, None).await?)?;
+    // Those that wait are few, however many a run has had.
+    let waiting = conditions(&server, &target, &run, Some(PAUSED)).await?;
+    let found = match waiting.iter().any(|action| is_meant(action, &condition)) {
+        true => one_of(&run, &condition, waiting)?,
+        false => one_of(&run, &condition, conditions(&server, &target, &run, None).await?)?,
+    };
     let (name, simple) = condition_of(&found);
     let now = phase(found.status.phase);
     if now != PAUSED {
@@ -64,6 +69,10 @@ fn identity(by: Option<String>) -> EnrichedIdentity {
         principal: Some(User { id: id.into(), ..User::default() }.into()),
         ..EnrichedIdentity::default()
     }
+}
+
+fn is_meant(action: &Action, condition: &str) -> bool {
+    action.id.name == condition || condition_of(action).0 == condition
 }
 
 /// The condition that is meant: the action of this name, else the one of this name that waits, else one that has.
