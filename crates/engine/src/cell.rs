@@ -391,13 +391,14 @@ impl RunCell {
         }
     }
 
-    /// Gives every attempt under way back.
-    pub(crate) fn release_all(&self, now: Timestamp) {
+    /// Gives every attempt under way back that is lost.
+    pub(crate) fn release_all(&self, now: Timestamp, is_lost: &dyn Fn(&RunId, RunKey, &ActionName, AttemptNo) -> bool) {
         let under_way: Vec<(ActionName, AttemptNo)> = {
             let state = self.lock();
             state.run.actions().filter_map(|(name, action)| Some((*name, action.attempt()?))).collect()
         };
-        for (action, attempt) in under_way {
+        let lost = under_way.into_iter().filter(|(action, attempt)| is_lost(&self.id, self.key(), action, *attempt));
+        for (action, attempt) in lost {
             // A refusal means that it has ended meanwhile.
             let _ = self.command(&Command::Release { action, attempt }, now, Payloads::default());
         }

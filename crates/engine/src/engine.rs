@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use spanwise_core::{ActionName, ActionSpec, Command, Run, RunId};
+use spanwise_core::{ActionName, ActionSpec, AttemptNo, Command, Run, RunId};
 use spanwise_store::{Durability, ExportState, Memory, Payloads, PrunedRun, Retention, RunKey, RunRow, Sqlite, Store};
 use tokio::sync::Notify;
 
@@ -276,10 +276,11 @@ impl Engine {
     }
 
     /// Gives back every attempt that is still under way after an interruption, because whatever ran it is gone: it costs
-    /// nothing, and the next process makes another.
-    pub fn give_back(&self) {
+    /// nothing, and the next process makes another. Those that `is_lost` denies stay under way: the next process finds what they
+    /// have left.
+    pub fn give_back(&self, is_lost: &dyn Fn(&RunId, RunKey, &ActionName, AttemptNo) -> bool) {
         let now = self.inner.clock.now();
-        self.live().values().for_each(|run| run.release_all(now));
+        self.live().values().for_each(|run| run.release_all(now, is_lost));
     }
 
     /// The run under way that is meant; none if several could be.

@@ -345,6 +345,21 @@ impl RunHandle {
         Ok(())
     }
 
+    /// Waits until an attempt is over, and that is safe.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the journal failed for good, or the engine does not wait.
+    pub async fn settled(&self, action: ActionName, attempt: AttemptNo) -> Result<(), Error> {
+        let watch = self.cell.watch(action);
+        while self.cell.is_under_way(&action, attempt) {
+            if let Some(error) = self.cell.broken() {
+                return Err(error);
+            }
+            watch.changed().await;
+        }
+        self.safe().await
+    }
+
     /// The values of an action, for whoever can wait.
     pub(crate) async fn stored(&self, action: &ActionName) -> Result<(Option<Bytes>, Option<Bytes>), Error> {
         loop {

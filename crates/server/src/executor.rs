@@ -9,13 +9,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use spanwise_core::trace::TRACEPARENT;
 use spanwise_core::{ActionName, AttemptNo, Failure, FailureKind, RunId};
-use spanwise_engine::{Attempt, Executor, Report, RunHandle};
+use spanwise_engine::{Attempt, Executor, Report, RunHandle, RunKey};
 use spanwise_proto::flyteidl2::task::Inputs;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use crate::blobs::Blobs;
-use crate::definitions::{self, Definitions};
+use crate::definitions::Definitions;
 use crate::environments::Environments;
 use crate::layout::{self, DataDir};
 use crate::process::{self, Claim, Launch, Limits, Logs, Process, ProcessId};
@@ -24,6 +24,7 @@ use crate::secrets::Secrets;
 use crate::wire::task::{IMAGE_BUILD, Program};
 use crate::wire::values;
 
+mod charge;
 mod contract;
 mod entry;
 mod image;
@@ -35,6 +36,7 @@ mod refusals;
 mod results;
 mod secrets;
 mod signs;
+mod trouble;
 mod verdict;
 
 pub(crate) use contract::exporter_defaults;
@@ -46,7 +48,9 @@ pub(crate) use refusals::Refusals;
 use signs::Sign;
 pub(crate) use signs::SignsOfLife;
 
+use charge::Charge;
 use contract::{Contract, Places};
+use trouble::{bad_task, damaged, patiently, stopped_by, system, undefined, unstored};
 use verdict::Known;
 
 /// What is done when a claim is read.
@@ -110,7 +114,13 @@ impl ProcessExecutor {
         tokio::spawn(async move { shared.launcher.prepare().await });
     }
 
-    /// Returns when every process whose attempt was cut short has ended.
+    /// Whether an attempt of an action has left its result.
+    pub(crate) fn has_result(&self, run: &RunId, key: RunKey, action: &ActionName, number: AttemptNo) -> bool {
+        let Ok(directory) = layout::attempt(run, action, number) else { return false };
+        results::are_there(&self.shared.blobs, &self.shared.data.process_file(key, action, number), &directory)
+    }
+
+    /// Returns when nobody has an attempt any more, and every process whose attempt was cut short has ended.
     pub(crate) async fn stopped(&self) {
         self.shared.stopping.close();
         self.shared.stopping.wait().await;
@@ -146,55 +156,21 @@ impl Executor for ProcessExecutor {
     ) -> Pin<Box<dyn Future<Output = Result<(), Failure>> + Send + 'a>> {
         Box::pin(async move {
             let directory = layout::attempt(run.id(), &action, AttemptNo(1)).and_then(|uri| uri.join("outputs.pb"));
-            let uri = directory.map_err(|error| system("deliver outputs", &error))?;
-            self.shared.blobs.put(&uri, outputs.clone()).await.map_err(|error| system("deliver outputs", &error))?;
+            let failed =
+                |error: &dyn std::error::Error| Failure { recoverable: true, ..damaged("deliver outputs", error) };
+            let uri = directory.map_err(|error| failed(&error))?;
+            self.shared.blobs.put(&uri, outputs.clone()).await.map_err(|error| failed(&error))?;
             Ok(())
         })
     }
 }
 
-/// What stopped an attempt on our side. The machine may be able to do later what it could not do now, and the attempt is not to
-/// blame for that.
-fn stopped_by(failure: Failure) -> Report {
-    if failure.kind != FailureKind::System || !failure.recoverable {
-        return Report::Failed(failure);
-    }
-    tracing::warn!(code = failure.code, message = failure.message, "the machine fails an attempt, which is made again");
-    Report::unblamed(failure.message)
-}
-
-/// What another attempt would meet again.
-fn damaged(doing: &str, error: &dyn std::error::Error) -> Failure {
-    system(doing, error).terminal()
-}
-
-/// What a definition that cannot be had means.
-fn undefined(doing: &str, error: &definitions::Error) -> Failure {
-    match error {
-        definitions::Error::Engine(_) => system(doing, error),
-        definitions::Error::Missing(_) | definitions::Error::Invalid(_) => damaged(doing, error),
-    }
-}
-
-/// What the machine cannot do now.
-fn system(doing: &str, error: &dyn std::error::Error) -> Failure {
-    let mut message = format!("{doing}: {error}");
-    let mut source = error.source();
-    while let Some(cause) = source {
-        message.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
-    Failure::system("SystemError", message)
-}
-
-/// What a task that is not what a process can run is told.
-fn bad_task(message: String) -> Failure {
-    Failure::user("BadTaskSpecification", message).terminal()
-}
-
 impl Shared {
     async fn run(self: Arc<Self>, attempt: Attempt) -> Result<Report, Failure> {
         let (run, action, number) = (&attempt.run, attempt.scope.action, attempt.scope.attempt);
+        let files = Files::of(&self.data, run, &action, number);
+        // From the beginning: a process that an earlier server has started must not go on beside the next attempt.
+        let mut charge = Charge::of(&self, &attempt, &files);
         let known = run.action(&action);
         let spec = known.ok_or_else(|| Failure::system("SystemError", "the action is not known").terminal())?.spec;
         let program = self.definitions.program(&spec);
@@ -203,61 +179,78 @@ impl Shared {
             run: run.id(),
             action: &action,
             attempt: number,
-            previous: self.previous(run.id(), &action, number).await,
+            previous: None,
             run_started_at: run.accepted_at(),
             endpoint: &self.endpoint,
         };
         let places = contract.places().map_err(|error| damaged("name the attempt's files", &error))?;
-        let files = Files::of(&self.data, run, &action, number);
         if program.task_type == IMAGE_BUILD {
+            charge.leave();
             return self.build_image(&attempt, &places, &files).await;
         }
         // Before the process is there: nothing it does may be missed.
         let sign = self.signs.of(places.inputs.key());
         let refused = self.refusals.of(run.key(), action);
+        let mut badly = None;
         let launched = match self.claimed(&files, attempt.adopted).await? {
-            Claim::Process(id) => adopt(&id).await?,
+            Claim::Process(id) => adopt(&id).await,
             Claim::GivenUp => None,
-            Claim::Free => Some(self.launch_in_time(&attempt, &program, &contract, &places, &files).await?),
+            Claim::Free => match self.launch_in_time(&attempt, &program, contract, &files).await {
+                Ok(process) => Some(process),
+                Err(failure) => match process::claim_of(&files.process).await {
+                    // It has begun all the same.
+                    Ok(Claim::Process(id)) => {
+                        badly = Some(failure);
+                        adopt(&id).await
+                    }
+                    _ => return Err(failure),
+                },
+            },
         };
         let ending = match launched {
             Some(process) => {
                 attempt.scope.report_alive();
-                self.watch(&attempt, process, sign, &files).await
+                self.watch(&attempt, process, sign, &files, &mut charge).await
             }
             None => process::Ending::Gone,
         };
         attempt.scope.report_ended();
+        charge.ended();
+        // From here on nothing that the machine cannot do now may become a report: the next attempt would do it all again.
         self.end_remains(&files);
         let last_lines = process::last_lines(&files.log, LAST_LINES).unwrap_or_default();
-        let beginning = patiently(READ_CLAIM, || process::beginning_of(&files.process)).await?;
+        let beginning = patiently(READ_CLAIM, || process::beginning_of(&files.process)).await;
         if self.is_of_this_boot(&files).await {
-            results::deliver(&self.blobs, &files.process, &places.outputs).await?;
+            results::deliver(&self.blobs, &files.process, &places.outputs).await;
         }
         let read = || verdict::read(&self.blobs, &places.outputs);
-        let left = patiently("read what the attempt has left", read).await?;
+        let left = patiently("read what the attempt has left", read).await;
         let lost = results::lost(&files.process).filter(|_| !left.has_outputs());
-        files.remove_work();
+        charge.reported();
         tracing::info!(?ending, ?beginning, "the process of an attempt has ended");
         if let Some(lost) = lost {
             return Ok(lost);
         }
         let (has_outputs, last_lines) = (program.has_outputs, last_lines.as_str());
         let report = verdict::judge(left, &Known { beginning, ending, has_outputs, last_lines, refused: &refused });
-        Ok(memory::named(report, program.memory_limit.as_ref()))
+        match (report, badly) {
+            (Report::Lost { .. }, Some(failure)) => Err(failure),
+            (report, _) => Ok(memory::named(report, program.memory_limit.as_ref())),
+        }
     }
 
-    /// Waits for the process's end and passes its first sign of life on. Dropped, it stops the process.
+    /// Waits for the process's end and passes its first sign of life on.
     async fn watch(
         self: &Arc<Self>,
         attempt: &Attempt,
         process: Process,
         mut sign: Sign,
         files: &Files,
+        charge: &mut Charge,
     ) -> process::Ending {
         let (action, number) = (attempt.scope.action, attempt.scope.attempt);
+        charge.began(&process);
         let recording = self.logs.record(&files.log);
-        let mut stop = StopOnDrop { process: Some(process.clone()), files: files.clone(), shared: Arc::clone(self) };
         let ending = loop {
             tokio::select! {
                 biased;
@@ -265,7 +258,6 @@ impl Shared {
                 () = sign.seen() => attempt.run.report_started(action, number),
             }
         };
-        stop.process = None;
         if let Ok(recording) = recording {
             recording.finish();
         }
@@ -288,32 +280,39 @@ impl Shared {
     /// Who has the attempt. An earlier server may have started a process for it, whether or not it came to note that in the
     /// journal; an attempt that it launched and for which nobody has a claim is given up.
     async fn claimed(&self, files: &Files, adopted: bool) -> Result<Claim, Failure> {
-        let claim = || patiently(READ_CLAIM, || process::claim_of(&files.process));
-        let known = claim().await?;
         if !adopted {
-            return Ok(known);
+            return process::claim_of(&files.process).await.map_err(|error| system(READ_CLAIM, &error));
         }
-        if known == Claim::Free && patiently("give an attempt up", || ready(process::give_up(&files.process))).await? {
+        let claim = || patiently(READ_CLAIM, || process::claim_of(&files.process));
+        let known = claim().await;
+        if known == Claim::Free && patiently("give an attempt up", || ready(process::give_up(&files.process))).await {
             return Ok(Claim::GivenUp);
         }
-        claim().await
+        Ok(if known == Claim::Free { claim().await } else { known })
     }
 
-    /// Launches when there is room for what a process needs to begin: a full disk costs no attempt.
+    /// Launches when there is room for what a process needs to begin: a full disk costs no attempt. What has made its claim is not
+    /// launched again.
     async fn launch_in_time(
         &self,
         attempt: &Attempt,
         program: &Program,
-        contract: &Contract<'_>,
-        places: &Places,
+        contract: Contract<'_>,
         files: &Files,
     ) -> Result<Process, Failure> {
+        let previous = self.previous(contract.run, contract.action, contract.attempt).await;
+        let contract = Contract { previous, ..contract };
+        let places = contract.places().map_err(|error| damaged("name the attempt's files", &error))?;
         loop {
             self.readiness.room().await;
-            let launched = self.launch(attempt, program, contract, places, files).await;
-            match launched {
-                Err(failure) if failure.kind == FailureKind::System && self.readiness.check_now().await.is_err() => {}
-                launched => return launched,
+            let failure = match self.launch(attempt, program, &contract, &places, files).await {
+                Ok(process) => return Ok(process),
+                Err(failure) => failure,
+            };
+            let may_try_again = failure.kind == FailureKind::System
+                && matches!(process::claim_of(&files.process).await, Ok(Claim::Free));
+            if !may_try_again || self.readiness.check_now().await.is_ok() {
+                return Err(failure);
             }
         }
     }
@@ -326,8 +325,8 @@ impl Shared {
 
     /// False if the machine has gone down since the process began: what it left may not have reached the disk.
     async fn is_of_this_boot(&self, files: &Files) -> bool {
-        let claim = process::claim_of(&files.process).await;
-        matches!(claim, Ok(Claim::Process(id)) if id.is_of_this_boot())
+        let claim = patiently(READ_CLAIM, || process::claim_of(&files.process)).await;
+        matches!(claim, Claim::Process(id) if id.is_of_this_boot())
     }
 
     async fn launch(
@@ -388,34 +387,13 @@ impl Shared {
     /// have written in their place (semantics S1.5).
     async fn deliver_inputs(&self, inputs: &Inputs, places: &Places) -> Result<(), Failure> {
         let bytes = values::encode_inputs(inputs);
-        self.blobs.put(&places.inputs, bytes).await.map_err(|error| system("deliver inputs", &error))?;
+        self.blobs.put(&places.inputs, bytes).await.map_err(|error| unstored("deliver inputs", &error))?;
         Ok(())
     }
 }
 
-/// How long to wait before the machine is asked again what it could not say, and how often it is asked.
-const ASK_AGAIN: Duration = Duration::from_secs(1);
-const ASKED: u32 = 600;
-
-/// Asks for what decides about an attempt until the machine can say: an attempt whose process or whose result cannot be looked at
-/// now must not pass for lost, or it would be made twice.
-async fn patiently<T, E, F>(doing: &str, mut ask: impl FnMut() -> F) -> Result<T, Failure>
-where
-    E: std::error::Error + 'static,
-    F: Future<Output = Result<T, E>>,
-{
-    for _ in 1..ASKED {
-        match ask().await {
-            Ok(said) => return Ok(said),
-            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, doing, "it is tried again"),
-        }
-        tokio::time::sleep(ASK_AGAIN).await;
-    }
-    ask().await.map_err(|error| system(doing, &error))
-}
-
 /// Finds the process of an attempt; none if it has ended.
-async fn adopt(id: &ProcessId) -> Result<Option<Process>, Failure> {
+async fn adopt(id: &ProcessId) -> Option<Process> {
     patiently("look for the process of an attempt", || ready(process::adopt(id))).await
 }
 
@@ -445,33 +423,16 @@ impl Files {
 
     /// Removes what only the process needed; its log stays.
     fn remove_work(&self) {
-        let _ = std::fs::remove_dir_all(&self.work);
+        self.remove_directory();
         let _ = std::fs::remove_file(&self.process);
         results::remove(&self.process);
         // Only if no other attempt of the action has its directory there.
         let _ = self.work.parent().map(std::fs::remove_dir);
     }
-}
 
-/// Stops a process whose attempt is over before it has ended: aborted, timed out, given back.
-struct StopOnDrop {
-    process: Option<Process>,
-    files: Files,
-    shared: Arc<Shared>,
-}
-
-impl Drop for StopOnDrop {
-    fn drop(&mut self) {
-        let Some(process) = self.process.take() else { return };
-        let (files, grace) = (self.files.clone(), self.shared.grace);
-        self.shared.stopping.spawn(async move {
-            let (claim, leader) = (files.process.clone(), process.id().clone());
-            let asked = tokio::task::spawn_blocking(move || process::ask_remains(&claim, &leader));
-            tokio::join!(asked, process.stop(grace)).0.unwrap_or_default();
-            let claim = files.process.clone();
-            tokio::task::spawn_blocking(move || process::end_remains(&claim)).await.unwrap_or_default();
-            files.remove_work();
-        });
+    /// Removes the working directory alone.
+    fn remove_directory(&self) {
+        let _ = std::fs::remove_dir_all(&self.work);
     }
 }
 

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::process::{PidfdFlags, Resource, Rlimit, Signal, pidfd_open, prlimit};
+use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, Signal, pidfd_open, prlimit};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{oneshot, watch};
@@ -149,7 +149,7 @@ impl Error {
 #[derive(Clone, Debug)]
 pub struct Process {
     id: ProcessId,
-    /// None if the leader was seen ended before it could be taken charge of.
+    /// None if its number is that of no single process.
     group: Option<Arc<Group>>,
     ending: watch::Receiver<Option<Ending>>,
 }
@@ -167,6 +167,9 @@ pub fn spawn(launch: &Launch) -> Result<Process, Error> {
     let argv: Vec<OsString> = launch.argv.iter().map(OsString::from).collect();
     start(launch, &argv, None)
 }
+
+/// Before a process is looked for again that could not be found for want of descriptors.
+const FIND_AGAIN: Duration = Duration::from_millis(100);
 
 /// What makes standard input descriptor 3, and `/dev/null` standard input: a program finds what a task's finds.
 const REDIRECTION: &str = "3<&0 </dev/null";
@@ -257,6 +260,12 @@ impl Limits {
 /// Outside a tokio runtime.
 pub fn adopt(id: &ProcessId) -> io::Result<Option<Process>> {
     let Ok(raw) = id.raw() else { return Ok(None) };
+    let found = find(id, raw)?;
+    Ok(found.map(|fd| Process::watched(id.clone(), Group::new(id.clone(), raw), fd)))
+}
+
+/// What tells the end of a process; none if it is gone.
+fn find(id: &ProcessId, raw: Pid) -> io::Result<Option<AsyncFd<OwnedFd>>> {
     let fd = match pidfd_open(raw, PidfdFlags::empty()) {
         Ok(fd) => fd,
         Err(Errno::SRCH | Errno::INVAL) => return Ok(None),
@@ -266,8 +275,7 @@ pub fn adopt(id: &ProcessId) -> io::Result<Option<Process>> {
     if !id.is_alive() {
         return Ok(None);
     }
-    let fd = readable_at_end(fd)?;
-    Ok(Some(Process::watched(id.clone(), Group::new(id.clone(), raw), fd)))
+    readable_at_end(fd).map(Some)
 }
 
 impl Process {
@@ -286,20 +294,43 @@ impl Process {
 
     /// A child of a process that reaps it and then reports how it ended, unless it ends before.
     fn reported(id: ProcessId, ended: oneshot::Receiver<Ending>) -> Process {
-        let Ok(Some(watched)) = adopt(&id) else {
-            // So short that it is gone already. Its group is ended by whoever reaps it.
-            let (report, ending) = watch::channel(None);
-            tokio::spawn(async move { report.send_replace(Some(ended.await.unwrap_or(Ending::Gone))) });
-            return Process { id, group: None, ending };
-        };
+        Process::reported_by(id, ended, find)
+    }
+
+    fn reported_by<F>(id: ProcessId, mut ended: oneshot::Receiver<Ending>, find: F) -> Process
+    where
+        F: Fn(&ProcessId, Pid) -> io::Result<Option<AsyncFd<OwnedFd>>> + Send + 'static,
+    {
         let (report, ending) = watch::channel(None);
-        let process = Process { ending, ..watched.clone() };
+        // It can be signalled before it is found: its number is looked at each time.
+        let group = id.raw().ok().map(|raw| (raw, Group::new(id.clone(), raw)));
+        let process = Process { id: id.clone(), group: group.clone().map(|(_, group)| group), ending };
         tokio::spawn(async move {
-            let known = match watched.wait().await {
-                Ending::Gone => ended.await.unwrap_or(Ending::Gone),
-                known => known,
+            let known = loop {
+                let Some((raw, group)) = &group else { break (&mut ended).await };
+                match find(&id, *raw) {
+                    Ok(Some(fd)) => {
+                        let _ = fd.readable().await;
+                        match group.end(fd.get_ref()) {
+                            Ending::Gone => break (&mut ended).await,
+                            known => break Ok(known),
+                        }
+                    }
+                    // So short that it is gone already. Its group is ended by whoever reaps it.
+                    Ok(None) => {
+                        group.is_over();
+                        break (&mut ended).await;
+                    }
+                    // No descriptor is left, for instance.
+                    Err(_) => {
+                        if let Ok(ended) = tokio::time::timeout(FIND_AGAIN, &mut ended).await {
+                            group.is_over();
+                            break ended;
+                        }
+                    }
+                }
             };
-            report.send_replace(Some(known));
+            report.send_replace(Some(known.unwrap_or(Ending::Gone)));
         });
         process
     }
@@ -346,6 +377,35 @@ impl Process {
     fn signal(&self, signal: Signal) {
         if let Some(group) = &self.group {
             group.signal(signal);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_process_is_stopped_also_while_no_descriptor_is_left_to_see_its_end() {
+        for misses in [3, u32::MAX] {
+            let mut child = Command::new("sleep").arg("600").process_group(0).spawn().unwrap();
+            let id = ProcessId::of(child.id()).unwrap();
+            let (report, ended) = oneshot::channel();
+            let asked = AtomicU32::new(0);
+            let process = Process::reported_by(id, ended, move |id, raw| {
+                if asked.fetch_add(1, Ordering::Relaxed) < misses {
+                    return Err(Errno::MFILE.into());
+                }
+                find(id, raw)
+            });
+            let reaped = std::thread::spawn(move || {
+                let _ = child.wait();
+                report.send(Ending::Signalled(15))
+            });
+            assert_eq!(process.stop(Duration::from_secs(60)).await, Ending::Signalled(15), "{misses}");
+            let _ = reaped.join().unwrap();
         }
     }
 }

@@ -114,7 +114,7 @@ pub struct Server {
     /// The export of lifecycle spans, if they are sent anywhere.
     export: Option<Export>,
     /// The note of who is running, removed at the end.
-    _note: running::Note,
+    _note: Option<running::Note>,
 }
 
 impl Server {
@@ -158,7 +158,14 @@ impl Server {
         let listeners = http::listen(address).await.map_err(listen_error)?;
         let port = listeners[0].local_addr().map_err(|error| listen_error((address, error)))?.port();
         let running = Running { pid: std::process::id(), port, data_dir: data.path().to_owned(), python: None };
-        let note = running.note().map_err(|source| Error::Io { doing: "note who uses the data directory", source })?;
+        // A disk that is full keeps no server from starting.
+        let note = running.note();
+        warnings.extend(note.as_ref().err().map(|error| {
+            format!(
+                "`{}` has no note of who uses it: {error}; a second server will not say who is running",
+                data.path().display()
+            )
+        }));
         let (exporter, export) = lifecycle_export(&config, &engine)?.unzip();
         let base = base.await.map_err(|error| Error::Io { doing: "ask the interpreter", source: error.into() })?;
         let (entrance, warning) = Entrance::new(config.users, descriptors);
@@ -200,7 +207,7 @@ impl Server {
             drain,
             ending,
             export,
-            _note: note,
+            _note: note.ok(),
         })
     }
 
@@ -437,7 +444,9 @@ async fn end(control: &ControlPlane, drain: Duration, grace: Duration) {
     engine.interrupt();
     // Drivers drop what they run, which stops its processes; parents that wait for children are among them.
     let _ = tokio::time::timeout(2 * grace, control.interrupted()).await;
-    engine.give_back();
+    // The next server judges an attempt by the result that it has left: its body is not run again.
+    let executor = control.executor();
+    engine.give_back(&|run, key, action, attempt| !executor.has_result(run, key, action, attempt));
     // What a failed journal refused was not acknowledged to anyone.
     let _ = engine.flush().await;
 }

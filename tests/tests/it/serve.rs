@@ -146,11 +146,14 @@ fn state(server: &DevServer, path: &str) -> Option<u16> {
     status_of(&format!("http://127.0.0.1:{}{path}", server.port()))
 }
 
+/// What a task does that comes to its end: the evidence is beside its claim, where the SDK's entry point leaves it too.
+const SUCCEED: &str = ": > \"$PWD.outputs.pb\"";
+
 /// Begins, notes each signal, and goes on; the second time it is at its end at once.
 fn stubborn(marks: &Path) -> String {
     let marks = marks.display();
     format!(
-        "echo begin >> {marks}; [ $(grep -c begin {marks}) -gt 1 ] && exit 0; trap 'echo term >> {marks}; exit 1' TERM; while :; do sleep 0.05; done"
+        "echo begin >> {marks}; [ $(grep -c begin {marks}) -gt 1 ] && {SUCCEED} && exit 0; trap 'echo term >> {marks}; exit 1' TERM; while :; do sleep 0.05; done"
     )
 }
 
@@ -170,7 +173,7 @@ fn the_first_signal_lets_tasks_end_and_gives_the_others_back_without_an_attempt(
     wait_until("it says that it is not ready", &server, || state(&server, "/readyz") == Some(503));
     assert_eq!(state(&server, "/healthz"), Some(200), "it is alive while it ends");
     let late = directory.path().join("late");
-    let late_task = format!("touch {}", late.display());
+    let late_task = format!("touch {}; {SUCCEED}", late.display());
     let late_run = started(&server, program("serve.late", &["/bin/sh", "-c", &late_task]));
     assert_eq!(marks(&file), "begin\n", "the task goes on for the time of draining");
     assert_eq!(server.wait().code(), Some(0), "{}", server.said());
@@ -192,7 +195,8 @@ fn a_task_that_ends_while_the_server_drains_is_recorded() {
     let directory = tempfile::tempdir().unwrap();
     let (data, file, go) = (directory.path().join("data"), directory.path().join("marks"), directory.path().join("go"));
     let mut server = DevServer::serve(&data, &["--drain-seconds", "25"]);
-    let text = format!("echo begin >> {}; until [ -e {} ]; do sleep 0.05; done", file.display(), go.display());
+    let text =
+        format!("echo begin >> {}; until [ -e {} ]; do sleep 0.05; done; {SUCCEED}", file.display(), go.display());
     let run = started(&server, program("serve.brief", &["/bin/sh", "-c", &text]));
     wait_until("the task has begun", &server, || marks(&file) == "begin\n");
     server.tell_to_end();
@@ -204,6 +208,40 @@ fn a_task_that_ends_while_the_server_drains_is_recorded() {
         details(&server, &run).status.phase == ActionPhase::ACTION_PHASE_SUCCEEDED
     });
     assert_eq!(marks(&file), "begin\n", "and not a second time");
+    server.stop();
+}
+
+#[test]
+fn s4_an_attempt_whose_result_is_there_is_not_given_back_when_the_server_ends() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let mut server = DevServer::serve(&data, &["--drain-seconds", "1", "--grace-seconds", "5"]);
+    let marked = |name: &str| directory.path().join(name);
+    // One is still in its exit functions.
+    let leaving = format!("{SUCCEED}; echo begin >> {}; while :; do sleep 0.05; done", marked("leaving").display());
+    let leaving_run = started(&server, program("serve.leaving", &["/bin/sh", "-c", &leaving]));
+    // The other has ended, and the store cannot take its result.
+    let (begun, go) = (marked("ended").display().to_string(), marked("go"));
+    let ended = format!("echo begin >> {begun}; until [ -e {} ]; do sleep 0.05; done; {SUCCEED}", go.display());
+    let ended_run = started(&server, program("serve.ended", &["/bin/sh", "-c", &ended]));
+    wait_until("the tasks have begun", &server, || {
+        ["leaving", "ended"].iter().all(|name| marks(&marked(name)) == "begin\n")
+    });
+    let place = data.join(format!("blobs/spanwise/runs/local/hostile/development/{ended_run}/a0/1/outputs.pb"));
+    std::fs::create_dir(&place).unwrap();
+    std::fs::write(&go, "").unwrap();
+    wait_until("the result waits", &server, || server.said().contains("deliver an attempt's result"));
+    server.tell_to_end();
+    assert_eq!(server.wait().code(), Some(0), "{}", server.said());
+    std::fs::remove_dir(&place).unwrap();
+    server.restart();
+    for (run, name) in [(leaving_run, "leaving"), (ended_run, "ended")] {
+        wait_until("the run has succeeded", &server, || {
+            details(&server, &run).status.phase == ActionPhase::ACTION_PHASE_SUCCEEDED
+        });
+        assert_eq!(details(&server, &run).attempts.len(), 1, "{name}");
+        assert_eq!(marks(&marked(name)), "begin\n", "{name} is not run a second time");
+    }
     server.stop();
 }
 

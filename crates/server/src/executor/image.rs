@@ -13,7 +13,7 @@ use spanwise_proto::flyteidl2::imagebuilder::ImageSpec;
 
 use super::contract::Places;
 use super::inherited::with_programs;
-use super::{Files, Shared, adopt, damaged, launcher, secrets, system, undefined};
+use super::{Files, Shared, adopt, damaged, launcher, secrets, system, undefined, unstored};
 use crate::blobs::{BlobUri, Blobs};
 use crate::environments::{self, Build, Environment, ImageKey, Plan};
 use crate::process::ProcessId;
@@ -105,7 +105,7 @@ impl Shared {
         }
         let outputs = values::single_output(Literal::string(environment?.image.clone()));
         let uri = places.outputs.join("outputs.pb").map_err(|error| system("name the outputs", &error))?;
-        self.blobs.put(&uri, outputs.clone()).await.map_err(|error| system("write the outputs", &error))?;
+        self.blobs.put(&uri, outputs.clone()).await.map_err(|error| unstored("write the outputs", &error))?;
         Ok(Report::Succeeded(outputs))
     }
 
@@ -151,7 +151,7 @@ impl Shared {
         let noted = std::fs::read(installer_file(files)).ok();
         let id = noted.and_then(|noted| serde_json::from_slice::<ProcessId>(&noted).ok());
         if let Some(id) = id
-            && let Some(process) = adopt(&id).await?
+            && let Some(process) = adopt(&id).await
         {
             process.stop(self.grace).await;
         }

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use spanwise_core::Failure;
 use tokio::sync::Mutex;
 
-use super::{damaged, system};
+use super::{damaged, system, unstored};
 use crate::blobs::{BlobUri, Blobs, base32};
 
 /// The programs of tasks as files.
@@ -47,7 +47,7 @@ impl Programs {
         let failed = |error: std::io::Error| system(doing, &error);
         tokio::fs::create_dir_all(&self.directory).await.map_err(failed)?;
         let staged = path.with_extension("new");
-        let digest = self.blobs.export(uri, &staged).await.map_err(|error| system(doing, &error))?;
+        let digest = self.blobs.export(uri, &staged).await.map_err(|error| unstored(doing, &error))?;
         let Some(digest) = digest else {
             let message = format!("the program `{uri}` is not in the blob store of this server: start the run again");
             return Err(Failure::user("ProgramNotFound", message).terminal());

@@ -4,33 +4,46 @@
 use std::error::Error as StdError;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use spanwise_core::Failure;
 use spanwise_engine::Report;
 use tokio::fs::File;
 use tokio_util::io::ReaderStream;
 
-use super::system;
+use super::trouble::patiently;
 use crate::blobs::{Announced, BlobUri, Blobs, Mode};
 
-/// What a process leaves: its result, and that it is lost for want of its store. An error comes last, because it counts.
-const NAMES: [&str; 3] = ["lost", "outputs.pb", "error.pb"];
+/// The result of a process. An error comes last, because it counts.
+const RESULTS: [&str; 2] = ["outputs.pb", "error.pb"];
 
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// What a process leaves when it is lost for want of its store.
+const LOST: &str = "lost";
 
 /// The most of its last words that is shown.
 const LAST_WORDS: u64 = 4096;
 
-/// Puts the result of an attempt where its caller looks for it. As long as the store has no room for it, the attempt is not
-/// over.
-pub(super) async fn deliver(blobs: &Blobs, claim: &Path, directory: &BlobUri) -> Result<(), Failure> {
-    for name in NAMES.into_iter().filter(|name| *name != "lost") {
-        let uri = directory.join(name).map_err(|error| system("name the attempt's result", &error))?;
-        let file = kept(claim, name);
-        let delivered = when_there_is_room("deliver an attempt's result", || put(blobs, &file, &uri)).await;
-        delivered.map_err(|error| system("deliver the attempt's result", &*error))?;
+/// Puts the result of an attempt where its caller looks for it. As long as the store does not take it, the attempt is not over.
+pub(super) async fn deliver(blobs: &Blobs, claim: &Path, directory: &BlobUri) {
+    patiently("deliver an attempt's result", || put_all(blobs, claim, directory)).await;
+}
+
+/// The same, once.
+pub(super) async fn try_deliver(blobs: &Blobs, claim: &Path, directory: &BlobUri) {
+    if let Err(error) = put_all(blobs, claim, directory).await {
+        tracing::warn!(error = &*error as &dyn StdError, "an attempt's result waits beside its claim");
+    }
+}
+
+/// Whether an attempt has left its result, here or there.
+pub(super) fn are_there(blobs: &Blobs, claim: &Path, directory: &BlobUri) -> bool {
+    RESULTS.iter().any(|name| {
+        let place = directory.join(name).ok().and_then(|uri| blobs.place(&uri).ok());
+        kept(claim, name).is_file() || place.is_some_and(|place| place.is_file())
+    })
+}
+
+async fn put_all(blobs: &Blobs, claim: &Path, directory: &BlobUri) -> Result<(), Box<dyn StdError + Send + Sync>> {
+    for name in RESULTS {
+        put(blobs, &kept(claim, name), &directory.join(name)?).await?;
     }
     Ok(())
 }
@@ -50,13 +63,13 @@ async fn put(blobs: &Blobs, file: &Path, uri: &BlobUri) -> Result<(), Box<dyn St
 pub(super) fn lost(claim: &Path) -> Option<Report> {
     use std::io::Read as _;
     let mut words = String::new();
-    std::fs::File::open(kept(claim, "lost")).ok()?.take(LAST_WORDS).read_to_string(&mut words).ok()?;
+    std::fs::File::open(kept(claim, LOST)).ok()?.take(LAST_WORDS).read_to_string(&mut words).ok()?;
     Some(Report::unblamed(format!("the store of the server could not be used: {words}")))
 }
 
 /// Removes what is left beside a claim.
 pub(super) fn remove(claim: &Path) {
-    for name in NAMES {
+    for name in RESULTS.into_iter().chain([LOST]) {
         let file = kept(claim, name);
         let _ = std::fs::remove_file(file.with_added_extension("new"));
         let _ = std::fs::remove_file(file);
@@ -68,66 +81,24 @@ fn kept(claim: &Path, name: &str) -> PathBuf {
     claim.with_extension(name)
 }
 
-/// Does something again as long as it fails for want of room.
-pub(super) async fn when_there_is_room<T, E, F>(doing: &str, mut work: impl FnMut() -> F) -> Result<T, E>
-where
-    F: Future<Output = Result<T, E>>,
-    E: AsRef<dyn StdError + Send + Sync + 'static>,
-{
-    let mut pause = FIRST_PAUSE;
-    loop {
-        match work().await {
-            Err(error) if is_for_want_of_room(error.as_ref()) => {
-                tracing::warn!(error = error.as_ref() as &dyn StdError, "{doing}: tried again until there is room");
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
-            }
-            done => return done,
-        }
-    }
-}
-
-/// Whether the machine had no room on the disk, no inodes, descriptors or memory left.
-fn is_for_want_of_room(error: &(dyn StdError + 'static)) -> bool {
-    use rustix::io::Errno;
-    let full = [Errno::NOSPC, Errno::DQUOT, Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::AGAIN];
-    let mut next = Some(error);
-    while let Some(error) = next {
-        let number = error.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
-        if number.is_some_and(|number| full.iter().any(|errno| errno.raw_os_error() == number)) {
-            return true;
-        }
-        next = error.source();
-    }
-    false
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn s4_want_of_room_is_found_under_what_wraps_it_and_nothing_else_is() {
-        let error = |number| object_store::Error::Generic {
-            store: "local",
-            source: Box::new(io::Error::from_raw_os_error(number)),
-        };
-        for (errno, passes) in [(28, true), (122, true), (24, true), (23, true), (13, false), (2, false)] {
-            assert_eq!(is_for_want_of_room(&error(errno)), passes, "{errno}");
-        }
-    }
 
     #[tokio::test]
     async fn s4_a_result_beside_the_claim_is_delivered_once_and_an_error_counts() {
         let home = tempfile::tempdir().unwrap();
         let blobs = Blobs::open(&home.path().join("blobs"), spanwise_engine::Durability::Process).unwrap();
         let (claim, directory) = (home.path().join("1.process"), BlobUri::from_key("runs/r/a0/1").unwrap());
-        deliver(&blobs, &claim, &directory).await.unwrap();
+        deliver(&blobs, &claim, &directory).await;
+        assert!(!are_there(&blobs, &claim, &directory));
         assert_eq!(blobs.get(&directory.join("outputs.pb").unwrap(), 100).await.unwrap(), None, "nothing was left");
 
         std::fs::write(home.path().join("1.outputs.pb"), "made").unwrap();
         std::fs::write(home.path().join("1.lost"), "GenericError: away").unwrap();
-        deliver(&blobs, &claim, &directory).await.unwrap();
+        assert!(are_there(&blobs, &claim, &directory), "beside the claim");
+        deliver(&blobs, &claim, &directory).await;
+        assert!(are_there(&blobs, &claim, &directory), "in the store");
         let delivered = blobs.get(&directory.join("outputs.pb").unwrap(), 100).await.unwrap();
         assert_eq!(delivered.as_deref(), Some("made".as_bytes()));
         assert!(!home.path().join("1.outputs.pb").exists());

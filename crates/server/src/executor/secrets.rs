@@ -2,6 +2,7 @@
 
 use spanwise_core::{Failure, RunId};
 
+use super::trouble::{PASSING, system};
 use crate::secrets::Secrets;
 use crate::wire::ids::scope_of;
 use crate::wire::task::{Mount, Program};
@@ -20,7 +21,10 @@ pub(super) fn variables(secrets: &Secrets, run: &RunId, program: &Program) -> Re
             return Err(Failure::user("SecretNotMountable", message).terminal());
         };
         let found = secrets.find(&scope, &request.group, &request.key);
-        let value = found.map_err(|error| Failure::system("SecretUnreadable", error.to_string()))?;
+        let value = found.map_err(|error| match system("read a secret", &error) {
+            passing if passing.code == PASSING => passing,
+            failure => Failure { code: "SecretUnreadable".to_owned(), ..failure },
+        })?;
         let Some(value) = value else {
             let message = format!(
                 "secret `{}` is not known in project `{}`, domain `{}`: create it with `flyte create secret {}`, or set {} for the server",

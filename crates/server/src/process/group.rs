@@ -41,6 +41,11 @@ impl Group {
         }
     }
 
+    /// Somebody else has reaped the leader: the number is no longer the group's.
+    pub(super) fn is_over(&self) {
+        *self.lock() = true;
+    }
+
     /// The leader has ended: kills what is left of the group, then reaps the leader if it is ours to reap.
     pub(super) fn end(&self, pidfd: &OwnedFd) -> Ending {
         let mut ended = self.lock();

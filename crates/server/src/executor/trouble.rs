@@ -1,0 +1,173 @@
+//! What the machine cannot do: what may pass by itself costs no attempt, and nothing of it decides about a process that has ended.
+
+use std::error::Error as StdError;
+use std::io;
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+use spanwise_core::{Failure, FailureKind};
+use spanwise_engine::Report;
+
+use crate::{blobs, definitions};
+
+/// The code of what may pass by itself; no report has it, see [`stopped_by`].
+pub(super) const PASSING: &str = "MachineExhausted";
+
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Between two lines of the log about the same trouble.
+const QUIET_LOG: Duration = Duration::from_secs(60);
+
+/// What stopped an attempt on our side. What may pass by itself is not to be blamed on the attempt, which is made again; all else
+/// has the budget of the system's failures.
+pub(super) fn stopped_by(failure: Failure) -> Report {
+    if failure.kind != FailureKind::System || failure.code != PASSING {
+        return Report::Failed(failure);
+    }
+    tracing::warn!(message = failure.message, "the machine fails an attempt, which is made again");
+    Report::unblamed(failure.message)
+}
+
+/// What another attempt would meet again.
+pub(super) fn damaged(doing: &str, error: &dyn StdError) -> Failure {
+    Failure { code: SYSTEM.to_owned(), ..system_by(doing, error, false) }.terminal()
+}
+
+/// What a definition that cannot be had means.
+pub(super) fn undefined(doing: &str, error: &definitions::Error) -> Failure {
+    match error {
+        definitions::Error::Engine(_) => passing(doing, error),
+        definitions::Error::Missing(_) | definitions::Error::Invalid(_) => damaged(doing, error),
+    }
+}
+
+const SYSTEM: &str = "SystemError";
+
+/// What the machine did not do.
+pub(super) fn system(doing: &str, error: &(dyn StdError + 'static)) -> Failure {
+    system_by(doing, error, is_passing(error))
+}
+
+/// What the machine cannot do now, whatever the reason: the journal and the blob store are not the attempt's.
+pub(super) fn passing(doing: &str, error: &dyn StdError) -> Failure {
+    system_by(doing, error, true)
+}
+
+/// What became of a call of the blob store.
+pub(super) fn unstored(doing: &str, error: &blobs::Error) -> Failure {
+    match error {
+        blobs::Error::BadUri(_) => damaged(doing, error),
+        _ => passing(doing, error),
+    }
+}
+
+fn system_by(doing: &str, error: &dyn StdError, passes: bool) -> Failure {
+    let mut message = format!("{doing}: {error}");
+    let mut source = error.source();
+    while let Some(cause) = source {
+        message.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    Failure::system(if passes { PASSING } else { SYSTEM }, message)
+}
+
+/// What a task that is not what a process can run is told.
+pub(super) fn bad_task(message: String) -> Failure {
+    Failure::user("BadTaskSpecification", message).terminal()
+}
+
+/// Whether the machine had no room on the disk, no inodes, descriptors or memory left, or its disk did not answer.
+fn is_passing(error: &(dyn StdError + 'static)) -> bool {
+    const PASSES: [Errno; 8] = [
+        Errno::NOSPC,
+        Errno::DQUOT,
+        Errno::MFILE,
+        Errno::NFILE,
+        Errno::NOMEM,
+        Errno::AGAIN,
+        Errno::IO,
+        // A program that another process is still writing.
+        Errno::TXTBSY,
+    ];
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let number = error.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
+        if number.is_some_and(|number| PASSES.iter().any(|errno| errno.raw_os_error() == number)) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
+/// Asks for what decides about an attempt until the machine can say: an attempt whose process or whose result cannot be looked at
+/// now must not pass for lost, or it would be made twice. Only the end of the attempt, or of the server, ends this.
+pub(super) async fn patiently<T, E, F>(doing: &str, mut ask: impl FnMut() -> F) -> T
+where
+    E: Into<Box<dyn StdError + Send + Sync>>,
+    F: Future<Output = Result<T, E>>,
+{
+    let (mut pause, mut told) = (FIRST_PAUSE, None::<Instant>);
+    loop {
+        match ask().await {
+            Ok(said) => return said,
+            Err(error) if told.is_none_or(|at| at.elapsed() >= QUIET_LOG) => {
+                let error = error.into();
+                tracing::warn!(error = &*error as &dyn StdError, "{doing}: tried again until it can be done");
+                told = Some(Instant::now());
+            }
+            Err(_) => {}
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s4_only_what_passes_by_itself_is_not_blamed_on_an_attempt() {
+        let wrapped = |number| object_store::Error::Generic {
+            store: "local",
+            source: Box::new(io::Error::from_raw_os_error(number)),
+        };
+        for (number, passes) in [
+            (28, true),
+            (122, true),
+            (24, true),
+            (23, true),
+            (12, true),
+            (11, true),
+            (5, true),
+            (13, false),
+            (2, false),
+        ] {
+            for failure in [system("x", &wrapped(number)), system("x", &io::Error::from_raw_os_error(number))] {
+                match stopped_by(failure) {
+                    Report::Lost { blamed: false, .. } => assert!(passes, "{number}"),
+                    Report::Failed(failure) => {
+                        assert!(!passes && failure.recoverable && failure.code == SYSTEM, "{number}");
+                    }
+                    other => panic!("{number}: {other:?}"),
+                }
+            }
+        }
+        let gone = blobs::Error::Gone { directory: "/store".into() };
+        assert!(matches!(stopped_by(unstored("x", &gone)), Report::Lost { blamed: false, .. }));
+        let damaged = damaged("x", &io::Error::from_raw_os_error(28));
+        assert!(matches!(stopped_by(damaged), Report::Failed(failure) if !failure.recoverable));
+    }
+
+    #[tokio::test]
+    async fn s4_what_decides_about_an_attempt_is_asked_for_until_the_machine_can_say() {
+        let mut asked = 0;
+        let said = patiently("x", || {
+            asked += 1;
+            std::future::ready(if asked < 4 { Err(io::Error::from_raw_os_error(13)) } else { Ok(asked) })
+        });
+        assert_eq!(said.await, 4);
+    }
+}
