@@ -83,10 +83,15 @@ fn what_pruned_runs_left_goes_with_them_unless_it_was_passed_on() {
     server.restart();
     let [log, actions, files] = of_passed_on.clone();
     wait_until_gone(data.path(), &[log.clone(), actions.clone()], &server);
+    // It is said when all has been looked through.
+    let since = Instant::now();
+    while !server.said().contains("that the journal does not know") {
+        assert!(since.elapsed() < PATIENCE, "{}", server.said());
+        std::thread::sleep(Duration::from_millis(5));
+    }
     server.kill();
     let after = belongings(data.path());
     assert!(of_forgotten.iter().all(|path| after.contains(path)), "{after:?}");
-    assert!(server.said().contains("that the journal does not know"), "{}", server.said());
     of_forgotten.iter().for_each(|path| age(&data.path().join(path)));
     server.restart();
     wait_until_gone(data.path(), &[&of_forgotten[..], &[log, actions]].concat(), &server);
