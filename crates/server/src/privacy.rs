@@ -12,7 +12,7 @@ use crate::layout::DataDir;
 const OTHERS: u32 = 0o077;
 
 /// Files of a data directory, and the beginnings of the names of databases, what SQLite has beside them and what was set aside.
-const FILES: [&str; 4] = ["journal.id", "lock", "signing.key", "server.json"];
+const FILES: [&str; 5] = [".gitignore", "journal.id", "lock", "server.json", "signing.key"];
 const DATABASES: [&str; 2] = ["journal.db", "spans.db"];
 
 /// Whose a directory is, before anything is made in it.
@@ -164,6 +164,15 @@ mod tests {
         assert_eq!((mode(elsewhere), mode(&shared)), (0o755, 0o644));
         assert_eq!(close(&data_dir, Ownership::Ours).unwrap(), None);
         assert_eq!(close_below(&data_dir), 0);
+    }
+
+    #[test]
+    fn what_the_store_makes_in_a_new_directory_is_ours() {
+        let home = tempfile::tempdir().unwrap();
+        let data = home.path().join("data");
+        drop(spanwise_store::Sqlite::open(&data, spanwise_engine::Durability::Process).unwrap());
+        assert!(data.join(".gitignore").exists());
+        assert_eq!(Ownership::of(&DataDir::new(&data)).unwrap(), Ownership::Ours);
     }
 
     #[test]

@@ -136,6 +136,7 @@ fn the_data_directory_is_its_users_alone_and_what_tasks_write_elsewhere_is_as_th
     let set = |path: &Path, mode| std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
     // As an earlier version has left it.
     DevServer::start(data.path()).stop();
+    remove_home(data.path());
     let old = data.path().join("blobs/spanwise/old");
     std::fs::create_dir_all(old.parent().unwrap()).unwrap();
     std::fs::write(&old, "x").unwrap();
@@ -177,6 +178,15 @@ fn the_data_directory_is_its_users_alone_and_what_tasks_write_elsewhere_is_as_th
         let said = server.said().contains("could read");
         assert_eq!(said, environment.is_empty(), "once, as there is nothing to close later:\n{}", server.said());
         server.stop();
+    }
+}
+
+/// The home of tests is in the data directory: what a user's cache has is nothing of the server's.
+fn remove_home(data: &Path) {
+    for entry in std::fs::read_dir(data).unwrap().map(Result::unwrap) {
+        if entry.file_name().to_string_lossy().starts_with('.') && entry.file_type().unwrap().is_dir() {
+            std::fs::remove_dir_all(entry.path()).unwrap();
+        }
     }
 }
 
