@@ -18,7 +18,7 @@ const MOST_PAGES: i32 = 4 * PAGES;
 /// The thread that folds, while there is something to fold.
 #[derive(Debug)]
 pub(crate) struct Checkpointer {
-    thread: Option<JoinHandle<()>>,
+    thread: Option<JoinHandle<Connection>>,
 }
 
 impl Checkpointer {
@@ -30,7 +30,10 @@ impl Checkpointer {
         let (requests, received) = sync_channel(1);
         let thread = std::thread::Builder::new()
             .name("spanwise-fold".to_owned())
-            .spawn(move || fold_until_closed(&connection, &received))
+            .spawn(move || {
+                fold_until_closed(&connection, &received);
+                connection
+            })
             .map_err(|source| Error::Open { path: file.to_owned(), source })?;
         let hook = move |wal: &mut rusqlite::hooks::Wal, pages: i32| {
             if pages >= MOST_PAGES {
@@ -47,11 +50,10 @@ impl Checkpointer {
 }
 
 impl Drop for Checkpointer {
-    /// Waits for the thread, which ends with the writer: its connection holds the only sender.
+    /// Waits for the thread, which ends with the writer: its connection holds the only sender. Its own is closed here, after all
+    /// others: the last one folds the log and deletes it, and of two that close at one time none is the last.
     fn drop(&mut self) {
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        drop(self.thread.take().map(JoinHandle::join));
     }
 }
 

@@ -22,7 +22,14 @@ fn used() -> tempfile::TempDir {
         let key = create(&store, &run(&format!("run-{index}"))).unwrap();
         store.commit(&[append(key, 0, vec![enqueued(index)])]).unwrap();
     }
+    close(store, directory.path());
     directory
+}
+
+/// Closes a journal, which folds its log.
+fn close(store: Sqlite, directory: &Path) {
+    drop(store);
+    assert!(!directory.join("journal.db-wal").exists(), "the journal is one file when it is closed");
 }
 
 /// Every file with its content, but for the lock.
@@ -85,7 +92,7 @@ fn a_journal_that_is_not_what_it_was_is_refused_and_nothing_is_touched() {
         assert_eq!(store.kept_before(), Some(Timestamp(99)), "{what}");
         assert_eq!(count(&store), if what == "of another directory" { 40 } else { 0 }, "{what}");
         create(&store, &run("new")).unwrap();
-        drop(store);
+        close(store, directory.path());
         let set_aside = directory.path().join("journal.db.damaged-1").exists();
         assert_eq!(set_aside, !["missing", "of another directory"].contains(&what), "{what}");
         assert_eq!(Sqlite::repair(directory.path(), Timestamp(100)).unwrap(), <[String; 0]>::default(), "{what}");
