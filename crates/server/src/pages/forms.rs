@@ -56,6 +56,11 @@ fn allowed(uri: &Uri, headers: &HeaderMap, sent: Sent) -> Result<Fields, PageErr
     Ok(fields)
 }
 
+/// Leads the browser to the page that shows what the form has done, or tells what was wrong with it.
+fn then_show(done: Result<String, PageError>) -> Response {
+    done.map_or_else(IntoResponse::into_response, |address| Redirect::to(&address).into_response())
+}
+
 /// Aborts a run, or one of its actions with everything under it.
 pub(super) async fn abort(
     State(pages): State<Pages>,
@@ -74,9 +79,9 @@ pub(super) async fn abort(
         if !run.abort(action, "user", &reason[..end]).await? {
             return Err(had_ended(&run, action));
         }
-        Ok::<_, PageError>(address::run(run.id(), Some(&action)))
+        Ok(address::run(run.id(), Some(&action)))
     };
-    aborted.await.map_or_else(IntoResponse::into_response, |address| Redirect::to(&address).into_response())
+    then_show(aborted.await)
 }
 
 /// There was nothing to abort any more.
@@ -106,9 +111,9 @@ pub(super) async fn signal(
         let value = Literal::from_text(simple, &fields.value).map_err(not_understood)?;
         let answer = Answer { by: "user".to_owned(), from: None, value };
         pages.control.signal(&run, action, answer).await?;
-        Ok::<_, PageError>(address::run(run.id(), Some(&action)))
+        Ok(address::run(run.id(), Some(&action)))
     };
-    answered.await.map_or_else(IntoResponse::into_response, |address| Redirect::to(&address).into_response())
+    then_show(answered.await)
 }
 
 /// Starts a run of the same task with the same inputs.
@@ -122,7 +127,7 @@ pub(super) async fn rerun(
     let started = async {
         allowed(&uri, &headers, sent)?;
         let run = pages.control.rerun(&place.run(&pages, &uri)?).await?;
-        Ok::<_, PageError>(address::run(run.id(), None))
+        Ok(address::run(run.id(), None))
     };
-    Box::pin(started).await.map_or_else(IntoResponse::into_response, |address| Redirect::to(&address).into_response())
+    then_show(Box::pin(started).await)
 }
