@@ -9,9 +9,13 @@ check:
     cargo clippy --package spanwise --no-default-features -- -D warnings
     cargo clippy --package spanwise-server --features fuzzing -- -D warnings
 
-# Every test.
+# Every test; installs what they drive, if it may.
 test:
-    cargo test --workspace
+    scripts/test
+
+# What needs neither Python nor a browser, in a minute after a build.
+quick:
+    cargo test --workspace --lib --bins --test it --test tidy -- --skip warm --skip environments --skip compile::
 
 # What the overhead is, as ratios in one run.
 bench:
@@ -47,12 +51,12 @@ fuzz TARGET="requests definitions inputs outputs error names uri token listing m
 # Needs the right to mount. SPANWISE_SEED repeats what a seed that was printed has done, as far as time permits.
 chaos KILLS="200" FULL="20" AWAY="60":
     SPANWISE_CHAOS_KILLS={{KILLS}} SPANWISE_CHAOS_FULL={{FULL}} SPANWISE_CHAOS_AWAY_SECONDS={{AWAY}} \
-        cargo test -p spanwise-e2e --test it chaos -- --nocapture --test-threads 1
+        cargo test -p spanwise-e2e --test e2e chaos -- --nocapture --test-threads 1
 
 # Crash tests alone, with what they measure.
 crash:
-    cargo test -p spanwise-e2e --test it crash:: -- --nocapture
+    cargo test -p spanwise-e2e --test e2e crash:: -- --nocapture
 
 # A server that is away for so many seconds while tasks begin and end, so many times.
 away SECONDS="180" TIMES="10":
-    SPANWISE_AWAY_SECONDS={{SECONDS}} SPANWISE_AWAY_REPETITIONS={{TIMES}} cargo test -p spanwise-e2e --test it away:: -- --nocapture
+    SPANWISE_AWAY_SECONDS={{SECONDS}} SPANWISE_AWAY_REPETITIONS={{TIMES}} cargo test -p spanwise-e2e --test e2e away:: -- --nocapture

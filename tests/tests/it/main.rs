@@ -1,10 +1,9 @@
-//! The whole of it from outside: programs that are killed, and the state of the repository itself.
+//! The whole of it from outside: real programs, that are killed too.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops with the reason")]
 
 mod away;
 mod blame;
 mod browser;
-mod cargo;
 mod chaos;
 mod chaos_disk;
 mod collector;
@@ -39,7 +38,8 @@ mod second_process;
 mod serve;
 mod stock_sdk;
 mod tap;
-mod tidy;
 mod told;
 mod waiting;
 mod workload;
+
+use spanwise_e2e::cargo;

@@ -1,11 +1,12 @@
 //! The state of the repository: who uses whom, what is depended on, and how files look.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops with the reason")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde_json::Value;
 
-use crate::cargo;
+use spanwise_e2e::cargo;
 
 /// Which crates of the workspace a crate may use; tests, examples and benches may use all.
 const EDGES: [(&str, &[&str]); 9] = [

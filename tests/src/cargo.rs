@@ -7,12 +7,12 @@ use std::sync::OnceLock;
 use serde_json::Value;
 
 /// The root of the repository.
-pub(crate) fn root() -> PathBuf {
+pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
 /// `cargo metadata` for this machine: packages of other platforms may not have been downloaded.
-pub(crate) fn metadata() -> &'static Value {
+pub fn metadata() -> &'static Value {
     static METADATA: OnceLock<Value> = OnceLock::new();
     METADATA.get_or_init(|| {
         let arguments = ["metadata", "--offline", "--format-version", "1", "--filter-platform", &host()];
@@ -33,7 +33,7 @@ fn output(program: &str, arguments: &[&str]) -> Vec<u8> {
 
 /// A program of the workspace, built if it is not: with the features that the tests of the whole workspace have, so that what
 /// `cargo test --workspace` has compiled is not compiled again with others.
-pub(crate) fn build(program: &str) -> PathBuf {
+pub fn build(program: &str) -> PathBuf {
     static ARTIFACTS: OnceLock<Vec<Value>> = OnceLock::new();
     let artifacts = ARTIFACTS.get_or_init(|| {
         let mut command = Command::new(env!("CARGO"));
@@ -59,7 +59,7 @@ pub(crate) fn build(program: &str) -> PathBuf {
 const NOT_OURS: [&str; 4] = [".git", ".spanwise", "__pycache__", "target"];
 
 /// The files of the repository, relative to its root.
-pub(crate) fn files() -> Vec<PathBuf> {
+pub fn files() -> Vec<PathBuf> {
     let (mut files, mut folders) = (Vec::new(), vec![root()]);
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
