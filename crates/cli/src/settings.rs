@@ -3,25 +3,21 @@
 //! A value of the file becomes the default of its argument, so a flag wins over a variable, a variable over the file, and the file over
 //! what is built in, and every value is checked by the same parser.
 
+mod file;
+mod shown;
+
 use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::fmt::Write as _;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context as _;
-use clap::parser::ValueSource;
-use clap::{ArgMatches, Args, Command};
+use clap::Args;
 use spanwise_server::{
     BadTarget, CollectorConfig, Config, DEFAULT_COLLECTOR_PORT, DEFAULT_PORT, Retention, TeeTarget, TraceLevel, Users,
 };
 
-/// The file that is read if none is named.
-const DEFAULT_FILE: &str = "spanwise.toml";
-
-/// The commands that read a file.
-const WITH_FILE: [&str; 2] = ["serve", "config"];
+pub(crate) use file::{BadFile, with_file};
+pub(crate) use shown::effective;
 
 /// What can be set, whoever the server is for.
 #[derive(Args, Clone, Debug)]
@@ -90,7 +86,7 @@ impl Common {
     /// What the server is started with.
     ///
     /// # Errors
-    /// If the receiver of spans is none.
+    /// If the tee's endpoint or its headers cannot be parsed.
     pub(crate) fn config(self, collects: bool) -> Result<Config, BadTarget> {
         let mut config = Config::dev(self.data_dir);
         config.port = self.port;
@@ -244,7 +240,7 @@ impl Settings {
     /// What the server is started with.
     ///
     /// # Errors
-    /// If the receiver of spans is none.
+    /// If the tee's endpoint or its headers cannot be parsed.
     pub(crate) fn config(self) -> Result<Config, BadTarget> {
         let mut config = self.common.config(self.collector)?;
         config.address = self.address;
@@ -258,192 +254,9 @@ impl Settings {
     }
 }
 
-/// A setting is wrong; the process ends with the exit code for that.
-#[derive(Debug, thiserror::Error)]
-#[error("{}: {what}", file.display())]
-pub(crate) struct BadFile {
-    file: PathBuf,
-    what: String,
-}
-
-/// Reads the file that a command asks for, and makes its values the defaults of that command.
-pub(crate) fn with_file(mut command: Command, arguments: &[OsString]) -> anyhow::Result<Command> {
-    // Whatever is wrong with the command line is said when it is read for good.
-    let Ok(matches) = command.clone().try_get_matches_from(arguments) else { return Ok(command) };
-    let Some((name, matches)) = matches.subcommand().filter(|(name, _)| WITH_FILE.contains(name)) else {
-        return Ok(command);
-    };
-    let Some(file) = file_of(matches) else { return Ok(command) };
-    for (key, value) in read(&file)? {
-        command = command.mut_subcommand(name, |command| command.mut_arg(key, |arg| arg.default_value(value)));
-    }
-    Ok(command)
-}
-
-/// The file that counts: the one that is named, else the one in this directory if there is one.
-fn file_of(matches: &ArgMatches) -> Option<PathBuf> {
-    let named = matches.get_one::<PathBuf>("config").cloned();
-    named.or_else(|| Some(PathBuf::from(DEFAULT_FILE)).filter(|file| file.exists()))
-}
-
-/// The keys and values of a file, each as its argument takes it.
-fn read(file: &Path) -> anyhow::Result<BTreeMap<String, String>> {
-    let text = std::fs::read_to_string(file).with_context(|| format!("read the settings in {}", file.display()))?;
-    let bad = |what: String| BadFile { file: file.to_owned(), what };
-    let table: toml::Table = toml::from_str(&text).map_err(|error| bad(error.to_string().trim_end().to_owned()))?;
-    let known = Settings::augment_args(Command::new("settings"));
-    let mut values = BTreeMap::new();
-    for (key, value) in table {
-        let Some(arg) = known.get_arguments().find(|arg| arg.get_id() == key.as_str()) else {
-            return Err(bad(unknown(&key, &known)).into());
-        };
-        let text = match value {
-            toml::Value::String(text) => text,
-            toml::Value::Integer(number) => number.to_string(),
-            toml::Value::Float(number) => number.to_string(),
-            toml::Value::Boolean(value) => value.to_string(),
-            toml::Value::Array(list) if arg.get_value_delimiter().is_some() => match joined(&list) {
-                Some(text) if text.is_empty() => continue,
-                Some(text) => text,
-                None => return Err(bad(format!("`{key}` is a list of texts")).into()),
-            },
-            other => {
-                return Err(bad(format!(
-                    "`{key}` is a text, a number or a truth value, not of type {}",
-                    other.type_str()
-                ))
-                .into());
-            }
-        };
-        let alone = Command::new("settings").no_binary_name(true).arg(arg.clone().env(None::<&str>));
-        if let Err(error) = alone.try_get_matches_from([format!("--{}={text}", arg.get_long().unwrap_or(&key))]) {
-            let reason = error.to_string();
-            let reason = reason.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-            return Err(bad(format!("`{key}`: {reason}")).into());
-        }
-        values.insert(key, text);
-    }
-    Ok(values)
-}
-
-/// The texts of a list, as one argument has them.
-fn joined(list: &[toml::Value]) -> Option<String> {
-    let texts: Option<Vec<&str>> = list.iter().map(toml::Value::as_str).collect();
-    texts.map(|texts| texts.join(","))
-}
-
-/// Names the known key that is the nearest to one that is not.
-fn unknown(key: &str, known: &Command) -> String {
-    let keys = known.get_arguments().map(|arg| arg.get_id().as_str());
-    // The beginning of a key is nearer than a word that happens to look like it.
-    let nearest = keys.min_by_key(|known| (!known.starts_with(key), distance(key, known))).unwrap_or_default();
-    format!("`{key}` is no setting: the nearest one is `{nearest}` (all: spanwise config)")
-}
-
-/// How many characters must be put in, taken out or changed to make one word of the other.
-fn distance(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (line, character) in from.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = line + 1;
-        for (column, other) in to.iter().enumerate() {
-            let change = diagonal + usize::from(character != *other);
-            diagonal = row[column + 1];
-            row[column + 1] = change.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row[to.len()]
-}
-
-/// Settings that are nobody's to read.
-const SECRET: [&str; 1] = ["tee_headers"];
-
-/// Where the password of a URL stands: what is between the user's name and the host; a name alone is taken for one too.
-fn password(url: &str) -> Option<std::ops::Range<usize>> {
-    let begin = url.find("://")? + 3;
-    let authority = &url[begin..];
-    let authority = &authority[..authority.find(['/', '?', '#']).unwrap_or(authority.len())];
-    let end = authority.rfind('@')?;
-    let from = authority[..end].find(':').map_or(0, |colon| colon + 1);
-    Some(begin + from..begin + end).filter(|range| !range.is_empty())
-}
-
-fn without_password(url: &str) -> String {
-    let mut shown = url.to_owned();
-    if let Some(range) = password(url) {
-        shown.replace_range(range, "***");
-    }
-    shown
-}
-
-/// Every setting as a line of a file, with where it comes from.
-pub(crate) fn effective(matches: &ArgMatches) -> anyhow::Result<String> {
-    let file = file_of(matches);
-    let from_file = file.as_deref().map(read).transpose()?.unwrap_or_default();
-    let mut text = String::new();
-    for arg in Settings::augment_args(Command::new("settings")).get_arguments() {
-        let key = arg.get_id().as_str();
-        let variable = arg.get_env().unwrap_or_default().to_string_lossy();
-        let source = match (matches.value_source(key), &file) {
-            (Some(ValueSource::CommandLine), _) => format!("--{}", arg.get_long().unwrap_or(key)),
-            (Some(ValueSource::EnvVariable), _) => variable.into_owned(),
-            (Some(_), Some(file)) if from_file.contains_key(key) => file.display().to_string(),
-            _ => "default".to_owned(),
-        };
-        let given = matches.get_raw(key).map(|values| values.map(|value| value.to_string_lossy()).collect::<Vec<_>>());
-        let line = match given.map(|values| values.join(",")) {
-            None if key.starts_with("tee_") || key == "pass_env" => format!("# {key} is not set"),
-            None => format!("# {key} is found by the server"),
-            Some(_) if SECRET.contains(&key) => format!("# {key} is set and not shown"),
-            Some(value) if password(&value).is_some() => {
-                let hidden = without_password(&value);
-                format!("# {key} = {} and its password, which is not shown", toml::Value::String(hidden))
-            }
-            Some(value) if value.parse::<u64>().is_ok() || value == "true" || value == "false" => {
-                format!("{key} = {value}")
-            }
-            Some(value) => format!("{key} = {}", toml::Value::String(value)),
-        };
-        writeln!(text, "{line:40} # {source}")?;
-    }
-    Ok(text)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn file(text: &str) -> anyhow::Result<BTreeMap<String, String>> {
-        let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("spanwise.toml");
-        std::fs::write(&file, text).unwrap();
-        read(&file)
-    }
-
-    fn refused(text: &str) -> String {
-        file(text).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn a_file_holds_one_value_a_key() {
-        let values = file("port = 0\ncold = true\ndurability = \"process\"\npython = \"/usr/bin/python3\"\n").unwrap();
-        assert_eq!(values["port"], "0");
-        assert_eq!(values["cold"], "true");
-        assert_eq!(values.len(), 4);
-    }
-
-    #[test]
-    fn what_is_wrong_in_a_file_is_said_with_its_key() {
-        assert!(refused("prot = 1").contains("`prot` is no setting: the nearest one is `port`"));
-        assert!(refused("grace = 1").contains("`grace_seconds`"));
-        assert!(refused("port = 65536").contains("`port`: invalid value '65536'"));
-        assert!(refused("port = -1").contains("`port`"));
-        assert!(refused("durability = \"hope\"").contains("`durability`"));
-        assert!(refused("port = [1]").contains("not of type array"));
-        assert!(refused("port = 1\nport = 2").contains("duplicate key"));
-        assert!(refused("[server]\nport = 1").contains("`server`"));
-    }
 
     #[test]
     fn a_size_has_a_unit_or_is_in_mib() {
@@ -454,65 +267,6 @@ mod tests {
             [("1MB", "`MB`"), ("MiB", "`MiB`"), ("-1", "`-1`"), ("", "``"), ("99999999999999999GiB", "too large")]
         {
             assert!(size(text).unwrap_err().contains(named), "{text}: {:?}", size(text));
-        }
-    }
-
-    #[test]
-    fn the_headers_of_a_receiver_are_not_shown() {
-        let command = Settings::augment_args(Command::new("spanwise"));
-        let arguments = ["spanwise", "--tee-endpoint", "http://localhost:4318", "--tee-headers", "api-key=secret"];
-        let matches = Configured::augment_args(Command::new("spanwise")).get_matches_from(arguments);
-        let text = effective(&matches).unwrap();
-        assert!(
-            text.contains("tee_endpoint = \"http://localhost:4318\"") && text.contains("# tee_headers is set"),
-            "{text}"
-        );
-        assert!(!text.contains("secret"), "{text}");
-        let arguments = command.get_arguments().filter(|arg| arg.is_hide_env_values_set());
-        let hidden = ["trace_endpoint", "tee_endpoint", "tee_headers"];
-        assert_eq!(arguments.map(|arg| arg.get_id().as_str()).collect::<Vec<_>>(), hidden, "in --help");
-    }
-
-    #[test]
-    fn passwords_in_urls_are_not_shown() {
-        let cases = [
-            ("http://user:secret@host:4318/v1", "http://user:***@host:4318/v1"),
-            ("https://secret@host", "https://***@host"),
-            ("https://user:se@cret:x@host/a@b", "https://user:***@host/a@b"),
-            ("https://:secret@host?q=a@b", "https://:***@host?q=a@b"),
-            ("http://localhost:4318/a@b", "http://localhost:4318/a@b"),
-            ("http://user:@host", "http://user:@host"),
-            ("localhost:4318", "localhost:4318"),
-        ];
-        for (url, expected) in cases {
-            assert_eq!(without_password(url), expected);
-        }
-        for name in ["--tee-endpoint", "--trace-endpoint", "--trace-url"] {
-            let arguments = ["spanwise", name, "http://user:secret@localhost:4318/"];
-            let matches = Configured::augment_args(Command::new("spanwise")).get_matches_from(arguments);
-            let text = effective(&matches).unwrap();
-            assert!(text.contains("http://user:***@localhost:4318/") && !text.contains("secret"), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_list_is_given_as_one_in_a_file_and_name_by_name_on_the_command_line() {
-        assert_eq!(file("pass_env = [\"A\", \"B_C\"]").unwrap()["pass_env"], "A,B_C");
-        assert_eq!(file("pass_env = \"A,B\"").unwrap()["pass_env"], "A,B");
-        assert!(file("pass_env = []").unwrap().is_empty());
-        assert!(refused("pass_env = [1]").contains("`pass_env` is a list of texts"));
-        assert!(refused("pass_env = [\"A=1\"]").contains("`A=1` is not the name of a variable"));
-        let arguments = ["spanwise", "--pass-env", "A", "--pass-env", "B"];
-        let matches = Configured::augment_args(Command::new("spanwise")).get_matches_from(arguments);
-        assert!(effective(&matches).unwrap().contains("pass_env = \"A,B\""));
-    }
-
-    #[test]
-    fn the_distance_of_two_words_is_what_must_be_changed() {
-        for (from, to, expected) in
-            [("", "", 0), ("port", "port", 0), ("prot", "port", 2), ("por", "port", 1), ("", "abc", 3)]
-        {
-            assert_eq!(distance(from, to), expected, "{from} {to}");
         }
     }
 }
