@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Command, Rejection, Run, SYSTEM_FAILURE_BUDGET, UNBLAMED_BUDGET, UNBLAMED_PAUSE};
 use crate::action::{Action, End, State};
-use crate::event::{ActionKind, ActionSpec, Event, Fact};
+use crate::event::{ActionKind, ActionSpec, Event, Fact, Lookup, Source};
 use crate::failure::{Failure, FailureKind, code};
 use crate::{ActionName, AttemptNo, Timestamp};
 
@@ -41,21 +41,8 @@ impl Run {
                     facts.push(*action, Fact::Held);
                 }
             }
-            Command::Reuse { action, source, lookup } => {
-                let (State::Queued { .. } | State::Backoff { .. }) = facts.known(*action)?.state else {
-                    return Err(facts.wrong_state("reuse outputs for", *action));
-                };
-                if let Some(lookup) = lookup {
-                    facts.push(*action, Fact::LookedUp { lookup: lookup.clone(), hit: true });
-                }
-                facts.end(*action, Fact::Reused { source: source.clone() });
-            }
-            Command::Miss { action, lookup } => {
-                let State::Queued { .. } = facts.known(*action)?.state else {
-                    return Err(facts.wrong_state("look up outputs for", *action));
-                };
-                facts.push(*action, Fact::LookedUp { lookup: lookup.clone(), hit: false });
-            }
+            Command::Reuse { action, source, lookup } => facts.reuse(*action, source, lookup.as_ref())?,
+            Command::Miss { action, lookup } => facts.miss(*action, lookup)?,
             Command::Signal { action, by, from } => {
                 let State::Paused = facts.known(*action)?.state else {
                     return Err(facts.wrong_state("signal", *action));
@@ -134,6 +121,25 @@ impl<'run> Facts<'run> {
         let parent = parent.and_then(|parent| self.run.action(&parent));
         let given_up = u32::from(parent.is_some_and(Action::occupies_place));
         self.run.occupied - given_up + self.run.queue.len() as u32 >= limit
+    }
+
+    fn reuse(&mut self, action: ActionName, source: &Source, lookup: Option<&Lookup>) -> Result<(), Rejection> {
+        let (State::Queued { .. } | State::Backoff { .. }) = self.known(action)?.state else {
+            return Err(self.wrong_state("reuse outputs for", action));
+        };
+        if let Some(lookup) = lookup {
+            self.push(action, Fact::LookedUp { lookup: lookup.clone(), hit: true });
+        }
+        self.end(action, Fact::Reused { source: source.clone() });
+        Ok(())
+    }
+
+    fn miss(&mut self, action: ActionName, lookup: &Lookup) -> Result<(), Rejection> {
+        let State::Queued { .. } = self.known(action)?.state else {
+            return Err(self.wrong_state("look up outputs for", action));
+        };
+        self.push(action, Fact::LookedUp { lookup: lookup.clone(), hit: false });
+        Ok(())
     }
 
     fn launch(&mut self, action: ActionName) -> Result<(), Rejection> {
