@@ -132,6 +132,31 @@ pub struct RunId {
     pub name: RunName,
 }
 
+/// Where runs and tasks belong.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Scope {
+    /// The organisation, often empty.
+    pub org: String,
+    /// The project.
+    pub project: String,
+    /// The domain.
+    pub domain: String,
+}
+
+impl Scope {
+    /// The run of this name in this scope.
+    pub fn run(self, name: RunName) -> RunId {
+        RunId { org: self.org, project: self.project, domain: self.domain, name }
+    }
+}
+
+impl RunId {
+    /// Where the run belongs.
+    pub fn scope(&self) -> Scope {
+        Scope { org: self.org.clone(), project: self.project.clone(), domain: self.domain.clone() }
+    }
+}
+
 /// The name of an action in its run: `a0` for the root, otherwise derived from the call (see `spanwise_proto`).
 ///
 /// Kept inline (it has at most 30 bytes), so that it is `Copy` and a map of ten thousand actions holds no heap strings.

@@ -3,13 +3,13 @@
 use std::sync::PoisonError;
 
 use bytes::Bytes;
-use spanwise_core::{ActionName, Event, RunId, Timestamp};
-use spanwise_store::{PrunedRun, RunKey, RunQuery, RunRow, Scope, TaskQuery, TaskRow};
+use spanwise_core::{ActionName, ActionView, Event, RunId, Scope, Timestamp};
+use spanwise_store::{PrunedRun, RunKey, RunQuery, RunRow, TaskQuery, TaskRow};
 use tokio::sync::watch;
 
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::run::{ActionView, RunHandle};
+use crate::run::RunHandle;
 
 impl Engine {
     /// The runs that a query asks for, from the journal: what was committed last.

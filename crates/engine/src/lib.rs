@@ -29,11 +29,11 @@ pub use error::Error;
 pub use export::{Export, ExportError, ExportLimits, LifecycleExporter};
 pub use feed::ChildFeed;
 pub use random::random_bits;
-pub use run::{ActionView, ActionWatch, NewStep, RunHandle, StepRecord};
+pub use run::{ActionWatch, NewStep, RunHandle, StepRecord};
 pub use scope::{AttemptScope, CallToken};
-pub use settings::{Relation, RunSettings};
+pub use settings::RunSettings;
+pub use spanwise_core::{ActionView, Relation, Scope};
 pub use spanwise_store::{
-    Durability, ExportState, PrunedRun, Retention, RunKey, RunQuery, RunRow, Scope, TaskQuery, TaskRow,
-    UNREFERRED_DEFINITION,
+    Durability, ExportState, PrunedRun, Retention, RunKey, RunQuery, RunRow, TaskQuery, TaskRow, UNREFERRED_DEFINITION,
 };
 pub use waiting::{Busy, OutsideWait, WaitsFor};

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use spanwise_core::lifecycle::{Lifecycle, Span};
 use spanwise_core::trace::TraceParent;
-use spanwise_core::{Action, ActionName, ActionSpec, AttemptNo, Command, End, Failure, RunId, StepOutcome, Timestamp};
-use spanwise_store::{ActionRow, ExportState, Payloads, RunKey};
+use spanwise_core::{
+    Action, ActionName, ActionSpec, ActionView, AttemptNo, Command, End, Failure, RunId, StepOutcome, Timestamp,
+};
+use spanwise_store::{ExportState, Payloads, RunKey};
 use tokio::sync::watch;
 
 use crate::cell::RunCell;
@@ -16,9 +18,6 @@ use crate::error::Error;
 use crate::feed::ChildFeed;
 use crate::scope::AttemptScope;
 use crate::settings::RunSettings;
-
-/// An action as it is now, for display.
-pub type ActionView = ActionRow;
 
 /// A recorded step.
 #[derive(Clone, Debug, PartialEq)]

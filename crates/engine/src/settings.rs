@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use spanwise_core::lifecycle::RunTrace;
-use spanwise_core::{RunLimits, RunName};
+use spanwise_core::{Relation, RunLimits};
 use spanwise_store::RunRow;
 
 /// The settings of a run.
@@ -35,27 +35,6 @@ pub struct RunSettings {
 
 fn is_untraced(trace: &RunTrace) -> bool {
     *trace == RunTrace::default()
-}
-
-/// The run that another run comes from (Flyte's `RunSpec.relation`).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-pub enum Relation {
-    /// It was started by a task of that run.
-    Spawn {
-        /// The run whose task started it.
-        run: RunName,
-    },
-    /// It repeats that run with the same inputs.
-    Rerun {
-        /// The run it repeats.
-        run: RunName,
-    },
-    /// It repeats that run and keeps what has succeeded there.
-    Recover {
-        /// The run it recovers.
-        run: RunName,
-    },
 }
 
 impl RunSettings {

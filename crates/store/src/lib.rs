@@ -14,10 +14,11 @@ mod sqlite;
 pub use error::Error;
 pub use memory::Memory;
 pub use model::{
-    ActionRow, Append, CachedOutputs, ExportState, Payloads, Pruned, PrunedRun, Retention, RunKey, RunQuery, RunRow,
-    Scope, StoredRun, TaskQuery, TaskRow, UNREFERRED_DEFINITION,
+    Append, CachedOutputs, ExportState, Payloads, Pruned, PrunedRun, Retention, RunKey, RunQuery, RunRow, StoredRun,
+    TaskQuery, TaskRow, UNREFERRED_DEFINITION,
 };
 pub use spans::{Inserted, SpanOrigin, SpanStore, StoredSpan, Wanted};
+pub use spanwise_core::{ActionView as ActionRow, Scope};
 pub use sqlite::{Durability, Sqlite};
 
 use bytes::Bytes;

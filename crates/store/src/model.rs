@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 use spanwise_core::trace::TraceParent;
-use spanwise_core::{
-    ActionKind, ActionName, AttemptNo, Event, Fact, Failure, Phase, RunId, TaskName, Times, Timestamp,
-};
+use spanwise_core::{ActionName, AttemptNo, Event, Fact, Phase, RunId, Scope, TaskName, Timestamp};
+
+use crate::ActionRow;
 
 /// The number of a run in its store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -32,40 +31,6 @@ pub struct RunRow {
     pub export: Option<ExportState>,
     /// Why the run cannot be read, if it cannot; then the rest is what can be read of its row.
     pub unreadable: Option<String>,
-}
-
-/// An action, as lists show it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ActionRow {
-    /// Its name.
-    pub name: ActionName,
-    /// The task action that asked for it.
-    pub parent: Option<ActionName>,
-    /// Task or step.
-    pub kind: ActionKind,
-    /// The task's full name, or the step's name.
-    pub task: TaskName,
-    /// The group it is shown in.
-    pub group: Option<String>,
-    /// Where it is.
-    pub phase: Phase,
-    /// Attempts launched so far.
-    pub attempts: u32,
-    /// When it was accepted.
-    pub enqueued_at: Timestamp,
-    /// When its first attempt began to run.
-    pub started_at: Option<Timestamp>,
-    /// When it came to its end.
-    pub ended_at: Option<Timestamp>,
-    /// What went wrong, if it failed or timed out.
-    pub failure: Option<Failure>,
-}
-
-impl ActionRow {
-    /// When it was created, started and ended.
-    pub fn times(&self) -> Times {
-        Times { created: self.enqueued_at, started: self.started_at, ended: self.ended_at }
-    }
 }
 
 /// The values of an action, as far as they are known.
@@ -107,17 +72,6 @@ pub struct StoredRun {
     pub row: RunRow,
     /// Its events, in order, from number 0.
     pub events: Vec<Event>,
-}
-
-/// Where runs and tasks belong.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Scope {
-    /// The organisation, often empty.
-    pub org: String,
-    /// The project.
-    pub project: String,
-    /// The domain.
-    pub domain: String,
 }
 
 /// Which runs to list.
