@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 
-use spanwise_server::is_bidi_control;
+use spanwise_wire::is_bidi_control;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// How a part of a line looks where colours are wanted.

@@ -9,6 +9,7 @@ use spanwise_core::lifecycle::TraceLevel;
 use spanwise_core::{ActionKind, ActionName, Phase, RunId, Timestamp};
 use spanwise_engine::{Call, Engine, RunHandle};
 use spanwise_proto::flyteidl2::task::RunSpec;
+use spanwise_wire::{Invalid, ids::TaskKey};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -21,8 +22,6 @@ use crate::layout::DataDir;
 use crate::leftovers::Leftovers;
 use crate::readiness::{NotReady, Readiness, in_one_line};
 use crate::secrets::Secrets;
-use crate::wire::Invalid;
-use crate::wire::ids::TaskKey;
 
 mod builder;
 mod bundle;

@@ -9,10 +9,7 @@ use spanwise_core::ActionSpec;
 use spanwise_engine::{Engine, RunSettings, UNREFERRED_DEFINITION};
 use spanwise_proto::Message;
 use spanwise_proto::flyteidl2::task::RunSpec;
-
-use crate::wire::details::Definition;
-use crate::wire::task::{self, Program};
-use crate::wire::{self, Invalid};
+use spanwise_wire::{Definition, Invalid, task, task::Program};
 
 /// Decoded definitions that are kept; a run has a handful, and one is some kilobytes.
 const KEPT: usize = 512;
@@ -94,7 +91,7 @@ impl Definitions {
     pub(crate) fn run_spec(&self, settings: &RunSettings) -> Result<RunSpec, Error> {
         let Some(digest) = settings.definition.as_deref() else { return Ok(RunSpec::default()) };
         let body = self.body(digest)?;
-        let invalid = |source| wire::Invalid::Decode { what: "run settings", source };
+        let invalid = |source| Invalid::Decode { what: "run settings", source };
         Ok(RunSpec::decode_from_slice(&body).map_err(invalid)?)
     }
 

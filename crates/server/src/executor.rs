@@ -11,6 +11,7 @@ use spanwise_core::trace::TRACEPARENT;
 use spanwise_core::{ActionName, AttemptNo, Failure, FailureKind, RunId};
 use spanwise_engine::{Attempt, Executor, Report, RunHandle, RunKey};
 use spanwise_proto::flyteidl2::task::Inputs;
+use spanwise_wire::{task::IMAGE_BUILD, task::Program, values};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
@@ -21,8 +22,6 @@ use crate::layout::{self, DataDir};
 use crate::process::{self, Claim, Launch, Limits, Logs, Process, ProcessId};
 use crate::readiness::Readiness;
 use crate::secrets::Secrets;
-use crate::wire::task::{IMAGE_BUILD, Program};
-use crate::wire::values;
 
 mod charge;
 mod contract;

@@ -11,15 +11,13 @@ use spanwise_proto::flyteidl2::common::{ActionIdentifier, ListRequest, ProjectId
 use spanwise_proto::flyteidl2::task::{RunSpec, TaskIdentifier, TaskSpec};
 use spanwise_proto::flyteidl2::{actions, cacheservice, dataproxy, project, secret, trigger, workflow};
 use spanwise_proto::{Message, hash, msgpack};
+use spanwise_wire::{Definition, action_name, failure, ids, path_name, shown, task, task::RunRules, title, values};
 
 use crate::api::listing;
 use crate::blobs::BlobUri;
 use crate::blobs::signed::Signer;
 use crate::collector;
 use crate::process;
-use crate::wire::details::Definition;
-use crate::wire::task::RunRules;
-use crate::wire::{action_name, failure, ids, path_name, shown, task, title, values};
 
 /// A decoder by its name.
 pub type Target = (&'static str, fn(&[u8]));
@@ -210,7 +208,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
     vec![
         spec.encode_to_vec(),
         Inputs { literals, ..Inputs::default() }.encode_to_vec(),
-        failure::write(&failure),
+        failure::document(&failure),
         b"s3://spanwise/a/b".to_vec(),
         b"\x82\xa1b\x01\xa1a\x93\x01\x02\xc0".to_vec(),
         b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_vec(),

@@ -1,14 +1,13 @@
 //! Code that clients have uploaded, kept beside the data directory. The stock SDK remembers its uploads for a day and does not repeat
 //! them (`_code_bundle/bundle.py`), and no answer of a server makes it: what a new data directory lacks is taken from here.
 
+use spanwise_wire::task::digest;
 use std::ffi::OsStr;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-
-use crate::wire::task::digest;
 
 /// The SDK forgets after one day.
 const LIFETIME: Duration = Duration::from_secs(2 * 24 * 3600);

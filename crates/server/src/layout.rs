@@ -25,6 +25,11 @@ pub(crate) fn run_base(id: &RunId) -> Result<BlobUri, BadUri> {
     BlobUri::from_key(&format!("{RUNS}/{}/{}/{}/{}", id.org, id.project, id.domain, id.name))
 }
 
+/// The URI of [`run_base`]; empty if there is none.
+pub(crate) fn directory(id: &RunId) -> String {
+    run_base(id).map(|base| base.to_string()).unwrap_or_default()
+}
+
 /// The inputs of an action, as they were frozen.
 pub(crate) fn inputs(id: &RunId, action: &ActionName) -> Result<BlobUri, BadUri> {
     run_base(id)?.join(action.as_str())?.join("inputs.pb")

@@ -30,7 +30,7 @@ mod serve;
 mod server;
 mod text;
 mod trace;
-mod wire;
+mod waits;
 
 pub use collector::{BadTarget, Collector, CollectorConfig, CollectorError, DEFAULT_COLLECTOR_PORT, TeeTarget};
 pub use config::{Config, DEFAULT_PORT};
@@ -39,4 +39,3 @@ pub use running::{Interpreter, Running, at as running_at};
 pub use server::{Error, Server};
 pub use spanwise_core::lifecycle::TraceLevel;
 pub use spanwise_engine::{Durability, Retention};
-pub use text::is_bidi_control;

@@ -49,7 +49,7 @@ impl Secrets {
     pub(crate) fn find(&self, scope: &Scope, group: &str, key: &str) -> io::Result<Option<String>> {
         let name = full_name(group, key);
         // What is no name is in no file, wherever its path would lead.
-        if crate::wire::path_name("secret name", &name).is_err() {
+        if spanwise_wire::path_name("secret name", &name).is_err() {
             return Ok(std::env::var(Self::variable_of(&name)).ok());
         }
         let Scope { org, project, domain } = scope;

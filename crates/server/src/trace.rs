@@ -12,11 +12,11 @@ use spanwise_core::lifecycle::{Explanation, Part, Span, explain};
 use spanwise_core::trace::{TraceId, TraceParent};
 use spanwise_engine::{RunHandle, RunKey};
 use spanwise_store::Wanted;
+use spanwise_wire::values;
 use tokio::sync::watch;
 
 use crate::collector::{Collector, Received};
 use crate::control;
-use crate::wire::values;
 
 pub(crate) mod jaeger;
 mod left_out;

@@ -9,16 +9,23 @@ use serde_json::Value;
 use spanwise_e2e::cargo;
 
 /// Which crates of the workspace a crate may use; tests, examples and benches may use all.
-const EDGES: [(&str, &[&str]); 9] = [
+const EDGES: [(&str, &[&str]); 10] = [
     ("spanwise-core", &[]),
     ("spanwise-proto", &[]),
     ("spanwise-macros", &[]),
+    ("spanwise-wire", &["spanwise-core", "spanwise-proto"]),
     ("spanwise-store", &["spanwise-core"]),
     ("spanwise-engine", &["spanwise-core", "spanwise-store"]),
     ("spanwise-otel", &["spanwise-core", "spanwise-engine"]),
-    ("spanwise", &["spanwise-core", "spanwise-engine", "spanwise-macros", "spanwise-otel", "spanwise-proto"]),
-    ("spanwise-server", &["spanwise-core", "spanwise-engine", "spanwise-otel", "spanwise-proto", "spanwise-store"]),
-    ("spanwise-cli", &["spanwise", "spanwise-otel", "spanwise-proto", "spanwise-server"]),
+    (
+        "spanwise",
+        &["spanwise-core", "spanwise-engine", "spanwise-macros", "spanwise-otel", "spanwise-proto", "spanwise-wire"],
+    ),
+    (
+        "spanwise-server",
+        &["spanwise-core", "spanwise-engine", "spanwise-otel", "spanwise-proto", "spanwise-store", "spanwise-wire"],
+    ),
+    ("spanwise-cli", &["spanwise", "spanwise-otel", "spanwise-proto", "spanwise-server", "spanwise-wire"]),
 ];
 
 const USE_ALL: [&str; 3] = ["spanwise-benches", "spanwise-e2e", "spanwise-examples"];

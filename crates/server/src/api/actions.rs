@@ -13,12 +13,12 @@ use spanwise_proto::flyteidl2::actions::{
 };
 use spanwise_proto::flyteidl2::common::ActionIdentifier;
 use spanwise_proto::flyteidl2::workflow::{ActionUpdate, ControlMessage};
+use spanwise_wire::{Invalid, action_name, details, details::Shown, ids};
 
 use super::Api;
 use crate::calls;
 use crate::control::{Answer, Asked, Error, NewAction};
-use crate::wire::details::{self, Shown};
-use crate::wire::{Invalid, action_name, ids};
+use crate::layout;
 
 /// The service.
 pub(super) struct Actions {
@@ -104,13 +104,15 @@ impl Watch {
     /// The children as they are now; what is told is safe in the journal.
     async fn updates(&self, children: Vec<ActionName>) -> Result<Vec<Told>, ConnectError> {
         let mut told = Vec::with_capacity(children.len());
+        let directory = layout::directory(self.run.id());
         for name in children {
             let Some(action) = self.run.action(&name) else { continue };
             let outputs = match action.spec.kind {
                 ActionKind::Condition if action.is_finished() => self.run.payloads(&name).await.map_err(Error::from)?.1,
                 _ => None,
             };
-            let shown = Shown { run: self.run.id(), name: &name, action: &action, definition: None };
+            let run = self.run.id();
+            let shown = Shown { run, directory: &directory, name: &name, action: &action, definition: None };
             told.push(Told::Update(Box::new(shown.update(outputs.as_deref()))));
         }
         self.run.safe().await.map_err(Error::from)?;

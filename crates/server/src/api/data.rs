@@ -15,6 +15,7 @@ use spanwise_proto::flyteidl2::dataproxy::{
 };
 use spanwise_proto::flyteidl2::task::TaskSpec;
 use spanwise_proto::hash;
+use spanwise_wire::{Definition, Invalid, details::output_attempt, ids, times, values};
 
 use super::Api;
 use super::reads::Found;
@@ -23,8 +24,6 @@ use crate::blobs::signed::{Bound, Right};
 use crate::blobs::{BlobUri, upload_uri};
 use crate::control::{Error, random_name};
 use crate::layout;
-use crate::wire::details::{Definition, output_attempt};
-use crate::wire::{Invalid, ids, task, values};
 
 /// How long a signed URL is good if the client does not say; at most a day.
 const DEFAULT_EXPIRY: Duration = Duration::from_secs(3600);
@@ -111,7 +110,7 @@ fn announced(content_length: i64) -> Result<Option<u64>, Invalid> {
 
 fn wire_time(at: SystemTime) -> spanwise_proto::google::protobuf::Timestamp {
     let micros = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
-    values::timestamp(Timestamp(i64::try_from(micros).unwrap_or(i64::MAX)))
+    times::timestamp(Timestamp(i64::try_from(micros).unwrap_or(i64::MAX)))
 }
 
 impl DataProxyService for Data {
@@ -123,10 +122,10 @@ impl DataProxyService for Data {
         let request = request.to_owned_message();
         let root = (!request.filename_root.is_empty()).then_some(request.filename_root.as_str());
         let uri = upload_uri(&request.project, &request.domain, root, &request.content_md5, &request.filename);
-        let uri = uri.map_err(|error| ConnectError::invalid_argument(super::error::with_causes(&error)))?;
+        let uri = uri.map_err(|error| ConnectError::invalid_argument(spanwise_wire::with_causes(&error)))?;
         // Code that comes means a run that comes.
         self.api.control.executor().warm_up();
-        let asked = task::duration(request.expires_in.as_option());
+        let asked = times::from_duration(request.expires_in.as_option());
         let bound = Bound { md5: request.content_md5[..].try_into().ok(), size: announced(request.content_length)? };
         let (signed_url, expires_at) = self.signed(Right::Write(bound), &uri, asked);
         Response::ok(CreateUploadLocationResponse {
@@ -185,7 +184,7 @@ impl DataProxyService for Data {
         if !self.api.control.blobs().exists(&uri).await.map_err(Error::from)? {
             return Err(ConnectError::not_found(format!("`{uri}` is not there")));
         }
-        let (url, expires_at) = self.signed(Right::Read, &uri, task::duration(request.expires_in.as_option()));
+        let (url, expires_at) = self.signed(Right::Read, &uri, times::from_duration(request.expires_in.as_option()));
         let urls = PreSignedURLs {
             signed_url: vec![url],
             expires_at: wire_time(expires_at).into(),

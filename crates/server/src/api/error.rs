@@ -2,10 +2,10 @@
 
 use connectrpc::ConnectError;
 use spanwise_core::Rejection;
+use spanwise_wire::with_causes;
 
 use crate::blobs;
 use crate::control::Error;
-use crate::wire::Invalid;
 
 impl From<Error> for ConnectError {
     fn from(error: Error) -> ConnectError {
@@ -25,12 +25,6 @@ impl From<Error> for ConnectError {
             Error::Definition(crate::definitions::Error::Engine(error)) => from_engine(&error, message),
             Error::Definition(_) | Error::Blobs(_) | Error::Io { .. } => internal(message),
         }
-    }
-}
-
-impl From<Invalid> for ConnectError {
-    fn from(error: Invalid) -> ConnectError {
-        ConnectError::from(Error::from(error))
     }
 }
 
@@ -57,19 +51,4 @@ fn is_full(error: &std::io::Error) -> bool {
 fn internal(message: String) -> ConnectError {
     tracing::error!(%message, "a request failed");
     ConnectError::internal(message)
-}
-
-/// An error with its causes, in one line.
-pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.ends_with(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
 }

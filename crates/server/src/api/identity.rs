@@ -1,11 +1,11 @@
 //! `IdentityService` and `AuthMetadataService`: on loopback, nobody logs in.
 
-use crate::wire::details::SUBJECT;
 use connectrpc::{ConnectError, RequestContext, Response, ServiceRequest, ServiceResult};
 use spanwise_proto::flyteidl2::auth::{
     AuthMetadataService, GetOAuth2MetadataRequest, GetOAuth2MetadataResponse, GetPublicClientConfigRequest,
     GetPublicClientConfigResponse, IdentityService, UserInfoRequest, UserInfoResponse,
 };
+use spanwise_wire::details::SUBJECT;
 
 /// `IdentityService`.
 pub(super) struct Identity;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use connectrpc::{ConnectError, RequestContext, Response, ServiceRequest, ServiceResult};
 use spanwise_proto::flyteidl2::common::RunIdentifier;
 use spanwise_proto::flyteidl2::imagebuilder::{GetImageRequest, GetImageResponse, Image, ImageService};
+use spanwise_wire::Invalid;
 
 use super::Api;
 use crate::environments::ImageKey;
-use crate::wire::Invalid;
 
 /// The service.
 pub(super) struct Images {

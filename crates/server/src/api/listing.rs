@@ -3,9 +3,7 @@
 use spanwise_core::{Phase, Timestamp};
 use spanwise_engine::{RunKey, RunQuery};
 use spanwise_proto::flyteidl2::common::{Filter, ListRequest, filter, sort};
-
-use crate::wire::details::SUBJECT;
-use crate::wire::{Invalid, shown};
+use spanwise_wire::{Invalid, details::SUBJECT, shown};
 
 /// How many entries a page has if the client does not say, and at most.
 const DEFAULT_PAGE: usize = 100;

@@ -7,11 +7,11 @@ use futures_util::{Stream, StreamExt, stream};
 use spanwise_core::AttemptNo;
 use spanwise_proto::flyteidl2::dataproxy::{TailLogsResponse, tail_logs_response};
 use spanwise_proto::flyteidl2::logs::dataplane::{ContainerIdentifier, LogLine as WireLine, LogLineOriginator};
+use spanwise_wire::times;
 
 use super::Api;
 use super::reads::Found;
 use crate::process::{LogLine, LogStart};
-use crate::wire::values;
 
 /// The stock command line drops a stream that is silent for 30 s; an empty message keeps it.
 const SILENCE: Duration = Duration::from_secs(10);
@@ -63,7 +63,7 @@ impl Api {
 
 fn response(lines: &[LogLine], action: &str) -> TailLogsResponse {
     let line = |line: &LogLine| WireLine {
-        timestamp: values::timestamp(line.at).into(),
+        timestamp: times::timestamp(line.at).into(),
         message: format!("{}\n", line.message),
         originator: LogLineOriginator::USER.into(),
         ..WireLine::default()

@@ -13,8 +13,8 @@ use spanwise_proto::flyteidl2::project::{
 
 use super::Api;
 use crate::control::Error;
-use crate::wire::{Invalid, shown};
 use spanwise_core::DEFAULT_ORG;
+use spanwise_wire::{Invalid, shown};
 
 /// The domains that every project shows (Flyte's own three).
 const DOMAINS: [&str; 3] = ["development", "staging", "production"];

@@ -9,10 +9,10 @@ use spanwise_proto::flyteidl2::workflow::{
     EnqueueActionRequest, EnqueueActionResponse, GetRequest, GetResponse, PutRequest, PutResponse, QueueService,
     StateService, WatchRequest, WatchResponse, enqueue_action_request, watch_request, watch_response,
 };
+use spanwise_wire::{Invalid, action_name, ids};
 
 use super::actions::{Actions, Told};
 use crate::control::{Asked, NewAction};
-use crate::wire::{Invalid, action_name, ids};
 
 /// `QueueService`.
 pub(super) struct Queue {

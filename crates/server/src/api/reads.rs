@@ -8,11 +8,13 @@ use spanwise_engine::RunHandle;
 use spanwise_proto::flyteidl2::common::ActionIdentifier;
 use spanwise_proto::flyteidl2::task::RunSpec;
 use spanwise_proto::flyteidl2::workflow::{Action as WireAction, ActionDetails, RunDetails};
+use spanwise_wire::details::{self, Shown};
+use spanwise_wire::{Definition, Invalid, ids, relation, times};
 
 use super::Api;
 use crate::control::Error;
-use crate::wire::details::{self, Definition, Shown};
-use crate::wire::{Invalid, ids, values, waits};
+use crate::layout;
+use crate::waits;
 
 /// An action of a run.
 pub(super) struct Found {
@@ -51,19 +53,25 @@ impl Api {
             ActionKind::Condition => found.run.payloads(&found.name).await.map_err(Error::from)?.1,
             _ => None,
         };
-        let shown =
-            Shown { run: found.run.id(), name: &found.name, action: &found.action, definition: definition.as_deref() };
+        let directory = layout::directory(found.run.id());
+        let shown = Shown {
+            run: found.run.id(),
+            directory: &directory,
+            name: &found.name,
+            action: &found.action,
+            definition: definition.as_deref(),
+        };
         let mut details = shown.details(&history::attempts(&events), outputs.as_deref());
         let waits = found.run.waits_for(&found.name);
-        details.attempts.extend(waits.map(|waits| waits::pending_attempt(&found.action, &waits)));
+        details.attempts.extend(waits.map(|waits| details::pending_attempt(&found.action, waits::told(&waits))));
         Ok(details)
     }
 
     pub(super) async fn run_details(&self, run: RunHandle) -> Result<RunDetails, ConnectError> {
         let mut run_spec: RunSpec = self.control.run_spec(&run)?;
-        run_spec.run_start_time = values::timestamp(run.accepted_at()).into();
+        run_spec.run_start_time = times::timestamp(run.accepted_at()).into();
         if let Some(relation) = run.settings().relation.as_ref() {
-            run_spec.relation = details::relation(run.id(), relation).into();
+            run_spec.relation = relation::to_message(run.id(), relation).into();
         }
         let action = self.details(&Found::root(&run)?).await?;
         Ok(RunDetails { run_spec: run_spec.into(), action: action.into(), ..RunDetails::default() })
@@ -72,7 +80,8 @@ impl Api {
     /// An action as lists show it.
     pub(super) fn listed(&self, run: &RunId, name: &ActionName, action: &Action) -> Result<WireAction, ConnectError> {
         let definition = self.definition(action)?;
-        Ok(Shown { run, name, action, definition: definition.as_deref() }.action())
+        let directory = layout::directory(run);
+        Ok(Shown { run, directory: &directory, name, action, definition: definition.as_deref() }.action())
     }
 }
 

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use connectrpc::{ConnectError, RequestContext, Response, ServiceRequest, ServiceResult, ServiceStream};
 use futures_util::{StreamExt, stream};
 use spanwise_core::trace::TRACEPARENT;
-use spanwise_core::{ActionName, Phase, RunName};
-use spanwise_engine::{ActionView, RunHandle, RunQuery, Scope};
+use spanwise_core::{ActionName, Phase, RunName, Times};
+use spanwise_engine::{ActionView, RunHandle, RunQuery, RunRow, RunSettings, Scope};
 use spanwise_proto::flyteidl2::common::{Filter, filter};
 use spanwise_proto::flyteidl2::task::{Inputs, TaskSpec, TaskSpecSource};
 use spanwise_proto::flyteidl2::workflow::*;
+use spanwise_wire::details::{self, ListedRun};
+use spanwise_wire::{Invalid, ids, values};
 
 use super::listing::Between;
 use super::reads::Found;
@@ -17,8 +19,6 @@ use super::waiting::awaited;
 use super::{Api, listing};
 use crate::calls;
 use crate::control::{Answer, Error, NewRun};
-use crate::wire::details;
-use crate::wire::{Invalid, ids, values};
 
 /// The service.
 pub(super) struct Runs {
@@ -57,7 +57,7 @@ impl Runs {
                 Err(error) if error.is_damage() => None,
                 root => root.map_err(Error::from)?,
             };
-            runs.push(details::listed_run(row, root.as_ref()));
+            runs.push(listed(row, root.as_ref()));
         }
         Ok((runs, token))
     }
@@ -419,6 +419,21 @@ fn told<T: Send + 'static>(answer: T, had_ended: Option<Phase>) -> ServiceResult
     Ok(match had_ended {
         Some(phase) => response.with_header(HAD_ENDED, phase.as_str()),
         None => response,
+    })
+}
+
+/// A run of a list: nothing of it is loaded.
+fn listed(row: &RunRow, root: Option<&ActionView>) -> Run {
+    let settings = RunSettings::of(row);
+    details::listed_run(ListedRun {
+        id: &row.id,
+        task: &row.task,
+        task_version: &settings.task_version,
+        phase: row.phase,
+        attempts: root.map_or(0, |root| root.attempts),
+        times: Times { created: row.created_at, started: root.and_then(|root| root.started_at), ended: row.ended_at },
+        labels: settings.labels.clone(),
+        unreadable: row.unreadable.clone(),
     })
 }
 

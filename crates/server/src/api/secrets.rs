@@ -11,11 +11,11 @@ use spanwise_proto::flyteidl2::secret::{
     SecretMetadata, SecretService, SecretSpec, SecretStatus, SecretType, UpdateSecretRequest, UpdateSecretResponse,
     secret_spec,
 };
+use spanwise_wire::{Invalid, ids, path_name, times};
 
 use super::Api;
 use crate::control::Error;
 use crate::secrets::{Described, SecretScope};
-use crate::wire::{Invalid, ids, path_name, values};
 
 /// A secret's value may be this long: it becomes an environment variable, for which Linux has a limit of 128 KiB.
 const MAX_VALUE: usize = 120 << 10;
@@ -69,7 +69,7 @@ fn described(secret: &Described) -> Secret {
     let created = secret.created_at.duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
     let status = SecretStatus { overall_status: OverallStatus::FULLY_PRESENT.into(), ..SecretStatus::default() };
     let metadata = SecretMetadata {
-        created_time: values::timestamp(Timestamp(i64::try_from(created).unwrap_or(i64::MAX))).into(),
+        created_time: times::timestamp(Timestamp(i64::try_from(created).unwrap_or(i64::MAX))).into(),
         secret_status: status.into(),
         r#type: SecretType::SECRET_TYPE_GENERIC.into(),
         ..SecretMetadata::default()

@@ -11,11 +11,10 @@ use spanwise_proto::flyteidl2::task::{
     ListTasksResponse, ListVersionsRequest, ListVersionsResponse, Task, TaskDetails, TaskIdentifier, TaskMetadata,
     TaskService, TaskSpec, list_tasks_request, list_versions_response,
 };
+use spanwise_wire::{Invalid, details::SUBJECT, ids, times};
 
 use super::{Api, listing, triggers};
 use crate::control::Deployed;
-use crate::wire::details::SUBJECT;
-use crate::wire::{Invalid, ids, values};
 
 /// The service.
 pub(super) struct Tasks {
@@ -30,7 +29,7 @@ impl Tasks {
     fn metadata(&self, row: &TaskRow, spec: &TaskSpec) -> TaskMetadata {
         TaskMetadata {
             short_name: short_name(row, spec),
-            deployed_at: values::timestamp(row.deployed_at).into(),
+            deployed_at: times::timestamp(row.deployed_at).into(),
             environment_name: spec.environment.name.clone(),
             short_description: spec.documentation.short_description.clone(),
             ..TaskMetadata::default()
@@ -183,7 +182,7 @@ impl TaskService for Tasks {
         let token = page.next(&mut rows);
         let version = |row: &TaskRow| list_versions_response::VersionResponse {
             version: row.version.clone(),
-            deployed_at: values::timestamp(row.deployed_at).into(),
+            deployed_at: times::timestamp(row.deployed_at).into(),
             ..list_versions_response::VersionResponse::default()
         };
         let versions = rows.iter().map(version).collect();

@@ -7,8 +7,7 @@ use spanwise_proto::flyteidl2::trigger::{
     GetTriggerRevisionDetailsResponse, GetTriggerRevisionHistoryRequest, GetTriggerRevisionHistoryResponse,
     ListTriggersRequest, ListTriggersResponse, TriggerService, UpdateTriggersRequest, UpdateTriggersResponse,
 };
-
-use crate::wire::{Invalid, shown};
+use spanwise_wire::{Invalid, shown};
 
 /// The service.
 pub(super) struct Triggers;

@@ -12,7 +12,7 @@ use super::body::{self, Share};
 use super::refused::{Encoding, Refusal, Refused};
 use super::{Collector, decode, json};
 use crate::otlp_json;
-use crate::wire::shown;
+use spanwise_wire::shown;
 
 /// How many spans of a trace are read unless a number is given.
 const SPANS: usize = 10_000;

@@ -10,12 +10,11 @@ use spanwise_proto::flyteidl2::core::{
 };
 use spanwise_proto::flyteidl2::task::{DocumentationEntity, TaskSpec};
 use spanwise_proto::google::protobuf;
+use spanwise_wire::{Invalid, task, task::IMAGE_BUILD};
 
 use super::{ControlPlane, Error, NewRun};
 use crate::environments::ImageKey;
 use crate::executor::ImageRequest;
-use crate::wire::Invalid;
-use crate::wire::task::{self, IMAGE_BUILD};
 
 pub(super) const NAME: &str = "build-image";
 const PROJECT: &str = "system";

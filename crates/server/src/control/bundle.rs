@@ -3,11 +3,11 @@
 use md5::{Digest as _, Md5};
 use spanwise_proto::flyteidl2::core::task_template;
 use spanwise_proto::flyteidl2::task::TaskSpec;
+use spanwise_wire::task;
 
 use super::{ControlPlane, Error, blob_uri};
 use crate::blobs::{BlobUri, base32};
 use crate::kept;
-use crate::wire::task;
 
 impl ControlPlane {
     /// Refuses a task whose code is not here and cannot be found.

@@ -9,13 +9,11 @@ use spanwise_engine::{Relation, RunHandle, RunSettings, Scope};
 use spanwise_proto::Message;
 use spanwise_proto::flyteidl2::common::{RelationType, RunIdentifier};
 use spanwise_proto::flyteidl2::task::{Inputs, RunSpec, TaskSpec};
+use spanwise_wire::{Invalid, shown, task, task::RunRules, values};
 
 use super::{ControlPlane, Error};
 use crate::calls;
 use crate::layout;
-use crate::wire::ids::run_in;
-use crate::wire::task::{self, RunRules};
-use crate::wire::{Invalid, shown, values};
 
 /// A later version of `traceparent` may have more parts; none that is longer than this is taken over from a header.
 const MAX_TRACEPARENT: usize = 256;
@@ -58,7 +56,7 @@ impl ControlPlane {
         let named = task::name(&new.task)?.to_owned();
         let settings = self.run_settings(&new.settings, relation, warnings)?;
         let is_named = new.name.is_some();
-        let id = run_in(new.scope, new.name.unwrap_or_else(|| RunName::from_random(spanwise_engine::random_bits())));
+        let id = new.scope.run(new.name.unwrap_or_else(|| RunName::from_random(spanwise_engine::random_bits())));
         let inbound = values::span_in(&inputs.context);
         let trace = self.trace_of_new(&id, &settings, inbound)?;
         let trace = trace.with_state(inbound.and_then(|_| values::in_context(&inputs.context, TRACESTATE)));
@@ -143,7 +141,7 @@ impl ControlPlane {
 
     /// The trace that a run was started in.
     async fn trace_of(&self, scope: &Scope, run: &RunName) -> Result<Option<String>, Error> {
-        let run = self.run(&run_in(scope.clone(), run.clone()))?;
+        let run = self.run(&scope.clone().run(run.clone()))?;
         let Some(inputs) = run.payloads(&ActionName::ROOT).await?.0 else { return Ok(None) };
         Ok(values::in_context(&values::inputs(&inputs)?.context, TRACEPARENT).map(str::to_owned))
     }

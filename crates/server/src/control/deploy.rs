@@ -6,10 +6,9 @@ use std::sync::{MutexGuard, PoisonError};
 use spanwise_core::Timestamp;
 use spanwise_engine::{TaskQuery, TaskRow};
 use spanwise_proto::flyteidl2::task::TaskSpec;
+use spanwise_wire::{Invalid, ids::TaskKey, task};
 
 use super::{ControlPlane, Error, builder};
-use crate::wire::ids::TaskKey;
-use crate::wire::{Invalid, task, values};
 
 /// More refused deployments than this are in the log only.
 const MOST_REFUSED: usize = 1000;
@@ -61,7 +60,7 @@ impl ControlPlane {
         let mut asked_for: Vec<_> = refused.iter().filter(|(key, _)| is_asked_for(key)).collect();
         asked_for.sort_by_key(|(_, at)| **at);
         asked_for.into_iter().map(|(TaskKey { name, version, .. }, at)| {
-            let at = values::rfc3339(*at);
+            let at = crate::text::rfc3339(*at);
             format!(
                 "task `{name}` was deployed again in version `{version}` with other content at {at}: this was refused, and the \
                  version has its first content; deploy under another version"

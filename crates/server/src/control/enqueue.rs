@@ -8,13 +8,11 @@ use spanwise_proto::Message;
 use spanwise_proto::flyteidl2::common::ActionPhase;
 use spanwise_proto::flyteidl2::task::TaskSpec;
 use spanwise_proto::flyteidl2::workflow::{ConditionAction, TaskAction, TraceAction};
+use spanwise_wire::{Invalid, failure, ids, task, task::RunRules, times, title, values};
 
 use super::{ControlPlane, Error, MAX_INPUTS, blob_uri};
 use crate::blobs::BlobUri;
 use crate::layout;
-use crate::wire::ids::{self, scope_of};
-use crate::wire::task::{self, RunRules};
-use crate::wire::{Invalid, failure, title, values};
 
 /// What a running task asks for.
 pub(crate) struct NewAction {
@@ -57,7 +55,7 @@ impl ControlPlane {
         let context = values::inputs(&inputs)?.context;
         values::check_context(&context)?;
         let run_spec = self.run_spec(run)?;
-        let scope = scope_of(run.id());
+        let scope = run.id().scope();
         let rules = RunRules { scope: &scope, run_spec: &run_spec };
         let key = asked.cache_key.as_option().map(|key| key.value.as_str());
         let (digest, body) = task::encode(&task);
@@ -122,7 +120,7 @@ impl ControlPlane {
         let mut spec = ActionSpec::condition(asked.name.as_str(), new.parent);
         spec.definition = Some(digest.into());
         spec.group = (!new.group.is_empty()).then(|| new.group.clone());
-        spec.timeouts.deadline = task::duration(asked.timeout.as_option());
+        spec.timeouts.deadline = times::from_duration(asked.timeout.as_option());
         let is_new = run.enqueue(new.name, spec, Bytes::new())?;
         let committed = run.committed().await;
         if is_new {
@@ -150,7 +148,7 @@ impl ControlPlane {
             Some(ActionPhase::ACTION_PHASE_FAILED) => Err(self.step_failure(&directory).await?),
             _ => Ok(self.step_outputs(&asked.outputs.output_uri).await?),
         };
-        let started = asked.start_time.as_option().map(values::from_timestamp);
+        let started = asked.start_time.as_option().map(times::from_timestamp);
         let started = started.filter(|at| *at > Timestamp(0)).unwrap_or_else(|| run.now());
         // The protocol has no word for a span that the program has made of the step itself: the run says it for all of them.
         let observed = run.settings().labels.get(STEPS_LABEL).is_some_and(|steps| steps == "off");

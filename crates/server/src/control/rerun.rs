@@ -2,10 +2,9 @@
 
 use spanwise_core::ActionName;
 use spanwise_engine::{Relation, RunHandle};
+use spanwise_wire::{Definition, relation, values};
 
 use super::{ControlPlane, Error, NewRun};
-use crate::wire::details::{self, Definition};
-use crate::wire::{ids, values};
 
 impl ControlPlane {
     /// A new run of the same task with the same inputs and settings, in a trace of its own.
@@ -19,9 +18,9 @@ impl ControlPlane {
         values::leave_trace(&mut inputs.context);
         let mut settings = self.run_spec(source)?;
         let relation = Relation::Rerun { run: source.id().name.clone() };
-        settings.relation = details::relation(source.id(), &relation).into();
+        settings.relation = relation::to_message(source.id(), &relation).into();
         self.create_run(NewRun {
-            scope: ids::scope_of(source.id()),
+            scope: source.id().scope(),
             name: None,
             task: (**task).clone(),
             inputs,

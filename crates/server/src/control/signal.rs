@@ -5,10 +5,9 @@ use spanwise_core::{ActionKind, ActionName, End, Phase};
 use spanwise_engine::RunHandle;
 use spanwise_proto::flyteidl2::core::Literal;
 use spanwise_proto::flyteidl2::workflow::ConditionAction;
+use spanwise_wire::{Definition, title, values};
 
 use super::{ControlPlane, Error};
-use crate::wire::details::Definition;
-use crate::wire::{title, values};
 
 /// A value that somebody gives to a condition.
 pub(crate) struct Answer {

@@ -3,8 +3,7 @@
 use spanwise_proto::flyteidl2::imagebuilder::{
     Env, ImageSpec, Layer, PipOptions, PythonWheels, UVProject, layer::Layer as Kind,
 };
-
-use crate::wire::task::{SecretRequest, as_variable};
+use spanwise_wire::{task::SecretRequest, task::as_variable};
 
 /// What is to be done for an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

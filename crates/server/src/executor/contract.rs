@@ -5,10 +5,10 @@
 use spanwise_core::trace::CARRIER_KEYS;
 use spanwise_core::{ActionName, AttemptNo, RunId, Timestamp};
 use spanwise_proto::flyteidl2::core::KeyValuePair;
+use spanwise_wire::values;
 
 use crate::blobs::{BadUri, BlobUri};
 use crate::layout;
-use crate::wire::values;
 
 /// One attempt, as its process is told of it.
 #[derive(Debug)]
@@ -71,7 +71,7 @@ impl Contract<'_> {
             "prevcheckpointprefix" => places.previous_checkpoint.as_ref().map(BlobUri::to_string).unwrap_or_default(),
             "runname" => self.run.name.to_string(),
             "actionname" => self.action.to_string(),
-            "runstarttime" => values::rfc3339(self.run_started_at),
+            "runstarttime" => crate::text::rfc3339(self.run_started_at),
             "perretryuniquekey" => format!("{}-{}-{}", self.run.name, self.action, self.attempt),
             _ => return None,
         })

@@ -10,6 +10,7 @@ use spanwise_engine::{Attempt, Report};
 use spanwise_proto::Message as _;
 use spanwise_proto::flyteidl2::core::Literal;
 use spanwise_proto::flyteidl2::imagebuilder::ImageSpec;
+use spanwise_wire::{task::Program, values};
 
 use super::contract::Places;
 use super::inherited::with_programs;
@@ -17,8 +18,6 @@ use super::{Files, Shared, adopt, damaged, launcher, secrets, system, undefined,
 use crate::blobs::{BlobUri, Blobs};
 use crate::environments::{self, Build, Environment, ImageKey, Plan};
 use crate::process::ProcessId;
-use crate::wire::task::Program;
-use crate::wire::values;
 
 /// The largest description of an image; it names packages.
 const MAX_SPEC: u64 = 4 << 20;

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use spanwise_core::Failure;
+use spanwise_wire::task::Program;
 
 use super::inherited::with_programs;
 use super::{Inherited, entry, system, verdict};
 use crate::environments::{Base, Environments, ImageKey};
 use crate::process::{self, Launch, Process, Script, Warm};
-use crate::wire::task::Program;
 
 /// Starts processes.
 #[derive(Debug)]

@@ -2,8 +2,7 @@
 
 use spanwise_core::Failure;
 use spanwise_engine::Report;
-
-use crate::wire::task::{MemoryLimit, Program};
+use spanwise_wire::{task::MemoryLimit, task::Program};
 
 /// What an interpreter with the SDK has taken before the first line of its task. A container's limit has room for it because its
 /// pages are few; here all that is reserved counts.

@@ -1,16 +1,15 @@
 //! The secrets of a task as variables of its process.
 
 use spanwise_core::{Failure, RunId};
+use spanwise_wire::{task::Mount, task::Program};
 
 use super::trouble::{PASSING, system};
 use crate::secrets::Secrets;
-use crate::wire::ids::scope_of;
-use crate::wire::task::{Mount, Program};
 
 /// The variables for the secrets that a task asks for. A secret that is not there fails the task with its name: a task that
 /// starts without it would fail later, and less clearly.
 pub(super) fn variables(secrets: &Secrets, run: &RunId, program: &Program) -> Result<Vec<(String, String)>, Failure> {
-    let scope = scope_of(run);
+    let scope = run.scope();
     let mut variables = Vec::new();
     for request in &program.secrets {
         let Mount::Variable(variable) = &request.mount else {

@@ -4,11 +4,11 @@
 use bytes::Bytes;
 use spanwise_core::{Failure, FailureKind};
 use spanwise_engine::Report;
+use spanwise_wire::{Invalid, failure, values};
 
 use super::refusals::Refused;
 use crate::blobs::{self, BlobUri, Blobs};
 use crate::process::{Beginning, Ending};
-use crate::wire::{self, Invalid, values};
 
 /// The largest outputs that an action may have; the stock SDK's own limit is 10 MiB.
 const MAX_OUTPUTS: u64 = 11 << 20;
@@ -52,8 +52,8 @@ impl Left {
 /// Reads what an attempt left in its directory.
 pub(crate) async fn read(blobs: &Blobs, directory: &BlobUri) -> Result<Left, blobs::Error> {
     // However long it is: what the user has to say is not lost to its own length.
-    let error = blobs.skim(&directory.join("error.pb")?, wire::failure::skim).await?;
-    let error = error.map(|document| wire::failure::read(&document));
+    let error = blobs.skim(&directory.join("error.pb")?, failure::skim).await?;
+    let error = error.map(|document| failure::read(&document));
     let outputs = match blobs.get(&directory.join("outputs.pb")?, MAX_OUTPUTS).await {
         Ok(Some(content)) => Outputs::Content(content),
         Ok(None) => Outputs::None,
@@ -195,7 +195,7 @@ mod tests {
     #[track_caller]
     fn check(error: Option<&Failure>, outputs: Outputs, seen: (Beginning, Ending, bool, &str), expected: &str) {
         let (beginning, ending, has_outputs, last_lines) = seen;
-        let left = Left { error: error.map(|error| wire::failure::read(&wire::failure::write(error))), outputs };
+        let left = Left { error: error.map(|error| failure::read(&failure::document(error))), outputs };
         let refused = Refused::default();
         let known = Known { beginning, ending, has_outputs, last_lines, refused: &refused };
         assert_eq!(told(judge(left, &known)), expected, "{known:?}");

@@ -3,8 +3,7 @@
 use form_urlencoded::Serializer;
 use http::Uri;
 use spanwise_core::{ActionName, AttemptNo, DEFAULT_ORG, RunId, RunName};
-
-use crate::wire::ids;
+use spanwise_wire::ids;
 
 /// The pairs of a query string.
 pub(super) fn pairs(uri: &Uri) -> Vec<(String, String)> {
@@ -27,7 +26,7 @@ pub(super) fn query<'a>(pairs: impl IntoIterator<Item = (&'a str, String)>) -> S
 pub(super) fn run_id(domain: &str, project: &str, run: &str, org: &str) -> Result<RunId, String> {
     let name = RunName::new(run).map_err(|error| error.to_string())?;
     let scope = ids::scope(org, project, domain).map_err(|error| error.to_string())?;
-    Ok(ids::run_in(scope, name))
+    Ok(scope.run(name))
 }
 
 /// The list of a project's runs.

@@ -1,13 +1,12 @@
 //! Style sheet, script and icon: in the program, at addresses that change with their content.
 
+use spanwise_wire::task::digest;
 use std::sync::LazyLock;
 
 use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
-
-use crate::wire::task::digest;
 
 /// The addresses, for templates.
 #[derive(Debug)]

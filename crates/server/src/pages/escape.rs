@@ -1,10 +1,9 @@
 //! How text gets into a page: as text, and in the direction that it is written in.
 
+use spanwise_wire::is_bidi_control;
 use std::fmt::{self, Write};
 
 use askama::filters::{self, Escaper};
-
-use crate::text::is_bidi_control;
 
 /// Escapes for HTML, and shows what would turn the text around by its code. Templates use it by `askama.toml`.
 #[derive(Clone, Copy, Debug)]

@@ -9,12 +9,12 @@ use serde::Deserialize;
 use spanwise_core::ActionName;
 use spanwise_engine::RunHandle;
 use spanwise_proto::flyteidl2::core::Literal;
+use spanwise_wire::values;
 
 use super::format::badge;
 use super::run::Place;
 use super::{PageError, Pages, address, guard};
 use crate::control::Answer;
-use crate::wire::{self, values};
 
 /// The longest reason that is kept.
 const LONGEST_REASON: usize = 1000;
@@ -38,7 +38,7 @@ impl Fields {
     fn action(&self) -> Result<ActionName, PageError> {
         match self.action.as_str() {
             "" => Ok(ActionName::ROOT),
-            name => wire::action_name(name).map_err(not_understood),
+            name => spanwise_wire::action_name(name).map_err(not_understood),
         }
     }
 }

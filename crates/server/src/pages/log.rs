@@ -24,7 +24,6 @@ use super::{PageError, Pages, address};
 use crate::blobs::satisfied;
 use crate::foreign;
 use crate::process::LogStart;
-use crate::wire;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
@@ -52,7 +51,8 @@ impl AttemptPlace {
     fn log(&self, pages: &Pages, uri: &Uri) -> Result<Log, PageError> {
         let place = Place { domain: self.domain.clone(), project: self.project.clone(), run: self.run.clone() };
         let run = place.run(pages, uri)?;
-        let action = wire::action_name(&self.action).map_err(|error| PageError::not_found(error.to_string()))?;
+        let action =
+            spanwise_wire::action_name(&self.action).map_err(|error| PageError::not_found(error.to_string()))?;
         let attempt = AttemptNo(self.attempt);
         let path = pages.control.data().log(run.key(), &action, attempt);
         if run.action(&action).is_none() || !path.exists() {

@@ -6,6 +6,7 @@ use spanwise_core::{
 };
 use spanwise_engine::RunHandle;
 use spanwise_proto::flyteidl2::workflow::ConditionAction;
+use spanwise_wire::{Definition, display, display::Budget, display::Named, values};
 
 use super::format::{Badge, Span, When, badge, length, ran, size, span, when};
 use super::log::{self, LogEnd};
@@ -16,9 +17,6 @@ use super::{PageError, Pages, address};
 use crate::control;
 use crate::layout;
 use crate::secrecy::{HIDDEN, is_secret, without_secrets};
-use crate::wire::details::Definition;
-use crate::wire::display::{self, Budget, Named};
-use crate::wire::{values, waits};
 
 /// Attempts that are listed, the last ones.
 const SHOWN_ATTEMPTS: usize = 50;
@@ -204,7 +202,7 @@ impl Panel {
     }
 }
 
-fn shown(values: Result<Vec<Named>, crate::wire::Invalid>, none: &str) -> Values {
+fn shown(values: Result<Vec<Named>, spanwise_wire::Invalid>, none: &str) -> Values {
     match values {
         Ok(values) => Values { values, instead: none.to_owned() },
         Err(error) => Values::none(error.to_string()),
@@ -253,7 +251,7 @@ fn facts(pages: &Pages, run: &RunHandle, name: &ActionName, action: &Action) -> 
         if let Definition::Condition(condition) = &*definition {
             facts.extend(asked(condition));
         }
-        facts.extend(display::task_version(&definition).map(|version| Fact::text("Version", version)));
+        facts.extend(definition.task_version().map(|version| Fact::text("Version", version)));
     }
     Ok(facts)
 }
@@ -277,7 +275,7 @@ fn state(run: &RunHandle, name: &ActionName, action: &Action, now: Timestamp) ->
         State::Backoff { until } => {
             Fact::text("Waits", format!("{} before its next attempt", length(until.since(now))))
         }
-        State::Queued { held: true, .. } => Fact::text("Waits", waits::told(&run.waits_for(name)?)),
+        State::Queued { held: true, .. } => Fact::text("Waits", crate::waits::told(&run.waits_for(name)?)),
         State::Finished(End::Signalled { by }) => Fact::text("Signalled by", by),
         _ => return None,
     })

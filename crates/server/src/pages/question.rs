@@ -2,11 +2,11 @@
 
 use spanwise_core::{ActionKind, ActionName, Phase};
 use spanwise_engine::{ActionView, RunHandle};
+use spanwise_wire::values;
 
 use super::Pages;
 use super::format::{When, count, length, when};
 use super::run::View;
-use crate::wire::values;
 
 /// Questions that stand at the top of a page; more are a click away.
 const SHOWN: usize = 5;

@@ -10,12 +10,12 @@ use http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, StatusCode, Uri};
 use spanwise_core::{Phase, Timestamp};
 use spanwise_engine::{RunKey, RunQuery, RunRow, RunSettings};
+use spanwise_wire::{ids, task};
 
 use super::assets::{ASSETS, Assets};
 use super::first::FirstRun;
 use super::format::{Badge, Span, UNREADABLE, WAITING, When, badge, count, span, when};
 use super::{PageError, Pages, address, render};
-use crate::wire::{self, ids, task};
 
 const PAGE: usize = 50;
 
@@ -112,7 +112,7 @@ impl Filter {
         let mut query = RunQuery::newest(PAGE + 1);
         let name = |field: &'static str, value: &str| match value {
             "" => Ok(None),
-            value => wire::path_name(field, value).map(Some).map_err(|error| error.to_string()),
+            value => spanwise_wire::path_name(field, value).map(Some).map_err(|error| error.to_string()),
         };
         query.project = name("project", &self.project)?;
         query.domain = name("domain", &self.domain)?;

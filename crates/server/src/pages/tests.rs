@@ -9,10 +9,10 @@ use spanwise_core::{ActionName, ActionSpec, Failure, RunName};
 use spanwise_engine::{Attempt, Call, Executor, NewRun, Report, RunHandle, RunSettings};
 use spanwise_proto::flyteidl2::core::Literal;
 use spanwise_proto::flyteidl2::task::{Inputs, NamedLiteral};
+use spanwise_wire::{ids, values};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::control::ControlPlane;
-use crate::wire::{ids, values};
 use crate::{CollectorConfig, Config, Server};
 
 mod doors;
@@ -84,7 +84,7 @@ impl Console {
 
     fn run(&self, name: &str, task: &str, inputs: Inputs, settings: RunSettings) -> RunHandle {
         let scope = ids::scope("", "p", "d").unwrap();
-        let id = ids::run_in(scope, RunName::new(name).unwrap());
+        let id = scope.run(RunName::new(name).unwrap());
         let new = NewRun { id, spec: ActionSpec::task(task), inputs: values::encode_inputs(&inputs), settings };
         self.control.engine().create_run(new).unwrap()
     }

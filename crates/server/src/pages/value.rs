@@ -6,7 +6,7 @@ use askama::Template;
 
 use crate::blobs::BlobUri;
 use crate::blobs::signed::{Right, Signer};
-use crate::wire::display::Tree;
+use spanwise_wire::display::Tree;
 
 /// Links last this long at least, and change as seldom.
 const LIFETIME: Duration = Duration::from_secs(3600);

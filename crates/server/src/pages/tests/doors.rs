@@ -251,7 +251,7 @@ async fn text_keeps_its_direction_on_a_page() {
     run.abort(ActionName::ROOT, "user", "why \u{202e}not").await.unwrap();
     for path in ["/", RUNS, &format!("{RUNS}/turned"), &format!("{RUNS}/turned?find=%E2%80%AEx")] {
         let page = console.get(path).await.body;
-        assert!(!page.contains(crate::text::is_bidi_control), "{path}: {page}");
+        assert!(!page.contains(spanwise_wire::is_bidi_control), "{path}: {page}");
     }
     let page = console.get(&format!("{RUNS}/turned")).await.body;
     for shown in ["exe.\\u{202e}txt", "log \\u{202e}txt", "why \\u{202e}not", "\\u{2066}main"] {

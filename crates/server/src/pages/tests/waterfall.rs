@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use spanwise_core::trace::derived_trace_id;
 use spanwise_core::{Backoff, RetryPolicy};
+use spanwise_wire::{ids, values};
 
 use super::*;
 
@@ -46,7 +47,7 @@ pub(super) async fn receive(console: &Console, spans: Vec<Value>) {
 /// A run whose only task was tried twice, with the id of its trace and that of the span of its second attempt.
 async fn retried(console: &Console) -> (RunHandle, String, String) {
     let scope = ids::scope("", "p", "d").unwrap();
-    let id = ids::run_in(scope, RunName::new("r").unwrap());
+    let id = scope.run(RunName::new("r").unwrap());
     let backoff = Some(Backoff::constant(Duration::from_millis(30)));
     let spec = ActionSpec { retry: RetryPolicy { retries: 1, backoff }, ..ActionSpec::task("env.main") };
     let inputs = values::encode_inputs(&Inputs::default());

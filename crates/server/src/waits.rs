@@ -1,0 +1,50 @@
+//! Why an action is not launched, in words.
+
+use spanwise_engine::{Busy, WaitsFor};
+
+/// So many of those that are in the way are named.
+const NAMED: usize = 8;
+
+/// What an action waits for.
+pub(crate) fn told(waits: &WaitsFor) -> String {
+    match waits {
+        WaitsFor::Place(busy) => {
+            told_busy(busy, "", busy.who.iter().map(|(run, action)| format!("{} {action}", run.name)))
+        }
+        WaitsFor::PlaceOfRun(busy) => {
+            told_busy(busy, " of the run", busy.who.iter().map(|(_, action)| action.to_string()))
+        }
+        WaitsFor::Key => "another action computes the outputs for the same cache key".to_owned(),
+    }
+}
+
+fn told_busy(busy: &Busy, whose: &str, names: impl Iterator<Item = String>) -> String {
+    let named: Vec<String> = names.take(NAMED).collect();
+    let more = match busy.who.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("{} of {} slots{whose} busy: {}{more}", busy.who.len(), busy.limit, named.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use spanwise_core::{ActionName, RunId, RunName};
+
+    use super::*;
+
+    #[test]
+    fn s4_what_is_in_the_way_is_named() {
+        let run = |name: &str| RunId {
+            org: String::new(),
+            project: "p".to_owned(),
+            domain: "d".to_owned(),
+            name: RunName::new(name).unwrap(),
+        };
+        let who = |count: usize| (0..count).map(|n| (run(&format!("r{n}")), ActionName::ROOT)).collect();
+        assert_eq!(told(&WaitsFor::Place(Busy { limit: 2, who: who(2) })), "2 of 2 slots busy: r0 a0, r1 a0");
+        assert_eq!(told(&WaitsFor::PlaceOfRun(Busy { limit: 1, who: who(1) })), "1 of 1 slots of the run busy: a0");
+        let many = told(&WaitsFor::Place(Busy { limit: 10, who: who(10) }));
+        assert!(many.ends_with("r6 a0, r7 a0 and 2 more"), "{many}");
+    }
+}

@@ -1,0 +1,101 @@
+//! Identifiers.
+
+use spanwise_core::{ActionName, DEFAULT_ORG, RunId, RunName, Scope};
+use spanwise_proto::flyteidl2::common::{ActionIdentifier, ProjectIdentifier, RunIdentifier};
+use spanwise_proto::flyteidl2::task::TaskIdentifier;
+
+use crate::{Invalid, action_name, path_name, title};
+
+/// The organisation that is meant. A driver may send none where its tasks must send one (`_U_ORG_NAME` is required), and both mean
+/// the same runs.
+///
+/// # Errors
+/// [`Invalid`] if it is no name.
+pub fn org(value: &str) -> Result<String, Invalid> {
+    if value.is_empty() { Ok(DEFAULT_ORG.to_owned()) } else { path_name("org", value) }
+}
+
+/// Where runs and tasks belong.
+///
+/// # Errors
+/// [`Invalid`] names the part that is no name.
+pub fn scope(org_name: &str, project: &str, domain: &str) -> Result<Scope, Invalid> {
+    Ok(Scope { org: org(org_name)?, project: path_name("project", project)?, domain: path_name("domain", domain)? })
+}
+
+/// The scope that a project and domain name.
+///
+/// # Errors
+/// [`Invalid`] names the part that is no name.
+pub fn project_scope(id: &ProjectIdentifier) -> Result<Scope, Invalid> {
+    scope(&id.organization, &id.name, &id.domain)
+}
+
+/// A run's full name.
+///
+/// # Errors
+/// [`Invalid`] names the part that is no name.
+pub fn run_id(id: &RunIdentifier) -> Result<RunId, Invalid> {
+    Ok(scope(&id.org, &id.project, &id.domain)?.run(RunName::new(&id.name)?))
+}
+
+/// An action and its run.
+///
+/// # Errors
+/// [`Invalid`] names the part that is no name.
+pub fn action_id(id: &ActionIdentifier) -> Result<(RunId, ActionName), Invalid> {
+    let run = id.run.as_option().ok_or(Invalid::Missing("action_id.run"))?;
+    Ok((run_id(run)?, action_name(&id.name)?))
+}
+
+/// A run's full name for the wire.
+pub fn to_run_identifier(id: &RunId) -> RunIdentifier {
+    RunIdentifier {
+        org: id.org.clone(),
+        project: id.project.clone(),
+        domain: id.domain.clone(),
+        name: id.name.to_string(),
+        ..RunIdentifier::default()
+    }
+}
+
+/// An action's full name for the wire.
+pub fn to_action_identifier(id: &RunId, action: &ActionName) -> ActionIdentifier {
+    ActionIdentifier { run: to_run_identifier(id).into(), name: action.to_string(), ..ActionIdentifier::default() }
+}
+
+/// A task in one version.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TaskKey {
+    /// Where it belongs.
+    pub scope: Scope,
+    /// Its full name.
+    pub name: String,
+    /// Its version; empty means the newest, where one is looked for.
+    pub version: String,
+}
+
+/// A task in one version, or in the newest.
+///
+/// # Errors
+/// [`Invalid`] names the part that is no name.
+pub fn task_key(id: &TaskIdentifier) -> Result<TaskKey, Invalid> {
+    if id.name.is_empty() {
+        return Err(Invalid::Missing("task_id.name"));
+    }
+    title("task_id.name", &id.name)?;
+    title("task_id.version", &id.version)?;
+    Ok(TaskKey { scope: scope(&id.org, &id.project, &id.domain)?, name: id.name.clone(), version: id.version.clone() })
+}
+
+/// A task in one version for the wire.
+pub fn to_task_identifier(scope: &Scope, name: &str, version: &str) -> TaskIdentifier {
+    TaskIdentifier {
+        org: scope.org.clone(),
+        project: scope.project.clone(),
+        domain: scope.domain.clone(),
+        name: name.to_owned(),
+        version: version.to_owned(),
+        ..TaskIdentifier::default()
+    }
+}
