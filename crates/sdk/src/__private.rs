@@ -9,7 +9,7 @@ pub use std::time::Duration;
 pub mod asked {
     pub use crate::asked::{ARGUMENT, Event, Request, Started, Trouble, VERSION};
     #[cfg(feature = "remote")]
-    pub use crate::remote::view;
+    pub use spanwise_wire::view;
 }
 
 pub use crate::step::Step;

@@ -158,7 +158,7 @@ impl Client {
             }
             #[cfg(feature = "remote")]
             Runs::At(endpoint) => {
-                Backend::Remote(remote::Server::connect(&endpoint, remote::Place { org, project, domain })?)
+                Backend::Remote(remote::Server::connect(&endpoint, spanwise_core::Scope { org, project, domain })?)
             }
         };
         Ok(Client { inner: Arc::new(Inner { backend, console }) })

@@ -5,14 +5,12 @@
 mod attempt;
 mod children;
 mod connection;
-mod failure;
 mod parent;
 mod program;
 mod reference;
 mod run;
 mod server;
 mod turns;
-mod wire;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -22,9 +20,7 @@ pub(crate) use attempt::{is_attempt, take_over};
 pub(crate) use parent::Parent;
 pub use reference::{RemoteTask, remote_task};
 pub(crate) use run::RemoteRun;
-pub use run::view;
 pub(crate) use server::{NewRun, Server};
-pub(crate) use wire::Place;
 
 /// The address of a server's pages.
 pub(crate) fn address_of(endpoint: &str) -> crate::Result<String> {

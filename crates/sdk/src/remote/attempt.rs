@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use spanwise_core::{ActionName, AttemptNo, Failure, RunId, RunName, TaskName};
+use spanwise_core::{ActionName, AttemptNo, Failure, RunName, Scope, TaskName};
 use spanwise_engine::Report;
+use spanwise_wire::failure;
 
 use super::connection::{Connection, LONG, error, persist};
 use super::parent::{Parent, Parts};
 use super::program::Program;
 use super::server::Server;
-use super::wire::Place;
-use super::{failure, turns};
+use super::turns;
 use crate::control::Control;
 use crate::error::{Error, ErrorKind, Result};
 use crate::executor::{Delivered, run_attempt};
@@ -116,13 +116,12 @@ impl Contract {
             let value = at.and_then(|at| arguments.get(at + 1)).cloned();
             value.ok_or_else(|| broken_contract(&format!("the argument {flag} is missing")))
         };
-        let place = Place {
+        let scope = Scope {
             org: std::env::var("_U_ORG_NAME").unwrap_or_default(),
             project: variable("FLYTE_INTERNAL_EXECUTION_PROJECT")?,
             domain: variable("FLYTE_INTERNAL_EXECUTION_DOMAIN")?,
         };
         let endpoint = variable("_U_EP_OVERRIDE")?;
-        let Place { org, project, domain } = place.clone();
         let number: u32 = variable("FLYTE_ATTEMPT_NUMBER")?.parse()?;
         Ok(Contract {
             task: TaskName::from(argument("--task")?.as_str()),
@@ -131,9 +130,9 @@ impl Contract {
             blobs: variable("FLYTE_AWS_ENDPOINT")?.trim_end_matches('/').to_owned(),
             parts: Parts {
                 connection: Connection::new(&endpoint, None)?,
-                place,
+                place: scope.clone(),
                 program: Program { uri: argument("--program")?, version: argument("--version")? },
-                run: RunId { org, project, domain, name: RunName::new(&argument("--run-name")?)? },
+                run: scope.run(RunName::new(&argument("--run-name")?)?),
                 action: ActionName::new(&argument("--name")?)?,
                 attempt: AttemptNo(number.saturating_add(1)),
                 run_base: variable("_U_RUN_BASE")?.trim_end_matches('/').to_owned(),

@@ -12,10 +12,10 @@ use spanwise_proto::flyteidl2::actions::{
 };
 use spanwise_proto::flyteidl2::common::ActionIdentifier;
 use spanwise_proto::flyteidl2::workflow::ActionUpdate;
+use spanwise_wire::failure;
 use tokio::sync::{oneshot, watch};
 
 use super::connection::{Connection, LONG};
-use super::failure;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The first pause after a broken stream; each further one is twice as long.

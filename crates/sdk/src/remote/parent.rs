@@ -4,22 +4,22 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use connectrpc::{ConnectError, ErrorCode};
-use spanwise_core::{ActionName, AttemptNo, Failure, Phase, RunId, code};
+use spanwise_core::{ActionName, AttemptNo, Failure, Phase, RunId, Scope, code};
 use spanwise_engine::{Outcome, StepRecord};
 use spanwise_proto::flyteidl2::actions::{AbortRequest, Action, EnqueueRequest, action};
 use spanwise_proto::flyteidl2::common::ActionPhase;
 use spanwise_proto::flyteidl2::task::OutputReferences;
 use spanwise_proto::flyteidl2::workflow::{GetActionDetailsRequest, TaskAction, TraceAction};
+use spanwise_wire::{failure, ids, times};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use super::children::{Children, Known};
 use super::connection::{Connection, LONG, error, persist};
+use super::now;
 use super::program::Program;
 use super::reference::Deployed;
 use super::turns::{Dropped, Turns};
-use super::wire::{self, Place};
-use super::{failure, now};
 use crate::control::{Child, CompletedStep};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -29,7 +29,7 @@ const REQUESTS: usize = 20;
 /// The attempt that this process runs.
 pub(crate) struct Parent {
     connection: Connection,
-    place: Place,
+    place: Scope,
     program: Program,
     run: RunId,
     action: ActionName,
@@ -45,7 +45,7 @@ pub(crate) struct Parent {
 /// What a parent is made of.
 pub(super) struct Parts {
     pub(super) connection: Connection,
-    pub(super) place: Place,
+    pub(super) place: Scope,
     pub(super) program: Program,
     pub(super) run: RunId,
     pub(super) action: ActionName,
@@ -56,7 +56,7 @@ pub(super) struct Parts {
 impl Parent {
     pub(super) fn new(parts: Parts) -> Parent {
         let Parts { connection, place, program, run, action, attempt, run_base } = parts;
-        let children = Arc::new(Children::new(connection.clone(), wire::action_identifier(&run, &action)));
+        let children = Arc::new(Children::new(connection.clone(), ids::to_action_identifier(&run, &action)));
         let (requests, turns, deployed) = (Semaphore::new(REQUESTS), Turns::default(), Deployed::default());
         Parent { connection, place, program, run, action, attempt, run_base, children, requests, turns, deployed }
     }
@@ -65,7 +65,7 @@ impl Parent {
         &self.connection
     }
 
-    pub(super) fn place(&self) -> &Place {
+    pub(super) fn place(&self) -> &Scope {
         &self.place
     }
 
@@ -92,8 +92,8 @@ impl Parent {
     /// Has a task of this program run as a child.
     pub(crate) async fn child(self: &Arc<Self>, child: Child) -> Result<Outcome> {
         let Child { action, spec, inputs, task, .. } = child;
-        let definition = wire::task_spec(task, &spec.retry, &spec.timeouts, &self.program, &self.place);
-        let id = wire::task_identifier(&self.place, task.described().name.as_str(), &self.program.version);
+        let definition = self.program.task_spec(task, (&spec.retry, &spec.timeouts), &self.place);
+        let id = ids::to_task_identifier(&self.place, task.described().name.as_str(), &self.program.version);
         let asked = TaskAction { id: id.into(), spec: definition.into(), ..TaskAction::default() };
         self.call(action, spec.group.unwrap_or_default(), asked, inputs).await
     }
@@ -123,7 +123,7 @@ impl Parent {
         let input_uri = self.file(&action, "inputs.pb");
         self.put(&input_uri, inputs).await?;
         let asked = Action {
-            action_id: wire::action_identifier(&self.run, &action).into(),
+            action_id: ids::to_action_identifier(&self.run, &action).into(),
             parent_action_name: Some(self.action.to_string()),
             input_uri,
             run_output_base: self.run_base.clone(),
@@ -163,7 +163,7 @@ impl Parent {
             let _ = accepting.await;
         }
         let request = AbortRequest {
-            action_id: wire::action_identifier(&self.run, &call.action).into(),
+            action_id: ids::to_action_identifier(&self.run, &call.action).into(),
             reason: Some("its caller dropped it".to_owned()),
             ..AbortRequest::default()
         };
@@ -191,15 +191,15 @@ impl Parent {
             _ => return Ok(None),
         };
         let request = GetActionDetailsRequest {
-            action_id: wire::action_identifier(&self.run, &action).into(),
+            action_id: ids::to_action_identifier(&self.run, &action).into(),
             ..GetActionDetailsRequest::default()
         };
         let client = self.connection.runs();
         let details = self.ask(|| client.get_action_details(request.clone())).await;
         let details = details.map_err(|source| error(&format!("read the times of step `{action}`"), &source))?;
         let status = details.into_owned().details.into_option().unwrap_or_default().status;
-        let started = status.start_time.as_option().map(wire::from_timestamp).unwrap_or_default();
-        let ended = status.end_time.as_option().map_or(started, wire::from_timestamp);
+        let started = status.start_time.as_option().map(times::from_timestamp).unwrap_or_default();
+        let ended = status.end_time.as_option().map_or(started, times::from_timestamp);
         Ok(Some(StepRecord { started, ended, outcome }))
     }
 
@@ -222,8 +222,8 @@ impl Parent {
         let trace = TraceAction {
             name: spec.task.to_string(),
             phase: phase.into(),
-            start_time: wire::timestamp(started).into(),
-            end_time: wire::timestamp(now()).into(),
+            start_time: times::timestamp(started).into(),
+            end_time: times::timestamp(now()).into(),
             outputs: OutputReferences { output_uri: output_uri.clone(), ..OutputReferences::default() }.into(),
             ..TraceAction::default()
         };

@@ -3,11 +3,15 @@
 use base64::Engine as _;
 use bytes::Bytes;
 use md5::{Digest, Md5};
+use spanwise_core::{RetryPolicy, Scope, Timeouts};
 use spanwise_proto::flyteidl2::dataproxy::CreateUploadLocationRequest;
+use spanwise_proto::flyteidl2::task::TaskSpec;
+use spanwise_wire::task::NewTask;
 
+use super::attempt;
 use super::connection::{Connection, SHORT, error, persist};
-use super::wire::Place;
 use crate::error::{Error, ErrorKind, Result};
+use crate::task::AnyTask;
 
 /// A program in a server's blob store.
 #[derive(Clone, Debug)]
@@ -18,8 +22,35 @@ pub(crate) struct Program {
     pub(crate) version: String,
 }
 
+impl Program {
+    /// The definition of a task of this program, with which a server starts it as a process.
+    pub(super) fn task_spec(
+        &self,
+        task: &dyn AnyTask,
+        (retry, timeouts): (&RetryPolicy, &Timeouts),
+        scope: &Scope,
+    ) -> TaskSpec {
+        let (name, environment) = (task.described().name.as_str(), task.environment());
+        NewTask {
+            scope,
+            name,
+            version: &self.version,
+            function: task.function(),
+            environment: environment.name(),
+            // What the image is made of matters to tasks that need more than their own program.
+            image: environment.described_image().and_then(|image| image.uri().ok()).unwrap_or_default(),
+            arguments: attempt::arguments(&self.uri, &self.version, name),
+            interface: task.interface(),
+            docs: task.docs(),
+            retry,
+            timeouts,
+        }
+        .into_spec()
+    }
+}
+
 /// Uploads this program, unless the server has it.
-pub(super) async fn upload(connection: &Connection, place: &Place) -> Result<Program> {
+pub(super) async fn upload(connection: &Connection, place: &Scope) -> Result<Program> {
     let read = tokio::task::spawn_blocking(read_self).await;
     let (name, content, digest) = read.map_err(Error::from)?.map_err(|source| {
         let doing = format!("read this program to upload it: {source}");

@@ -3,16 +3,17 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use spanwise_core::Scope;
 use spanwise_proto::flyteidl2::core::literal_type;
 use spanwise_proto::flyteidl2::core::{LiteralType, parameter};
 use spanwise_proto::flyteidl2::task::{GetTaskDetailsRequest, NamedLiteral, TaskSpec};
 use spanwise_proto::flyteidl2::workflow::TaskAction;
 use spanwise_proto::google::protobuf::StringValue;
 use spanwise_proto::hash;
+use spanwise_wire::{ids, policy, task};
 
 use super::connection::{Connection, error, persist};
 use super::parent::Parent;
-use super::wire::{self, Place};
 use crate::call::{child_name, freeze};
 use crate::ctx::Ambient;
 use crate::error::Result;
@@ -80,7 +81,7 @@ impl RemoteTask {
 
     /// The inputs in the order of the task's interface, with its defaults.
     fn literals(self, spec: &TaskSpec) -> Result<Vec<NamedLiteral>, ValueError> {
-        let interface = wire::interface(spec);
+        let interface = task::interface(spec);
         let variables = &interface.inputs.variables;
         if let Some(unknown) = self.inputs.iter().find(|input| variables.iter().all(|known| known.key != input.name)) {
             let known: Vec<&str> = variables.iter().map(|variable| variable.key.as_str()).collect();
@@ -146,7 +147,7 @@ pub(super) struct Deployed {
 }
 
 impl Deployed {
-    async fn find(&self, connection: &Connection, place: &Place, reference: &RemoteTask) -> Result<Arc<TaskSpec>> {
+    async fn find(&self, connection: &Connection, place: &Scope, reference: &RemoteTask) -> Result<Arc<TaskSpec>> {
         let key = (reference.name.clone(), reference.version.clone());
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
         if let Some(known) = known {
@@ -160,11 +161,11 @@ impl Deployed {
 
 async fn find(
     connection: &Connection,
-    place: &Place,
+    place: &Scope,
     reference: &RemoteTask,
     patience: std::time::Duration,
 ) -> Result<TaskSpec> {
-    let id = wire::task_identifier(place, &reference.name, &reference.version);
+    let id = ids::to_task_identifier(place, &reference.name, &reference.version);
     let request = GetTaskDetailsRequest { task_id: id.into(), ..GetTaskDetailsRequest::default() };
     let tasks = connection.tasks();
     let found = persist(patience, || tasks.get_task_details(request.clone())).await;
@@ -179,13 +180,25 @@ async fn find(
 /// The definition of a deployed task and its inputs, for a run.
 pub(super) async fn as_root(
     connection: &Connection,
-    place: &Place,
+    place: &Scope,
     reference: RemoteTask,
     overrides: &Overrides,
 ) -> Result<(TaskSpec, Vec<NamedLiteral>)> {
     let spec = find(connection, place, &reference, super::connection::SHORT).await?;
     let literals = reference.literals(&spec)?;
-    Ok((wire::overridden(spec, overrides), literals))
+    Ok((overridden(spec, overrides)?, literals))
+}
+
+/// A definition with the settings of one call on top.
+fn overridden(mut spec: TaskSpec, overrides: &Overrides) -> Result<TaskSpec> {
+    if *overrides == Overrides::new() {
+        return Ok(spec);
+    }
+    let metadata = spec.task_template.get_or_insert_default().metadata.get_or_insert_default();
+    let (mut retry, mut timeouts) = (policy::retry(metadata)?, policy::timeouts(metadata));
+    overrides.apply(&mut retry, &mut timeouts);
+    policy::set(metadata, &retry, &timeouts);
+    Ok(spec)
 }
 
 impl Parent {
@@ -210,8 +223,8 @@ impl Parent {
             StringValue { value, ..StringValue::default() }
         });
         let asked = TaskAction {
-            id: wire::task_identifier(self.place(), name, &template.id.version).into(),
-            spec: wire::overridden(TaskSpec::clone(&spec), overrides).into(),
+            id: ids::to_task_identifier(self.place(), name, &template.id.version).into(),
+            spec: overridden(TaskSpec::clone(&spec), overrides)?.into(),
             cache_key: cache_key.into(),
             ..TaskAction::default()
         };

@@ -3,19 +3,19 @@
 use std::time::Instant;
 
 use connectrpc::ConnectError;
-use spanwise_core::{ActionKind, ActionName, Phase, RunId, TaskName};
+use spanwise_core::{ActionName, Phase, RunId};
 use spanwise_engine::{ActionView, Outcome, Relation};
 use spanwise_proto::Message;
 use spanwise_proto::flyteidl2::common::ListRequest;
 use spanwise_proto::flyteidl2::dataproxy::GetActionDataRequest;
 use spanwise_proto::flyteidl2::workflow::{
-    AbortRunRequest, Action, ActionDetails, ActionType, GetActionDetailsRequest, ListActionsRequest,
-    WatchActionDetailsRequest, action_details, action_metadata,
+    AbortRunRequest, ActionDetails, GetActionDetailsRequest, ListActionsRequest, WatchActionDetailsRequest,
+    action_details,
 };
+use spanwise_wire::{failure, ids, view};
 use tokio::sync::watch;
 
 use super::connection::{Connection, LONG, SHORT, error, persist};
-use super::{failure, wire};
 use crate::error::Result;
 
 /// A page of a list of actions.
@@ -58,7 +58,7 @@ impl RemoteRun {
     async fn watch(&self, mut told: impl FnMut(&ActionDetails)) -> Result<ActionDetails, ConnectError> {
         let (client, mut heard) = (self.connection.runs_watched(), Instant::now());
         let request = WatchActionDetailsRequest {
-            action_id: wire::action_identifier(&self.id, &ActionName::ROOT).into(),
+            action_id: ids::to_action_identifier(&self.id, &ActionName::ROOT).into(),
             ..WatchActionDetailsRequest::default()
         };
         loop {
@@ -88,7 +88,7 @@ impl RemoteRun {
 
     async fn outputs(&self) -> Result<bytes::Bytes> {
         let request = GetActionDataRequest {
-            action_id: wire::action_identifier(&self.id, &ActionName::ROOT).into(),
+            action_id: ids::to_action_identifier(&self.id, &ActionName::ROOT).into(),
             ..GetActionDataRequest::default()
         };
         let data = self.connection.data();
@@ -99,7 +99,7 @@ impl RemoteRun {
 
     pub(crate) async fn abort(&self, reason: &str) -> Result<()> {
         let request = AbortRunRequest {
-            run_id: wire::run_identifier(&self.id).into(),
+            run_id: ids::to_run_identifier(&self.id).into(),
             reason: Some(reason.to_owned()),
             ..AbortRunRequest::default()
         };
@@ -116,7 +116,7 @@ impl RemoteRun {
         loop {
             let request = ListActionsRequest {
                 request: ListRequest { limit: PAGE, token: token.clone(), ..ListRequest::default() }.into(),
-                run_id: wire::run_identifier(&self.id).into(),
+                run_id: ids::to_run_identifier(&self.id).into(),
                 ..ListActionsRequest::default()
             };
             let page = persist(SHORT, || runs.list_actions(request.clone())).await;
@@ -138,7 +138,7 @@ impl RemoteRun {
 
     async fn failure(&self, action: &ActionName) -> Result<Option<spanwise_core::Failure>> {
         let request = GetActionDetailsRequest {
-            action_id: wire::action_identifier(&self.id, action).into(),
+            action_id: ids::to_action_identifier(&self.id, action).into(),
             ..GetActionDetailsRequest::default()
         };
         let runs = self.connection.runs();
@@ -185,32 +185,4 @@ fn aborted(details: &ActionDetails) -> Outcome {
         _ => "the server".to_owned(),
     };
     Outcome::Aborted { by, reason: info.reason.clone() }
-}
-
-/// An action of a list as programs see it; none if its name or phase is not one of Flyte's.
-pub fn view(action: &Action) -> Option<ActionView> {
-    let (metadata, status) = (&action.metadata, &action.status);
-    let (kind, task) = match &metadata.spec {
-        Some(action_metadata::Spec::Task(task)) => (ActionKind::Task, task.id.name.as_str()),
-        Some(action_metadata::Spec::Trace(step)) => (ActionKind::Step, step.name.as_str()),
-        Some(action_metadata::Spec::Condition(condition)) => (ActionKind::Condition, condition.name.as_str()),
-        None if metadata.action_type.as_known() == Some(ActionType::ACTION_TYPE_TRACE) => (ActionKind::Step, ""),
-        None => (ActionKind::Task, ""),
-    };
-    let phase = Phase::from_number(status.phase.to_i32())?;
-    Some(ActionView {
-        name: ActionName::new(&action.id.name).ok()?,
-        parent: ActionName::new(&metadata.parent).ok(),
-        kind,
-        task: TaskName::from(task),
-        group: Some(metadata.group.clone()).filter(|group| !group.is_empty()),
-        phase,
-        // The wire says at least 1, also of what has no attempts.
-        attempts: if kind == ActionKind::Task { status.attempts } else { 0 },
-        // Flyte's start is when it was accepted; when it began to run is a field of Spanwise's own.
-        enqueued_at: status.start_time.as_option().map(wire::from_timestamp).unwrap_or_default(),
-        started_at: status.started_at.as_option().map(wire::from_timestamp),
-        ended_at: status.end_time.as_option().map(wire::from_timestamp),
-        failure: None,
-    })
 }

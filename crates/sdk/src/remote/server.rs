@@ -4,22 +4,21 @@ use std::collections::BTreeMap;
 
 use connectrpc::ErrorCode;
 use spanwise_core::lifecycle::{TRACE_LABEL, TraceLevel};
-use spanwise_core::{RunId, RunName};
+use spanwise_core::{RunId, RunName, Scope};
 use spanwise_engine::Relation;
-use spanwise_proto::flyteidl2::common;
 use spanwise_proto::flyteidl2::core::KeyValuePair;
 use spanwise_proto::flyteidl2::dataproxy::{GetActionDataRequest, UploadInputsRequest, upload_inputs_request};
 use spanwise_proto::flyteidl2::task::{DeployTaskRequest, Envs, Inputs, Labels, NamedLiteral, RunSpec, TaskSpec};
 use spanwise_proto::flyteidl2::workflow::{
     CreateRunRequest, GetRunDetailsRequest, GetRunDetailsResponse, RunDetails, create_run_request,
 };
+use spanwise_wire::{ids, relation};
 use tokio::sync::OnceCell;
 
 use super::connection::{Connection, SHORT, error, persist};
 use super::program::{self, Program};
 use super::reference::{self, RemoteTask};
 use super::run::RemoteRun;
-use super::wire::{self, Place};
 use crate::error::Result;
 use crate::overrides::Overrides;
 use crate::task::AnyTask;
@@ -40,7 +39,7 @@ fn envs(env: BTreeMap<String, String>) -> Option<Envs> {
 /// A server on which runs are started.
 pub(crate) struct Server {
     connection: Connection,
-    place: Place,
+    place: Scope,
     /// This program in the server's store, once it is there.
     program: OnceCell<Program>,
 }
@@ -63,16 +62,16 @@ pub(crate) struct NewRun {
 }
 
 impl Server {
-    pub(crate) fn new(connection: Connection, place: Place) -> Server {
+    pub(crate) fn new(connection: Connection, place: Scope) -> Server {
         Server { connection, place, program: OnceCell::new() }
     }
 
     /// A server that has this program already.
-    pub(super) fn with_program(connection: Connection, place: Place, program: Program) -> Server {
+    pub(super) fn with_program(connection: Connection, place: Scope, program: Program) -> Server {
         Server { connection, place, program: OnceCell::new_with(Some(program)) }
     }
 
-    pub(crate) fn connect(endpoint: &str, place: Place) -> Result<Server> {
+    pub(crate) fn connect(endpoint: &str, place: Scope) -> Result<Server> {
         Ok(Server::new(Connection::new(endpoint, None)?, place))
     }
 
@@ -88,7 +87,7 @@ impl Server {
         timeouts: &spanwise_core::Timeouts,
     ) -> Result<TaskSpec> {
         let program = self.program.get_or_try_init(|| program::upload(&self.connection, &self.place)).await?;
-        Ok(wire::task_spec(task, retry, timeouts, program, &self.place))
+        Ok(program.task_spec(task, (retry, timeouts), &self.place))
     }
 
     /// A deployed task with its inputs, for a run.
@@ -107,9 +106,9 @@ impl Server {
         for task in crate::task::all() {
             let described = task.described();
             let name = described.name.as_str();
-            let spec = wire::task_spec(task, &described.retry, &described.timeouts, program, &self.place);
+            let spec = program.task_spec(task, (&described.retry, &described.timeouts), &self.place);
             let request = DeployTaskRequest {
-                task_id: wire::task_identifier(&self.place, name, &program.version).into(),
+                task_id: ids::to_task_identifier(&self.place, name, &program.version).into(),
                 spec: spec.into(),
                 ..DeployTaskRequest::default()
             };
@@ -129,7 +128,7 @@ impl Server {
     /// Creates a run. After `Ok` it goes on without this program.
     pub(crate) async fn create(&self, new: NewRun) -> Result<RemoteRun> {
         let id = self.run_id(new.name);
-        let run = wire::run_identifier(&id);
+        let run = ids::to_run_identifier(&id);
         let upload = UploadInputsRequest {
             id: Some(upload_inputs_request::Id::RunId(Box::new(run.clone()))),
             task: Some(upload_inputs_request::Task::TaskSpec(Box::new(new.task.clone()))),
@@ -147,7 +146,7 @@ impl Server {
             ))),
             run_spec: RunSpec {
                 max_action_concurrency: new.max_action_concurrency.unwrap_or_default(),
-                relation: new.relation.as_ref().map(|relation| self.relation(relation)).into(),
+                relation: new.relation.as_ref().map(|relation| relation::to_message(&id, relation)).into(),
                 labels: labels(new.labels, new.trace).into(),
                 envs: envs(new.env).into(),
                 ..RunSpec::default()
@@ -158,7 +157,7 @@ impl Server {
         match persist(SHORT, || runs.create_run(request.clone())).await {
             Ok(created) => {
                 let created = created.into_owned();
-                let told = created.run.action.id.run.as_option().and_then(wire::run_id);
+                let told = created.run.action.id.run.as_option().and_then(|id| ids::run_id(id).ok());
                 Ok(RemoteRun::new(self.connection.clone(), told.unwrap_or(id), new.relation))
             }
             // A random name is nobody else's: an answer was lost, and the request repeated.
@@ -173,8 +172,8 @@ impl Server {
     pub(crate) async fn find(&self, name: RunName) -> Result<RemoteRun> {
         let id = self.run_id(name);
         let details = self.details(&id).await?;
-        let id = details.action.id.run.as_option().and_then(wire::run_id).unwrap_or(id);
-        let relation = details.run_spec.relation.as_option().and_then(relation);
+        let id = details.action.id.run.as_option().and_then(|id| ids::run_id(id).ok()).unwrap_or(id);
+        let relation = details.run_spec.relation.as_option().and_then(relation::of_message);
         Ok(RemoteRun::new(self.connection.clone(), id, relation))
     }
 
@@ -188,7 +187,7 @@ impl Server {
             return Err(crate::Error::usage(format!("run `{}` has no root task", id.name)));
         };
         let request = GetActionDataRequest {
-            action_id: wire::action_identifier(&id, &spanwise_core::ActionName::ROOT).into(),
+            action_id: ids::to_action_identifier(&id, &spanwise_core::ActionName::ROOT).into(),
             ..GetActionDataRequest::default()
         };
         let data = self.connection.data();
@@ -200,7 +199,7 @@ impl Server {
 
     async fn details(&self, id: &RunId) -> Result<RunDetails> {
         let request =
-            GetRunDetailsRequest { run_id: wire::run_identifier(id).into(), ..GetRunDetailsRequest::default() };
+            GetRunDetailsRequest { run_id: ids::to_run_identifier(id).into(), ..GetRunDetailsRequest::default() };
         let runs = self.connection.runs();
         let found = persist(SHORT, || runs.get_run_details(request.clone())).await;
         let found: GetRunDetailsResponse =
@@ -209,27 +208,6 @@ impl Server {
     }
 
     fn run_id(&self, name: RunName) -> RunId {
-        let Place { org, project, domain } = self.place.clone();
-        RunId { org, project, domain, name }
-    }
-
-    fn relation(&self, relation: &Relation) -> common::Relation {
-        let (name, kind) = match relation {
-            Relation::Spawn { run } => (run, common::RelationType::RELATION_TYPE_SPAWN),
-            Relation::Rerun { run } => (run, common::RelationType::RELATION_TYPE_RERUN),
-            Relation::Recover { run } => (run, common::RelationType::RELATION_TYPE_RECOVER),
-        };
-        let related = wire::run_identifier(&self.run_id(name.clone()));
-        common::Relation { related_to: related.into(), relation_type: kind.into(), ..common::Relation::default() }
-    }
-}
-
-fn relation(told: &common::Relation) -> Option<Relation> {
-    let run = RunName::new(&told.related_to.name).ok()?;
-    match told.relation_type.as_known()? {
-        common::RelationType::RELATION_TYPE_SPAWN => Some(Relation::Spawn { run }),
-        common::RelationType::RELATION_TYPE_RERUN => Some(Relation::Rerun { run }),
-        common::RelationType::RELATION_TYPE_RECOVER => Some(Relation::Recover { run }),
-        _ => None,
+        self.place.clone().run(name)
     }
 }
