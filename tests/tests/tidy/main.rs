@@ -1,6 +1,9 @@
 //! The state of the repository: who uses whom, what is depended on, and how files look.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops with the reason")]
 
+mod rules;
+mod shape;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -40,8 +43,6 @@ const LICENCES: [&str; 10] =
 /// Licences that are fine for these crates only, with the reason.
 const LICENCE_EXCEPTIONS: [(&str, &str, &str); 1] =
     [("webpki-roots", "CDLA-Permissive-2.0", "certificates are data, and the licence asks for nothing but its text")];
-
-const MAX_LINES: usize = 800;
 
 /// Made by a program; looked at by nobody.
 fn is_generated(file: &Path) -> bool {
@@ -149,22 +150,6 @@ fn rust_files() -> impl Iterator<Item = (std::path::PathBuf, String)> {
         let text = std::fs::read_to_string(cargo::root().join(&file)).unwrap();
         (file, text)
     })
-}
-
-#[test]
-fn files_are_short_and_say_what_they_are() {
-    let mut problems = Vec::new();
-    for (file, text) in rust_files() {
-        let lines = text.lines().count();
-        if lines > MAX_LINES {
-            problems.push(format!("{}: {lines} lines, {MAX_LINES} are the limit", file.display()));
-        }
-        let is_source = file.starts_with("crates") && file.components().any(|part| part.as_os_str() == "src");
-        if is_source && !text.starts_with("//!") {
-            problems.push(format!("{}: begins without `//!`", file.display()));
-        }
-    }
-    assert_none(&problems);
 }
 
 #[test]
