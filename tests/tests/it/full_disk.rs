@@ -1,6 +1,7 @@
 //! A server whose disk is full for a while: it says so at every door, accepts nothing that it could not keep, loses nothing, and goes on
 //! when there is room. The disk is a small one of its own, in memory.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -92,6 +93,36 @@ fn s4_a_full_disk_is_told_refuses_alike_and_passes() {
     let journal = Connection::open(copy.path().join("journal.db")).unwrap();
     assert_eq!(journal.query_row("SELECT count(*) FROM runs", [], |row| row.get::<_, i64>(0)).unwrap(), 5);
     server.stop();
+}
+
+#[test]
+fn s4_code_that_has_no_room_to_be_unpacked_is_unpacked_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    // Twice it has no room, then it is the real one.
+    let tar = format!(
+        "#!/bin/sh\nif [ ! -e '{0}' ]; then\n  if [ -e '{1}' ]; then touch '{0}'; else touch '{1}'; fi\n  \
+         echo 'tar: session.py: Cannot open: No space left on device' >&2\n  exit 2\nfi\nPATH='{2}' exec tar \"$@\"\n",
+        at("twice"),
+        at("once"),
+        std::env::var("PATH").unwrap()
+    );
+    std::fs::create_dir(at("bin")).unwrap();
+    std::fs::write(at("bin/tar"), tar).unwrap();
+    std::fs::set_permissions(at("bin/tar"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", at("bin"), std::env::var("PATH").unwrap());
+    for cold in ["false", "true"] {
+        let data = tempfile::tempdir().unwrap();
+        let server = DevServer::start_with(data.path(), &[("PATH", &path), ("SPANWISE_COLD", cold)]);
+        assert_eq!(python::run_case(&server, "full_disk.py", "one")["output"], 7, "{}", server.said());
+        for mark in ["once", "twice"] {
+            std::fs::remove_file(at(mark)).unwrap_or_else(|_| panic!("{mark}: {}", server.said()));
+        }
+        let journal = Connection::open(data.path().join("journal.db")).unwrap();
+        let again = r#"SELECT count(*) FROM events WHERE body LIKE '%"attempt":2%'"#;
+        assert_eq!(journal.query_row(again, [], |row| row.get::<_, i64>(0)).unwrap(), 0, "one attempt is enough");
+        server.stop();
+    }
 }
 
 #[test]

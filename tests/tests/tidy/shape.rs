@@ -58,11 +58,7 @@ fn name(line: &str) -> Option<&str> {
 fn length(lines: &[&str]) -> usize {
     let margin = |line: &str| line.len() - line.trim_start().len();
     let closes = |line: &&str| margin(line) == margin(lines[0]) && line.trim_start().starts_with('}');
-    if lines[0].ends_with([';', '}']) {
-        1
-    } else {
-        lines.iter().position(closes).map_or(1, |end| end + 1)
-    }
+    if lines[0].ends_with([';', '}']) { 1 } else { lines.iter().position(closes).map_or(1, |end| end + 1) }
 }
 
 #[test]

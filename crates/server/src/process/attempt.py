@@ -232,19 +232,18 @@ class Results:
 # How long a process goes on without its server: as long as a task in Rust does.
 PATIENCE = 3600
 
+# What the machine has too little of now, and may have enough of later.
+PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM)
+
 
 def is_passing(problem):
     """Whether the same may succeed later. The store's client has been patient already."""
     seen = set()
     while problem and problem not in seen:
-        if isinstance(problem, OSError) and problem.errno in (
-            errno.ENOSPC,
-            errno.EDQUOT,
-            errno.EMFILE,
-            errno.ENFILE,
-            errno.EAGAIN,
-            errno.ENOMEM,
-        ):
+        if isinstance(problem, OSError) and problem.errno in PASSING:
+            return True
+        # `tar`, which unpacks the code: of what it met there are only its words.
+        if type(problem) is RuntimeError and any(os.strerror(number) in str(problem) for number in PASSING):
             return True
         if type(problem).__module__ == "obstore.exceptions" and type(problem).__name__ == "GenericError":
             return True
