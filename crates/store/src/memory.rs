@@ -228,7 +228,11 @@ impl Store for Memory {
                 && query.part.as_ref().is_none_or(|part| task.name.contains(part))
                 && (query.name.is_some() || seen.insert((&task.scope, &task.name)))
         });
-        Ok(asked_for.skip(query.offset).take(query.limit).cloned().collect())
+        let mut found: Vec<&TaskRow> = asked_for.collect();
+        if query.oldest_first {
+            found.reverse();
+        }
+        Ok(found.into_iter().skip(query.offset).take(query.limit).cloned().collect())
     }
 
     fn task(&self, scope: &Scope, name: &str, version: &str) -> Result<Option<TaskRow>, Error> {

@@ -143,6 +143,8 @@ pub struct TaskQuery {
     pub name: Option<String>,
     /// Only those with this in their names.
     pub part: Option<String>,
+    /// The oldest first instead of the newest.
+    pub oldest_first: bool,
     /// How many to leave out before the first.
     pub offset: usize,
     /// At most this many.

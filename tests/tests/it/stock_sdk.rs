@@ -534,7 +534,8 @@ mod deploy {
         for name in ["deploy.add_twice", "deploy.calls_by_name", "deploy_inner.add"] {
             assert!(tasks.contains(&json!(name)), "{name} in {tasks:?}");
         }
-        assert_eq!(found["versions"], json!(["v2", "v1"]));
+        assert_eq!(found["versions"], json!(["v1", "v2"]), "the SDK asks for the oldest first");
+        assert_eq!(found["newest_first"], json!(["v2", "v1"]));
     }
 
     #[test]

@@ -37,13 +37,15 @@ def deploy_and_run(_scratch):
     (first,) = flyte.deploy(env, version="v1")
     flyte.deploy(env, version="v1")
     flyte.deploy(env, version="v2")
+    versions = lambda **sorted_by: [task.version for task in flyte.remote.Task.listall(by_task_name="deploy.add_twice", **sorted_by)]
     found = {
         "latest": deployed("deploy.add_twice", auto_version="latest").fetch().version,
         "by_latest": session.call(deployed("deploy.add_twice", auto_version="latest"), left=1),
         "by_version": session.call(deployed("deploy_inner.add", version="v1"), left=1),
         "from_a_task": session.call(calls_by_name, left=1),
         "tasks": sorted({task.name for task in flyte.remote.Task.listall()}),
-        "versions": [task.version for task in flyte.remote.Task.listall(by_task_name="deploy.add_twice")],
+        "versions": versions(),
+        "newest_first": versions(sort_by=("created_at", "desc")),
     }
     for name, version in [("deploy.nothing", "v1"), ("deploy.add_twice", "v3")]:
         try:

@@ -128,7 +128,9 @@ impl TaskService for Tasks {
             Some(list_tasks_request::ScopeBy::ProjectId(project)) => Some(ids::project_scope(project)?),
             _ => None,
         };
-        let mut query = TaskQuery { scope, offset: page.offset, limit: page.limit + 1, ..TaskQuery::default() };
+        let oldest_first = listing::order(&request.request, "tasks")?.unwrap_or(false);
+        let limit = page.limit + 1;
+        let mut query = TaskQuery { scope, oldest_first, offset: page.offset, limit, ..TaskQuery::default() };
         for filter in &request.request.filters {
             add_filter(&mut query, filter)?;
         }
@@ -176,8 +178,9 @@ impl TaskService for Tasks {
         if let Some(filter) = request.request.filters.first() {
             return Err(listing::refused("versions", filter).into());
         }
-        let (name, offset) = (Some(name.name.clone()), page.offset);
-        let query = TaskQuery { scope, name, offset, limit: page.limit + 1, ..TaskQuery::default() };
+        let oldest_first = listing::order(&request.request, "versions")?.unwrap_or(false);
+        let (name, offset, limit) = (Some(name.name.clone()), page.offset, page.limit + 1);
+        let query = TaskQuery { scope, name, oldest_first, offset, limit, ..TaskQuery::default() };
         let mut rows = self.api.control.deployed_rows(&query)?;
         let token = page.next(&mut rows);
         let version = |row: &TaskRow| list_versions_response::VersionResponse {

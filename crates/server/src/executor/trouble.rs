@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use spanwise_core::{Failure, FailureKind};
 use spanwise_engine::Report;
 
+use crate::readiness::in_one_line;
 use crate::{blobs, definitions};
 
 /// The code of what may pass by itself; no report has it, see [`stopped_by`].
@@ -63,12 +64,7 @@ pub(super) fn unstored(doing: &str, error: &blobs::Error) -> Failure {
 }
 
 fn system_by(doing: &str, error: &dyn StdError, passes: bool) -> Failure {
-    let mut message = format!("{doing}: {error}");
-    let mut source = error.source();
-    while let Some(cause) = source {
-        message.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
+    let message = format!("{doing}: {}", in_one_line(error));
     Failure::system(if passes { PASSING } else { SYSTEM }, message)
 }
 

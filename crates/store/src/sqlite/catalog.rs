@@ -59,6 +59,7 @@ const COLUMNS: &str = "org, project, domain, name, version, definition, deployed
 pub(super) fn read_tasks(connection: &Connection, query: &TaskQuery) -> Result<Vec<TaskRow>, Error> {
     let any = Scope { org: String::new(), project: String::new(), domain: String::new() };
     let scope = query.scope.as_ref().unwrap_or(&any);
+    let order = if query.oldest_first { "ASC" } else { "DESC" };
     let sql = format!(
         "SELECT {COLUMNS} FROM tasks
          WHERE (?1 OR (org = ?2 AND project = ?3 AND domain = ?4))
@@ -66,7 +67,7 @@ pub(super) fn read_tasks(connection: &Connection, query: &TaskQuery) -> Result<V
                     THEN key IN (SELECT max(key) FROM tasks GROUP BY org, project, domain, name)
                     ELSE name = ?5 END
            AND (?8 IS NULL OR instr(name, ?8) > 0)
-         ORDER BY key DESC LIMIT ?6 OFFSET ?7"
+         ORDER BY key {order} LIMIT ?6 OFFSET ?7"
     );
     let mut statement = connection.prepare_cached(&sql).map_err(Error::Database)?;
     let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);

@@ -70,6 +70,10 @@ pub(crate) fn a_list_of_tasks_has_each_once_in_its_newest_version(store: &dyn St
     assert_eq!(page(3, 9), ["q:a@1"]);
     assert_eq!(page(4, 9), [""; 0]);
     assert_eq!(page(0, 0), [""; 0]);
+    let oldest = |query: TaskQuery| listed(store, &TaskQuery { oldest_first: true, ..query });
+    assert_eq!(oldest(every()), ["q:a@1", "p:a@1", "p:c@1", "p:b@0"]);
+    assert_eq!(oldest(TaskQuery { offset: 1, limit: 2, ..every() }), ["p:a@1", "p:c@1"]);
+    assert_eq!(oldest(TaskQuery { name: Some("a".to_owned()), ..every() }), ["p:a@2", "q:a@1", "p:a@1"]);
 }
 
 pub(crate) fn cached_outputs_are_replaced_under_their_key(store: &dyn Store) {
