@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -99,7 +99,7 @@ pub(crate) struct Inner {
     pub(crate) pruned_runs: Mutex<Vec<PrunedRun>>,
     /// Runs that could not be read, and why.
     pub(crate) unreadable: Mutex<HashMap<RunId, String>>,
-    finished_runs: Mutex<u32>,
+    finished_runs: AtomicU32,
     runs: Mutex<HashMap<RunId, Arc<RunCell>>>,
     /// The last finished runs that were looked at: nothing changes them, and a page asks for one many times.
     finished: Mutex<VecDeque<Arc<RunCell>>>,
@@ -110,6 +110,9 @@ const FINISHED_KEPT: usize = 4;
 
 /// Finished runs are looked through for old ones at the start and after this many more.
 const PRUNE_EVERY: u32 = 256;
+
+/// The store's memory for them is given back after so many: what they have written may be some kilobytes each.
+const FREE_EVERY: u32 = 32;
 
 impl Engine {
     /// Opens the journal.
@@ -147,7 +150,7 @@ impl Engine {
             pruned: Notify::new(),
             pruned_runs: Mutex::new(pruned.runs),
             unreadable: Mutex::default(),
-            finished_runs: Mutex::new(0),
+            finished_runs: AtomicU32::new(0),
             runs: Mutex::default(),
             finished: Mutex::default(),
         };
@@ -344,15 +347,13 @@ impl Engine {
             runs.remove(cell.id());
         }
         drop(runs);
-        let due = {
-            let mut finished = self.inner.finished_runs.lock().unwrap_or_else(PoisonError::into_inner);
-            *finished += 1;
-            finished.is_multiple_of(PRUNE_EVERY)
-        };
-        if due {
+        let finished = self.inner.finished_runs.fetch_add(1, Ordering::Relaxed) + 1;
+        let inner = Arc::clone(&self.inner);
+        if finished.is_multiple_of(PRUNE_EVERY) {
             self.finished().clear();
-            let inner = Arc::clone(&self.inner);
             tokio::task::spawn_blocking(move || inner.prune());
+        } else if finished.is_multiple_of(FREE_EVERY) {
+            tokio::task::spawn_blocking(move || inner.journal.store().free_memory());
         }
     }
 

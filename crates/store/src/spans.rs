@@ -285,14 +285,18 @@ impl SpanStore {
                     if pruned > 0 {
                         give_back(&writer.connection)?;
                     }
-                    forget_pages(&writer.connection)?;
-                    drop(writer);
-                    forget_pages(&database.reader())?;
                     return Ok(pruned);
                 }
                 deleted => pruned += deleted,
             }
         }
+    }
+
+    /// Gives memory back that only makes it quicker to read again what was stored: for when nothing more arrives for now.
+    pub fn free_memory(&self) {
+        let database = self.database();
+        forget_pages(&database.writer().connection);
+        forget_pages(&database.reader());
     }
 
     /// How many bytes the store takes, without what is free in it.

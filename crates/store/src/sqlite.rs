@@ -221,8 +221,9 @@ fn examine(directory: &Path) -> Result<(), Error> {
 
 /// Gives the pages back that a connection has kept of what it wrote and read. It keeps as many as it may, so that many small runs would
 /// take up memory, one after the other, as if ended ones stayed; the system has the file's pages at hand in any case.
-pub(crate) fn forget_pages(connection: &Connection) -> Result<(), Error> {
-    connection.execute_batch("PRAGMA shrink_memory").map_err(Error::Database)
+pub(crate) fn forget_pages(connection: &Connection) {
+    // A connection that cannot be told so keeps them, and nothing else is wrong with it for that.
+    let _ = connection.execute_batch("PRAGMA shrink_memory");
 }
 
 /// Settings of the connection, then the migrations that are missing.
@@ -399,8 +400,13 @@ impl Store for Sqlite {
         let mut connection = self.writer();
         self.lock.check()?;
         let pruned = prune::prune(&mut connection, keep, now).map_err(|error| sort(error, &self.file()));
-        forget_pages(&connection)?;
-        forget_pages(&self.reader())?;
+        drop(connection);
+        self.free_memory();
         pruned
+    }
+
+    fn free_memory(&self) {
+        forget_pages(&self.writer());
+        forget_pages(&self.reader());
     }
 }

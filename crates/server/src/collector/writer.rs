@@ -21,6 +21,9 @@ const GROUP: usize = 4096;
 /// Old spans are looked for after this many new ones, as they are at the start: nothing happens while nothing arrives.
 const PRUNE_EVERY: usize = 4096;
 
+/// The store's memory for them is given back when so many have come and nothing waits to be written: ten thousand a second share it.
+const FREE_EVERY: usize = 256;
+
 /// The queue of the thread. Dropping it writes what is left and ends the thread.
 #[derive(Debug)]
 pub(super) struct Writer {
@@ -40,6 +43,8 @@ struct Writing {
     clock: Clock,
     /// New spans since old ones were looked for.
     unpruned: usize,
+    /// New spans since the store's memory was given back.
+    unfreed: usize,
     /// The last transaction failed; said once.
     is_failing: bool,
 }
@@ -56,7 +61,7 @@ impl Writer {
     ) -> Result<Writer, std::io::Error> {
         let (jobs, received) = mpsc::channel();
         let mut writing =
-            Writing { store, retention, tee, clock: Clock::start(), unpruned: PRUNE_EVERY, is_failing: false };
+            Writing { store, retention, tee, clock: Clock::start(), unpruned: 0, unfreed: 0, is_failing: false };
         let thread = std::thread::Builder::new().name("spanwise-spans".to_owned()).spawn(move || {
             writing.prune();
             writing.write_until_closed(&received);
@@ -110,7 +115,7 @@ pub(super) fn told(aside: Vec<std::path::PathBuf>) -> Vec<String> {
 
 impl Writing {
     fn write_until_closed(&mut self, jobs: &Receiver<Job>) {
-        while let Ok(Job { mut spans, answer }) = jobs.recv() {
+        while let Some(Job { mut spans, answer }) = self.next(jobs) {
             let mut answers = vec![answer];
             while spans.len() < GROUP {
                 let Ok(mut job) = jobs.try_recv() else { break };
@@ -128,6 +133,18 @@ impl Writing {
         }
     }
 
+    /// The next job, at once if one waits. None at the end.
+    fn next(&mut self, jobs: &Receiver<Job>) -> Option<Job> {
+        if let Ok(job) = jobs.try_recv() {
+            return Some(job);
+        }
+        if self.unfreed >= FREE_EVERY {
+            self.unfreed = 0;
+            self.store.free_memory();
+        }
+        jobs.recv().ok()
+    }
+
     /// One transaction. The places of those that were known already.
     fn write(&mut self, spans: &[StoredSpan]) -> Result<Vec<usize>, Refusal> {
         match self.store.insert(spans, self.clock.now()) {
@@ -135,6 +152,7 @@ impl Writing {
                 self.is_failing = false;
                 told(self.store.set_aside()).iter().for_each(|warning| tracing::warn!("{warning}"));
                 self.unpruned += inserted.new;
+                self.unfreed += inserted.new;
                 Ok(inserted.known)
             }
             Err(error) => {
@@ -159,7 +177,7 @@ impl Writing {
     }
 
     fn prune(&mut self) {
-        self.unpruned = 0;
+        (self.unpruned, self.unfreed) = (0, FREE_EVERY);
         let now: Timestamp = self.clock.now();
         if let Err(error) = self.store.prune(self.retention.max_age, self.retention.max_bytes, now) {
             tracing::warn!(error = &error as &dyn std::error::Error, "old spans cannot be deleted");
