@@ -299,6 +299,7 @@ impl ControlPlane {
                 tracing::error!(run = %run.id().name, %action, trace_id, cause, "an action cannot go on");
                 plane.take_up_again(run.id());
             }
+            executor.remove_empty_work(&run);
         });
     }
 

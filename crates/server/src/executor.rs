@@ -23,6 +23,7 @@ use crate::process::{self, Claim, Launch, Limits, Logs, Process, ProcessId};
 use crate::readiness::Readiness;
 use crate::secrets::Secrets;
 
+mod begun;
 mod charge;
 mod contract;
 mod entry;
@@ -119,6 +120,14 @@ impl ProcessExecutor {
         results::are_there(&self.shared.blobs, &self.shared.data.process_file(key, action, number), &directory)
     }
 
+    /// Removes the working directory of a run that has ended, if nothing is in it: a claim that is there still says that its attempt
+    /// may be looked for.
+    pub(crate) fn remove_empty_work(&self, run: &RunHandle) {
+        if run.is_finished() {
+            layout::remove_empty(&self.shared.data.work_of_run(run.key()));
+        }
+    }
+
     /// Returns when nobody has an attempt any more, and every process whose attempt was cut short has ended.
     pub(crate) async fn stopped(&self) {
         self.shared.stopping.close();
@@ -196,14 +205,11 @@ impl Shared {
             Claim::GivenUp => None,
             Claim::Free => match self.launch_in_time(&attempt, &program, contract, &files).await {
                 Ok(process) => Some(process),
-                Err(failure) => match process::claim_of(&files.process).await {
-                    // It has begun all the same.
-                    Ok(Claim::Process(id)) => {
-                        badly = Some(failure);
-                        adopt(&id).await
-                    }
-                    _ => return Err(failure),
-                },
+                Err(failure) => {
+                    let process = begun::all_the_same(&files.process, &failure).await?;
+                    badly = Some(failure);
+                    process
+                }
             },
         };
         let ending = match launched {
@@ -232,10 +238,8 @@ impl Shared {
         }
         let (has_outputs, last_lines) = (program.has_outputs, last_lines.as_str());
         let report = verdict::judge(left, &Known { beginning, ending, has_outputs, last_lines, refused: &refused });
-        match (report, badly) {
-            (Report::Lost { .. }, Some(failure)) => Err(failure),
-            (report, _) => Ok(memory::named(report, program.memory_limit.as_ref())),
-        }
+        let report = begun::judged(report, badly)?;
+        Ok(memory::named(report, program.memory_limit.as_ref()))
     }
 
     /// Waits for the process's end and passes its first sign of life on.
@@ -399,6 +403,7 @@ async fn adopt(id: &ProcessId) -> Option<Process> {
 /// The files of an attempt on this machine.
 #[derive(Clone, Debug)]
 struct Files {
+    run: RunHandle,
     work: PathBuf,
     process: PathBuf,
     log: PathBuf,
@@ -408,6 +413,7 @@ impl Files {
     fn of(data: &DataDir, run: &RunHandle, action: &ActionName, attempt: AttemptNo) -> Files {
         let key = run.key();
         Files {
+            run: run.clone(),
             work: data.work(key, action, attempt),
             process: data.process_file(key, action, attempt),
             log: data.log(key, action, attempt),
@@ -425,8 +431,12 @@ impl Files {
         self.remove_directory();
         let _ = std::fs::remove_file(&self.process);
         results::remove(&self.process);
-        // Only if no other attempt of the action has its directory there.
-        let _ = self.work.parent().map(std::fs::remove_dir);
+        // Only if no other attempt of the action has its directory there, and no other action of the run.
+        let action = self.work.parent();
+        let _ = action.map(std::fs::remove_dir);
+        if self.run.is_finished() {
+            let _ = action.and_then(Path::parent).map(std::fs::remove_dir);
+        }
     }
 
     /// Removes the working directory alone.

@@ -61,6 +61,14 @@ pub(crate) fn by_key(directory: &Path) -> io::Result<Vec<(RunKey, PathBuf)>> {
     Ok(found)
 }
 
+/// Removes a directory with nothing in it but directories that are empty.
+pub(crate) fn remove_empty(directory: &Path) {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    // What is no empty directory refuses, and so does the one that it is in.
+    entries.for_each(|entry| drop(std::fs::remove_dir(entry.path())));
+    let _ = std::fs::remove_dir(directory);
+}
+
 /// The data directory of the server.
 #[derive(Clone, Debug)]
 pub(crate) struct DataDir(PathBuf);
@@ -127,9 +135,14 @@ impl DataDir {
         self.0.join("logs")
     }
 
+    /// Where the attempts of a run have their working directories; gone when the run has ended.
+    pub(crate) fn work_of_run(&self, run: RunKey) -> PathBuf {
+        self.all_work().join(run.0.to_string())
+    }
+
     /// The working directory of an attempt; gone when it has ended.
     pub(crate) fn work(&self, run: RunKey, action: &ActionName, attempt: AttemptNo) -> PathBuf {
-        self.all_work().join(run.0.to_string()).join(action.as_str()).join(attempt.to_string())
+        self.work_of_run(run).join(action.as_str()).join(attempt.to_string())
     }
 
     /// What is known about the process of an attempt that may be under way.

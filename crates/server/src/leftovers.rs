@@ -241,7 +241,10 @@ fn remove_unowned(
 ) -> Result<(), Error> {
     let failed = |source| Error::Io { doing: "remove what runs have left", source };
     for (key, path) in layout::by_key(directory).map_err(failed)? {
-        if engine.action_row(key, &ActionName::ROOT)?.is_some() {
+        if let Some(root) = engine.action_row(key, &ActionName::ROOT)? {
+            if root.ended_at.is_some() {
+                layout::remove_empty(&path);
+            }
             continue;
         }
         let text = path.display().to_string();
@@ -395,6 +398,22 @@ mod tests {
         }
         assert!(of_live.iter().all(|path| path.exists()));
         watch.abort();
+    }
+
+    #[tokio::test]
+    async fn an_empty_working_directory_goes_when_its_run_has_ended_and_one_with_a_claim_in_it_stays() {
+        let house = House::new();
+        let [empty, claimed, live] = ["empty", "claimed", "live"].map(|name| create(&house.engine, name));
+        let work = |run: &RunHandle| house.data.work_of_run(run.key());
+        for run in [&empty, &claimed, &live] {
+            std::fs::create_dir_all(work(run).join("a0")).unwrap();
+        }
+        std::fs::write(work(&claimed).join("a0/1.process"), "x").unwrap();
+        house.leftovers.sweep().await.unwrap();
+        assert!(work(&empty).exists(), "its run has not ended");
+        tokio::join!(finish(&empty), finish(&claimed));
+        house.leftovers.sweep().await.unwrap();
+        assert!(!work(&empty).exists() && work(&live).exists() && work(&claimed).join("a0/1.process").exists());
     }
 
     #[tokio::test]
