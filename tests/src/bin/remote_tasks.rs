@@ -398,6 +398,7 @@ async fn run_case(case: &str, scratch: String) -> Result<Json> {
         }
         "echoes" => json!(start(echoes()).await?.output().await?),
         "runs" => runs().await?,
+        "waits_for_a_run" => json!(start(starts_a_run()).await?.output().await?),
         "patient" => json!(start(patient(scratch)).await?.output().await?),
         "deploy" => {
             let deployed = spanwise::deploy().await?;

@@ -22,6 +22,7 @@ mod encodings;
 mod harm;
 mod senders;
 mod settings;
+mod strict;
 mod tee;
 
 /// How long anything is waited for.

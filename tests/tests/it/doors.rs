@@ -12,7 +12,7 @@ use spanwise_proto::Message as _;
 use spanwise_proto::flyteidl2::common::ActionPhase;
 use spanwise_proto::flyteidl2::workflow::{GetActionDetailsRequest, GetActionDetailsResponse};
 
-use crate::dev_server::DevServer;
+use crate::dev_server::{DevServer, status_of};
 use crate::hostile::{action_id, ask, program, started};
 use crate::python::{self, Program};
 
@@ -88,6 +88,35 @@ fn another_user_of_the_machine_is_refused_at_every_port_and_root_is_not() {
     let open = DevServer::start_with(data.path(), &[("SPANWISE_USERS", "all")]);
     assert!(asked_as(NOBODY, "127.0.0.1", open.port()).starts_with("HTTP/1.1 200"));
     open.stop();
+}
+
+/// Opens connections and resets each at once: when the server takes one, the kernel does not know any more whose it was.
+const RESETS: &str = r#"
+import socket, struct, sys
+for _ in range(20):
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.connect(("127.0.0.1", int(sys.argv[1])))
+"#;
+
+#[test]
+fn a_connection_of_whom_the_system_does_not_tell_is_refused_and_said_once() {
+    let data = tempfile::tempdir().unwrap();
+    let server = DevServer::start(data.path());
+    let told = "a connection is refused because this system does not tell whose it is";
+    let port = server.port().to_string();
+    let reset = || {
+        let ended = Command::new(python::python()).args(["-c", RESETS, &port]).stdin(Stdio::null()).status().unwrap();
+        assert!(ended.success());
+    };
+    wait_until("it is said", &server, || {
+        reset();
+        server.said().contains(told)
+    });
+    reset();
+    assert_eq!(server.said().matches(told).count(), 1, "{}", server.said());
+    assert_eq!(status_of(&format!("http://{}/healthz", server.endpoint())), Some(200), "its user's own are taken");
+    server.stop();
 }
 
 #[test]

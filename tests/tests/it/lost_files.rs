@@ -133,6 +133,30 @@ fn no_other_file_that_is_damaged_keeps_the_server_from_starting() {
 }
 
 #[test]
+fn spans_that_cannot_be_opened_now_turn_the_collector_off_and_stay() {
+    let (data, run) = used();
+    let (spans, aside) = (data.path().join("spans.db"), data.path().join("kept"));
+    std::fs::rename(&spans, &aside).unwrap();
+    // A name that leads to itself cannot be opened, and is not known to be anything else than the file of spans.
+    std::os::unix::fs::symlink(&spans, &spans).unwrap();
+    let server = DevServer::start(data.path());
+    let said = server.said();
+    assert!(
+        said.contains("the collector is off until the server is started again") && said.contains("spans.db"),
+        "{said}"
+    );
+    assert_eq!(get(&server, "/v1/traces/0af7651916cd43dd8448eb211c80319c").0, 404, "there is no collector");
+    assert_eq!(get(&server, &page_of(&run)).0, 200);
+    server.stop();
+    assert!(spans.is_symlink() && !data.path().join("spans.db.damaged-1").exists(), "nothing is thrown away");
+    std::fs::remove_file(&spans).unwrap();
+    std::fs::rename(&aside, &spans).unwrap();
+    let server = DevServer::start(data.path());
+    assert!(!server.said().contains("the collector is off"), "{}", server.said());
+    server.stop();
+}
+
+#[test]
 fn a_run_that_cannot_be_read_is_shown_as_such_and_the_others_are_served() {
     let data = tempfile::tempdir().unwrap();
     let mut server = DevServer::start(data.path());

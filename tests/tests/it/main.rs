@@ -21,6 +21,7 @@ mod images;
 mod interpreters;
 mod interrupted;
 mod journal;
+mod large_outputs;
 mod lifecycle;
 mod lifecycle_embedded;
 mod lifecycle_tls;

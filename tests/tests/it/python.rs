@@ -95,7 +95,8 @@ pub(crate) fn launch(interpreter: &Path, program: impl AsRef<OsStr>) -> Command 
     command
 }
 
-fn programs() -> PathBuf {
+/// Where the programs are.
+pub(crate) fn programs() -> PathBuf {
     cargo::root().join("tests/tests/python")
 }
 

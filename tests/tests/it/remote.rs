@@ -72,6 +72,23 @@ fn wait_for(path: &Path) {
 }
 
 #[test]
+fn s4_a_task_that_waits_for_a_run_takes_up_no_place() {
+    let data = tempfile::tempdir().unwrap();
+    let server = DevServer::serve(data.path(), &["--max-tasks", "1"]);
+    let (_folder, mut driver) = Driver::new("waits_for_a_run").on(&server).start();
+    let since = Instant::now();
+    while driver.try_wait().unwrap().is_none() {
+        if since.elapsed() > PATIENCE {
+            driver.kill().unwrap();
+            panic!("the run that it waits for never has a place\n{}", server.said());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(result_of(&driver.wait_with_output().unwrap())[1], "true", "it is the run of a task");
+    server.stop();
+}
+
+#[test]
 fn a_hundred_children_and_a_chain() {
     let found = in_both("gathers");
     assert_eq!((&found["sums"][99], &found["sums"][100], &found["sums"][101]), (&json!(198), &json!(3), &json!(2)));

@@ -245,6 +245,36 @@ fn s4_an_attempt_whose_result_is_there_is_not_given_back_when_the_server_ends() 
     server.stop();
 }
 
+/// Whoever holds the journal's lock keeps the server from a commit, as a full disk does, and from nothing else.
+#[test]
+fn s4_a_result_that_was_judged_when_the_server_was_killed_is_judged_again_and_not_made_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let (data, file, go) = (directory.path().join("data"), directory.path().join("marks"), directory.path().join("go"));
+    let mut server = DevServer::serve(&data, &[]);
+    let text =
+        format!("echo begin >> {}; until [ -e {} ]; do sleep 0.05; done; {SUCCEED}", file.display(), go.display());
+    let run = started(&server, program("serve.judged", &["/bin/sh", "-c", &text]));
+    wait_until("the task has begun", &server, || marks(&file) == "begin\n");
+    let journal = rusqlite::Connection::open(data.join("journal.db")).unwrap();
+    journal.execute_batch("BEGIN IMMEDIATE").unwrap();
+    std::fs::write(&go, "").unwrap();
+    wait_until("there is a verdict", &server, || server.said().contains("the journal cannot be written"));
+    server.kill();
+    let claim = data.join("work/1/a0/1.process");
+    let result = data.join(format!("blobs/spanwise/runs/local/hostile/development/{run}/a0/1/outputs.pb"));
+    assert!(claim.exists() && result.exists(), "the claim goes after the commit: {}", server.said());
+    journal.execute_batch("ROLLBACK").unwrap();
+    drop(journal);
+    server.restart();
+    wait_until("the run has succeeded", &server, || {
+        details(&server, &run).status.phase == ActionPhase::ACTION_PHASE_SUCCEEDED
+    });
+    assert_eq!((details(&server, &run).attempts.len(), marks(&file).as_str()), (1, "begin\n"));
+    wait_until("nothing is left of the attempt but its result", &server, || !data.join("work/1").exists());
+    assert!(result.exists());
+    server.stop();
+}
+
 #[test]
 fn the_second_signal_ends_at_once() {
     let directory = tempfile::tempdir().unwrap();

@@ -1,11 +1,15 @@
 //! Connections that say nothing, or say it slowly, or are too many.
 
 use std::net::Ipv4Addr;
+use std::time::SystemTime;
 
 use axum::body::Bytes;
 use axum::routing::{get, post};
 
 use super::*;
+use crate::Durability;
+use crate::blobs::signed::{self, Bound, Right, Signer};
+use crate::blobs::{BlobUri, Blobs, s3};
 
 const SHORT: Patience = Patience { quiet: Duration::from_millis(100), body: Duration::from_millis(300), rate: 1024 };
 
@@ -39,6 +43,10 @@ impl Site {
             .route("/slow", get(slow))
             .route("/large", get(large))
             .route("/", post(taken));
+        Site::of(router, entrance).await
+    }
+
+    async fn of(router: Router, entrance: Entrance) -> Site {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let (address, closing) = (listener.local_addr().unwrap(), CancellationToken::new());
         let serving = tokio::spawn(serve(listener, router, Arc::new(entrance), closing.clone()));
@@ -112,6 +120,34 @@ async fn a_body_that_trickles_is_refused_and_one_that_comes_in_time_is_taken() {
     tokio::time::sleep(2 * SHORT.body).await;
     stream.write_all("x".repeat(1000).as_bytes()).await.unwrap();
     assert!(rest(stream).await.contains("4000 bytes"));
+}
+
+/// The SDK sends an upload again after a 408, and not after another refusal.
+#[tokio::test]
+async fn a_blob_that_trickles_is_to_be_sent_again_by_a_signed_url_and_by_s3() {
+    let directory = tempfile::tempdir().unwrap();
+    let blobs = Blobs::open(directory.path(), Durability::Process).unwrap();
+    let signer = Signer::new([1; 32]);
+    let uri = BlobUri::from_key("slow/blob").unwrap();
+    let signed = signer.sign(Right::Write(Bound::default()), &uri, SystemTime::now() + DEADLINE);
+    let router = signed::router(blobs.clone(), signer, None).merge(s3::router(blobs.clone(), s3::Access::Anyone));
+    let site = Site::of(router, Entrance::with(None, 64, SHORT)).await;
+    for (path, expected) in [(signed.as_str(), "408 Request Timeout"), ("/s3/spanwise/slow/blob", "RequestTimeout")] {
+        let head =
+            format!("PUT {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: 4000\r\n\r\n");
+        let said = rest(site.open(&format!("{head}123")).await).await;
+        assert!(said.contains(expected), "{path}: {said}");
+        assert!(blobs.get(&uri, u64::MAX).await.unwrap().is_none(), "half a blob is none");
+    }
+}
+
+#[test]
+fn the_same_trouble_is_said_once_in_a_while() {
+    let (entrance, _) = Entrance::new(Users::All, 64);
+    assert!(entrance.may_say("refuse"));
+    assert!(!entrance.may_say("refuse") && entrance.may_say("peer"), "each kind by itself");
+    entrance.said.lock().unwrap().iter_mut().for_each(|(_, at)| *at -= QUIET_LOG);
+    assert!(entrance.may_say("refuse") && !entrance.may_say("refuse"), "it goes on, and is said again");
 }
 
 #[tokio::test]
