@@ -21,6 +21,7 @@ mod phase;
 mod policy;
 mod relation;
 mod run;
+pub mod text;
 mod times;
 pub mod trace;
 mod view;

@@ -20,6 +20,10 @@ use spanwise_core::{ActionName, RunId, TaskName, Timestamp};
 use spanwise_engine::{Engine, LifecycleExporter, RunHandle, random_bits};
 use tokio::sync::mpsc;
 
+mod stored;
+
+pub(crate) use stored::Stored;
+
 /// Calls that wait for being sent. Beyond it they are counted and dropped: a call must not wait for its span.
 const QUEUE: usize = 8192;
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use spanwise_core::lifecycle::TraceLevel;
 use spanwise_engine::{Durability, ExportLimits, Retention};
 
-use crate::collector::CollectorConfig;
+use crate::CollectorConfig;
 use crate::peers::Users;
 
 /// The port of the API, the console and the blob store.

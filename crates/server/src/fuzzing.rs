@@ -16,7 +16,6 @@ use spanwise_wire::{Definition, action_name, failure, ids, path_name, shown, tas
 use crate::api::listing;
 use crate::blobs::BlobUri;
 use crate::blobs::signed::Signer;
-use crate::collector;
 use crate::process;
 
 /// A decoder by its name.
@@ -35,7 +34,7 @@ pub const TARGETS: [Target; 12] = [
     ("listing", listing_of),
     ("msgpack", canonical),
     ("log", log),
-    ("spans", collector::decode_any),
+    ("spans", spanwise_collector::fuzzing::spans),
 ];
 
 fn decoded<M: Message>(data: &[u8]) {

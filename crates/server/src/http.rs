@@ -9,13 +9,13 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::StatusCode;
+use spanwise_collector::Collector;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{self, Api};
 use crate::blobs::{s3, signed};
 use crate::calls::{self, Calls};
-use crate::collector::Collector;
 use crate::environments::Environments;
 use crate::executor::SignsOfLife;
 use crate::foreign;
@@ -51,7 +51,7 @@ pub(crate) fn router(
         .merge(pages::router(pages))
         .merge(signed::router(blobs, api.signer.clone(), None))
         .merge(store)
-        .merge(collector.map(Collector::router).unwrap_or_default())
+        .merge(collector.map(received).unwrap_or_default())
         .fallback_service(
             Router::new()
                 .fallback_service(api::service(api))
@@ -59,6 +59,11 @@ pub(crate) fn router(
                 .layer(middleware::from_fn(foreign::sealed)),
         );
     guarded(router)
+}
+
+/// The routes of the collector: what they answer is made of what others have sent.
+pub(crate) fn received(collector: &Collector) -> Router {
+    collector.router().layer(middleware::from_fn(foreign::sealed))
 }
 
 /// The routes, for those who mean this machine.

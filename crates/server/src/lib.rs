@@ -3,7 +3,6 @@
 mod api;
 pub mod blobs;
 mod calls;
-mod collector;
 mod config;
 mod control;
 mod definitions;
@@ -17,7 +16,6 @@ mod kept;
 mod layout;
 mod leftovers;
 mod origin;
-mod otlp_json;
 mod pages;
 mod peers;
 mod privacy;
@@ -32,10 +30,12 @@ mod text;
 mod trace;
 mod waits;
 
-pub use collector::{BadTarget, Collector, CollectorConfig, CollectorError, DEFAULT_COLLECTOR_PORT, TeeTarget};
 pub use config::{Config, DEFAULT_PORT};
 pub use peers::Users;
 pub use running::{Interpreter, Running, at as running_at};
 pub use server::{Error, Server};
+pub use spanwise_collector::{
+    BadTarget, Config as CollectorConfig, DEFAULT_PORT as DEFAULT_COLLECTOR_PORT, Error as CollectorError, TeeTarget,
+};
 pub use spanwise_core::lifecycle::TraceLevel;
 pub use spanwise_engine::{Durability, Retention};

@@ -6,16 +6,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use spanwise_collector::{Collector, Error as CollectorError};
 use spanwise_engine::{Clock, Engine, EngineConfig, Export, ExportLimits, LifecycleExporter, RunKey, Storage};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
+use crate::CollectorConfig;
 use crate::api::Api;
 use crate::blobs::Blobs;
 use crate::blobs::signed::Signer;
-use crate::calls::Calls;
-use crate::collector::{Collector, CollectorConfig, CollectorError};
+use crate::calls::{Calls, Stored};
 use crate::config::Config;
 use crate::control::{ControlPlane, Parts, TraceRules};
 use crate::definitions::Definitions;
@@ -181,7 +182,7 @@ impl Server {
         let signs = control.executor().signs().clone();
         let ending = CancellationToken::new();
         let mut receivers: Vec<Arc<dyn LifecycleExporter>> = exporter.into_iter().collect();
-        receivers.extend(collector.as_ref().map(|collecting| Arc::new(collecting.collector.clone()) as _));
+        receivers.extend(collector.as_ref().map(|collecting| Arc::new(Stored(collecting.collector.clone())) as _));
         let received = collector.as_ref().map(|collecting| &collecting.collector);
         let (calls, trace_url) = (Calls::start(engine, receivers), config.trace_url.as_deref());
         let router = http::router(api, signs, running, ending.clone(), received, calls, trace_url);
@@ -190,7 +191,7 @@ impl Server {
         let mut places: Vec<_> = listeners.into_iter().map(|listener| (listener, router.clone())).collect();
         let mut collector = collector;
         if let Some(collecting) = &mut collector {
-            let router = http::guarded(collecting.collector.router());
+            let router = http::guarded(http::received(&collecting.collector));
             places.extend(collecting.listeners.drain(..).map(|listener| (listener, router.clone())));
         }
         let (grace, drain) = (config.grace, config.drain);
@@ -416,7 +417,8 @@ impl Collecting {
         data: &Path,
         warnings: &mut Vec<String>,
     ) -> Result<Option<Collecting>, Error> {
-        let collector = match Collector::open(data, config.durability, asked) {
+        let clock = Clock::start();
+        let collector = match Collector::open(data, config.durability, asked, move || clock.now()) {
             Err(CollectorError::Store(error)) if error.may_pass() => {
                 let cause = std::error::Error::source(&error).map(|cause| format!(" ({cause})")).unwrap_or_default();
                 warnings.push(format!("the collector is off until the server is started again: {error}{cause}"));

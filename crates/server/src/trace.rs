@@ -7,6 +7,7 @@ use std::time::Instant;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use prost::Message as _;
+use spanwise_collector::{Collector, Received};
 use spanwise_core::ActionName;
 use spanwise_core::lifecycle::{Explanation, Part, Span, explain};
 use spanwise_core::trace::{TraceId, TraceParent};
@@ -15,7 +16,6 @@ use spanwise_store::Wanted;
 use spanwise_wire::values;
 use tokio::sync::watch;
 
-use crate::collector::{Collector, Received};
 use crate::control;
 
 pub(crate) mod jaeger;

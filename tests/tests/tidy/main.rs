@@ -12,12 +12,13 @@ use serde_json::Value;
 use spanwise_e2e::cargo;
 
 /// Which crates of the workspace a crate may use; tests, examples and benches may use all.
-const EDGES: [(&str, &[&str]); 10] = [
+const EDGES: [(&str, &[&str]); 11] = [
     ("spanwise-core", &[]),
     ("spanwise-proto", &[]),
     ("spanwise-macros", &[]),
     ("spanwise-wire", &["spanwise-core", "spanwise-proto"]),
     ("spanwise-store", &["spanwise-core"]),
+    ("spanwise-collector", &["spanwise-core", "spanwise-store"]),
     ("spanwise-engine", &["spanwise-core", "spanwise-store"]),
     ("spanwise-otel", &["spanwise-core", "spanwise-engine"]),
     (
@@ -26,7 +27,15 @@ const EDGES: [(&str, &[&str]); 10] = [
     ),
     (
         "spanwise-server",
-        &["spanwise-core", "spanwise-engine", "spanwise-otel", "spanwise-proto", "spanwise-store", "spanwise-wire"],
+        &[
+            "spanwise-collector",
+            "spanwise-core",
+            "spanwise-engine",
+            "spanwise-otel",
+            "spanwise-proto",
+            "spanwise-store",
+            "spanwise-wire",
+        ],
     ),
     ("spanwise-cli", &["spanwise", "spanwise-otel", "spanwise-proto", "spanwise-server", "spanwise-wire"]),
 ];

@@ -5,11 +5,11 @@ use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderName};
 use http::{HeaderValue, StatusCode, Uri};
 use serde_json::{Value, json};
+use spanwise_collector::otlp_json;
 use spanwise_core::lifecycle::{Explanation, Share};
 
 use super::run::Place;
 use super::{PageError, Pages, address};
-use crate::otlp_json;
 use crate::trace::timeline::Timeline;
 use crate::trace::{Life, jaeger, otlp, tree};
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use opentelemetry_proto::tonic::common::v1::KeyValue;
+use spanwise_collector::Received;
 use spanwise_core::lifecycle::{Attribute, Part, Span as LifeSpan, Status, Value};
 use spanwise_core::trace::{SpanId, TraceId};
 use spanwise_core::{ActionName, End, RunName, Source, Timestamp};
@@ -12,7 +13,6 @@ use super::format::{Badge, When, length, when};
 use super::run::View;
 use super::tree::{cut, result_of};
 use super::{Pages, address};
-use crate::collector::Received;
 use crate::trace::text::{self, hex, is_error};
 use crate::trace::timeline::{At, Timeline, span_id, time};
 

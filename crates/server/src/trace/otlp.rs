@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans};
 use opentelemetry_proto::transform::trace::tonic::group_spans_by_resource_and_scope;
+use spanwise_collector::Received;
 
 use super::timeline::{At, Timeline};
-use crate::collector::Received;
 
 /// The lifecycle, then the spans of the run in the order of its tree, then those of other runs.
 pub(crate) fn resource_spans(timeline: &Timeline) -> Vec<ResourceSpans> {

@@ -9,12 +9,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use spanwise_collector::Received;
 use spanwise_core::lifecycle::{Part, Span};
 use spanwise_core::trace::SpanId;
 use spanwise_core::{ActionName, AttemptNo, RunId, Timestamp};
 
 use super::{LeftOut, Life, Trace, text};
-use crate::collector::Received;
 
 mod axis;
 mod rings;

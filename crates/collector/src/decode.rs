@@ -15,7 +15,7 @@ use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 use spanwise_store::{SpanOrigin, StoredSpan};
 
-use super::refused::{Reason, Refused};
+use crate::refused::{Reason, Refused};
 
 /// The largest span that is kept.
 pub(super) const MAX_SPAN: usize = 1 << 20;

@@ -7,13 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use spanwise_core::Timestamp;
-use spanwise_engine::{Clock, Retention};
-use spanwise_store::{SpanStore, StoredSpan};
+use spanwise_store::{Retention, SpanStore, StoredSpan};
 use tokio::sync::oneshot;
 
-use super::decode;
-use super::refused::Refusal;
-use super::tee::Tee;
+use crate::decode;
+use crate::refused::Refusal;
+use crate::tee::Tee;
 
 /// A transaction is closed when it has this many spans.
 const GROUP: usize = 4096;
@@ -36,11 +35,14 @@ struct Job {
     answer: oneshot::Sender<Result<(), Refusal>>,
 }
 
+/// The time, as the one who opens the store has it.
+pub(super) type Now = Box<dyn Fn() -> Timestamp + Send>;
+
 struct Writing {
     store: Arc<SpanStore>,
     retention: Retention,
     tee: Option<Arc<Tee>>,
-    clock: Clock,
+    now: Now,
     /// New spans since old ones were looked for.
     unpruned: usize,
     /// New spans since the store's memory was given back.
@@ -58,10 +60,10 @@ impl Writer {
         store: Arc<SpanStore>,
         retention: Retention,
         tee: Option<Arc<Tee>>,
+        now: Now,
     ) -> Result<Writer, std::io::Error> {
         let (jobs, received) = mpsc::channel();
-        let mut writing =
-            Writing { store, retention, tee, clock: Clock::start(), unpruned: 0, unfreed: 0, is_failing: false };
+        let mut writing = Writing { store, retention, tee, now, unpruned: 0, unfreed: 0, is_failing: false };
         let thread = std::thread::Builder::new().name("spanwise-spans".to_owned()).spawn(move || {
             writing.prune();
             writing.write_until_closed(&received);
@@ -147,7 +149,7 @@ impl Writing {
 
     /// One transaction. The places of those that were known already.
     fn write(&mut self, spans: &[StoredSpan]) -> Result<Vec<usize>, Refusal> {
-        match self.store.insert(spans, self.clock.now()) {
+        match self.store.insert(spans, (self.now)()) {
             Ok(inserted) => {
                 self.is_failing = false;
                 told(self.store.set_aside()).iter().for_each(|warning| tracing::warn!("{warning}"));
@@ -178,8 +180,7 @@ impl Writing {
 
     fn prune(&mut self) {
         (self.unpruned, self.unfreed) = (0, FREE_EVERY);
-        let now: Timestamp = self.clock.now();
-        if let Err(error) = self.store.prune(self.retention.max_age, self.retention.max_bytes, now) {
+        if let Err(error) = self.store.prune(self.retention.max_age, self.retention.max_bytes, (self.now)()) {
             tracing::warn!(error = &error as &dyn std::error::Error, "old spans cannot be deleted");
         }
     }

@@ -201,7 +201,7 @@ pub(crate) fn read<M: Message>(text: &str) -> Result<Option<M>, serde_json::Erro
 ///
 /// # Errors
 /// None that a `Vec` has.
-pub(crate) fn write(resource_spans: &Vec<ResourceSpans>) -> Result<Vec<u8>, serde_json::Error> {
+pub fn write(resource_spans: &Vec<ResourceSpans>) -> Result<Vec<u8>, serde_json::Error> {
     let mut text = Vec::new();
     let mut serializer = serde_json::Serializer::new(&mut text);
     let mut map = serializer.serialize_map(Some(1))?;

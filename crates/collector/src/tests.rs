@@ -4,7 +4,6 @@ use std::io::Write as _;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::trace::v1::ScopeSpans;
@@ -301,8 +300,8 @@ fn a_trace_id_is_32_hexadecimal_digits() {
 #[tokio::test]
 async fn what_is_stored_is_read_with_what_made_it() {
     let directory = tempfile::tempdir().unwrap();
-    let config = CollectorConfig::default();
-    let collector = Collector::open(directory.path(), Durability::Process, &config).unwrap();
+    let config = Config::default();
+    let collector = Collector::open(directory.path(), Durability::Process, &config, || Timestamp(1)).unwrap();
     let message = Bytes::from(request().encode_to_vec());
     for _ in 0..2 {
         let answer = collector.take(message.clone(), collector.inner.memory.share(), Refused::default()).await;

@@ -37,7 +37,9 @@ impl TeeTarget {
         if !is_http || url.host().is_none_or(str::is_empty) || url.query().is_some() {
             return Err(bad());
         }
-        let url = spanwise_otel::otlp::traces_url(endpoint);
+        let address = endpoint.trim_end_matches('/');
+        let path = if address.ends_with("/v1/traces") { "" } else { "/v1/traces" };
+        let url = format!("{address}{path}");
         let pairs = headers.split(',').filter(|pair| !pair.trim().is_empty()).enumerate();
         let headers = pairs.map(|(place, pair)| header(pair).ok_or(BadTarget::Header(place + 1)));
         Ok(TeeTarget { url: url.parse().map_err(|_| bad())?, headers: headers.collect::<Result<_, _>>()? })

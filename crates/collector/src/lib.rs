@@ -1,8 +1,10 @@
-//! The collector: OTLP in, spans stored beside the journal, and forwarded if asked.
+//! The collector: OTLP in (gRPC, HTTP in protobuf and in JSON), spans stored beside the journal, and forwarded if asked.
 //!
 //! A request is answered when its spans are committed, so what was acknowledged survives the end of the process. What is
 //! refused is said with its number and its reason. Metrics and logs are taken and not kept: a program whose exporters get
 //! errors writes them to its log again and again.
+//!
+//! It knows nothing of runs: whose a span is, and where it is shown, is found out by whoever reads it back.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,21 +13,23 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::{get, post};
 use bytes::Bytes;
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
+use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
 use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, Span};
 use prost::Message as _;
-use spanwise_engine::{Durability, Retention};
-use spanwise_store::{SpanStore, StoredSpan, Wanted};
+use spanwise_core::Timestamp;
+use spanwise_store::{Durability, Retention, SpanStore, StoredSpan, Wanted};
 use tokio::sync::Semaphore;
 
 mod body;
 mod decode;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod grpc;
 mod http;
 mod json;
-mod own;
+pub mod otlp_json;
 mod refused;
 mod tee;
 mod writer;
@@ -37,7 +41,7 @@ pub use tee::{BadTarget, TeeTarget};
 use writer::Writer;
 
 /// The port of OTLP over gRPC.
-pub const DEFAULT_COLLECTOR_PORT: u16 = 4317;
+pub const DEFAULT_PORT: u16 = 4317;
 
 /// How many spans, and how many of their bytes, a request has in the queue of the writer at one time.
 const BATCH: usize = 1024;
@@ -51,7 +55,7 @@ const UNPACKED_AT_ONCE: usize = 4;
 
 /// How a collector is set up.
 #[derive(Clone, Debug)]
-pub struct CollectorConfig {
+pub struct Config {
     /// The port of OTLP over gRPC beside that of the server; 0 lets the system choose one.
     pub port: u16,
     /// How long spans are kept, by the time of their arrival, and how much of them.
@@ -60,11 +64,11 @@ pub struct CollectorConfig {
     pub tee: Option<TeeTarget>,
 }
 
-impl Default for CollectorConfig {
+impl Default for Config {
     /// 7 days and 512 MiB, forwarded to nobody.
-    fn default() -> CollectorConfig {
-        CollectorConfig {
-            port: DEFAULT_COLLECTOR_PORT,
+    fn default() -> Config {
+        Config {
+            port: DEFAULT_PORT,
             retention: Retention { max_age: Some(Duration::from_secs(7 * 24 * 3600)), max_bytes: Some(512 << 20) },
             tee: None,
         }
@@ -73,21 +77,27 @@ impl Default for CollectorConfig {
 
 /// Why a collector could not start or a trace not be read.
 #[derive(Debug, thiserror::Error)]
-pub enum CollectorError {
+pub enum Error {
     /// The spans cannot be stored or read.
     #[error("use the stored spans")]
     Store(#[from] spanwise_store::Error),
     /// The system refuses a thread.
     #[error("start a thread of the collector")]
     Thread(#[source] std::io::Error),
+    /// Spans of this process's own are not stored, for a reason that may pass.
+    #[error("{0}")]
+    NotStored(String),
 }
 
 /// A span as it was received, with what made it.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Received {
-    pub(crate) span: Span,
-    pub(crate) resource: Arc<Resource>,
-    pub(crate) scope: Arc<InstrumentationScope>,
+pub struct Received {
+    /// The span, with the ids, the parent and the times that it was sent with.
+    pub span: Span,
+    /// What it was made in.
+    pub resource: Arc<Resource>,
+    /// Which library has made it.
+    pub scope: Arc<InstrumentationScope>,
 }
 
 /// A collector. Cheap to clone.
@@ -107,30 +117,32 @@ struct Inner {
 }
 
 impl Collector {
-    /// Opens the store of spans in a data directory.
+    /// Opens the store of spans in a data directory. `now` says when spans arrive: wall time that never goes backwards.
     ///
     /// # Errors
-    /// [`CollectorError`]; nothing is left running then.
+    /// [`Error`]; nothing is left running then.
     pub fn open(
         directory: &std::path::Path,
         durability: Durability,
-        config: &CollectorConfig,
-    ) -> Result<Collector, CollectorError> {
+        config: &Config,
+        now: impl Fn() -> Timestamp + Send + 'static,
+    ) -> Result<Collector, Error> {
         let store = Arc::new(SpanStore::open(directory, durability)?);
-        let tee = config.tee.clone().map(Tee::start).transpose().map_err(CollectorError::Thread)?.map(Arc::new);
-        let writer =
-            Writer::start(Arc::clone(&store), config.retention.clone(), tee.clone()).map_err(CollectorError::Thread)?;
+        let tee = config.tee.clone().map(Tee::start).transpose().map_err(Error::Thread)?.map(Arc::new);
+        let writer = Writer::start(Arc::clone(&store), config.retention.clone(), tee.clone(), Box::new(now));
+        let writer = writer.map_err(Error::Thread)?;
         let unpacking = Arc::new(Semaphore::new(UNPACKED_AT_ONCE));
         let inner = Inner { store, writer, tee, memory: Memory::new(), unpacking, has_ignored: AtomicBool::new(false) };
         Ok(Collector { inner: Arc::new(inner) })
     }
 
     /// What to tell about stored spans that could not be read any more.
-    pub(crate) fn set_aside(&self) -> Vec<String> {
+    pub fn set_aside(&self) -> Vec<String> {
         writer::told(self.inner.store.set_aside())
     }
 
-    /// The routes of OTLP: over HTTP, over gRPC, and of a trace that is read back.
+    /// The routes of OTLP: over HTTP, over gRPC, and of a trace that is read back. Their answers hold what others have sent: they are
+    /// no documents for a browser, and whoever serves them says so.
     pub fn router(&self) -> Router {
         Router::new()
             .route("/v1/traces", post(http::traces))
@@ -144,7 +156,6 @@ impl Collector {
             .route(grpc::TRACES, post(grpc::traces))
             .route(grpc::METRICS, post(grpc::ignored))
             .route(grpc::LOGS, post(grpc::ignored))
-            .layer(axum::middleware::from_fn(crate::foreign::sealed))
             .with_state(self.clone())
     }
 
@@ -153,12 +164,12 @@ impl Collector {
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub(crate) async fn spans_of(
+    pub async fn spans_of(
         &self,
         trace_id: [u8; 16],
         limit: usize,
         wanted: impl FnOnce() -> Wanted + Send + 'static,
-    ) -> Result<(Vec<Received>, u64), CollectorError> {
+    ) -> Result<(Vec<Received>, u64), Error> {
         let read = move |store: &SpanStore| {
             let (spans, count) = store.of_trace_wanted(trace_id, limit, wanted)?;
             Ok((spans.iter().scan(None, received).collect(), count))
@@ -166,9 +177,14 @@ impl Collector {
         self.read(read).await
     }
 
-    /// How many spans were not forwarded although they should have been.
-    pub fn not_forwarded(&self) -> u64 {
-        self.inner.tee.as_ref().map_or(0, |tee| tee.dropped())
+    /// Stores spans of this process's own beside those that arrive. After `Ok` they are committed.
+    ///
+    /// # Errors
+    /// [`Error::NotStored`]; the same may succeed later.
+    pub async fn store(&self, resource_spans: Vec<ResourceSpans>) -> Result<(), Error> {
+        let message = ExportTraceServiceRequest { resource_spans }.encode_to_vec();
+        let stored = self.write(message.into(), &mut Refused::default()).await;
+        stored.map_err(|refusal| Error::NotStored(refusal.to_string()))
     }
 
     /// Takes nothing more; returns when what was taken is stored, and forwarded if that takes a moment only.
@@ -193,11 +209,17 @@ impl Collector {
         let unreadable = |error| Refusal::Malformed(format!("the request is no ExportTraceServiceRequest: {error}"));
         decode::check(&message).map_err(unreadable)?;
         share.grow(ROWS.min(4 * message.len()))?;
+        self.write(message, &mut refused).await?;
+        Ok(refused.answer())
+    }
+
+    /// Stores the spans of a request that has been checked, a batch at a time.
+    async fn write(&self, message: Bytes, refused: &mut Refused) -> Result<(), Refusal> {
         let mut spans = decode::Spans::of(message);
         loop {
-            let batch = spans.next_batch(BATCH, BATCH_BYTES, &mut refused);
+            let batch = spans.next_batch(BATCH, BATCH_BYTES, refused);
             if batch.is_empty() {
-                return Ok(refused.answer());
+                return Ok(());
             }
             self.inner.writer.write(batch).await?;
         }
@@ -207,11 +229,11 @@ impl Collector {
     async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&SpanStore) -> Result<T, spanwise_store::Error> + Send + 'static,
-    ) -> Result<T, CollectorError> {
+    ) -> Result<T, Error> {
         let store = Arc::clone(&self.inner.store);
         match tokio::task::spawn_blocking(move || work(&store)).await {
             Ok(read) => Ok(read?),
-            Err(error) => Err(CollectorError::Thread(error.into())),
+            Err(error) => Err(Error::Thread(error.into())),
         }
     }
 
@@ -244,24 +266,6 @@ fn trace_id(text: &str) -> Option<[u8; 16]> {
     let is_hexadecimal = text.len() == 32 && text.bytes().all(|digit| digit.is_ascii_hexdigit());
     let id = u128::from_str_radix(text, 16).ok().filter(|id| is_hexadecimal && *id != 0)?;
     Some(id.to_be_bytes())
-}
-
-/// Any bytes as a request in protobuf and in JSON: what is taken from it can be sent on.
-#[cfg(any(test, feature = "fuzzing"))]
-pub(crate) fn decode_any(data: &[u8]) {
-    let mut refused = Refused::default();
-    let json = json::to_protobuf(data, &mut refused).ok().map(Bytes::from);
-    for request in json.into_iter().chain([Bytes::copy_from_slice(data)]) {
-        if decode::check(&request).is_err() {
-            continue;
-        }
-        let taken = decode::Spans::of(request).next_batch(usize::MAX, usize::MAX, &mut refused);
-        let again = Bytes::from(decode::request_of(taken.iter()));
-        assert_eq!(decode::check(&again), Ok(()), "what is sent on is a request");
-        let mut nothing = Refused::default();
-        let again = decode::Spans::of(again).next_batch(usize::MAX, usize::MAX, &mut nothing);
-        assert!(again == taken && nothing == Refused::default(), "what is sent on has the same spans");
-    }
 }
 
 #[cfg(test)]

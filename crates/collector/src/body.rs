@@ -10,7 +10,7 @@ use flate2::read::MultiGzDecoder;
 use futures_util::StreamExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::refused::Refusal;
+use crate::refused::Refusal;
 
 /// The largest body, packed and unpacked.
 pub(super) const MAX_BODY: usize = 32 << 20;

@@ -95,11 +95,6 @@ impl Tee {
         self.shared.wake.notify_one();
     }
 
-    /// How many spans were not forwarded.
-    pub(super) fn dropped(&self) -> u64 {
-        self.shared.lock().dropped
-    }
-
     /// Takes nothing more and sends what waits, each request once, for a moment at most.
     pub(super) fn close(&self) {
         self.shared.lock().closed = true;

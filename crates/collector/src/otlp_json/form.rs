@@ -11,7 +11,6 @@ use serde::de::{Deserialize, DeserializeSeed, IgnoredAny};
 
 use super::scalar::Scalar;
 use super::*;
-use crate::trace::text::hex;
 
 /// A form of values.
 pub(super) trait Form {
@@ -111,7 +110,9 @@ scalar!(Double, f64, Scalar::double, |number, serializer| match *number {
 });
 
 pub(super) struct Hex;
-scalar!(Hex, Vec<u8>, Scalar::hexadecimal, |bytes, serializer| serializer.serialize_str(&hex(bytes)));
+scalar!(Hex, Vec<u8>, Scalar::hexadecimal, |bytes, serializer| {
+    serializer.serialize_str(&bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+});
 
 pub(super) struct Base64;
 scalar!(Base64, Vec<u8>, Scalar::base64, |bytes, serializer| serializer.serialize_str(&STANDARD.encode(bytes)));

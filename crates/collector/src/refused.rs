@@ -11,8 +11,8 @@ use prost::Message as _;
 use tonic::Code;
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-use super::body::{MAX_BODY, READ_LIMIT};
-use super::decode::{MAX_DEPTH, MAX_ORIGIN, MAX_SPAN};
+use crate::body::{MAX_BODY, READ_LIMIT};
+use crate::decode::{MAX_DEPTH, MAX_ORIGIN, MAX_SPAN};
 
 /// Why a span is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

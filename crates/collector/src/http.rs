@@ -7,12 +7,11 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
 use prost::Message as _;
 use serde::Deserialize;
+use spanwise_core::text::shown;
 
-use super::body::{self, Share};
-use super::refused::{Encoding, Refusal, Refused};
-use super::{Collector, decode, json};
-use crate::otlp_json;
-use spanwise_wire::shown;
+use crate::body::{self, Share};
+use crate::refused::{Encoding, Refusal, Refused};
+use crate::{Collector, decode, json, otlp_json};
 
 /// How many spans of a trace are read unless a number is given.
 const SPANS: usize = 10_000;

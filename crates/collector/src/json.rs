@@ -13,9 +13,9 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::decode::{self, MAX_ORIGIN, MAX_SPAN};
-use super::refused::{Reason, Refused};
+use crate::decode::{self, MAX_ORIGIN, MAX_SPAN};
 use crate::otlp_json::{self, Message, NOT_HEXADECIMAL};
+use crate::refused::{Reason, Refused};
 
 /// A span is longer in JSON than it is in protobuf.
 const MAX_SPAN_TEXT: usize = 4 * MAX_SPAN;

@@ -15,10 +15,10 @@ use tonic::Status;
 use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::server::{Grpc, UnaryService};
 
-use super::Collector;
-use super::body::{self, MAX_BODY, Share};
-use super::http;
-use super::refused::Refusal;
+use crate::Collector;
+use crate::body::{self, MAX_BODY, Share};
+use crate::http;
+use crate::refused::Refusal;
 
 pub(super) const TRACES: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 pub(super) const METRICS: &str = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
