@@ -12,6 +12,7 @@
 
 mod action;
 pub mod context;
+mod durability;
 mod event;
 mod failure;
 pub mod history;
@@ -28,6 +29,7 @@ mod view;
 
 pub use action::{Action, End, State};
 pub use context::ContextError;
+pub use durability::Durability;
 pub use event::{ActionKind, ActionSpec, CachePolicy, Event, Fact, Lookup, Source, StepOutcome};
 pub use failure::{Failure, FailureKind, code};
 pub use id::{ActionName, AttemptNo, DEFAULT_ORG, InvalidName, RunId, RunName, Scope, TaskName, Timestamp};

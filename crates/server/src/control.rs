@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use spanwise_blobs::{BlobUri, Blobs};
 use spanwise_core::lifecycle::TraceLevel;
 use spanwise_core::{ActionKind, ActionName, Phase, RunId, Timestamp};
 use spanwise_engine::{Call, Engine, RunHandle};
@@ -13,7 +14,6 @@ use spanwise_wire::{Invalid, ids::TaskKey};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::blobs::{BlobUri, Blobs};
 use crate::calls;
 use crate::definitions::Definitions;
 use crate::executor::ProcessExecutor;
@@ -54,10 +54,10 @@ pub(crate) enum Error {
     Engine(#[from] spanwise_engine::Error),
     /// The blob store failed.
     #[error(transparent)]
-    Blobs(#[from] crate::blobs::Error),
+    Blobs(#[from] spanwise_blobs::Error),
     /// A name of a blob.
     #[error(transparent)]
-    Uri(#[from] crate::blobs::BadUri),
+    Uri(#[from] spanwise_blobs::BadUri),
     /// Nothing new is accepted now.
     #[error(transparent)]
     NotReady(#[from] NotReady),

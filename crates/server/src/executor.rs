@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use spanwise_blobs::Blobs;
 use spanwise_core::trace::TRACEPARENT;
 use spanwise_core::{ActionName, AttemptNo, Failure, FailureKind, RunId};
 use spanwise_engine::{Attempt, Executor, Report, RunHandle, RunKey};
@@ -15,7 +16,6 @@ use spanwise_wire::{task::IMAGE_BUILD, task::Program, values};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
-use crate::blobs::Blobs;
 use crate::definitions::Definitions;
 use crate::environments::Environments;
 use crate::layout::{self, DataDir};
@@ -115,9 +115,10 @@ impl ProcessExecutor {
     }
 
     /// Whether an attempt of an action has left its result.
-    pub(crate) fn has_result(&self, run: &RunId, key: RunKey, action: &ActionName, number: AttemptNo) -> bool {
+    pub(crate) async fn has_result(&self, run: &RunId, key: RunKey, action: &ActionName, number: AttemptNo) -> bool {
         let Ok(directory) = layout::attempt(run, action, number) else { return false };
-        results::are_there(&self.shared.blobs, &self.shared.data.process_file(key, action, number), &directory)
+        let claim = self.shared.data.process_file(key, action, number);
+        results::are_there(&self.shared.blobs, &claim, &directory).await
     }
 
     /// Removes the working directory of a run that has ended, if nothing is in it: a claim that is there still says that its attempt

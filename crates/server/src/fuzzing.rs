@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use spanwise_blobs::BlobUri;
 use spanwise_core::{ActionKind, Timestamp};
 use spanwise_engine::{RunQuery, Scope};
 use spanwise_proto::flyteidl2::common::{ActionIdentifier, ListRequest, ProjectIdentifier, RunIdentifier};
@@ -14,7 +15,6 @@ use spanwise_proto::{Message, hash, msgpack};
 use spanwise_wire::{Definition, action_name, failure, ids, path_name, shown, task, task::RunRules, title, values};
 
 use crate::api::listing;
-use crate::blobs::BlobUri;
 use crate::blobs::signed::Signer;
 use crate::process;
 

@@ -3,10 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use spanwise_blobs::{BUCKET, BadUri, BlobUri};
 use spanwise_core::{ActionName, AttemptNo, RunId};
 use spanwise_engine::RunKey;
-
-use crate::blobs::{BUCKET, BadUri, BlobUri};
 
 /// Below it are the directories of runs.
 pub(crate) const RUNS: &str = "runs";

@@ -10,11 +10,11 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use spanwise_blobs::{BUCKET, BlobUri, Blobs};
 use spanwise_core::{ActionName, RunId, RunName, Timestamp};
 use spanwise_engine::{Engine, PrunedRun, RunKey};
 use tokio::sync::{RwLock, RwLockReadGuard};
 
-use crate::blobs::{BUCKET, BlobUri, Blobs};
 use crate::control::Error;
 use crate::layout::{self, DataDir};
 
@@ -42,18 +42,21 @@ struct Age {
 }
 
 impl Age {
-    fn allows(self, directory: &Path) -> bool {
-        let Some(before) = self.before else { return false };
-        let is_within = |at: Timestamp| at < before && self.after.is_none_or(|after| at > after);
-        newest(directory).is_ok_and(is_within)
+    fn allows(self, newest: Timestamp) -> bool {
+        let is_before = self.before.is_some_and(|before| newest < before);
+        is_before && self.after.is_none_or(|after| newest > after)
     }
+}
+
+/// A time of the system's.
+fn timestamp(at: SystemTime) -> Timestamp {
+    Timestamp::default().after(at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
 }
 
 /// When the newest thing in a directory was written.
 fn newest(path: &Path) -> io::Result<Timestamp> {
     let metadata = std::fs::symlink_metadata(path)?;
-    let modified = metadata.modified()?.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let mut newest_at = Timestamp::default().after(modified);
+    let mut newest_at = timestamp(metadata.modified()?);
     if metadata.is_dir() {
         for entry in std::fs::read_dir(path)? {
             newest_at = newest_at.max(newest(&entry?.path())?);
@@ -168,31 +171,36 @@ impl Leftovers {
         age: Age,
         unknown: &mut Unknown,
     ) -> Result<Vec<(BlobUri, RunId)>, Error> {
-        let bases = self.blobs.directories(top, 4).await?;
-        let (engine, blobs, pruned) = (self.engine.clone(), self.blobs.clone(), pruned.clone());
-        let found = blocking(move || {
-            let runs = bases.into_iter().filter_map(|base| run_of(&base).map(|id| (base, id)));
-            let (mut unowned, mut unknown) = (Vec::new(), Unknown::default());
-            for (base, id) in runs {
-                if engine.run_row(&id)?.is_some() {
-                    continue;
-                }
-                let place = blobs.place(&base)?;
-                if pruned.contains(&id) {
-                    unowned.push((base, id));
-                } else if age.allows(&place) {
-                    unknown.removed.push(place.display().to_string());
-                    unowned.push((base, id));
-                } else {
-                    unknown.kept.push(place.display().to_string());
+        let bases = self.blobs.groups(top, 4).await?;
+        let engine = self.engine.clone();
+        let unlisted = blocking(move || {
+            let mut unlisted = Vec::new();
+            for (base, id) in bases.into_iter().filter_map(|base| run_of(&base).map(|id| (base, id))) {
+                if engine.run_row(&id)?.is_none() {
+                    unlisted.push((base, id));
                 }
             }
-            Ok((unowned, unknown))
+            Ok(unlisted)
         });
-        let (unowned, found) = found.await?;
-        unknown.removed.extend(found.removed);
-        unknown.kept.extend(found.kept);
+        let mut unowned = Vec::new();
+        for (base, id) in unlisted.await? {
+            if !pruned.contains(&id) {
+                let place = self.blobs.place(&base);
+                if !self.is_old(&base, age).await? {
+                    unknown.kept.push(place);
+                    continue;
+                }
+                unknown.removed.push(place);
+            }
+            unowned.push((base, id));
+        }
         Ok(unowned)
+    }
+
+    /// Whether all blobs below a name are as old as they must be to go.
+    async fn is_old(&self, base: &BlobUri, age: Age) -> Result<bool, Error> {
+        let newest = self.blobs.list(base).await?.iter().map(|blob| blob.object.modified).max();
+        Ok(newest.is_some_and(|newest| age.allows(timestamp(newest))))
     }
 
     async fn remove(&self, base: &BlobUri, id: &RunId) -> Result<(), Error> {
@@ -216,8 +224,8 @@ impl Leftovers {
 
     /// A client that uploads inputs creates its run in the next moment, and the run has a copy of them.
     async fn forget_uploaded_inputs(&self, age: Age) -> Result<(), Error> {
-        for upload in self.blobs.directories(layout::UPLOADED_INPUTS, 4).await? {
-            if age.allows(&self.blobs.place(&upload)?) {
+        for upload in self.blobs.groups(layout::UPLOADED_INPUTS, 4).await? {
+            if self.is_old(&upload, age).await? {
                 self.blobs.delete_prefix(&upload).await?;
             }
         }
@@ -249,7 +257,7 @@ fn remove_unowned(
         }
         let text = path.display().to_string();
         if !pruned.contains(&key) {
-            if !age.allows(&path) {
+            if !newest(&path).is_ok_and(|newest| age.allows(newest)) {
                 unknown.kept.push(text);
                 continue;
             }
@@ -345,8 +353,8 @@ mod tests {
             let left = vec![
                 self.data.all_logs().join(key.0.to_string()),
                 self.data.all_work().join(key.0.to_string()),
-                self.blobs.place(&layout::run_base(id).unwrap()).unwrap(),
-                self.blobs.place(&BlobUri::from_key(&format!("data/local/p/d/{}", id.name)).unwrap()).unwrap(),
+                self.data.blobs().join(BUCKET).join(layout::run_base(id).unwrap().key()),
+                self.data.blobs().join(BUCKET).join(format!("data/local/p/d/{}", id.name)),
             ];
             for directory in &left {
                 std::fs::create_dir_all(directory.join("a0/1")).unwrap();

@@ -5,10 +5,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use spanwise_blobs::Blobs;
 use spanwise_engine::Engine;
 use tokio::sync::Mutex;
-
-use crate::blobs::Blobs;
 
 /// How long an answer holds.
 const HOLDS: Duration = Duration::from_secs(1);
@@ -53,12 +52,7 @@ impl Readiness {
         if let Some(answer) = last.as_ref().filter(|answer| answer.at.elapsed() < holds) {
             return answer.found.clone();
         }
-        let (engine, blobs) = (self.engine.clone(), self.blobs.clone());
-        let tried = tokio::task::spawn_blocking(move || {
-            engine.probe().map_err(|error| NotReady(in_one_line(&error)))?;
-            blobs.probe().map_err(|error| NotReady(in_one_line(&error)))
-        });
-        let found = tried.await.unwrap_or_else(|error| Err(NotReady(error.to_string())));
+        let found = self.try_to_write().await;
         let was_ready = last.as_ref().is_none_or(|answer| answer.found.is_ok());
         match &found {
             Err(NotReady(cause)) if was_ready => {
@@ -69,6 +63,14 @@ impl Readiness {
         }
         *last = Some(Answer { at: Instant::now(), found: found.clone() });
         found
+    }
+
+    async fn try_to_write(&self) -> Result<(), NotReady> {
+        let engine = self.engine.clone();
+        let tried = tokio::task::spawn_blocking(move || engine.probe());
+        let tried = tried.await.map_err(|error| NotReady(error.to_string()))?;
+        tried.map_err(|error| NotReady(in_one_line(&error)))?;
+        self.blobs.probe().await.map_err(|error| NotReady(in_one_line(&error)))
     }
 
     /// Returns when something can be written.

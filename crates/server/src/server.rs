@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use spanwise_blobs::{Blobs, Directory};
 use spanwise_collector::{Collector, Error as CollectorError};
 use spanwise_engine::{Clock, Engine, EngineConfig, Export, ExportLimits, LifecycleExporter, RunKey, Storage};
 use tokio::net::TcpListener;
@@ -14,8 +15,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::CollectorConfig;
 use crate::api::Api;
-use crate::blobs::Blobs;
-use crate::blobs::signed::Signer;
+use crate::blobs::signed::{NoKey, Signer};
 use crate::calls::{Calls, Stored};
 use crate::config::Config;
 use crate::control::{ControlPlane, Parts, TraceRules};
@@ -69,7 +69,10 @@ pub enum Error {
     Lost(Box<spanwise_store::Error>),
     /// The blob store cannot be used.
     #[error(transparent)]
-    Blobs(#[from] crate::blobs::Error),
+    Blobs(#[from] spanwise_blobs::Error),
+    /// The key of signed URLs cannot be used.
+    #[error(transparent)]
+    SigningKey(#[from] NoKey),
     /// The collector cannot be used.
     #[error("start the collector")]
     Collector(#[from] CollectorError),
@@ -348,7 +351,7 @@ fn follow(engine: &Engine, data: &DataDir, repair: bool) -> Result<Option<String
         last_beside = keys.into_iter().map(|(key, _)| key.0).max().unwrap_or(0).max(last_beside);
     }
     let last = engine.last_key()?.0;
-    let has_blobs = std::fs::read_dir(data.blobs_of_runs()).is_ok_and(|mut entries| entries.next().is_some());
+    let has_blobs = Directory::has_any(&data.blobs(), layout::RUNS);
     let is_another = last == 0 && (has_blobs || last_beside > 0);
     if is_another && !repair {
         let what = format!(
@@ -447,10 +450,24 @@ async fn end(control: &ControlPlane, drain: Duration, grace: Duration) {
     // Drivers drop what they run, which stops its processes; parents that wait for children are among them.
     let _ = tokio::time::timeout(2 * grace, control.interrupted()).await;
     // The next server judges an attempt by the result that it has left: its body is not run again.
-    let executor = control.executor();
-    engine.give_back(&|run, key, action, attempt| !executor.has_result(run, key, action, attempt));
+    give_back(control.clone()).await;
     // What a failed journal refused was not acknowledged to anyone.
     let _ = engine.flush().await;
+}
+
+/// Gives back the attempts that are under way and have left no result. The engine asks for each under its lock, so this has a thread
+/// that may wait for the store.
+async fn give_back(control: ControlPlane) {
+    let runtime = tokio::runtime::Handle::current();
+    let giving = tokio::task::spawn_blocking(move || {
+        let executor = control.executor();
+        let has_result =
+            |run: &_, key, action: &_, attempt| runtime.block_on(executor.has_result(run, key, action, attempt));
+        control.engine().give_back(&|run, key, action, attempt| !has_result(run, key, action, attempt));
+    });
+    if let Err(error) = giving.await {
+        tracing::error!(%error, "attempts could not be given back: the next server finds them lost");
+    }
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, Error> {

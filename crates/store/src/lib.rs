@@ -18,8 +18,8 @@ pub use model::{
     TaskQuery, TaskRow, UNREFERRED_DEFINITION,
 };
 pub use spans::{Inserted, SpanOrigin, SpanStore, StoredSpan, Wanted};
-pub use spanwise_core::{ActionView as ActionRow, Scope};
-pub use sqlite::{Durability, Sqlite};
+pub use spanwise_core::{ActionView as ActionRow, Durability, Scope};
+pub use sqlite::Sqlite;
 
 use bytes::Bytes;
 use spanwise_core::{ActionName, Event, RunId, Timestamp};

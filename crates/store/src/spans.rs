@@ -11,7 +11,7 @@ use spanwise_core::Timestamp;
 
 use crate::error::sort;
 use crate::sqlite::checkpoint::Checkpointer;
-use crate::sqlite::{aside, forget_pages, prepare, prune};
+use crate::sqlite::{aside, forget_pages, prepare, prune, synchronous};
 use crate::{Durability, Error};
 
 mod first;
@@ -103,7 +103,7 @@ impl Database {
         let file = directory.join(FILE);
         let open = || {
             let mut connection = Connection::open(&file).map_err(Error::Database)?;
-            let synchronous = durability.synchronous();
+            let synchronous = synchronous(durability);
             prepare(&mut connection, synchronous, &MIGRATIONS)?;
             let checkpointer = Checkpointer::start(&file, synchronous, &mut connection)?;
             let reader = Connection::open(&file).map_err(Error::Database)?;

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, params};
-use spanwise_core::{ActionName, Event, RunId, Timestamp};
+use spanwise_core::{ActionName, Durability, Event, RunId, Timestamp};
 
 use crate::error::sort;
 use crate::{
@@ -23,23 +23,11 @@ mod lock;
 pub(crate) mod prune;
 mod rows;
 
-/// What a commit survives.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Durability {
-    /// The death of the process (`kill -9`); a power cut may take the last commits, never the order.
-    #[default]
-    Process,
-    /// A power cut too: each commit waits for the disk.
-    Disk,
-}
-
-impl Durability {
-    /// The value of SQLite's setting of that name.
-    pub(crate) fn synchronous(self) -> &'static str {
-        match self {
-            Durability::Process => "NORMAL",
-            Durability::Disk => "FULL",
-        }
+/// The value of SQLite's setting of that name.
+pub(crate) fn synchronous(durability: Durability) -> &'static str {
+    match durability {
+        Durability::Process => "NORMAL",
+        Durability::Disk => "FULL",
     }
 }
 
@@ -90,7 +78,7 @@ impl Sqlite {
     fn open_locked(directory: &Path, durability: Durability, mut lock: lock::DirectoryLock) -> Result<Sqlite, Error> {
         let file = directory.join(FILE);
         let mut writer = Connection::open(&file).map_err(Error::Database)?;
-        let synchronous = durability.synchronous();
+        let synchronous = self::synchronous(durability);
         identity::check_length(&writer, directory)?;
         prepare(&mut writer, synchronous, &MIGRATIONS)?;
         let note = identity::establish(&writer, directory)?;
@@ -209,7 +197,7 @@ fn examine(directory: &Path) -> Result<(), Error> {
     let look = || {
         let mut connection = Connection::open(&file).map_err(Error::Database)?;
         identity::check_length(&connection, directory)?;
-        prepare(&mut connection, Durability::Disk.synchronous(), &MIGRATIONS)?;
+        prepare(&mut connection, synchronous(Durability::Disk), &MIGRATIONS)?;
         let found = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get::<_, String>(0));
         match found.map_err(Error::Database)?.as_str() {
             "ok" => Ok(()),

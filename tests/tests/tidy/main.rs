@@ -12,12 +12,13 @@ use serde_json::Value;
 use spanwise_e2e::cargo;
 
 /// Which crates of the workspace a crate may use; tests, examples and benches may use all.
-const EDGES: [(&str, &[&str]); 11] = [
+const EDGES: [(&str, &[&str]); 12] = [
     ("spanwise-core", &[]),
     ("spanwise-proto", &[]),
     ("spanwise-macros", &[]),
     ("spanwise-wire", &["spanwise-core", "spanwise-proto"]),
     ("spanwise-store", &["spanwise-core"]),
+    ("spanwise-blobs", &["spanwise-core"]),
     ("spanwise-collector", &["spanwise-core", "spanwise-store"]),
     ("spanwise-engine", &["spanwise-core", "spanwise-store"]),
     ("spanwise-otel", &["spanwise-core", "spanwise-engine"]),
@@ -28,6 +29,7 @@ const EDGES: [(&str, &[&str]); 11] = [
     (
         "spanwise-server",
         &[
+            "spanwise-blobs",
             "spanwise-collector",
             "spanwise-core",
             "spanwise-engine",

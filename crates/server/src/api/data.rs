@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use connectrpc::{ConnectError, RequestContext, Response, ServiceRequest, ServiceResult, ServiceStream};
+use spanwise_blobs::BlobUri;
 use spanwise_core::{ActionKind, AttemptNo, Phase, Timestamp};
 use spanwise_proto::flyteidl2::common::OffloadedInputData;
 use spanwise_proto::flyteidl2::core::task_template;
@@ -21,7 +22,7 @@ use super::Api;
 use super::reads::Found;
 use super::waiting::awaited;
 use crate::blobs::signed::{Bound, Right};
-use crate::blobs::{BlobUri, upload_uri};
+use crate::blobs::upload_uri;
 use crate::control::{Error, random_name};
 use crate::layout;
 
@@ -44,9 +45,17 @@ impl Data {
     }
 
     /// A URL for a blob, and until when it is good.
-    fn signed(&self, right: Right, uri: &BlobUri, asked: Option<Duration>) -> (String, SystemTime) {
+    async fn signed(
+        &self,
+        right: Right,
+        uri: &BlobUri,
+        asked: Option<Duration>,
+    ) -> Result<(String, SystemTime), Error> {
         let expires_at = SystemTime::now() + asked.unwrap_or(DEFAULT_EXPIRY).min(LONGEST_EXPIRY);
-        (format!("{}{}", self.api.base_url, self.api.signer.sign(right, uri, expires_at)), expires_at)
+        let of_the_store = self.api.control.blobs().presign(right, uri, expires_at).await?;
+        let url = of_the_store
+            .unwrap_or_else(|| format!("{}{}", self.api.base_url, self.api.signer.sign(right, uri, expires_at)));
+        Ok((url, expires_at))
     }
 
     /// The task whose inputs are uploaded, if it is known: it says which inputs are left out of the hash.
@@ -127,7 +136,7 @@ impl DataProxyService for Data {
         self.api.control.executor().warm_up();
         let asked = times::from_duration(request.expires_in.as_option());
         let bound = Bound { md5: request.content_md5[..].try_into().ok(), size: announced(request.content_length)? };
-        let (signed_url, expires_at) = self.signed(Right::Write(bound), &uri, asked);
+        let (signed_url, expires_at) = self.signed(Right::Write(bound), &uri, asked).await?;
         Response::ok(CreateUploadLocationResponse {
             signed_url,
             native_url: uri.to_string(),
@@ -184,7 +193,8 @@ impl DataProxyService for Data {
         if !self.api.control.blobs().exists(&uri).await.map_err(Error::from)? {
             return Err(ConnectError::not_found(format!("`{uri}` is not there")));
         }
-        let (url, expires_at) = self.signed(Right::Read, &uri, times::from_duration(request.expires_in.as_option()));
+        let asked = times::from_duration(request.expires_in.as_option());
+        let (url, expires_at) = self.signed(Right::Read, &uri, asked).await?;
         let urls = PreSignedURLs {
             signed_url: vec![url],
             expires_at: wire_time(expires_at).into(),

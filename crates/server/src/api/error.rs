@@ -1,10 +1,10 @@
 //! What went wrong, with Flyte's code for it.
 
 use connectrpc::ConnectError;
+use spanwise_blobs as blobs;
 use spanwise_core::Rejection;
 use spanwise_wire::with_causes;
 
-use crate::blobs;
 use crate::control::Error;
 
 impl From<Error> for ConnectError {

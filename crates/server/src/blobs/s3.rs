@@ -23,8 +23,8 @@ use s3s::route::S3Route;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::validation::NameValidation;
 use s3s::{HttpError, HttpRequest, HttpResponse, S3Error, S3Request, S3Response, S3Result};
+use spanwise_blobs::Blobs;
 
-use super::Blobs;
 use crate::foreign;
 use objects::Objects;
 

@@ -7,7 +7,7 @@ mod serve;
 use std::fs::OpenOptions;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -15,30 +15,21 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
+use spanwise_blobs::BlobUri;
 
 pub use serve::router;
-
-use super::{BlobUri, Error};
+pub use spanwise_blobs::{Bound, Right};
 
 /// Bytes of the key, and of a MAC.
 const KEY: usize = 32;
 
-/// What the holder of a URL may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Right {
-    /// `GET` and `HEAD`.
-    Read,
-    /// `PUT`, of a content that is as it was announced.
-    Write(Bound),
-}
-
-/// What a content must be that is stored by a URL: whoever has the URL stores what was meant, or nothing.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Bound {
-    /// Its MD5 digest.
-    pub md5: Option<[u8; 16]>,
-    /// Its size in bytes.
-    pub size: Option<u64>,
+/// The key of signed URLs cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("open the key of signed URLs in `{}`", file.display())]
+pub struct NoKey {
+    file: PathBuf,
+    #[source]
+    source: io::Error,
 }
 
 /// Why a token does not open a blob.
@@ -74,8 +65,8 @@ impl Signer {
     ///
     /// # Errors
     ///
-    /// [`Error::SigningKey`] if the file cannot be read or made.
-    pub fn open(file: &Path) -> Result<Signer, Error> {
+    /// [`NoKey`] if the file cannot be read or made.
+    pub fn open(file: &Path) -> Result<Signer, NoKey> {
         let key = match read_key(file) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => make_key(file),
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
@@ -84,7 +75,7 @@ impl Signer {
             }
             key => key,
         };
-        key.map(Signer::new).map_err(|source| Error::SigningKey { file: file.to_owned(), source })
+        key.map(Signer::new).map_err(|source| NoKey { file: file.to_owned(), source })
     }
 
     /// The path and query of a URL for a blob, good before `expires_at`; its last segment is the blob's name.

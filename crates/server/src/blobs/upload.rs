@@ -1,6 +1,6 @@
 //! Where an upload of a driver goes: a name that is made of what the client asks for, and that never leaves its project and domain.
 
-use super::{BadUri, BlobUri};
+use spanwise_blobs::{BadUri, BlobUri};
 
 /// The alphabet of RFC 4648's base32.
 const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";

@@ -1,12 +1,13 @@
 //! The code of Python tasks: a bundle that the client has uploaded before, or believes to have.
 
 use md5::{Digest as _, Md5};
+use spanwise_blobs::BlobUri;
 use spanwise_proto::flyteidl2::core::task_template;
 use spanwise_proto::flyteidl2::task::TaskSpec;
 use spanwise_wire::task;
 
 use super::{ControlPlane, Error, blob_uri};
-use crate::blobs::{BlobUri, base32};
+use crate::blobs::base32;
 use crate::kept;
 
 impl ControlPlane {

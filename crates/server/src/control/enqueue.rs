@@ -1,6 +1,7 @@
 //! Enqueueing what a running task asks for: child tasks, steps that it has completed, conditions.
 
 use bytes::Bytes;
+use spanwise_blobs::BlobUri;
 use spanwise_core::lifecycle::STEPS_LABEL;
 use spanwise_core::{ActionName, ActionSpec, End, Failure, RunId, Source, Timestamp};
 use spanwise_engine::{NewStep, Relation, RunHandle};
@@ -11,7 +12,6 @@ use spanwise_proto::flyteidl2::workflow::{ConditionAction, TaskAction, TraceActi
 use spanwise_wire::{Invalid, failure, ids, task, task::RunRules, times, title, values};
 
 use super::{ControlPlane, Error, MAX_INPUTS, blob_uri};
-use crate::blobs::BlobUri;
 use crate::layout;
 
 /// What a running task asks for.

@@ -87,7 +87,7 @@ impl Drop for Charge {
             shared.end(of, adopted, &files).await;
             let is_under_way = run.action(&action).is_some_and(|known| known.attempt() == Some(number));
             let Ok(directory) = layout::attempt(run.id(), &action, number) else { return };
-            if is_under_way && results::are_there(&shared.blobs, &files.process, &directory) {
+            if is_under_way && results::are_there(&shared.blobs, &files.process, &directory).await {
                 // The store outlives a restart of the machine, too. Without room for it, it stays beside the claim.
                 results::try_deliver(&shared.blobs, &files.process, &directory).await;
             } else {

@@ -2,12 +2,12 @@
 //!
 //! The contract is that of the stock SDK's entry point `a0` (`_bin/runtime.py`); a Rust task binary keeps the same one.
 
+use spanwise_blobs::{BadUri, BlobUri};
 use spanwise_core::trace::CARRIER_KEYS;
 use spanwise_core::{ActionName, AttemptNo, RunId, Timestamp};
 use spanwise_proto::flyteidl2::core::KeyValuePair;
 use spanwise_wire::values;
 
-use crate::blobs::{BadUri, BlobUri};
 use crate::layout;
 
 /// One attempt, as its process is told of it.

@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use spanwise_blobs::{BlobUri, Blobs};
 use spanwise_core::Failure;
 use spanwise_engine::{Attempt, Report};
 use spanwise_proto::Message as _;
@@ -15,7 +16,6 @@ use spanwise_wire::{task::Program, values};
 use super::contract::Places;
 use super::inherited::with_programs;
 use super::{Files, Shared, adopt, damaged, launcher, secrets, system, undefined, unstored};
-use crate::blobs::{BlobUri, Blobs};
 use crate::environments::{self, Build, Environment, ImageKey, Plan};
 use crate::process::ProcessId;
 

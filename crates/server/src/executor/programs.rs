@@ -4,11 +4,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
+use spanwise_blobs::{BlobUri, Blobs};
 use spanwise_core::Failure;
 use tokio::sync::Mutex;
 
 use super::{damaged, system, unstored};
-use crate::blobs::{BlobUri, Blobs, base32};
+use crate::blobs::base32;
 
 /// The programs of tasks as files.
 #[derive(Debug)]

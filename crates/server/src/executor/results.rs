@@ -5,12 +5,12 @@ use std::error::Error as StdError;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use spanwise_blobs::{Announced, BlobUri, Blobs, Mode};
 use spanwise_engine::Report;
 use tokio::fs::File;
 use tokio_util::io::ReaderStream;
 
 use super::trouble::patiently;
-use crate::blobs::{Announced, BlobUri, Blobs, Mode};
 
 /// The result of a process. An error comes last, because it counts.
 const RESULTS: [&str; 2] = ["outputs.pb", "error.pb"];
@@ -34,11 +34,17 @@ pub(super) async fn try_deliver(blobs: &Blobs, claim: &Path, directory: &BlobUri
 }
 
 /// Whether an attempt has left its result, here or there.
-pub(super) fn are_there(blobs: &Blobs, claim: &Path, directory: &BlobUri) -> bool {
-    RESULTS.iter().any(|name| {
-        let place = directory.join(name).ok().and_then(|uri| blobs.place(&uri).ok());
-        kept(claim, name).is_file() || place.is_some_and(|place| place.is_file())
-    })
+pub(super) async fn are_there(blobs: &Blobs, claim: &Path, directory: &BlobUri) -> bool {
+    for name in RESULTS {
+        let is_delivered = async {
+            let Ok(uri) = directory.join(name) else { return false };
+            blobs.exists(&uri).await.unwrap_or(false)
+        };
+        if kept(claim, name).is_file() || is_delivered.await {
+            return true;
+        }
+    }
+    false
 }
 
 async fn put_all(blobs: &Blobs, claim: &Path, directory: &BlobUri) -> Result<(), Box<dyn StdError + Send + Sync>> {
@@ -91,14 +97,14 @@ mod tests {
         let blobs = Blobs::open(&home.path().join("blobs"), spanwise_engine::Durability::Process).unwrap();
         let (claim, directory) = (home.path().join("1.process"), BlobUri::from_key("runs/r/a0/1").unwrap());
         deliver(&blobs, &claim, &directory).await;
-        assert!(!are_there(&blobs, &claim, &directory));
+        assert!(!are_there(&blobs, &claim, &directory).await);
         assert_eq!(blobs.get(&directory.join("outputs.pb").unwrap(), 100).await.unwrap(), None, "nothing was left");
 
         std::fs::write(home.path().join("1.outputs.pb"), "made").unwrap();
         std::fs::write(home.path().join("1.lost"), "GenericError: away").unwrap();
-        assert!(are_there(&blobs, &claim, &directory), "beside the claim");
+        assert!(are_there(&blobs, &claim, &directory).await, "beside the claim");
         deliver(&blobs, &claim, &directory).await;
-        assert!(are_there(&blobs, &claim, &directory), "in the store");
+        assert!(are_there(&blobs, &claim, &directory).await, "in the store");
         let delivered = blobs.get(&directory.join("outputs.pb").unwrap(), 100).await.unwrap();
         assert_eq!(delivered.as_deref(), Some("made".as_bytes()));
         assert!(!home.path().join("1.outputs.pb").exists());

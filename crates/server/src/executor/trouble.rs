@@ -5,11 +5,12 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
+use spanwise_blobs as blobs;
 use spanwise_core::{Failure, FailureKind};
 use spanwise_engine::Report;
 
+use crate::definitions;
 use crate::readiness::in_one_line;
-use crate::{blobs, definitions};
 
 /// The code of what may pass by itself; no report has it, see [`stopped_by`].
 pub(super) const PASSING: &str = "MachineExhausted";

@@ -2,12 +2,13 @@
 //! (protocol: "Result of an attempt").
 
 use bytes::Bytes;
+use spanwise_blobs as blobs;
+use spanwise_blobs::{BlobUri, Blobs};
 use spanwise_core::{Failure, FailureKind};
 use spanwise_engine::Report;
 use spanwise_wire::{Invalid, failure, values};
 
 use super::refusals::Refused;
-use crate::blobs::{self, BlobUri, Blobs};
 use crate::process::{Beginning, Ending};
 
 /// The largest outputs that an action may have; the stock SDK's own limit is 10 MiB.

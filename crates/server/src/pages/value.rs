@@ -3,8 +3,8 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use askama::Template;
+use spanwise_blobs::BlobUri;
 
-use crate::blobs::BlobUri;
 use crate::blobs::signed::{Right, Signer};
 use spanwise_wire::display::Tree;
 

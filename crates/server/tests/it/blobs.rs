@@ -3,13 +3,12 @@
 mod http;
 mod s3;
 mod signed;
-mod store;
 
 use spanwise_engine::Durability;
 use std::net::SocketAddr;
 
 use axum::Router;
-use spanwise_server::blobs::Blobs;
+use spanwise_blobs::Blobs;
 use tempfile::TempDir;
 
 /// A store in a directory of its own.

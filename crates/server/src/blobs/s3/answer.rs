@@ -2,23 +2,22 @@
 
 use http::StatusCode;
 use s3s::{S3Error, S3ErrorCode};
+use spanwise_blobs::{Error, Refusal};
 
-use crate::blobs::{Error, Refusal};
 use crate::serve::is_too_slow;
 
-impl From<Error> for S3Error {
-    fn from(error: Error) -> S3Error {
-        let (code, status) = code(&error);
-        if code == S3ErrorCode::InternalError {
-            tracing::error!(error = &error as &dyn std::error::Error, "the blob store failed");
-        }
-        let mut answer = S3Error::with_message(code, error.to_string());
-        if let Some(status) = status {
-            answer.set_status_code(status);
-        }
-        answer.set_source(Box::new(error));
-        answer
+/// What a client is told.
+pub(super) fn refused(error: Error) -> S3Error {
+    let (code, status) = code(&error);
+    if code == S3ErrorCode::InternalError {
+        tracing::error!(error = &error as &dyn std::error::Error, "the blob store failed");
     }
+    let mut answer = S3Error::with_message(code, error.to_string());
+    if let Some(status) = status {
+        answer.set_status_code(status);
+    }
+    answer.set_source(Box::new(error));
+    answer
 }
 
 fn code(error: &Error) -> (S3ErrorCode, Option<StatusCode>) {

@@ -8,11 +8,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use s3s::dto::*;
 use s3s::{S3, S3Error, S3Request, S3Response, S3Result, s3_error};
+use spanwise_blobs::{Announced, BUCKET, BlobUri, Blobs, Content, Listed, Mode, Object as Known, Page, Part, Query};
 
-use crate::blobs::list::{Page, Query, after_all_of};
-use crate::blobs::multipart::Part;
-use crate::blobs::read::{Object as Known, OpenBlob, satisfied};
-use crate::blobs::{Announced, BUCKET, BlobUri, Blobs, Listed, Mode};
+use super::answer::refused;
+use crate::blobs::byte_range;
 
 /// S3's limits.
 const MAX_PAGE: i32 = 1000;
@@ -27,13 +26,10 @@ impl Objects {
         Objects { blobs }
     }
 
-    /// A key that cannot be a name is a name of nothing.
-    async fn find(&self, bucket: &str, key: &str) -> S3Result<(BlobUri, OpenBlob)> {
-        check_bucket(bucket)?;
-        let missing = || s3_error!(NoSuchKey, "s3://{BUCKET}/{key} does not exist");
-        let uri = BlobUri::from_key(key).map_err(|_| missing())?;
-        let blob = self.blobs.open_blob(&uri).await?.ok_or_else(missing)?;
-        Ok((uri, blob))
+    async fn find(&self, bucket: &str, key: &str) -> S3Result<(BlobUri, Known)> {
+        let uri = source(bucket, key)?;
+        let object = self.blobs.head(&uri).await.map_err(refused)?.ok_or_else(|| missing(key))?;
+        Ok((uri, object))
     }
 
     async fn page(&self, query: PageQuery<'_>) -> S3Result<Page> {
@@ -46,7 +42,7 @@ impl Objects {
         let limit = usize::try_from(page_size(query.max_keys))
             .map_err(|_| s3_error!(InvalidArgument, "max-keys must not be negative"))?;
         let prefix = query.prefix.unwrap_or_default();
-        Ok(self.blobs.page(Query { prefix, after: query.after, fold, limit }).await?)
+        self.blobs.page(Query { prefix, after: query.after, fold, limit }).await.map_err(refused)
     }
 }
 
@@ -60,6 +56,16 @@ struct PageQuery<'a> {
 
 fn check_bucket(bucket: &str) -> S3Result<()> {
     if bucket == BUCKET { Ok(()) } else { Err(s3_error!(NoSuchBucket, "there is no bucket but `{BUCKET}`")) }
+}
+
+fn missing(key: &str) -> S3Error {
+    s3_error!(NoSuchKey, "s3://{BUCKET}/{key} does not exist")
+}
+
+/// A name to read from. A key that cannot be a name is a name of nothing.
+fn source(bucket: &str, key: &str) -> S3Result<BlobUri> {
+    check_bucket(bucket)?;
+    BlobUri::from_key(key).map_err(|_| missing(key))
 }
 
 /// A name to write to.
@@ -161,24 +167,20 @@ fn part_list(upload: Option<CompletedMultipartUpload>) -> S3Result<Vec<Part>> {
 impl S3 for Objects {
     async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
         let input = request.input;
-        let (_, blob) = self.find(&input.bucket, &input.key).await?;
-        check_conditions(&blob.object, input.if_match.as_ref(), input.if_none_match.as_ref())?;
-        let size = blob.object.size;
-        let (range, content_range) = match input.range {
-            None => (0..size, None),
-            Some(range) => {
-                let range = satisfied(range, size).ok_or_else(|| s3_error!(InvalidRange))?;
-                let text = format!("bytes {}-{}/{size}", range.start, range.end - 1);
-                (range, Some(text))
-            }
-        };
+        let uri = source(&input.bucket, &input.key)?;
+        let content = self.blobs.content(&uri, input.range.map(byte_range)).await.map_err(refused)?;
+        let Content { object, range, bytes: body } = content.ok_or_else(|| missing(&input.key))?;
+        check_conditions(&object, input.if_match.as_ref(), input.if_none_match.as_ref())?;
+        let range = range.ok_or_else(|| s3_error!(InvalidRange))?;
+        let part = |_| format!("bytes {}-{}/{}", range.start, range.end - 1, object.size);
+        let content_range = input.range.map(part);
         let output = GetObjectOutput {
             accept_ranges: Some("bytes".to_owned()),
             content_length: Some(bytes(range.end - range.start)),
             content_range,
-            e_tag: etag(&blob.object),
-            last_modified: modified(&blob.object),
-            body: Some(StreamingBlob::wrap(Box::pin(blob.read(range)))),
+            e_tag: etag(&object),
+            last_modified: modified(&object),
+            body: Some(StreamingBlob::wrap(body)),
             ..GetObjectOutput::default()
         };
         Ok(S3Response::new(output))
@@ -186,7 +188,7 @@ impl S3 for Objects {
 
     async fn head_object(&self, request: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
         let input = request.input;
-        let (_, OpenBlob { object, .. }) = self.find(&input.bucket, &input.key).await?;
+        let (_, object) = self.find(&input.bucket, &input.key).await?;
         check_conditions(&object, input.if_match.as_ref(), input.if_none_match.as_ref())?;
         let output = HeadObjectOutput {
             accept_ranges: Some("bytes".to_owned()),
@@ -204,7 +206,7 @@ impl S3 for Objects {
         let announced = announced(input.content_length, input.content_md5.as_deref())?;
         let mode = mode(input.if_match.as_ref(), input.if_none_match.as_ref())?;
         let body = input.body.unwrap_or_else(|| s3s::Body::empty().into());
-        let object = self.blobs.put_stream(&uri, body, &announced, mode).await?;
+        let object = self.blobs.put_stream(&uri, body, &announced, mode).await.map_err(refused)?;
         Ok(S3Response::new(PutObjectOutput { e_tag: etag(&object), ..PutObjectOutput::default() }))
     }
 
@@ -215,7 +217,7 @@ impl S3 for Objects {
             return Err(s3_error!(NotImplemented, "a copy's source is named by bucket and key"));
         };
         let (from, _) = self.find(bucket, key).await?;
-        let object = self.blobs.copy(&from, &to).await?;
+        let object = self.blobs.copy(&from, &to).await.map_err(refused)?;
         let result =
             CopyObjectResult { e_tag: etag(&object), last_modified: modified(&object), ..CopyObjectResult::default() };
         Ok(S3Response::new(CopyObjectOutput { copy_object_result: Some(result), ..CopyObjectOutput::default() }))
@@ -224,7 +226,7 @@ impl S3 for Objects {
     async fn delete_object(&self, request: S3Request<DeleteObjectInput>) -> S3Result<S3Response<DeleteObjectOutput>> {
         check_bucket(&request.input.bucket)?;
         if let Ok(uri) = BlobUri::from_key(&request.input.key) {
-            self.blobs.delete(&uri).await?;
+            self.blobs.delete(&uri).await.map_err(refused)?;
         }
         Ok(S3Response::new(DeleteObjectOutput::default()))
     }
@@ -238,7 +240,7 @@ impl S3 for Objects {
         let (mut deleted, mut errors) = (Vec::new(), Vec::new());
         for ObjectIdentifier { key, .. } in input.delete.objects {
             let done = match BlobUri::from_key(&key) {
-                Ok(uri) => self.blobs.delete(&uri).await.map_err(S3Error::from),
+                Ok(uri) => self.blobs.delete(&uri).await.map_err(refused),
                 Err(_) => Ok(()),
             };
             match done {
@@ -303,7 +305,7 @@ impl S3 for Objects {
             prefix: input.prefix.clone(),
             delimiter: input.delimiter.clone(),
             max_keys: input.max_keys,
-            after: if is_prefix { after_all_of(&marker) } else { marker },
+            after: if is_prefix { Query::after_all_of(&marker) } else { marker },
         };
         let page = self.page(query).await?;
         let output = ListObjectsOutput {
@@ -326,7 +328,7 @@ impl S3 for Objects {
         request: S3Request<CreateMultipartUploadInput>,
     ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
         let CreateMultipartUploadInput { bucket, key, .. } = request.input;
-        let id = self.blobs.begin_upload(&target(&bucket, &key)?).await?;
+        let id = self.blobs.begin_upload(&target(&bucket, &key)?).await.map_err(refused)?;
         Ok(S3Response::new(CreateMultipartUploadOutput {
             bucket: Some(bucket),
             key: Some(key),
@@ -341,7 +343,7 @@ impl S3 for Objects {
         let number = part_number(input.part_number)?;
         let announced = announced(input.content_length, input.content_md5.as_deref())?;
         let body = input.body.unwrap_or_else(|| s3s::Body::empty().into());
-        let etag = self.blobs.put_part(&uri, &input.upload_id, number, body, &announced).await?;
+        let etag = self.blobs.put_part(&uri, &input.upload_id, number, body, &announced).await.map_err(refused)?;
         Ok(S3Response::new(UploadPartOutput { e_tag: Some(ETag::Strong(etag)), ..UploadPartOutput::default() }))
     }
 
@@ -353,7 +355,7 @@ impl S3 for Objects {
         let uri = target(&input.bucket, &input.key)?;
         let mode = mode(input.if_match.as_ref(), input.if_none_match.as_ref())?;
         let parts = part_list(input.multipart_upload)?;
-        let object = self.blobs.complete_upload(&uri, &input.upload_id, parts, mode).await?;
+        let object = self.blobs.complete_upload(&uri, &input.upload_id, parts, mode).await.map_err(refused)?;
         Ok(S3Response::new(CompleteMultipartUploadOutput {
             bucket: Some(input.bucket),
             key: Some(input.key),
@@ -367,7 +369,8 @@ impl S3 for Objects {
         request: S3Request<AbortMultipartUploadInput>,
     ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
         let input = request.input;
-        self.blobs.abort_upload(&target(&input.bucket, &input.key)?, &input.upload_id).await?;
+        let uri = target(&input.bucket, &input.key)?;
+        self.blobs.abort_upload(&uri, &input.upload_id).await.map_err(refused)?;
         Ok(S3Response::new(AbortMultipartUploadOutput::default()))
     }
 

@@ -13,10 +13,10 @@ use base64::engine::general_purpose::STANDARD;
 use http::header::{ACCEPT_RANGES, ALLOW, CONTENT_LENGTH, CONTENT_RANGE, ETAG, RANGE};
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 use s3s::dto::Range;
+use spanwise_blobs::{Announced, BlobUri, Blobs, Error, Mode, Object, Refusal};
 
 use super::{Bound, Denied, Right, Signer};
-use crate::blobs::read::{Object, satisfied};
-use crate::blobs::{Announced, BlobUri, Blobs, Error, Mode, Refusal};
+use crate::blobs::byte_range;
 use crate::foreign;
 use crate::serve::is_too_slow;
 
@@ -101,27 +101,29 @@ async fn put(server: &Server, uri: &BlobUri, bound: Bound, headers: &HeaderMap, 
 }
 
 async fn get(server: &Server, uri: &BlobUri, headers: &HeaderMap, is_head: bool) -> Result<Response, Error> {
-    let Some(blob) = server.blobs.open_blob(uri).await? else {
-        return Err(Error::Missing { uri: uri.clone() });
-    };
-    let size = blob.object.size;
-    let mut response = Response::builder().header(ACCEPT_RANGES, "bytes").header(ETAG, quoted(&blob.object));
+    let missing = || Error::Missing { uri: uri.clone() };
     // A range that makes no sense is to be ignored (RFC 9110, 14.2), and so is one in a HEAD.
     let asked = headers.get(RANGE).and_then(|value| value.to_str().ok()).and_then(|value| Range::parse(value).ok());
-    let range = match asked.filter(|_| !is_head).map(|range| satisfied(range, size)) {
-        None => 0..size,
-        Some(Some(range)) => {
-            let text = format!("bytes {}-{}/{size}", range.start, range.end - 1);
-            response = response.status(StatusCode::PARTIAL_CONTENT).header(CONTENT_RANGE, text);
-            range
-        }
-        Some(None) => {
-            let text = format!("bytes */{size}");
-            return Ok((StatusCode::RANGE_NOT_SATISFIABLE, [(CONTENT_RANGE, text)]).into_response());
-        }
+    let asked = asked.filter(|_| !is_head).map(byte_range);
+    let (object, range, body) = if is_head {
+        let object = server.blobs.head(uri).await?.ok_or_else(missing)?;
+        let whole = 0..object.size;
+        (object, Some(whole), Body::empty())
+    } else {
+        let content = server.blobs.content(uri, asked).await?.ok_or_else(missing)?;
+        (content.object, content.range, Body::from_stream(content.bytes))
     };
+    let size = object.size;
+    let Some(range) = range else {
+        let text = format!("bytes */{size}");
+        return Ok((StatusCode::RANGE_NOT_SATISFIABLE, [(CONTENT_RANGE, text)]).into_response());
+    };
+    let mut response = Response::builder().header(ACCEPT_RANGES, "bytes").header(ETAG, quoted(&object));
+    if asked.is_some() {
+        let text = format!("bytes {}-{}/{size}", range.start, range.end - 1);
+        response = response.status(StatusCode::PARTIAL_CONTENT).header(CONTENT_RANGE, text);
+    }
     response = response.header(CONTENT_LENGTH, range.end - range.start);
-    let body = if is_head { Body::empty() } else { Body::from_stream(blob.read(range)) };
     Ok(response.body(body).unwrap_or_else(|error| refuse(StatusCode::INTERNAL_SERVER_ERROR, error)))
 }
 

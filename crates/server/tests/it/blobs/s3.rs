@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use spanwise_server::blobs::BlobUri;
+use spanwise_blobs::BlobUri;
 use spanwise_server::blobs::s3::{self, Access};
 
 use super::http::{answer, begin, send};

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use md5::{Digest, Md5};
-use spanwise_server::blobs::BlobUri;
+use spanwise_blobs::BlobUri;
 use spanwise_server::blobs::signed::{self, Bound, Right, Signer};
 use tokio::io::AsyncWriteExt;
 

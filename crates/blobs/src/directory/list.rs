@@ -7,78 +7,16 @@ use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use super::uri::{decode, encode};
-use super::{BUCKET, BlobUri, Blobs, Error, Object, error};
+use super::{Directory, failed, read};
+use crate::uri::{decode, encode};
+use crate::{BUCKET, BlobUri, Error, Listed, Page, Query};
 
-/// A blob in a list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listed {
-    /// Its name.
-    pub uri: BlobUri,
-    /// What is known of it.
-    pub object: Object,
-}
-
-/// Which blobs to list.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Query {
-    /// What the keys begin with; any text.
-    pub(super) prefix: String,
-    /// Only keys after this one.
-    pub(super) after: String,
-    /// Whether keys with a `/` behind the prefix are folded into what they have in common up to that `/`.
-    pub(super) fold: bool,
-    /// How many blobs and folded prefixes at most.
-    pub(super) limit: usize,
-}
-
-#[derive(Debug, Default)]
-pub(super) struct Page {
-    pub(super) blobs: Vec<Listed>,
-    pub(super) prefixes: Vec<String>,
-    /// Where the next page begins ([`Query::after`]), if there is more.
-    pub(super) next: Option<String>,
-}
-
-impl Blobs {
-    /// All blobs below a name, sorted by their keys; the blob of that very name is not among them.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Storage`] if the file system fails.
-    pub async fn list(&self, prefix: &BlobUri) -> Result<Vec<Listed>, Error> {
-        let prefix = format!("{}/", prefix.key());
-        let query = Query { prefix, limit: usize::MAX, ..Query::default() };
-        Ok(self.page(query).await?.blobs)
-    }
-
-    /// The directories that lie exactly so many levels below one.
-    pub(crate) async fn directories(&self, top: &'static str, levels: usize) -> Result<Vec<BlobUri>, Error> {
-        let root = self.inner.directory.join(BUCKET).join(top);
-        self.blocking("list", format!("s3://{BUCKET}/{top}"), move || {
-            let mut level = vec![(format!("{top}/"), root)];
-            for _ in 0..levels {
-                let mut below = Vec::new();
-                for (base, directory) in level {
-                    below.extend(entries(&directory, &base)?.into_iter().filter(|(key, _)| key.ends_with('/')));
-                }
-                level = below;
-            }
-            Ok(level.iter().filter_map(|(key, _)| BlobUri::from_key(key.trim_end_matches('/')).ok()).collect())
-        })
-        .await
-    }
-
+impl Directory {
     pub(super) async fn page(&self, query: Query) -> Result<Page, Error> {
         let root = self.inner.directory.join(BUCKET);
         let name = format!("s3://{BUCKET}/{}", query.prefix);
         self.blocking("list", name, move || walk(&root, query)).await
     }
-}
-
-/// Greater than every key that begins with `prefix`, for the last code point of Unicode stands for no character.
-pub(super) fn after_all_of(prefix: &str) -> String {
-    format!("{prefix}\u{10FFFF}")
 }
 
 fn walk(root: &Path, query: Query) -> io::Result<Page> {
@@ -131,8 +69,8 @@ impl Walk<'_> {
 
     fn blob(&mut self, key: String, path: &Path) -> io::Result<ControlFlow<()>> {
         let object = match path.metadata() {
-            Ok(metadata) => Object::of(&metadata)?,
-            Err(error) if error::is_absent(&error) => return Ok(ControlFlow::Continue(())),
+            Ok(metadata) => read::object(&metadata)?,
+            Err(error) if failed::is_absent(&error) => return Ok(ControlFlow::Continue(())),
             Err(error) => return Err(error),
         };
         let Ok(uri) = BlobUri::from_key(&key) else { return Ok(ControlFlow::Continue(())) };
@@ -154,7 +92,7 @@ impl Walk<'_> {
         if self.is_full() {
             return Ok(ControlFlow::Break(()));
         }
-        self.last = after_all_of(&prefix);
+        self.last = Query::after_all_of(&prefix);
         self.page.prefixes.push(prefix);
         Ok(ControlFlow::Continue(()))
     }
@@ -173,7 +111,7 @@ impl Walk<'_> {
 fn entries(directory: &Path, base: &str) -> io::Result<Vec<(String, PathBuf)>> {
     let found = match std::fs::read_dir(directory) {
         Ok(found) => found,
-        Err(error) if error::is_absent(&error) => return Ok(Vec::new()),
+        Err(error) if failed::is_absent(&error) => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
     let mut entries = Vec::new();

@@ -5,25 +5,19 @@ use std::io::{self, Read};
 
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream};
-use futures_util::{Stream, StreamExt, TryStreamExt};
+use futures_util::{StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
 use object_store::path::Path as StorePath;
 
 use super::read::OpenBlob;
-use super::{Announced, BlobUri, Blobs, Error, Mode, Object, UPLOADS};
+use super::{Directory, UPLOADS};
+use crate::{Announced, BlobUri, Body, Error, Mode, Object, Part};
 
 /// The file of an upload that holds the key of its blob.
 const TARGET: &str = "key";
 
-/// A part as the client names it to complete an upload.
-#[derive(Debug, Clone)]
-pub(super) struct Part {
-    pub(super) number: u32,
-    pub(super) etag: Option<String>,
-}
-
-impl Blobs {
-    pub(super) async fn begin_upload(&self, uri: &BlobUri) -> Result<String, Error> {
+impl Directory {
+    pub(super) async fn begin(&self, uri: &BlobUri) -> Result<String, Error> {
         let id = random_id().map_err(|error| self.failed("begin a multipart upload of", uri, error))?;
         let key = Bytes::copy_from_slice(uri.key().as_bytes());
         let content = stream::iter([Ok::<_, io::Error>(key)]);
@@ -35,17 +29,14 @@ impl Blobs {
     }
 
     /// Stores a part, in place of one with this number; gives its tag.
-    pub(super) async fn put_part<E>(
+    pub(super) async fn stage_part(
         &self,
         uri: &BlobUri,
         id: &str,
         number: u32,
-        body: impl Stream<Item = Result<Bytes, E>> + Send,
+        body: Body<'_>,
         announced: &Announced,
-    ) -> Result<String, Error>
-    where
-        E: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
+    ) -> Result<String, Error> {
         self.check_upload(uri, id).await?;
         let name = format!("{uri} part {number}");
         let staged = self.stage(&name, body, announced).await?;
@@ -55,7 +46,7 @@ impl Blobs {
         Ok(part.object.etag)
     }
 
-    pub(super) async fn complete_upload(
+    pub(super) async fn complete(
         &self,
         uri: &BlobUri,
         id: &str,
@@ -82,18 +73,18 @@ impl Blobs {
     /// The contents of parts one after the other.
     fn joined(self, name: String, id: String, parts: Vec<Part>) -> BoxStream<'static, Result<Bytes, Error>> {
         let open = move |part: Part| {
-            let (blobs, name, id) = (self.clone(), name.clone(), id.clone());
+            let (directory, name, id) = (self.clone(), name.clone(), id.clone());
             async move {
-                let part = blobs.open_part(&id, part.number).await?;
+                let part = directory.open_part(&id, part.number).await?;
                 let size = part.object.size;
-                let failed = move |error| blobs.failed("read a part of", &name, error);
+                let failed = move |error| directory.failed("read a part of", &name, error);
                 Ok::<_, Error>(part.read(0..size).map_err(failed))
             }
         };
         stream::iter(parts).then(open).try_flatten().boxed()
     }
 
-    pub(super) async fn abort_upload(&self, uri: &BlobUri, id: &str) -> Result<(), Error> {
+    pub(super) async fn abort(&self, uri: &BlobUri, id: &str) -> Result<(), Error> {
         self.check_upload(uri, id).await?;
         self.remove_upload(uri, id).await
     }

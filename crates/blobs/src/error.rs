@@ -2,31 +2,22 @@
 
 use std::error::Error as StdError;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use super::uri::{BadUri, BlobUri};
+use crate::{BadUri, BlobUri};
 
-/// Any error under an operation of the store.
-pub(super) type Source = Box<dyn StdError + Send + Sync>;
+/// Any error under an operation of a store.
+pub type Source = Box<dyn StdError + Send + Sync>;
 
 /// Why an operation on the blob store failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The directory cannot be used.
+    /// The directory of a store cannot be used.
     #[error("open the blob store in `{}`", directory.display())]
     Open {
         /// The store's directory.
         directory: PathBuf,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
-    /// The key of signed URLs cannot be used.
-    #[error("open the key of signed URLs in `{}`", file.display())]
-    SigningKey {
-        /// The key's file.
-        file: PathBuf,
         /// What the system said.
         #[source]
         source: io::Error,
@@ -51,7 +42,7 @@ pub enum Error {
         /// The store's directory.
         directory: PathBuf,
     },
-    /// A blob is a file and what its name has in front of a `/` is a directory, so a name cannot be both.
+    /// In a directory a blob is a file and what its name has in front of a `/` is a directory, so a name cannot be both.
     #[error("store `{uri}`: a blob is stored under a part of this name, or this name is a part of another blob's")]
     Conflict {
         /// The name that was refused.
@@ -115,16 +106,16 @@ pub enum Error {
         /// The part's number.
         number: u32,
     },
-    /// The file system failed.
-    #[error("{action} `{name}` in the blob store `{}`", directory.display())]
+    /// What the blobs are kept in has failed: the file system, the bucket or the way to it.
+    #[error("{action} `{name}` in the blob store `{store}`")]
     Storage {
         /// What was attempted.
         action: &'static str,
         /// On what.
         name: String,
-        /// The store's directory.
-        directory: PathBuf,
-        /// What the system said.
+        /// Where the store is.
+        store: String,
+        /// What it said.
         #[source]
         source: Source,
     },
@@ -155,59 +146,4 @@ pub enum Refusal {
         /// How many may be.
         limit: u64,
     },
-}
-
-/// The system's error at the end of a chain of sources.
-fn system<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a io::Error> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(error) = error.downcast_ref::<io::Error>() {
-            return Some(error);
-        }
-        next = error.source();
-    }
-    None
-}
-
-/// Whether a read failed because nothing is there: a path that goes through a file is absent too.
-pub(super) fn is_absent(error: &(dyn StdError + 'static)) -> bool {
-    system(error).is_some_and(|error| matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory))
-}
-
-/// Sorts an error of the file system by what its reader can do about it.
-pub(super) fn sort(action: &'static str, name: String, directory: &Path, source: impl Into<Source>) -> Error {
-    let source = source.into();
-    let directory = directory.to_owned();
-    match system(&*source).map(io::Error::kind) {
-        Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => Error::DiskFull { name, directory, source },
-        _ => Error::Storage { action, name, directory, source },
-    }
-}
-
-/// Sorts an error of putting a finished file at its place.
-pub(super) fn sort_publish(uri: &BlobUri, directory: &Path, source: object_store::Error) -> Error {
-    use io::ErrorKind::{AlreadyExists, IsADirectory, NotADirectory};
-    if let object_store::Error::AlreadyExists { .. } = source {
-        return Error::Exists { uri: uri.clone() };
-    }
-    match system(&source).map(io::Error::kind) {
-        Some(NotADirectory | IsADirectory | AlreadyExists) => {
-            Error::Conflict { uri: uri.clone(), source: source.into() }
-        }
-        _ => sort("store", uri.to_string(), directory, source),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_full_disk_is_found_under_what_wraps_it() {
-        let full = io::Error::from(io::ErrorKind::StorageFull);
-        let wrapped = object_store::Error::Generic { store: "local", source: Box::new(full) };
-        let error = sort("store", "s3://spanwise/a".to_owned(), Path::new("/data/blobs"), wrapped);
-        assert!(matches!(error, Error::DiskFull { .. }));
-        assert_eq!(error.to_string(), "store `s3://spanwise/a`: the disk of the blob store `/data/blobs` is full");
-    }
 }

@@ -1,13 +1,13 @@
 //! The store itself: names, atomicity, and what it does when the disk is full.
 
-use spanwise_engine::Durability;
 use std::io;
 use std::path::Path;
 use std::process::Command;
 
 use bytes::Bytes;
 use futures_util::stream;
-use spanwise_server::blobs::{Announced, BlobUri, Blobs, Error, Mode};
+use spanwise_blobs::{Announced, BlobUri, Blobs, Error, Mode};
+use spanwise_core::Durability;
 
 use super::Store;
 
@@ -205,7 +205,7 @@ fn a_full_disk_is_an_error_that_loses_nothing() {
     if !unshare(MOUNT).is_ok_and(|output| output.status.success()) {
         return;
     }
-    let output = unshare(&format!("{MOUNT}; exec $TEST --exact blobs::store::on_a_small_disk")).unwrap();
+    let output = unshare(&format!("{MOUNT}; exec $TEST --exact store::on_a_small_disk")).unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }
 

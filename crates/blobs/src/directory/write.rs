@@ -12,30 +12,11 @@ use md5::{Digest, Md5};
 use object_store::path::Path as StorePath;
 use object_store::{MultipartUpload, ObjectStoreExt};
 
-use super::{BlobUri, Blobs, Error, Object, Refusal, STAGING, error};
+use super::{Directory, STAGING, failed, read};
+use crate::{Announced, BlobUri, Error, Mode, Object, Refusal, Source};
 
 /// How much is gathered for one write to the disk, and so held in memory for each writer.
 const CHUNK: usize = 1024 * 1024;
-
-/// What a client has said of a content that it sends. A content that differs is not stored.
-#[derive(Debug, Clone, Default)]
-pub struct Announced {
-    /// Its size in bytes.
-    pub size: Option<u64>,
-    /// Its MD5 digest.
-    pub md5: Option<[u8; 16]>,
-    /// The most bytes that it may have.
-    pub limit: Option<u64>,
-}
-
-/// What to do about a blob that is there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// The new content takes its place.
-    Replace,
-    /// It stays, and the write is [`Error::Exists`].
-    Create,
-}
 
 /// A file in [`STAGING`], removed when it is dropped unless it was moved to its place.
 pub(super) struct Staged {
@@ -56,29 +37,7 @@ impl Drop for Staged {
     }
 }
 
-impl Blobs {
-    /// Stores what a stream brings, of which never more than a small part is in memory.
-    ///
-    /// Cancellation: safe, nothing is stored then.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Refused`] or [`Error::Body`] if the content is not what was announced or ends early, [`Error::Exists`] if it was to be
-    /// created, else as [`Blobs::put`]. In each case what had the name before is still there.
-    pub async fn put_stream<E>(
-        &self,
-        uri: &BlobUri,
-        body: impl Stream<Item = Result<Bytes, E>> + Send,
-        announced: &Announced,
-        mode: Mode,
-    ) -> Result<Object, Error>
-    where
-        E: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
-        let staged = self.stage(&uri.to_string(), body, announced).await?;
-        self.publish(&staged, uri, mode).await
-    }
-
+impl Directory {
     pub(super) fn new_staged(&self) -> Staged {
         let name = self.inner.next_staged.fetch_add(1, Ordering::Relaxed).to_string();
         let file = self.inner.directory.join(STAGING).join(&name);
@@ -86,15 +45,12 @@ impl Blobs {
     }
 
     /// Writes a body to a file of its own, synced to the disk.
-    pub(super) async fn stage<E>(
+    pub(super) async fn stage<E: Into<Source>>(
         &self,
         name: &str,
         body: impl Stream<Item = Result<Bytes, E>> + Send,
         announced: &Announced,
-    ) -> Result<Staged, Error>
-    where
-        E: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
+    ) -> Result<Staged, Error> {
         let mut body = pin!(body);
         let mut writer = self.writer(name, announced).await?;
         while let Some(bytes) = body.next().await {
@@ -107,7 +63,7 @@ impl Blobs {
     /// Gives a staged file its name.
     pub(super) async fn publish(&self, staged: &Staged, uri: &BlobUri, mode: Mode) -> Result<Object, Error> {
         let metadata = tokio::fs::metadata(&staged.file).await;
-        let object = metadata.and_then(|metadata| Object::of(&metadata));
+        let object = metadata.and_then(|metadata| read::object(&metadata));
         let object = object.map_err(|error| self.failed("store", uri, error))?;
         let to = self.path(uri)?;
         let done = match mode {
@@ -115,7 +71,7 @@ impl Blobs {
             // A second name of the file; the first goes when `staged` is dropped.
             Mode::Create => self.inner.store.copy_if_not_exists(&staged.path, &to).await,
         };
-        done.map_err(|error| error::sort_publish(uri, &self.inner.directory, error))?;
+        done.map_err(|error| failed::sort_publish(uri, &self.inner.directory, error))?;
         Ok(object)
     }
 
@@ -125,12 +81,12 @@ impl Blobs {
         let upload = self.inner.store.put_multipart(&staged.path).await;
         let upload = upload.map_err(|error| self.failed("store", name, error))?;
         let md5 = announced.md5.map(|_| Md5::new());
-        Ok(Writer { blobs: self, name, announced, staged, upload, gathered: BytesMut::new(), size: 0, md5 })
+        Ok(Writer { directory: self, name, announced, staged, upload, gathered: BytesMut::new(), size: 0, md5 })
     }
 }
 
 struct Writer<'a> {
-    blobs: &'a Blobs,
+    directory: &'a Directory,
     name: &'a str,
     announced: &'a Announced,
     staged: Staged,
@@ -158,13 +114,13 @@ impl Writer<'_> {
 
     async fn flush(&mut self) -> Result<(), Error> {
         let chunk = self.gathered.split().freeze();
-        self.upload.put_part(chunk.into()).await.map_err(|error| self.blobs.failed("store", self.name, error))
+        self.upload.put_part(chunk.into()).await.map_err(|error| self.directory.failed("store", self.name, error))
     }
 
     async fn finish(mut self) -> Result<Staged, Error> {
         self.flush().await?;
         self.compare()?;
-        self.upload.complete().await.map_err(|error| self.blobs.failed("store", self.name, error))?;
+        self.upload.complete().await.map_err(|error| self.directory.failed("store", self.name, error))?;
         Ok(self.staged)
     }
 

@@ -98,7 +98,7 @@ impl BlobUri {
     }
 
     /// Where the blob lies below the store's directory, with `/` between the segments.
-    pub(super) fn file(&self) -> String {
+    pub(crate) fn file(&self) -> String {
         let segments: Vec<String> = self.key.split('/').map(encode).collect();
         format!("{BUCKET}/{}", segments.join("/"))
     }
@@ -106,7 +106,7 @@ impl BlobUri {
 
 /// The file name of a segment. The file system behind the store marks unfinished files with `#` and takes `C:` and `c|` for drives, so
 /// these are encoded, and with them `%`, which begins what is encoded.
-pub(super) fn encode(segment: &str) -> String {
+pub(crate) fn encode(segment: &str) -> String {
     match segment.as_bytes() {
         [drive, b':'] if drive.is_ascii_alphabetic() => segment.replace(':', "%3A"),
         [drive, b'|'] if drive.is_ascii_alphabetic() => segment.replace('|', "%7C"),
@@ -115,7 +115,7 @@ pub(super) fn encode(segment: &str) -> String {
 }
 
 /// The segment of a file name, or none for a file that no blob owns.
-pub(super) fn decode(name: &str) -> Option<String> {
+pub(crate) fn decode(name: &str) -> Option<String> {
     let segment = name.replace("%3A", ":").replace("%7C", "|").replace("%23", "#").replace("%25", "%");
     (encode(&segment) == name).then_some(segment)
 }
