@@ -188,8 +188,7 @@ fn a_killed_server_and_a_dead_receiver_lose_nothing_and_send_nothing_twice() {
     let mut server = server_for(&tap, data.path());
     drop(tap);
     let mut program = Program::new(&server, "lifecycle.py").arg("long_naps").start();
-    program.wait_for_output("STARTED", &server);
-    std::thread::sleep(std::time::Duration::from_millis(1500));
+    program.wait_for_marks("naps", |lines| lines.len() == 4, &server);
     server.kill();
     server.restart();
     let found = program.result(&server);

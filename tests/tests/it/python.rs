@@ -211,11 +211,6 @@ impl Running {
         }
     }
 
-    /// Waits until it has printed a text; it must not end before.
-    pub(crate) fn wait_for_output(&mut self, text: &str, server: &DevServer) {
-        self.wait_until(|running| running.stdout.so_far().contains(text), server);
-    }
-
     /// Waits for its end, which has to be a good one, and returns what it printed behind `RESULT`.
     pub(crate) fn result(mut self, server: &DevServer) -> Value {
         self.finish(server)

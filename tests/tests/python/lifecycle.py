@@ -118,22 +118,23 @@ def unknown_level(_scratch):
 
 
 @env.task
-async def nap(seconds: float) -> float:
+async def nap(seconds: float, log: str = "") -> float:
+    if log:
+        session.mark(log, "began")
     await asyncio.sleep(seconds)
     return seconds
 
 
 @env.task
-async def naps(count: int) -> float:
-    return sum(await asyncio.gather(*(nap(1 + number / 10) for number in range(count))))
+async def naps(count: int, log: str = "") -> float:
+    return sum(await asyncio.gather(*(nap(1 + number / 10, log) for number in range(count))))
 
 
 @session.remote_case
-def long_naps(_scratch):
+def long_naps(scratch):
     """The server is killed meanwhile."""
     options = {"labels": {"spanwise.trace": "lifecycle"}}
-    run = session.start(naps, count=4, options=options)
-    print(f"STARTED {run.name}", flush=True)
+    run = session.start(naps, count=4, log=str(scratch / "naps"), options=options)
     deadline = time.monotonic() + session.PATIENCE
     while True:
         try:

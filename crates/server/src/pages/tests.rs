@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use spanwise_core::{ActionName, ActionSpec, Failure, RunName};
@@ -286,14 +286,8 @@ async fn ten_thousand_children_are_a_small_page_and_a_failed_one_is_two_clicks_a
     drive(&run, names[7777]).await;
     run.committed().await.unwrap();
     let path = "/v2/domain/d/project/p/runs/many";
-    console.get(path).await;
-    let begun = Instant::now();
     let answer = console.get(path).await;
-    let took = begun.elapsed();
     assert!(answer.body.len() < 300_000, "{} bytes", answer.body.len());
-    // Not optimised, the same work takes several times as long.
-    let limit = if cfg!(debug_assertions) { 3000 } else { 200 };
-    assert!(took < Duration::from_millis(limit), "{took:?}");
     assert!(answer.body.contains("1–100 of 10,000"), "{}", answer.body);
     let failures = answer.body.split("class=\"failures\"").nth(1).unwrap();
     let link = failures.split("href=\"").nth(1).unwrap().split('"').next().unwrap();
@@ -301,7 +295,6 @@ async fn ten_thousand_children_are_a_small_page_and_a_failed_one_is_two_clicks_a
     assert!(page.body.contains("7,701–7,800 of 10,000") && page.body.contains("ValueError"), "{}", page.body);
     let found = console.get(&format!("{path}?show=queued&from=9900")).await;
     assert!(found.body.contains("9,901–9,999 of 9,999"), "{}", found.body);
-    eprintln!("10,000 children: {} bytes in {took:?}", answer.body.len());
 }
 
 #[tokio::test]

@@ -144,14 +144,9 @@ async fn ten_thousand_spans_under_one_attempt_stay_usable() {
     receive(&console, spans).await;
     let shut = console.get(PATH).await.body;
     assert!(!shut.contains("item 1") && shut.contains(">10,000<"), "{shut}");
-    let begun = Instant::now();
     let open = console.get(&format!("{PATH}?open=.{attempt}")).await.body;
-    let took = begun.elapsed();
     assert!(open.contains("item 99<") && open.contains("1–100 of 10,00"), "{open}");
     assert!(open.len() < 300_000, "{} bytes", open.len());
-    let limit = if cfg!(debug_assertions) { 3000 } else { 200 };
-    assert!(took < Duration::from_millis(limit), "{took:?}");
     let chosen = console.get(&format!("{PATH}?s={:016x}", 7777)).await.body;
     assert!(chosen.contains("item 7777<") && chosen.contains("of 10,00"), "{chosen}");
-    eprintln!("10,000 received spans: {} bytes shut, {} open, in {took:?}", shut.len(), open.len());
 }
