@@ -5,11 +5,12 @@ use std::time::SystemTime;
 
 use axum::body::Bytes;
 use axum::routing::{get, post};
+use spanwise_blobs::{BlobUri, Blobs};
 
 use super::*;
 use crate::Durability;
+use crate::blobs::s3;
 use crate::blobs::signed::{self, Bound, Right, Signer};
-use crate::blobs::{BlobUri, Blobs, s3};
 
 const SHORT: Patience = Patience { quiet: Duration::from_millis(100), body: Duration::from_millis(300), rate: 1024 };
 
