@@ -10,6 +10,7 @@ mod catalog;
 mod cell;
 mod clock;
 mod drive;
+mod dropped_calls;
 mod engine;
 mod error;
 mod export;
@@ -24,6 +25,7 @@ mod waiting;
 
 pub use clock::Clock;
 pub use drive::{Attempt, Call, Executor, Outcome, Report};
+pub use dropped_calls::{Caller, DroppedCalls, Fate};
 pub use engine::{Engine, EngineConfig, NewRun, Storage};
 pub use error::Error;
 pub use export::{Export, ExportError, ExportLimits, LifecycleExporter};

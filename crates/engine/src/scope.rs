@@ -1,15 +1,15 @@
 //! What belongs to one attempt while its body runs: the calls it has open, and the ones it dropped.
 
 use std::future::Future;
-use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Poll, Waker};
 
 use spanwise_core::{ActionName, AttemptNo};
 use tokio::sync::watch;
 
 use crate::drive::Report;
+pub(crate) use crate::dropped_calls::Fate;
+use crate::dropped_calls::{Caller, DroppedCalls};
 use crate::engine::Engine;
 use crate::run::RunHandle;
 
@@ -21,39 +21,16 @@ pub struct AttemptScope {
     /// The attempt.
     pub attempt: AttemptNo,
     open_calls: AtomicUsize,
-    dropped: Mutex<Dropped>,
+    dropped: DroppedCalls<(ActionName, Option<AttemptNo>)>,
     /// True while the attempt may be cut short by a timer.
     timed: watch::Sender<bool>,
-}
-
-type DroppedCall = (ActionName, Option<AttemptNo>);
-
-#[derive(Debug, Default)]
-struct Dropped {
-    /// The body is being polled: whatever it drops is settled when it stops.
-    in_turn: bool,
-    /// The body has ended: what becomes of calls that are dropped from now on.
-    closed: Option<Fate>,
-    calls: Vec<DroppedCall>,
-    waker: Option<Waker>,
-}
-
-/// What becomes of a call that was dropped before its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
-    /// The caller gave it up: it is aborted.
-    Abort,
-    /// The caller's own attempt ended: the action waits for the caller's next attempt.
-    Release,
-    /// It depends on how the caller's body ends its turn.
-    Deferred,
 }
 
 impl AttemptScope {
     /// An adopted attempt may have ended in time while nobody looked: no timer cuts it short before it is seen alive.
     pub(crate) fn new(action: ActionName, attempt: AttemptNo, adopted: bool) -> AttemptScope {
         let timed = watch::Sender::new(!adopted);
-        AttemptScope { action, attempt, open_calls: AtomicUsize::new(0), dropped: Mutex::default(), timed }
+        AttemptScope { action, attempt, open_calls: AtomicUsize::new(0), dropped: DroppedCalls::default(), timed }
     }
 
     /// The adopted attempt is still under way: its timers count as before.
@@ -73,83 +50,17 @@ impl AttemptScope {
     /// Runs the body of the attempt; every executor puts it around what it runs, in the task that polls it. A call that the
     /// body drops is aborted if the body goes on, and waits for its next attempt if the body fails in the same turn.
     pub async fn turns(self: Arc<Self>, run: RunHandle, body: impl Future<Output = Report>) -> Report {
-        let mut body = pin!(body);
-        // Dropped before the body, so that calls which fall with it find the scope closed.
-        let closing = Closing { scope: &self, run: &run };
-        let report = std::future::poll_fn(|cx| {
-            self.begin_turn(cx.waker());
-            let polled = body.as_mut().poll(cx);
-            let (fate, ended) = match &polled {
-                Poll::Pending => (Fate::Abort, None),
-                Poll::Ready(Report::Succeeded(_)) => (Fate::Abort, Some(Fate::Abort)),
-                Poll::Ready(Report::Failed(_) | Report::Lost { .. }) => (Fate::Release, Some(Fate::Release)),
-            };
-            for (action, attempt) in self.end_turn(ended) {
-                run.settle(action, attempt, fate);
-            }
-            polled
-        });
-        let report = report.await;
-        drop(closing);
-        report
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Dropped> {
-        self.dropped.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn begin_turn(&self, waker: &Waker) {
-        let mut dropped = self.lock();
-        dropped.in_turn = true;
-        match &mut dropped.waker {
-            Some(known) => known.clone_from(waker),
-            none => *none = Some(waker.clone()),
-        }
-    }
-
-    /// Ends a turn of the body and returns the calls that were dropped since the last one.
-    fn end_turn(&self, ended: Option<Fate>) -> Vec<DroppedCall> {
-        let mut dropped = self.lock();
-        dropped.in_turn = false;
-        dropped.closed = ended;
-        std::mem::take(&mut dropped.calls)
-    }
-
-    /// A call of this body was dropped before its end. One that is dropped between turns wakes the body: how the next turn
-    /// ends decides.
-    pub(crate) fn call_dropped(&self, action: ActionName, attempt: Option<AttemptNo>) -> Fate {
-        let mut dropped = self.lock();
-        if let Some(fate) = dropped.closed {
-            return fate;
-        }
-        dropped.calls.push((action, attempt));
-        if !dropped.in_turn
-            && let Some(waker) = &dropped.waker
-        {
-            waker.wake_by_ref();
-        }
-        Fate::Deferred
-    }
-}
-
-/// Closes the scope of a body that was cut short.
-struct Closing<'a> {
-    scope: &'a AttemptScope,
-    run: &'a RunHandle,
-}
-
-impl Drop for Closing<'_> {
-    fn drop(&mut self) {
-        let calls = {
-            let mut dropped = self.scope.lock();
-            dropped.closed.get_or_insert(Fate::Release);
-            dropped.waker = None;
-            std::mem::take(&mut dropped.calls)
+        let has_failed = |report: &Report| matches!(report, Report::Failed(_) | Report::Lost { .. });
+        let settle = |(action, attempt), caller: Caller| {
+            let known = if caller == Caller::CutShort { run.fate_under(&self) } else { None };
+            run.settle(action, attempt, known.unwrap_or(caller.fate()));
         };
-        for (action, attempt) in calls {
-            let fate = self.run.fate_under(self.scope).unwrap_or(Fate::Release);
-            self.run.settle(action, attempt, fate);
-        }
+        self.dropped.settle_during(body, has_failed, settle).await
+    }
+
+    /// A call of this body was dropped before its end.
+    pub(crate) fn call_dropped(&self, action: ActionName, attempt: Option<AttemptNo>) -> Fate {
+        self.dropped.add((action, attempt))
     }
 }
 
