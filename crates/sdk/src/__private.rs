@@ -6,10 +6,8 @@ pub use std::sync::OnceLock;
 pub use std::time::Duration;
 
 /// What `spanwise run` and a program say to each other.
-pub mod asked {
-    pub use crate::asked::{ARGUMENT, Event, Request, Started, Trouble, VERSION};
-    #[cfg(feature = "remote")]
-    pub use spanwise_wire::view;
+pub mod launch {
+    pub use crate::launch::{ARGUMENT, Event, Request, Started, Trouble, VERSION};
 }
 
 pub use crate::step::Step;

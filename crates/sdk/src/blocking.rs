@@ -5,6 +5,7 @@ use std::future::Future;
 
 use crate::ctx::Ambient;
 use crate::error::{Error, Result};
+use crate::parent::Parent;
 
 thread_local! {
     /// This thread belongs to a body that is not async and waits for a call.
@@ -36,7 +37,7 @@ pub(crate) fn block_on<F: Future>(future: F) -> Result<F::Output> {
         tokio::select! {
             biased;
             done = waiting(future) => done,
-            () = ambient.task.control.interrupted() => std::panic::resume_unwind(Box::new("interrupted")),
+            () = ambient.task.parent.interrupted() => std::panic::resume_unwind(Box::new("interrupted")),
         }
     };
     match Handle::try_current() {

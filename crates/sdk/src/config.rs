@@ -3,11 +3,16 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use spanwise_core::DEFAULT_ORG;
 use spanwise_core::lifecycle::TraceLevel;
+use spanwise_core::{DEFAULT_ORG, Scope};
 use spanwise_engine::{Durability, EngineConfig, LifecycleExporter, Retention, Storage};
 
 use crate::error::{Error, Result};
+use crate::{launch, remote};
+
+mod flyte;
+
+pub(crate) use flyte::{FlyteFile, FlyteSettings};
 
 /// How [`init_with`](crate::init_with) sets Spanwise up.
 ///
@@ -34,7 +39,7 @@ pub struct Config {
     endpoint: Option<String>,
     /// Runs are run in this process whatever the environment says.
     is_here: bool,
-    flyte: Option<Flyte>,
+    flyte: Option<FlyteFile>,
     data_dir: Option<PathBuf>,
     in_memory: bool,
     durability: Option<Durability>,
@@ -46,15 +51,6 @@ pub struct Config {
     trace: Option<String>,
     ratio: Option<f64>,
     exporter: Option<Exporter>,
-}
-
-/// Which configuration file of Flyte's counts.
-#[derive(Clone, Debug)]
-enum Flyte {
-    /// The one that Flyte's SDK would read.
-    Found,
-    /// This one.
-    At(PathBuf),
 }
 
 /// Whom lifecycle spans are handed to.
@@ -80,9 +76,8 @@ pub(crate) struct Tracing {
 /// Settings with nothing left open.
 pub(crate) struct Settings {
     pub(crate) runs: Runs,
-    pub(crate) org: String,
-    pub(crate) project: String,
-    pub(crate) domain: String,
+    /// Where new runs belong.
+    pub(crate) scope: Scope,
     pub(crate) console: String,
     pub(crate) tracing: Tracing,
     pub(crate) exporter: Option<Exporter>,
@@ -93,7 +88,6 @@ pub(crate) enum Runs {
     /// An engine in this process.
     Here(EngineConfig),
     /// The server at this address.
-    #[cfg(feature = "remote")]
     At(String),
 }
 
@@ -116,13 +110,13 @@ impl Config {
     /// (`./config.yaml`, .. `~/.flyte/config.yaml`: `FlyteConfig::find`), unless this configuration or a variable says them. Needs the feature
     /// `remote`. It is an error if there is no such file, or none that names a server, and nothing else names one.
     pub fn flyte_config(mut self) -> Config {
-        self.flyte = Some(Flyte::Found);
+        self.flyte = Some(FlyteFile::Found);
         self
     }
 
     /// The same with a file of one's own.
     pub fn flyte_config_file(mut self, path: impl Into<PathBuf>) -> Config {
-        self.flyte = Some(Flyte::At(path.into()));
+        self.flyte = Some(FlyteFile::At(path.into()));
         self
     }
 
@@ -198,8 +192,8 @@ impl Config {
         self
     }
 
-    /// These settings with what `spanwise run` asks for: who asks says where the run goes.
-    pub(crate) fn asked(mut self, request: &crate::asked::Request) -> Config {
+    /// These settings with what `spanwise run` asks for: the launcher says where the run goes.
+    pub(crate) fn launched(mut self, request: &launch::Request) -> Config {
         if request.endpoint.is_some() {
             self.in_memory = false;
         }
@@ -235,11 +229,11 @@ impl Config {
         {
             return Err(Error::usage(format!("runs are kept in memory here, or run on `{endpoint}`: not both")));
         }
-        let asked = || environment("SPANWISE_ENDPOINT").filter(|_| !self.in_memory && !self.is_here);
-        let endpoint = self.endpoint.clone().or_else(asked);
+        let from_environment = || environment("SPANWISE_ENDPOINT").filter(|_| !self.in_memory && !self.is_here);
+        let endpoint = self.endpoint.clone().or_else(from_environment);
         let from_flyte = self.flyte_says(endpoint.is_some())?;
         let runs = match endpoint.or(from_flyte.endpoint) {
-            Some(endpoint) => at(endpoint)?,
+            Some(endpoint) => Runs::At(endpoint),
             None => Runs::Here(self.engine()?),
         };
         let or_environment = |setting: Option<String>, name: &str, file: Option<String>, default: &str| {
@@ -247,29 +241,30 @@ impl Config {
         };
         let console = match &runs {
             Runs::Here(_) => CONSOLE.to_owned(),
-            #[cfg(feature = "remote")]
-            Runs::At(endpoint) => crate::remote::address_of(endpoint)?,
+            Runs::At(endpoint) => remote::address_of(endpoint)?,
         };
         Ok(Settings {
             tracing: self.tracing()?,
             exporter: self.exporter.clone(),
             runs,
-            org: or_environment(self.org, "SPANWISE_ORG", from_flyte.org, DEFAULT_ORG),
-            project: or_environment(self.project, "SPANWISE_PROJECT", from_flyte.project, "flytesnacks"),
-            domain: or_environment(self.domain, "SPANWISE_DOMAIN", from_flyte.domain, "development"),
+            scope: Scope {
+                org: or_environment(self.org, "SPANWISE_ORG", from_flyte.org, DEFAULT_ORG),
+                project: or_environment(self.project, "SPANWISE_PROJECT", from_flyte.project, "flytesnacks"),
+                domain: or_environment(self.domain, "SPANWISE_DOMAIN", from_flyte.domain, "development"),
+            },
             console: or_environment(self.console, "SPANWISE_CONSOLE", None, &console).trim_end_matches('/').to_owned(),
         })
     }
 
     /// What Flyte's configuration file says, if it is to be read.
-    fn flyte_says(&self, has_endpoint: bool) -> Result<FromFlyte> {
-        let asked = || {
+    fn flyte_says(&self, has_endpoint: bool) -> Result<FlyteSettings> {
+        let from_environment = || {
             let named = environment("SPANWISE_FLYTE_CONFIG")?;
-            Some(if named == "auto" { Flyte::Found } else { Flyte::At(named.into()) })
+            Some(if named == "auto" { FlyteFile::Found } else { FlyteFile::At(named.into()) })
         };
-        match self.flyte.clone().or_else(asked) {
-            Some(flyte) if !self.in_memory => FromFlyte::read(flyte, !has_endpoint && !self.is_here),
-            _ => Ok(FromFlyte::default()),
+        match self.flyte.clone().or_else(from_environment) {
+            Some(file) if !self.in_memory => remote::read_flyte_config(file, !has_endpoint && !self.is_here),
+            _ => Ok(FlyteSettings::default()),
         }
     }
 
@@ -287,69 +282,6 @@ impl Config {
         let storage = if self.in_memory { Storage::Memory } else { Storage::Directory { path, durability } };
         Ok(EngineConfig::embedded(storage, self.retention.clone()))
     }
-}
-
-/// What Flyte's configuration file says.
-#[derive(Default)]
-struct FromFlyte {
-    endpoint: Option<String>,
-    org: Option<String>,
-    project: Option<String>,
-    domain: Option<String>,
-}
-
-impl FromFlyte {
-    #[cfg(feature = "remote")]
-    fn read(flyte: Flyte, needs_endpoint: bool) -> Result<FromFlyte> {
-        use crate::flyte_config::FlyteConfig;
-        let path = match flyte {
-            Flyte::At(path) => path,
-            Flyte::Found => match FlyteConfig::find() {
-                Some(path) => path,
-                None if needs_endpoint => {
-                    return Err(Error::usage(
-                        "the server is to be taken from Flyte's configuration, and there is no such file, neither here nor as ~/.flyte/config.yaml",
-                    ));
-                }
-                None => return Ok(FromFlyte::default()),
-            },
-        };
-        let found = FlyteConfig::read(path)?;
-        let endpoint = if needs_endpoint { found.endpoint()?.map(str::to_owned) } else { None };
-        if needs_endpoint && endpoint.is_none() {
-            let file = found.path().display();
-            return Err(Error::usage(format!(
-                "Flyte's configuration in {file}: no server is named (`admin.endpoint`)"
-            )));
-        }
-        let owned = |text: Option<&str>| text.map(str::to_owned);
-        let (org, project, domain) = (owned(found.org()), owned(found.project()), owned(found.domain()));
-        Ok(FromFlyte { endpoint, org, project, domain })
-    }
-
-    #[cfg(not(feature = "remote"))]
-    fn read(flyte: Flyte, _needs_endpoint: bool) -> Result<FromFlyte> {
-        let file = match flyte {
-            Flyte::Found => String::new(),
-            Flyte::At(path) => format!(" in {}", path.display()),
-        };
-        Err(Error::usage(format!(
-            "Flyte's configuration{file} is to be read, but this program is built without the feature `remote` of the crate `spanwise`"
-        )))
-    }
-}
-
-#[cfg(feature = "remote")]
-fn at(endpoint: String) -> Result<Runs> {
-    Ok(Runs::At(endpoint))
-}
-
-#[cfg(not(feature = "remote"))]
-fn at(endpoint: String) -> Result<Runs> {
-    let message = format!(
-        "the endpoint is `{endpoint}`, but this program is built without the feature `remote` of the crate `spanwise`"
-    );
-    Err(Error::usage(message))
 }
 
 /// A variable of the environment; an empty one counts as unset.

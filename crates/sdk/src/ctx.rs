@@ -1,14 +1,15 @@
 //! What a task can ask about itself, and the scopes that change what its calls carry.
 
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
 use spanwise_core::{ActionName, RunId, RunName, TaskName};
 use tokio::task::JoinHandle;
 
+use crate::any_parent::AnyParent;
+use crate::call_site::{CallCounts, CallSite};
 use crate::context::CustomContext;
-use crate::control::Control;
+use crate::parent::Parent;
 
 tokio::task_local! {
     static AMBIENT: Ambient;
@@ -16,20 +17,12 @@ tokio::task_local! {
 
 /// What belongs to one attempt of a task in this process.
 pub(crate) struct TaskContext {
-    pub(crate) control: Control,
+    /// The attempt, towards whoever runs its run.
+    pub(crate) parent: AnyParent,
     pub(crate) task: TaskName,
     /// How many tasks of this process stand above it; deep chains move to a stack of their own.
     pub(crate) depth: u32,
-    /// How often each equal call was made, so that equal calls get different names (semantics S3).
-    sequences: Mutex<FxHashMap<CallKey, u64>>,
-}
-
-#[derive(PartialEq, Eq, Hash)]
-pub(crate) struct CallKey {
-    pub(crate) caller: ActionName,
-    pub(crate) identity: Arc<str>,
-    pub(crate) inputs_hash: String,
-    pub(crate) group: Option<Arc<str>>,
+    calls: CallCounts,
 }
 
 /// What the code that runs now would pass on.
@@ -43,21 +36,13 @@ pub(crate) struct Ambient {
 }
 
 impl TaskContext {
-    pub(crate) fn new(control: Control, task: TaskName, depth: u32) -> TaskContext {
-        TaskContext { control, task, depth, sequences: Mutex::default() }
+    pub(crate) fn new(parent: AnyParent, task: TaskName, depth: u32) -> TaskContext {
+        TaskContext { parent, task, depth, calls: CallCounts::default() }
     }
 
     /// The run.
     pub(crate) fn run_id(&self) -> &RunId {
-        self.control.run_id()
-    }
-
-    /// Counts a call; the first one of its kind is 1.
-    pub(crate) fn next_sequence(&self, key: CallKey) -> u64 {
-        let mut sequences = self.sequences.lock().unwrap_or_else(PoisonError::into_inner);
-        let sequence = sequences.entry(key).or_insert(0);
-        *sequence += 1;
-        *sequence
+        self.parent.run_id()
     }
 }
 
@@ -75,9 +60,10 @@ impl Ambient {
         AMBIENT.sync_scope(self, work)
     }
 
-    /// The action that names what is called here: the step, or the task.
-    pub(crate) fn caller(&self) -> ActionName {
-        self.step.unwrap_or(self.task.control.action())
+    /// The place of a call that is written here.
+    pub(crate) fn call_site(&self) -> CallSite<'_> {
+        let caller = self.step.unwrap_or(self.task.parent.action());
+        CallSite { caller, group: self.group.as_ref(), context: &self.context, counts: &self.task.calls }
     }
 }
 
@@ -108,7 +94,7 @@ impl Ctx {
 
     /// The name of the action: `a0` for the root.
     pub fn action_name(&self) -> Option<ActionName> {
-        self.0.as_ref().map(|ambient| ambient.task.control.action())
+        self.0.as_ref().map(|ambient| ambient.task.parent.action())
     }
 
     /// The full name of the task, `environment.function`.
@@ -118,7 +104,7 @@ impl Ctx {
 
     /// The number of this attempt, from 0 as in Flyte's `ctx().attempt_number`.
     pub fn attempt_number(&self) -> Option<u32> {
-        self.0.as_ref().map(|ambient| ambient.task.control.attempt().0.saturating_sub(1))
+        self.0.as_ref().map(|ambient| ambient.task.parent.attempt().0.saturating_sub(1))
     }
 
     /// The group that calls made here are shown in.

@@ -2,15 +2,10 @@
 
 use serde_json::{Value as Json, json};
 
-use crate::{entry, task};
+use crate::{launch, remote, task};
 
 /// The only argument of a program that is to describe itself.
-const ARGUMENT: &str = "describe";
-
-/// True if the program was asked to describe itself.
-pub(crate) fn is_asked() -> bool {
-    entry::is_only_argument(ARGUMENT)
-}
+pub(crate) const ARGUMENT: &str = "describe";
 
 /// The tasks of this program, by their names, and how `spanwise run` can start them.
 pub(crate) fn tasks() -> Json {
@@ -36,6 +31,6 @@ pub(crate) fn tasks() -> Json {
             })
         })
         .collect();
-    let runs = json!({ "version": crate::asked::VERSION, "on_servers": cfg!(feature = "remote") });
+    let runs = json!({ "version": launch::VERSION, "on_servers": remote::IS_SUPPORTED });
     json!({ "spanwise_run": runs, "tasks": tasks })
 }

@@ -8,9 +8,9 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal as UnixSignal, SignalKind, signal};
 use tokio::sync::Notify;
 
-use crate::asked;
 use crate::client;
 use crate::error::{ErrorKind, Result};
+use crate::purpose::Purpose;
 
 pub use std::process::ExitCode;
 
@@ -68,7 +68,8 @@ pub fn at_exit(hook: impl FnOnce() + Send + 'static) {
 /// In a process that a server has started for one attempt of a task, the program runs up to [`init`](crate::init) and ends
 /// there: see [`init_with`](crate::init_with).
 pub fn main(program: impl Future<Output = Result<()>>) -> ExitCode {
-    if crate::describe::is_asked() {
+    let purpose = Purpose::of_process();
+    if purpose == Purpose::Describe {
         return describe();
     }
     IN_CHARGE.store(true, Ordering::Release);
@@ -83,28 +84,17 @@ pub fn main(program: impl Future<Output = Result<()>>) -> ExitCode {
     runtime.block_on(wind_up());
     runtime.shutdown_timeout(Duration::from_millis(100));
     match end {
-        #[cfg(feature = "remote")]
-        Ok(End::Done(Ok(()))) if crate::remote::is_attempt() => {
-            eprintln!("error: the program ended before `spanwise::init`, which runs the task");
-            ExitCode::FAILURE
-        }
-        Ok(End::Done(Ok(()))) if asked::is_asked() => {
-            eprintln!("error: the program ended before `spanwise::init`, which starts the task");
-            ExitCode::FAILURE
-        }
-        Ok(End::Done(Ok(()))) => ExitCode::SUCCESS,
+        Ok(End::Done(Ok(()))) => done(purpose),
         Ok(End::Done(Err(error))) => {
             eprintln!("error: {error:?}");
             if error.kind() == ErrorKind::Interrupted { ExitCode::from(130) } else { ExitCode::FAILURE }
         }
         Ok(End::Over(code)) => ExitCode::from(code),
-        #[cfg(feature = "remote")]
-        Ok(End::Signalled(Signal { number, name })) if crate::remote::is_attempt() => {
-            eprintln!("the attempt was cut short by {name}");
-            ExitCode::from(128 + number)
-        }
         Ok(End::Signalled(Signal { number, name })) => {
-            eprintln!("interrupted by {name}: unfinished runs go on when they are resumed");
+            match purpose {
+                Purpose::Attempt => eprintln!("the attempt was cut short by {name}"),
+                _ => eprintln!("interrupted by {name}: unfinished runs go on when they are resumed"),
+            }
             ExitCode::from(128 + number)
         }
         // The panic hook has already said what happened.
@@ -112,10 +102,15 @@ pub fn main(program: impl Future<Output = Result<()>>) -> ExitCode {
     }
 }
 
-/// True if this program was started with one argument, which is this one: what asks a program for something else than to run.
-pub(crate) fn is_only_argument(asked: &str) -> bool {
-    let mut arguments = std::env::args_os().skip(1);
-    arguments.next().is_some_and(|first| first == asked) && arguments.next().is_none()
+/// The exit code of a program that has returned: what it was started for instead is done in [`init`](crate::init), and ends it there.
+fn done(purpose: Purpose) -> ExitCode {
+    let missed = match purpose {
+        Purpose::Attempt => "runs",
+        Purpose::Launch => "starts",
+        Purpose::Program | Purpose::Describe => return ExitCode::SUCCESS,
+    };
+    eprintln!("error: the program ended before `spanwise::init`, which {missed} the task");
+    ExitCode::FAILURE
 }
 
 fn describe() -> ExitCode {
@@ -184,7 +179,7 @@ async fn end_orderly() {
     if let Some(client) = client::take_default() {
         client.shutdown().await;
     }
-    let _ = tokio::time::timeout(BODIES_GRACE, crate::executor::bodies_gone()).await;
+    let _ = tokio::time::timeout(BODIES_GRACE, crate::body::bodies_gone()).await;
     let hooks = std::mem::take(&mut *AT_EXIT.lock().unwrap_or_else(PoisonError::into_inner));
     if hooks.is_empty() {
         return;

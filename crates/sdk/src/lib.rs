@@ -43,29 +43,37 @@
 //! What a call captures is not what a plain `tokio::spawn(async { fetch(url).await })` captures: there the call is written
 //! inside another tokio task, which knows of no action. Use [`spawn`] and [`spawn_blocking`] for that.
 
-mod asked;
+mod any_parent;
+mod backend;
 mod blocking;
+mod body;
 mod call;
+mod call_site;
 mod client;
 mod config;
 mod context;
-mod control;
 mod ctx;
 mod describe;
+mod embedded;
 mod entry;
 mod environment;
 mod error;
-mod executor;
-#[cfg(feature = "remote")]
-mod flyte_config;
+mod init;
+mod launch;
 mod map;
+#[cfg(not(feature = "remote"))]
+mod no_remote;
 #[cfg(feature = "otel")]
 pub mod otel;
 mod overrides;
 mod panic;
+mod parent;
+mod payload;
+mod purpose;
 #[cfg(feature = "remote")]
 mod remote;
 mod run;
+mod run_context;
 mod step;
 mod task;
 mod value;
@@ -73,21 +81,24 @@ mod value;
 #[doc(hidden)]
 pub mod __private;
 
+#[cfg(not(feature = "remote"))]
+use no_remote as remote;
+
 pub use call::Call;
-pub use client::{Client, Deployment, deploy, init, init_with, resume, with_runcontext};
+pub use client::{Client, Deployment, deploy};
 pub use config::Config;
 pub use context::{ContextError, CustomContext};
 pub use ctx::{Ctx, CustomContextScope, Group, ctx, custom_context, group, spawn, spawn_blocking};
 pub use entry::{ExitCode, at_exit, main};
 pub use environment::TaskEnvironment;
 pub use error::{Error, ErrorKind, Result, Terminal};
-#[cfg(feature = "remote")]
-pub use flyte_config::FlyteConfig;
+pub use init::{init, init_with};
 pub use map::{Map, map};
 pub use overrides::Overrides;
 #[cfg(feature = "remote")]
-pub use remote::{RemoteTask, remote_task};
-pub use run::{Run, RunContext, RunUrl};
+pub use remote::{FlyteConfig, RemoteTask, remote_task};
+pub use run::{Run, RunUrl};
+pub use run_context::{RunContext, resume, with_runcontext};
 pub use task::{Arguments, TaskOutput};
 pub use value::{Value, ValueError};
 

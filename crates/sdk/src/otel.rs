@@ -17,6 +17,7 @@ use opentelemetry::{Context, KeyValue, global};
 
 use crate::context::CustomContext;
 use crate::ctx::{Ambient, TaskContext};
+use crate::parent::Parent;
 
 mod observer;
 #[cfg(feature = "otel-sdk")]
@@ -173,7 +174,7 @@ fn record_error<E: fmt::Display + 'static>(context: &Context, error: &E) {
 fn record_cut(context: &Context, task: Option<&TaskContext>) {
     if std::thread::panicking() {
         record_exception(context, spanwise_core::code::PANIC, &crate::panic::message());
-    } else if let Some(code) = task.and_then(|task| task.control.timeout()) {
+    } else if let Some(code) = task.and_then(|task| task.parent.timeout()) {
         record_exception(context, &code, "the attempt was cut short by its timeout");
     }
 }

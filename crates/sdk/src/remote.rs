@@ -3,32 +3,26 @@
 //! Both sides speak Flyte's protocol, so that a task in Rust and one in Python cannot be told apart by the other.
 
 mod attempt;
+mod call;
 mod children;
 mod connection;
+mod deployed;
+mod flyte_config;
 mod parent;
+mod process;
 mod program;
 mod reference;
 mod run;
 mod server;
-mod turns;
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
-use spanwise_core::Timestamp;
-
-pub(crate) use attempt::{is_attempt, take_over};
+pub(crate) use attempt::is_attempt;
+pub(crate) use connection::address_of;
+pub use flyte_config::FlyteConfig;
+pub(crate) use flyte_config::read_flyte_config;
 pub(crate) use parent::Parent;
+pub(crate) use process::take_over;
 pub use reference::{RemoteTask, remote_task};
-pub(crate) use run::RemoteRun;
-pub(crate) use server::{NewRun, Server};
+pub(crate) use server::connect;
 
-/// The address of a server's pages.
-pub(crate) fn address_of(endpoint: &str) -> crate::Result<String> {
-    Ok(connection::Connection::new(endpoint, None)?.address().to_owned())
-}
-
-/// The time of this machine.
-pub(crate) fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
-}
+/// True if programs can start runs on servers.
+pub(crate) const IS_SUPPORTED: bool = true;

@@ -7,12 +7,11 @@ use spanwise_core::{ActionSpec, Failure};
 use spanwise_engine::StepRecord;
 use spanwise_proto::hash;
 
-use crate::call::{child_name, freeze, read_outputs};
 use crate::context::CustomContext;
-use crate::control::CompletedStep;
 use crate::ctx::Ambient;
 use crate::error::{Error, ErrorKind, Result};
-use crate::executor::encode_outputs;
+use crate::parent::{CompletedStep, Parent};
+use crate::payload::{encode_outputs, freeze, read_outputs};
 use crate::task::{Arguments, TaskOutput};
 
 /// What `#[trace]` writes down about a function.
@@ -44,15 +43,15 @@ impl Step {
     {
         let Some(ambient) = Ambient::current() else { return body(arguments).await };
         let literals = arguments.encode(self.arguments)?;
-        let action = child_name(&ambient, self.identity(), &literals);
-        let control = &ambient.task.control;
-        if let Some(record) = control.step(action).await? {
+        let action = ambient.call_site().name_call(self.identity(), &literals);
+        let parent = &ambient.task.parent;
+        if let Some(record) = parent.step(action).await? {
             #[cfg(feature = "otel")]
             crate::otel::replayed_step(&ambient, self.function, action, &record);
             return read_record(record);
         }
         let inputs = freeze(literals, &CustomContext::new())?;
-        let started = control.now();
+        let started = parent.now();
         let inside = Ambient { step: Some(action), ..ambient.clone() };
         #[cfg(feature = "otel")]
         let done = crate::otel::around_step(inside, self.function, action, body(arguments)).await;
@@ -64,13 +63,13 @@ impl Step {
         };
         let spec = ActionSpec {
             group: ambient.group.as_deref().map(str::to_owned),
-            ..ActionSpec::step(self.function, control.action())
+            ..ActionSpec::step(self.function, parent.action())
         };
         #[cfg(feature = "otel")]
         let observed = crate::otel::is_observing();
         #[cfg(not(feature = "otel"))]
         let observed = false;
-        control.record_step(CompletedStep { action, spec, started, inputs, outcome, observed }).await?;
+        parent.record_step(CompletedStep { action, spec, started, inputs, outcome, observed }).await?;
         done
     }
 }

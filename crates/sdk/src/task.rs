@@ -5,14 +5,14 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 
 use serde_json::{Value as Json, json};
-use spanwise_core::{Failure, RetryPolicy, TaskName, Timeouts};
+use spanwise_core::{ActionSpec, Failure, RetryPolicy, TaskName, Timeouts};
 use spanwise_proto::flyteidl2::core::{Literal, LiteralType, TypedInterface};
 use spanwise_proto::flyteidl2::task::NamedLiteral;
 use spanwise_proto::hash;
 
-use crate::call::Call;
 use crate::environment::TaskEnvironment;
 use crate::error::{Error, ErrorKind, Result};
+use crate::overrides::Overrides;
 use crate::value::{Value, ValueError};
 
 /// A body that gives a `T`.
@@ -44,17 +44,6 @@ pub struct Described {
     pub(crate) identity: Arc<str>,
     pub(crate) retry: RetryPolicy,
     pub(crate) timeouts: Timeouts,
-}
-
-impl<A, T> TypedTask<A, T> {
-    /// Makes a call.
-    pub fn call(&'static self, arguments: A) -> Call<T>
-    where
-        A: Arguments,
-        T: TaskOutput,
-    {
-        Call::new(self, arguments)
-    }
 }
 
 /// A task with its types forgotten: what the registry holds.
@@ -131,6 +120,18 @@ impl<A: Arguments, T: TaskOutput> AnyTask for TypedTask<A, T> {
         let body = (self.body)(A::decode(inputs, self.arguments)?);
         Ok(Box::pin(async move { body.await?.to_output().map_err(|error| Error::from(error.at(OUTPUT))) }))
     }
+}
+
+/// A task action with the task's settings and those of one call.
+pub(crate) fn spec(task: &'static dyn AnyTask, overrides: &Overrides) -> ActionSpec {
+    let described = task.described();
+    let mut spec = ActionSpec {
+        retry: described.retry.clone(),
+        timeouts: described.timeouts,
+        ..ActionSpec::task(described.name.clone())
+    };
+    overrides.apply(&mut spec.retry, &mut spec.timeouts);
+    spec
 }
 
 /// The name of a task's output on Flyte's wire.

@@ -1,6 +1,6 @@
 //! A task that is deployed on a server: its interface and its definition are there.
 
-use spanwise::__private::asked::Started;
+use spanwise::__private::launch::Started;
 use spanwise_proto::flyteidl2::core::parameter;
 use spanwise_proto::flyteidl2::core::{KeyValuePair, Literal};
 use spanwise_proto::flyteidl2::dataproxy::{UploadInputsRequest, upload_inputs_request};

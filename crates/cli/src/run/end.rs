@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 use std::process::ExitStatus;
 
 use serde_json::{Value as Json, json};
-use spanwise::__private::asked::{Started, Trouble};
+use spanwise::__private::launch::{Started, Trouble};
 use spanwise::ErrorKind;
 
 use super::{How, Misuse, Output};

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use spanwise::__private::asked::{Started, Trouble, view as view_of};
+use spanwise::__private::launch::{Started, Trouble};
 use spanwise::{ActionName, ActionView};
 use spanwise_proto::flyteidl2::common::ActionIdentifier;
 use spanwise_proto::flyteidl2::workflow::{
     ActionDetails, GetRunDetailsRequest, WatchActionDetailsRequest, action_details, error_info,
 };
+use spanwise_wire::view as view_of;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::anyhow;
-use spanwise::__private::asked::{Event, Request, Started, Trouble};
+use spanwise::__private::launch::{Event, Request, Started, Trouble};
 use spanwise::{ActionView, ErrorKind};
 
 use super::program::{Asking, Heard, request};

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
-use spanwise::__private::asked::{ARGUMENT, Event, Request, Started, VERSION};
+use spanwise::__private::launch::{ARGUMENT, Event, Request, Started, VERSION};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::interface::{Asked, Described};

@@ -17,6 +17,7 @@ use spanwise_engine::StepRecord;
 use super::{OpenSpan, extract, has_parent, record_error, remote, run_ids_installed};
 use crate::ctx::{Ambient, TaskContext};
 use crate::error::Result;
+use crate::parent::Parent;
 
 /// The instrumentation scope of the observer's spans.
 const SCOPE: &str = "spanwise";
@@ -94,9 +95,9 @@ pub(crate) fn replayed_step(ambient: &Ambient, name: &'static str, action: Actio
 
 fn start_task_span(ambient: &Ambient) -> Context {
     let task = &ambient.task;
-    let mut attributes = run_attributes(task, task.control.action());
+    let mut attributes = run_attributes(task, task.parent.action());
     attributes.push(KeyValue::new("flyte.task_name", task.task.as_str().to_owned()));
-    attributes.push(KeyValue::new("flyte.attempt", i64::from(task.control.attempt().0)));
+    attributes.push(KeyValue::new("flyte.attempt", i64::from(task.parent.attempt().0)));
     let builder =
         SpanBuilder::from_name(task.task.as_str().to_owned()).with_kind(SpanKind::Internal).with_attributes(attributes);
     let tracer = global::tracer(SCOPE);
@@ -120,7 +121,7 @@ fn start_task_span(ambient: &Ambient) -> Context {
 fn step_span(ambient: &Ambient, name: &'static str, action: ActionName, replayed: bool) -> SpanBuilder {
     let mut attributes = run_attributes(&ambient.task, action);
     attributes.push(KeyValue::new("flyte.step_name", name));
-    attributes.push(KeyValue::new("flyte.task_action_name", ambient.task.control.action().as_str().to_owned()));
+    attributes.push(KeyValue::new("flyte.task_action_name", ambient.task.parent.action().as_str().to_owned()));
     attributes.push(KeyValue::new("flyte.replayed", replayed));
     SpanBuilder::from_name(name).with_kind(SpanKind::Internal).with_attributes(attributes)
 }

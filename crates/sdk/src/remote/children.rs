@@ -1,4 +1,4 @@
-//! What a server tells about the children of this process's action: one stream for all of them, opened when the first is asked for,
+//! What a server says about the children of this process's action: one stream for all of them, opened when the first is asked for,
 //! opened again when it breaks.
 
 use std::collections::HashMap;
@@ -22,9 +22,9 @@ use crate::error::{Error, ErrorKind, Result};
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// A child as the server has told of it last.
+/// How a child was when the server last sent an update of it.
 #[derive(Clone, Debug)]
-pub(super) struct Known {
+pub(super) struct ChildState {
     pub(super) phase: Phase,
     /// What went wrong, if something did.
     pub(super) failure: Option<Failure>,
@@ -45,7 +45,7 @@ pub(super) struct Children {
 enum Progress {
     /// Nobody has asked yet.
     Idle,
-    /// The children that were there at the beginning are being told.
+    /// The children that were there at the beginning are being listed.
     Opening,
     /// They are all known.
     Complete,
@@ -55,7 +55,7 @@ enum Progress {
 
 #[derive(Default)]
 struct State {
-    known: HashMap<ActionName, Known>,
+    children: HashMap<ActionName, ChildState>,
     waiting: HashMap<ActionName, Vec<oneshot::Sender<()>>>,
     broken: Option<ConnectError>,
 }
@@ -90,16 +90,16 @@ impl Children {
         }
     }
 
-    /// A child as it was told last; none if it is not there.
-    pub(super) fn get(&self, action: &ActionName) -> Option<Known> {
-        self.lock().known.get(action).cloned()
+    /// A child as it was last; none if it is not there.
+    pub(super) fn get(&self, action: &ActionName) -> Option<ChildState> {
+        self.lock().children.get(action).cloned()
     }
 
     /// Notes what this process knows first.
-    pub(super) fn note(&self, action: ActionName, known: Known) {
+    pub(super) fn note(&self, action: ActionName, child: ChildState) {
         let mut state = self.lock();
-        let is_over = known.phase.is_terminal();
-        state.known.insert(action, known);
+        let is_over = child.phase.is_terminal();
+        state.children.insert(action, child);
         if is_over {
             state.waiting.remove(&action).into_iter().flatten().for_each(|waiting| {
                 let _ = waiting.send(());
@@ -108,22 +108,22 @@ impl Children {
     }
 
     /// Waits for the end of a child.
-    pub(super) async fn end(&self, action: &ActionName) -> Result<Known> {
+    pub(super) async fn end(&self, action: &ActionName) -> Result<ChildState> {
         loop {
-            let told = {
+            let ended = {
                 let mut state = self.lock();
-                match state.known.get(action) {
-                    Some(known) if known.phase.is_terminal() => return Ok(known.clone()),
+                match state.children.get(action) {
+                    Some(child) if child.phase.is_terminal() => return Ok(child.clone()),
                     _ if state.broken.is_some() => None,
                     _ => {
-                        let (sender, told) = oneshot::channel();
+                        let (sender, ended) = oneshot::channel();
                         state.waiting.entry(*action).or_default().push(sender);
-                        Some(told)
+                        Some(ended)
                     }
                 }
             };
-            match told {
-                Some(told) => drop(told.await),
+            match ended {
+                Some(ended) => drop(ended.await),
                 None => return Err(self.broken()),
             }
         }
@@ -174,7 +174,7 @@ impl Children {
             };
             *heard = Instant::now();
             match message.message {
-                Some(watch_for_updates_response::Message::ActionUpdate(update)) => self.told(&update),
+                Some(watch_for_updates_response::Message::ActionUpdate(update)) => self.update(&update),
                 Some(watch_for_updates_response::Message::ControlMessage(control)) if control.sentinel => {
                     self.progress.send_if_modified(|progress| {
                         let is_news = *progress == Progress::Opening;
@@ -187,10 +187,10 @@ impl Children {
         }
     }
 
-    fn told(&self, update: &ActionUpdate) {
+    fn update(&self, update: &ActionUpdate) {
         let Ok(action) = ActionName::new(&update.action_id.name) else { return };
         let Some(phase) = Phase::from_number(update.phase.to_i32()) else { return };
         let failure = update.error.as_option().map(failure::of_execution);
-        self.note(action, Known { phase, failure, output_uri: update.output_uri.clone() });
+        self.note(action, ChildState { phase, failure, output_uri: update.output_uri.clone() });
     }
 }

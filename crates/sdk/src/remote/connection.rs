@@ -46,9 +46,20 @@ struct Inner {
     blobs: String,
 }
 
+/// The address of a server's pages.
+///
+/// # Errors
+/// See [`Connection::new`].
+pub(crate) fn address_of(endpoint: &str) -> Result<String> {
+    Ok(Connection::new(endpoint, None)?.address().to_owned())
+}
+
 impl Connection {
     /// A connection, made when it is used first. `endpoint` is `host:port`, with `http://` or `dns:///` in front of it if one
     /// likes; `blobs` is the address of the store, if it is known, else the server's own.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Usage`] if the endpoint is none, or speaks TLS.
     pub(crate) fn new(endpoint: &str, blobs: Option<String>) -> Result<Connection> {
         let refused = |why: &str| Error::usage(format!("endpoint `{endpoint}`: {why}"));
         let host = endpoint.trim_start_matches("dns:///").trim_start_matches("http://").trim_end_matches('/');

@@ -1,11 +1,13 @@
 //! An attempt that a server has started in this process, as the parent of actions: its calls and steps become the server's.
 
+use std::future::Future;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use connectrpc::{ConnectError, ErrorCode};
-use spanwise_core::{ActionName, AttemptNo, Failure, Phase, RunId, Scope, code};
-use spanwise_engine::{Outcome, StepRecord};
+use spanwise_core::{ActionName, AttemptNo, Failure, Phase, RunId, Scope, Timestamp, code};
+use spanwise_engine::{DroppedCalls, Executor, Outcome, StepRecord};
 use spanwise_proto::flyteidl2::actions::{AbortRequest, Action, EnqueueRequest, action};
 use spanwise_proto::flyteidl2::common::ActionPhase;
 use spanwise_proto::flyteidl2::task::OutputReferences;
@@ -14,22 +16,28 @@ use spanwise_wire::{failure, ids, times};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
-use super::children::{Children, Known};
+use super::attempt::Contract;
+use super::children::{ChildState, Children};
 use super::connection::{Connection, LONG, error, persist};
-use super::now;
+use super::deployed::Definitions;
 use super::program::Program;
-use super::reference::Deployed;
-use super::turns::{Dropped, Turns};
-use crate::control::{Child, CompletedStep};
+use super::reference::RemoteTask;
+use crate::call_site::CallSite;
 use crate::error::{Error, ErrorKind, Result};
+use crate::overrides::Overrides;
+use crate::parent::{self, Child, CompletedStep};
+use crate::payload::freeze;
 
 /// So many requests are under way at one time, each on a connection of its own. A thousand children do not open a thousand.
 const REQUESTS: usize = 20;
 
-/// The attempt that this process runs.
-pub(crate) struct Parent {
+/// The attempt that this process runs. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Parent(Arc<Inner>);
+
+struct Inner {
     connection: Connection,
-    place: Scope,
+    scope: Scope,
     program: Program,
     run: RunId,
     action: ActionName,
@@ -38,82 +46,50 @@ pub(crate) struct Parent {
     run_base: String,
     children: Arc<Children>,
     requests: Semaphore,
-    turns: Turns,
-    deployed: Deployed,
+    dropped: DroppedCalls<Dropped>,
+    definitions: Definitions,
 }
 
-/// What a parent is made of.
-pub(super) struct Parts {
-    pub(super) connection: Connection,
-    pub(super) place: Scope,
-    pub(super) program: Program,
-    pub(super) run: RunId,
-    pub(super) action: ActionName,
-    pub(super) attempt: AttemptNo,
-    pub(super) run_base: String,
+/// A call that was dropped.
+pub(super) struct Dropped {
+    action: ActionName,
+    /// Its being accepted, if that was under way: an abort that overtook it would be lost.
+    accepting: Option<JoinHandle<Result<()>>>,
 }
 
 impl Parent {
-    pub(super) fn new(parts: Parts) -> Parent {
-        let Parts { connection, place, program, run, action, attempt, run_base } = parts;
-        let children = Arc::new(Children::new(connection.clone(), ids::to_action_identifier(&run, &action)));
-        let (requests, turns, deployed) = (Semaphore::new(REQUESTS), Turns::default(), Deployed::default());
-        Parent { connection, place, program, run, action, attempt, run_base, children, requests, turns, deployed }
+    pub(super) fn new(connection: Connection, contract: &Contract) -> Parent {
+        let Contract { run, action, .. } = contract;
+        Parent(Arc::new(Inner {
+            children: Arc::new(Children::new(connection.clone(), ids::to_action_identifier(run, action))),
+            connection,
+            scope: run.scope(),
+            program: Program::of_attempt(contract),
+            run: run.clone(),
+            action: *action,
+            attempt: contract.attempt,
+            run_base: contract.run_base.clone(),
+            requests: Semaphore::new(REQUESTS),
+            dropped: DroppedCalls::default(),
+            definitions: Definitions::default(),
+        }))
     }
 
-    pub(super) fn connection(&self) -> &Connection {
-        &self.connection
-    }
-
-    pub(super) fn place(&self) -> &Scope {
-        &self.place
-    }
-
-    pub(super) fn deployed(&self) -> &Deployed {
-        &self.deployed
-    }
-
-    pub(crate) fn run_id(&self) -> &RunId {
-        &self.run
-    }
-
-    pub(crate) fn action(&self) -> ActionName {
-        self.action
-    }
-
-    pub(crate) fn attempt(&self) -> AttemptNo {
-        self.attempt
-    }
-
-    pub(super) fn turns(&self) -> &Turns {
-        &self.turns
-    }
-
-    /// Has a task of this program run as a child.
-    pub(crate) async fn child(self: &Arc<Self>, child: Child) -> Result<Outcome> {
-        let Child { action, spec, inputs, task, .. } = child;
-        let definition = self.program.task_spec(task, (&spec.retry, &spec.timeouts), &self.place);
-        let id = ids::to_task_identifier(&self.place, task.described().name.as_str(), &self.program.version);
-        let asked = TaskAction { id: id.into(), spec: definition.into(), ..TaskAction::default() };
-        self.call(action, spec.group.unwrap_or_default(), asked, inputs).await
+    /// The calls that the body has dropped.
+    pub(super) fn dropped(&self) -> &DroppedCalls<Dropped> {
+        &self.0.dropped
     }
 
     /// Has a task run as a child, unless an earlier attempt has, and waits for its end.
-    pub(super) async fn call(
-        self: &Arc<Self>,
-        action: ActionName,
-        group: String,
-        asked: TaskAction,
-        inputs: Bytes,
-    ) -> Result<Outcome> {
-        self.children.complete().await?;
+    async fn call(&self, action: ActionName, group: String, task: TaskAction, inputs: Bytes) -> Result<Outcome> {
+        self.0.children.complete().await?;
         let mut open = OpenCall { parent: self, action, accepting: None, is_over: false };
-        if self.children.get(&action).is_none() {
-            let parent = Arc::clone(self);
-            let accept = async move { parent.accept(action, group, action::Spec::Task(Box::new(asked)), inputs).await };
+        if self.0.children.get(&action).is_none() {
+            let parent = self.clone();
+            let accept = async move { parent.accept(action, group, action::Spec::Task(Box::new(task)), inputs).await };
             open.accepted(tokio::spawn(accept)).await?;
         }
-        let end = self.children.end(&action).await?;
+        let end = self.0.children.end(&action).await?;
         open.is_over = true;
         self.outcome(&action, end).await
     }
@@ -122,31 +98,30 @@ impl Parent {
     async fn accept(&self, action: ActionName, group: String, spec: action::Spec, inputs: Bytes) -> Result<()> {
         let input_uri = self.file(&action, "inputs.pb");
         self.put(&input_uri, inputs).await?;
-        let asked = Action {
-            action_id: ids::to_action_identifier(&self.run, &action).into(),
-            parent_action_name: Some(self.action.to_string()),
+        let enqueued = Action {
+            action_id: ids::to_action_identifier(&self.0.run, &action).into(),
+            parent_action_name: Some(self.0.action.to_string()),
             input_uri,
-            run_output_base: self.run_base.clone(),
+            run_output_base: self.0.run_base.clone(),
             group,
             spec: Some(spec),
             ..Action::default()
         };
-        let request = EnqueueRequest { action: asked.into(), ..EnqueueRequest::default() };
-        let client = self.connection.actions();
+        let request = EnqueueRequest { action: enqueued.into(), ..EnqueueRequest::default() };
+        let client = self.0.connection.actions();
         let doing = || format!("enqueue action `{action}`");
-        let asked = self.ask(|| client.enqueue(request.clone())).await;
-        match asked {
+        match self.ask(|| client.enqueue(request.clone())).await {
             Err(known) if known.code == ErrorCode::AlreadyExists => Ok(()),
-            asked => asked.map(drop).map_err(|source| error(&doing(), &source)),
+            answer => answer.map(drop).map_err(|source| error(&doing(), &source)),
         }
     }
 
-    async fn outcome(&self, action: &ActionName, end: Known) -> Result<Outcome> {
+    async fn outcome(&self, action: &ActionName, end: ChildState) -> Result<Outcome> {
         let failure = end.failure.unwrap_or_else(|| Failure::system("UnknownError", "the server gave no reason"));
         Ok(match end.phase {
             Phase::Succeeded | Phase::Recovered => {
                 let uri = format!("{}/outputs.pb", end.output_uri.trim_end_matches('/'));
-                let outputs = self.ask(|| self.connection.get(&uri)).await;
+                let outputs = self.ask(|| self.0.connection.get(&uri)).await;
                 let outputs = outputs.map_err(|source| error(&format!("read the outputs of `{action}`"), &source))?;
                 // A task without outputs may have written none.
                 Outcome::Succeeded(outputs.unwrap_or_default())
@@ -163,38 +138,38 @@ impl Parent {
             let _ = accepting.await;
         }
         let request = AbortRequest {
-            action_id: ids::to_action_identifier(&self.run, &call.action).into(),
+            action_id: ids::to_action_identifier(&self.0.run, &call.action).into(),
             reason: Some("its caller dropped it".to_owned()),
             ..AbortRequest::default()
         };
-        let client = self.connection.actions();
+        let client = self.0.connection.actions();
         // It may have ended meanwhile, or never have been accepted.
         let _ = self.ask(|| client.abort(request.clone())).await;
     }
 
     /// What is recorded of a step, if it stands. A recoverable failure does not: the step runs again.
-    pub(crate) async fn step(&self, action: ActionName) -> Result<Option<StepRecord>> {
-        self.children.complete().await?;
-        let Some(known) = self.children.get(&action) else { return Ok(None) };
-        let outcome = match known.phase {
+    async fn find_step(&self, action: ActionName) -> Result<Option<StepRecord>> {
+        self.0.children.complete().await?;
+        let Some(child) = self.0.children.get(&action) else { return Ok(None) };
+        let outcome = match child.phase {
             Phase::Succeeded | Phase::Recovered => {
-                let outputs = self.ask(|| self.connection.get(&known.output_uri)).await;
+                let outputs = self.ask(|| self.0.connection.get(&child.output_uri)).await;
                 match outputs.map_err(|source| error(&format!("read the outputs of step `{action}`"), &source))? {
                     Some(outputs) => Ok(outputs),
                     None => return Ok(None),
                 }
             }
-            Phase::Failed => match known.failure {
+            Phase::Failed => match child.failure {
                 Some(failure) if !failure.recoverable => Err(failure),
                 _ => return Ok(None),
             },
             _ => return Ok(None),
         };
         let request = GetActionDetailsRequest {
-            action_id: ids::to_action_identifier(&self.run, &action).into(),
+            action_id: ids::to_action_identifier(&self.0.run, &action).into(),
             ..GetActionDetailsRequest::default()
         };
-        let client = self.connection.runs();
+        let client = self.0.connection.runs();
         let details = self.ask(|| client.get_action_details(request.clone())).await;
         let details = details.map_err(|source| error(&format!("read the times of step `{action}`"), &source))?;
         let status = details.into_owned().details.into_option().unwrap_or_default().status;
@@ -205,8 +180,8 @@ impl Parent {
 
     /// Records a step that is done. The server's answer says that it is safe; Python's SDK waits for the echo on the stream
     /// instead, which comes after it.
-    pub(crate) async fn record_step(&self, step: CompletedStep) -> Result<()> {
-        // The wire has no place for `observed`.
+    async fn complete_step(&self, step: CompletedStep) -> Result<()> {
+        // The wire has no scope for `observed`.
         let CompletedStep { action, spec, started, inputs, outcome, observed: _ } = step;
         let output_uri = self.file(&action, "outputs.pb");
         let phase = match &outcome {
@@ -230,34 +205,92 @@ impl Parent {
         let group = spec.group.unwrap_or_default();
         self.accept(action, group, action::Spec::Trace(Box::new(trace)), inputs).await?;
         let phase = if outcome.is_ok() { Phase::Succeeded } else { Phase::Failed };
-        self.children.note(action, Known { phase, failure: outcome.err(), output_uri });
+        self.0.children.note(action, ChildState { phase, failure: outcome.err(), output_uri });
         Ok(())
     }
 
     /// A file of an action that this process writes for it.
     fn file(&self, action: &ActionName, name: &str) -> String {
-        format!("{}/{action}/{name}", self.run_base)
+        format!("{}/{action}/{name}", self.0.run_base)
     }
 
     async fn put(&self, uri: &str, content: Bytes) -> Result<()> {
-        let put = self.ask(|| self.connection.put(uri, content.clone())).await;
+        let put = self.ask(|| self.0.connection.put(uri, content.clone())).await;
         put.map_err(|source| error("write to the blob store", &source))
     }
 
-    /// Asks the server when it is its turn, and again until it answers.
+    /// Asks the server when a request is free, and again until it answers.
     async fn ask<T, F>(&self, ask: impl FnMut() -> F) -> Result<T, ConnectError>
     where
         F: Future<Output = Result<T, ConnectError>>,
     {
-        let _turn = self.requests.acquire().await.map_err(|error| ConnectError::internal(error.to_string()))?;
+        let _request = self.0.requests.acquire().await.map_err(|error| ConnectError::internal(error.to_string()))?;
         persist(LONG, ask).await
     }
 }
 
-/// An abort as it was told: `aborted by {who}: {why}`.
+impl parent::Parent for Parent {
+    fn run_id(&self) -> &RunId {
+        &self.0.run
+    }
+
+    fn action(&self) -> ActionName {
+        self.0.action
+    }
+
+    fn attempt(&self) -> AttemptNo {
+        self.0.attempt
+    }
+
+    fn now(&self) -> Timestamp {
+        now()
+    }
+
+    fn child<E: Executor + 'static>(&self, child: Child, _: E) -> impl Future<Output = Result<Outcome>> + Send {
+        let Child { action, spec, inputs, task } = child;
+        let Inner { program, scope, .. } = &*self.0;
+        let definition = program.task_spec(task, (&spec.retry, &spec.timeouts), scope);
+        let id = ids::to_task_identifier(scope, task.described().name.as_str(), &program.version);
+        let task = TaskAction { id: id.into(), spec: definition.into(), ..TaskAction::default() };
+        Box::pin(self.call(action, spec.group.unwrap_or_default(), task, inputs))
+    }
+
+    fn deployed_child(
+        &self,
+        site: CallSite<'_>,
+        task: RemoteTask,
+        overrides: &Overrides,
+    ) -> impl Future<Output = Result<Outcome>> + Send {
+        Box::pin(async move {
+            let Inner { connection, scope, definitions, .. } = &*self.0;
+            let definition = definitions.find(connection, scope, &task).await?;
+            let literals = task.literals(&definition)?;
+            let action = site.name_call(&definition.identity(), &literals);
+            let task = definition.action(scope, &literals, overrides)?;
+            let group = site.group.map(|group| group.to_string()).unwrap_or_default();
+            self.call(action, group, task, freeze(literals, site.context)?).await
+        })
+    }
+
+    fn step(&self, action: ActionName) -> impl Future<Output = Result<Option<StepRecord>>> + Send {
+        Box::pin(self.find_step(action))
+    }
+
+    fn record_step(&self, step: CompletedStep) -> impl Future<Output = Result<()>> + Send {
+        Box::pin(self.complete_step(step))
+    }
+}
+
+/// The time of this machine.
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}
+
+/// An abort as the server writes it: `aborted by {who}: {why}`.
 fn aborted(failure: &Failure) -> Outcome {
-    let told = failure.message.strip_prefix("aborted by ").and_then(|told| told.split_once(": "));
-    let (by, reason) = match told {
+    let parts = failure.message.strip_prefix("aborted by ").and_then(|rest| rest.split_once(": "));
+    let (by, reason) = match parts {
         Some((by, reason)) if failure.code == code::ABORTED => (by, reason),
         _ => ("the server", failure.message.as_str()),
     };
@@ -266,7 +299,7 @@ fn aborted(failure: &Failure) -> Outcome {
 
 /// A call from when the server may know of it until its end is known.
 struct OpenCall<'a> {
-    parent: &'a Arc<Parent>,
+    parent: &'a Parent,
     action: ActionName,
     accepting: Option<JoinHandle<Result<()>>>,
     is_over: bool,
@@ -289,7 +322,8 @@ impl OpenCall<'_> {
 impl Drop for OpenCall<'_> {
     fn drop(&mut self) {
         if !self.is_over {
-            self.parent.turns.dropped(Dropped { action: self.action, accepting: self.accepting.take() });
+            // One that falls after the body's end stays as it is: the process ends with the attempt.
+            let _ = self.parent.dropped().add(Dropped { action: self.action, accepting: self.accepting.take() });
         }
     }
 }

@@ -8,7 +8,7 @@ use spanwise_proto::flyteidl2::dataproxy::CreateUploadLocationRequest;
 use spanwise_proto::flyteidl2::task::TaskSpec;
 use spanwise_wire::task::NewTask;
 
-use super::attempt;
+use super::attempt::{self, Contract};
 use super::connection::{Connection, SHORT, error, persist};
 use crate::error::{Error, ErrorKind, Result};
 use crate::task::AnyTask;
@@ -23,6 +23,11 @@ pub(crate) struct Program {
 }
 
 impl Program {
+    /// The program of an attempt, which the server has.
+    pub(super) fn of_attempt(contract: &Contract) -> Program {
+        Program { uri: contract.program.clone(), version: contract.version.clone() }
+    }
+
     /// The definition of a task of this program, with which a server starts it as a process.
     pub(super) fn task_spec(
         &self,
@@ -50,16 +55,16 @@ impl Program {
 }
 
 /// Uploads this program, unless the server has it.
-pub(super) async fn upload(connection: &Connection, place: &Scope) -> Result<Program> {
+pub(super) async fn upload(connection: &Connection, scope: &Scope) -> Result<Program> {
     let read = tokio::task::spawn_blocking(read_self).await;
     let (name, content, digest) = read.map_err(Error::from)?.map_err(|source| {
         let doing = format!("read this program to upload it: {source}");
         Error::of(ErrorKind::System, "ProgramUnreadable", std::io::Error::new(source.kind(), doing))
     })?;
     let request = CreateUploadLocationRequest {
-        org: place.org.clone(),
-        project: place.project.clone(),
-        domain: place.domain.clone(),
+        org: scope.org.clone(),
+        project: scope.project.clone(),
+        domain: scope.domain.clone(),
         filename: name,
         content_md5: digest.to_vec(),
         add_content_md5_metadata: true,
@@ -67,18 +72,18 @@ pub(super) async fn upload(connection: &Connection, place: &Scope) -> Result<Pro
         ..CreateUploadLocationRequest::default()
     };
     let data = connection.data();
-    let place = persist(SHORT, || data.create_upload_location(request.clone())).await;
-    let place = place.map_err(|source| error("ask where to upload this program", &source))?.into_owned();
-    let program = Program { uri: place.native_url, version: hex(&digest) };
+    let location = persist(SHORT, || data.create_upload_location(request.clone())).await;
+    let location = location.map_err(|source| error("ask where to upload this program", &source))?.into_owned();
+    let program = Program { uri: location.native_url, version: hex(&digest) };
     // A server whose store cannot be asked in this way takes the upload.
     if connection.size(&program.uri).await.is_ok_and(|size| size == u64::try_from(content.len()).ok()) {
         return Ok(program);
     }
     let digest = base64::engine::general_purpose::STANDARD.encode(digest);
-    let mut headers: Vec<(String, String)> = place.headers.into_iter().collect();
+    let mut headers: Vec<(String, String)> = location.headers.into_iter().collect();
     headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-md5"));
     headers.push(("content-md5".to_owned(), digest));
-    let put = || connection.put_signed(&place.signed_url, content.clone(), &headers);
+    let put = || connection.put_signed(&location.signed_url, content.clone(), &headers);
     persist(SHORT, put).await.map_err(|source| error("upload this program", &source))?;
     Ok(program)
 }

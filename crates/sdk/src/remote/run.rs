@@ -16,6 +16,7 @@ use spanwise_wire::{failure, ids, view};
 use tokio::sync::watch;
 
 use super::connection::{Connection, LONG, SHORT, error, persist};
+use crate::backend::{BackendRun, Pending};
 use crate::error::Result;
 
 /// A page of a list of actions.
@@ -34,18 +35,10 @@ impl RemoteRun {
         RemoteRun { connection, id, relation }
     }
 
-    pub(crate) fn id(&self) -> &RunId {
-        &self.id
-    }
-
-    pub(crate) fn relation(&self) -> Option<&Relation> {
-        self.relation.as_ref()
-    }
-
     /// Waits for the root's end. A server that is away for a while is waited for.
-    pub(crate) async fn wait(&self) -> Result<Outcome> {
+    async fn wait(&self) -> Result<Outcome> {
         let doing = format!("wait for run `{}`", self.id.name);
-        let details = self.watch(|_| ()).await.map_err(|source| error(&doing, &source))?;
+        let details = self.watch_root(|_| ()).await.map_err(|source| error(&doing, &source))?;
         match phase(&details) {
             Some(Phase::Succeeded | Phase::Recovered) => Ok(Outcome::Succeeded(self.outputs().await?)),
             Some(Phase::TimedOut) => Ok(Outcome::TimedOut(failure_of(&details))),
@@ -55,7 +48,7 @@ impl RemoteRun {
     }
 
     /// Watches the root until its end, which is returned.
-    async fn watch(&self, mut told: impl FnMut(&ActionDetails)) -> Result<ActionDetails, ConnectError> {
+    async fn watch_root(&self, mut changed: impl FnMut(&ActionDetails)) -> Result<ActionDetails, ConnectError> {
         let (client, mut heard) = (self.connection.runs_watched(), Instant::now());
         let request = WatchActionDetailsRequest {
             action_id: ids::to_action_identifier(&self.id, &ActionName::ROOT).into(),
@@ -69,7 +62,7 @@ impl RemoteRun {
                     Ok(Some(message)) => {
                         heard = Instant::now();
                         let details = message.to_owned_message().details.into_option().unwrap_or_default();
-                        told(&details);
+                        changed(&details);
                         if phase(&details).is_some_and(Phase::is_terminal) {
                             return Ok(details);
                         }
@@ -97,7 +90,7 @@ impl RemoteRun {
         Ok(found.outputs.into_option().unwrap_or_default().encode_to_vec().into())
     }
 
-    pub(crate) async fn abort(&self, reason: &str) -> Result<()> {
+    async fn ask_to_abort(&self, reason: &str) -> Result<()> {
         let request = AbortRunRequest {
             run_id: ids::to_run_identifier(&self.id).into(),
             reason: Some(reason.to_owned()),
@@ -110,7 +103,7 @@ impl RemoteRun {
     }
 
     /// Its actions in the order in which they were accepted.
-    pub(crate) async fn actions(&self) -> Result<Vec<ActionView>> {
+    async fn list_actions(&self) -> Result<Vec<ActionView>> {
         let runs = self.connection.runs();
         let (mut views, mut token) = (Vec::new(), String::new());
         loop {
@@ -146,13 +139,35 @@ impl RemoteRun {
         let found = found.map_err(|source| error("read why an action failed", &source))?.into_owned();
         Ok(found.details.as_option().map(failure_of))
     }
+}
 
-    /// Ticks whenever its root has changed, until its end.
-    pub(crate) fn subscribe(&self) -> watch::Receiver<()> {
+impl BackendRun for RemoteRun {
+    fn id(&self) -> &RunId {
+        &self.id
+    }
+
+    fn relation(&self) -> Option<&Relation> {
+        self.relation.as_ref()
+    }
+
+    fn outcome(&self) -> Pending<'_, Outcome> {
+        Box::pin(self.wait())
+    }
+
+    fn abort<'a>(&'a self, reason: &'a str) -> Pending<'a, ()> {
+        Box::pin(self.ask_to_abort(reason))
+    }
+
+    fn actions(&self) -> Pending<'_, Vec<ActionView>> {
+        Box::pin(self.list_actions())
+    }
+
+    /// Tells whenever its root has changed, until its end.
+    fn watch(&self) -> watch::Receiver<()> {
         let (sender, receiver) = watch::channel(());
         let run = self.clone();
         tokio::spawn(async move {
-            let watched = run.watch(|_| {
+            let watched = run.watch_root(|_| {
                 let _ = sender.send(());
             });
             tokio::select! {

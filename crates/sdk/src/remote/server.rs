@@ -1,27 +1,31 @@
 //! A server, as a driver sees it: runs are created there and looked up.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 
 use connectrpc::ErrorCode;
 use spanwise_core::lifecycle::{TRACE_LABEL, TraceLevel};
-use spanwise_core::{RunId, RunName, Scope};
+use spanwise_core::{ActionName, RunId, RunName, Scope};
 use spanwise_engine::Relation;
 use spanwise_proto::flyteidl2::core::KeyValuePair;
 use spanwise_proto::flyteidl2::dataproxy::{GetActionDataRequest, UploadInputsRequest, upload_inputs_request};
-use spanwise_proto::flyteidl2::task::{DeployTaskRequest, Envs, Inputs, Labels, NamedLiteral, RunSpec, TaskSpec};
+use spanwise_proto::flyteidl2::task::{DeployTaskRequest, Envs, Inputs, Labels, RunSpec, TaskSpec};
 use spanwise_proto::flyteidl2::workflow::{
-    CreateRunRequest, GetRunDetailsRequest, GetRunDetailsResponse, RunDetails, create_run_request,
+    CreateRunRequest, GetRunDetailsRequest, GetRunDetailsResponse, RunDetails, action_details, create_run_request,
 };
 use spanwise_wire::{ids, relation};
 use tokio::sync::OnceCell;
 
 use super::connection::{Connection, SHORT, error, persist};
+use super::deployed;
 use super::program::{self, Program};
-use super::reference::{self, RemoteTask};
 use super::run::RemoteRun;
-use crate::error::Result;
-use crate::overrides::Overrides;
-use crate::task::AnyTask;
+use crate::backend::{AnyRun, Backend, NewRun, Pending, Root, RunOptions};
+use crate::error::{Error, Result};
+use crate::payload::{freeze_message, split};
+use crate::task;
 
 /// The labels of a run; without any there is no message.
 fn labels(own: BTreeMap<String, String>, level: Option<TraceLevel>) -> Option<Labels> {
@@ -39,76 +43,63 @@ fn envs(env: BTreeMap<String, String>) -> Option<Envs> {
 /// A server on which runs are started.
 pub(crate) struct Server {
     connection: Connection,
-    place: Scope,
+    scope: Scope,
     /// This program in the server's store, once it is there.
     program: OnceCell<Program>,
 }
 
-/// A run that is to be created.
-pub(crate) struct NewRun {
-    /// Its name. One that nobody has chosen is random.
-    pub(crate) name: RunName,
-    /// True if somebody has chosen the name.
-    pub(crate) is_named: bool,
-    pub(crate) task: TaskSpec,
-    pub(crate) inputs: Inputs,
-    pub(crate) max_action_concurrency: Option<u32>,
-    pub(crate) relation: Option<Relation>,
-    /// How its lifecycle is traced, if the driver says it.
-    pub(crate) trace: Option<TraceLevel>,
-    pub(crate) labels: BTreeMap<String, String>,
-    /// Variables of its processes.
-    pub(crate) env: BTreeMap<String, String>,
+/// Connects to a server when it is used first.
+///
+/// # Errors
+/// [`ErrorKind::Usage`](crate::ErrorKind::Usage) if the endpoint is none.
+pub(crate) fn connect(endpoint: &str, scope: Scope) -> Result<Box<dyn Backend>> {
+    let connection = Connection::new(endpoint, None)?;
+    Ok(Box::new(Server { connection, scope, program: OnceCell::new() }))
 }
 
 impl Server {
-    pub(crate) fn new(connection: Connection, place: Scope) -> Server {
-        Server { connection, place, program: OnceCell::new() }
-    }
-
     /// A server that has this program already.
-    pub(super) fn with_program(connection: Connection, place: Scope, program: Program) -> Server {
-        Server { connection, place, program: OnceCell::new_with(Some(program)) }
+    pub(super) fn with_program(connection: Connection, scope: Scope, program: Program) -> Server {
+        Server { connection, scope, program: OnceCell::new_with(Some(program)) }
     }
 
-    pub(crate) fn connect(endpoint: &str, place: Scope) -> Result<Server> {
-        Ok(Server::new(Connection::new(endpoint, None)?, place))
+    /// This program in the server's store, where it is uploaded if it is not there.
+    async fn program(&self) -> Result<&Program> {
+        self.program.get_or_try_init(|| program::upload(&self.connection, &self.scope)).await
     }
 
-    pub(crate) fn address(&self) -> &str {
-        self.connection.address()
+    async fn start_new(&self, new: NewRun) -> Result<RemoteRun> {
+        let NewRun { root, overrides, context, relation, options } = new;
+        let (task, literals) = match root {
+            Root::Local(task, literals) => {
+                let spec = task::spec(task, &overrides);
+                let program = self.program().await?;
+                (program.task_spec(task, (&spec.retry, &spec.timeouts), &self.scope), literals)
+            }
+            Root::Deployed(task) => deployed::as_root(&self.connection, &self.scope, task, &overrides).await?,
+        };
+        let (inputs, _) = freeze_message(literals, &context)?;
+        self.create(task, inputs, relation, options).await
     }
 
-    /// The definition of a task of this program, which is uploaded for it.
-    pub(crate) async fn task_spec(
-        &self,
-        task: &dyn AnyTask,
-        retry: &spanwise_core::RetryPolicy,
-        timeouts: &spanwise_core::Timeouts,
-    ) -> Result<TaskSpec> {
-        let program = self.program.get_or_try_init(|| program::upload(&self.connection, &self.place)).await?;
-        Ok(program.task_spec(task, (retry, timeouts), &self.place))
+    async fn rerun_of(&self, source: RunName, mut options: RunOptions) -> Result<RemoteRun> {
+        let (task, inputs, limit) = self.source(source.clone()).await?;
+        let (literals, context) = split(inputs);
+        let context = options.context.take().unwrap_or_else(|| context.without_trace());
+        let (inputs, _) = freeze_message(literals, &context)?;
+        options.max_action_concurrency = options.max_action_concurrency.or(limit);
+        self.create(task, inputs, Some(Relation::Rerun { run: source }), options).await
     }
 
-    /// A deployed task with its inputs, for a run.
-    pub(crate) async fn deployed(
-        &self,
-        reference: RemoteTask,
-        overrides: &Overrides,
-    ) -> Result<(TaskSpec, Vec<NamedLiteral>)> {
-        reference::as_root(&self.connection, &self.place, reference, overrides).await
-    }
-
-    /// Deploys the tasks of this program: their version, and their names.
-    pub(crate) async fn deploy(&self) -> Result<(String, Vec<String>)> {
-        let program = self.program.get_or_try_init(|| program::upload(&self.connection, &self.place)).await?;
+    async fn deploy_all(&self) -> Result<(String, Vec<String>)> {
+        let program = self.program().await?;
         let (client, mut names) = (self.connection.tasks(), Vec::new());
-        for task in crate::task::all() {
+        for task in task::all() {
             let described = task.described();
             let name = described.name.as_str();
-            let spec = program.task_spec(task, (&described.retry, &described.timeouts), &self.place);
+            let spec = program.task_spec(task, (&described.retry, &described.timeouts), &self.scope);
             let request = DeployTaskRequest {
-                task_id: ids::to_task_identifier(&self.place, name, &program.version).into(),
+                task_id: ids::to_task_identifier(&self.scope, name, &program.version).into(),
                 spec: spec.into(),
                 ..DeployTaskRequest::default()
             };
@@ -126,13 +117,20 @@ impl Server {
     }
 
     /// Creates a run. After `Ok` it goes on without this program.
-    pub(crate) async fn create(&self, new: NewRun) -> Result<RemoteRun> {
-        let id = self.run_id(new.name);
+    async fn create(
+        &self,
+        task: TaskSpec,
+        inputs: Inputs,
+        relation: Option<Relation>,
+        options: RunOptions,
+    ) -> Result<RemoteRun> {
+        let id = self.run_id(options.new_name()?);
+        let trace = options.trace_level()?;
         let run = ids::to_run_identifier(&id);
         let upload = UploadInputsRequest {
             id: Some(upload_inputs_request::Id::RunId(Box::new(run.clone()))),
-            task: Some(upload_inputs_request::Task::TaskSpec(Box::new(new.task.clone()))),
-            inputs: new.inputs.into(),
+            task: Some(upload_inputs_request::Task::TaskSpec(Box::new(task.clone()))),
+            inputs: inputs.into(),
             ..UploadInputsRequest::default()
         };
         let (data, runs) = (self.connection.data(), self.connection.runs());
@@ -140,15 +138,15 @@ impl Server {
         let inputs = inputs.map_err(|source| error("upload the inputs", &source))?.into_owned();
         let request = CreateRunRequest {
             id: Some(create_run_request::Id::RunId(Box::new(run))),
-            task: Some(create_run_request::Task::TaskSpec(Box::new(new.task))),
+            task: Some(create_run_request::Task::TaskSpec(Box::new(task))),
             input_wrapper: Some(create_run_request::InputWrapper::OffloadedInputData(Box::new(
                 inputs.offloaded_input_data.into_option().unwrap_or_default(),
             ))),
             run_spec: RunSpec {
-                max_action_concurrency: new.max_action_concurrency.unwrap_or_default(),
-                relation: new.relation.as_ref().map(|relation| relation::to_message(&id, relation)).into(),
-                labels: labels(new.labels, new.trace).into(),
-                envs: envs(new.env).into(),
+                max_action_concurrency: options.max_action_concurrency.unwrap_or_default(),
+                relation: relation.as_ref().map(|relation| relation::to_message(&id, relation)).into(),
+                labels: labels(options.labels, trace).into(),
+                envs: envs(options.env).into(),
                 ..RunSpec::default()
             }
             .into(),
@@ -157,19 +155,19 @@ impl Server {
         match persist(SHORT, || runs.create_run(request.clone())).await {
             Ok(created) => {
                 let created = created.into_owned();
-                let told = created.run.action.id.run.as_option().and_then(|id| ids::run_id(id).ok());
-                Ok(RemoteRun::new(self.connection.clone(), told.unwrap_or(id), new.relation))
+                let named = created.run.action.id.run.as_option().and_then(|id| ids::run_id(id).ok());
+                Ok(RemoteRun::new(self.connection.clone(), named.unwrap_or(id), relation))
             }
             // A random name is nobody else's: an answer was lost, and the request repeated.
-            Err(taken) if taken.code == ErrorCode::AlreadyExists && !new.is_named => {
-                Ok(RemoteRun::new(self.connection.clone(), id, new.relation))
+            Err(taken) if taken.code == ErrorCode::AlreadyExists && options.name.is_none() => {
+                Ok(RemoteRun::new(self.connection.clone(), id, relation))
             }
             Err(source) => Err(error(&format!("create run `{}`", id.name), &source)),
         }
     }
 
     /// A run that is there.
-    pub(crate) async fn find(&self, name: RunName) -> Result<RemoteRun> {
+    async fn find(&self, name: RunName) -> Result<RemoteRun> {
         let id = self.run_id(name);
         let details = self.details(&id).await?;
         let id = details.action.id.run.as_option().and_then(|id| ids::run_id(id).ok()).unwrap_or(id);
@@ -178,16 +176,14 @@ impl Server {
     }
 
     /// What a run was started with: its task, its inputs, its limit.
-    pub(crate) async fn source(&self, name: RunName) -> Result<(TaskSpec, Inputs, Option<u32>)> {
+    async fn source(&self, name: RunName) -> Result<(TaskSpec, Inputs, Option<u32>)> {
         let id = self.run_id(name);
         let details = self.details(&id).await?;
-        let Some(spanwise_proto::flyteidl2::workflow::action_details::Spec::Task(task)) =
-            details.action.into_option().and_then(|action| action.spec)
-        else {
-            return Err(crate::Error::usage(format!("run `{}` has no root task", id.name)));
+        let Some(action_details::Spec::Task(task)) = details.action.into_option().and_then(|action| action.spec) else {
+            return Err(Error::usage(format!("run `{}` has no root task", id.name)));
         };
         let request = GetActionDataRequest {
-            action_id: ids::to_action_identifier(&id, &spanwise_core::ActionName::ROOT).into(),
+            action_id: ids::to_action_identifier(&id, &ActionName::ROOT).into(),
             ..GetActionDataRequest::default()
         };
         let data = self.connection.data();
@@ -208,6 +204,38 @@ impl Server {
     }
 
     fn run_id(&self, name: RunName) -> RunId {
-        self.place.clone().run(name)
+        self.scope.clone().run(name)
+    }
+}
+
+impl Backend for Server {
+    fn start(&self, new: NewRun) -> Pending<'_, AnyRun> {
+        Box::pin(async move { Ok(Box::new(self.start_new(new).await?) as AnyRun) })
+    }
+
+    fn rerun(&self, source: RunName, options: RunOptions) -> Pending<'_, AnyRun> {
+        Box::pin(async move { Ok(Box::new(self.rerun_of(source, options).await?) as AnyRun) })
+    }
+
+    fn resume(&self, name: RunName) -> Pending<'_, AnyRun> {
+        Box::pin(async move { Ok(Box::new(self.find(name).await?) as AnyRun) })
+    }
+
+    fn deploy(&self) -> Pending<'_, (String, Vec<String>)> {
+        Box::pin(self.deploy_all())
+    }
+
+    fn shutdown(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(std::future::ready(()))
+    }
+
+    fn how_to_open(&self) -> String {
+        "served by the server that runs it".to_owned()
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("address", &self.connection.address()).finish_non_exhaustive()
     }
 }

@@ -34,42 +34,37 @@ const PAUSE: Duration = Duration::from_millis(80);
 /// Nothing was started.
 const REFUSED: u8 = 2;
 
-/// True in a program that is asked to start a task.
-pub(crate) fn is_asked() -> bool {
-    entry::is_only_argument(ARGUMENT)
-}
-
-/// Starts what is asked for and ends the program; does not return. What stands before it in the program has run by then.
+/// Starts the task that the launcher names and ends the program; does not return. What stands before it in the program has run by then.
 pub(crate) async fn take_over(config: Config) {
     static TAKEN: AtomicBool = AtomicBool::new(false);
     if TAKEN.swap(true, Ordering::AcqRel) {
         return std::future::pending().await;
     }
-    let opened = tokio::task::spawn_blocking(Asker::open).await.map_err(Error::from).and_then(|opened| opened);
+    let opened = tokio::task::spawn_blocking(Launcher::open).await.map_err(Error::from).and_then(|opened| opened);
     let code = match opened {
         Err(error) => {
             eprintln!("error: {error:?}");
             1
         }
-        Ok((mut asker, request)) => {
-            let code = serve(&asker, config, request).await;
-            asker.finish().await;
+        Ok((mut launcher, request)) => {
+            let code = serve(&launcher, config, request).await;
+            launcher.finish().await;
             code
         }
     };
     entry::end(code).await
 }
 
-/// Whoever asks.
-struct Asker {
+/// The launcher, as this program sees it.
+struct Launcher {
     events: Option<mpsc::Sender<Event>>,
     writer: Option<JoinHandle<()>>,
     gone: Arc<Notify>,
 }
 
-impl Asker {
+impl Launcher {
     /// Reads the request. Two threads keep the socket: they end with it.
-    fn open() -> Result<(Asker, Request)> {
+    fn open() -> Result<(Launcher, Request)> {
         let doing = |what: &str, error: std::io::Error| {
             let message = format!("{ARGUMENT}: {what}: {error}; this argument is for `spanwise run` alone");
             Error::usage(message)
@@ -98,7 +93,7 @@ impl Asker {
                 }
             }
         });
-        Ok((Asker { events: Some(events), writer: Some(writer), gone }, request))
+        Ok((Launcher { events: Some(events), writer: Some(writer), gone }, request))
     }
 
     fn tell(&self, event: Event) {
@@ -117,37 +112,37 @@ impl Asker {
     }
 }
 
-async fn serve(asker: &Asker, config: Config, request: Request) -> u8 {
+async fn serve(launcher: &Launcher, config: Config, request: Request) -> u8 {
     let is_here = request.endpoint.is_none();
     let run = tokio::select! {
         biased;
-        () = asker.gone.notified() => return 130,
+        () = launcher.gone.notified() => return 130,
         started = Box::pin(start(config, request)) => match started {
             Ok(run) => run,
             Err(error) => {
-                asker.tell(Event::Refused(Trouble::of(&error)));
+                launcher.tell(Event::Refused(Trouble::of(&error)));
                 return REFUSED;
             }
         },
     };
-    asker.tell(Event::Started(started(&run)));
+    launcher.tell(Event::Started(started(&run)));
     if !is_here {
         return 0;
     }
     tokio::select! {
         biased;
-        () = asker.gone.notified() => {
+        () = launcher.gone.notified() => {
             eprintln!("interrupted: unfinished runs go on when they are resumed");
             130
         }
-        code = follow(asker, &run) => code,
+        code = follow(launcher, &run) => code,
     }
 }
 
 async fn start(config: Config, request: Request) -> Result<Run<Untyped>> {
     let task = task::find(&request.task.as_str().into())?;
     let literals = literals(task, &request)?;
-    let client = Client::open(config.asked(&request))?;
+    let client = Client::open(config.launched(&request))?;
     client::set_default(client.clone());
     let mut context = CustomContext::new();
     for (key, value) in request.context {
@@ -209,13 +204,13 @@ fn started(run: &Run<Untyped>) -> Started {
 }
 
 /// Tells how the run goes until it has ended.
-async fn follow(asker: &Asker, run: &Run<Untyped>) -> u8 {
+async fn follow(launcher: &Launcher, run: &Run<Untyped>) -> u8 {
     let mut told = HashMap::new();
     let mut changes = run.subscribe();
     let output = run.output();
     tokio::pin!(output);
     let done = loop {
-        tell_changes(asker, run, &mut told).await;
+        tell_changes(launcher, run, &mut told).await;
         tokio::select! {
             biased;
             done = &mut output => break done,
@@ -226,20 +221,21 @@ async fn follow(asker: &Asker, run: &Run<Untyped>) -> u8 {
             }
         }
     };
-    tell_changes(asker, run, &mut told).await;
+    tell_changes(launcher, run, &mut told).await;
     match done {
         Ok(Untyped(output)) => {
-            asker.tell(Event::Succeeded { output: output.map_or(serde_json::Value::Null, |output| output.to_json()) });
+            launcher
+                .tell(Event::Succeeded { output: output.map_or(serde_json::Value::Null, |output| output.to_json()) });
             0
         }
         Err(error) => {
-            asker.tell(Event::Failed(Trouble::of(&error)));
+            launcher.tell(Event::Failed(Trouble::of(&error)));
             1
         }
     }
 }
 
-async fn tell_changes(asker: &Asker, run: &Run<Untyped>, told: &mut HashMap<ActionName, (Phase, u32)>) {
+async fn tell_changes(launcher: &Launcher, run: &Run<Untyped>, told: &mut HashMap<ActionName, (Phase, u32)>) {
     let actions = run.actions().await.unwrap_or_default();
     let mut is_new = |action: &ActionView| {
         let now = (action.phase, action.attempts);
@@ -247,6 +243,6 @@ async fn tell_changes(asker: &Asker, run: &Run<Untyped>, told: &mut HashMap<Acti
     };
     let actions: Vec<_> = actions.into_iter().filter(|action| is_new(action)).collect();
     if !actions.is_empty() {
-        asker.tell(Event::Actions { actions });
+        launcher.tell(Event::Actions { actions });
     }
 }

@@ -6,7 +6,36 @@ use std::path::{Path, PathBuf};
 
 use yaml_rust2::{Yaml, YamlLoader};
 
+use crate::config::{FlyteFile, FlyteSettings};
 use crate::error::{Error, Result};
+
+/// What the file says for the settings of a client. If no endpoint is known from elsewhere, the file has to name one.
+///
+/// # Errors
+/// [`ErrorKind::Usage`](crate::ErrorKind::Usage) if there is no file, or it names no server, and one is needed; and as [`FlyteConfig::read`].
+pub(crate) fn read_flyte_config(file: FlyteFile, needs_endpoint: bool) -> Result<FlyteSettings> {
+    let path = match file {
+        FlyteFile::At(path) => path,
+        FlyteFile::Found => match FlyteConfig::find() {
+            Some(path) => path,
+            None if needs_endpoint => {
+                return Err(Error::usage(
+                    "the server is to be taken from Flyte's configuration, and there is no such file, neither here nor as ~/.flyte/config.yaml",
+                ));
+            }
+            None => return Ok(FlyteSettings::default()),
+        },
+    };
+    let found = FlyteConfig::read(path)?;
+    let endpoint = if needs_endpoint { found.endpoint()?.map(str::to_owned) } else { None };
+    if needs_endpoint && endpoint.is_none() {
+        let file = found.path().display();
+        return Err(Error::usage(format!("Flyte's configuration in {file}: no server is named (`admin.endpoint`)")));
+    }
+    let owned = |text: Option<&str>| text.map(str::to_owned);
+    let (org, project, domain) = (owned(found.org()), owned(found.project()), owned(found.domain()));
+    Ok(FlyteSettings { endpoint, org, project, domain })
+}
 
 /// A configuration file of Flyte's: `admin.endpoint`, `admin.insecure`, `task.org`, `task.project` and `task.domain`. Whatever else is in it is
 /// not looked at, except for what this version cannot do, see [`FlyteConfig::endpoint`].

@@ -1,7 +1,7 @@
-//! A program that is asked to start one of its tasks: by `spanwise run`, which has the program and not its source.
+//! A program that is launched to start one of its tasks: by `spanwise run`, which has the program and not its source.
 //!
 //! The program is started with one argument, and with one end of a socket as its standard input: so what it prints stays its own.
-//! It reads one line, the [`Request`], and writes a line for each [`Event`]. Whoever asks goes away by closing the other end.
+//! It reads one line, the [`Request`], and writes a line for each [`Event`]. The launcher goes away by closing the other end.
 
 use std::collections::BTreeMap;
 
@@ -13,9 +13,9 @@ use crate::error::{Error, ErrorKind};
 
 mod serve;
 
-pub(crate) use serve::{is_asked, take_over};
+pub(crate) use serve::take_over;
 
-/// The only argument of a program that is asked to start a task.
+/// The only argument of a program that is launched to start a task.
 pub const ARGUMENT: &str = "spanwise-run";
 
 /// The version of what both sides say, told by `describe`: a program of another one is refused.
@@ -30,11 +30,11 @@ pub struct Request {
     pub inputs: serde_json::Map<String, Json>,
     /// The server that runs it; none: the engine of the program itself.
     pub endpoint: Option<String>,
-    /// Where the run belongs, as far as whoever asks has said it.
+    /// The organisation of the run, if the launcher has said it.
     pub org: Option<String>,
-    /// The same.
+    /// Its project, likewise.
     pub project: Option<String>,
-    /// The same.
+    /// Its domain, likewise.
     pub domain: Option<String>,
     /// The run's name.
     pub name: Option<String>,
@@ -77,11 +77,11 @@ pub enum Event {
 pub struct Started {
     /// Its name.
     pub run: String,
-    /// Where it belongs.
+    /// Its organisation.
     pub org: String,
-    /// The same.
+    /// Its project.
     pub project: String,
-    /// The same.
+    /// Its domain.
     pub domain: String,
     /// The address of its page.
     pub url: String,

@@ -1,0 +1,114 @@
+//! Who runs runs: the engine of this process, or a server. What a client and a run ask of it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+
+use spanwise_core::lifecycle::TraceLevel;
+use spanwise_core::{RunId, RunName};
+use spanwise_engine::{ActionView, Outcome, Relation, random_bits};
+use spanwise_proto::flyteidl2::task::NamedLiteral;
+use tokio::sync::watch;
+
+use crate::context::CustomContext;
+use crate::error::{Error, Result};
+use crate::overrides::Overrides;
+use crate::remote::RemoteTask;
+use crate::task::AnyTask;
+
+/// An answer that a backend is still to give.
+pub(crate) type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
+
+/// A run, held where it is run.
+pub(crate) type AnyRun = Box<dyn BackendRun>;
+
+/// Runs runs.
+pub(crate) trait Backend: fmt::Debug + Send + Sync {
+    /// Starts a run. After `Ok` it survives the process.
+    fn start(&self, new: NewRun) -> Pending<'_, AnyRun>;
+
+    /// Runs the task of an earlier run again. With no map given, its map is reused without what carries the trace.
+    fn rerun(&self, source: RunName, options: RunOptions) -> Pending<'_, AnyRun>;
+
+    /// Takes up a run: one that was interrupted goes on.
+    fn resume(&self, name: RunName) -> Pending<'_, AnyRun>;
+
+    /// Deploys the tasks of this program: their version, and their names in order.
+    fn deploy(&self) -> Pending<'_, (String, Vec<String>)>;
+
+    /// Ends gracefully, where runs end with this process.
+    fn shutdown(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+
+    /// What has to run for the page of a run to open.
+    fn how_to_open(&self) -> String;
+}
+
+/// One run.
+pub(crate) trait BackendRun: Send + Sync {
+    /// Its full name.
+    fn id(&self) -> &RunId;
+
+    /// Where it comes from, if it comes from another one.
+    fn relation(&self) -> Option<&Relation>;
+
+    /// Waits for the end of its root.
+    fn outcome(&self) -> Pending<'_, Outcome>;
+
+    /// Ends it and everything under it. A run that has ended stays as it is.
+    fn abort<'a>(&'a self, reason: &'a str) -> Pending<'a, ()>;
+
+    /// Its actions as they are now, in the order in which they were accepted.
+    fn actions(&self) -> Pending<'_, Vec<ActionView>>;
+
+    /// Tells when something about it has changed.
+    fn watch(&self) -> watch::Receiver<()>;
+}
+
+/// A run that is to be started.
+pub(crate) struct NewRun {
+    pub(crate) root: Root,
+    /// Settings of the root that replace those of its task.
+    pub(crate) overrides: Overrides,
+    /// The map that the root sees.
+    pub(crate) context: CustomContext,
+    pub(crate) relation: Option<Relation>,
+    pub(crate) options: RunOptions,
+}
+
+/// What the root of a run runs.
+pub(crate) enum Root {
+    /// A task of this program, and its inputs.
+    Local(&'static dyn AnyTask, Vec<NamedLiteral>),
+    /// A task that is deployed on a server.
+    Deployed(RemoteTask),
+}
+
+/// What a run is started with beside its task: see [`RunContext`](crate::RunContext).
+#[derive(Clone, Default)]
+pub(crate) struct RunOptions {
+    /// The name that somebody has chosen.
+    pub(crate) name: Option<String>,
+    pub(crate) context: Option<CustomContext>,
+    pub(crate) max_action_concurrency: Option<u32>,
+    pub(crate) trace: Option<String>,
+    pub(crate) labels: BTreeMap<String, String>,
+    /// Variables of its task processes.
+    pub(crate) env: BTreeMap<String, String>,
+}
+
+impl RunOptions {
+    /// The name that was chosen, or a random one.
+    pub(crate) fn new_name(&self) -> Result<RunName> {
+        match &self.name {
+            Some(name) => Ok(RunName::new(name)?),
+            None => Ok(RunName::from_random(random_bits())),
+        }
+    }
+
+    /// How the lifecycle is traced, if the options say it.
+    pub(crate) fn trace_level(&self) -> Result<Option<TraceLevel>> {
+        let level = self.trace.as_deref().map(str::parse::<TraceLevel>).transpose();
+        level.map_err(|error| Error::usage(format!("trace: {error}")))
+    }
+}

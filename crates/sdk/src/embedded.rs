@@ -1,0 +1,10 @@
+//! Runs in this process: its engine, and the attempts that it runs here.
+
+mod backend;
+mod executor;
+mod parent;
+mod run;
+
+pub(crate) use backend::Embedded;
+pub(crate) use executor::InProcess;
+pub(crate) use parent::Parent;

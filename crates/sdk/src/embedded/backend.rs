@@ -1,0 +1,253 @@
+//! The engine of this process, and the runs that were started on it here.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use spanwise_core::lifecycle::{RunTrace, TraceLevel};
+use spanwise_core::trace::TRACESTATE;
+use spanwise_core::{ActionName, Failure, RunId, RunName, Scope, TaskName};
+use spanwise_engine::{
+    Call, Engine, EngineConfig, Export, ExportLimits, NewRun as NewEngineRun, Relation, RunHandle, RunSettings, Storage,
+};
+use tokio::task::JoinHandle;
+
+use super::executor::InProcess;
+use super::run::EmbeddedRun;
+use crate::backend::{AnyRun, Backend, NewRun, Pending, Root, RunOptions};
+use crate::config::{Exporter, Tracing};
+use crate::context::CustomContext;
+use crate::error::{Error, ErrorKind, Result};
+use crate::payload::{freeze, thaw};
+use crate::task;
+
+/// How long a program that ends waits for the receiver of its lifecycle spans. What is left is sent by its next process.
+const LAST_EXPORT: Duration = Duration::from_secs(5);
+
+/// The engine of this process.
+pub(crate) struct Embedded {
+    engine: Engine,
+    /// Where new runs belong.
+    scope: Scope,
+    directory: Option<PathBuf>,
+    tracing: Tracing,
+    export: Mutex<Option<Export>>,
+    /// The drivers of root actions.
+    drivers: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Embedded {
+    /// Opens an engine.
+    ///
+    /// # Errors
+    /// [`ErrorKind::System`] if the data directory cannot be used.
+    pub(crate) fn open(
+        config: EngineConfig,
+        scope: Scope,
+        tracing: Tracing,
+        exporter: Option<Exporter>,
+    ) -> Result<Embedded> {
+        let directory = match &config.storage {
+            Storage::Directory { path, .. } => Some(std::path::absolute(path)?),
+            Storage::Memory => None,
+        };
+        let engine = Engine::open(config)?;
+        let export = Mutex::new(exporter.map(|exporter| begin_export(&engine, exporter)).transpose()?);
+        Ok(Embedded { engine, scope, directory, tracing, export, drivers: Mutex::default() })
+    }
+
+    fn run_id(&self, name: RunName) -> RunId {
+        self.scope.clone().run(name)
+    }
+
+    /// Drives a run's root in the background, unless it is at its end.
+    fn drive(&self, handle: RunHandle) -> Result<AnyRun> {
+        if handle.is_finished() {
+            return Ok(Box::new(EmbeddedRun(handle)));
+        }
+        let name = handle.root_task().ok_or_else(no_root)?;
+        let task = task::find(&name)?;
+        let driven = handle.clone();
+        let driver = tokio::spawn(async move {
+            let call = Call { action: ActionName::ROOT, inputs: None, caller: None };
+            // Whoever waits for the run learns of a failed journal from its own wait.
+            let _ = driven.drive(call, &InProcess { task, depth: 0 }).await;
+        });
+        let mut drivers = self.drivers.lock().unwrap_or_else(PoisonError::into_inner);
+        drivers.retain(|driver| !driver.is_finished());
+        drivers.push(driver);
+        Ok(Box::new(EmbeddedRun(handle)))
+    }
+
+    /// How a run is traced.
+    fn run_trace(&self, options: &RunOptions, run: &RunId, context: &CustomContext) -> Result<RunTrace> {
+        let level = options.trace_level()?.unwrap_or(self.tracing.level);
+        if level > TraceLevel::Off && !self.tracing.is_exported {
+            return Err(Error::usage(format!(
+                "trace is `{level}`, but nobody takes the spans: give `Config::lifecycle_exporter` an exporter (feature `otel-sdk`)"
+            )));
+        }
+        let state = context.span().and_then(|_| context.get(TRACESTATE));
+        Ok(RunTrace::decide(level, self.tracing.ratio, run, context.span()).with_state(state))
+    }
+}
+
+impl Backend for Embedded {
+    fn start(&self, new: NewRun) -> Pending<'_, AnyRun> {
+        Box::pin(async move {
+            let NewRun { root, overrides, context, relation, options } = new;
+            let (task, literals) = match root {
+                Root::Local(task, literals) => (task, literals),
+                Root::Deployed(task) => return Err(task.not_here()),
+            };
+            let inputs = freeze(literals, &context)?;
+            let mut spec = task::spec(task, &overrides);
+            task::find(&spec.task)?;
+            let id = self.run_id(options.new_name()?);
+            let trace = self.run_trace(&options, &id, &context)?;
+            spec.traceparent = context.span().filter(|_| trace.is_exported());
+            let settings = RunSettings {
+                max_action_concurrency: options.max_action_concurrency,
+                relation,
+                trace,
+                labels: labels(&options)?,
+                ..RunSettings::default()
+            };
+            let task = spec.task.clone();
+            let new = NewEngineRun { id: id.clone(), spec, inputs: inputs.clone(), settings };
+            let handle = match self.engine.create_run(new) {
+                Ok(handle) => handle,
+                Err(taken @ spanwise_engine::Error::AlreadyExists(_)) => {
+                    let existing = self.engine.resume(&id)?;
+                    same_run(&existing, &task, &inputs).await.map_err(|why| already_exists(&taken, &why))?;
+                    existing
+                }
+                Err(error) => return Err(error.into()),
+            };
+            self.drive(handle)
+        })
+    }
+
+    fn rerun(&self, source: RunName, options: RunOptions) -> Pending<'_, AnyRun> {
+        Box::pin(async move {
+            let source = self.engine.resume(&self.run_id(source))?;
+            let inputs = source.payloads(&ActionName::ROOT).await?.0.unwrap_or_default();
+            let (literals, context) = thaw(&inputs)?;
+            let context = options.context.clone().unwrap_or_else(|| context.without_trace());
+            let mut spec = source.root_spec().ok_or_else(no_root)?;
+            task::find(&spec.task)?;
+            let id = self.run_id(options.new_name()?);
+            let links = source.span().into_iter().collect();
+            let trace = RunTrace { links, ..self.run_trace(&options, &id, &context)? };
+            spec.traceparent = context.span().filter(|_| trace.is_exported());
+            let limit = options.max_action_concurrency.or(source.settings().max_action_concurrency);
+            let settings = RunSettings {
+                max_action_concurrency: limit,
+                relation: Some(Relation::Rerun { run: source.id().name.clone() }),
+                trace,
+                labels: labels(&options)?,
+                ..RunSettings::default()
+            };
+            let inputs = freeze(literals, &context)?;
+            self.drive(self.engine.create_run(NewEngineRun { id, spec, inputs, settings })?)
+        })
+    }
+
+    fn resume(&self, name: RunName) -> Pending<'_, AnyRun> {
+        Box::pin(async move { self.drive(self.engine.resume(&self.run_id(name))?) })
+    }
+
+    fn deploy(&self) -> Pending<'_, (String, Vec<String>)> {
+        Box::pin(std::future::ready(Err(Error::usage(
+            "tasks are deployed on a server: set an endpoint (`Config::endpoint`, SPANWISE_ENDPOINT)",
+        ))))
+    }
+
+    fn shutdown(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async {
+            self.engine.interrupt();
+            let drivers = std::mem::take(&mut *self.drivers.lock().unwrap_or_else(PoisonError::into_inner));
+            for driver in &drivers {
+                driver.abort();
+            }
+            for driver in drivers {
+                let _ = driver.await;
+            }
+            // What a failed journal refused was not acknowledged to anyone.
+            let _ = self.engine.flush().await;
+            let export = self.export.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(export) = export {
+                export.finish(LAST_EXPORT).await;
+            }
+        })
+    }
+
+    fn how_to_open(&self) -> String {
+        match &self.directory {
+            Some(directory) => {
+                format!("served, once this program has ended, by: spanwise dev --data-dir {}", directory.display())
+            }
+            None => "the run is kept in memory only: there is no page to open".to_owned(),
+        }
+    }
+}
+
+impl fmt::Debug for Embedded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Embedded").field("directory", &self.directory).finish_non_exhaustive()
+    }
+}
+
+fn begin_export(engine: &Engine, exporter: Exporter) -> Result<Export> {
+    if tokio::runtime::Handle::try_current().is_err() {
+        return Err(Error::usage("a client with a lifecycle exporter is opened inside a tokio runtime"));
+    }
+    Ok(engine.export_lifecycle(exporter.0, ExportLimits::default())?)
+}
+
+/// The labels of a run whose tasks run in this process.
+fn labels(options: &RunOptions) -> Result<BTreeMap<String, String>> {
+    match options.env.keys().next() {
+        Some(name) => Err(Error::usage(format!(
+            "the variable `{name}` is given to the run's processes, but its tasks run in this one: set it here"
+        ))),
+        None => Ok(options.labels.clone()),
+    }
+}
+
+/// Whether an existing run is the interrupted one that is meant; else why not.
+async fn same_run(existing: &RunHandle, task: &TaskName, inputs: &Bytes) -> Result<(), String> {
+    let name = &existing.id().name;
+    // First: a run that ends between the two questions is still driven at the first, or has ended at the second.
+    if existing.is_driven(&ActionName::ROOT) {
+        return Err("it is running in this process".to_owned());
+    }
+    if existing.is_finished() {
+        return Err(format!(
+            "it has ended; `spanwise::resume(\"{name}\")` gives its result, `.rerun(\"{name}\")` under another name repeats it"
+        ));
+    }
+    if existing.root_task().as_ref() != Some(task) {
+        return Err("it is a run of another task".to_owned());
+    }
+    let stored = existing.payloads(&ActionName::ROOT).await.ok().and_then(|(inputs, _)| inputs);
+    let literals = |bytes: &[u8]| thaw(bytes).map(|(literals, _)| literals).ok();
+    if stored.as_deref().map(literals) != Some(literals(inputs)) {
+        return Err("it has other inputs".to_owned());
+    }
+    Ok(())
+}
+
+fn already_exists(taken: &spanwise_engine::Error, why: &str) -> Error {
+    let failure = Failure::user("RunAlreadyExists", format!("{taken}: {why}")).terminal();
+    Error::from_failure(ErrorKind::AlreadyExists, failure)
+}
+
+fn no_root() -> Error {
+    Error::usage("the run has no root action")
+}

@@ -1,0 +1,99 @@
+//! An attempt that the engine of this process runs, as the parent of actions: its calls are driven where they are awaited.
+
+use std::sync::Arc;
+
+use spanwise_core::{ActionName, AttemptNo, RunId, Timestamp};
+use spanwise_engine::{AttemptScope, Call, CallToken, Executor, NewStep, Outcome, OutsideWait, RunHandle, StepRecord};
+use tokio::task::{JoinError, JoinHandle};
+
+use crate::error::Result;
+use crate::parent::{self, Child, CompletedStep};
+
+/// One attempt of a run of this process.
+pub(crate) struct Parent {
+    run: RunHandle,
+    scope: Arc<AttemptScope>,
+}
+
+impl Parent {
+    /// `scope` is what the engine keeps of the attempt.
+    pub(super) fn new(run: RunHandle, scope: Arc<AttemptScope>) -> Parent {
+        Parent { run, scope }
+    }
+}
+
+impl parent::Parent for Parent {
+    fn run_id(&self) -> &RunId {
+        self.run.id()
+    }
+
+    fn action(&self) -> ActionName {
+        self.scope.action
+    }
+
+    fn attempt(&self) -> AttemptNo {
+        self.scope.attempt
+    }
+
+    fn now(&self) -> Timestamp {
+        self.run.now()
+    }
+
+    async fn child<E: Executor + 'static>(&self, child: Child, in_process: E) -> Result<Outcome> {
+        let Child { action, spec, inputs, task: _ } = child;
+        let is_new = self.run.enqueue(action, spec, inputs.clone())?;
+        let call = Call { action, inputs: is_new.then_some(inputs), caller: Some(Arc::clone(&self.scope)) };
+        if !self.run.settings().is_limited() {
+            return Ok(self.run.drive(call, &in_process).await?);
+        }
+        // A child that holds one of a few slots must go on even while its caller does not look at it.
+        let run = self.run.clone();
+        let driven = on_own_task(async move { run.drive(call, &in_process).await }).await;
+        Ok(driven.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?)
+    }
+
+    async fn step(&self, action: ActionName) -> Result<Option<StepRecord>> {
+        Ok(self.run.step(action).await?)
+    }
+
+    async fn record_step(&self, step: CompletedStep) -> Result<()> {
+        let CompletedStep { action, spec, started, inputs, outcome, observed } = step;
+        Ok(self.run.record_step(action, NewStep { spec, started, inputs, outcome, observed }).await?)
+    }
+
+    fn count_call(&self) -> Option<CallToken> {
+        Some(CallToken::new(self.run.engine(), &self.scope))
+    }
+
+    fn wait_for(&self, other: &RunId) -> Option<OutsideWait> {
+        (self.run.id() != other).then(|| self.run.wait_outside(self.scope.action, self.scope.attempt))
+    }
+
+    fn is_traced(&self) -> bool {
+        self.run.is_traced()
+    }
+
+    fn timeout(&self) -> Option<String> {
+        self.run.timeout_of(&self.scope)
+    }
+
+    async fn interrupted(&self) {
+        self.run.engine().interrupted().await;
+    }
+}
+
+/// Runs a future as a tokio task that ends with the caller.
+pub(super) async fn on_own_task<T: Send + 'static>(
+    future: impl Future<Output = T> + Send + 'static,
+) -> Result<T, JoinError> {
+    let mut own = AbortOnDrop(tokio::spawn(future));
+    (&mut own.0).await
+}
+
+struct AbortOnDrop<T>(JoinHandle<T>);
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

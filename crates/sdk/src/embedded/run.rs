@@ -1,0 +1,50 @@
+//! A run of this process, as the program that started it or took it up holds it.
+
+use spanwise_core::{ActionName, RunId};
+use spanwise_engine::{ActionView, Outcome, Relation, RunHandle};
+use tokio::sync::watch;
+
+use crate::backend::{BackendRun, Pending};
+use crate::ctx::Ambient;
+use crate::parent::Parent;
+
+/// A run of the engine of this process.
+pub(super) struct EmbeddedRun(pub(super) RunHandle);
+
+impl BackendRun for EmbeddedRun {
+    fn id(&self) -> &RunId {
+        self.0.id()
+    }
+
+    fn relation(&self) -> Option<&Relation> {
+        self.0.settings().relation.as_ref()
+    }
+
+    fn outcome(&self) -> Pending<'_, Outcome> {
+        Box::pin(async {
+            let ambient = Ambient::current();
+            let _waits = ambient.as_ref().and_then(|ambient| ambient.task.parent.wait_for(self.0.id()));
+            match self.0.wait(ActionName::ROOT).await {
+                // A task that waits for another run must not take the interruption for an answer, as with a call.
+                Err(spanwise_engine::Error::Interrupted) if ambient.is_some() => std::future::pending().await,
+                outcome => Ok(outcome?),
+            }
+        })
+    }
+
+    fn abort<'a>(&'a self, reason: &'a str) -> Pending<'a, ()> {
+        Box::pin(async move {
+            let by = std::env::var("USER").unwrap_or_else(|_| "user".to_owned());
+            self.0.abort(ActionName::ROOT, &by, reason).await?;
+            Ok(())
+        })
+    }
+
+    fn actions(&self) -> Pending<'_, Vec<ActionView>> {
+        Box::pin(std::future::ready(Ok(self.0.actions())))
+    }
+
+    fn watch(&self) -> watch::Receiver<()> {
+        self.0.subscribe()
+    }
+}

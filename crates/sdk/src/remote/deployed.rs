@@ -1,0 +1,121 @@
+//! The definitions of deployed tasks: looked up on a server, and made into what is to run.
+
+use std::collections::HashMap;
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use spanwise_core::Scope;
+use spanwise_proto::flyteidl2::task::{GetTaskDetailsRequest, NamedLiteral, TaskSpec};
+use spanwise_proto::flyteidl2::workflow::TaskAction;
+use spanwise_proto::google::protobuf::StringValue;
+use spanwise_proto::hash;
+use spanwise_wire::{ids, policy};
+
+use super::connection::{Connection, LONG, SHORT, error, persist};
+use super::reference::RemoteTask;
+use crate::error::{Error, Result};
+use crate::overrides::Overrides;
+
+/// The definition of a deployed task.
+#[derive(Clone)]
+pub(super) struct Definition(Arc<TaskSpec>);
+
+impl Deref for Definition {
+    type Target = TaskSpec;
+
+    fn deref(&self) -> &TaskSpec {
+        &self.0
+    }
+}
+
+impl Definition {
+    async fn look_up(
+        connection: &Connection,
+        scope: &Scope,
+        task: &RemoteTask,
+        patience: Duration,
+    ) -> Result<Definition> {
+        let id = ids::to_task_identifier(scope, task.name(), task.wanted_version());
+        let request = GetTaskDetailsRequest { task_id: id.into(), ..GetTaskDetailsRequest::default() };
+        let tasks = connection.tasks();
+        let found = persist(patience, || tasks.get_task_details(request.clone())).await;
+        let found = found.map_err(|source| error(&format!("look up task `{}`", task.name()), &source))?.into_owned();
+        let spec = found.details.into_option().and_then(|details| details.spec.into_option());
+        let unknown = || Error::usage(format!("the server knows task `{}` without a definition", task.name()));
+        Ok(Definition(Arc::new(spec.ok_or_else(unknown)?)))
+    }
+
+    /// The part of the task in the names of its calls.
+    pub(super) fn identity(&self) -> Arc<str> {
+        let template = &self.task_template;
+        let (name, version) = (template.id.name.as_str(), template.metadata.discovery_version.as_str());
+        hash::task_identity(name, &hash::interface_hash(&template.interface), version).into()
+    }
+
+    /// The task with these inputs as a child action.
+    pub(super) fn action(&self, scope: &Scope, inputs: &[NamedLiteral], overrides: &Overrides) -> Result<TaskAction> {
+        let template = &self.task_template;
+        Ok(TaskAction {
+            id: ids::to_task_identifier(scope, &template.id.name, &template.id.version).into(),
+            spec: overridden(TaskSpec::clone(self), overrides)?.into(),
+            cache_key: self.cache_key(inputs).into(),
+            ..TaskAction::default()
+        })
+    }
+
+    /// Under which its outputs are kept, if they are.
+    fn cache_key(&self, inputs: &[NamedLiteral]) -> Option<StringValue> {
+        let template = &self.task_template;
+        if !template.metadata.discoverable {
+            return None;
+        }
+        let ignored: Vec<&str> = template.metadata.cache_ignore_input_vars.iter().map(String::as_str).collect();
+        let inputs_hash = hash::inputs_hash_ignoring(inputs, &ignored);
+        let interface_hash = hash::interface_hash(&template.interface);
+        let version = template.metadata.discovery_version.as_str();
+        let value = hash::cache_key(&inputs_hash, template.id.name.as_str(), &interface_hash, version);
+        Some(StringValue { value, ..StringValue::default() })
+    }
+}
+
+/// The definitions that an attempt has looked up: one that is the newest stays it for the whole attempt.
+#[derive(Default)]
+pub(super) struct Definitions(Mutex<HashMap<(String, String), Definition>>);
+
+impl Definitions {
+    pub(super) async fn find(&self, connection: &Connection, scope: &Scope, task: &RemoteTask) -> Result<Definition> {
+        let key = (task.name().to_owned(), task.wanted_version().to_owned());
+        let found = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        if let Some(found) = found {
+            return Ok(found);
+        }
+        let found = Definition::look_up(connection, scope, task, LONG).await?;
+        let mut definitions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(definitions.entry(key).or_insert(found).clone())
+    }
+}
+
+/// A deployed task as the root of a run: its definition, and its inputs.
+pub(super) async fn as_root(
+    connection: &Connection,
+    scope: &Scope,
+    task: RemoteTask,
+    overrides: &Overrides,
+) -> Result<(TaskSpec, Vec<NamedLiteral>)> {
+    let definition = Definition::look_up(connection, scope, &task, SHORT).await?;
+    let literals = task.literals(&definition)?;
+    Ok((overridden(TaskSpec::clone(&definition), overrides)?, literals))
+}
+
+/// A definition with the settings of one call on top.
+fn overridden(mut spec: TaskSpec, overrides: &Overrides) -> Result<TaskSpec> {
+    if *overrides == Overrides::new() {
+        return Ok(spec);
+    }
+    let metadata = spec.task_template.get_or_insert_default().metadata.get_or_insert_default();
+    let (mut retry, mut timeouts) = (policy::retry(metadata)?, policy::timeouts(metadata));
+    overrides.apply(&mut retry, &mut timeouts);
+    policy::set(metadata, &retry, &timeouts);
+    Ok(spec)
+}
