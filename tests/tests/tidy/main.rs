@@ -11,6 +11,8 @@ use serde_json::Value;
 
 use spanwise_e2e::cargo;
 
+mod circles;
+
 /// Which crates of the workspace a crate may use; tests, examples and benches may use all.
 const EDGES: [(&str, &[&str]); 12] = [
     ("spanwise-core", &[]),
@@ -54,6 +56,10 @@ const LICENCES: [&str; 10] =
 /// Licences that are fine for these crates only, with the reason.
 const LICENCE_EXCEPTIONS: [(&str, &str, &str); 1] =
     [("webpki-roots", "CDLA-Permissive-2.0", "certificates are data, and the licence asks for nothing but its text")];
+
+/// The feature `remote` of the crate `spanwise` chooses between two modules. Where else it is asked for, the crate begins to be two programs in
+/// one text.
+const MAX_CFG_REMOTE: usize = 8;
 
 /// Made by a program; looked at by nobody.
 fn is_generated(file: &Path) -> bool {
@@ -161,6 +167,16 @@ fn rust_files() -> impl Iterator<Item = (std::path::PathBuf, String)> {
         let text = std::fs::read_to_string(cargo::root().join(&file)).unwrap();
         (file, text)
     })
+}
+
+#[test]
+fn the_feature_remote_is_asked_for_in_few_places() {
+    let sources = rust_files().filter(|(file, _)| file.starts_with("crates/sdk/src"));
+    let count: usize = sources.map(|(_, text)| text.matches("feature = \"remote\"").count()).sum();
+    assert!(
+        count <= MAX_CFG_REMOTE,
+        "`cfg(feature = \"remote\")` stands in {count} places, {MAX_CFG_REMOTE} are the limit"
+    );
 }
 
 #[test]
