@@ -179,6 +179,11 @@ impl Action {
         }
     }
 
+    /// The number of the attempt that is launched next.
+    pub(crate) fn next_attempt(&self) -> AttemptNo {
+        AttemptNo(self.attempts + 1)
+    }
+
     /// Children that are not at their end.
     pub fn live_children(&self) -> u32 {
         self.live_children

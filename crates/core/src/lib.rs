@@ -8,7 +8,7 @@
 //! | [`Command`] | imperative | a wish, may be refused with a [`Rejection`] |
 //! | [`Event`] | past tense | a fact, stored, never edited |
 //! | [`Run`], [`State`] | noun, participle | the fold of the events |
-//! | [`Effect`] | order | what the world now owes to a state |
+//! | [`Next`] | order | what the driver of an action does now |
 
 mod action;
 pub mod context;
@@ -18,10 +18,12 @@ mod failure;
 pub mod history;
 mod id;
 pub mod lifecycle;
+mod live;
 mod phase;
 mod policy;
 mod relation;
 mod run;
+mod slots;
 pub mod text;
 mod times;
 pub mod trace;
@@ -33,9 +35,13 @@ pub use durability::Durability;
 pub use event::{ActionKind, ActionSpec, CachePolicy, Event, Fact, Lookup, Source, StepOutcome};
 pub use failure::{Failure, FailureKind, code};
 pub use id::{ActionName, AttemptNo, DEFAULT_ORG, InvalidName, RunId, RunName, Scope, TaskName, Timestamp};
+pub use live::{Driver, HeldBy, LiveRun, News, RunSlots};
 pub use phase::Phase;
 pub use policy::{Backoff, InvalidPolicy, RetryPolicy, Timeouts};
 pub use relation::Relation;
-pub use run::{Command, Effect, Rejection, Run, RunLimits, SYSTEM_FAILURE_BUDGET};
+pub use run::{
+    Command, DriverFacts, JournalFacts, Next, ProcessFacts, Rejection, Run, RunLimits, SYSTEM_FAILURE_BUDGET,
+};
+pub use slots::Slots;
 pub use times::Times;
 pub use view::ActionView;

@@ -1,4 +1,4 @@
-//! A run: its actions, the commands it accepts and what it owes to the world.
+//! A run: its actions and the commands it accepts.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,8 +12,11 @@ use crate::trace::TraceParent;
 use crate::{ActionName, AttemptNo, Backoff, Failure, Timestamp};
 
 mod decide;
+mod next;
 #[cfg(test)]
 mod tests;
+
+pub use next::{DriverFacts, JournalFacts, Next, ProcessFacts};
 
 /// Attempts that may be lost to the system in a row before the action fails (Flyte's backend: 3).
 pub const SYSTEM_FAILURE_BUDGET: u32 = 3;
@@ -182,30 +185,6 @@ pub enum Rejection {
     NoPlace(ActionName),
 }
 
-/// What the world owes to a state. Derived, so a restart derives it again; doing it twice is harmless.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// Hand the next attempt to an executor.
-    LaunchAttempt {
-        /// Of which action.
-        action: ActionName,
-    },
-    /// Make sure that somebody runs this attempt, or report it lost.
-    WatchAttempt {
-        /// Of which action.
-        action: ActionName,
-        /// Which attempt.
-        attempt: AttemptNo,
-    },
-    /// Send [`Command::Tick`] at this time.
-    WakeAt {
-        /// To which action.
-        action: ActionName,
-        /// When.
-        at: Timestamp,
-    },
-}
-
 /// Limits of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RunLimits {
@@ -255,40 +234,9 @@ impl Run {
         self.occupied
     }
 
-    /// Whose turn it is, where there is a limit: as many queued actions as places are free, in order, of those that are
-    /// `ready`. One that nobody could launch must not keep others from their turn.
-    pub fn next_in_line<'a>(
-        &'a self,
-        ready: impl Fn(&ActionName) -> bool + 'a,
-    ) -> impl Iterator<Item = ActionName> + 'a {
-        let free = self.limits.max_action_concurrency.map_or(0, |limit| limit.saturating_sub(self.occupied));
-        self.queue.values().copied().filter(move |name| ready(name)).take(free as usize)
-    }
-
     /// True if the run has a limit of running actions.
     pub fn is_limited(&self) -> bool {
         self.limits.max_action_concurrency.is_some()
-    }
-
-    /// What the world owes to one action.
-    pub fn owed_to(&self, name: &ActionName) -> Vec<Effect> {
-        let Some(action) = self.actions.get(name) else { return Vec::new() };
-        let work = match action.state {
-            State::Queued { .. } if self.has_free_place() => Some(Effect::LaunchAttempt { action: *name }),
-            State::Launched { attempt } | State::Running { attempt, .. } => {
-                Some(Effect::WatchAttempt { action: *name, attempt })
-            }
-            _ => None,
-        };
-        let timer = action.due().map(|at| Effect::WakeAt { action: *name, at });
-        work.into_iter().chain(timer).collect()
-    }
-
-    /// What the world owes to the whole run.
-    pub fn owed(&self) -> Vec<Effect> {
-        let mut names: Vec<&ActionName> = self.actions.keys().collect();
-        names.sort_unstable();
-        names.into_iter().flat_map(|name| self.owed_to(name)).collect()
     }
 
     /// True if another action may run now.

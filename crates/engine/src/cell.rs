@@ -1,27 +1,29 @@
-//! The state of a run in this process: its actions, its unwritten events, who drives and who watches what.
+//! A run of this process behind one lock: its state and its drivers, its unwritten events, and who watches what.
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use rustc_hash::{FxHashMap, FxHashSet};
-use spanwise_core::lifecycle::Lifecycle;
-use spanwise_core::trace::TraceParent;
+use rustc_hash::FxHashMap;
 use spanwise_core::{
-    Action, ActionName, ActionSpec, AttemptNo, CachePolicy, Command, End, Event, Rejection, Run, RunId, State,
+    ActionName, AttemptNo, Command, Event, JournalFacts, LiveRun, News, Next, ProcessFacts, Rejection, Run, RunId,
     Timestamp,
 };
-use spanwise_store::{ActionRow, Append, Payloads, RunKey};
+use spanwise_store::{Payloads, RunKey};
 use tokio::sync::{Notify, watch};
 
 use crate::error::Error;
 use crate::feed::{Changed, ChildFeed, Feeds};
-use crate::places::Places;
 use crate::settings::RunSettings;
+use crate::slots::{EngineSlots, SlotsOfRun, Turn};
 
+mod reads;
 mod rows;
+mod unwritten;
 mod watcher;
 
-use rows::{ended_at, row};
 pub use watcher::Watch;
+
+/// A driver of an action of this process.
+pub(crate) type Driver = spanwise_core::Driver<Turn>;
 
 /// The state of a run behind one lock; commands are decided and applied under it, commits happen outside.
 pub(crate) struct RunCell {
@@ -33,18 +35,13 @@ pub(crate) struct RunCell {
 }
 
 struct CellState {
-    run: Run,
+    live: LiveRun<SlotsOfRun>,
     next_seq: u64,
     /// Events that no transaction has taken yet, and the actions they changed.
     events: Vec<Event>,
     changed: FxHashMap<ActionName, Payloads>,
     watchers: FxHashMap<ActionName, Vec<Arc<Notify>>>,
     feeds: Feeds,
-    places: Arc<Places>,
-    /// Actions that somebody in this process drives.
-    driven: FxHashSet<ActionName>,
-    /// Those of them whose driver asks the cache, or waits for another computation of their key.
-    looking_up: FxHashSet<ActionName>,
     /// The run was just created, and whoever did that is about to drive its root.
     root_claimed: bool,
     /// Why the run cannot go on in this process, if it cannot.
@@ -53,49 +50,10 @@ struct CellState {
     refused: Option<Error>,
 }
 
-/// What a driver holds while it drives: the wheel, if it has it, and its turn where places are short.
-#[derive(Debug, Default)]
-pub(crate) struct Wheel {
-    /// True if nobody else drives the action.
-    pub(crate) taken: bool,
-    /// An attempt that is under way without a driver may be taken up again.
-    pub(crate) adopts: bool,
-    /// The cache was asked, or it is too late to ask.
-    pub(crate) looked_up: bool,
-    /// It waits for a place, or has one that it has not used yet.
-    pub(crate) in_line: bool,
-    /// Tells that a place is there.
-    pub(crate) turn: Arc<Notify>,
-}
-
-/// Why a queued action is held back.
-pub(crate) enum Held {
-    /// Another action computes its cache key.
-    Key,
-    /// The places of its run are taken by these.
-    Run { limit: u32, busy: Vec<ActionName> },
-    /// By something outside of its run.
-    Outside,
-}
-
-/// What a driver has to do next.
-pub(crate) enum Next {
-    /// Nothing: the action is at its end.
-    Finished(End),
-    /// Nothing more in this process.
-    Broken(Error),
-    /// Run this attempt, which was just launched for it; or take it up again, if an earlier process launched it.
-    Run { attempt: AttemptNo, adopted: bool },
-    /// Ask the cache before the first attempt.
-    LookUp(CachePolicy),
-    /// Wait for a change, or until a timer is due.
-    Wait { due: Option<Timestamp> },
-}
-
 impl RunCell {
-    pub(crate) fn new(id: RunId, settings: RunSettings, places: Arc<Places>) -> RunCell {
+    pub(crate) fn new(id: RunId, settings: RunSettings, slots: &Arc<EngineSlots>) -> RunCell {
         let run = Run::new(settings.limits());
-        RunCell::with(id, OnceLock::new(), settings, (run, 0), places)
+        RunCell::with(id, OnceLock::new(), settings, (run, 0), slots)
     }
 
     /// A run as its stored events leave it, with the number of the next one.
@@ -104,10 +62,9 @@ impl RunCell {
         key: RunKey,
         settings: RunSettings,
         stored: (Run, u64),
-        places: Arc<Places>,
+        slots: &Arc<EngineSlots>,
     ) -> RunCell {
-        places.change(i64::from(stored.0.occupied()));
-        RunCell::with(id, OnceLock::from(key), settings, stored, places)
+        RunCell::with(id, OnceLock::from(key), settings, stored, slots)
     }
 
     fn with(
@@ -115,18 +72,15 @@ impl RunCell {
         key: OnceLock<RunKey>,
         settings: RunSettings,
         (run, next_seq): (Run, u64),
-        places: Arc<Places>,
+        slots: &Arc<EngineSlots>,
     ) -> RunCell {
         let state = CellState {
-            run,
+            live: LiveRun::new(run, slots.of_run()),
             next_seq,
             events: Vec::new(),
             changed: FxHashMap::default(),
             watchers: FxHashMap::default(),
             feeds: Feeds::default(),
-            places,
-            driven: FxHashSet::default(),
-            looking_up: FxHashSet::default(),
             root_claimed: false,
             broken: None,
             refused: None,
@@ -145,38 +99,6 @@ impl RunCell {
 
     pub(crate) fn subscribe(&self) -> watch::Receiver<()> {
         self.changes.subscribe()
-    }
-
-    pub(crate) fn root_spec(&self) -> Option<Arc<ActionSpec>> {
-        self.lock().run.root().map(|root| Arc::clone(&root.spec))
-    }
-
-    /// All actions as they are now, in no order.
-    pub(crate) fn rows(&self) -> Vec<ActionRow> {
-        self.lock().run.actions().map(|(name, action)| row(*name, action)).collect()
-    }
-
-    /// When an action began and ended, and how, if it has.
-    pub(crate) fn recorded(&self, action: &ActionName) -> Option<(Timestamp, Timestamp, End)> {
-        let state = self.lock();
-        let known = state.run.action(action)?;
-        Some((known.enqueued_at, known.updated_at, known.end()?.clone()))
-    }
-
-    /// The code of the timeout that cut an attempt short, if one did.
-    pub(crate) fn timeout_of(&self, action: &ActionName, attempt: AttemptNo) -> Option<String> {
-        let state = self.lock();
-        let known = state.run.action(action)?;
-        match known.end() {
-            Some(End::TimedOut(failure)) if known.attempts == attempt.0 => Some(failure.code.clone()),
-            _ => (known.timed_out == Some(attempt)).then(|| spanwise_core::code::MAX_RUNTIME_EXCEEDED.to_owned()),
-        }
-    }
-
-    /// True if somebody in this process drives the action, or is about to.
-    pub(crate) fn is_driven(&self, action: &ActionName) -> bool {
-        let state = self.lock();
-        state.driven.contains(action) || (action.is_root() && state.root_claimed)
     }
 
     /// Makes a new run known by its key; whoever created it is the one who drives it.
@@ -205,118 +127,25 @@ impl RunCell {
         Ok(changed)
     }
 
-    /// Looks at an action and, if an attempt is owed and nobody else drives it, launches it. With `starts_at_once` the
-    /// executor gives its first sign of life by being asked.
+    /// What a driver of an action does next ([`Run::next`]), carried out as far as it changes the run.
     pub(crate) fn advance(
         &self,
-        action: ActionName,
-        wheel: &mut Wheel,
-        starts_at_once: bool,
+        driver: &mut Driver,
+        mut process: ProcessFacts,
         now: Timestamp,
     ) -> Result<Next, Rejection> {
         let mut state = self.lock();
-        let known = state.run.action(&action).ok_or(Rejection::NotFound(action))?;
-        if let State::Finished(end) = &known.state {
-            return Ok(Next::Finished(end.clone()));
+        if state.broken.is_some() && process.journal == JournalFacts::Open {
+            process.journal = JournalFacts::Lost;
         }
-        if let Some(error) = &state.broken {
-            return Ok(Next::Broken(error.clone()));
-        }
-        let (queued, due, under_way) = (matches!(known.state, State::Queued { .. }), known.due(), known.attempt());
-        let unread = known.spec.cache.clone().filter(|_| queued && !wheel.looked_up);
-        // Whoever waits takes the wheel if nobody has it: the next attempt needs a driver.
-        let new_at_the_wheel = !wheel.taken && state.driven.insert(action);
-        wheel.taken |= new_at_the_wheel;
-        state.root_claimed &= !action.is_root();
-        if let Some(attempt) = under_way.filter(|_| new_at_the_wheel && wheel.adopts) {
-            wheel.looked_up = true;
-            return Ok(Next::Run { attempt, adopted: true });
-        }
-        if let Some(policy) = unread.filter(|_| wheel.taken) {
-            wheel.looked_up = true;
-            state.looking_up.insert(action);
-            return Ok(Next::LookUp(policy));
-        }
-        if wheel.taken {
-            state.looking_up.remove(&action);
-        }
-        if !(queued && wheel.taken && state.has_turn(&action)) {
-            // Whoever could use the place must not wait behind one that cannot.
-            state.leave_line(self.key(), action, wheel);
-            // Whoever has the wheel knows which timers count.
-            return Ok(Next::Wait { due: due.filter(|_| wheel.taken) });
-        }
-        wheel.in_line = !state.places.claim(self.key(), action, &wheel.turn);
-        if wheel.in_line {
-            state.command(&Command::Hold { action }, now, Payloads::default())?;
-            drop(state);
+        let next = state.live.advance(driver, process, now);
+        state.root_claimed &= !(driver.action().is_root() && driver.drives());
+        let changed = state.absorb_news();
+        drop(state);
+        if changed {
             self.announce();
-            return Ok(Next::Wait { due });
         }
-        let attempt = state.launch(action, starts_at_once, now);
-        state.places.settle();
-        drop(state);
-        self.announce();
-        Ok(Next::Run { attempt: attempt?, adopted: false })
-    }
-
-    /// The action as it is now.
-    pub(crate) fn action(&self, action: &ActionName) -> Option<Action> {
-        self.lock().run.action(action).cloned()
-    }
-
-    /// A span of the trace that an action belongs to, if the run's lifecycle is traced: the nearest that a map names.
-    fn span_above(&self, action: &ActionName) -> Option<TraceParent> {
-        if !self.settings.trace.is_exported() {
-            return None;
-        }
-        let state = self.lock();
-        let above = |name: &ActionName| state.run.action(name)?.spec.parent;
-        // A map without a span leaves the action in the trace of its caller.
-        let nearest = std::iter::successors(Some(*action), above)
-            .find_map(|name| state.run.action(&name).and_then(|known| known.spec.traceparent));
-        let inbound = state.run.root().and_then(|root| root.spec.traceparent);
-        drop(state);
-        Some(nearest.unwrap_or_else(|| Lifecycle::run_span(&self.id, inbound)))
-    }
-
-    /// The span of an attempt, if the run's lifecycle is traced.
-    pub(crate) fn attempt_span(&self, action: &ActionName, attempt: AttemptNo) -> Option<TraceParent> {
-        Some(Lifecycle::attempt_span(&self.id, self.span_above(action)?, action, attempt))
-    }
-
-    /// The span of an action, if the run's lifecycle is traced.
-    pub(crate) fn action_span(&self, action: &ActionName) -> Option<TraceParent> {
-        Some(Lifecycle::action_span(&self.id, self.span_above(action)?, action))
-    }
-
-    /// How an action uses the cache, if it does.
-    pub(crate) fn cache_policy(&self, action: &ActionName) -> Option<CachePolicy> {
-        self.lock().run.action(action).and_then(|action| action.spec.cache.clone())
-    }
-
-    /// True if one of its parents has the right to compute this key: it would wait for itself.
-    pub(crate) fn is_reserved_above(&self, action: &ActionName, key: &str) -> bool {
-        let state = self.lock();
-        let parent = |name: &ActionName| state.run.action(name).and_then(|action| action.spec.parent);
-        let policy = |name: ActionName| state.run.action(&name).and_then(|action| action.spec.cache.as_ref());
-        std::iter::successors(parent(action), parent)
-            .filter_map(policy)
-            .any(|above| above.serialize && above.key == key)
-    }
-
-    /// The children of an action, in the order in which they were accepted.
-    pub(crate) fn children(&self, parent: &ActionName) -> Vec<ActionName> {
-        self.lock().run.action(parent).map(|parent| parent.children().to_vec()).unwrap_or_default()
-    }
-
-    /// Every task action that is not at its end.
-    pub(crate) fn unfinished(&self) -> Vec<ActionName> {
-        let state = self.lock();
-        let live = state.run.actions().filter(|(_, action)| !action.is_finished() && action.spec.has_driver());
-        let mut names: Vec<(Timestamp, ActionName)> = live.map(|(name, action)| (action.enqueued_at, *name)).collect();
-        names.sort_unstable();
-        names.into_iter().map(|(_, name)| name).collect()
+        next
     }
 
     /// Tells of the children of `parent` from now on.
@@ -336,27 +165,10 @@ impl RunCell {
         }
     }
 
-    /// How the action ended, if it has.
-    pub(crate) fn end(&self, action: &ActionName) -> Result<Option<End>, Rejection> {
-        let state = self.lock();
-        let known = state.run.action(action).ok_or(Rejection::NotFound(*action))?;
-        Ok(known.end().cloned())
-    }
-
     /// Reports every attempt that the journal says is under way: its process is gone.
     pub(crate) fn report_lost(&self, now: Timestamp) {
-        let mut lost: Vec<(ActionName, AttemptNo, bool)> = {
-            let state = self.lock();
-            // One that was launched and never gave a sign of life has not begun.
-            let began = |action: &Action| matches!(action.state, State::Running { .. });
-            let actions = state.run.actions();
-            actions.filter_map(|(name, action)| Some((*name, action.attempt()?, began(action)))).collect()
-        };
-        // Parents first: whether one only waited shows in its children's attempts.
-        lost.sort_by_cached_key(|(action, ..)| (self.depth(action), *action));
-        for (action, attempt, blamed) in lost {
-            let reason = "its process ended without a report".to_owned();
-            let command = Command::ReportLost { action, attempt, reason, blamed };
+        let lost = self.lock().live.run().lost_attempts();
+        for command in lost {
             // A refusal means that an earlier report of this loop has already ended it.
             let _ = self.command(&command, now, Payloads::default());
         }
@@ -365,96 +177,23 @@ impl RunCell {
     /// An attempt begins to wait for something outside of its run, or has waited.
     pub(crate) fn wait_outside(&self, action: &ActionName, attempt: AttemptNo, begins: bool) {
         let mut state = self.lock();
-        let occupied = state.run.occupied();
-        state.run.wait_outside(action, attempt, begins);
-        state.places.change(i64::from(state.run.occupied()) - i64::from(occupied));
-        state.notify_next_in_line();
+        state.live.wait_outside(action, attempt, begins);
+        state.absorb_news();
         drop(state);
         self.announce();
-    }
-
-    /// Actions that take up a place, the oldest first.
-    pub(crate) fn busy(&self) -> Vec<ActionName> {
-        self.lock().busy()
-    }
-
-    /// Why an action is held back; none if it is not.
-    pub(crate) fn held(&self, action: &ActionName) -> Option<Held> {
-        let state = self.lock();
-        let State::Queued { held: true, .. } = state.run.action(action)?.state else { return None };
-        if state.looking_up.contains(action) {
-            return Some(Held::Key);
-        }
-        match self.settings.limits().max_action_concurrency {
-            Some(limit) if !state.run.has_free_place() => Some(Held::Run { limit, busy: state.busy() }),
-            _ => Some(Held::Outside),
-        }
     }
 
     /// Gives every attempt under way back that is lost.
     pub(crate) fn release_all(&self, now: Timestamp, is_lost: &dyn Fn(&RunId, RunKey, &ActionName, AttemptNo) -> bool) {
         let under_way: Vec<(ActionName, AttemptNo)> = {
             let state = self.lock();
-            state.run.actions().filter_map(|(name, action)| Some((*name, action.attempt()?))).collect()
+            state.live.run().actions().filter_map(|(name, action)| Some((*name, action.attempt()?))).collect()
         };
         let lost = under_way.into_iter().filter(|(action, attempt)| is_lost(&self.id, self.key(), action, *attempt));
         for (action, attempt) in lost {
             // A refusal means that it has ended meanwhile.
             let _ = self.command(&Command::Release { action, attempt }, now, Payloads::default());
         }
-    }
-
-    /// How many parents an action has.
-    fn depth(&self, action: &ActionName) -> usize {
-        let state = self.lock();
-        let parent = |name: &ActionName| state.run.action(name).and_then(|action| action.spec.parent);
-        std::iter::successors(parent(action), parent).count()
-    }
-
-    pub(crate) fn has_unwritten(&self) -> bool {
-        let state = self.lock();
-        state.refused.is_none() && !state.events.is_empty()
-    }
-
-    /// Takes what is to be written: the events, and each changed action once, as it is now.
-    pub(crate) fn take_unwritten(&self) -> Option<Append> {
-        if self.refused().is_some() {
-            return None;
-        }
-        let append = self.take(self.key());
-        (!append.events.is_empty()).then_some(append)
-    }
-
-    /// The same for a run that the store does not know yet.
-    pub(crate) fn take_first(&self) -> Append {
-        self.take(RunKey(0))
-    }
-
-    fn take(&self, run: RunKey) -> Append {
-        let mut state = self.lock();
-        let events = std::mem::take(&mut state.events);
-        let first_seq = state.next_seq;
-        state.next_seq += events.len() as u64;
-        let mut changed: Vec<(ActionName, Payloads)> = std::mem::take(&mut state.changed).into_iter().collect();
-        // In the order of the table: a batch of neighbours is written faster than names at random.
-        changed.sort_unstable_by_key(|(name, _)| *name);
-        let root_changed = changed.iter().any(|(name, _)| name.is_root());
-        let row_of = |(name, payloads)| Some((row(name, state.run.action(&name)?), payloads));
-        let actions = changed.into_iter().filter_map(row_of).collect();
-        let run_phase = state.run.root().filter(|_| root_changed).map(|root| (root.phase(), ended_at(root)));
-        Append { run, first_seq, events, actions, run_phase }
-    }
-
-    pub(crate) fn attempt(&self, action: &ActionName) -> Option<AttemptNo> {
-        self.lock().run.action(action).and_then(Action::attempt)
-    }
-
-    pub(crate) fn is_under_way(&self, action: &ActionName, attempt: AttemptNo) -> bool {
-        self.attempt(action) == Some(attempt)
-    }
-
-    pub(crate) fn due(&self, action: &ActionName) -> Option<Timestamp> {
-        self.lock().run.action(action).and_then(Action::due)
     }
 
     /// Tells everyone who waits that the run cannot go on in this process.
@@ -486,30 +225,19 @@ impl RunCell {
     /// True if the run is broken off and nobody drives it any more: it can be taken up anew from the journal.
     pub(crate) fn is_given_up(&self) -> bool {
         let state = self.lock();
-        state.broken.is_some() && state.driven.is_empty()
+        state.broken.is_some() && state.live.is_left()
     }
 
-    /// Counts no more among the places of the engine, whatever is still done with it: the run is taken up anew.
-    pub(crate) fn give_up_places(&self) {
+    /// Counts no more among the slots of the engine, whatever is still done with it: the run is taken up anew.
+    pub(crate) fn give_up_slots(&self) {
+        self.lock().live.give_up_slots(Arc::new(EngineSlots::default()).of_run());
+    }
+
+    /// Drives no more; whoever waits for the action may go on.
+    pub(crate) fn leave(&self, driver: &mut Driver) {
         let mut state = self.lock();
-        let places = std::mem::replace(&mut state.places, Arc::new(Places::new(None)));
-        places.change(-i64::from(state.run.occupied()));
-    }
-
-    /// Stops driving; whoever waits for the action may go on.
-    pub(crate) fn leave_wheel(&self, action: &ActionName, wheel: &mut Wheel) {
-        let mut state = self.lock();
-        wheel.taken = false;
-        state.driven.remove(action);
-        state.looking_up.remove(action);
-        state.leave_line(self.key(), *action, wheel);
-        state.notify(action);
-        // The turn that it may have had is somebody else's now.
-        state.notify_next_in_line();
-    }
-
-    pub(crate) fn is_finished(&self, action: &ActionName) -> bool {
-        self.lock().run.action(action).is_some_and(Action::is_finished)
+        state.live.leave(driver);
+        state.absorb_news();
     }
 
     /// Watches an action from now on.
@@ -521,63 +249,33 @@ impl RunCell {
 }
 
 impl CellState {
-    fn busy(&self) -> Vec<ActionName> {
-        let busy = self.run.actions().filter(|(_, action)| action.occupies_place());
-        let mut busy: Vec<(Timestamp, ActionName)> = busy.map(|(name, action)| (action.enqueued_at, *name)).collect();
-        busy.sort_unstable();
-        busy.into_iter().map(|(_, name)| name).collect()
-    }
-
+    /// Decides a command; `payloads` belong to its action, if events follow for it.
     fn command(&mut self, command: &Command, now: Timestamp, payloads: Payloads) -> Result<bool, Rejection> {
-        let events = self.run.decide(command, now)?;
-        let Some(first) = events.first() else { return Ok(false) };
-        self.changed.entry(first.action).or_default().take_new(payloads);
-        let occupied = self.run.occupied();
+        let changed = self.live.command(command, now)?;
+        let News { events, woken } = self.live.take_news();
+        if let Some(first) = events.first() {
+            self.changed.entry(first.action).or_default().take_new(payloads);
+        }
+        self.absorb(events, &woken);
+        Ok(changed)
+    }
+
+    /// Takes over what has happened to the run. True if something has.
+    fn absorb_news(&mut self) -> bool {
+        let News { events, woken } = self.live.take_news();
+        let changed = !events.is_empty();
+        self.absorb(events, &woken);
+        changed
+    }
+
+    fn absorb(&mut self, events: Vec<Event>, woken: &[ActionName]) {
         for event in &events {
-            self.run.apply(event);
-            self.feeds.note(self.run.action(&event.action).and_then(|action| action.spec.parent), event.action);
-            if event.action != first.action {
-                self.changed.entry(event.action).or_default();
-            }
-            self.notify(&event.action);
+            let parent = self.live.run().action(&event.action).and_then(|action| action.spec.parent);
+            self.feeds.note(parent, event.action);
+            self.changed.entry(event.action).or_default();
         }
-        self.places.change(i64::from(self.run.occupied()) - i64::from(occupied));
-        self.notify_next_in_line();
         self.events.extend(events);
-        Ok(true)
-    }
-
-    fn launch(&mut self, action: ActionName, starts_at_once: bool, now: Timestamp) -> Result<AttemptNo, Rejection> {
-        self.command(&Command::Launch { action }, now, Payloads::default())?;
-        let launched = self.run.action(&action).and_then(Action::attempt);
-        let attempt = launched.ok_or(Rejection::NotFound(action))?;
-        if starts_at_once {
-            self.command(&Command::ReportStarted { action, attempt }, now, Payloads::default())?;
-        }
-        Ok(attempt)
-    }
-
-    /// Gives up the wait for a place, or the place.
-    fn leave_line(&self, run: RunKey, action: ActionName, wheel: &mut Wheel) {
-        if std::mem::take(&mut wheel.in_line) {
-            self.places.withdraw(run, action);
-        }
-    }
-
-    /// True if the action may be launched now: there is no limit, or it is its turn among those that somebody drives.
-    fn has_turn(&self, action: &ActionName) -> bool {
-        !self.run.is_limited() || self.run.next_in_line(|name| self.is_ready(name)).any(|next| next == *action)
-    }
-
-    fn notify_next_in_line(&self) {
-        for next in self.run.next_in_line(|name| self.is_ready(name)) {
-            self.notify(&next);
-        }
-    }
-
-    /// True if its driver would launch it now.
-    fn is_ready(&self, action: &ActionName) -> bool {
-        self.driven.contains(action) && !self.looking_up.contains(action)
+        woken.iter().for_each(|action| self.notify(action));
     }
 
     fn notify_all(&self) {

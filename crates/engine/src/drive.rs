@@ -1,4 +1,4 @@
-//! Driving an action to its end: look at the state, do what it owes, look again.
+//! Driving an action to its end: ask the rules what comes next, do it, ask again.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -9,12 +9,14 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use spanwise_core::trace::TraceParent;
-use spanwise_core::{ActionName, AttemptNo, CachePolicy, Command, End, Failure, Lookup, Timestamp};
+use spanwise_core::{
+    ActionName, AttemptNo, CachePolicy, Command, End, Failure, JournalFacts, Lookup, Next, ProcessFacts, Timestamp,
+};
 use spanwise_store::Payloads;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::cache::Reservation;
-use crate::cell::{Next, Watch, Wheel};
+use crate::cell::{self, Watch};
 use crate::error::{Error, with_source};
 use crate::run::RunHandle;
 use crate::scope::{AttemptScope, Fate};
@@ -129,8 +131,10 @@ impl RunHandle {
     /// over or the engine is interrupted. Attempts that outlive the process stay under way for whoever drives next.
     pub async fn drive(&self, call: Call, executor: &dyn Executor) -> Result<Outcome, Error> {
         let _root = call.caller.is_none().then(|| RootLeaf::count(self));
-        let wheel = Wheel { adopts: self.engine.inner.attempts_outlive_the_process, ..Wheel::default() };
-        let mut driver = Driver { run: self, call, wheel, delivered: None, reservation: None };
+        let rules = cell::Driver::new(call.action, Arc::new(Notify::new()))
+            .adopting(self.engine.inner.attempts_outlive_the_process)
+            .starting_at_once(executor.starts_at_once());
+        let mut driver = Driver { run: self, call, rules, delivered: None, reservation: None };
         let outcome = driver.drive(executor).await;
         match &outcome {
             Ok(_) => driver.stop(),
@@ -192,7 +196,8 @@ impl RunHandle {
 struct Driver<'a> {
     run: &'a RunHandle,
     call: Call,
-    wheel: Wheel,
+    /// What the rules know of it.
+    rules: cell::Driver,
     delivered: Option<Bytes>,
     /// The right to compute its cache key, where one computation at a time was asked for.
     reservation: Option<Reservation>,
@@ -200,30 +205,28 @@ struct Driver<'a> {
 
 impl Driver<'_> {
     async fn drive(&mut self, executor: &dyn Executor) -> Result<Outcome, Error> {
-        let action = self.call.action;
         let mut watch = None;
         loop {
-            self.run.room().await?;
-            if self.run.engine.is_interrupted() {
-                self.give_back();
-                // The caller must not take the interruption for an answer: it is dropped where it waits.
-                return std::future::pending().await;
-            }
-            match self.run.cell.advance(action, &mut self.wheel, executor.starts_at_once(), self.run.now())? {
-                Next::Finished(end) => return self.run.outcome(action, end, self.delivered.take()).await,
-                Next::Broken(error) => return Err(error),
-                Next::Run { attempt, adopted } => {
-                    if adopted {
-                        self.reservation = self.run.try_reserve(&action);
-                    }
-                    self.run_attempt(attempt, adopted, executor).await?;
+            match self.run.cell.advance(&mut self.rules, self.run.process_facts(), self.run.now())? {
+                Next::Finished(end) => return self.run.outcome(self.call.action, end, self.delivered.take()).await,
+                Next::GiveBack => {
+                    self.give_back();
+                    // The caller must not take the interruption for an answer: it is dropped where it waits.
+                    return std::future::pending().await;
+                }
+                Next::AwaitRoom => self.run.room().await?,
+                Next::Leave => return Err(self.run.cell.broken().unwrap_or(Error::Interrupted)),
+                Next::Adopt { attempt } => {
+                    self.reservation = self.run.try_reserve(&self.call.action);
+                    self.run_attempt(attempt, true, executor).await?;
                 }
                 Next::LookUp(policy) => self.look_up(&policy, executor).await?,
-                Next::Wait { due } => match &watch {
-                    // A change between this look and the watch would be missed, so there is one more look.
-                    None => watch = Some(self.run.cell.watch(action)),
-                    Some(watch) => self.wait(watch, due).await,
-                },
+                Next::Launch { attempt } => self.run_attempt(attempt, false, executor).await?,
+                Next::Watch => {
+                    watch = Some(self.run.cell.watch(self.call.action));
+                    self.rules.set_watching();
+                }
+                Next::Hold { due } | Next::Wait { due } => self.wait(watch.as_ref(), due).await,
             }
         }
     }
@@ -344,12 +347,18 @@ impl Driver<'_> {
     }
 
     /// Waits for a change, for a place, or until a timer of the action is due.
-    async fn wait(&self, watch: &Watch, due: Option<Timestamp>) {
+    async fn wait(&self, watch: Option<&Watch>, due: Option<Timestamp>) {
         self.run.engine.inner.journal.write_soon(&self.run.cell);
+        let changed = async {
+            match watch {
+                Some(watch) => watch.changed().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             biased;
-            () = watch.changed() => {}
-            () = self.wheel.turn.notified() => {}
+            () = changed => {}
+            () = self.rules.turn().notified() => {}
             () = self.run.until(due), if due.is_some() => self.tick(),
         }
     }
@@ -362,7 +371,7 @@ impl Driver<'_> {
 
     /// Gives the attempt under way back and stops driving.
     fn give_back(&mut self) {
-        if self.wheel.taken {
+        if self.rules.drives() {
             let action = self.call.action;
             self.run.settle(action, self.run.cell.attempt(&action), Fate::Release);
             self.stop();
@@ -370,15 +379,13 @@ impl Driver<'_> {
     }
 
     fn stop(&mut self) {
-        if self.wheel.taken {
-            self.run.cell.leave_wheel(&self.call.action, &mut self.wheel);
-        }
+        self.run.cell.leave(&mut self.rules);
     }
 }
 
 impl Drop for Driver<'_> {
     fn drop(&mut self) {
-        if !self.wheel.taken {
+        if !self.rules.drives() {
             return;
         }
         let action = self.call.action;
@@ -399,6 +406,13 @@ impl Driver<'_> {
 }
 
 impl RunHandle {
+    /// What the rules have to know of this process.
+    fn process_facts(&self) -> ProcessFacts {
+        let is_full = self.engine.inner.journal.check().is_err();
+        let journal = if is_full { JournalFacts::Full } else { JournalFacts::Open };
+        ProcessFacts { is_interrupted: self.engine.is_interrupted(), journal }
+    }
+
     pub(crate) async fn until(&self, due: Option<Timestamp>) {
         if let Some(due) = due {
             tokio::time::sleep_until(self.engine.inner.clock.instant(due)).await;

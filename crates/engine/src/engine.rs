@@ -16,9 +16,9 @@ use crate::clock::Clock;
 use crate::error::{Error, with_source};
 use crate::export::Exports;
 use crate::journal::Journal;
-use crate::places::Places;
 use crate::run::RunHandle;
 use crate::settings::RunSettings;
+use crate::slots::EngineSlots;
 
 /// Where an engine keeps its journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,7 +89,7 @@ pub(crate) struct Inner {
     pub(crate) leaves: AtomicUsize,
     pub(crate) reservations: Reservations,
     pub(crate) exports: Arc<Exports>,
-    places: Arc<Places>,
+    slots: Arc<EngineSlots>,
     pub(crate) attempts_outlive_the_process: bool,
     pub(crate) waits_for_room: bool,
     retention: Retention,
@@ -143,7 +143,7 @@ impl Engine {
             interruption: Notify::new(),
             leaves: AtomicUsize::new(0),
             reservations: Reservations::default(),
-            places: Arc::new(Places::new(config.max_attempts)),
+            slots: Arc::new(EngineSlots::new(config.max_attempts)),
             attempts_outlive_the_process: config.attempts_outlive_the_process,
             waits_for_room: config.waits_for_room,
             retention: config.retention,
@@ -178,7 +178,7 @@ impl Engine {
             export: (new.settings.trace.is_exported() && self.inner.exports.is_open()).then(ExportState::default),
             unreadable: None,
         };
-        let cell = RunCell::new(new.id.clone(), new.settings, Arc::clone(&self.inner.places));
+        let cell = RunCell::new(new.id.clone(), new.settings, &self.inner.slots);
         let action = ActionName::ROOT;
         let inputs = Payloads { inputs: Some(new.inputs), outputs: None };
         cell.command(&Command::Enqueue { action, spec: Arc::new(new.spec) }, now, inputs)?;
@@ -211,7 +211,7 @@ impl Engine {
             && (cell.refused().is_some() || self.inner.journal.has_all_of(cell))
         {
             // It failed when the journal did. What the journal has of it counts, once.
-            cell.give_up_places();
+            cell.give_up_slots();
             runs.remove(id);
         }
         let finished = || self.finished().iter().find(|cell| cell.id() == id).cloned();
@@ -247,8 +247,7 @@ impl Engine {
             run.apply(event);
         }
         run.count_timers_from(self.inner.clock.now());
-        let places = Arc::clone(&self.inner.places);
-        let cell = RunCell::restored(row.id, key, settings, (run, stored.events.len() as u64), places);
+        let cell = RunCell::restored(row.id, key, settings, (run, stored.events.len() as u64), &self.inner.slots);
         if !self.inner.attempts_outlive_the_process {
             cell.report_lost(self.inner.clock.now());
         }
@@ -270,12 +269,12 @@ impl Engine {
     /// Launches no more attempts, for a process that is about to end: what is under way goes on. An engine without a limit of
     /// attempts cannot be stopped in this way.
     pub fn stop_launching(&self) {
-        self.inner.places.close();
+        self.inner.slots.close();
     }
 
     /// Returns when no attempt does anything but wait for its children, in an engine with a limit of attempts.
     pub async fn idle(&self) {
-        self.inner.places.idle().await;
+        self.inner.slots.idle().await;
     }
 
     /// Gives back every attempt that is still under way after an interruption, because whatever ran it is gone: it costs
@@ -369,7 +368,7 @@ impl Engine {
 impl Inner {
     /// The limit of attempts, if it is reached.
     pub(crate) fn full(&self) -> Option<u32> {
-        self.places.full()
+        self.slots.full()
     }
 
     /// What cannot be deleted now is tried again the next time; a journal that cannot be written is found out by a commit.

@@ -1,8 +1,8 @@
 //! The loop around the rules: load, decide, commit, act.
 //!
 //! An [`Engine`] owns a journal and the runs of this process. A command is decided in memory (`spanwise-core`), its events
-//! are committed in groups (`journal.rs`), and whoever waits for an action drives it ([`RunHandle::drive`]): the driver looks
-//! at the state, does what the state owes, and looks again. A restart does the same from the stored events, so live running
+//! are committed in groups (`journal.rs`), and whoever waits for an action drives it ([`RunHandle::drive`]): the driver asks the
+//! rules what comes next ([`spanwise_core::Run::next`]), does it, and asks again. A restart does the same from the stored events, so live running
 //! and recovery are one path.
 
 mod cache;
@@ -16,11 +16,11 @@ mod error;
 mod export;
 mod feed;
 mod journal;
-mod places;
 mod random;
 mod run;
 mod scope;
 mod settings;
+mod slots;
 mod waiting;
 
 pub use clock::Clock;

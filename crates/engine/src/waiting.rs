@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use spanwise_core::{ActionName, AttemptNo, RunId};
+use spanwise_core::{ActionName, AttemptNo, HeldBy, RunId};
 
-use crate::cell::{Held, RunCell};
+use crate::cell::RunCell;
 use crate::run::RunHandle;
 
 /// An attempt that waits for something outside of its run, until this is dropped: it takes up no place (semantics S4).
@@ -64,16 +64,15 @@ impl RunHandle {
 
     /// What an action in WAITING_FOR_RESOURCES waits for, as far as that is still so.
     pub fn waits_for(&self, action: &ActionName) -> Option<WaitsFor> {
-        match self.cell.held(action)? {
-            Held::Key => Some(WaitsFor::Key),
-            Held::Run { limit, busy } => {
+        let (held_by, busy) = self.cell.held_by(action)?;
+        Some(match held_by {
+            HeldBy::Key => WaitsFor::Key,
+            HeldBy::Run => {
+                let limit = self.settings().limits().max_action_concurrency?;
                 let who = busy.into_iter().map(|name| (self.id().clone(), name)).collect();
-                Some(WaitsFor::PlaceOfRun(Busy { limit, who }))
+                WaitsFor::PlaceOfRun(Busy { limit, who })
             }
-            Held::Outside => {
-                let limit = self.engine.inner.full()?;
-                Some(WaitsFor::Place(Busy { limit, who: self.engine.busy() }))
-            }
-        }
+            HeldBy::Engine => WaitsFor::Place(Busy { limit: self.engine.inner.full()?, who: self.engine.busy() }),
+        })
     }
 }

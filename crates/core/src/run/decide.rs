@@ -147,7 +147,7 @@ impl<'run> Facts<'run> {
         match known.state {
             State::Queued { .. } if !self.run.has_free_place() => Err(Rejection::NoPlace(action)),
             State::Queued { .. } => {
-                self.push(action, Fact::Launched { attempt: AttemptNo(known.attempts + 1) });
+                self.push(action, Fact::Launched { attempt: known.next_attempt() });
                 Ok(())
             }
             _ => Err(self.wrong_state("launch", action)),

@@ -92,6 +92,11 @@ impl Story {
         self
     }
 
+    /// What a driver of the action does next, which has a slot and reads no cache, if every action has such a driver.
+    fn next(&self, action: &str) -> Next {
+        next(&self.run, &name(action))
+    }
+
     #[track_caller]
     fn check(&self, action: &str, phase: Phase) {
         assert_eq!(self.run.action(&name(action)).unwrap().phase(), phase, "{action}: {:#?}", self.log);
@@ -105,6 +110,13 @@ impl Story {
         }
         run
     }
+}
+
+fn next(run: &Run, action: &ActionName) -> Next {
+    let process = ProcessFacts::default();
+    let (watches, adopts, cache_is_read, has_slot) = (true, false, true, true);
+    let facts = DriverFacts { drives: true, watches, adopts, cache_is_read, has_slot, process, is_ready: &|_| true };
+    run.next(action, &facts).unwrap()
 }
 
 fn name(action: &str) -> ActionName {

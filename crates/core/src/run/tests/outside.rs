@@ -40,7 +40,7 @@ fn with_condition(timeouts: Timeouts) -> Story {
 fn s7_a_condition_is_paused_until_its_signal_and_keeps_who_gave_it() {
     let mut story = with_condition(Timeouts::default());
     story.check("ok", Phase::Paused);
-    assert!(story.run.owed_to(&name("ok")).is_empty());
+    assert_eq!(story.next("ok"), Next::Wait { due: None });
     story.send(signal("ok")).unwrap();
     story.check("ok", Phase::Succeeded);
     let end = End::Signalled { by: "ann".to_owned() };
@@ -73,7 +73,7 @@ fn s7_a_condition_has_no_attempts_and_no_outputs_of_others() {
 fn s7_the_deadline_of_a_condition_counts_from_its_creation() {
     let mut story = with_condition(Timeouts { deadline: Some(ms(100)), ..Timeouts::max_runtime(ms(10)) });
     let at = story.now.after(ms(100));
-    assert_eq!(story.run.owed_to(&name("ok")), [Effect::WakeAt { action: name("ok"), at }]);
+    assert_eq!(story.next("ok"), Next::Wait { due: Some(at) });
     story.wait(ms(99)).tick("ok").check("ok", Phase::Paused);
     story.wait(ms(1)).tick("ok").check("ok", Phase::TimedOut);
     let Some(End::TimedOut(failure)) = story.run.action(&name("ok")).unwrap().end() else { panic!("timed out") };

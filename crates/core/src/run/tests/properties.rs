@@ -179,19 +179,26 @@ fn attempts_are_bounded(story: &Story) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// Whatever is not at its end is owed work, a timer or a signal, or waits for its turn behind others that are owed something.
+/// Whatever is not at its end has a driver that launches it, has an attempt under way, a timer or a signal to wait for, or waits for
+/// its turn behind others of which the same is true.
 fn nothing_owed_is_lost(run: &Run) -> Result<(), TestCaseError> {
     for (name, action) in run.actions() {
-        let owed = run.owed_to(name);
-        if action.is_finished() {
-            prop_assert!(owed.is_empty());
-        } else if owed.is_empty() {
-            if action.state == State::Paused {
-                continue;
+        let queued = matches!(action.state, State::Queued { .. });
+        match next(run, name) {
+            Next::Finished(end) => prop_assert_eq!(Some(&end), action.end()),
+            Next::Launch { attempt } => prop_assert!(queued && attempt.0 == action.attempts + 1),
+            Next::Wait { due } => {
+                prop_assert_eq!(due, action.due());
+                if queued {
+                    prop_assert!(run.queue.values().any(|queued| queued == name));
+                    let is_launched = |other| matches!(next(run, other), Next::Launch { .. });
+                    prop_assert!(run.occupied() > 0 || run.queue.values().any(is_launched));
+                } else {
+                    let ends_otherwise = action.attempt().is_some() || action.state == State::Paused;
+                    prop_assert!(ends_otherwise || due.is_some(), "{:?}", action.state);
+                }
             }
-            prop_assert!(matches!(action.state, State::Queued { .. }), "{:?}", action.state);
-            prop_assert!(run.queue.values().any(|queued| queued == name));
-            prop_assert!(run.occupied() > 0);
+            other => prop_assert!(false, "{name}: {other:?}"),
         }
         prop_assert_ne!(&action.state, &State::Judged);
     }

@@ -13,7 +13,7 @@ fn s4_phases_of_a_plain_success() {
     story.check("a0", Phase::Running);
     story.succeed("a0").check("a0", Phase::Succeeded);
     assert!(story.run.is_finished());
-    assert!(story.run.owed().is_empty());
+    assert_eq!(story.next("a0"), Next::Finished(End::Succeeded { attempt: AttemptNo(1) }));
 }
 
 #[test]
@@ -42,17 +42,17 @@ fn s4_backoff_is_part_of_the_state() {
     let backoff = Backoff { base: ms(100), factor: 2.0, cap: Some(ms(150)) };
     let spec = ActionSpec { retry: RetryPolicy { retries: 3, backoff: Some(backoff) }, ..root() };
     story.enqueue("a0", spec);
-    for pause in [100, 150, 150] {
+    for (attempt, pause) in [(2, 100), (3, 150), (4, 150)] {
         story.start("a0");
         story.fail("a0", oops()).check("a0", Phase::Queued);
         let until = story.now.after(ms(pause));
-        assert_eq!(story.run.owed(), [Effect::WakeAt { action: name("a0"), at: until }]);
+        assert_eq!(story.next("a0"), Next::Wait { due: Some(until) });
         let early = story.send(Command::Launch { action: name("a0") }).unwrap_err();
         assert!(matches!(early, Rejection::WrongState { .. }), "{early}");
         story.wait(ms(pause - 1)).tick("a0");
-        assert_eq!(story.refold().owed(), story.run.owed());
+        assert_eq!(next(&story.refold(), &name("a0")), story.next("a0"));
         story.wait(ms(1)).tick("a0");
-        assert_eq!(story.run.owed(), [Effect::LaunchAttempt { action: name("a0") }]);
+        assert_eq!(story.next("a0"), Next::Launch { attempt: AttemptNo(attempt) });
     }
     story.start("a0");
     story.fail("a0", oops()).check("a0", Phase::Failed);

@@ -1,0 +1,310 @@
+//! A run in one process: its state, who drives which action, and who has to look again.
+//!
+//! [`Run::next`] decides what a driver does; here that is carried out as far as it changes the run or its drivers. Whoever has the
+//! run waits, runs attempts and asks the cache, and tells drivers what [`LiveRun::take_news`] says.
+
+use rustc_hash::FxHashSet;
+
+use crate::run::{Command, DriverFacts, Next, ProcessFacts, Rejection, Run};
+use crate::{ActionName, AttemptNo, Event, State, Timestamp};
+
+#[cfg(test)]
+mod tests;
+
+/// The slots of the engine, as one of its runs has them.
+pub trait RunSlots {
+    /// What tells a driver that its slot is there.
+    type Turn;
+
+    /// False if there are as many slots as anybody asks for.
+    fn are_limited(&self) -> bool;
+
+    /// Takes a slot for a launch, or queues for one: [`crate::Slots::claim`].
+    fn claim(&self, action: ActionName, turn: &Self::Turn) -> bool;
+
+    /// The action will not be launched by its driver: [`crate::Slots::withdraw`].
+    fn withdraw(&self, action: ActionName);
+
+    /// Attempts of the run began or ended to do something: [`crate::Slots::change`].
+    fn change(&self, by: i64);
+}
+
+/// A driver of an action: one of those who wait for its end. One of them at a time drives it, the others only wait.
+#[derive(Debug)]
+pub struct Driver<T> {
+    action: ActionName,
+    turn: T,
+    adopts: bool,
+    starts_at_once: bool,
+    drives: bool,
+    watches: bool,
+    cache_is_read: bool,
+    /// It waits for a slot of the engine, or has one that it has not used yet.
+    is_in_line: bool,
+}
+
+impl<T> Driver<T> {
+    /// Somebody who waits for the action and drives it if nobody else does. `turn` tells it that a slot of the engine is there.
+    pub fn new(action: ActionName, turn: T) -> Driver<T> {
+        Driver {
+            action,
+            turn,
+            adopts: false,
+            starts_at_once: false,
+            drives: false,
+            watches: false,
+            cache_is_read: false,
+            is_in_line: false,
+        }
+    }
+
+    /// Its executor finds attempts again that an earlier driver has launched.
+    pub fn adopting(self, adopts: bool) -> Driver<T> {
+        Driver { adopts, ..self }
+    }
+
+    /// Its executor gives the first sign of life of an attempt by being asked to run it.
+    pub fn starting_at_once(self, starts_at_once: bool) -> Driver<T> {
+        Driver { starts_at_once, ..self }
+    }
+
+    /// What it waits for the end of.
+    pub fn action(&self) -> ActionName {
+        self.action
+    }
+
+    /// What tells it that a slot of the engine is there.
+    pub fn turn(&self) -> &T {
+        &self.turn
+    }
+
+    /// True if nobody else drives the action.
+    pub fn drives(&self) -> bool {
+        self.drives
+    }
+
+    /// It is told of changes of the action from now on.
+    pub fn set_watching(&mut self) {
+        self.watches = true;
+    }
+}
+
+/// What has happened to a run since somebody asked.
+#[derive(Debug, Default)]
+pub struct News {
+    /// Facts to be written, in order; they are applied.
+    pub events: Vec<Event>,
+    /// Whoever watches one of these actions has to look again.
+    pub woken: Vec<ActionName>,
+}
+
+/// A run in one process.
+#[derive(Debug)]
+pub struct LiveRun<S> {
+    run: Run,
+    slots: S,
+    drivers: Drivers,
+    news: News,
+}
+
+impl<S: RunSlots> LiveRun<S> {
+    /// A run as its events leave it, with the slots that its attempts take up. Nobody drives it yet.
+    pub fn new(run: Run, slots: S) -> LiveRun<S> {
+        slots.change(i64::from(run.occupied()));
+        LiveRun { run, slots, drivers: Drivers::default(), news: News::default() }
+    }
+
+    /// Its state.
+    pub fn run(&self) -> &Run {
+        &self.run
+    }
+
+    /// What has happened since the last call: its events have to be written, and whoever has to look again has to be told.
+    #[must_use = "events have to be written, and whoever has to look again has to be told"]
+    pub fn take_news(&mut self) -> News {
+        std::mem::take(&mut self.news)
+    }
+
+    /// Decides a command and applies its events. False if it changes nothing.
+    ///
+    /// # Errors
+    /// As [`Run::decide`]; the run is as it was.
+    pub fn command(&mut self, command: &Command, now: Timestamp) -> Result<bool, Rejection> {
+        let events = self.run.decide(command, now)?;
+        if events.is_empty() {
+            return Ok(false);
+        }
+        let occupied = self.run.occupied();
+        for event in &events {
+            self.run.apply(event);
+            self.news.woken.push(event.action);
+        }
+        self.news.events.extend(events);
+        self.count_slots_since(occupied);
+        Ok(true)
+    }
+
+    /// Decides what a driver does next, and carries out what changes the run: an attempt is launched when this says
+    /// [`Next::Launch`], and held when it says [`Next::Hold`]. The driver drives from now on if nobody else does.
+    ///
+    /// # Errors
+    /// [`Rejection::NotFound`] if there is no such action.
+    pub fn advance(
+        &mut self,
+        driver: &mut Driver<S::Turn>,
+        process: ProcessFacts,
+        now: Timestamp,
+    ) -> Result<Next, Rejection> {
+        let action = driver.action;
+        if driver.drives {
+            self.drivers.looking_up.remove(&action);
+        }
+        let mut next = self.next(driver, process, !self.slots.are_limited())?;
+        if next.goes_on() && self.drivers.driven.insert(action) {
+            driver.drives = true;
+        }
+        let mut has_claimed = false;
+        if let Next::Hold { .. } = next {
+            has_claimed = self.slots.claim(action, &driver.turn);
+            driver.is_in_line = !has_claimed;
+            next = self.next(driver, process, has_claimed)?;
+        } else {
+            // Whoever could use the slot must not wait behind one that cannot.
+            self.leave_line(driver);
+        }
+        match next {
+            Next::Adopt { .. } => driver.cache_is_read = true,
+            Next::LookUp(_) => {
+                driver.cache_is_read = true;
+                self.drivers.looking_up.insert(action);
+                // Others go first meanwhile.
+                self.wake_next_in_line();
+            }
+            Next::Hold { .. } => drop(self.command(&Command::Hold { action }, now)?),
+            Next::Launch { attempt } => {
+                let launched = self.launch(driver, attempt, now);
+                if has_claimed {
+                    // The launch is counted by itself.
+                    self.slots.change(-1);
+                }
+                launched?;
+            }
+            Next::Finished(_) | Next::GiveBack | Next::AwaitRoom | Next::Leave | Next::Watch | Next::Wait { .. } => {}
+        }
+        Ok(next)
+    }
+
+    fn next(&self, driver: &Driver<S::Turn>, process: ProcessFacts, has_slot: bool) -> Result<Next, Rejection> {
+        let facts = DriverFacts {
+            drives: driver.drives || !self.drivers.driven.contains(&driver.action),
+            watches: driver.watches,
+            adopts: driver.adopts,
+            cache_is_read: driver.cache_is_read,
+            has_slot,
+            process,
+            is_ready: &|name| self.drivers.is_ready(name),
+        };
+        self.run.next(&driver.action, &facts)
+    }
+
+    fn launch(&mut self, driver: &Driver<S::Turn>, attempt: AttemptNo, now: Timestamp) -> Result<(), Rejection> {
+        let action = driver.action;
+        self.command(&Command::Launch { action }, now)?;
+        if driver.starts_at_once {
+            self.command(&Command::ReportStarted { action, attempt }, now)?;
+        }
+        Ok(())
+    }
+
+    /// A driver drives no more: another one who waits for the action may go on with it.
+    pub fn leave(&mut self, driver: &mut Driver<S::Turn>) {
+        if !driver.drives {
+            return;
+        }
+        driver.drives = false;
+        self.drivers.driven.remove(&driver.action);
+        self.drivers.looking_up.remove(&driver.action);
+        self.leave_line(driver);
+        self.news.woken.push(driver.action);
+        // The turn that it may have had is somebody else's now.
+        self.wake_next_in_line();
+    }
+
+    /// An attempt begins to wait for something outside of its run, or has waited: [`Run::wait_outside`].
+    pub fn wait_outside(&mut self, action: &ActionName, attempt: AttemptNo, begins: bool) {
+        let occupied = self.run.occupied();
+        self.run.wait_outside(action, attempt, begins);
+        self.count_slots_since(occupied);
+    }
+
+    /// The run is taken up anew from the journal: whatever is still done with this one takes up none of the engine's slots.
+    pub fn give_up_slots(&mut self, unlimited: S) {
+        self.slots.change(-i64::from(self.run.occupied()));
+        self.slots = unlimited;
+    }
+
+    /// True if somebody in this process drives the action.
+    pub fn is_driven(&self, action: &ActionName) -> bool {
+        self.drivers.driven.contains(action)
+    }
+
+    /// True if nobody in this process drives any of its actions.
+    pub fn is_left(&self) -> bool {
+        self.drivers.driven.is_empty()
+    }
+
+    /// Why an action is held back; none if it is not.
+    pub fn held_by(&self, action: &ActionName) -> Option<HeldBy> {
+        let State::Queued { held: true, .. } = self.run.action(action)?.state else { return None };
+        Some(match self.drivers.looking_up.contains(action) {
+            true => HeldBy::Key,
+            false if !self.run.has_free_place() => HeldBy::Run,
+            false => HeldBy::Engine,
+        })
+    }
+
+    fn leave_line(&self, driver: &mut Driver<S::Turn>) {
+        if std::mem::take(&mut driver.is_in_line) {
+            self.slots.withdraw(driver.action);
+        }
+    }
+
+    fn count_slots_since(&mut self, occupied: u32) {
+        self.slots.change(i64::from(self.run.occupied()) - i64::from(occupied));
+        self.wake_next_in_line();
+    }
+
+    fn wake_next_in_line(&mut self) {
+        let LiveRun { run, drivers, news, .. } = self;
+        if run.is_limited() {
+            news.woken.extend(run.next_in_line(|name| drivers.is_ready(name)));
+        }
+    }
+}
+
+/// Who drives which action.
+#[derive(Debug, Default)]
+struct Drivers {
+    /// Actions that somebody in this process drives.
+    driven: FxHashSet<ActionName>,
+    /// Those of them whose driver asks the cache, or waits for another computation of their key.
+    looking_up: FxHashSet<ActionName>,
+}
+
+impl Drivers {
+    /// True if an action has a driver that would launch it now.
+    fn is_ready(&self, action: &ActionName) -> bool {
+        self.driven.contains(action) && !self.looking_up.contains(action)
+    }
+}
+
+/// Why a queued action is held back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeldBy {
+    /// Another action computes its cache key.
+    Key,
+    /// The slots of its run are taken.
+    Run,
+    /// The slots of the engine are taken.
+    Engine,
+}

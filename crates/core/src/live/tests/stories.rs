@@ -1,0 +1,315 @@
+//! Random stories: for a while anything happens, then nothing goes wrong any more, and everything has to come to its end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::super::*;
+use super::driving::{At, Body, Fate};
+use super::random::Random;
+use super::world::{DriverId, Fault, Lost, Setup, World};
+use crate::{ActionKind, ActionSpec, Backoff, CachePolicy, RetryPolicy, RunLimits, Timeouts};
+
+/// Steps that a world needs at most to come to rest. A few hundred are usual.
+const ENOUGH: usize = 20_000;
+
+/// Tells the story of a seed; returns what happened, or what should not have.
+pub(super) fn tell(seed: u64, steps: usize, fault: Option<Fault>) -> Result<Vec<String>, String> {
+    let mut random = Random(seed);
+    let setup = Setup {
+        slots: random.pick(&[None, Some(1), Some(2), Some(3)]).flatten(),
+        adopts: random.one_in(2),
+        starts_at_once: random.one_in(2),
+        waits_for_room: random.one_in(2),
+        fault,
+    };
+    let mut world = World::new(random, setup);
+    world.begin_run();
+    let told = (0..steps).try_for_each(|_| {
+        world.something_happens()?;
+        world.check()
+    });
+    let ended = told.and_then(|()| world.comes_to_its_end());
+    ended.map_err(|violation| {
+        let last: Vec<String> = world.diary.iter().rev().take(60).rev().cloned().collect();
+        format!("{violation}\nseed {seed}, {steps} steps, {setup:?}\n{}", last.join("\n"))
+    })?;
+    Ok(world.diary)
+}
+
+impl World {
+    fn begin_run(&mut self) {
+        let limit = self.random.pick(&[None, Some(2), Some(3)]).flatten();
+        let root = ActionSpec { kind: ActionKind::Task, parent: None, ..self.any_spec(0) };
+        self.create(RunLimits { max_action_concurrency: limit }, root);
+        self.call(self.runs.len() - 1, ActionName::ROOT);
+    }
+
+    /// One step of the story.
+    fn something_happens(&mut self) -> Result<(), String> {
+        match self.random.below(100) {
+            0..68 => self.somebody_goes_on()?,
+            68..76 => self.now = self.now.after(Duration::from_millis(self.random.next() % 15)),
+            76..82 => drop(self.any_run().map(|run| self.commit(run))),
+            82..85 => self.somebody_is_dropped(),
+            85..89 => self.somebody_joins(),
+            89..91 => self.an_action_is_signalled_or_aborted(),
+            91..93 => self.a_dropped_call_is_settled(),
+            93..95 => {
+                self.is_full = !self.is_full && self.random.one_in(2);
+                self.note(format!("the disk is full: {}", self.is_full));
+            }
+            95 => self.a_commit_is_refused(),
+            96..98 => drop(self.any_run().map(|run| self.resume(run))),
+            98 if self.runs.len() < 3 && !self.is_full && !self.is_interrupted => self.begin_run(),
+            98 => {}
+            _ if self.random.one_in(2) || self.is_interrupted => self.restart(),
+            _ => {
+                self.note("the process is about to end".to_owned());
+                self.is_interrupted = true;
+                self.wake(|_| true);
+            }
+        }
+        Ok(())
+    }
+
+    fn any_run(&mut self) -> Option<usize> {
+        Some(self.random.below(self.runs.len()))
+    }
+
+    fn somebody_goes_on(&mut self) -> Result<(), String> {
+        let all: Vec<DriverId> = self.drivers.keys().copied().filter(|id| self.is_runnable(*id)).collect();
+        match self.random.pick(&all) {
+            Some(id) => self.step(id),
+            None => Ok(()),
+        }
+    }
+
+    fn somebody_is_dropped(&mut self) {
+        let all: Vec<DriverId> = self.drivers.keys().copied().collect();
+        if let Some(id) = self.random.pick(&all) {
+            let fate = self.any_fate();
+            self.drop_driver(id, fate);
+        }
+    }
+
+    fn any_fate(&mut self) -> Fate {
+        self.random.pick(&[Fate::Abort, Fate::Release, Fate::Release, Fate::Deferred]).unwrap_or(Fate::Release)
+    }
+
+    fn somebody_joins(&mut self) {
+        let Some(run) = self.any_run().filter(|run| self.runs[*run].lost.is_none()) else { return };
+        let unfinished = self.runs[run].live.run().unfinished();
+        if let Some(action) = self.random.pick(&unfinished) {
+            self.call(run, action);
+        }
+    }
+
+    fn an_action_is_signalled_or_aborted(&mut self) {
+        let Some(run) = self.any_run() else { return };
+        let mut names: Vec<ActionName> = self.runs[run].live.run().actions().map(|(name, _)| *name).collect();
+        names.sort_unstable();
+        let Some(action) = self.random.pick(&names) else { return };
+        let (by, reason) = ("ann".to_owned(), "enough".to_owned());
+        let command = match self.random.one_in(4) {
+            true => Command::Abort { action, by, reason },
+            false => Command::Signal { action, by, from: None },
+        };
+        self.command(run, &command);
+    }
+
+    fn a_dropped_call_is_settled(&mut self) {
+        let Some((run, action, attempt)) = self.deferred.pop() else { return };
+        let fate = if self.random.one_in(2) { Fate::Abort } else { Fate::Release };
+        self.settle(run, action, attempt, fate);
+    }
+
+    fn a_commit_is_refused(&mut self) {
+        let Some(run) = self.any_run() else { return };
+        if !self.is_safe(run) && self.runs[run].lost.is_none() {
+            self.break_off(run, Lost::Refused);
+        }
+    }
+
+    /// The body of an attempt does something.
+    pub(super) fn act(&mut self, id: DriverId, body: &Body) {
+        let (run, action) = (self.drivers[&id].run, self.drivers[&id].rules.action());
+        let mut body = body.clone();
+        let attempt = body.attempt;
+        body.calls.retain(|call| !self.is_stopped(*call));
+        if body.ends && body.calls.is_empty() && self.may_end(&action) {
+            return self.ends(id, action, attempt);
+        }
+        match self.random.below(12) {
+            0..2 => self.command(run, &Command::ReportStarted { action, attempt }),
+            2..9 if !self.is_calm => self.calls_a_child(run, action, &mut body),
+            9 => {
+                if let Some(call) = body.calls.pop() {
+                    let fate = self.any_fate();
+                    self.drop_driver(call, fate);
+                }
+            }
+            10 => {
+                body.is_outside = !body.is_outside;
+                self.runs[run].live.wait_outside(&action, attempt, body.is_outside);
+                self.absorb_news(run);
+            }
+            _ => {}
+        }
+        self.keep(id, body);
+    }
+
+    /// Roots last long and leaves do not, so that many run at one time.
+    fn may_end(&mut self, action: &ActionName) -> bool {
+        let chances = if self.is_calm { 2 } else { [60, 12, 6, 3][depth(action)] };
+        self.random.one_in(chances)
+    }
+
+    fn keep(&mut self, id: DriverId, body: Body) {
+        // What it has done may have ended it.
+        if let Some(driver) = self.drivers.get_mut(&id)
+            && let At::Body(kept) = &mut driver.at
+        {
+            *kept = body;
+        }
+    }
+
+    fn ends(&mut self, id: DriverId, action: ActionName, attempt: AttemptNo) {
+        let (reason, blamed) = ("killed".to_owned(), self.random.one_in(2));
+        let command = match self.random.below(8) {
+            0..4 => Command::ReportSucceeded { action, attempt },
+            4 => Command::ReportLost { action, attempt, reason, blamed },
+            5 => Command::ReportFailed { action, attempt, failure: self.fails().terminal() },
+            _ => Command::ReportFailed { action, attempt, failure: self.fails() },
+        };
+        self.report(id, &command);
+    }
+
+    /// Each child has one parent, and who waits for a key is never waited for by who computes it.
+    fn calls_a_child(&mut self, run: usize, parent: ActionName, body: &mut Body) {
+        let depth = depth(&parent) + 1;
+        if depth > 3 || self.refuses_what_is_new(run) || self.is_interrupted {
+            return;
+        }
+        let child = ActionName::new(&format!("{}{}", LEVELS[depth], self.random.below(4))).unwrap();
+        let known = self.runs[run].live.run().action(&child).map(|known| known.spec.clone());
+        let spec = known.unwrap_or_else(|| {
+            let above = self.cache_policy(run, &parent).filter(|_| self.random.one_in(4));
+            let spec = ActionSpec { parent: Some(parent), ..self.any_spec(depth) };
+            let cache = above.or_else(|| spec.cache.clone());
+            Arc::new(ActionSpec { cache, ..spec })
+        });
+        if spec.parent != Some(parent) {
+            return;
+        }
+        let is_task = spec.has_driver();
+        self.command(run, &Command::Enqueue { action: child, spec });
+        if is_task && self.runs[run].live.run().action(&child).is_some() {
+            body.calls.push(self.call(run, child));
+        }
+    }
+
+    fn any_spec(&mut self, depth: usize) -> ActionSpec {
+        let limit = |random: &mut Random| random.one_in(6).then(|| Duration::from_millis(random.next() % 40));
+        let random = &mut self.random;
+        let timeouts = Timeouts { max_runtime: limit(random), max_queued_time: limit(random), deadline: limit(random) };
+        let base = Duration::from_millis(random.next() % 20);
+        let backoff = random.one_in(2).then(|| Backoff { base, factor: 2.0, cap: None });
+        let kind = if random.one_in(6) { ActionKind::Condition } else { ActionKind::Task };
+        let key = format!("key-{depth}-{}", random.below(2));
+        let (overwrite, serialize) = (random.one_in(3), random.one_in(2));
+        let cache = random.one_in(2).then(|| CachePolicy { key, overwrite, serialize, max_age_seconds: None });
+        let retry = RetryPolicy { retries: random.below(3) as u32, backoff };
+        ActionSpec { kind, retry, timeouts, cache, ..ActionSpec::task("env.task") }
+    }
+
+    /// Nothing goes wrong any more, and whoever waits for something is driven by somebody: everything ends.
+    fn comes_to_its_end(&mut self) -> Result<(), String> {
+        self.note("nothing goes wrong any more".to_owned());
+        (self.is_calm, self.is_full) = (true, false);
+        if self.is_interrupted {
+            self.restart();
+        }
+        for _ in 0..ENOUGH {
+            self.check()?;
+            let runnable: Vec<DriverId> = self.drivers.keys().copied().filter(|id| self.is_runnable(*id)).collect();
+            if let Some(id) = self.random.pick(&runnable) {
+                self.step(id)?;
+            } else if !self.somebody_helps() && !self.time_passes() {
+                return self.check_rest();
+            }
+        }
+        Err("it does not come to rest".to_owned())
+    }
+
+    /// What those do who are no drivers: they settle, signal, take up runs, and drive what has no driver.
+    fn somebody_helps(&mut self) -> bool {
+        if !self.deferred.is_empty() {
+            self.a_dropped_call_is_settled();
+            return true;
+        }
+        if (0..self.runs.len()).any(|run| self.resume(run)) {
+            return true;
+        }
+        // One that is broken off is taken up anew first.
+        for run in (0..self.runs.len()).filter(|run| self.runs[*run].lost.is_none()).collect::<Vec<_>>() {
+            let actions = self.runs[run].live.run().actions();
+            let paused = actions.filter(|(_, action)| action.state == State::Paused).map(|(name, _)| *name).min();
+            if let Some(action) = paused {
+                self.command(run, &Command::Signal { action, by: "ann".to_owned(), from: None });
+                return true;
+            }
+            for action in self.runs[run].live.run().unfinished() {
+                let is_driver = |other: &super::driving::SimDriver| other.run == run && other.rules.action() == action;
+                if !self.drivers.values().any(is_driver) {
+                    self.call(run, action);
+                    return true;
+                }
+            }
+        }
+        // A body that ends in no other way is talked into it.
+        let id = self.drivers.iter().find(|(_, driver)| matches!(&driver.at, At::Body(body) if !body.ends));
+        let Some(id) = id.map(|(id, _)| *id) else { return false };
+        let driver = &self.drivers[&id];
+        let attempt = self.runs[driver.run].live.run().action(&driver.rules.action()).and_then(crate::Action::attempt);
+        if let Some(driver) = self.drivers.get_mut(&id)
+            && let At::Body(body) = &mut driver.at
+            // One whose attempt is over has to be told by its watch.
+            && attempt == Some(body.attempt)
+        {
+            body.ends = true;
+            return true;
+        }
+        false
+    }
+
+    fn time_passes(&mut self) -> bool {
+        let due = self.drivers.keys().filter_map(|id| self.due(*id)).min();
+        due.is_some_and(|due| {
+            self.now = self.now.max(due);
+            true
+        })
+    }
+
+    fn check_rest(&self) -> Result<(), String> {
+        if let Some((id, driver)) = self.drivers.iter().next() {
+            let (run, action) = (driver.run, driver.rules.action());
+            let known = self.runs[run].live.run().action(&action);
+            let state = known.map(|known| &known.state);
+            return Err(format!("driver {id} of {run}/{action} waits for ever: {:?}, {state:?}", driver.at));
+        }
+        for (index, run) in self.runs.iter().enumerate() {
+            let unfinished = run.live.run().unfinished();
+            if !unfinished.is_empty() || !run.live.is_left() {
+                return Err(format!("{index}: {unfinished:?} is lost"));
+            }
+        }
+        self.check_answers()
+    }
+}
+
+/// How the names of each depth begin.
+const LEVELS: [&str; 4] = ["a", "b", "c", "d"];
+
+fn depth(name: &ActionName) -> usize {
+    LEVELS.iter().position(|level| name.as_str().starts_with(level)).unwrap_or_default()
+}

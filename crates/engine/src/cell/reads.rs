@@ -1,0 +1,131 @@
+//! What is asked about a run of this process: nothing here changes it.
+
+use std::sync::Arc;
+
+use spanwise_core::lifecycle::Lifecycle;
+use spanwise_core::trace::TraceParent;
+use spanwise_core::{Action, ActionName, ActionSpec, AttemptNo, CachePolicy, End, HeldBy, Rejection, Timestamp};
+use spanwise_store::ActionRow;
+
+use super::RunCell;
+use super::rows::row;
+
+impl RunCell {
+    pub(crate) fn root_spec(&self) -> Option<Arc<ActionSpec>> {
+        self.lock().live.run().root().map(|root| Arc::clone(&root.spec))
+    }
+
+    /// All actions as they are now, in no order.
+    pub(crate) fn rows(&self) -> Vec<ActionRow> {
+        self.lock().live.run().actions().map(|(name, action)| row(*name, action)).collect()
+    }
+
+    /// When an action began and ended, and how, if it has.
+    pub(crate) fn recorded(&self, action: &ActionName) -> Option<(Timestamp, Timestamp, End)> {
+        let state = self.lock();
+        let known = state.live.run().action(action)?;
+        Some((known.enqueued_at, known.updated_at, known.end()?.clone()))
+    }
+
+    /// The code of the timeout that cut an attempt short, if one did.
+    pub(crate) fn timeout_of(&self, action: &ActionName, attempt: AttemptNo) -> Option<String> {
+        let state = self.lock();
+        let known = state.live.run().action(action)?;
+        match known.end() {
+            Some(End::TimedOut(failure)) if known.attempts == attempt.0 => Some(failure.code.clone()),
+            _ => (known.timed_out == Some(attempt)).then(|| spanwise_core::code::MAX_RUNTIME_EXCEEDED.to_owned()),
+        }
+    }
+
+    /// True if somebody in this process drives the action, or is about to.
+    pub(crate) fn is_driven(&self, action: &ActionName) -> bool {
+        let state = self.lock();
+        state.live.is_driven(action) || (action.is_root() && state.root_claimed)
+    }
+
+    /// The action as it is now.
+    pub(crate) fn action(&self, action: &ActionName) -> Option<Action> {
+        self.lock().live.run().action(action).cloned()
+    }
+
+    /// A span of the trace that an action belongs to, if the run's lifecycle is traced: the nearest that a map names.
+    fn span_above(&self, action: &ActionName) -> Option<TraceParent> {
+        if !self.settings.trace.is_exported() {
+            return None;
+        }
+        let state = self.lock();
+        let above = |name: &ActionName| state.live.run().action(name)?.spec.parent;
+        // A map without a span leaves the action in the trace of its caller.
+        let nearest = std::iter::successors(Some(*action), above)
+            .find_map(|name| state.live.run().action(&name).and_then(|known| known.spec.traceparent));
+        let inbound = state.live.run().root().and_then(|root| root.spec.traceparent);
+        drop(state);
+        Some(nearest.unwrap_or_else(|| Lifecycle::run_span(&self.id, inbound)))
+    }
+
+    /// The span of an attempt, if the run's lifecycle is traced.
+    pub(crate) fn attempt_span(&self, action: &ActionName, attempt: AttemptNo) -> Option<TraceParent> {
+        Some(Lifecycle::attempt_span(&self.id, self.span_above(action)?, action, attempt))
+    }
+
+    /// The span of an action, if the run's lifecycle is traced.
+    pub(crate) fn action_span(&self, action: &ActionName) -> Option<TraceParent> {
+        Some(Lifecycle::action_span(&self.id, self.span_above(action)?, action))
+    }
+
+    /// How an action uses the cache, if it does.
+    pub(crate) fn cache_policy(&self, action: &ActionName) -> Option<CachePolicy> {
+        self.lock().live.run().action(action).and_then(|action| action.spec.cache.clone())
+    }
+
+    /// True if one of its parents has the right to compute this key: it would wait for itself.
+    pub(crate) fn is_reserved_above(&self, action: &ActionName, key: &str) -> bool {
+        self.lock().live.run().is_reserved_above(action, key)
+    }
+
+    /// The children of an action, in the order in which they were accepted.
+    pub(crate) fn children(&self, parent: &ActionName) -> Vec<ActionName> {
+        self.lock().live.run().action(parent).map(|parent| parent.children().to_vec()).unwrap_or_default()
+    }
+
+    /// Every task action that is not at its end, the oldest first.
+    pub(crate) fn unfinished(&self) -> Vec<ActionName> {
+        self.lock().live.run().unfinished()
+    }
+
+    /// How the action ended, if it has.
+    pub(crate) fn end(&self, action: &ActionName) -> Result<Option<End>, Rejection> {
+        let state = self.lock();
+        let known = state.live.run().action(action).ok_or(Rejection::NotFound(*action))?;
+        Ok(known.end().cloned())
+    }
+
+    /// Actions that take up a slot, the oldest first.
+    pub(crate) fn busy(&self) -> Vec<ActionName> {
+        self.lock().live.run().busy()
+    }
+
+    /// Why an action is held back, and who has the slots of its run if that is why; none if it is not.
+    pub(crate) fn held_by(&self, action: &ActionName) -> Option<(HeldBy, Vec<ActionName>)> {
+        let state = self.lock();
+        let held_by = state.live.held_by(action)?;
+        let busy = if held_by == HeldBy::Run { state.live.run().busy() } else { Vec::new() };
+        Some((held_by, busy))
+    }
+
+    pub(crate) fn attempt(&self, action: &ActionName) -> Option<AttemptNo> {
+        self.lock().live.run().action(action).and_then(Action::attempt)
+    }
+
+    pub(crate) fn is_under_way(&self, action: &ActionName, attempt: AttemptNo) -> bool {
+        self.attempt(action) == Some(attempt)
+    }
+
+    pub(crate) fn due(&self, action: &ActionName) -> Option<Timestamp> {
+        self.lock().live.run().action(action).and_then(Action::due)
+    }
+
+    pub(crate) fn is_finished(&self, action: &ActionName) -> bool {
+        self.lock().live.run().action(action).is_some_and(Action::is_finished)
+    }
+}

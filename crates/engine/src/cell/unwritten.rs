@@ -1,0 +1,43 @@
+//! What has happened to a run and is not in the journal yet.
+
+use spanwise_core::ActionName;
+use spanwise_store::{Append, Payloads, RunKey};
+
+use super::RunCell;
+use super::rows::{ended_at, row};
+
+impl RunCell {
+    pub(crate) fn has_unwritten(&self) -> bool {
+        let state = self.lock();
+        state.refused.is_none() && !state.events.is_empty()
+    }
+
+    /// Takes what is to be written: the events, and each changed action once, as it is now.
+    pub(crate) fn take_unwritten(&self) -> Option<Append> {
+        if self.refused().is_some() {
+            return None;
+        }
+        let append = self.take(self.key());
+        (!append.events.is_empty()).then_some(append)
+    }
+
+    /// The same for a run that the store does not know yet.
+    pub(crate) fn take_first(&self) -> Append {
+        self.take(RunKey(0))
+    }
+
+    fn take(&self, run: RunKey) -> Append {
+        let mut state = self.lock();
+        let events = std::mem::take(&mut state.events);
+        let first_seq = state.next_seq;
+        state.next_seq += events.len() as u64;
+        let mut changed: Vec<(ActionName, Payloads)> = std::mem::take(&mut state.changed).into_iter().collect();
+        // In the order of the table: a batch of neighbours is written faster than names at random.
+        changed.sort_unstable_by_key(|(name, _)| *name);
+        let root_changed = changed.iter().any(|(name, _)| name.is_root());
+        let row_of = |(name, payloads)| Some((row(name, state.live.run().action(&name)?), payloads));
+        let actions = changed.into_iter().filter_map(row_of).collect();
+        let run_phase = state.live.run().root().filter(|_| root_changed).map(|root| (root.phase(), ended_at(root)));
+        Append { run, first_seq, events, actions, run_phase }
+    }
+}
