@@ -316,7 +316,7 @@ impl Driver<'_> {
         Ok(())
     }
 
-    /// Runs the body to its end; none if the attempt was ended from outside.
+    /// Runs the body to its end; none if the attempt was ended from outside, or its run is broken off for good.
     async fn finish(
         &self,
         body: &mut Pin<Box<dyn Future<Output = Report> + Send>>,
@@ -332,7 +332,9 @@ impl Driver<'_> {
         let watch = cell.watch(action);
         // The body waits for something, so there is time to write that it began.
         self.run.engine.inner.journal.write_soon(cell);
-        while cell.is_under_way(&action, attempt) && !self.run.engine.is_interrupted() {
+        // What happens to a run that the store refuses for good is kept by nobody.
+        let goes_on = || cell.is_under_way(&action, attempt) && cell.refused().is_none();
+        while goes_on() && !self.run.engine.is_interrupted() {
             let due = cell.due(&action).filter(|_| *timed.borrow_and_update());
             tokio::select! {
                 biased;

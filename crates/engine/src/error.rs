@@ -16,6 +16,12 @@ pub enum Error {
     /// No run of this name exists.
     #[error("run `{0}` does not exist in this data directory")]
     NotFound(RunName),
+    /// Somebody else has written to the run: what it came to here is not written, and its drivers end here. [`Engine::resume`] takes
+    /// it up as the journal has it. Other runs go on.
+    ///
+    /// [`Engine::resume`]: crate::Engine::resume
+    #[error("run `{0}` is no longer this process's: somebody else has written to it")]
+    NotOurs(RunName),
     /// The journal could not be opened; nothing was begun.
     #[error("the journal cannot be used")]
     Open(#[source] Arc<spanwise_store::Error>),

@@ -12,7 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use spanwise_store::{Append, Store};
+use spanwise_store::{Append, RunKey, Store};
 use tokio::sync::{oneshot, watch};
 
 use crate::cell::RunCell;
@@ -230,26 +230,32 @@ impl Shared {
     }
 
     /// Writes in one transaction what was taken; gives back what may be written later, and why it was not.
-    fn write(&self, taken: Vec<Taken>) -> Result<(), (Error, Vec<Taken>)> {
-        if taken.is_empty() {
-            return Ok(());
-        }
-        let (runs, appends): (Vec<_>, Vec<_>) = taken.into_iter().unzip();
-        let Err(error) = self.store.commit(&appends).map_err(Error::from) else {
-            for (run, Append { first_seq, events, .. }) in runs.iter().zip(appends) {
-                self.exports.mark(run, first_seq, events);
+    fn write(&self, mut taken: Vec<Taken>) -> Result<(), (Error, Vec<Taken>)> {
+        while !taken.is_empty() {
+            let (runs, appends): (Vec<_>, Vec<_>) = taken.into_iter().unzip();
+            let Err(error) = self.store.commit(&appends) else {
+                for (run, Append { first_seq, events, .. }) in runs.iter().zip(appends) {
+                    self.exports.mark(run, first_seq, events);
+                }
+                return Ok(());
+            };
+            taken = runs.into_iter().zip(appends).collect();
+            match error {
+                spanwise_store::Error::Conflict { run, .. } if taken.iter().any(|(_, append)| append.run.0 == run) => {
+                    taken = give_up(RunKey(run), taken);
+                }
+                error if error.may_pass() => return Err((error.into(), taken)),
+                error => return self.write_one_by_one(&error.into(), taken),
             }
-            return Ok(());
-        };
-        let taken: Vec<Taken> = runs.into_iter().zip(appends).collect();
-        if error.may_pass() { Err((error, taken)) } else { self.write_one_by_one(error, taken) }
+        }
+        Ok(())
     }
 
     /// The store will never take this: each run by itself, so that only the one at fault is broken off.
-    fn write_one_by_one(&self, error: Error, mut taken: Vec<Taken>) -> Result<(), (Error, Vec<Taken>)> {
+    fn write_one_by_one(&self, error: &Error, mut taken: Vec<Taken>) -> Result<(), (Error, Vec<Taken>)> {
         let first = Arc::clone(&taken[0].0);
         if taken.iter().all(|(run, _)| Arc::ptr_eq(run, &first)) {
-            first.refuse(&error);
+            first.refuse(error);
             return Ok(());
         }
         let mut refused: Option<(Error, Vec<Taken>)> = None;
@@ -306,6 +312,15 @@ impl Shared {
         queue.requested |= waited.timed_out();
         queue
     }
+}
+
+/// Breaks off a run that somebody else has written to; what is left is what was taken from the others.
+fn give_up(key: RunKey, taken: Vec<Taken>) -> Vec<Taken> {
+    let (lost, others): (Vec<Taken>, Vec<Taken>) = taken.into_iter().partition(|(_, append)| append.run == key);
+    for (run, _) in lost {
+        run.refuse(&Error::NotOurs(run.id().name.clone()));
+    }
+    others
 }
 
 #[cfg(test)]

@@ -192,7 +192,7 @@ impl Error {
             Engine::Interrupted => Error::of(ErrorKind::Interrupted, "Interrupted", error),
             Engine::ConcurrencyOfOne => Error::of(ErrorKind::Usage, "InvalidArgument", error),
             Engine::Rejected(_) => Error::of(ErrorKind::Aborted, code::ABORTED, error),
-            Engine::Store(_) | Engine::Open(_) => {
+            Engine::Store(_) | Engine::Open(_) | Engine::NotOurs(_) => {
                 let mut error = Error::of(ErrorKind::System, "JournalFailed", error);
                 error.0.failure.kind = FailureKind::System;
                 error

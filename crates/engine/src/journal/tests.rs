@@ -281,6 +281,46 @@ async fn a_run_whose_events_are_refused_for_good_is_broken_off_alone_and_taken_u
 }
 
 #[tokio::test]
+async fn a_run_that_somebody_else_has_written_to_ends_its_drivers_here_and_harms_no_other() {
+    let disk = Disk::new(true);
+    let (lost, other) = (disk.create("lost").unwrap(), disk.create("other").unwrap());
+    let (lost_bodies, other_bodies) = (Bodies::default(), Bodies::default());
+    let (lost_driven, other_driven) = (drive(&lost, &lost_bodies), drive(&other, &other_bodies));
+    for run in [&lost, &other] {
+        until(run, Phase::Running).await;
+        run.committed().await.unwrap();
+    }
+    let child = ActionName::new("c").unwrap();
+    let (spec, condition) = (ActionSpec::condition("approve", ActionName::ROOT), ActionName::new("approve").unwrap());
+    lost.enqueue(condition, spec, Bytes::new()).unwrap();
+    lost.committed().await.unwrap();
+    let waiting = {
+        let lost = lost.clone();
+        tokio::spawn(async move { lost.drive_condition(condition).await })
+    };
+
+    disk.takes_the_next_event_of(&lost);
+    let spec = ActionSpec { parent: Some(ActionName::ROOT), ..ActionSpec::task("env.child") };
+    lost.enqueue(child, spec, Bytes::new()).unwrap();
+    let refused = lost.committed().await.unwrap_err();
+    assert!(matches!(&refused, Error::NotOurs(name) if name.as_str() == "lost"), "{refused:?}");
+    // Whoever drives it or waits for it here is told so; its body, which never ends, is dropped.
+    assert!(matches!(soon(lost_driven).await.unwrap(), Err(Error::NotOurs(_))));
+    assert!(matches!(soon(waiting).await.unwrap(), Err(Error::NotOurs(_))));
+    assert!(matches!(soon(lost.wait(ActionName::ROOT)).await, Err(Error::NotOurs(_))));
+    assert!(lost.is_broken() && !lost.is_driven(&ActionName::ROOT));
+
+    disk.engine.probe().unwrap();
+    disk.create("new").unwrap();
+    other_bodies.end.notify_one();
+    assert_eq!(soon(other_driven).await.unwrap().unwrap(), large());
+    // As the journal has it: with what somebody else has written, without what was refused.
+    let again = disk.engine.resume(&id("lost")).unwrap();
+    assert!(!again.is_broken() && again.action(&child).is_none());
+    assert_eq!(disk.engine.run_row(&id("other")).unwrap().unwrap().1.phase, Phase::Succeeded);
+}
+
+#[tokio::test]
 async fn s4_a_run_that_is_taken_up_again_has_its_places_once() {
     let config = EngineConfig::embedded(Storage::Memory, Retention::default());
     let config = EngineConfig { attempts_outlive_the_process: true, waits_for_room: true, ..config };

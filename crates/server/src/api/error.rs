@@ -37,7 +37,8 @@ fn from_engine(error: &spanwise_engine::Error, message: String) -> ConnectError 
         Engine::Rejected(_) => ConnectError::failed_precondition(message),
         Engine::AlreadyExists(_) => ConnectError::already_exists(message),
         Engine::ConcurrencyOfOne => ConnectError::invalid_argument(message),
-        Engine::Interrupted => ConnectError::unavailable(message),
+        // It is taken up again.
+        Engine::Interrupted | Engine::NotOurs(_) => ConnectError::unavailable(message),
         Engine::Store(source) if source.may_pass() => ConnectError::unavailable(message),
         Engine::Open(_) | Engine::Store(_) => internal(message),
     }
