@@ -17,6 +17,7 @@ use crate::error::{Error, with_source};
 use crate::export::Exports;
 use crate::journal::Journal;
 use crate::run::RunHandle;
+use crate::runs::{Made, Runs};
 use crate::settings::RunSettings;
 use crate::slots::EngineSlots;
 
@@ -100,7 +101,7 @@ pub(crate) struct Inner {
     /// Runs that could not be read, and why.
     pub(crate) unreadable: Mutex<HashMap<RunId, String>>,
     finished_runs: AtomicU32,
-    runs: Mutex<HashMap<RunId, Arc<RunCell>>>,
+    pub(crate) runs: Runs,
     /// The last finished runs that were looked at: nothing changes them, and a page asks for one many times.
     finished: Mutex<VecDeque<Arc<RunCell>>>,
 }
@@ -151,7 +152,7 @@ impl Engine {
             pruned_runs: Mutex::new(pruned.runs),
             unreadable: Mutex::default(),
             finished_runs: AtomicU32::new(0),
-            runs: Mutex::default(),
+            runs: Runs::default(),
             finished: Mutex::default(),
         };
         Ok(Engine { inner: Arc::new(inner) })
@@ -184,18 +185,19 @@ impl Engine {
         cell.command(&Command::Enqueue { action, spec: Arc::new(new.spec) }, now, inputs)?;
         let first = cell.take_first();
         let events = first.events.clone();
+        let taken = || Error::AlreadyExists(new.id.name.clone());
         // Nobody may find the run in the store before it is found here: there would be two of it.
-        let mut runs = self.live();
-        let key = self.inner.journal.store().create_run(&row, first).map_err(|error| match error {
-            spanwise_store::Error::AlreadyExists(_) => Error::AlreadyExists(new.id.name.clone()),
-            other => other.into(),
-        })?;
-        cell.set_key(key);
-        let cell = Arc::new(cell);
-        // A pruned run may have had the name.
-        self.finished().retain(|finished| finished.id() != &new.id);
-        runs.insert(new.id, Arc::clone(&cell));
-        drop(runs);
+        let create = || {
+            let key = self.inner.journal.store().create_run(&row, first).map_err(|error| match error {
+                spanwise_store::Error::AlreadyExists(_) => taken(),
+                other => other.into(),
+            })?;
+            cell.set_key(key);
+            // A pruned run may have had the name.
+            self.finished().retain(|finished| finished.id() != &new.id);
+            Ok(Made::Live(Arc::new(cell)))
+        };
+        let cell = self.inner.runs.find_or_make(&new.id, |_| Err(taken()), create)?;
         self.inner.exports.mark(&cell, 0, events);
         Ok(RunHandle::new(self.clone(), cell))
     }
@@ -206,20 +208,24 @@ impl Engine {
     /// # Errors
     /// [`Error::NotFound`] if there is no such run; [`Error::Store`] if it cannot be read.
     pub fn resume(&self, id: &RunId) -> Result<RunHandle, Error> {
-        let mut runs = self.live();
-        if let Some(cell) = runs.get(id).filter(|cell| cell.is_given_up())
-            && (cell.refused().is_some() || self.inner.journal.has_all_of(cell))
-        {
-            // It failed when the journal did. What the journal has of it counts, once.
-            cell.give_up_slots();
-            runs.remove(id);
+        let keep = |cell: Arc<RunCell>| {
+            if cell.is_given_up() && (cell.refused().is_some() || self.inner.journal.has_all_of(&cell)) {
+                // It failed when the journal did. What the journal has of it counts, once.
+                cell.give_up_slots();
+                return Ok(None);
+            }
+            Ok(Some(cell))
+        };
+        let cell = self.inner.runs.find_or_make(id, keep, || self.take_up(id))?;
+        Ok(RunHandle::new(self.clone(), cell))
+    }
+
+    /// The run as it was looked at a moment ago, if it is at its end; else from the journal.
+    fn take_up(&self, id: &RunId) -> Result<Made, Error> {
+        if let Some(cell) = self.finished().iter().find(|cell| cell.id() == id) {
+            return Ok(Made::Finished(Arc::clone(cell)));
         }
-        let finished = || self.finished().iter().find(|cell| cell.id() == id).cloned();
-        if let Some(cell) = runs.get(id).cloned().or_else(finished) {
-            return Ok(RunHandle::new(self.clone(), cell));
-        }
-        let store = self.inner.journal.store();
-        let found = store.find(id)?.ok_or_else(|| Error::NotFound(id.name.clone()))?;
+        let found = self.inner.journal.store().find(id)?.ok_or_else(|| Error::NotFound(id.name.clone()))?;
         let loaded = self.load(found);
         if let Err(error) = &loaded
             && error.is_damage()
@@ -228,13 +234,12 @@ impl Engine {
         }
         let cell = Arc::new(loaded?);
         if !cell.is_finished(&ActionName::ROOT) {
-            runs.insert(id.clone(), Arc::clone(&cell));
-        } else {
-            let mut finished = self.finished();
-            finished.truncate(FINISHED_KEPT - 1);
-            finished.push_front(Arc::clone(&cell));
+            return Ok(Made::Live(cell));
         }
-        Ok(RunHandle::new(self.clone(), cell))
+        let mut finished = self.finished();
+        finished.truncate(FINISHED_KEPT - 1);
+        finished.push_front(Arc::clone(&cell));
+        Ok(Made::Finished(cell))
     }
 
     fn load(&self, (key, row): (RunKey, RunRow)) -> Result<RunCell, Error> {
@@ -262,7 +267,7 @@ impl Engine {
     /// an answer, and the runs go on when they are resumed. Attempts that outlive the process are not given back.
     pub fn interrupt(&self) {
         self.inner.interrupted.store(true, Ordering::Release);
-        self.live().values().for_each(|run| run.wake_all());
+        self.inner.runs.all().iter().for_each(|run| run.wake_all());
         self.inner.interruption.notify_waiters();
     }
 
@@ -282,21 +287,20 @@ impl Engine {
     /// have left.
     pub fn give_back(&self, is_lost: &dyn Fn(&RunId, RunKey, &ActionName, AttemptNo) -> bool) {
         let now = self.inner.clock.now();
-        self.live().values().for_each(|run| run.release_all(now, is_lost));
+        self.inner.runs.all().iter().for_each(|run| run.release_all(now, is_lost));
     }
 
     /// The run under way that is meant; none if several could be.
     pub fn live_run(&self, is_it: impl Fn(&RunId) -> bool) -> Option<RunHandle> {
-        let runs = self.live();
-        let mut found = runs.values().filter(|run| is_it(run.id()));
+        let runs = self.inner.runs.all();
+        let mut found = runs.iter().filter(|run| is_it(run.id()));
         let run = found.next().filter(|_| found.next().is_none()).cloned()?;
-        drop(runs);
         Some(RunHandle::new(self.clone(), run))
     }
 
     /// Every action that takes up a place, by its run.
     pub(crate) fn busy(&self) -> Vec<(RunId, ActionName)> {
-        let runs: Vec<Arc<RunCell>> = self.live().values().cloned().collect();
+        let runs = self.inner.runs.all();
         let mut busy: Vec<(RunKey, RunId, ActionName)> = runs
             .iter()
             .flat_map(|run| run.busy().into_iter().map(|action| (run.key(), run.id().clone(), action)))
@@ -323,8 +327,7 @@ impl Engine {
     /// # Errors
     /// [`Error::Store`] if the journal failed.
     pub async fn flush(&self) -> Result<(), Error> {
-        let runs: Vec<Arc<RunCell>> = self.live().values().cloned().collect();
-        for run in &runs {
+        for run in &self.inner.runs.all() {
             self.inner.journal.commit(run, false).await?;
         }
         Ok(())
@@ -341,11 +344,7 @@ impl Engine {
 
     /// Forgets a finished run's memory; it stays in the journal until retention takes it.
     pub(crate) fn run_finished(&self, cell: &Arc<RunCell>) {
-        let mut runs = self.live();
-        if runs.get(cell.id()).is_some_and(|known| Arc::ptr_eq(known, cell)) {
-            runs.remove(cell.id());
-        }
-        drop(runs);
+        self.inner.runs.forget(cell);
         let finished = self.inner.finished_runs.fetch_add(1, Ordering::Relaxed) + 1;
         let inner = Arc::clone(&self.inner);
         if finished.is_multiple_of(PRUNE_EVERY) {
@@ -358,10 +357,6 @@ impl Engine {
 
     fn finished(&self) -> MutexGuard<'_, VecDeque<Arc<RunCell>>> {
         self.inner.finished.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn live(&self) -> MutexGuard<'_, HashMap<RunId, Arc<RunCell>>> {
-        self.inner.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

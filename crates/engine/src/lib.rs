@@ -18,6 +18,7 @@ mod feed;
 mod journal;
 mod random;
 mod run;
+mod runs;
 mod scope;
 mod settings;
 mod slots;

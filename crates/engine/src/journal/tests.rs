@@ -320,6 +320,31 @@ async fn a_run_that_somebody_else_has_written_to_ends_its_drivers_here_and_harms
     assert_eq!(disk.engine.run_row(&id("other")).unwrap().unwrap().1.phase, Phase::Succeeded);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_whose_creation_waits_for_the_disk_delays_no_other() {
+    let disk = Arc::new(Disk::new(true));
+    let there = disk.create("there").unwrap();
+    // The next commit stands still while another connection writes.
+    let other = disk.database();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let slow = {
+        let disk = Arc::clone(&disk);
+        tokio::task::spawn_blocking(move || disk.create("slow"))
+    };
+    soon(async {
+        while !disk.engine.inner.runs.is_being_made(&id("slow")) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert_eq!(disk.engine.resume(&id("there")).unwrap().key(), there.key());
+    assert!(matches!(disk.engine.resume(&id("unknown")), Err(Error::NotFound(_))));
+    assert!(disk.engine.live_run(|_| true).is_some_and(|run| run.id() == there.id()));
+    assert!(disk.engine.inner.runs.is_being_made(&id("slow")));
+    other.execute_batch("ROLLBACK").unwrap();
+    soon(slow).await.unwrap().unwrap();
+}
+
 #[tokio::test]
 async fn s4_a_run_that_is_taken_up_again_has_its_places_once() {
     let config = EngineConfig::embedded(Storage::Memory, Retention::default());
