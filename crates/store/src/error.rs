@@ -1,8 +1,9 @@
 //! What can go wrong with a store, by what the caller can do about it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use rusqlite::ErrorCode;
+/// What a store is made on has said.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// A failure of the store.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +40,7 @@ pub enum Error {
         file: PathBuf,
         /// What the database said.
         #[source]
-        source: rusqlite::Error,
+        source: Cause,
     },
     /// The data directory of this process was deleted, moved or taken by another process while it was in use. What this process still
     /// writes would be nowhere.
@@ -62,13 +63,15 @@ pub enum Error {
         what: String,
     },
     /// A file is no database any more, or a damaged one.
-    #[error("`{}` is damaged{}", file.display(), way_out(file))]
+    #[error("`{}` is damaged{way_out}", file.display())]
     Damaged {
         /// The file.
         file: PathBuf,
+        /// What its owner can do about it, as the end of a sentence; empty if there is nothing.
+        way_out: String,
         /// In which way.
         #[source]
-        source: rusqlite::Error,
+        source: Cause,
     },
     /// It was written by a newer version of Spanwise.
     #[error("the data was written by a newer version: {what}")]
@@ -91,9 +94,9 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
-    /// The database refused.
-    #[error("the database failed")]
-    Database(#[source] rusqlite::Error),
+    /// What the store is made on has refused, in a way that nobody foresaw.
+    #[error("the store failed")]
+    Failed(#[source] Cause),
 }
 
 impl Error {
@@ -104,39 +107,6 @@ impl Error {
 
     /// True if what was stored cannot be understood, now and later.
     pub fn is_damage(&self) -> bool {
-        matches!(self, Error::Newer { .. } | Error::Corrupt { .. } | Error::Damaged { .. } | Error::Database(_))
-    }
-}
-
-/// What its owner can do about a damaged file.
-fn way_out(file: &Path) -> String {
-    let directory = file.parent().unwrap_or(file).display();
-    match file.file_name().is_some_and(|name| name == crate::sqlite::FILE) {
-        true => format!(
-            ". Nothing was changed or deleted. Put a backup in its place, or start once with \
-             `spanwise dev --repair --data-dir {directory}`, which sets it aside"
-        ),
-        false => String::new(),
-    }
-}
-
-/// Sorts what the database said about a file by what can be done about it.
-pub(crate) fn sort(error: Error, file: &Path) -> Error {
-    let Error::Database(source) = error else { return error };
-    let directory = || file.parent().unwrap_or(file).to_owned();
-    let file = file.to_owned();
-    match source.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => Error::Full { path: directory() },
-        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => Error::Damaged { file, source },
-        Some(
-            ErrorCode::SystemIoFailure
-            | ErrorCode::CannotOpen
-            | ErrorCode::ReadOnly
-            | ErrorCode::PermissionDenied
-            | ErrorCode::OutOfMemory
-            | ErrorCode::DatabaseBusy
-            | ErrorCode::DatabaseLocked,
-        ) => Error::Unusable { file, source },
-        _ => Error::Database(source),
+        matches!(self, Error::Newer { .. } | Error::Corrupt { .. } | Error::Damaged { .. } | Error::Failed(_))
     }
 }

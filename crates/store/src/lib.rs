@@ -11,7 +11,7 @@ mod model;
 mod spans;
 mod sqlite;
 
-pub use error::Error;
+pub use error::{Cause, Error};
 pub use memory::Memory;
 pub use model::{
     Append, CachedOutputs, ExportState, Payloads, Pruned, PrunedRun, Retention, RunKey, RunQuery, RunRow, StoredRun,

@@ -9,9 +9,8 @@ use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use spanwise_core::Timestamp;
 
-use crate::error::sort;
 use crate::sqlite::checkpoint::Checkpointer;
-use crate::sqlite::{aside, forget_pages, prepare, prune, synchronous};
+use crate::sqlite::{aside, failed, forget_pages, prepare, prune, sort, synchronous};
 use crate::{Durability, Error};
 
 mod first;
@@ -102,12 +101,12 @@ impl Database {
     fn open(directory: &Path, durability: Durability) -> Result<Database, Error> {
         let file = directory.join(FILE);
         let open = || {
-            let mut connection = Connection::open(&file).map_err(Error::Database)?;
+            let mut connection = Connection::open(&file).map_err(failed)?;
             let synchronous = synchronous(durability);
             prepare(&mut connection, synchronous, &MIGRATIONS)?;
             let checkpointer = Checkpointer::start(&file, synchronous, &mut connection)?;
-            let reader = Connection::open(&file).map_err(Error::Database)?;
-            reader.pragma_update(None, "query_only", true).map_err(Error::Database)?;
+            let reader = Connection::open(&file).map_err(failed)?;
+            reader.pragma_update(None, "query_only", true).map_err(failed)?;
             Ok(Database {
                 writer: Mutex::new(Writer { connection, origins: HashMap::new() }),
                 reader: Mutex::new(reader),
@@ -194,7 +193,7 @@ impl SpanStore {
             // What was rolled back may be among them.
             origins.clear();
         }
-        done.map_err(|error| self.sorted(Error::Database(error)))
+        done.map_err(|error| self.sorted(failed(error)))
     }
 
     /// The spans of a trace, the first to begin first, at most `limit` of them.
@@ -222,7 +221,7 @@ impl SpanStore {
         let reader = database.reader();
         let read = || {
             // One state of the database for all: a batch may be committed meanwhile.
-            let state = reader.unchecked_transaction().map_err(Error::Database)?;
+            let state = reader.unchecked_transaction().map_err(failed)?;
             let count = count(&state, trace_id)?;
             if count <= limit as u64 {
                 return Ok((read_trace(&state, trace_id, limit)?, count));
@@ -241,7 +240,7 @@ impl SpanStore {
         let database = self.database();
         let reader = database.reader();
         let read = || {
-            let state = reader.unchecked_transaction().map_err(Error::Database)?;
+            let state = reader.unchecked_transaction().map_err(failed)?;
             Ok((read_trace(&state, trace_id, limit)?, count(&state, trace_id)?))
         };
         read().map_err(|error| self.sorted(error))
@@ -265,7 +264,7 @@ impl SpanStore {
     /// If the store cannot be written.
     pub fn prune(&self, max_age: Option<Duration>, max_bytes: Option<u64>, now: Timestamp) -> Result<u64, Error> {
         let database = self.database();
-        let failed = |error| self.sorted(Error::Database(error));
+        let failed = |error| self.sorted(failed(error));
         let now = database.writer().newest().map_err(failed)?.map_or(now, |newest| now.min(newest));
         let oldest = max_age.map_or(i64::MIN, |age| now.before(age).0);
         let mut pruned = 0;
@@ -312,13 +311,13 @@ impl SpanStore {
     /// # Errors
     /// If the database refuses the setting.
     pub fn limit_pages(&self, pages: u32) -> Result<(), Error> {
-        self.database().writer().connection.pragma_update(None, "max_page_count", pages).map_err(Error::Database)
+        self.database().writer().connection.pragma_update(None, "max_page_count", pages).map_err(failed)
     }
 }
 
 fn is_no_database(error: &Error, file: &Path) -> bool {
     match error {
-        Error::Damaged { .. } | Error::Database(_) => true,
+        Error::Damaged { .. } | Error::Failed(_) => true,
         Error::Unusable { .. } => file.metadata().is_ok_and(|found| !found.is_file()),
         _ => false,
     }
@@ -453,10 +452,9 @@ impl Writer {
 /// Gives free pages back to the file system, if there are many: those that are soon used again are best left where they are.
 fn give_back(connection: &Connection) -> Result<(), Error> {
     let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-    let (free, all) =
-        (pragma("freelist_count").map_err(Error::Database)?, pragma("page_count").map_err(Error::Database)?);
+    let (free, all) = (pragma("freelist_count").map_err(failed)?, pragma("page_count").map_err(failed)?);
     if free > FEW_PAGES.max(all / 4) {
-        connection.execute_batch("PRAGMA incremental_vacuum").map_err(Error::Database)?;
+        connection.execute_batch("PRAGMA incremental_vacuum").map_err(failed)?;
     }
     Ok(())
 }
@@ -465,7 +463,7 @@ fn count(connection: &Connection, trace_id: [u8; 16]) -> Result<u64, Error> {
     let count = connection
         .prepare_cached("SELECT count(*) FROM spans WHERE trace_id = ?1")
         .and_then(|mut select| select.query_row([&trace_id[..]], |row| row.get::<_, i64>(0)));
-    count.map(|count| u64::try_from(count).unwrap_or(0)).map_err(Error::Database)
+    count.map(|count| u64::try_from(count).unwrap_or(0)).map_err(failed)
 }
 
 fn read_trace(connection: &Connection, trace_id: [u8; 16], limit: usize) -> Result<Vec<StoredSpan>, Error> {
@@ -474,11 +472,11 @@ fn read_trace(connection: &Connection, trace_id: [u8; 16], limit: usize) -> Resu
             "SELECT span_id, parent_id, name, started_at, ended_at, origin, body FROM spans
              WHERE trace_id = ?1 ORDER BY started_at, key LIMIT ?2",
         )
-        .map_err(Error::Database)?;
+        .map_err(failed)?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let mut rows = statement.query(params![&trace_id[..], limit]).map_err(Error::Database)?;
+    let mut rows = statement.query(params![&trace_id[..], limit]).map_err(failed)?;
     let (mut origins, mut spans) = (HashMap::new(), Vec::new());
-    while let Some(row) = rows.next().map_err(Error::Database)? {
+    while let Some(row) = rows.next().map_err(failed)? {
         spans.push(read_row(connection, trace_id, row, &mut origins)?);
     }
     Ok(spans)
@@ -488,11 +486,11 @@ fn read_trace(connection: &Connection, trace_id: [u8; 16], limit: usize) -> Resu
 fn read_keys(connection: &Connection, trace_id: [u8; 16], keys: &[i64]) -> Result<Vec<StoredSpan>, Error> {
     let mut statement = connection
         .prepare_cached("SELECT span_id, parent_id, name, started_at, ended_at, origin, body FROM spans WHERE key = ?1")
-        .map_err(Error::Database)?;
+        .map_err(failed)?;
     let (mut origins, mut spans) = (HashMap::new(), Vec::with_capacity(keys.len()));
     for key in keys {
-        let mut rows = statement.query([key]).map_err(Error::Database)?;
-        while let Some(row) = rows.next().map_err(Error::Database)? {
+        let mut rows = statement.query([key]).map_err(failed)?;
+        while let Some(row) = rows.next().map_err(failed)? {
             spans.push(read_row(connection, trace_id, row, &mut origins)?);
         }
     }
@@ -505,7 +503,7 @@ fn read_row(
     row: &rusqlite::Row<'_>,
     origins: &mut HashMap<i64, Arc<SpanOrigin>>,
 ) -> Result<StoredSpan, Error> {
-    let key: i64 = row.get(5).map_err(Error::Database)?;
+    let key: i64 = row.get(5).map_err(failed)?;
     let origin = match origins.get(&key) {
         Some(origin) => Arc::clone(origin),
         None => {
@@ -526,7 +524,7 @@ fn read_row(
             body: row.get::<_, Vec<u8>>(6)?.into(),
         })
     })();
-    columns.map_err(Error::Database)
+    columns.map_err(failed)
 }
 
 fn read_origin(connection: &Connection, key: i64) -> Result<SpanOrigin, Error> {
@@ -538,6 +536,6 @@ fn read_origin(connection: &Connection, key: i64) -> Result<SpanOrigin, Error> {
             };
             select.query_row([key], origin).optional()
         })
-        .map_err(Error::Database)?;
+        .map_err(failed)?;
     found.ok_or_else(|| Error::Corrupt { what: format!("{FILE}: there is no origin {key}") })
 }

@@ -8,7 +8,6 @@ use bytes::Bytes;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, params};
 use spanwise_core::{ActionName, Durability, Event, RunId, Timestamp};
 
-use crate::error::sort;
 use crate::{
     ActionRow, Append, CachedOutputs, Error, ExportState, Payloads, Pruned, Retention, RunKey, RunQuery, RunRow, Scope,
     Store, StoredRun, TaskQuery, TaskRow,
@@ -18,10 +17,14 @@ pub(crate) mod aside;
 mod catalog;
 pub(crate) mod checkpoint;
 mod exports;
+mod failure;
 mod identity;
 mod lock;
 pub(crate) mod prune;
 mod rows;
+
+use failure::damaged;
+pub(crate) use failure::{failed, sort};
 
 /// The value of SQLite's setting of that name.
 pub(crate) fn synchronous(durability: Durability) -> &'static str {
@@ -70,21 +73,21 @@ impl Sqlite {
         let file = directory.join(FILE);
         Sqlite::open_locked(directory, durability, lock).map_err(|error| match sort(error, &file) {
             // It has tables, but not ours.
-            Error::Database(source) => Error::Damaged { file, source },
+            Error::Failed(source) => damaged(&file, source),
             other => other,
         })
     }
 
     fn open_locked(directory: &Path, durability: Durability, mut lock: lock::DirectoryLock) -> Result<Sqlite, Error> {
         let file = directory.join(FILE);
-        let mut writer = Connection::open(&file).map_err(Error::Database)?;
+        let mut writer = Connection::open(&file).map_err(failed)?;
         let synchronous = self::synchronous(durability);
         identity::check_length(&writer, directory)?;
         prepare(&mut writer, synchronous, &MIGRATIONS)?;
         let note = identity::establish(&writer, directory)?;
         let checkpointer = checkpoint::Checkpointer::start(&file, synchronous, &mut writer)?;
-        let reader = Connection::open(&file).map_err(Error::Database)?;
-        reader.pragma_update(None, "query_only", true).map_err(Error::Database)?;
+        let reader = Connection::open(&file).map_err(failed)?;
+        reader.pragma_update(None, "query_only", true).map_err(failed)?;
         lock.guard(&file).map_err(|source| Error::Open { path: file, source })?;
         Ok(Sqlite {
             path: directory.to_owned(),
@@ -167,7 +170,7 @@ impl Sqlite {
     }
 
     fn database(&self, error: rusqlite::Error) -> Error {
-        sort(Error::Database(error), &self.file())
+        sort(failed(error), &self.file())
     }
 
     fn file(&self) -> PathBuf {
@@ -195,11 +198,11 @@ fn lock_directory(directory: &Path) -> Result<lock::DirectoryLock, Error> {
 fn examine(directory: &Path) -> Result<(), Error> {
     let file = directory.join(FILE);
     let look = || {
-        let mut connection = Connection::open(&file).map_err(Error::Database)?;
+        let mut connection = Connection::open(&file).map_err(failed)?;
         identity::check_length(&connection, directory)?;
         prepare(&mut connection, synchronous(Durability::Disk), &MIGRATIONS)?;
         let found = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get::<_, String>(0));
-        match found.map_err(Error::Database)?.as_str() {
+        match found.map_err(failed)?.as_str() {
             "ok" => Ok(()),
             what => Err(Error::Corrupt { what: what.to_owned() }),
         }
@@ -221,22 +224,22 @@ pub(crate) fn prepare(connection: &mut Connection, synchronous: &str, migrations
          PRAGMA journal_size_limit = 67108864; PRAGMA temp_store = MEMORY;
          PRAGMA cache_size = -{CACHE_KIB};"
     );
-    connection.execute_batch(&settings).map_err(Error::Database)?;
+    connection.execute_batch(&settings).map_err(failed)?;
     connection.set_prepared_statement_cache_capacity(32);
     migrate(connection, migrations)
 }
 
 fn migrate(connection: &mut Connection, migrations: &[&str]) -> Result<(), Error> {
     let version = connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
-    let applied = usize::try_from(version.map_err(Error::Database)?).unwrap_or(usize::MAX);
+    let applied = usize::try_from(version.map_err(failed)?).unwrap_or(usize::MAX);
     if applied > migrations.len() {
         return Err(Error::Newer { what: format!("schema {applied}, this version knows {}", migrations.len()) });
     }
     for (index, migration) in migrations.iter().enumerate().skip(applied) {
-        let transaction = connection.transaction().map_err(Error::Database)?;
-        transaction.execute_batch(migration).map_err(Error::Database)?;
-        transaction.pragma_update(None, "user_version", index as i64 + 1).map_err(Error::Database)?;
-        transaction.commit().map_err(Error::Database)?;
+        let transaction = connection.transaction().map_err(failed)?;
+        transaction.execute_batch(migration).map_err(failed)?;
+        transaction.pragma_update(None, "user_version", index as i64 + 1).map_err(failed)?;
+        transaction.commit().map_err(failed)?;
     }
     Ok(())
 }
@@ -250,7 +253,7 @@ impl Store for Sqlite {
         self.transact(|transaction| {
             rows::insert_run(transaction, run).map_err(taken)?;
             let key = RunKey(transaction.last_insert_rowid());
-            rows::refer_to_settings(transaction, key).map_err(Error::Database)?;
+            rows::refer_to_settings(transaction, key).map_err(failed)?;
             rows::append(transaction, &[Append { run: key, ..first }])?;
             Ok(key)
         })
@@ -265,7 +268,7 @@ impl Store for Sqlite {
         self.transact(|transaction| {
             let version = transaction.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
             let rewritten = version.and_then(|version| transaction.pragma_update(None, "user_version", version));
-            rewritten.map_err(Error::Database)
+            rewritten.map_err(failed)
         })
     }
 
@@ -295,10 +298,10 @@ impl Store for Sqlite {
 
     fn find(&self, id: &RunId) -> Result<Option<(RunKey, RunRow)>, Error> {
         self.read(|connection| {
-            let mut statement = connection.prepare_cached(rows::SELECT_RUN_BY_NAME).map_err(Error::Database)?;
+            let mut statement = connection.prepare_cached(rows::SELECT_RUN_BY_NAME).map_err(failed)?;
             let key = params![id.org, id.project, id.domain, id.name.as_str()];
             let found = statement.query_row(key, |row| Ok(rows::read_run(row))).optional();
-            found.map_err(Error::Database)?.transpose()
+            found.map_err(failed)?.transpose()
         })
     }
 

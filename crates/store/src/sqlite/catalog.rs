@@ -4,6 +4,7 @@ use bytes::Bytes;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, Transaction, params};
 use spanwise_core::{AttemptNo, Timestamp};
 
+use super::failed;
 use super::rows::{get, read_name};
 use crate::{CachedOutputs, Error, Scope, TaskQuery, TaskRow};
 
@@ -19,7 +20,7 @@ pub(super) fn put_definition(
              ON CONFLICT (digest) DO UPDATE SET put_at = excluded.put_at",
         )
         .and_then(|mut insert| insert.execute(params![digest, &body[..], now.0]))
-        .map_err(Error::Database)?;
+        .map_err(failed)?;
     Ok(())
 }
 
@@ -27,7 +28,7 @@ pub(super) fn definition(connection: &Connection, digest: &str) -> Result<Option
     let body = connection
         .prepare_cached("SELECT body FROM definitions WHERE digest = ?1")
         .and_then(|mut select| select.query_row([digest], |row| row.get::<_, Vec<u8>>(0)).optional())
-        .map_err(Error::Database)?;
+        .map_err(failed)?;
     Ok(body.map(Bytes::from))
 }
 
@@ -49,7 +50,7 @@ pub(super) fn insert_task(transaction: &Transaction<'_>, task: &TaskRow) -> Resu
         .and_then(|mut insert| insert.execute(values))
         .map_err(|error| match error.sqlite_error_code() {
             Some(ErrorCode::ConstraintViolation) => Error::AlreadyExists(format!("{} {}", task.name, task.version)),
-            _ => Error::Database(error),
+            _ => failed(error),
         })?;
     Ok(())
 }
@@ -69,7 +70,7 @@ pub(super) fn read_tasks(connection: &Connection, query: &TaskQuery) -> Result<V
            AND (?8 IS NULL OR instr(name, ?8) > 0)
          ORDER BY key {order} LIMIT ?6 OFFSET ?7"
     );
-    let mut statement = connection.prepare_cached(&sql).map_err(Error::Database)?;
+    let mut statement = connection.prepare_cached(&sql).map_err(failed)?;
     let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
     let values = params![
         query.scope.is_none(),
@@ -81,8 +82,8 @@ pub(super) fn read_tasks(connection: &Connection, query: &TaskQuery) -> Result<V
         number(query.offset),
         query.part,
     ];
-    let rows = statement.query_map(values, |row| Ok(read_row(row))).map_err(Error::Database)?;
-    rows.map(|row| row.map_err(Error::Database)?).collect()
+    let rows = statement.query_map(values, |row| Ok(read_row(row))).map_err(failed)?;
+    rows.map(|row| row.map_err(failed)?).collect()
 }
 
 pub(super) fn read_task(
@@ -98,7 +99,7 @@ pub(super) fn read_task(
     let found = connection
         .prepare_cached(&sql)
         .and_then(|mut select| select.query_row(values, |row| Ok(read_row(row))).optional())
-        .map_err(Error::Database)?;
+        .map_err(failed)?;
     found.transpose()
 }
 
@@ -115,9 +116,9 @@ fn read_row(row: &Row<'_>) -> Result<TaskRow, Error> {
 pub(super) fn cached(connection: &Connection, key: &str) -> Result<Option<CachedOutputs>, Error> {
     let mut statement = connection
         .prepare_cached("SELECT run, action, attempt, outputs, stored_at, producer FROM cache WHERE key = ?1")
-        .map_err(Error::Database)?;
-    let mut rows = statement.query([key]).map_err(Error::Database)?;
-    let Some(row) = rows.next().map_err(Error::Database)? else { return Ok(None) };
+        .map_err(failed)?;
+    let mut rows = statement.query([key]).map_err(failed)?;
+    let Some(row) = rows.next().map_err(failed)? else { return Ok(None) };
     Ok(Some(CachedOutputs {
         run: get(row, 0)?,
         action: read_name(&get::<String>(row, 1)?)?,
@@ -146,7 +147,7 @@ pub(super) fn cache(transaction: &Transaction<'_>, key: &str, value: &CachedOutp
                  outputs = excluded.outputs, stored_at = excluded.stored_at, producer = excluded.producer",
         )
         .and_then(|mut upsert| upsert.execute(values))
-        .map_err(Error::Database)?;
+        .map_err(failed)?;
     Ok(())
 }
 
@@ -158,10 +159,10 @@ pub(super) fn visit_values(connection: &Connection, visit: &mut dyn FnMut(&[u8])
              UNION ALL SELECT outputs FROM cache
              UNION ALL SELECT body FROM definitions",
         )
-        .map_err(Error::Database)?;
-    let mut rows = statement.query([]).map_err(Error::Database)?;
-    while let Some(row) = rows.next().map_err(Error::Database)? {
-        let value = row.get_ref(0).and_then(|value| Ok(value.as_blob()?)).map_err(Error::Database)?;
+        .map_err(failed)?;
+    let mut rows = statement.query([]).map_err(failed)?;
+    while let Some(row) = rows.next().map_err(failed)? {
+        let value = row.get_ref(0).and_then(|value| Ok(value.as_blob()?)).map_err(failed)?;
         visit(value);
     }
     Ok(())

@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use rusqlite::Connection;
 use rusqlite::wal::CheckpointMode;
 
+use super::failed;
 use crate::Error;
 
 /// The log is folded when it has this many pages (16 MiB): rarely enough not to be felt, early enough to keep it small.
@@ -24,8 +25,8 @@ pub(crate) struct Checkpointer {
 impl Checkpointer {
     /// Starts the thread with a connection of its own and makes `writer` tell it when the log is long.
     pub(crate) fn start(file: &Path, synchronous: &str, writer: &mut Connection) -> Result<Checkpointer, Error> {
-        let connection = Connection::open(file).map_err(Error::Database)?;
-        connection.pragma_update(None, "synchronous", synchronous).map_err(Error::Database)?;
+        let connection = Connection::open(file).map_err(failed)?;
+        connection.pragma_update(None, "synchronous", synchronous).map_err(failed)?;
         // One request may wait while one is served; more would say nothing new.
         let (requests, received) = sync_channel(1);
         let thread = std::thread::Builder::new()
@@ -44,7 +45,7 @@ impl Checkpointer {
             }
             Ok(())
         };
-        writer.wal_hook(Some(hook)).map_err(Error::Database)?;
+        writer.wal_hook(Some(hook)).map_err(failed)?;
         Ok(Checkpointer { thread: Some(thread) })
     }
 }

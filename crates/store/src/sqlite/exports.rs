@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, Row, Transaction, params};
 
+use super::failed;
 use super::rows::get;
 use crate::{Error, ExportState, RunKey};
 
@@ -14,16 +15,15 @@ pub(super) fn put(transaction: &Transaction<'_>, run: RunKey, state: ExportState
             "UPDATE runs SET export_seq = ?2, exported = ?3, export_dropped = ?4, export_done = ?5 WHERE key = ?1",
         )
         .and_then(|mut update| update.execute(values))
-        .map_err(Error::Database)?;
+        .map_err(failed)?;
     Ok(())
 }
 
 pub(super) fn pending(connection: &Connection) -> Result<Vec<RunKey>, Error> {
-    let mut statement = connection
-        .prepare_cached("SELECT key FROM runs WHERE export_done = 0 ORDER BY key")
-        .map_err(Error::Database)?;
-    let keys = statement.query_map([], |row| row.get(0).map(RunKey)).map_err(Error::Database)?;
-    keys.collect::<rusqlite::Result<_>>().map_err(Error::Database)
+    let mut statement =
+        connection.prepare_cached("SELECT key FROM runs WHERE export_done = 0 ORDER BY key").map_err(failed)?;
+    let keys = statement.query_map([], |row| row.get(0).map(RunKey)).map_err(failed)?;
+    keys.collect::<rusqlite::Result<_>>().map_err(failed)
 }
 
 /// Reads the four columns that follow each other from `first`.

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 use spanwise_core::Timestamp;
 
-use super::FILE;
+use super::{FILE, damaged, failed};
 use crate::Error;
 
 /// The file beside the journal.
@@ -98,7 +98,7 @@ pub(super) fn check(directory: &Path) -> Result<(), Error> {
     let lost =
         |what: &str| Err(Error::Lost { directory: directory.to_owned(), what: format!("`{}` {what}", file.display()) });
     match (found, read(directory)) {
-        (Found::Foreign, _) => Err(damaged(file, "it does not begin as a database does".to_owned())),
+        (Found::Foreign, _) => Err(corrupt(&file, "it does not begin as a database does".to_owned())),
         (Found::Nothing, Some(_)) if file.exists() => lost("is empty, but this directory has had a journal with runs"),
         (Found::Nothing, Some(_)) => lost("is missing, but this directory has had a journal"),
         (Found::Nameless, Some(Some(_))) => lost("is not the journal that this directory has had: it has no number"),
@@ -122,17 +122,17 @@ fn log_of(directory: &Path) -> Option<PathBuf> {
 /// Gives the journal its number if it has none, and notes it beside the journal.
 pub(super) fn establish(connection: &Connection, directory: &Path) -> Result<Note, Error> {
     let number = || connection.pragma_query_value(None, "application_id", |row| row.get::<_, i32>(0));
-    let mut journal = number().map_err(Error::Database)?;
+    let mut journal = number().map_err(failed)?;
     if journal == 0 {
         // Any number but 0, which is that of a database without one.
-        connection.execute_batch("PRAGMA application_id = 0").map_err(Error::Database)?;
+        connection.execute_batch("PRAGMA application_id = 0").map_err(failed)?;
         let random = connection.query_row("SELECT random() & 0x7fffffff | 1", [], |row| row.get::<_, i32>(0));
-        connection.pragma_update(None, "application_id", random.map_err(Error::Database)?).map_err(Error::Database)?;
-        journal = number().map_err(Error::Database)?;
+        connection.pragma_update(None, "application_id", random.map_err(failed)?).map_err(failed)?;
+        journal = number().map_err(failed)?;
     }
     if look(&directory.join(FILE)).ok() != Some(Found::Named(journal)) {
         // Into the file itself: it is what tells this journal if the log is lost.
-        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(Error::Database)?;
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(failed)?;
     }
     match read(directory).flatten() {
         Some(note) if note.journal == journal => Ok(note),
@@ -150,16 +150,16 @@ pub(super) fn check_length(connection: &Connection, directory: &Path) -> Result<
         return Ok(());
     }
     let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-    let expected = pragma("page_count").map_err(Error::Database)? * pragma("page_size").map_err(Error::Database)?;
+    let expected = pragma("page_count").map_err(failed)? * pragma("page_size").map_err(failed)?;
     let file = directory.join(FILE);
     let length = std::fs::metadata(&file).map_err(|source| Error::Open { path: file.clone(), source })?.len();
     if length >= u64::try_from(expected).unwrap_or(0) {
         return Ok(());
     }
-    Err(damaged(file, format!("it has {length} bytes, its header says {expected}")))
+    Err(corrupt(&file, format!("it has {length} bytes, its header says {expected}")))
 }
 
-fn damaged(file: PathBuf, what: String) -> Error {
+fn corrupt(file: &Path, what: String) -> Error {
     let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
-    Error::Damaged { file, source: rusqlite::Error::SqliteFailure(code, Some(what)) }
+    damaged(file, rusqlite::Error::SqliteFailure(code, Some(what)))
 }

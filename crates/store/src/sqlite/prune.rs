@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use spanwise_core::Timestamp;
 
-use super::rows;
+use super::{failed, rows};
 use crate::{Error, Pruned, PrunedRun, Retention, RunKey, UNREFERRED_DEFINITION};
 
 /// So many runs are deleted at a time, before the size is looked at again.
@@ -22,7 +22,7 @@ pub(super) fn newest_fact(connection: &Connection) -> Result<Option<Timestamp>, 
                  UNION ALL SELECT max(put_at) FROM definitions)",
         )
         .and_then(|mut select| select.query_row([], |row| row.get::<_, Option<i64>>(0)))
-        .map_err(Error::Database)?;
+        .map_err(failed)?;
     Ok(newest.map(Timestamp))
 }
 
@@ -41,7 +41,7 @@ pub(super) fn prune(connection: &mut Connection, keep: &Retention, now: Timestam
     if let Some(max_bytes) = keep.max_bytes {
         shrink(connection, max_bytes, put_before, &mut pruned)?;
     }
-    connection.execute_batch("PRAGMA incremental_vacuum").map_err(Error::Database)?;
+    connection.execute_batch("PRAGMA incremental_vacuum").map_err(failed)?;
     Ok(pruned)
 }
 
@@ -68,8 +68,8 @@ fn shrink(
 /// The size of the database without the pages that are free.
 pub(crate) fn used_bytes(connection: &Connection) -> Result<u64, Error> {
     let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-    let pages = pragma("page_count").map_err(Error::Database)? - pragma("freelist_count").map_err(Error::Database)?;
-    let size = pragma("page_size").map_err(Error::Database)?;
+    let pages = pragma("page_count").map_err(failed)? - pragma("freelist_count").map_err(failed)?;
+    let size = pragma("page_size").map_err(failed)?;
     Ok(u64::try_from(pages * size).unwrap_or(0))
 }
 
@@ -77,9 +77,9 @@ pub(crate) fn used_bytes(connection: &Connection) -> Result<u64, Error> {
 fn finished(connection: &Connection, before: Timestamp, limit: i64) -> Result<Vec<(RunKey, Timestamp)>, Error> {
     let mut statement = connection
         .prepare_cached("SELECT key, ended_at FROM runs WHERE ended_at < ?1 ORDER BY ended_at LIMIT ?2")
-        .map_err(Error::Database)?;
+        .map_err(failed)?;
     let runs = statement.query_map([before.0, limit], |row| Ok((RunKey(row.get(0)?), Timestamp(row.get(1)?))));
-    runs.map_err(Error::Database)?.collect::<rusqlite::Result<_>>().map_err(Error::Database)
+    runs.map_err(failed)?.collect::<rusqlite::Result<_>>().map_err(failed)
 }
 
 /// The runs with their names, as far as these can be read: what they have left elsewhere is found by them.
@@ -99,15 +99,15 @@ fn delete(
     cached_before: Timestamp,
     put_before: Timestamp,
 ) -> Result<(), Error> {
-    let transaction = connection.transaction().map_err(Error::Database)?;
+    let transaction = connection.transaction().map_err(failed)?;
     for (run, _) in runs {
-        delete_run(&transaction, *run, put_before).map_err(Error::Database)?;
+        delete_run(&transaction, *run, put_before).map_err(failed)?;
     }
     transaction
         .prepare_cached("DELETE FROM cache WHERE stored_at < ?1")
         .and_then(|mut delete| delete.execute([cached_before.0]))
-        .map_err(Error::Database)?;
-    transaction.commit().map_err(Error::Database)
+        .map_err(failed)?;
+    transaction.commit().map_err(failed)
 }
 
 fn delete_run(transaction: &Transaction<'_>, run: RunKey, put_before: Timestamp) -> rusqlite::Result<()> {
@@ -139,7 +139,7 @@ fn delete_unreferred(connection: &Connection, put_before: Timestamp) -> Result<(
                AND NOT EXISTS (SELECT 1 FROM tasks WHERE tasks.definition = definitions.digest)",
         )
         .and_then(|mut delete| delete.execute([put_before.0]))
-        .map_err(Error::Database)?;
+        .map_err(failed)?;
     Ok(())
 }
 
@@ -155,8 +155,8 @@ fn shrink_cache(connection: &Connection, max_bytes: u64) -> Result<(), Error> {
         .and_then(|mut select| {
             select.query_row([i64::try_from(max_bytes).unwrap_or(i64::MAX)], |row| row.get::<_, i64>(0)).optional()
         })
-        .map_err(Error::Database)?;
+        .map_err(failed)?;
     let Some(newest) = newest_that_goes else { return Ok(()) };
-    connection.execute("DELETE FROM cache WHERE stored_at <= ?1", [newest]).map_err(Error::Database)?;
+    connection.execute("DELETE FROM cache WHERE stored_at <= ?1", [newest]).map_err(failed)?;
     Ok(())
 }

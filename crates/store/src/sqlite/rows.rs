@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use serde::Serializer;
 use spanwise_core::{ActionKind, ActionName, Event, Fact, Phase, RunId, RunName, TaskName, Timestamp};
 
-use super::exports;
+use super::{exports, failed};
 use crate::model::definition_of;
 use crate::{ActionRow, Append, Error, ExportState, Payloads, RunKey, RunQuery, RunRow};
 
@@ -70,7 +70,7 @@ pub(super) fn refer_to_settings(transaction: &Transaction<'_>, key: RunKey) -> r
 
 pub(super) fn append(transaction: &Transaction<'_>, batch: &[Append]) -> Result<(), Error> {
     insert_events(transaction, batch)?;
-    let mut upsert = transaction.prepare_cached(UPSERT_ACTION).map_err(Error::Database)?;
+    let mut upsert = transaction.prepare_cached(UPSERT_ACTION).map_err(failed)?;
     for append in batch {
         for (row, payloads) in &append.actions {
             upsert_action(&mut upsert, append.run, row, payloads)?;
@@ -79,7 +79,7 @@ pub(super) fn append(transaction: &Transaction<'_>, batch: &[Append]) -> Result<
             transaction
                 .prepare_cached("UPDATE runs SET phase = ?2, ended_at = ?3 WHERE key = ?1")
                 .and_then(|mut update| update.execute(params![append.run.0, phase.number(), ended_at.map(|at| at.0)]))
-                .map_err(Error::Database)?;
+                .map_err(failed)?;
         }
     }
     Ok(())
@@ -88,7 +88,7 @@ pub(super) fn append(transaction: &Transaction<'_>, batch: &[Append]) -> Result<
 fn insert_events(transaction: &Transaction<'_>, batch: &[Append]) -> Result<(), Error> {
     let mut insert = transaction
         .prepare_cached("INSERT INTO events (run, seq, count, action, v, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")
-        .map_err(Error::Database)?;
+        .map_err(failed)?;
     let mut body = Vec::with_capacity(1024);
     for append in batch {
         check_seq(transaction, append)?;
@@ -101,7 +101,7 @@ fn insert_events(transaction: &Transaction<'_>, batch: &[Append]) -> Result<(), 
             let text = std::str::from_utf8(&body).map_err(|error| corrupt("event", &error))?;
             let (count, action) = (facts.len() as u64, facts[0].action);
             let row = params![append.run.0, seq as i64, count as i64, action.as_str(), EVENT_VERSION, text];
-            insert.execute(row).map_err(Error::Database)?;
+            insert.execute(row).map_err(failed)?;
             seq += count;
         }
     }
@@ -114,7 +114,7 @@ fn refer_to(transaction: &Transaction<'_>, append: &Append) -> Result<(), Error>
         transaction
             .prepare_cached("INSERT INTO run_definitions (run, digest) VALUES (?1, ?2) ON CONFLICT DO NOTHING")
             .and_then(|mut insert| insert.execute(params![append.run.0, definition]))
-            .map_err(Error::Database)?;
+            .map_err(failed)?;
     }
     Ok(())
 }
@@ -124,7 +124,7 @@ fn check_seq(transaction: &Transaction<'_>, append: &Append) -> Result<(), Error
     let next = transaction
         .prepare_cached("SELECT seq + count FROM events WHERE run = ?1 ORDER BY seq DESC LIMIT 1")
         .and_then(|mut select| select.query_row([append.run.0], |row| row.get::<_, i64>(0)).optional())
-        .map_err(Error::Database)?;
+        .map_err(failed)?;
     if append.events.is_empty() || next.unwrap_or(0) == append.first_seq as i64 {
         return Ok(());
     }
@@ -160,7 +160,7 @@ fn upsert_action(
         payloads.inputs.as_deref(),
         payloads.outputs.as_deref(),
     ];
-    upsert.execute(values).map_err(Error::Database)?;
+    upsert.execute(values).map_err(failed)?;
     Ok(())
 }
 
@@ -222,16 +222,14 @@ pub(super) fn last_key(connection: &Connection) -> Result<RunKey, Error> {
     let last = connection
         .query_row("SELECT seq FROM sqlite_sequence WHERE name = 'runs'", [], |row| row.get(0))
         .optional()
-        .map_err(Error::Database)?;
+        .map_err(failed)?;
     Ok(RunKey(last.unwrap_or(0)))
 }
 
 pub(super) fn skip_keys(transaction: &Transaction<'_>, last: RunKey) -> Result<(), Error> {
     let changed = transaction.execute("UPDATE sqlite_sequence SET seq = max(seq, ?1) WHERE name = 'runs'", [last.0]);
-    if changed.map_err(Error::Database)? == 0 {
-        transaction
-            .execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('runs', ?1)", [last.0])
-            .map_err(Error::Database)?;
+    if changed.map_err(failed)? == 0 {
+        transaction.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('runs', ?1)", [last.0]).map_err(failed)?;
     }
     Ok(())
 }
@@ -245,10 +243,9 @@ pub(super) fn read_runs(connection: &Connection, query: &RunQuery) -> Result<Vec
          WHERE {filter} ORDER BY key {order} LIMIT {}",
         i64::try_from(query.limit).unwrap_or(i64::MAX)
     );
-    let mut statement = connection.prepare_cached(&sql).map_err(Error::Database)?;
-    let rows =
-        statement.query_map(rusqlite::params_from_iter(values), |row| Ok(show_run(row))).map_err(Error::Database)?;
-    rows.map(|row| row.map_err(Error::Database)?).collect()
+    let mut statement = connection.prepare_cached(&sql).map_err(failed)?;
+    let rows = statement.query_map(rusqlite::params_from_iter(values), |row| Ok(show_run(row))).map_err(failed)?;
+    rows.map(|row| row.map_err(failed)?).collect()
 }
 
 /// When the root of a run has changed last: the time of the last fact about it.
@@ -324,30 +321,29 @@ pub(super) fn read_unfinished(connection: &Connection) -> Result<Vec<RunRow>, Er
         export_seq, exported, export_dropped, export_done FROM runs
              WHERE ended_at IS NULL ORDER BY key",
         )
-        .map_err(Error::Database)?;
-    let rows = statement.query_map([], |row| Ok(show_run(row))).map_err(Error::Database)?;
-    rows.map(|row| Ok(row.map_err(Error::Database)??.1)).collect()
+        .map_err(failed)?;
+    let rows = statement.query_map([], |row| Ok(show_run(row))).map_err(failed)?;
+    rows.map(|row| Ok(row.map_err(failed)??.1)).collect()
 }
 
 pub(super) fn read_events_of(connection: &Connection, run: RunKey, action: &ActionName) -> Result<Vec<Event>, Error> {
     let mut statement = connection
         .prepare_cached("SELECT action, v, body FROM events WHERE run = ?1 AND action = ?2 ORDER BY seq")
-        .map_err(Error::Database)?;
-    let mut rows = statement.query(params![run.0, action.as_str()]).map_err(Error::Database)?;
+        .map_err(failed)?;
+    let mut rows = statement.query(params![run.0, action.as_str()]).map_err(failed)?;
     let mut events = Vec::new();
-    while let Some(row) = rows.next().map_err(Error::Database)? {
+    while let Some(row) = rows.next().map_err(failed)? {
         read_facts(row, &mut events)?;
     }
     Ok(events)
 }
 
 pub(super) fn read_events(connection: &Connection, run: RunKey) -> Result<Vec<Event>, Error> {
-    let mut statement = connection
-        .prepare_cached("SELECT action, v, body FROM events WHERE run = ?1 ORDER BY seq")
-        .map_err(Error::Database)?;
-    let mut rows = statement.query([run.0]).map_err(Error::Database)?;
+    let mut statement =
+        connection.prepare_cached("SELECT action, v, body FROM events WHERE run = ?1 ORDER BY seq").map_err(failed)?;
+    let mut rows = statement.query([run.0]).map_err(failed)?;
     let mut events = Vec::new();
-    while let Some(row) = rows.next().map_err(Error::Database)? {
+    while let Some(row) = rows.next().map_err(failed)? {
         read_facts(row, &mut events)?;
     }
     Ok(events)
@@ -357,7 +353,7 @@ pub(super) fn read_run_by_key(connection: &Connection, run: RunKey) -> Result<Op
     let found = connection
         .prepare_cached(SELECT_RUN_BY_KEY)
         .and_then(|mut select| select.query_row([run.0], |row| Ok(read_run(row))).optional())
-        .map_err(Error::Database)?;
+        .map_err(failed)?;
     Ok(found.transpose()?.map(|(_, row)| row))
 }
 
@@ -373,11 +369,11 @@ pub(super) fn read_events_from(
             "SELECT action, v, body, seq FROM events WHERE run = ?1
              AND seq >= ifnull((SELECT max(seq) FROM events WHERE run = ?1 AND seq <= ?2), 0) ORDER BY seq",
         )
-        .map_err(Error::Database)?;
-    let mut rows = statement.query(params![run.0, i64::try_from(seq).unwrap_or(i64::MAX)]).map_err(Error::Database)?;
+        .map_err(failed)?;
+    let mut rows = statement.query(params![run.0, i64::try_from(seq).unwrap_or(i64::MAX)]).map_err(failed)?;
     let (mut events, mut before) = (Vec::new(), None);
     while events.len() < limit
-        && let Some(row) = rows.next().map_err(Error::Database)?
+        && let Some(row) = rows.next().map_err(failed)?
     {
         let first = get::<i64>(row, 3)?.unsigned_abs();
         read_facts(row, &mut events)?;
@@ -406,9 +402,9 @@ fn read_facts(row: &Row<'_>, events: &mut Vec<Event>) -> Result<(), Error> {
 pub(super) fn read_payloads(connection: &Connection, run: RunKey, action: &ActionName) -> Result<Payloads, Error> {
     let mut statement = connection
         .prepare_cached("SELECT inputs, outputs FROM actions WHERE run = ?1 AND name = ?2")
-        .map_err(Error::Database)?;
-    let mut rows = statement.query(params![run.0, action.as_str()]).map_err(Error::Database)?;
-    let Some(row) = rows.next().map_err(Error::Database)? else { return Ok(Payloads::default()) };
+        .map_err(failed)?;
+    let mut rows = statement.query(params![run.0, action.as_str()]).map_err(failed)?;
+    let Some(row) = rows.next().map_err(failed)? else { return Ok(Payloads::default()) };
     let column = |index| get::<Option<Vec<u8>>>(row, index).map(|bytes| bytes.map(Bytes::from));
     Ok(Payloads { inputs: column(0)?, outputs: column(1)? })
 }
@@ -423,16 +419,16 @@ pub(super) fn read_one_action(
     action: &ActionName,
 ) -> Result<Option<ActionRow>, Error> {
     let sql = format!("{SELECT_ACTIONS} AND name = ?2");
-    let mut statement = connection.prepare_cached(&sql).map_err(Error::Database)?;
+    let mut statement = connection.prepare_cached(&sql).map_err(failed)?;
     let found = statement.query_row(params![run.0, action.as_str()], |row| Ok(read_action(row))).optional();
-    found.map_err(Error::Database)?.transpose()
+    found.map_err(failed)?.transpose()
 }
 
 pub(super) fn read_actions(connection: &Connection, run: RunKey) -> Result<Vec<ActionRow>, Error> {
     let sql = format!("{SELECT_ACTIONS} ORDER BY enqueued_at, name");
-    let mut statement = connection.prepare_cached(&sql).map_err(Error::Database)?;
-    let rows = statement.query_map([run.0], |row| Ok(read_action(row))).map_err(Error::Database)?;
-    rows.map(|row| row.map_err(Error::Database)?).collect()
+    let mut statement = connection.prepare_cached(&sql).map_err(failed)?;
+    let rows = statement.query_map([run.0], |row| Ok(read_action(row))).map_err(failed)?;
+    rows.map(|row| row.map_err(failed)?).collect()
 }
 
 fn read_action(row: &Row<'_>) -> Result<ActionRow, Error> {
@@ -470,7 +466,7 @@ fn read_phase(number: i32) -> Result<Phase, Error> {
 }
 
 pub(super) fn get<T: rusqlite::types::FromSql>(row: &Row<'_>, index: usize) -> Result<T, Error> {
-    row.get(index).map_err(Error::Database)
+    row.get(index).map_err(failed)
 }
 
 /// An error and what it comes from.
