@@ -175,6 +175,9 @@ impl Engine {
             phase: spanwise_core::Phase::Queued,
             created_at: now,
             ended_at: None,
+            labels: new.settings.labels.clone(),
+            definition: new.settings.definition.clone(),
+            task_version: new.settings.task_version.clone(),
             settings: serde_json::to_string(&new.settings).unwrap_or_default(),
             export: (new.settings.trace.is_exported() && self.inner.exports.is_open()).then(ExportState::default),
             unreadable: None,
@@ -243,8 +246,8 @@ impl Engine {
     }
 
     fn load(&self, (key, row): (RunKey, RunRow)) -> Result<RunCell, Error> {
-        let settings: RunSettings = serde_json::from_str(&row.settings).map_err(|error| {
-            spanwise_store::Error::Corrupt { what: format!("settings of run {}: {error}", row.id.name) }
+        let settings = RunSettings::read(&row).map_err(|error| spanwise_store::Error::Corrupt {
+            what: format!("settings of run {}: {error}", row.id.name),
         })?;
         let stored = self.inner.journal.store().load(key)?.ok_or_else(|| Error::NotFound(row.id.name.clone()))?;
         let mut run = Run::new(settings.limits());

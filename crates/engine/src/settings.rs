@@ -16,14 +16,14 @@ pub struct RunSettings {
     /// Where the run comes from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub relation: Option<Relation>,
-    /// Free labels, by which lists can be filtered.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    /// Free labels, by which lists can be filtered. A field of the run's row, as the next two are.
+    #[serde(skip)]
     pub labels: BTreeMap<String, String>,
     /// The digest of what the run was created with, where a remote client sent it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip)]
     pub definition: Option<String>,
     /// The version of the root's task, where it has one.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(skip)]
     pub task_version: String,
     /// How its lifecycle is traced.
     #[serde(default, skip_serializing_if = "is_untraced")]
@@ -40,7 +40,22 @@ fn is_untraced(trace: &RunTrace) -> bool {
 impl RunSettings {
     /// The settings as a run's row has them; those of a damaged row are empty.
     pub fn of(row: &RunRow) -> RunSettings {
-        serde_json::from_str(&row.settings).unwrap_or_default()
+        let settings: RunSettings = serde_json::from_str(&row.settings).unwrap_or_default();
+        settings.with_fields_of(row)
+    }
+
+    /// The settings as a run's row has them.
+    ///
+    /// # Errors
+    /// If they cannot be understood.
+    pub(crate) fn read(row: &RunRow) -> Result<RunSettings, serde_json::Error> {
+        let settings: RunSettings = serde_json::from_str(&row.settings)?;
+        Ok(settings.with_fields_of(row))
+    }
+
+    fn with_fields_of(self, row: &RunRow) -> RunSettings {
+        let (labels, definition, task_version) = (row.labels.clone(), row.definition.clone(), row.task_version.clone());
+        RunSettings { labels, definition, task_version, ..self }
     }
 
     /// True if the run has a limit of running actions.

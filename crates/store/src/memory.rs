@@ -318,32 +318,27 @@ impl Inner {
     fn forget_definitions(&mut self, put_before: Timestamp) {
         let of_actions =
             self.runs.values().flat_map(|run| run.events.iter().filter_map(definition_of)).map(str::to_owned);
-        let of_settings = self.runs.values().filter_map(|run| {
-            let settings: serde_json::Value = serde_json::from_str(&run.row.settings).unwrap_or_default();
-            settings["definition"].as_str().map(str::to_owned)
-        });
+        let of_runs = self.runs.values().filter_map(|run| run.row.definition.clone());
         let of_tasks = self.tasks.iter().map(|task| task.definition.clone());
-        let referred: HashSet<String> = of_actions.chain(of_settings).chain(of_tasks).collect();
+        let referred: HashSet<String> = of_actions.chain(of_runs).chain(of_tasks).collect();
         self.definitions.retain(|digest, (_, put_at)| *put_at >= put_before || referred.contains(digest));
     }
 }
 
 fn is_asked_for(query: &RunQuery, key: RunKey, run: &MemoryRun) -> bool {
     let row = &run.row;
-    let settings: serde_json::Value = serde_json::from_str(&row.settings).unwrap_or_default();
     let follows = |after: RunKey| if query.oldest_first { key > after } else { key < after };
     query.project.as_ref().is_none_or(|project| row.id.project == *project)
         && query.domain.as_ref().is_none_or(|domain| row.id.domain == *domain)
-        && query.task_version.as_ref().is_none_or(|version| settings["task_version"].as_str().unwrap_or("") == version)
+        && query.task_version.as_ref().is_none_or(|version| row.task_version == *version)
         && query.updated_since.is_none_or(|since| run.updated_at() >= since)
         && query.updated_until.is_none_or(|until| run.updated_at() < until)
         && query.task.as_ref().is_none_or(|task| row.task.as_str() == task)
         && (query.phases.is_empty()
             || query.phases.contains(&row.phase)
             || query.phases.contains(&Phase::Paused) && run.waits_for_a_signal())
-        && query.labels.iter().all(|(label, value)| match value {
-            Some(value) => settings["labels"][label] == *value,
-            None => settings["labels"].get(label).is_some(),
+        && query.labels.iter().all(|(label, value)| {
+            row.labels.get(label).is_some_and(|labelled| value.as_ref().is_none_or(|value| labelled == value))
         })
         && query.since.is_none_or(|since| row.created_at >= since)
         && query.until.is_none_or(|until| row.created_at < until)

@@ -1,5 +1,6 @@
 //! What is stored, as plain data.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,7 +26,13 @@ pub struct RunRow {
     pub created_at: Timestamp,
     /// When its root came to its end.
     pub ended_at: Option<Timestamp>,
-    /// What the engine needs to run it again, as JSON of the engine's own making.
+    /// Free labels, by which lists can be filtered.
+    pub labels: BTreeMap<String, String>,
+    /// The digest of what the run was created with, where a remote client sent it: the definition of that digest is kept with the run.
+    pub definition: Option<String>,
+    /// The version of the root's task; empty where it has none.
+    pub task_version: String,
+    /// What else the engine needs to run it again, as JSON of the engine's own making.
     pub settings: String,
     /// How far its lifecycle spans have been exported; none if its lifecycle is not traced.
     pub export: Option<ExportState>,
@@ -83,12 +90,12 @@ pub struct RunQuery {
     pub domain: Option<String>,
     /// Only those of this task.
     pub task: Option<String>,
-    /// Only those whose task has this version (`task_version` in their settings).
+    /// Only those whose task has this version.
     pub task_version: Option<String>,
     /// Only those in one of these phases; none means any. PAUSED is never the phase of a run: it stands for those in which a
     /// condition waits for its signal.
     pub phases: Vec<Phase>,
-    /// Only those that carry these labels (`labels` in their settings), with this value or with any.
+    /// Only those that carry these labels, with this value or with any.
     pub labels: Vec<(String, Option<String>)>,
     /// Only those accepted at this time or later.
     pub since: Option<Timestamp>,

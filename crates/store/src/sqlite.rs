@@ -50,11 +50,12 @@ pub struct Sqlite {
 pub(crate) const FILE: &str = "journal.db";
 
 /// Steps from an empty database to today's, in order. The number of those applied stands in `user_version`.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("../migrations/sqlite/0001_journal.sql"),
     include_str!("../migrations/sqlite/0002_control_plane.sql"),
     include_str!("../migrations/sqlite/0003_lifecycle.sql"),
     include_str!("../migrations/sqlite/0004_retention.sql"),
+    include_str!("../migrations/sqlite/0005_run_fields.sql"),
 ];
 
 /// Room for the actions of a run of some ten thousand: names come in no order, and a page that does not fit is read again
@@ -253,7 +254,7 @@ impl Store for Sqlite {
         self.transact(|transaction| {
             rows::insert_run(transaction, run).map_err(taken)?;
             let key = RunKey(transaction.last_insert_rowid());
-            rows::refer_to_settings(transaction, key).map_err(failed)?;
+            rows::insert_fields(transaction, key, run).map_err(failed)?;
             rows::append(transaction, &[Append { run: key, ..first }])?;
             Ok(key)
         })
@@ -298,7 +299,7 @@ impl Store for Sqlite {
 
     fn find(&self, id: &RunId) -> Result<Option<(RunKey, RunRow)>, Error> {
         self.read(|connection| {
-            let mut statement = connection.prepare_cached(rows::SELECT_RUN_BY_NAME).map_err(failed)?;
+            let mut statement = connection.prepare_cached(&rows::select_run(rows::BY_NAME)).map_err(failed)?;
             let key = params![id.org, id.project, id.domain, id.name.as_str()];
             let found = statement.query_row(key, |row| Ok(rows::read_run(row))).optional();
             found.map_err(failed)?.transpose()

@@ -18,7 +18,7 @@ async fn a_run_that_cannot_be_read_is_named_with_its_cause_and_the_others_go_on(
     let damages = [
         ("garbled", "UPDATE events SET body = '[[1,{\"type\"' WHERE run = ?1"),
         ("newer", "UPDATE events SET v = 2 WHERE run = ?1"),
-        ("settings", "UPDATE runs SET settings = '{\"labels\":7}' WHERE key = ?1"),
+        ("settings", "UPDATE runs SET settings = '{\"warnings\":7}' WHERE key = ?1"),
         ("row", "UPDATE runs SET created_at = 'noon' WHERE key = ?1"),
         ("action", "UPDATE events SET action = '' WHERE run = ?1"),
     ];
@@ -86,6 +86,9 @@ async fn s4_a_backoff_waits_at_most_its_length_after_the_clock_was_set_back() {
         phase: Phase::Queued,
         created_at: at,
         ended_at: None,
+        labels: Default::default(),
+        definition: None,
+        task_version: String::new(),
         settings: "{}".to_owned(),
         export: None,
         unreadable: None,

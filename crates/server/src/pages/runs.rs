@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, StatusCode, Uri};
 use spanwise_core::{Phase, Timestamp};
-use spanwise_engine::{RunKey, RunQuery, RunRow, RunSettings};
+use spanwise_engine::{RunKey, RunQuery, RunRow};
 use spanwise_wire::{ids, task};
 
 use super::assets::{ASSETS, Assets};
@@ -178,8 +178,7 @@ struct Row {
 
 impl Row {
     fn of(row: &RunRow, waits: bool, now: Timestamp) -> Row {
-        let settings: RunSettings = serde_json::from_str(&row.settings).unwrap_or_default();
-        let labels = settings.labels.iter().take(LABELS).map(|(key, value)| format!("{key}={value}"));
+        let labels = row.labels.iter().take(LABELS).map(|(key, value)| format!("{key}={value}"));
         Row {
             name: row.id.name.to_string(),
             address: address::run(&row.id, None),
@@ -194,7 +193,7 @@ impl Row {
             created: when(row.created_at, now),
             took: span(row.created_at, row.ended_at, now),
             labels: labels.collect(),
-            more_labels: settings.labels.len().saturating_sub(LABELS),
+            more_labels: row.labels.len().saturating_sub(LABELS),
             unreadable: row.unreadable.clone().unwrap_or_default(),
         }
     }

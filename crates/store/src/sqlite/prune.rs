@@ -121,6 +121,7 @@ fn delete_run(transaction: &Transaction<'_>, run: RunKey, put_before: Timestamp)
     definitions.execute(params![run.0, put_before.0])?;
     for sql in [
         "DELETE FROM run_definitions WHERE run = ?1",
+        "DELETE FROM run_labels WHERE run = ?1",
         "DELETE FROM events WHERE run = ?1",
         "DELETE FROM actions WHERE run = ?1",
         "DELETE FROM runs WHERE key = ?1",

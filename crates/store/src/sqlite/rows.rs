@@ -15,14 +15,17 @@ const SHOWN: usize = 200;
 /// The version of the stored form of [`Fact`].
 const EVENT_VERSION: i64 = 1;
 
-pub(super) const SELECT_RUN_BY_NAME: &str =
-    "SELECT key, org, project, domain, name, task, phase, created_at, ended_at, settings,
-        export_seq, exported, export_dropped, export_done FROM runs
-     WHERE org = ?1 AND project = ?2 AND domain = ?3 AND name = ?4";
+pub(super) const BY_NAME: &str = "org = ?1 AND project = ?2 AND domain = ?3 AND name = ?4";
 
-pub(super) const SELECT_RUN_BY_KEY: &str =
-    "SELECT key, org, project, domain, name, task, phase, created_at, ended_at, settings,
-        export_seq, exported, export_dropped, export_done FROM runs WHERE key = ?1";
+/// The runs that a condition is true of, with the columns that [`read_run`] reads.
+pub(super) fn select_run(condition: &str) -> String {
+    format!(
+        "SELECT key, org, project, domain, name, task, phase, created_at, ended_at, settings,
+                export_seq, exported, export_dropped, export_done, definition, task_version,
+                (SELECT json_group_object(label, value) FROM run_labels WHERE run = runs.key)
+         FROM runs WHERE {condition}"
+    )
+}
 
 const UPSERT_ACTION: &str =
     "INSERT INTO actions (run, name, parent, kind, task, action_group, phase, attempts, enqueued_at, started_at,
@@ -36,8 +39,8 @@ const UPSERT_ACTION: &str =
 pub(super) fn insert_run(connection: &Connection, run: &RunRow) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(
         "INSERT INTO runs (org, project, domain, name, task, phase, created_at, ended_at, settings,
-                           export_seq, exported, export_dropped, export_done)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+                           export_seq, exported, export_dropped, export_done, definition, task_version)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
     )?;
     let export = |number: fn(&ExportState) -> i64| run.export.as_ref().map(number);
     statement.execute(params![
@@ -54,17 +57,22 @@ pub(super) fn insert_run(connection: &Connection, run: &RunRow) -> rusqlite::Res
         export(|state| state.exported as i64),
         export(|state| state.dropped as i64),
         export(|state| i64::from(state.done)),
+        run.definition,
+        run.task_version,
     ])?;
     Ok(())
 }
 
-/// The settings have a definition too.
-pub(super) fn refer_to_settings(transaction: &Transaction<'_>, key: RunKey) -> rusqlite::Result<()> {
-    let mut insert = transaction.prepare_cached(
-        "INSERT INTO run_definitions SELECT key, json_extract(settings, '$.definition') FROM runs
-         WHERE key = ?1 AND json_extract(settings, '$.definition') IS NOT NULL",
-    )?;
-    insert.execute([key.0])?;
+/// What a run has in other tables: its labels, and its reference to what it was created with.
+pub(super) fn insert_fields(transaction: &Transaction<'_>, key: RunKey, run: &RunRow) -> rusqlite::Result<()> {
+    if let Some(definition) = &run.definition {
+        refer_to(transaction, key, definition)?;
+    }
+    for (label, value) in &run.labels {
+        transaction
+            .prepare_cached("INSERT INTO run_labels (run, label, value) VALUES (?1, ?2, ?3)")?
+            .execute(params![key.0, label, value])?;
+    }
     Ok(())
 }
 
@@ -92,7 +100,9 @@ fn insert_events(transaction: &Transaction<'_>, batch: &[Append]) -> Result<(), 
     let mut body = Vec::with_capacity(1024);
     for append in batch {
         check_seq(transaction, append)?;
-        refer_to(transaction, append)?;
+        for definition in append.events.iter().filter_map(definition_of) {
+            refer_to(transaction, append.run, definition).map_err(failed)?;
+        }
         let mut seq = append.first_seq;
         for facts in append.events.chunk_by(|a, b| a.action == b.action) {
             body.clear();
@@ -108,14 +118,11 @@ fn insert_events(transaction: &Transaction<'_>, batch: &[Append]) -> Result<(), 
     Ok(())
 }
 
-/// Notes the definitions that actions are made from, which nothing deletes then while the run is there.
-fn refer_to(transaction: &Transaction<'_>, append: &Append) -> Result<(), Error> {
-    for definition in append.events.iter().filter_map(definition_of) {
-        transaction
-            .prepare_cached("INSERT INTO run_definitions (run, digest) VALUES (?1, ?2) ON CONFLICT DO NOTHING")
-            .and_then(|mut insert| insert.execute(params![append.run.0, definition]))
-            .map_err(failed)?;
-    }
+/// Notes a definition that something of a run is made from, which nothing deletes then while the run is there.
+fn refer_to(transaction: &Transaction<'_>, run: RunKey, definition: &str) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached("INSERT INTO run_definitions (run, digest) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
+        .execute(params![run.0, definition])?;
     Ok(())
 }
 
@@ -179,6 +186,9 @@ pub(super) fn read_run(row: &Row<'_>) -> Result<(RunKey, RunRow), Error> {
         phase: read_phase(get(row, 6)?)?,
         created_at: Timestamp(get(row, 7)?),
         ended_at: get::<Option<i64>>(row, 8)?.map(Timestamp),
+        labels: serde_json::from_str(&get::<String>(row, 16)?).map_err(|error| corrupt("labels", &error))?,
+        definition: get(row, 14)?,
+        task_version: get(row, 15)?,
         settings: get(row, 9)?,
         export: exports::read(row, 10)?,
         unreadable: None,
@@ -210,6 +220,9 @@ fn show_run(row: &Row<'_>) -> Result<(RunKey, RunRow), Error> {
         phase: phase.unwrap_or(if ended_at.is_some() { Phase::Failed } else { Phase::Queued }),
         created_at: Timestamp(number(7).unwrap_or(0)),
         ended_at,
+        labels: serde_json::from_str(&text(16)).unwrap_or_default(),
+        definition: row.get(14).unwrap_or_default(),
+        task_version: text(15),
         settings: text(9),
         export: None,
         unreadable: Some(in_one_line(&cause)),
@@ -237,12 +250,8 @@ pub(super) fn skip_keys(transaction: &Transaction<'_>, last: RunKey) -> Result<(
 pub(super) fn read_runs(connection: &Connection, query: &RunQuery) -> Result<Vec<(RunKey, RunRow)>, Error> {
     let (filter, values) = filter_of(query);
     let order = if query.oldest_first { "ASC" } else { "DESC" };
-    let sql = format!(
-        "SELECT key, org, project, domain, name, task, phase, created_at, ended_at, settings,
-        export_seq, exported, export_dropped, export_done FROM runs
-         WHERE {filter} ORDER BY key {order} LIMIT {}",
-        i64::try_from(query.limit).unwrap_or(i64::MAX)
-    );
+    let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
+    let sql = select_run(&format!("{filter} ORDER BY key {order} LIMIT {limit}"));
     let mut statement = connection.prepare_cached(&sql).map_err(failed)?;
     let rows = statement.query_map(rusqlite::params_from_iter(values), |row| Ok(show_run(row))).map_err(failed)?;
     rows.map(|row| row.map_err(failed)?).collect()
@@ -274,21 +283,13 @@ fn filter_of(query: &RunQuery) -> (String, Vec<rusqlite::types::Value>) {
         also("task = ?", task.clone().into());
     }
     if let Some(version) = &query.task_version {
-        also("coalesce(json_extract(settings, '$.task_version'), '') = ?", version.clone().into());
+        also("task_version = ?", version.clone().into());
     }
     for (label, value) in &query.labels {
+        also("EXISTS (SELECT 1 FROM run_labels WHERE run = runs.key AND label = ?", label.clone().into());
         match value {
-            // One pair of the object, as text: a path expression would need the label quoted for JSON.
-            Some(value) => also(
-                "CASE WHEN json_valid(settings) THEN EXISTS (SELECT 1 FROM json_each(settings, '$.labels')
-                      WHERE json_array(json_each.key, value) = json(?)) ELSE 0 END",
-                serde_json::to_string(&[label, value]).unwrap_or_default().into(),
-            ),
-            None => also(
-                "CASE WHEN json_valid(settings) THEN EXISTS (SELECT 1 FROM json_each(settings, '$.labels')
-                      WHERE json_each.key = ?) ELSE 0 END",
-                label.clone().into(),
-            ),
+            Some(value) => also("value = ?)", value.clone().into()),
+            None => also("?)", true.into()),
         }
     }
     if let Some(since) = query.since {
@@ -315,13 +316,7 @@ fn filter_of(query: &RunQuery) -> (String, Vec<rusqlite::types::Value>) {
 }
 
 pub(super) fn read_unfinished(connection: &Connection) -> Result<Vec<RunRow>, Error> {
-    let mut statement = connection
-        .prepare_cached(
-            "SELECT key, org, project, domain, name, task, phase, created_at, ended_at, settings,
-        export_seq, exported, export_dropped, export_done FROM runs
-             WHERE ended_at IS NULL ORDER BY key",
-        )
-        .map_err(failed)?;
+    let mut statement = connection.prepare_cached(&select_run("ended_at IS NULL ORDER BY key")).map_err(failed)?;
     let rows = statement.query_map([], |row| Ok(show_run(row))).map_err(failed)?;
     rows.map(|row| Ok(row.map_err(failed)??.1)).collect()
 }
@@ -351,7 +346,7 @@ pub(super) fn read_events(connection: &Connection, run: RunKey) -> Result<Vec<Ev
 
 pub(super) fn read_run_by_key(connection: &Connection, run: RunKey) -> Result<Option<RunRow>, Error> {
     let found = connection
-        .prepare_cached(SELECT_RUN_BY_KEY)
+        .prepare_cached(&select_run("key = ?1"))
         .and_then(|mut select| select.query_row([run.0], |row| Ok(read_run(row))).optional())
         .map_err(failed)?;
     Ok(found.transpose()?.map(|(_, row)| row))

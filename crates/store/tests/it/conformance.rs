@@ -1,5 +1,6 @@
 //! What every store promises, as one suite.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,6 +67,9 @@ pub(crate) fn run(name: &str) -> RunRow {
         phase: Phase::Queued,
         created_at: Timestamp(1),
         ended_at: None,
+        labels: BTreeMap::new(),
+        definition: None,
+        task_version: String::new(),
         settings: "{}".to_owned(),
         export: None,
         unreadable: None,

@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use spanwise_core::{ActionKind, ActionName, Failure, Phase, Timestamp};
-use spanwise_store::{ActionRow, Append, Durability, Error, Payloads, Retention, RunKey, RunRow, Sqlite, Store};
+use spanwise_store::{
+    ActionRow, Append, Durability, Error, Payloads, Retention, RunKey, RunQuery, RunRow, Sqlite, Store,
+};
 
 use crate::conformance::{append, create, enqueued, row, run};
 
@@ -93,6 +95,52 @@ fn a_database_of_version_1_keeps_its_rows_and_takes_the_new_ones() {
     drop(store);
     let store = open(directory.path()).unwrap();
     assert_eq!(store.actions(key).unwrap().len(), 3);
+}
+
+/// Labels, definition and version of a run stood in its settings then.
+#[test]
+fn a_database_of_version_4_keeps_what_its_runs_are_found_by() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = rusqlite_open(directory.path());
+    for migration in [
+        include_str!("../../migrations/sqlite/0001_journal.sql"),
+        include_str!("../../migrations/sqlite/0002_control_plane.sql"),
+        include_str!("../../migrations/sqlite/0003_lifecycle.sql"),
+        include_str!("../../migrations/sqlite/0004_retention.sql"),
+    ] {
+        database.execute_batch(migration).unwrap();
+    }
+    let settings = r#"{"max_action_concurrency":3,"labels":{"team":"data","a.b/c \"q\" ж":"it's"},"definition":"d","task_version":"v1"}"#;
+    let insert = "INSERT INTO runs (key, org, project, domain, name, task, phase, created_at, settings)
+                  VALUES (?1, '', 'p', 'development', ?2, 'env.main', 1, 1, ?3)";
+    for (key, name, settings) in [(1, "labelled", settings), (2, "bare", "{}"), (3, "damaged", "{no JSON")] {
+        database.execute(insert, rusqlite::params![key, name, settings]).unwrap();
+    }
+    database.pragma_update(None, "user_version", 4).unwrap();
+    drop(database);
+
+    let store = open(directory.path()).unwrap();
+    let labels =
+        [("team", "data"), ("a.b/c \"q\" ж", "it's")].map(|(label, value)| (label.to_owned(), value.to_owned()));
+    let labelled = RunRow {
+        labels: labels.into(),
+        definition: Some("d".to_owned()),
+        task_version: "v1".to_owned(),
+        settings: r#"{"max_action_concurrency":3}"#.to_owned(),
+        ..run("labelled")
+    };
+    assert_eq!(store.find(&run("labelled").id).unwrap().unwrap().1, labelled);
+    assert_eq!(store.find(&run("bare").id).unwrap().unwrap().1, run("bare"));
+    let damaged = RunRow { settings: "{no JSON".to_owned(), ..run("damaged") };
+    assert_eq!(store.find(&run("damaged").id).unwrap().unwrap().1, damaged);
+    let found = |query: RunQuery| store.runs(&query).unwrap().into_iter().map(|(key, _)| key.0).collect::<Vec<_>>();
+    let with = |label: &str, value: Option<&str>| {
+        found(RunQuery { labels: vec![(label.to_owned(), value.map(str::to_owned))], ..RunQuery::newest(9) })
+    };
+    assert_eq!((with("team", Some("data")), with("team", None), with("team", Some("x"))), (vec![1], vec![1], vec![]));
+    assert_eq!(with("a.b/c \"q\" ж", Some("it's")), [1]);
+    let of_version = |version: &str| RunQuery { task_version: Some(version.to_owned()), ..RunQuery::newest(9) };
+    assert_eq!((found(of_version("v1")), found(of_version(""))), (vec![1], vec![3, 2]));
 }
 
 #[test]

@@ -21,9 +21,8 @@ fn finish(store: &dyn Store, key: RunKey, phase: Phase) {
 }
 
 fn labelled(name: &str, labels: &[(&str, &str)]) -> RunRow {
-    let labels: serde_json::Map<String, serde_json::Value> =
-        labels.iter().map(|(label, value)| ((*label).to_owned(), (*value).into())).collect();
-    RunRow { settings: serde_json::json!({ "labels": labels }).to_string(), ..run(name) }
+    let labels = labels.iter().map(|(label, value)| ((*label).to_owned(), (*value).to_owned())).collect();
+    RunRow { labels, ..run(name) }
 }
 
 pub(crate) fn runs_are_filtered_by_scope_and_task(store: &dyn Store) {
@@ -78,10 +77,7 @@ pub(crate) fn runs_are_filtered_by_phase_and_time(store: &dyn Store) {
 }
 
 pub(crate) fn runs_are_filtered_by_their_last_change_and_by_the_version_of_their_task(store: &dyn Store) {
-    let versioned = |name: &str, version: &str| RunRow {
-        settings: serde_json::json!({ "task_version": version }).to_string(),
-        ..run(name)
-    };
+    let versioned = |name: &str, version: &str| RunRow { task_version: version.to_owned(), ..run(name) };
     let begun = create(store, &versioned("begun", "v1")).unwrap();
     let ended = create(store, &versioned("ended", "v2")).unwrap();
     create(store, &run("new")).unwrap();

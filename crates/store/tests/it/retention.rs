@@ -52,8 +52,8 @@ pub(crate) fn definitions_go_with_the_last_that_refers_to_them(store: &dyn Store
         deployed_at: Timestamp(1),
     };
     store.deploy_task(&deployed).unwrap();
-    let settings = r#"{"definition":"of-settings"}"#.to_owned();
-    let live = create(store, &RunRow { settings, ..run("live") }).unwrap();
+    let definition = Some("of-settings".to_owned());
+    let live = create(store, &RunRow { definition, ..run("live") }).unwrap();
     store.commit(&[append(live, 0, vec![made_from("of-both")])]).unwrap();
     finish(store, &run("old"), vec![made_from("of-both"), made_from("of-the-old-one")], 10);
     let all = ["of-a-task", "of-settings", "of-both", "of-the-old-one", "of-nothing", "young"];
