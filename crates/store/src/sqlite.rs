@@ -1,4 +1,4 @@
-//! The journal in SQLite: one file in the data directory, write-ahead log, one writing connection.
+//! The journal in SQLite: one file in the data directory, write-ahead log, one writing connection, a few that read.
 
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -21,6 +21,7 @@ mod failure;
 mod identity;
 mod lock;
 pub(crate) mod prune;
+mod readers;
 mod rows;
 
 use failure::damaged;
@@ -39,7 +40,7 @@ pub(crate) fn synchronous(durability: Durability) -> &'static str {
 pub struct Sqlite {
     path: PathBuf,
     writer: Mutex<Connection>,
-    reader: Mutex<Connection>,
+    readers: readers::Readers,
     note: Mutex<identity::Note>,
     // After the writer, whose end ends the thread.
     _checkpointer: checkpoint::Checkpointer,
@@ -87,13 +88,12 @@ impl Sqlite {
         prepare(&mut writer, synchronous, &MIGRATIONS)?;
         let note = identity::establish(&writer, directory)?;
         let checkpointer = checkpoint::Checkpointer::start(&file, synchronous, &mut writer)?;
-        let reader = Connection::open(&file).map_err(failed)?;
-        reader.pragma_update(None, "query_only", true).map_err(failed)?;
+        let readers = readers::Readers::open(&file)?;
         lock.guard(&file).map_err(|source| Error::Open { path: file, source })?;
         Ok(Sqlite {
             path: directory.to_owned(),
             writer: Mutex::new(writer),
-            reader: Mutex::new(reader),
+            readers,
             note: Mutex::new(note),
             _checkpointer: checkpointer,
             lock,
@@ -151,10 +151,6 @@ impl Sqlite {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn reader(&self) -> MutexGuard<'_, Connection> {
-        self.reader.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// All of it or none of it; dropping the transaction on an error rolls it back.
     fn transact<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Result<T, Error>) -> Result<T, Error> {
         let mut connection = self.writer();
@@ -167,7 +163,7 @@ impl Sqlite {
     }
 
     fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
-        work(&self.reader()).map_err(|error| sort(error, &self.file()))
+        self.readers.with(work).map_err(|error| sort(error, &self.file()))
     }
 
     fn database(&self, error: rusqlite::Error) -> Error {
@@ -366,10 +362,7 @@ impl Store for Sqlite {
     }
 
     fn visit_values(&self, visit: &mut dyn FnMut(&[u8])) -> Result<(), Error> {
-        // A connection of its own: it reads everything, and others would have to wait for it.
-        let connection = Connection::open(self.file()).map_err(|error| self.database(error))?;
-        connection.pragma_update(None, "query_only", true).map_err(|error| self.database(error))?;
-        catalog::visit_values(&connection, visit).map_err(|error| sort(error, &self.file()))
+        self.read(|connection| catalog::visit_values(connection, visit))
     }
 
     fn events_from(&self, run: RunKey, seq: u64, limit: usize) -> Result<Vec<Event>, Error> {
@@ -399,6 +392,6 @@ impl Store for Sqlite {
 
     fn free_memory(&self) {
         forget_pages(&self.writer());
-        forget_pages(&self.reader());
+        self.readers.forget_pages();
     }
 }
