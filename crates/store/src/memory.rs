@@ -32,6 +32,9 @@ struct Inner {
     cache: HashMap<String, CachedOutputs>,
 }
 
+/// What an event or the row of an action takes up, with what it points to.
+const USUAL_BYTES: usize = 300;
+
 #[derive(Debug)]
 struct MemoryRun {
     row: RunRow,
@@ -61,6 +64,12 @@ impl MemoryRun {
 
     fn waits_for_a_signal(&self) -> bool {
         self.row.ended_at.is_none() && self.actions.values().any(|(row, _)| row.phase == Phase::Paused)
+    }
+
+    fn used_bytes(&self) -> usize {
+        let len = |value: &Option<Bytes>| value.as_ref().map_or(0, Bytes::len);
+        let payloads: usize = self.actions.values().map(|(_, kept)| len(&kept.inputs) + len(&kept.outputs)).sum();
+        payloads + USUAL_BYTES * (self.events.len() + self.actions.len())
     }
 
     fn append(&mut self, append: &Append) {
@@ -301,6 +310,10 @@ impl Store for Memory {
             inner.cache.retain(|_, cached| cached.stored_at >= oldest);
         }
         inner.forget_definitions(now.before(UNREFERRED_DEFINITION));
+        if let Some(max_bytes) = keep.max_bytes {
+            inner.shrink(usize::try_from(max_bytes).unwrap_or(usize::MAX), &mut runs);
+            inner.forget_definitions(now.before(UNREFERRED_DEFINITION));
+        }
         Ok(Pruned { runs })
     }
 }
@@ -312,6 +325,54 @@ impl Inner {
         let of_cache = self.cache.values().map(|cached| cached.stored_at);
         let of_definitions = self.definitions.values().map(|(_, put_at)| *put_at);
         of_runs.chain(of_events).chain(of_cache).chain(of_definitions).max()
+    }
+
+    /// Cached outputs have half of the room at most; then what is oldest goes.
+    fn shrink(&mut self, max_bytes: usize, pruned: &mut Vec<PrunedRun>) {
+        if self.used_bytes() > max_bytes {
+            self.shrink_cache(max_bytes / 2);
+        }
+        let finished = self.runs.iter().filter_map(|(key, run)| Some((run.row.ended_at?, *key)));
+        let mut oldest_first: Vec<(Timestamp, RunKey)> = finished.collect();
+        oldest_first.sort_unstable();
+        let mut used = self.used_bytes();
+        for (ended, key) in oldest_first {
+            if used <= max_bytes {
+                return;
+            }
+            if let Some(run) = self.runs.remove(&key) {
+                used = used.saturating_sub(run.used_bytes());
+                self.names.remove(&run.row.id);
+                pruned.push(PrunedRun { key, id: Some(run.row.id) });
+            }
+            // An output that was cached before its run ended goes with the run: it may name files of the run's.
+            for (key, cached) in self.cache.extract_if(|_, cached| cached.stored_at <= ended) {
+                used = used.saturating_sub(key.len() + cached.outputs.len());
+            }
+        }
+    }
+
+    /// Drops the oldest cached outputs until the others have no more than so many bytes.
+    fn shrink_cache(&mut self, max_bytes: usize) {
+        let mut newest_first: Vec<(Timestamp, usize)> =
+            self.cache.iter().map(|(key, cached)| (cached.stored_at, key.len() + cached.outputs.len())).collect();
+        newest_first.sort_unstable_by_key(|(stored_at, _)| std::cmp::Reverse(*stored_at));
+        let mut total = 0;
+        let goes = newest_first.into_iter().find(|(_, bytes)| {
+            total += bytes;
+            total > max_bytes
+        });
+        if let Some((newest_that_goes, _)) = goes {
+            self.cache.retain(|_, cached| cached.stored_at > newest_that_goes);
+        }
+    }
+
+    /// About what is kept, in bytes: values as they are, events and rows by their usual size.
+    fn used_bytes(&self) -> usize {
+        let of_runs: usize = self.runs.values().map(MemoryRun::used_bytes).sum();
+        let of_cache: usize = self.cache.iter().map(|(key, cached)| key.len() + cached.outputs.len()).sum();
+        let of_definitions: usize = self.definitions.values().map(|(body, _)| body.len()).sum();
+        of_runs + of_cache + of_definitions
     }
 
     /// Drops the definitions that nothing is made from, unless they were put a moment ago.

@@ -35,6 +35,7 @@ macro_rules! conformance {
                 a_definition_is_kept_once_under_its_digest, a_task_is_deployed_once_in_each_version,
                 a_list_of_tasks_has_each_once_in_its_newest_version, cached_outputs_are_replaced_under_their_key,
                 definitions_go_with_the_last_that_refers_to_them, old_cached_outputs_are_pruned,
+                a_cache_without_end_takes_no_run_with_it, what_was_cached_in_the_time_of_a_run_goes_with_it_by_size,
                 the_key_of_a_run_never_comes_again, nothing_is_old_by_a_clock_that_jumped, every_value_that_is_kept_is_shown,
                 the_newest_fact_is_that_of_runs_actions_and_what_is_kept_beside_them,
                 exports_are_pending_until_they_are_done, events_are_read_on_from_a_number

@@ -150,27 +150,21 @@ fn names(store: &dyn Store) -> Vec<String> {
     store.runs(&RunQuery::newest(1000)).unwrap().iter().map(|(_, run)| run.id.name.to_string()).collect()
 }
 
-#[test]
-fn a_cache_without_end_takes_no_run_with_it() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = Sqlite::open(directory.path(), Durability::Process).unwrap();
+pub(crate) fn a_cache_without_end_takes_no_run_with_it(store: &dyn Store) {
     for index in 0..40 {
-        finish(&store, &run(&format!("run-{index}")), vec![enqueued(1)], index);
+        finish(store, &run(&format!("run-{index}")), vec![enqueued(1)], index);
         for part in 0..4 {
             store.cache(&format!("{index}-{part}"), &cached(100_000, 1000 * index + part)).unwrap();
         }
     }
     assert_eq!(store.prune(&keep(None, Some(4 << 20)), LATER).unwrap().runs, []);
-    assert_eq!(names(&store).len(), 40);
+    assert_eq!(names(store).len(), 40);
     assert!(store.cached("39-3").unwrap().is_some() && store.cached("0-0").unwrap().is_none());
 }
 
-#[test]
-fn what_was_cached_in_the_time_of_a_run_goes_with_it_by_size() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = Sqlite::open(directory.path(), Durability::Process).unwrap();
+pub(crate) fn what_was_cached_in_the_time_of_a_run_goes_with_it_by_size(store: &dyn Store) {
     for index in 0..40 {
-        let key = create(&store, &run(&format!("run-{index}"))).unwrap();
+        let key = create(store, &run(&format!("run-{index}"))).unwrap();
         let value = Payloads { inputs: Some(Bytes::from(vec![7; 100_000])), outputs: None };
         let run_phase = Some((Phase::Succeeded, Some(Timestamp(10 * index + 5))));
         let append = append(key, 0, vec![enqueued(1)]);
@@ -178,7 +172,7 @@ fn what_was_cached_in_the_time_of_a_run_goes_with_it_by_size() {
         store.cache(&format!("of-{index}"), &cached(1, 10 * index)).unwrap();
     }
     store.prune(&keep(None, Some(2 << 20)), LATER).unwrap();
-    let left = names(&store);
+    let left = names(store);
     assert!(!left.is_empty() && left.len() < 40, "{left:?}");
     for index in 0..40 {
         let has_run = left.contains(&format!("run-{index}"));
