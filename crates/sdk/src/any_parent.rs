@@ -85,6 +85,7 @@ impl Parent for AnyParent {
         of_either!(self, parent => parent.is_traced())
     }
 
+    #[cfg(feature = "otel")]
     fn timeout(&self) -> Option<String> {
         of_either!(self, parent => parent.timeout())
     }

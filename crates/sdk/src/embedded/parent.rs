@@ -73,6 +73,7 @@ impl parent::Parent for Parent {
         self.run.is_traced()
     }
 
+    #[cfg(feature = "otel")]
     fn timeout(&self) -> Option<String> {
         self.run.timeout_of(&self.scope)
     }
