@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::{Arg, Args as _, Command, FromArgMatches as _};
 use serde_json::{Map, Value as Json};
+use spanwise_wire::RunOptions;
 
 use crate::Signals;
 use crate::client::{self, TargetOptions};
@@ -87,6 +88,19 @@ pub(crate) struct How {
     /// How the result is printed.
     #[arg(long, short, value_enum, default_value_t = Output::Text)]
     output: Output,
+}
+
+impl How {
+    /// What is chosen about the run, wherever it runs.
+    fn options(&self) -> RunOptions {
+        RunOptions {
+            max_action_concurrency: self.max_action_concurrency,
+            labels: self.label.iter().cloned().collect(),
+            env: self.env.iter().cloned().collect(),
+            trace: self.trace.clone(),
+            ..RunOptions::default()
+        }
+    }
 }
 
 /// How a result is printed.

@@ -19,6 +19,7 @@ pub mod history;
 mod id;
 pub mod lifecycle;
 mod live;
+mod options;
 mod phase;
 mod policy;
 mod relation;
@@ -36,6 +37,7 @@ pub use event::{ActionKind, ActionSpec, CachePolicy, Event, Fact, Lookup, Source
 pub use failure::{Failure, FailureKind, code};
 pub use id::{ActionName, AttemptNo, DEFAULT_ORG, InvalidName, RunId, RunName, Scope, TaskName, Timestamp};
 pub use live::{Driver, HeldBy, LiveRun, News, RunSlots};
+pub use options::{CacheOptions, RunOptions};
 pub use phase::Phase;
 pub use policy::{Backoff, InvalidPolicy, RetryPolicy, Timeouts};
 pub use relation::Relation;

@@ -164,7 +164,7 @@ impl Engine {
     /// [`Error::AlreadyExists`] if the name is taken; [`Error::ConcurrencyOfOne`]; [`Error::Store`] if the journal cannot be written:
     /// then there is no such run.
     pub fn create_run(&self, new: NewRun) -> Result<RunHandle, Error> {
-        if new.settings.max_action_concurrency == Some(1) {
+        if new.settings.options.max_action_concurrency == Some(1) {
             return Err(Error::ConcurrencyOfOne);
         }
         self.inner.journal.check()?;
@@ -175,10 +175,10 @@ impl Engine {
             phase: spanwise_core::Phase::Queued,
             created_at: now,
             ended_at: None,
-            labels: new.settings.labels.clone(),
+            labels: new.settings.options.labels.clone(),
             definition: new.settings.definition.clone(),
             task_version: new.settings.task_version.clone(),
-            settings: serde_json::to_string(&new.settings).unwrap_or_default(),
+            settings: new.settings.stored(),
             export: (new.settings.trace.is_exported() && self.inner.exports.is_open()).then(ExportState::default),
             unreadable: None,
         };

@@ -35,7 +35,7 @@ pub use random::random_bits;
 pub use run::{ActionWatch, NewStep, RunHandle, StepRecord};
 pub use scope::{AttemptScope, CallToken};
 pub use settings::RunSettings;
-pub use spanwise_core::{ActionView, Relation, Scope};
+pub use spanwise_core::{ActionView, Relation, RunOptions, Scope};
 pub use spanwise_store::{
     Durability, ExportState, PrunedRun, Retention, RunKey, RunQuery, RunRow, TaskQuery, TaskRow, UNREFERRED_DEFINITION,
 };

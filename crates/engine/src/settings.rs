@@ -4,21 +4,18 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use spanwise_core::lifecycle::RunTrace;
-use spanwise_core::{Relation, RunLimits};
+use spanwise_core::{Relation, RunLimits, RunOptions};
 use spanwise_store::RunRow;
 
 /// The settings of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunSettings {
-    /// How many of its actions may run at one time; none or 0 means no limit.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_action_concurrency: Option<u32>,
+    /// What its starter has chosen, as far as it is shown with the run. The labels are a field of the run's row.
+    #[serde(flatten)]
+    pub options: RunOptions,
     /// Where the run comes from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub relation: Option<Relation>,
-    /// Free labels, by which lists can be filtered. A field of the run's row, as the next two are.
-    #[serde(skip)]
-    pub labels: BTreeMap<String, String>,
     /// The digest of what the run was created with, where a remote client sent it.
     #[serde(skip)]
     pub definition: Option<String>,
@@ -54,8 +51,15 @@ impl RunSettings {
     }
 
     fn with_fields_of(self, row: &RunRow) -> RunSettings {
-        let (labels, definition, task_version) = (row.labels.clone(), row.definition.clone(), row.task_version.clone());
-        RunSettings { labels, definition, task_version, ..self }
+        let options = RunOptions { labels: row.labels.clone(), ..self.options };
+        let (definition, task_version) = (row.definition.clone(), row.task_version.clone());
+        RunSettings { options, definition, task_version, ..self }
+    }
+
+    /// What is stored of them beside the fields of the run's row.
+    pub(crate) fn stored(&self) -> String {
+        let options = RunOptions { labels: BTreeMap::new(), ..self.options.clone() };
+        serde_json::to_string(&RunSettings { options, ..self.clone() }).unwrap_or_default()
     }
 
     /// True if the run has a limit of running actions.
@@ -65,6 +69,26 @@ impl RunSettings {
 
     /// The limits, as the rules know them.
     pub(crate) fn limits(&self) -> RunLimits {
-        RunLimits { max_action_concurrency: self.max_action_concurrency.filter(|limit| *limit > 0) }
+        RunLimits { max_action_concurrency: self.options.max_action_concurrency.filter(|limit| *limit > 0) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stored_form_has_the_options_beside_the_rest() {
+        let stored = r#"{"max_action_concurrency":3,"later":[]}"#;
+        let read: RunSettings = serde_json::from_str(stored).unwrap();
+        let options = RunOptions { max_action_concurrency: Some(3), ..RunOptions::default() };
+        assert_eq!(read, RunSettings { options, ..RunSettings::default() });
+        let labels = [("team".to_owned(), "a".to_owned())].into();
+        let options = RunOptions { labels, ..read.options };
+        assert_eq!(RunSettings { options, ..read }.stored(), r#"{"max_action_concurrency":3}"#);
+        let traced = r#"{"trace":{"level":"full","sampled":true}}"#;
+        let read: RunSettings = serde_json::from_str(traced).unwrap();
+        assert!(read.trace.sampled && read.options == RunOptions::default());
+        assert_eq!(serde_json::to_string(&RunSettings::default()).unwrap(), "{}");
     }
 }

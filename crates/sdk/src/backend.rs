@@ -1,6 +1,5 @@
 //! Who runs runs: the engine of this process, or a server. What a client and a run ask of it.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -9,9 +8,9 @@ use spanwise_core::lifecycle::TraceLevel;
 use spanwise_core::{RunId, RunName};
 use spanwise_engine::{ActionView, Outcome, Relation, random_bits};
 use spanwise_proto::flyteidl2::task::NamedLiteral;
+use spanwise_wire::CustomContext;
 use tokio::sync::watch;
 
-use crate::context::CustomContext;
 use crate::error::{Error, Result};
 use crate::overrides::Overrides;
 use crate::remote::RemoteTask;
@@ -90,11 +89,8 @@ pub(crate) struct RunOptions {
     /// The name that somebody has chosen.
     pub(crate) name: Option<String>,
     pub(crate) context: Option<CustomContext>,
-    pub(crate) max_action_concurrency: Option<u32>,
-    pub(crate) trace: Option<String>,
-    pub(crate) labels: BTreeMap<String, String>,
-    /// Variables of its task processes.
-    pub(crate) env: BTreeMap<String, String>,
+    /// What a server and the journal are told as it is.
+    pub(crate) chosen: spanwise_core::RunOptions,
 }
 
 impl RunOptions {
@@ -108,7 +104,7 @@ impl RunOptions {
 
     /// How the lifecycle is traced, if the options say it.
     pub(crate) fn trace_level(&self) -> Result<Option<TraceLevel>> {
-        let level = self.trace.as_deref().map(str::parse::<TraceLevel>).transpose();
+        let level = self.chosen.trace.as_deref().map(str::parse::<TraceLevel>).transpose();
         level.map_err(|error| Error::usage(format!("trace: {error}")))
     }
 }

@@ -6,8 +6,7 @@ use rustc_hash::FxHashMap;
 use spanwise_core::ActionName;
 use spanwise_proto::flyteidl2::task::NamedLiteral;
 use spanwise_proto::hash;
-
-use crate::context::CustomContext;
+use spanwise_wire::CustomContext;
 
 /// How often an attempt has made each equal call, so that equal calls get different names (semantics S3).
 #[derive(Default)]

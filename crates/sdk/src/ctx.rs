@@ -4,11 +4,11 @@ use std::future::Future;
 use std::sync::Arc;
 
 use spanwise_core::{ActionName, RunId, RunName, TaskName};
+use spanwise_wire::CustomContext;
 use tokio::task::JoinHandle;
 
 use crate::any_parent::AnyParent;
 use crate::call_site::{CallCounts, CallSite};
-use crate::context::CustomContext;
 use crate::parent::Parent;
 
 tokio::task_local! {

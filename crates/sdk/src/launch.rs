@@ -3,11 +3,9 @@
 //! The program is started with one argument, and with one end of a socket as its standard input: so what it prints stays its own.
 //! It reads one line, the [`Request`], and writes a line for each [`Event`]. The launcher goes away by closing the other end.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
-use spanwise_engine::ActionView;
+use spanwise_engine::{ActionView, RunOptions};
 
 use crate::error::{Error, ErrorKind};
 
@@ -19,7 +17,7 @@ pub(crate) use serve::take_over;
 pub const ARGUMENT: &str = "spanwise-run";
 
 /// The version of what both sides say, told by `describe`: a program of another one is refused.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// What is to be started.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -40,14 +38,8 @@ pub struct Request {
     pub name: Option<String>,
     /// The custom context.
     pub context: Vec<(String, String)>,
-    /// Labels of the run.
-    pub labels: BTreeMap<String, String>,
-    /// Variables for the task processes of a server.
-    pub env: BTreeMap<String, String>,
-    /// How its lifecycle is traced.
-    pub trace: Option<String>,
-    /// How many actions may run at one time.
-    pub max_action_concurrency: Option<u32>,
+    /// What is chosen about the run. A program that does not know one of these options refuses it by its name.
+    pub options: RunOptions,
 }
 
 /// What the program answers, one a line.

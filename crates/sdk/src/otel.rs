@@ -11,11 +11,10 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use opentelemetry::propagation::{Extractor, Injector};
 use opentelemetry::trace::{FutureExt, SpanContext, SpanKind, Status, TraceContextExt, Tracer};
 use opentelemetry::{Context, KeyValue, global};
+use spanwise_wire::CustomContext;
 
-use crate::context::CustomContext;
 use crate::ctx::{Ambient, TaskContext};
 use crate::parent::Parent;
 
@@ -32,22 +31,6 @@ pub(crate) use observer::{around_step, around_task, is_observing, replayed_step}
 
 /// Set once a [`RunScopedIdGenerator`] exists: then a root span can have the trace id of its run.
 static RUN_IDS: AtomicBool = AtomicBool::new(false);
-
-impl Injector for CustomContext {
-    fn set(&mut self, key: &str, value: String) {
-        CustomContext::set(self, key, value);
-    }
-}
-
-impl Extractor for CustomContext {
-    fn get(&self, key: &str) -> Option<&str> {
-        CustomContext::get(self, key)
-    }
-
-    fn keys(&self) -> Vec<&str> {
-        self.iter().map(|(key, _)| key).collect()
-    }
-}
 
 /// Reads the caller's context out of a carrier. One that is missing or malformed gives no parent, never an error.
 pub fn extract(carrier: &CustomContext) -> Context {

@@ -4,10 +4,10 @@ use bytes::Bytes;
 use spanwise_core::{Failure, FailureKind, code};
 use spanwise_engine::Outcome;
 use spanwise_proto::Message;
-use spanwise_proto::flyteidl2::core::{KeyValuePair, Literal};
+use spanwise_proto::flyteidl2::core::Literal;
 use spanwise_proto::flyteidl2::task::{Inputs, NamedLiteral, Outputs};
+use spanwise_wire::CustomContext;
 
-use crate::context::CustomContext;
 use crate::error::{Error, ErrorKind, Result};
 use crate::task::{OUTPUT, TaskOutput};
 use crate::value::ValueError;
@@ -23,9 +23,7 @@ pub(crate) fn freeze(literals: Vec<NamedLiteral>, context: &CustomContext) -> Re
 /// The same, and the message that was frozen.
 pub(crate) fn freeze_message(literals: Vec<NamedLiteral>, context: &CustomContext) -> Result<(Inputs, Bytes)> {
     context.check()?;
-    let pairs = context.pairs().iter().cloned();
-    let context = pairs.map(|(key, value)| KeyValuePair { key, value, ..KeyValuePair::default() }).collect();
-    let inputs = Inputs { literals, context, ..Inputs::default() };
+    let inputs = Inputs { literals, context: context.to_message(), ..Inputs::default() };
     let bytes = inputs.encode_to_vec();
     if bytes.len() > MAX_PAYLOAD {
         return Err(too_large("inputs", bytes.len(), &inputs.literals).into());
@@ -47,8 +45,7 @@ pub(crate) fn thaw(bytes: &[u8]) -> Result<(Vec<NamedLiteral>, CustomContext)> {
 
 /// Inputs and their context.
 pub(crate) fn split(inputs: Inputs) -> (Vec<NamedLiteral>, CustomContext) {
-    let pairs = inputs.context.into_iter().map(|pair| (pair.key, pair.value)).collect();
-    (inputs.literals, CustomContext::from_pairs(pairs))
+    (inputs.literals, CustomContext::from_message(inputs.context))
 }
 
 /// What an action came to, as its caller sees it.

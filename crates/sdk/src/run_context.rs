@@ -3,11 +3,11 @@
 use spanwise_core::RunName;
 use spanwise_engine::Relation;
 use spanwise_proto::flyteidl2::task::NamedLiteral;
+use spanwise_wire::CustomContext;
 
 use crate::backend::{NewRun, Root, RunOptions};
 use crate::call::{Call, Callee};
 use crate::client::{Client, default_client};
-use crate::context::CustomContext;
 use crate::ctx::Ambient;
 use crate::error::Result;
 use crate::overrides::Overrides;
@@ -71,9 +71,15 @@ impl RunContext {
         self
     }
 
+    /// Everything that is chosen about the run, in place of what was chosen before.
+    pub(crate) fn chosen(mut self, options: spanwise_core::RunOptions) -> RunContext {
+        self.options.chosen = options;
+        self
+    }
+
     /// How many actions may run at one time; parents that only wait are not counted. 0 means no limit, 1 is refused.
     pub fn max_action_concurrency(mut self, limit: u32) -> RunContext {
-        self.options.max_action_concurrency = Some(limit);
+        self.options.chosen.max_action_concurrency = Some(limit);
         self
     }
 
@@ -82,19 +88,19 @@ impl RunContext {
     /// one, and each attempt is delivered its own span there, so that the task's spans hang under it. In this process it takes an
     /// exporter: `Config::lifecycle_exporter`.
     pub fn trace(mut self, level: impl Into<String>) -> RunContext {
-        self.options.trace = Some(level.into());
+        self.options.chosen.trace = Some(level.into());
         self
     }
 
     /// A label, by which lists of runs can be filtered.
     pub fn label(mut self, key: impl Into<String>, value: impl Into<String>) -> RunContext {
-        self.options.labels.insert(key.into(), value.into());
+        self.options.chosen.labels.insert(key.into(), value.into());
         self
     }
 
     /// A variable in the environment of the run's task processes on a server. Tasks in this process have the environment that it has.
     pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> RunContext {
-        self.options.env.insert(name.into(), value.into());
+        self.options.chosen.env.insert(name.into(), value.into());
         self
     }
 

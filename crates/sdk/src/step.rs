@@ -6,8 +6,8 @@ use std::sync::{Arc, OnceLock};
 use spanwise_core::{ActionSpec, Failure};
 use spanwise_engine::StepRecord;
 use spanwise_proto::hash;
+use spanwise_wire::CustomContext;
 
-use crate::context::CustomContext;
 use crate::ctx::Ambient;
 use crate::error::{Error, ErrorKind, Result};
 use crate::parent::{CompletedStep, Parent};

@@ -8,8 +8,7 @@ use bytes::Bytes;
 use spanwise_blobs::{BlobUri, Blobs};
 use spanwise_core::lifecycle::TraceLevel;
 use spanwise_core::{ActionKind, ActionName, Phase, RunId, Timestamp};
-use spanwise_engine::{Call, Engine, RunHandle};
-use spanwise_proto::flyteidl2::task::RunSpec;
+use spanwise_engine::{Call, Engine, RunHandle, RunOptions};
 use spanwise_wire::{Invalid, ids::TaskKey};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -23,14 +22,17 @@ use crate::leftovers::Leftovers;
 use crate::readiness::{NotReady, Readiness, in_one_line};
 use crate::secrets::Secrets;
 
+mod abort;
 mod builder;
 mod bundle;
+mod caller;
 mod create;
 mod deploy;
 mod enqueue;
 mod rerun;
 mod signal;
 
+pub(crate) use caller::Caller;
 pub(crate) use create::NewRun;
 pub(crate) use create::random_name;
 pub(crate) use deploy::Deployed;
@@ -327,7 +329,12 @@ impl ControlPlane {
     }
 
     /// What the run was created with, as its client sent it, with what the server has filled in.
-    pub(crate) fn run_spec(&self, run: &RunHandle) -> Result<RunSpec, Error> {
-        Ok(self.inner.definitions.run_spec(run.settings())?)
+    pub(crate) fn options(&self, run: &RunHandle) -> Result<RunOptions, Error> {
+        Ok(self.inner.definitions.options(run.settings())?)
+    }
+
+    /// The message that a run was created with.
+    pub(crate) fn sent_options(&self, run: &RunHandle) -> Result<Bytes, Error> {
+        Ok(self.inner.definitions.sent_options(run.settings())?)
     }
 }

@@ -5,11 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use spanwise_core::ActionSpec;
+use spanwise_core::{ActionSpec, RunOptions};
 use spanwise_engine::{Engine, RunSettings, UNREFERRED_DEFINITION};
-use spanwise_proto::Message;
-use spanwise_proto::flyteidl2::task::RunSpec;
-use spanwise_wire::{Definition, Invalid, task, task::Program};
+use spanwise_wire::{Definition, Invalid, options, task, task::Program};
 
 /// Decoded definitions that are kept; a run has a handful, and one is some kilobytes.
 const KEPT: usize = 512;
@@ -87,18 +85,17 @@ impl Definitions {
         Ok(program)
     }
 
-    /// The settings that a run was created with, as its client sent them.
-    pub(crate) fn run_spec(&self, settings: &RunSettings) -> Result<RunSpec, Error> {
-        let Some(digest) = settings.definition.as_deref() else { return Ok(RunSpec::default()) };
-        let body = self.body(digest)?;
-        let invalid = |source| Invalid::Decode { what: "run settings", source };
-        Ok(RunSpec::decode_from_slice(&body).map_err(invalid)?)
+    /// The message that a run was created with, as its client sent it.
+    pub(crate) fn sent_options(&self, settings: &RunSettings) -> Result<Bytes, Error> {
+        match settings.definition.as_deref() {
+            Some(digest) => self.body(digest),
+            None => Ok(options::encode(&settings.options)),
+        }
     }
 
-    /// The variables that a run gives to each of its actions.
-    pub(crate) fn run_env(&self, settings: &RunSettings) -> Result<Vec<(String, String)>, Error> {
-        let spec = self.run_spec(settings)?;
-        Ok(spec.envs.values.iter().map(|pair| (pair.key.clone(), pair.value.clone())).collect())
+    /// What the starter of a run has chosen.
+    pub(crate) fn options(&self, settings: &RunSettings) -> Result<RunOptions, Error> {
+        Ok(options::of_message(&options::decode(&self.sent_options(settings)?)?))
     }
 
     fn body(&self, digest: &str) -> Result<Bytes, Error> {

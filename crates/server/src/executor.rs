@@ -8,10 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use spanwise_blobs::Blobs;
-use spanwise_core::trace::TRACEPARENT;
 use spanwise_core::{ActionName, AttemptNo, Failure, FailureKind, RunId};
 use spanwise_engine::{Attempt, Executor, Report, RunHandle, RunKey};
-use spanwise_proto::flyteidl2::task::Inputs;
 use spanwise_wire::{task::IMAGE_BUILD, task::Program, values};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
@@ -348,25 +346,23 @@ impl Shared {
         if program.argv.is_empty() {
             return Err(bad_task(format!("`{}` has no container: there is nothing to start", program.name)));
         }
-        let mut inputs = values::inputs(&attempt.inputs).map_err(|error| damaged("read the frozen inputs", &error))?;
-        if let Some(span) = attempt.span {
-            values::set_in_context(&mut inputs.context, TRACEPARENT, &span.to_string());
-        }
-        self.deliver_inputs(&inputs, places).await?;
+        let delivered = values::delivered(&attempt.inputs, attempt.span);
+        let (inputs, context) = delivered.map_err(|error| damaged("read the frozen inputs", &error))?;
+        self.deliver_inputs(inputs, places).await?;
         files.make().map_err(|error| system("make the attempt's directory", &error))?;
         let python = self.launcher.environment(program).await?;
         for note in python.notes() {
             append(&files.log, note).map_err(|error| system("write to the attempt's log", &error))?;
         }
+        let options = self.definitions.options(attempt.run.settings());
+        let options = options.map_err(|error| undefined("read the run's settings", &error))?;
         let mut layers = vec![
             python.variables(self.launcher.inherited().for_task()),
             python.env(),
             program.env.clone(),
-            self.definitions
-                .run_env(attempt.run.settings())
-                .map_err(|error| undefined("read the run's settings", &error))?,
+            options.env.into_iter().collect(),
             secrets::variables(&self.secrets, attempt.run.id(), program)?,
-            contract.variables(places, &inputs.context),
+            contract.variables(places, &context),
         ];
         if !contract::names_an_exporter(&layers) {
             layers.insert(0, self.defaults.clone());
@@ -389,9 +385,8 @@ impl Shared {
 
     /// Writes the inputs where the process looks for them. They are the frozen ones, whatever a later attempt of the parent may
     /// have written in their place (semantics S1.5).
-    async fn deliver_inputs(&self, inputs: &Inputs, places: &Places) -> Result<(), Failure> {
-        let bytes = values::encode_inputs(inputs);
-        self.blobs.put(&places.inputs, bytes).await.map_err(|error| unstored("deliver inputs", &error))?;
+    async fn deliver_inputs(&self, inputs: Bytes, places: &Places) -> Result<(), Failure> {
+        self.blobs.put(&places.inputs, inputs).await.map_err(|error| unstored("deliver inputs", &error))?;
         Ok(())
     }
 }

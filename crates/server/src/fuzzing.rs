@@ -6,13 +6,16 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use spanwise_blobs::BlobUri;
-use spanwise_core::{ActionKind, Timestamp};
+use spanwise_core::{ActionKind, RunOptions, Timestamp};
 use spanwise_engine::{RunQuery, Scope};
 use spanwise_proto::flyteidl2::common::{ActionIdentifier, ListRequest, ProjectIdentifier, RunIdentifier};
-use spanwise_proto::flyteidl2::task::{RunSpec, TaskIdentifier, TaskSpec};
+use spanwise_proto::flyteidl2::task::{TaskIdentifier, TaskSpec};
 use spanwise_proto::flyteidl2::{actions, cacheservice, dataproxy, project, secret, trigger, workflow};
 use spanwise_proto::{Message, hash, msgpack};
-use spanwise_wire::{Definition, action_name, failure, ids, path_name, shown, task, task::RunRules, title, values};
+use spanwise_wire::{
+    CustomContext, Definition, action_name, failure, ids, options, path_name, shown, task, task::RunRules, title,
+    values,
+};
 
 use crate::api::listing;
 use crate::blobs::signed::Signer;
@@ -85,14 +88,16 @@ fn definitions(data: &[u8]) {
         let _ = Definition::decode(kind, data);
     }
     let Ok(spec) = task::decode(data) else { return };
-    definition(&spec, &RunSpec::decode_from_slice(data).unwrap_or_default());
+    let run_spec = options::decode(data).unwrap_or_default();
+    let _ = options::not_honoured(&run_spec);
+    definition(&spec, &options::of_message(&run_spec));
 }
 
-fn definition(spec: &TaskSpec, run_spec: &RunSpec) {
+fn definition(spec: &TaskSpec, options: &RunOptions) {
     let scope = Scope { org: "local".to_owned(), project: "p".to_owned(), domain: "d".to_owned() };
-    let rules = RunRules { scope: &scope, run_spec };
+    let rules = RunRules { scope: &scope, options };
     let _ = task::program(spec);
-    let _ = task::not_honoured(spec, run_spec);
+    let _ = task::not_honoured(spec);
     let inputs = task::with_defaults(spec, Default::default());
     let key = task::root_cache_key(spec, &inputs).unwrap_or_default();
     if let Ok(action) = task::action_spec(spec, "", None, "", key.as_deref(), &rules) {
@@ -104,7 +109,7 @@ fn definition(spec: &TaskSpec, run_spec: &RunSpec) {
 fn inputs(data: &[u8]) {
     decoded::<spanwise_proto::flyteidl2::task::Inputs>(data);
     if let Ok(inputs) = values::inputs(data) {
-        let _ = values::check_context(&inputs.context);
+        let _ = CustomContext::from_message(inputs.context.clone()).check();
         let _ = hash::inputs_hash(&inputs.literals);
         let again = values::inputs(&values::encode_inputs(&inputs)).expect("what was encoded is a message");
         assert_eq!(hash::inputs_hash(&again.literals), hash::inputs_hash(&inputs.literals));

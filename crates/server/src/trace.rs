@@ -13,7 +13,7 @@ use spanwise_core::lifecycle::{Explanation, Part, Span, explain};
 use spanwise_core::trace::{TraceId, TraceParent};
 use spanwise_engine::{RunHandle, RunKey};
 use spanwise_store::Wanted;
-use spanwise_wire::values;
+use spanwise_wire::{CustomContext, values};
 use tokio::sync::watch;
 
 use crate::control;
@@ -147,7 +147,7 @@ impl Traces {
 /// The span that a run was started under.
 async fn inbound(run: &RunHandle) -> Result<Option<TraceParent>, control::Error> {
     let (inputs, _) = run.payloads(&ActionName::ROOT).await?;
-    Ok(inputs.and_then(|inputs| values::span_in(&values::inputs(&inputs).ok()?.context)))
+    Ok(inputs.and_then(|inputs| CustomContext::from_message(values::inputs(&inputs).ok()?.context).span()))
 }
 
 /// The lifecycle of a run that is not traced has been sent to nobody: it is shown in the trace that the run's tasks were given.

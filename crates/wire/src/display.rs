@@ -4,7 +4,7 @@ use rmpv::Value as Msgpack;
 use spanwise_proto::flyteidl2::core::{Literal, Scalar, blob_type, literal, primitive, scalar};
 use spanwise_proto::flyteidl2::task::NamedLiteral;
 
-use crate::{Invalid, values};
+use crate::{CustomContext, Invalid, values};
 
 mod json;
 mod time;
@@ -134,7 +134,7 @@ pub fn outputs(bytes: &[u8], mut budget: Budget) -> Result<Vec<Named>, Invalid> 
 /// # Errors
 /// [`Invalid::Decode`] if the bytes are no `inputs.pb`.
 pub fn context(bytes: &[u8]) -> Result<Vec<(String, String)>, Invalid> {
-    Ok(values::inputs(bytes)?.context.into_iter().map(|pair| (pair.key, pair.value)).collect())
+    Ok(CustomContext::from_message(values::inputs(bytes)?.context).pairs().to_vec())
 }
 
 fn named(literals: Vec<NamedLiteral>, budget: &mut Budget) -> Vec<Named> {

@@ -1,6 +1,6 @@
 //! Why a message is refused.
 
-use spanwise_core::InvalidName;
+use spanwise_core::{ContextError, InvalidName};
 
 /// A message that cannot be converted: it is refused, not guessed.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +19,9 @@ pub enum Invalid {
         /// What it holds, shortened.
         value: String,
     },
+    /// A custom context over its limits.
+    #[error(transparent)]
+    Context(#[from] ContextError),
     /// Anything else, in a sentence that names the field.
     #[error("{0}")]
     Field(String),

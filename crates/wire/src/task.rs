@@ -70,6 +70,16 @@ pub fn image(spec: &TaskSpec) -> &str {
     }
 }
 
+/// The code bundle that a task is started with, if it is one: the URI among the arguments of its container.
+///
+/// # Errors
+/// [`Invalid::Missing`] if the definition has no template.
+pub fn bundle(spec: &TaskSpec) -> Result<Option<&str>, Invalid> {
+    let Some(task_template::Target::Container(container)) = &template(spec)?.target else { return Ok(None) };
+    let flag = container.args.iter().position(|argument| argument == "--tgz" || argument == "--pkl");
+    Ok(flag.and_then(|flag| container.args.get(flag + 1)).map(String::as_str))
+}
+
 /// The interface of a definition.
 pub fn interface(spec: &TaskSpec) -> TypedInterface {
     spec.task_template.interface.as_option().cloned().unwrap_or_default()

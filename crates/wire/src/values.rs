@@ -1,16 +1,14 @@
 //! Inputs, outputs and the context in them.
 
 use bytes::Bytes;
-use spanwise_core::trace::{CARRIER_KEYS, TRACEPARENT, TraceParent};
+use spanwise_core::trace::{TRACEPARENT, TraceParent};
 use spanwise_proto::Message;
-use spanwise_proto::flyteidl2::core::{
-    KeyValuePair, Literal, LiteralType, SimpleType, literal, literal_type, primitive, scalar,
-};
+use spanwise_proto::flyteidl2::core::{Literal, LiteralType, SimpleType, literal, literal_type, primitive, scalar};
 use spanwise_proto::flyteidl2::task::{Inputs, NamedLiteral, Outputs};
 use spanwise_proto::flyteidl2::workflow::EventPayload;
 use spanwise_proto::flyteidl2::workflow::event_payload;
 
-use crate::{Invalid, shown};
+use crate::{CustomContext, Invalid, shown};
 
 /// Reads `inputs.pb`.
 ///
@@ -28,39 +26,23 @@ pub fn outputs(bytes: &[u8]) -> Result<Outputs, Invalid> {
     Outputs::decode_from_slice(bytes).map_err(|source| Invalid::Decode { what: "outputs.pb", source })
 }
 
+/// Frozen inputs as an attempt is given them, and the map in them: with the attempt's own span, if it has one.
+///
+/// # Errors
+/// [`Invalid::Decode`] if the bytes are no `inputs.pb`.
+pub fn delivered(frozen: &[u8], span: Option<TraceParent>) -> Result<(Bytes, CustomContext), Invalid> {
+    let mut inputs = self::inputs(frozen)?;
+    let mut context = CustomContext::from_message(std::mem::take(&mut inputs.context));
+    if let Some(span) = span {
+        context.set(TRACEPARENT, span.to_string());
+    }
+    inputs.context = context.to_message();
+    Ok((encode_inputs(&inputs), context))
+}
+
 /// Writes `inputs.pb`.
 pub fn encode_inputs(inputs: &Inputs) -> Bytes {
     Bytes::from(inputs.encode_to_vec())
-}
-
-/// The value of a map of strings under a key; the last one counts, as in a map.
-pub fn in_context<'a>(context: &'a [KeyValuePair], key: &str) -> Option<&'a str> {
-    context.iter().rev().find(|pair| pair.key == key).map(|pair| pair.value.as_str())
-}
-
-/// Refuses a context that is too large to travel with every action.
-///
-/// # Errors
-/// [`Invalid`] names the limit and a key.
-pub fn check_context(context: &[KeyValuePair]) -> Result<(), Invalid> {
-    let pairs = context.iter().map(|pair| (pair.key.as_str(), pair.value.as_str()));
-    spanwise_core::context::check(pairs).map_err(|error| Invalid::field(error.to_string()))
-}
-
-/// Takes out of a context what ties it to the trace of the run that it was frozen for.
-pub fn leave_trace(context: &mut Vec<KeyValuePair>) {
-    context.retain(|pair| !CARRIER_KEYS.contains(&pair.key.as_str()));
-}
-
-/// Sets a key of a context.
-pub fn set_in_context(context: &mut Vec<KeyValuePair>, key: &str, value: &str) {
-    context.retain(|pair| pair.key != key);
-    context.push(KeyValuePair { key: key.to_owned(), value: value.to_owned(), ..KeyValuePair::default() });
-}
-
-/// The span that a context names, if it is well-formed.
-pub fn span_in(context: &[KeyValuePair]) -> Option<TraceParent> {
-    in_context(context, TRACEPARENT)?.parse().ok()
 }
 
 /// The value of a condition as an output of the name that the SDK reads.
@@ -113,6 +95,15 @@ pub fn of_type(value: Literal, declared: &LiteralType) -> Result<Literal, Invali
             Err(Invalid::field(format!("the condition waits for a {wanted}, and {given} is none")))
         }
     }
+}
+
+/// What somebody has written as the value of a condition that declares this type.
+///
+/// # Errors
+/// [`Invalid`] says what was expected.
+pub fn of_text(text: &str, declared: &LiteralType) -> Result<Literal, Invalid> {
+    let simple = simple_type(declared).ok_or_else(|| Invalid::field("it cannot be answered"))?;
+    Literal::from_text(simple, text).map_err(|error| Invalid::field(error.to_string()))
 }
 
 /// The simple type that a condition declares.

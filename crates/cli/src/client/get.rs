@@ -8,6 +8,7 @@ use spanwise_proto::flyteidl2::workflow::{
     Action, ActionDetails, GetActionDetailsRequest, GetRunDetailsRequest, ListActionsRequest, action_details,
     action_metadata,
 };
+use spanwise_wire::{RunOptions, options};
 
 use super::question::{Question, questions};
 use super::table::{phase_cell, table, text};
@@ -36,7 +37,9 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<u8> {
     let server = target.server()?;
     let request = GetRunDetailsRequest { run_id: target.run(&run).into(), ..GetRunDetailsRequest::default() };
     let details = server.runs().get_run_details(request).await.map_err(|error| explain(&target, error))?;
-    let root = details.into_owned().details.action.clone().into_option().unwrap_or_default();
+    let details = details.into_owned().details.into_option().unwrap_or_default();
+    let options = options::of_message(&details.run_spec).shown();
+    let root = details.action.into_option().unwrap_or_default();
     let actions = actions(&server, &target, &run).await?;
     let read = match phase(root.status.phase).as_str() {
         "SUCCEEDED" | "RECOVERED" => {
@@ -55,6 +58,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<u8> {
         questions: questions(&server, &target, &run).await?,
         output: output_of_run,
         output_error,
+        options,
         root,
     };
     match output {
@@ -108,6 +112,8 @@ pub(crate) fn page(target: &Target, run: &str) -> String {
 /// What is shown of a run.
 struct Shown {
     root: ActionDetails,
+    /// What its starter has chosen.
+    options: RunOptions,
     actions: Vec<Action>,
     questions: Vec<Question>,
     /// Why actions wait for their turn, by their names.
@@ -129,6 +135,7 @@ impl Shown {
         object.insert("url".to_owned(), json!(page(target, run)));
         object.insert("phase".to_owned(), json!(phase(root.status.phase)));
         Times::of(&root.status).describe(&mut object);
+        object.insert("options".to_owned(), json!(self.options));
         object.insert("error".to_owned(), json!(error(root)));
         object.insert("output".to_owned(), self.output.clone());
         if let Some(error) = &self.output_error {

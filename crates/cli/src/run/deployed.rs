@@ -1,21 +1,17 @@
 //! A task that is deployed on a server: its interface and its definition are there.
 
 use spanwise::__private::launch::Started;
+use spanwise_proto::flyteidl2::core::Literal;
 use spanwise_proto::flyteidl2::core::parameter;
-use spanwise_proto::flyteidl2::core::{KeyValuePair, Literal};
 use spanwise_proto::flyteidl2::dataproxy::{UploadInputsRequest, upload_inputs_request};
-use spanwise_proto::flyteidl2::task::{
-    Envs, GetTaskDetailsRequest, Inputs, Labels, NamedLiteral, RunSpec, TaskIdentifier, TaskSpec,
-};
+use spanwise_proto::flyteidl2::task::{GetTaskDetailsRequest, Inputs, NamedLiteral, TaskIdentifier, TaskSpec};
 use spanwise_proto::flyteidl2::workflow::{CreateRunRequest, create_run_request};
+use spanwise_wire::{CustomContext, options};
 
 use super::interface::Task;
 use super::{Chosen, How, Misuse, Options, choose, follow, task_name};
 use crate::Signals;
 use crate::client::{Server, Target, explain};
-
-/// The label that says how a run is traced.
-const TRACE_LABEL: &str = "spanwise.trace";
 
 /// Starts the run and follows it.
 pub(super) async fn run(options: Options, signals: &mut Signals) -> anyhow::Result<u8> {
@@ -90,12 +86,7 @@ fn inputs(spec: &TaskSpec, chosen: &Chosen) -> Result<Inputs, Misuse> {
         };
         literals.push(NamedLiteral::new(name.clone(), literal));
     }
-    let pair = |(key, value): &(String, String)| KeyValuePair {
-        key: key.clone(),
-        value: value.clone(),
-        ..KeyValuePair::default()
-    };
-    let context = chosen.options.how.context.iter().map(pair).collect();
+    let context = CustomContext::from_pairs(chosen.options.how.context.iter().cloned()).to_message();
     Ok(Inputs { literals, context, ..Inputs::default() })
 }
 
@@ -128,25 +119,11 @@ async fn create(
         input_wrapper: Some(create_run_request::InputWrapper::OffloadedInputData(Box::new(
             uploaded.offloaded_input_data.into_option().unwrap_or_default(),
         ))),
-        run_spec: run_spec(how).into(),
+        run_spec: options::to_message(&how.options()).into(),
         ..CreateRunRequest::default()
     };
     let created = server.runs().create_run(request).await.map_err(|error| explain(target, error))?.into_owned();
     let id = created.run.action.id.run.as_option().cloned().unwrap_or_default();
     let url = crate::client::page(target, &id.name);
     Ok(Started { run: id.name, org: id.org, project: id.project, domain: id.domain, url })
-}
-
-fn run_spec(how: &How) -> RunSpec {
-    let trace = how.trace.iter().map(|level| (TRACE_LABEL.to_owned(), level.clone()));
-    let labels = Labels { values: how.label.iter().cloned().chain(trace).collect(), ..Labels::default() };
-    let pairs = how.env.iter().cloned();
-    let pairs = pairs.map(|(key, value)| KeyValuePair { key, value, ..KeyValuePair::default() });
-    let envs = Envs { values: pairs.collect(), ..Envs::default() };
-    RunSpec {
-        labels: Some(labels).filter(|labels| !labels.values.is_empty()).into(),
-        envs: Some(envs).filter(|envs| !envs.values.is_empty()).into(),
-        max_action_concurrency: how.max_action_concurrency.unwrap_or_default(),
-        ..RunSpec::default()
-    }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::anyhow;
-use spanwise::__private::launch::{Event, Request, Started, Trouble};
+use spanwise::__private::launch::{Event, Started, Trouble};
 use spanwise::{ActionView, ErrorKind};
 
 use super::program::{Asking, Heard, request};
@@ -20,7 +20,8 @@ const GRACE: Duration = Duration::from_secs(15);
 pub(super) async fn run(program: &Path, chosen: Chosen, signals: &mut Signals) -> anyhow::Result<u8> {
     let how = chosen.options.how.clone();
     // The program's tasks run in its own process, which is where their variables are.
-    let request = Request { env: Default::default(), ..request(chosen) };
+    let mut request = request(chosen);
+    request.options.env.clear();
     let mut asking = Asking::start(program, &request, &how.env)?;
     let mut state =
         State { how, started: None, ended: None, refused: None, actions: Vec::new(), places: HashMap::new() };

@@ -90,12 +90,9 @@ pub(super) fn request(chosen: Chosen) -> Request {
         inputs,
         project: target.project,
         domain: target.domain,
+        options: how.options(),
         name: how.name,
         context: how.context,
-        labels: how.label.into_iter().collect(),
-        env: how.env.into_iter().collect(),
-        trace: how.trace,
-        max_action_concurrency: how.max_action_concurrency,
         ..Request::default()
     }
 }

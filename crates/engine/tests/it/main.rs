@@ -12,7 +12,7 @@ use bytes::Bytes;
 use spanwise_core::{ActionName, ActionSpec, Backoff, Failure, Phase, RetryPolicy, RunId, RunName, Timeouts};
 use spanwise_engine::{
     Attempt, Call, Durability, Engine, EngineConfig, Error, Executor, NewRun, Outcome, Report, Retention, RunHandle,
-    RunSettings, Storage,
+    RunOptions, RunSettings, Storage,
 };
 
 mod adoption;
@@ -183,7 +183,10 @@ async fn an_unknown_action_is_refused_and_its_run_goes_on() {
 
 #[tokio::test]
 async fn a_limit_of_one_is_refused() {
-    let settings = RunSettings { max_action_concurrency: Some(1), ..RunSettings::default() };
+    let settings = RunSettings {
+        options: RunOptions { max_action_concurrency: Some(1), ..RunOptions::default() },
+        ..RunSettings::default()
+    };
     let refused = memory().create_run(NewRun { settings, ..new_run("one", main_task()) });
     assert!(matches!(refused, Err(Error::ConcurrencyOfOne)));
 }

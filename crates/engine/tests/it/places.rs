@@ -7,8 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use spanwise_core::{ActionName, ActionSpec, AttemptNo, CachePolicy, Phase, RetryPolicy, Timeouts};
 use spanwise_engine::{
-    Attempt, Busy, Call, Engine, EngineConfig, NewRun, Outcome, Report, Retention, RunHandle, RunSettings, Storage,
-    WaitsFor,
+    Attempt, Busy, Call, Engine, EngineConfig, NewRun, Outcome, Report, Retention, RunHandle, RunOptions, RunSettings,
+    Storage, WaitsFor,
 };
 use tokio::task::JoinSet;
 
@@ -108,7 +108,10 @@ async fn s4_who_waits_for_a_place_can_be_aborted_withdrawn_and_timed_out() {
 #[tokio::test]
 async fn s4_a_place_is_not_kept_by_an_action_whose_run_lets_others_first() {
     let (engine, stage) = (limited(1), Stage::new());
-    let settings = RunSettings { max_action_concurrency: Some(2), ..RunSettings::default() };
+    let settings = RunSettings {
+        options: RunOptions { max_action_concurrency: Some(2), ..RunOptions::default() },
+        ..RunSettings::default()
+    };
     let (a, _a) = begin_with(&engine, NewRun { settings, ..new_run("a", main_task()) }, stage.clone());
     stage.began(1).await;
     for action in ["first", "second", "third"] {
@@ -250,7 +253,10 @@ async fn s4_a_crowd_gets_its_places_and_never_more_than_there_are() {
     let crowd = Arc::new(Crowd { children: 100, under_way, peak, ended });
     let runs = (0..20).map(|index| {
         let max_action_concurrency = (index % 2 == 0).then_some(3);
-        let settings = RunSettings { max_action_concurrency, ..RunSettings::default() };
+        let settings = RunSettings {
+            options: RunOptions { max_action_concurrency, ..RunOptions::default() },
+            ..RunSettings::default()
+        };
         let new = NewRun { settings, ..new_run(&format!("run-{index}"), main_task()) };
         begin_with(&engine, new, crowd.executor())
     });
@@ -303,7 +309,10 @@ async fn s4_whoever_waits_outside_of_its_run_gives_its_place_to_another() {
 #[tokio::test]
 async fn s7_a_limit_of_the_run_names_who_has_its_places() {
     let (engine, stage) = (limited(10), Stage::new());
-    let settings = RunSettings { max_action_concurrency: Some(2), ..RunSettings::default() };
+    let settings = RunSettings {
+        options: RunOptions { max_action_concurrency: Some(2), ..RunOptions::default() },
+        ..RunSettings::default()
+    };
     let (a, _root) = begin_with(&engine, NewRun { settings, ..new_run("a", main_task()) }, stage.clone());
     stage.began(1).await;
     let children = ["a1", "a2", "a3"].map(|action| start(&a, action, child(), stage.clone()));

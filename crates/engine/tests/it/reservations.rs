@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use spanwise_core::{ActionName, ActionSpec, End};
-use spanwise_engine::{Attempt, Engine, NewRun, RunHandle, RunSettings};
+use spanwise_engine::{Attempt, Engine, NewRun, RunHandle, RunOptions, RunSettings};
 
 use crate::cache::{alone, cached, is_held, never, outcome, root};
 use crate::stage::*;
@@ -13,7 +13,10 @@ use crate::{Body, Run, main_task, memory, new_run};
 
 /// A run that may do two things at one time, with two children under way.
 async fn full_run_after(engine: &Engine, stage: &Stage, begun: usize) -> (RunHandle, Driven, Vec<Driven>) {
-    let settings = RunSettings { max_action_concurrency: Some(2), ..RunSettings::default() };
+    let settings = RunSettings {
+        options: RunOptions { max_action_concurrency: Some(2), ..RunOptions::default() },
+        ..RunSettings::default()
+    };
     let (run, driven) = begin_with(engine, NewRun { settings, ..new_run("full", main_task()) }, stage.clone());
     stage.began(begun + 1).await;
     let children = ["p", "q"].map(|action| start(&run, action, child(), stage.clone()));

@@ -1,6 +1,5 @@
 //! The engine of this process, and the runs that were started on it here.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::path::PathBuf;
@@ -15,13 +14,13 @@ use spanwise_core::{ActionName, Failure, RunId, RunName, Scope, TaskName};
 use spanwise_engine::{
     Call, Engine, EngineConfig, Export, ExportLimits, NewRun as NewEngineRun, Relation, RunHandle, RunSettings, Storage,
 };
+use spanwise_wire::CustomContext;
 use tokio::task::JoinHandle;
 
 use super::executor::InProcess;
 use super::run::EmbeddedRun;
 use crate::backend::{AnyRun, Backend, NewRun, Pending, Root, RunOptions};
 use crate::config::{Exporter, Tracing};
-use crate::context::CustomContext;
 use crate::error::{Error, ErrorKind, Result};
 use crate::payload::{freeze, thaw};
 use crate::task;
@@ -111,13 +110,7 @@ impl Backend for Embedded {
             let id = self.run_id(options.new_name()?);
             let trace = self.run_trace(&options, &id, &context)?;
             spec.traceparent = context.span().filter(|_| trace.is_exported());
-            let settings = RunSettings {
-                max_action_concurrency: options.max_action_concurrency,
-                relation,
-                trace,
-                labels: labels(&options)?,
-                ..RunSettings::default()
-            };
+            let settings = RunSettings { options: kept(&options)?, relation, trace, ..RunSettings::default() };
             let task = spec.task.clone();
             let new = NewEngineRun { id: id.clone(), spec, inputs: inputs.clone(), settings };
             let handle = match self.engine.create_run(new) {
@@ -145,12 +138,13 @@ impl Backend for Embedded {
             let links = source.span().into_iter().collect();
             let trace = RunTrace { links, ..self.run_trace(&options, &id, &context)? };
             spec.traceparent = context.span().filter(|_| trace.is_exported());
-            let limit = options.max_action_concurrency.or(source.settings().max_action_concurrency);
+            let mut kept = kept(&options)?;
+            let limit = source.settings().options.max_action_concurrency;
+            kept.max_action_concurrency = kept.max_action_concurrency.or(limit);
             let settings = RunSettings {
-                max_action_concurrency: limit,
+                options: kept,
                 relation: Some(Relation::Rerun { run: source.id().name.clone() }),
                 trace,
-                labels: labels(&options)?,
                 ..RunSettings::default()
             };
             let inputs = freeze(literals, &context)?;
@@ -210,13 +204,13 @@ fn begin_export(engine: &Engine, exporter: Exporter) -> Result<Export> {
     Ok(engine.export_lifecycle(exporter.0, ExportLimits::default())?)
 }
 
-/// The labels of a run whose tasks run in this process.
-fn labels(options: &RunOptions) -> Result<BTreeMap<String, String>> {
-    match options.env.keys().next() {
+/// What is kept with a run whose tasks run in this process.
+fn kept(options: &RunOptions) -> Result<spanwise_core::RunOptions> {
+    match options.chosen.env.keys().next() {
         Some(name) => Err(Error::usage(format!(
             "the variable `{name}` is given to the run's processes, but its tasks run in this one: set it here"
         ))),
-        None => Ok(options.labels.clone()),
+        None => Ok(options.chosen.shown()),
     }
 }
 

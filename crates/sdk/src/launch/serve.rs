@@ -13,12 +13,12 @@ use spanwise_core::{ActionName, Phase};
 use spanwise_engine::ActionView;
 use spanwise_proto::flyteidl2::core::Literal;
 use spanwise_proto::flyteidl2::task::NamedLiteral;
+use spanwise_wire::CustomContext;
 use tokio::sync::Notify;
 
 use super::{ARGUMENT, Event, Request, Started, Trouble};
 use crate::client::{self, Client};
 use crate::config::Config;
-use crate::context::CustomContext;
 use crate::entry;
 use crate::error::{Error, Result};
 use crate::run::Run;
@@ -148,21 +148,9 @@ async fn start(config: Config, request: Request) -> Result<Run<Untyped>> {
     for (key, value) in request.context {
         context.set(key, value);
     }
-    let mut run = client.with_runcontext().custom_context(context);
-    for (key, value) in request.labels {
-        run = run.label(key, value);
-    }
-    for (name, value) in request.env {
-        run = run.env(name, value);
-    }
+    let mut run = client.with_runcontext().custom_context(context).chosen(request.options);
     if let Some(name) = request.name {
         run = run.name(name);
-    }
-    if let Some(level) = request.trace {
-        run = run.trace(level);
-    }
-    if let Some(limit) = request.max_action_concurrency {
-        run = run.max_action_concurrency(limit);
     }
     Box::pin(run.run_untyped(task, literals)).await
 }

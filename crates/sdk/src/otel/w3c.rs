@@ -3,8 +3,7 @@
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
 use spanwise_core::trace::TRACEPARENT;
-
-use crate::context::CustomContext;
+use spanwise_wire::CustomContext;
 
 /// Reads `traceparent` and `tracestate` (W3C Trace Context level 2). Unknown flags are kept: level 2 defines `02`, and
 /// opentelemetry-python sends `03`. What is malformed, or not in lower case, is ignored.

@@ -1,21 +1,18 @@
 //! A server, as a driver sees it: runs are created there and looked up.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
 use connectrpc::ErrorCode;
-use spanwise_core::lifecycle::{TRACE_LABEL, TraceLevel};
 use spanwise_core::{ActionName, RunId, RunName, Scope};
 use spanwise_engine::Relation;
-use spanwise_proto::flyteidl2::core::KeyValuePair;
 use spanwise_proto::flyteidl2::dataproxy::{GetActionDataRequest, UploadInputsRequest, upload_inputs_request};
-use spanwise_proto::flyteidl2::task::{DeployTaskRequest, Envs, Inputs, Labels, RunSpec, TaskSpec};
+use spanwise_proto::flyteidl2::task::{DeployTaskRequest, Inputs, RunSpec, TaskSpec};
 use spanwise_proto::flyteidl2::workflow::{
     CreateRunRequest, GetRunDetailsRequest, GetRunDetailsResponse, RunDetails, action_details, create_run_request,
 };
-use spanwise_wire::{ids, relation};
+use spanwise_wire::{ids, options, relation};
 use tokio::sync::OnceCell;
 
 use super::connection::{Connection, SHORT, error, persist};
@@ -26,19 +23,6 @@ use crate::backend::{AnyRun, Backend, NewRun, Pending, Root, RunOptions};
 use crate::error::{Error, Result};
 use crate::payload::{freeze_message, split};
 use crate::task;
-
-/// The labels of a run; without any there is no message.
-fn labels(own: BTreeMap<String, String>, level: Option<TraceLevel>) -> Option<Labels> {
-    let level = level.map(|level| (TRACE_LABEL.to_owned(), level.to_string()));
-    let labels = Labels { values: own.into_iter().chain(level).collect(), ..Labels::default() };
-    Some(labels).filter(|labels| !labels.values.is_empty())
-}
-
-fn envs(env: BTreeMap<String, String>) -> Option<Envs> {
-    let pairs = env.into_iter().map(|(key, value)| KeyValuePair { key, value, ..KeyValuePair::default() });
-    let envs = Envs { values: pairs.collect(), ..Envs::default() };
-    Some(envs).filter(|envs| !envs.values.is_empty())
-}
 
 /// A server on which runs are started.
 pub(crate) struct Server {
@@ -87,7 +71,7 @@ impl Server {
         let (literals, context) = split(inputs);
         let context = options.context.take().unwrap_or_else(|| context.without_trace());
         let (inputs, _) = freeze_message(literals, &context)?;
-        options.max_action_concurrency = options.max_action_concurrency.or(limit);
+        options.chosen.max_action_concurrency = options.chosen.max_action_concurrency.or(limit);
         self.create(task, inputs, Some(Relation::Rerun { run: source }), options).await
     }
 
@@ -125,7 +109,7 @@ impl Server {
         options: RunOptions,
     ) -> Result<RemoteRun> {
         let id = self.run_id(options.new_name()?);
-        let trace = options.trace_level()?;
+        options.trace_level()?;
         let run = ids::to_run_identifier(&id);
         let upload = UploadInputsRequest {
             id: Some(upload_inputs_request::Id::RunId(Box::new(run.clone()))),
@@ -143,11 +127,8 @@ impl Server {
                 inputs.offloaded_input_data.into_option().unwrap_or_default(),
             ))),
             run_spec: RunSpec {
-                max_action_concurrency: options.max_action_concurrency.unwrap_or_default(),
                 relation: relation.as_ref().map(|relation| relation::to_message(&id, relation)).into(),
-                labels: labels(options.labels, trace).into(),
-                envs: envs(options.env).into(),
-                ..RunSpec::default()
+                ..options::to_message(&options.chosen)
             }
             .into(),
             ..CreateRunRequest::default()
@@ -189,7 +170,7 @@ impl Server {
         let data = self.connection.data();
         let found = persist(SHORT, || data.get_action_data(request.clone())).await;
         let found = found.map_err(|source| error("read the inputs of the run", &source))?.into_owned();
-        let limit = Some(details.run_spec.max_action_concurrency).filter(|limit| *limit > 0);
+        let limit = options::of_message(&details.run_spec).max_action_concurrency;
         Ok((*task, found.inputs.into_option().unwrap_or_default(), limit))
     }
 

@@ -17,7 +17,7 @@ use spanwise_wire::{Invalid, action_name, details, details::Shown, ids};
 
 use super::Api;
 use crate::calls;
-use crate::control::{Answer, Asked, Error, NewAction};
+use crate::control::{Answer, Asked, Caller, Error, NewAction};
 use crate::layout;
 
 /// The service.
@@ -53,7 +53,7 @@ impl Actions {
         let (run, action) = ids::action_id(id)?;
         let run = self.api.control.run(&run)?;
         let reason = if reason.is_empty() { "aborted by its parent" } else { reason };
-        run.abort(action, "parent", reason).await.map_err(Error::from)?;
+        self.api.control.abort(&run, action, &Caller::parent(), reason).await?;
         Ok(())
     }
 
@@ -199,7 +199,7 @@ impl ActionsService for Actions {
         let (run, action) = ids::action_id(request.action_id.as_option().ok_or(Invalid::Missing("action_id"))?)?;
         let value = request.value.into_option().ok_or(Invalid::Missing("value"))?;
         let run = self.api.control.run(&run)?;
-        let by = request.signalled_by.as_option().and_then(details::named).unwrap_or_else(|| "api".to_owned());
+        let by = Caller::of_api(request.signalled_by.as_option().and_then(details::named));
         let answer = Answer { by, from: calls::caller(ctx.headers()), value };
         self.api.control.signal(&run, action, answer).await?;
         Response::ok(SignalResponse::default())

@@ -7,7 +7,6 @@ use connectrpc::{ConnectError, RequestContext, Response, ServiceRequest, Service
 use spanwise_blobs::BlobUri;
 use spanwise_core::{ActionKind, AttemptNo, Phase, Timestamp};
 use spanwise_proto::flyteidl2::common::OffloadedInputData;
-use spanwise_proto::flyteidl2::core::task_template;
 use spanwise_proto::flyteidl2::dataproxy::{
     ArtifactType, CreateDownloadLinkRequest, CreateDownloadLinkResponse, CreateUploadLocationRequest,
     CreateUploadLocationResponse, DataProxyService, GetActionDataRequest, GetActionDataResponse, PreSignedURLs,
@@ -16,7 +15,7 @@ use spanwise_proto::flyteidl2::dataproxy::{
 };
 use spanwise_proto::flyteidl2::task::TaskSpec;
 use spanwise_proto::hash;
-use spanwise_wire::{Definition, Invalid, details::output_attempt, ids, times, values};
+use spanwise_wire::{Definition, Invalid, details::output_attempt, ids, task, times, values};
 
 use super::Api;
 use super::reads::Found;
@@ -90,9 +89,7 @@ impl Data {
         let definition = self.api.definition(&found.action)?;
         let none = || ConnectError::not_found(format!("action `{}` has no code bundle", found.name));
         let Some(Definition::Task(spec)) = definition.as_deref() else { return Err(none()) };
-        let Some(task_template::Target::Container(container)) = &spec.task_template.target else { return Err(none()) };
-        let flag = container.args.iter().position(|argument| argument == "--tgz" || argument == "--pkl");
-        let uri = flag.and_then(|flag| container.args.get(flag + 1)).ok_or_else(none)?;
+        let uri = task::bundle(spec)?.ok_or_else(none)?;
         Ok(uri.parse::<BlobUri>().map_err(Error::from)?)
     }
 }

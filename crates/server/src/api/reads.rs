@@ -6,10 +6,9 @@ use connectrpc::ConnectError;
 use spanwise_core::{Action, ActionKind, ActionName, RunId, history};
 use spanwise_engine::RunHandle;
 use spanwise_proto::flyteidl2::common::ActionIdentifier;
-use spanwise_proto::flyteidl2::task::RunSpec;
 use spanwise_proto::flyteidl2::workflow::{Action as WireAction, ActionDetails, RunDetails};
 use spanwise_wire::details::{self, Shown};
-use spanwise_wire::{Definition, Invalid, ids, relation, times};
+use spanwise_wire::{Definition, Invalid, ids, options, relation, times};
 
 use super::Api;
 use crate::control::Error;
@@ -68,7 +67,7 @@ impl Api {
     }
 
     pub(super) async fn run_details(&self, run: RunHandle) -> Result<RunDetails, ConnectError> {
-        let mut run_spec: RunSpec = self.control.run_spec(&run)?;
+        let mut run_spec = options::decode(&self.control.sent_options(&run)?)?;
         run_spec.run_start_time = times::timestamp(run.accepted_at()).into();
         if let Some(relation) = run.settings().relation.as_ref() {
             run_spec.relation = relation::to_message(run.id(), relation).into();

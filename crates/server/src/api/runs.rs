@@ -18,7 +18,7 @@ use super::reads::Found;
 use super::waiting::awaited;
 use super::{Api, listing};
 use crate::calls;
-use crate::control::{Answer, Error, NewRun};
+use crate::control::{Answer, Caller, Error, NewRun};
 
 /// The service.
 pub(super) struct Runs {
@@ -39,7 +39,7 @@ impl Runs {
     fn listed(&self, run: &RunHandle) -> Result<Run, ConnectError> {
         let root = run.action(&ActionName::ROOT).ok_or_else(|| ConnectError::internal("a run without a root"))?;
         let action = self.api.listed(run.id(), &ActionName::ROOT, &root)?;
-        let labels = run.settings().labels.clone();
+        let labels = run.settings().options.labels.clone();
         Ok(Run { action: action.into(), labels: labels.into_iter().collect(), ..Run::default() })
     }
 
@@ -199,7 +199,7 @@ impl RunService for Runs {
         let request = request.to_owned_message();
         let run = self.run(request.run_id.as_option())?;
         let reason = request.reason.unwrap_or_default();
-        let had_ended = end(&run, ActionName::ROOT, &reason).await?;
+        let had_ended = self.api.control.abort(&run, ActionName::ROOT, &Caller::user(), &reason).await?;
         told(AbortRunResponse::default(), had_ended)
     }
 
@@ -354,7 +354,8 @@ impl RunService for Runs {
     ) -> ServiceResult<AbortActionResponse> {
         let request = request.to_owned_message();
         let found = self.api.find(request.action_id.as_option())?;
-        let had_ended = end(&found.run, found.name, &request.reason).await?;
+        let (run, caller) = (&found.run, Caller::user());
+        let had_ended = self.api.control.abort(run, found.name, &caller, &request.reason).await?;
         told(AbortActionResponse::default(), had_ended)
     }
 
@@ -366,7 +367,7 @@ impl RunService for Runs {
         let request = request.to_owned_message();
         let found = self.api.find(request.action_id.as_option())?;
         let answer = Answer {
-            by: "user".to_owned(),
+            by: Caller::user(),
             from: calls::caller(ctx.headers()),
             value: values::of_payload(&request.payload)?,
         };
@@ -407,12 +408,6 @@ impl RunService for Runs {
 /// A header of the answer to an abort: the phase in which the action had ended already.
 const HAD_ENDED: &str = "spanwise-had-ended";
 
-/// Ends an action. If it had ended already, the phase in which it did.
-async fn end(run: &RunHandle, action: ActionName, reason: &str) -> Result<Option<Phase>, ConnectError> {
-    let ended_now = run.abort(action, "user", reason).await.map_err(Error::from)?;
-    Ok(run.action(&action).filter(|_| !ended_now).map(|action| action.phase()))
-}
-
 /// The answer to an abort, which is no error if there was nothing left to end: the stock SDK would show it as one.
 fn told<T: Send + 'static>(answer: T, had_ended: Option<Phase>) -> ServiceResult<T> {
     let response = Response::new(answer);
@@ -432,7 +427,7 @@ fn listed(row: &RunRow, root: Option<&ActionView>) -> Run {
         phase: row.phase,
         attempts: root.map_or(0, |root| root.attempts),
         times: Times { created: row.created_at, started: root.and_then(|root| root.started_at), ended: row.ended_at },
-        labels: settings.labels.clone(),
+        labels: settings.options.labels.clone(),
         unreadable: row.unreadable.clone(),
     })
 }

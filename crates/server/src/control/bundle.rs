@@ -2,9 +2,6 @@
 
 use md5::{Digest as _, Md5};
 use spanwise_blobs::BlobUri;
-use spanwise_proto::flyteidl2::core::task_template;
-use spanwise_proto::flyteidl2::task::TaskSpec;
-use spanwise_wire::task;
 
 use super::{ControlPlane, Error, blob_uri};
 use crate::blobs::base32;
@@ -12,8 +9,9 @@ use crate::kept;
 
 impl ControlPlane {
     /// Refuses a task whose code is not here and cannot be found.
-    pub(crate) async fn check_bundle(&self, spec: &TaskSpec) -> Result<(), Error> {
-        let Some(bundle) = bundle(spec)? else { return Ok(()) };
+    pub(crate) async fn check_bundle(&self, bundle: Option<&str>) -> Result<(), Error> {
+        let Some(bundle) = bundle else { return Ok(()) };
+        let bundle = blob_uri("task_spec.task_template.container.args", bundle)?;
         if self.inner.blobs.exists(&bundle).await? {
             if self.inner.kept.lacks(bundle.key()) {
                 self.keep(&bundle).await;
@@ -44,18 +42,6 @@ impl ControlPlane {
             tracing::warn!(%bundle, %error, "keep a copy of a code bundle");
         }
     }
-}
-
-/// The bundle that a task is started with, if it is one.
-pub(crate) fn bundle(spec: &TaskSpec) -> Result<Option<BlobUri>, Error> {
-    let template = task::template(spec)?;
-    let Some(task_template::Target::Container(container)) = &template.target else { return Ok(None) };
-    let after = |flag: &str| {
-        let at = container.args.iter().position(|argument| argument == flag)?;
-        container.args.get(at + 1)
-    };
-    let Some(bundle) = after("--tgz").or_else(|| after("--pkl")) else { return Ok(None) };
-    Ok(Some(blob_uri("task_spec.task_template.container.args", bundle)?))
 }
 
 /// True if a bundle has the content that its name stands for: an upload is named by its digest.

@@ -5,11 +5,11 @@ use bytes::Bytes;
 use spanwise_core::lifecycle::{RunTrace, STEPS_LABEL, TRACE_LABEL, TraceLevel};
 use spanwise_core::trace::{TRACEPARENT, TRACESTATE, TraceParent};
 use spanwise_core::{ActionName, RunId, RunName};
-use spanwise_engine::{Relation, RunHandle, RunSettings, Scope};
+use spanwise_engine::{Relation, RunHandle, RunOptions, RunSettings, Scope};
 use spanwise_proto::Message;
 use spanwise_proto::flyteidl2::common::{RelationType, RunIdentifier};
 use spanwise_proto::flyteidl2::task::{Inputs, RunSpec, TaskSpec};
-use spanwise_wire::{Invalid, shown, task, task::RunRules, values};
+use spanwise_wire::{CustomContext, Invalid, options, shown, task, task::RunRules, values};
 
 use super::{ControlPlane, Error};
 use crate::calls;
@@ -38,28 +38,36 @@ impl ControlPlane {
     /// Accepts a run and begins to drive it. After `Ok` it survives the process.
     pub(crate) async fn create_run(&self, new: NewRun) -> Result<RunHandle, Error> {
         self.inner.readiness.check().await?;
-        let mut warnings = task::not_honoured(&new.task, &new.settings);
+        let mut warnings = options::not_honoured(&new.settings);
+        warnings.extend(task::not_honoured(&new.task));
         warnings.extend(self.image_warnings(&new).await?);
         if self.inner.strict && !warnings.is_empty() {
             return Err(Invalid::field(warnings.join("; ")).into());
         }
-        self.check_bundle(&new.task).await?;
+        self.check_bundle(task::bundle(&new.task)?).await?;
         let (relation, warning) = relation(&new.settings, &new.scope)?;
         warnings.extend(warning);
         warnings.extend(new.notes.iter().cloned());
-        let inputs = self.prepare_inputs(&new, relation.as_ref()).await?;
-        let rules = RunRules { scope: &new.scope, run_spec: &new.settings };
+        let (inputs, context) = self.prepare_inputs(&new, relation.as_ref()).await?;
+        let options = options::of_message(&new.settings);
+        let rules = RunRules { scope: &new.scope, options: &options };
         let cache_key = task::root_cache_key(&new.task, &inputs)?;
         let (digest, body) = task::encode(&new.task);
         let mut spec = task::action_spec(&new.task, &digest, None, "", cache_key.as_deref(), &rules)?;
         self.inner.definitions.put(&digest, &body)?;
         let named = task::name(&new.task)?.to_owned();
-        let settings = self.run_settings(&new.settings, relation, warnings)?;
+        let settings = RunSettings {
+            options: options.shown(),
+            relation,
+            definition: Some(self.put_run_spec(&new.settings)?),
+            warnings,
+            ..RunSettings::default()
+        };
         let is_named = new.name.is_some();
         let id = new.scope.run(new.name.unwrap_or_else(|| RunName::from_random(spanwise_engine::random_bits())));
-        let inbound = values::span_in(&inputs.context);
-        let trace = self.trace_of_new(&id, &settings, inbound)?;
-        let trace = trace.with_state(inbound.and_then(|_| values::in_context(&inputs.context, TRACESTATE)));
+        let inbound = context.span();
+        let trace = self.trace_of_new(&id, (&options, settings.relation.as_ref()), inbound)?;
+        let trace = trace.with_state(inbound.and_then(|_| context.get(TRACESTATE)));
         spec.traceparent = inbound.filter(|_| trace.is_exported());
         let named_version = &task::template(&new.task)?.id.version;
         let task_version = new.version.unwrap_or_else(|| named_version.clone());
@@ -92,23 +100,28 @@ impl ControlPlane {
 
     /// The inputs with their defaults. A run that repeats another one has a trace of its own, unless it was given another
     /// (semantics S1.6); a caller that sends its trace in the header and none in the context is joined.
-    async fn prepare_inputs(&self, new: &NewRun, relation: Option<&Relation>) -> Result<Inputs, Error> {
+    async fn prepare_inputs(
+        &self,
+        new: &NewRun,
+        relation: Option<&Relation>,
+    ) -> Result<(Inputs, CustomContext), Error> {
         let mut inputs = task::with_defaults(&new.task, new.inputs.clone());
-        inputs.context.retain(|pair| !pair.value.is_empty());
-        values::check_context(&inputs.context)?;
+        let mut context = CustomContext::from_message(inputs.context).without_empty();
+        context.check().map_err(Invalid::from)?;
         if let Some(Relation::Rerun { run } | Relation::Recover { run }) = relation
-            && values::in_context(&inputs.context, TRACEPARENT) == self.trace_of(&new.scope, run).await?.as_deref()
+            && context.get(TRACEPARENT) == self.trace_of(&new.scope, run).await?.as_deref()
         {
-            values::leave_trace(&mut inputs.context);
+            context = context.without_trace();
         }
         if let Some(trace) = &new.caller_trace
             && trace.len() <= MAX_TRACEPARENT
             && trace.parse::<TraceParent>().is_ok()
-            && values::in_context(&inputs.context, TRACEPARENT).is_none()
+            && context.get(TRACEPARENT).is_none()
         {
-            values::set_in_context(&mut inputs.context, TRACEPARENT, trace);
+            context.set(TRACEPARENT, trace.as_str());
         }
-        Ok(inputs)
+        inputs.context = context.to_message();
+        Ok((inputs, context))
     }
 
     /// How a new run is traced: as it asks itself by its label, else as its project or the server does. A repeated run links to the one
@@ -116,13 +129,13 @@ impl ControlPlane {
     fn trace_of_new(
         &self,
         id: &RunId,
-        settings: &RunSettings,
+        (options, relation): (&RunOptions, Option<&Relation>),
         inbound: Option<TraceParent>,
     ) -> Result<RunTrace, Error> {
-        let asked = settings.labels.get(TRACE_LABEL).map(|level| level.parse::<TraceLevel>());
+        let asked = options.trace.as_ref().map(|level| level.parse::<TraceLevel>());
         let asked =
             asked.transpose().map_err(|error| Invalid::field(format!("run_spec.labels.{TRACE_LABEL}: {error}")))?;
-        if let Some(steps) = settings.labels.get(STEPS_LABEL).filter(|steps| !["on", "off"].contains(&steps.as_str())) {
+        if let Some(steps) = options.labels.get(STEPS_LABEL).filter(|steps| !["on", "off"].contains(&steps.as_str())) {
             let steps = steps.chars().take(40).collect::<String>();
             return Err(
                 Invalid::field(format!("run_spec.labels.{STEPS_LABEL}: `{steps}` is neither on nor off")).into()
@@ -130,7 +143,7 @@ impl ControlPlane {
         }
         let rules = &self.inner.trace;
         let level = asked.unwrap_or_else(|| rules.level_in(&id.project));
-        let links = match &settings.relation {
+        let links = match relation {
             Some(Relation::Rerun { run } | Relation::Recover { run }) => {
                 self.run(&RunId { name: run.clone(), ..id.clone() })?.span()
             }
@@ -143,26 +156,16 @@ impl ControlPlane {
     async fn trace_of(&self, scope: &Scope, run: &RunName) -> Result<Option<String>, Error> {
         let run = self.run(&scope.clone().run(run.clone()))?;
         let Some(inputs) = run.payloads(&ActionName::ROOT).await?.0 else { return Ok(None) };
-        Ok(values::in_context(&values::inputs(&inputs)?.context, TRACEPARENT).map(str::to_owned))
+        let context = CustomContext::from_message(values::inputs(&inputs)?.context);
+        Ok(context.get(TRACEPARENT).map(str::to_owned))
     }
 
-    fn run_settings(
-        &self,
-        spec: &RunSpec,
-        relation: Option<Relation>,
-        warnings: Vec<String>,
-    ) -> Result<RunSettings, Error> {
+    /// Stores what a run was created with, as its client sent it, and returns its digest.
+    fn put_run_spec(&self, spec: &RunSpec) -> Result<String, Error> {
         let body = Bytes::from(spec.encode_to_vec());
         let digest = task::digest(&body);
         self.inner.definitions.put(&digest, &body)?;
-        Ok(RunSettings {
-            max_action_concurrency: (spec.max_action_concurrency > 0).then_some(spec.max_action_concurrency),
-            relation,
-            labels: spec.labels.values.iter().map(|(label, value)| (label.clone(), value.clone())).collect(),
-            definition: Some(digest),
-            warnings,
-            ..RunSettings::default()
-        })
+        Ok(digest)
     }
 }
 

@@ -30,7 +30,7 @@ impl ControlPlane {
         if key.version.is_empty() {
             return Err(Invalid::Missing("task_id.version").into());
         }
-        self.check_bundle(spec).await?;
+        self.check_bundle(task::bundle(spec)?).await?;
         let (definition, body) = task::encode(spec);
         self.inner.definitions.put(&definition, &body)?;
         let TaskKey { scope, name, version } = key.clone();

@@ -9,7 +9,7 @@ use spanwise_proto::Message;
 use spanwise_proto::flyteidl2::common::ActionPhase;
 use spanwise_proto::flyteidl2::task::TaskSpec;
 use spanwise_proto::flyteidl2::workflow::{ConditionAction, TaskAction, TraceAction};
-use spanwise_wire::{Invalid, failure, ids, task, task::RunRules, times, title, values};
+use spanwise_wire::{CustomContext, Invalid, failure, ids, task, task::RunRules, times, title, values};
 
 use super::{ControlPlane, Error, MAX_INPUTS, blob_uri};
 use crate::layout;
@@ -52,19 +52,19 @@ impl ControlPlane {
     async fn enqueue_task(&self, run: &RunHandle, new: &NewAction, asked: &TaskAction) -> Result<(), Error> {
         let task = self.task_of(asked)?;
         let inputs = self.read_inputs("input_uri", &new.input_uri).await?;
-        let context = values::inputs(&inputs)?.context;
-        values::check_context(&context)?;
-        let run_spec = self.run_spec(run)?;
+        let context = CustomContext::from_message(values::inputs(&inputs)?.context);
+        context.check().map_err(Invalid::from)?;
+        let options = self.options(run)?;
         let scope = run.id().scope();
-        let rules = RunRules { scope: &scope, run_spec: &run_spec };
+        let rules = RunRules { scope: &scope, options: &options };
         let key = asked.cache_key.as_option().map(|key| key.value.as_str());
         let (digest, body) = task::encode(&task);
         let mut spec = task::action_spec(&task, &digest, Some(new.parent), &new.group, key, &rules)?;
-        spec.traceparent = values::span_in(&context).filter(|_| run.is_traced());
+        spec.traceparent = context.span().filter(|_| run.is_traced());
         self.inner.definitions.put(&digest, &body)?;
         let is_new = run.enqueue(new.name, spec, inputs)?;
         if is_new {
-            self.recover_action(run, new.name, &run_spec.recover.force_rerun_actions).await?;
+            self.recover_action(run, new.name, &options.rerun_actions).await?;
         }
         // Driven also if it is not safe yet: it will be, and whoever is told so by now asks again.
         let committed = run.committed().await;
@@ -151,7 +151,7 @@ impl ControlPlane {
         let started = asked.start_time.as_option().map(times::from_timestamp);
         let started = started.filter(|at| *at > Timestamp(0)).unwrap_or_else(|| run.now());
         // The protocol has no word for a span that the program has made of the step itself: the run says it for all of them.
-        let observed = run.settings().labels.get(STEPS_LABEL).is_some_and(|steps| steps == "off");
+        let observed = run.settings().options.labels.get(STEPS_LABEL).is_some_and(|steps| steps == "off");
         Ok(run.record_step(new.name, NewStep { spec, started, inputs, outcome, observed }).await?)
     }
 

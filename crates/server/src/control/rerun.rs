@@ -2,7 +2,7 @@
 
 use spanwise_core::ActionName;
 use spanwise_engine::{Relation, RunHandle};
-use spanwise_wire::{Definition, relation, values};
+use spanwise_wire::{CustomContext, Definition, options, relation, values};
 
 use super::{ControlPlane, Error, NewRun};
 
@@ -15,8 +15,8 @@ impl ControlPlane {
         let Definition::Task(task) = &*definition else { return Err(missing()) };
         let (inputs, _) = source.payloads(&ActionName::ROOT).await?;
         let mut inputs = values::inputs(&inputs.unwrap_or_default())?;
-        values::leave_trace(&mut inputs.context);
-        let mut settings = self.run_spec(source)?;
+        inputs.context = CustomContext::from_message(inputs.context).without_trace().to_message();
+        let mut settings = options::decode(&self.sent_options(source)?)?;
         let relation = Relation::Rerun { run: source.id().name.clone() };
         settings.relation = relation::to_message(source.id(), &relation).into();
         self.create_run(NewRun {

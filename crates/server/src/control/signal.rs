@@ -7,12 +7,12 @@ use spanwise_proto::flyteidl2::core::Literal;
 use spanwise_proto::flyteidl2::workflow::ConditionAction;
 use spanwise_wire::{Definition, title, values};
 
-use super::{ControlPlane, Error};
+use super::{Caller, ControlPlane, Error};
 
 /// A value that somebody gives to a condition.
 pub(crate) struct Answer {
     /// Who.
-    pub(crate) by: String,
+    pub(crate) by: Caller,
     /// The span of whoever gives it.
     pub(crate) from: Option<TraceParent>,
     pub(crate) value: Literal,
@@ -22,9 +22,9 @@ impl ControlPlane {
     /// Gives a waiting condition its value, which must be of its type. After `Ok` it is safe.
     pub(crate) async fn signal(&self, run: &RunHandle, action: ActionName, answer: Answer) -> Result<(), Error> {
         let condition = self.waiting(run, action)?;
-        title("signalled_by", &answer.by)?;
+        title("signalled_by", answer.by.name())?;
         let value = values::of_type(answer.value, &condition.r#type)?;
-        Ok(run.signal(action, &answer.by, answer.from, values::single_output(value)).await?)
+        Ok(run.signal(action, answer.by.name(), answer.from, values::single_output(value)).await?)
     }
 
     /// The definition of a condition that can be answered.

@@ -3,10 +3,8 @@
 //! The contract is that of the stock SDK's entry point `a0` (`_bin/runtime.py`); a Rust task binary keeps the same one.
 
 use spanwise_blobs::{BadUri, BlobUri};
-use spanwise_core::trace::CARRIER_KEYS;
 use spanwise_core::{ActionName, AttemptNo, RunId, Timestamp};
-use spanwise_proto::flyteidl2::core::KeyValuePair;
-use spanwise_wire::values;
+use spanwise_wire::CustomContext;
 
 use crate::layout;
 
@@ -78,7 +76,7 @@ impl Contract<'_> {
     }
 
     /// The variables that the contract sets, whatever the user has set.
-    pub(crate) fn variables(&self, places: &Places, context: &[KeyValuePair]) -> Vec<(String, String)> {
+    pub(crate) fn variables(&self, places: &Places, context: &CustomContext) -> Vec<(String, String)> {
         let endpoint = self.endpoint;
         let mut variables: Vec<(String, String)> = [
             ("ACTION_NAME", self.action.to_string()),
@@ -103,11 +101,8 @@ impl Contract<'_> {
         .map(|(name, value)| (name.to_owned(), value))
         .into();
         // W3C environment carriers, so that tools which the task starts join the trace.
-        for key in CARRIER_KEYS {
-            if let Some(value) = values::in_context(context, key).filter(|value| !value.is_empty()) {
-                variables.push((key.to_uppercase(), value.to_owned()));
-            }
-        }
+        let carried = context.environment().filter(|(_, value)| !value.is_empty());
+        variables.extend(carried.map(|(name, value)| (name, value.to_owned())));
         variables
     }
 }
@@ -215,9 +210,8 @@ mod tests {
         let run = run();
         let contract = contract(&run);
         let places = contract.places().unwrap();
-        let mut context = Vec::new();
-        values::set_in_context(&mut context, "traceparent", "00-1-2-03");
-        values::set_in_context(&mut context, "tracestate", "");
+        let pairs = [("traceparent", "00-1-2-03"), ("tracestate", "")];
+        let context = CustomContext::from_pairs(pairs.map(|(key, value)| (key.to_owned(), value.to_owned())));
         let variables = contract.variables(&places, &context);
         let get = |name: &str| variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
         assert_eq!(get("TRACEPARENT"), Some("00-1-2-03"));

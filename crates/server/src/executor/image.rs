@@ -123,7 +123,7 @@ impl Shared {
         let mut env = with_programs(base.within(inherited), &launcher::bin_of(&base));
         let program = Program { secrets: plan.secrets.clone(), ..Program::default() };
         env.extend(secrets::variables(&self.secrets, run, &program)?);
-        let settings = self.definitions.run_spec(attempt.run.settings());
+        let settings = self.definitions.options(attempt.run.settings());
         let settings = settings.map_err(|error| undefined("read the run's settings", &error))?;
         let note = installer_file(files);
         let build = Build {
@@ -133,7 +133,7 @@ impl Shared {
             context: request.files(&self.blobs).await.map_err(refused)?,
             env,
             log: &files.log,
-            fresh: settings.overwrite_cache || settings.cache_config.overwrite_cache,
+            fresh: settings.cache.overwrite,
             built_by: Some([run.org.clone(), run.project.clone(), run.domain.clone(), run.name.to_string()]),
             started: &|id| remember(&note, id),
         };

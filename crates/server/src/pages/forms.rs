@@ -6,15 +6,14 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use http::{HeaderMap, StatusCode, Uri};
 use serde::Deserialize;
-use spanwise_core::ActionName;
+use spanwise_core::{ActionName, Phase};
 use spanwise_engine::RunHandle;
-use spanwise_proto::flyteidl2::core::Literal;
 use spanwise_wire::values;
 
 use super::format::badge;
 use super::run::Place;
 use super::{PageError, Pages, address, guard};
-use crate::control::Answer;
+use crate::control::{Answer, Caller};
 
 /// The longest reason that is kept.
 const LONGEST_REASON: usize = 1000;
@@ -76,8 +75,8 @@ pub(super) async fn abort(
         let reason = fields.reason.trim();
         let reason = if reason.is_empty() { "from the console" } else { reason };
         let end = reason.floor_char_boundary(LONGEST_REASON);
-        if !run.abort(action, "user", &reason[..end]).await? {
-            return Err(had_ended(&run, action));
+        if let Some(phase) = pages.control.abort(&run, action, &Caller::user(), &reason[..end]).await? {
+            return Err(had_ended(&run, action, phase));
         }
         Ok(address::run(run.id(), Some(&action)))
     };
@@ -85,8 +84,8 @@ pub(super) async fn abort(
 }
 
 /// There was nothing to abort any more.
-fn had_ended(run: &RunHandle, action: ActionName) -> PageError {
-    let phase = run.action(&action).map(|action| badge(action.phase()).word.to_lowercase()).unwrap_or_default();
+fn had_ended(run: &RunHandle, action: ActionName, phase: Phase) -> PageError {
+    let phase = badge(phase).word.to_lowercase();
     let what = match action.is_root() {
         true => format!("run `{}`", run.id().name),
         false => format!("action `{action}` of run `{}`", run.id().name),
@@ -107,9 +106,8 @@ pub(super) async fn signal(
         let run = place.run(&pages, &uri)?;
         let action = fields.action()?;
         let condition = pages.control.waiting(&run, action)?;
-        let simple = values::simple_type(&condition.r#type).ok_or_else(|| not_understood("it cannot be answered"))?;
-        let value = Literal::from_text(simple, &fields.value).map_err(not_understood)?;
-        let answer = Answer { by: "user".to_owned(), from: None, value };
+        let value = values::of_text(&fields.value, &condition.r#type).map_err(not_understood)?;
+        let answer = Answer { by: Caller::user(), from: None, value };
         pages.control.signal(&run, action, answer).await?;
         Ok(address::run(run.id(), Some(&action)))
     };

@@ -1,7 +1,7 @@
 //! The top of the page of a run: what it is, how it stands, and its trace.
 
 use spanwise_core::lifecycle::TraceLevel;
-use spanwise_engine::{ActionView, Relation, RunHandle};
+use spanwise_engine::{ActionView, Relation, RunHandle, RunOptions};
 
 use super::format::{Badge, Span, WAITING, When, badge, count, ran, span, when};
 use super::span::elsewhere;
@@ -26,7 +26,8 @@ pub(super) struct Header {
     pub(super) took: Span,
     pub(super) ran: Option<Span>,
     pub(super) actions: String,
-    pub(super) labels: Vec<(String, String)>,
+    /// What its starter has chosen for people to read, under a title each.
+    pub(super) chosen: Vec<(&'static str, Vec<(String, String)>)>,
     pub(super) relation: Option<(&'static str, String, String)>,
     pub(super) warnings: Vec<String>,
     pub(super) trace: String,
@@ -75,7 +76,7 @@ impl Header {
             took: span(times.created, times.ended, now),
             ran: ran(&times, now),
             actions: count(actions),
-            labels: settings.labels.clone().into_iter().collect(),
+            chosen: chosen(&settings.options),
             relation,
             warnings,
             elsewhere: elsewhere(pages, run, trace, (root.enqueued_at, root.ended_at.unwrap_or(now))),
@@ -85,6 +86,13 @@ impl Header {
             repeatable,
         })
     }
+}
+
+/// What the starter of a run has chosen, under titles; what is empty is left out.
+fn chosen(options: &RunOptions) -> Vec<(&'static str, Vec<(String, String)>)> {
+    let all = [("Labels", &options.labels)];
+    let given = all.into_iter().filter(|(_, pairs)| !pairs.is_empty());
+    given.map(|(title, pairs)| (title, pairs.clone().into_iter().collect())).collect()
 }
 
 /// What is said about the export of a run's lifecycle spans; empty for a run that is not traced.

@@ -5,7 +5,6 @@ use spanwise_core::{
     Action, ActionKind, ActionName, AttemptNo, End, Failure, FailureKind, Phase, RunName, Source, State, Timestamp,
 };
 use spanwise_engine::RunHandle;
-use spanwise_proto::flyteidl2::workflow::ConditionAction;
 use spanwise_wire::{Definition, display, display::Budget, display::Named, values};
 
 use super::format::{Badge, Span, When, badge, length, ran, size, span, when};
@@ -248,16 +247,15 @@ fn facts(pages: &Pages, run: &RunHandle, name: &ActionName, action: &Action) -> 
     facts.extend(timeouts(action).map(|text| Fact::text("Limits", text)));
     let definition = pages.control.definitions().of(&action.spec).map_err(crate::control::Error::from)?;
     if let Some(definition) = definition {
-        if let Definition::Condition(condition) = &*definition {
-            facts.extend(asked(condition));
-        }
+        facts.extend(asked(&definition));
         facts.extend(definition.task_version().map(|version| Fact::text("Version", version)));
     }
     Ok(facts)
 }
 
 /// What a condition asks, of whatever state.
-fn asked(condition: &ConditionAction) -> Vec<Fact> {
+fn asked(definition: &Definition) -> Vec<Fact> {
+    let Definition::Condition(condition) = definition else { return Vec::new() };
     let kind = values::simple_type(&condition.r#type).and_then(values::python_name);
     let text = |label, text: &str| (!text.trim().is_empty()).then(|| Fact::text(label, text.trim()));
     let webhook = condition.webhook.as_option();

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use spanwise_core::{ActionName, ActionSpec, Failure, RunName};
-use spanwise_engine::{Attempt, Call, Executor, NewRun, Report, RunHandle, RunSettings};
+use spanwise_engine::{Attempt, Call, Executor, NewRun, Report, RunHandle, RunOptions, RunSettings};
 use spanwise_proto::flyteidl2::core::Literal;
 use spanwise_proto::flyteidl2::task::{Inputs, NamedLiteral};
-use spanwise_wire::{ids, values};
+use spanwise_wire::{CustomContext, ids, values};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::control::ControlPlane;
@@ -126,11 +126,11 @@ async fn nothing_that_a_run_says_is_markup() {
     let console = Console::start().await;
     let mut inputs = Inputs::default();
     inputs.literals.push(NamedLiteral::new("<i>in</i>", Literal::string("<script>alert(1)</script>")));
-    values::set_in_context(&mut inputs.context, "<k>", "</pre><script>");
-    values::set_in_context(&mut inputs.context, "api_token", "hush");
+    inputs.context = CustomContext::from([("<k>", "</pre><script>"), ("api_token", "hush")]).to_message();
     let labels = [("<l>".to_owned(), "\"onload=x".to_owned())].into();
     let warnings = vec!["<w> is not honoured".to_owned()];
-    let settings = RunSettings { labels, warnings, ..RunSettings::default() };
+    let settings =
+        RunSettings { options: RunOptions { labels, ..RunOptions::default() }, warnings, ..RunSettings::default() };
     let run = console.run("evil", "env.<script>alert(2)</script>", inputs, settings);
     under_way(&run).await;
     let bad = child(&run, "c1", "<img src=x onerror=alert(3)>.bad");
@@ -170,7 +170,7 @@ async fn lists_are_filtered_and_paged_and_answer_with_nothing_if_nothing_has_cha
             &format!("r{number}"),
             "env.main",
             Inputs::default(),
-            RunSettings { labels, ..RunSettings::default() },
+            RunSettings { options: RunOptions { labels, ..RunOptions::default() }, ..RunSettings::default() },
         );
         if number % 2 == 0 {
             drive(&run, ActionName::ROOT).await;

@@ -1,8 +1,8 @@
 //! What the rules need to know of a task action.
 
-use spanwise_core::{ActionName, ActionSpec, CachePolicy, Scope};
+use spanwise_core::{ActionName, ActionSpec, CachePolicy, RunOptions, Scope};
 use spanwise_proto::flyteidl2::core::TaskMetadata;
-use spanwise_proto::flyteidl2::task::{CacheLookupScope, Inputs, RunSpec, TaskSpec};
+use spanwise_proto::flyteidl2::task::{Inputs, TaskSpec};
 use spanwise_proto::hash;
 
 use super::{check, name, template};
@@ -14,8 +14,8 @@ use crate::{Invalid, policy, title};
 pub struct RunRules<'a> {
     /// Where it belongs.
     pub scope: &'a Scope,
-    /// What it was started with.
-    pub run_spec: &'a RunSpec,
+    /// What its starter has chosen.
+    pub options: &'a RunOptions,
 }
 
 /// What the rules need to know of a task action; `digest` names its definition, see [`encode`](super::encode).
@@ -45,12 +45,14 @@ pub fn action_spec(
 }
 
 fn cache_policy(key: &str, metadata: &TaskMetadata, run: &RunRules<'_>) -> CachePolicy {
-    let global =
-        run.run_spec.cache_config.cache_lookup_scope.as_known() == Some(CacheLookupScope::CACHE_LOOKUP_SCOPE_GLOBAL);
     let Scope { org, project, domain } = run.scope;
     CachePolicy {
-        key: if global { format!("{org}//{key}") } else { format!("{org}/{project}/{domain}/{key}") },
-        overwrite: run.run_spec.overwrite_cache || run.run_spec.cache_config.overwrite_cache,
+        key: if run.options.cache.any_project {
+            format!("{org}//{key}")
+        } else {
+            format!("{org}/{project}/{domain}/{key}")
+        },
+        overwrite: run.options.cache.overwrite,
         serialize: metadata.cache_serializable,
         max_age_seconds: from_duration(metadata.cache_max_age.as_option()).map(|age| age.as_secs()),
     }

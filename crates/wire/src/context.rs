@@ -1,13 +1,20 @@
-//! The string map that crosses task borders.
+//! The string map that crosses task borders: one type for the SDK and the server, with one rule for keys that come twice.
 
 use std::fmt;
 use std::sync::Arc;
 
-pub use spanwise_core::ContextError;
+use spanwise_core::ContextError;
 use spanwise_core::context::is_reserved;
 use spanwise_core::trace::{CARRIER_KEYS, TRACEPARENT, TraceParent};
+use spanwise_proto::flyteidl2::core::KeyValuePair;
+
+#[cfg(feature = "otel")]
+mod otel;
 
 /// The custom context: an ordered map of strings, given to a run and frozen with the inputs of each action.
+///
+/// Of a key that comes twice the last value counts, as in Python. Keys that begin with `_u_` are Flyte's own: they are kept on the
+/// wire, hidden from [`get`](CustomContext::get) and [`iter`](CustomContext::iter), and not inherited by children.
 ///
 /// Cheap to clone. With the feature `otel` it is an OpenTelemetry `Injector` and `Extractor`, so that
 /// `propagator.inject_context(&cx, &mut carrier)` works on it directly. An empty value is not kept (opentelemetry-rust
@@ -61,7 +68,7 @@ impl CustomContext {
     /// joins the trace.
     ///
     /// ```
-    /// # let context = spanwise::CustomContext::new();
+    /// # let context = spanwise_wire::CustomContext::new();
     /// std::process::Command::new("true").envs(context.environment()).status()?;
     /// # std::io::Result::Ok(())
     /// ```
@@ -70,7 +77,7 @@ impl CustomContext {
     }
 
     /// `self` with the keys of `inner` on top (semantics S1.2).
-    pub(crate) fn merged(&self, inner: &CustomContext) -> CustomContext {
+    pub fn merged(&self, inner: &CustomContext) -> CustomContext {
         let overridden = |(key, _): &(String, String)| inner.entries.iter().any(|(new, _)| new == key);
         if self.entries.iter().all(overridden) {
             return inner.clone();
@@ -83,29 +90,31 @@ impl CustomContext {
     }
 
     /// The span that the map names, if it is well-formed.
-    pub(crate) fn span(&self) -> Option<TraceParent> {
+    pub fn span(&self) -> Option<TraceParent> {
         self.get(TRACEPARENT)?.parse().ok()
     }
 
     /// The same map without the keys that carry a trace: they belong to one run and are not reused by a rerun.
-    pub(crate) fn without_trace(&self) -> CustomContext {
-        let keep = |(key, _): &&(String, String)| !CARRIER_KEYS.contains(&key.as_str());
-        CustomContext { entries: Arc::new(self.entries.iter().filter(keep).cloned().collect()) }
+    pub fn without_trace(&self) -> CustomContext {
+        self.filtered(|(key, _)| !CARRIER_KEYS.contains(&key.as_str()))
     }
 
     /// Checks the limits; called where the map is about to be frozen.
-    pub(crate) fn check(&self) -> Result<(), ContextError> {
+    ///
+    /// # Errors
+    /// A [`ContextError`] that names the limit and a key.
+    pub fn check(&self) -> Result<(), ContextError> {
         spanwise_core::context::check(self.entries.iter().map(|(key, value)| (key.as_str(), value.as_str())))
     }
 
     /// All pairs, reserved ones too, as they stand in `Inputs.context`.
-    pub(crate) fn pairs(&self) -> &[(String, String)] {
+    pub fn pairs(&self) -> &[(String, String)] {
         &self.entries
     }
 
     /// The map that stands in `Inputs.context`; of a key that comes twice the last value counts.
-    pub(crate) fn from_pairs(pairs: Vec<(String, String)>) -> CustomContext {
-        let mut entries: Vec<(String, String)> = Vec::with_capacity(pairs.len());
+    pub fn from_pairs(pairs: impl IntoIterator<Item = (String, String)>) -> CustomContext {
+        let mut entries: Vec<(String, String)> = Vec::new();
         for (key, value) in pairs {
             match entries.iter_mut().find(|(known, _)| *known == key) {
                 Some((_, earlier)) => *earlier = value,
@@ -115,14 +124,38 @@ impl CustomContext {
         CustomContext { entries: Arc::new(entries) }
     }
 
+    /// The map that a message holds.
+    pub fn from_message(pairs: Vec<KeyValuePair>) -> CustomContext {
+        CustomContext::from_pairs(pairs.into_iter().map(|pair| (pair.key, pair.value)))
+    }
+
+    /// The map for a message, reserved keys too.
+    pub fn to_message(&self) -> Vec<KeyValuePair> {
+        pairs(self.entries.iter().cloned())
+    }
+
+    /// The map without the keys that have no value.
+    pub fn without_empty(&self) -> CustomContext {
+        self.filtered(|(_, value)| !value.is_empty())
+    }
+
+    fn filtered(&self, keep: impl Fn(&&(String, String)) -> bool) -> CustomContext {
+        CustomContext { entries: Arc::new(self.entries.iter().filter(keep).cloned().collect()) }
+    }
+
     /// The map as the body of a task has it: Flyte's own keys are of one action, and its children do not inherit them.
-    pub(crate) fn without_reserved(&self) -> CustomContext {
+    pub fn without_reserved(&self) -> CustomContext {
         if !self.entries.iter().any(|(key, _)| is_reserved(key)) {
             return self.clone();
         }
-        let keep = |(key, _): &&(String, String)| !is_reserved(key);
-        CustomContext { entries: Arc::new(self.entries.iter().filter(keep).cloned().collect()) }
+        self.filtered(|(key, _)| !is_reserved(key))
     }
+}
+
+/// Pairs of strings for a message.
+pub(crate) fn pairs(pairs: impl IntoIterator<Item = (String, String)>) -> Vec<KeyValuePair> {
+    let pair = |(key, value)| KeyValuePair { key, value, ..KeyValuePair::default() };
+    pairs.into_iter().map(pair).collect()
 }
 
 impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for CustomContext {
@@ -192,6 +225,7 @@ mod tests {
         let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
         let context = CustomContext::from_pairs(vec![pair("a", "1"), pair("b", "2"), pair("a", "3")]);
         assert_eq!(context.iter().collect::<Vec<_>>(), [("a", "3"), ("b", "2")]);
+        assert_eq!(CustomContext::from_message(context.to_message()), context);
     }
 
     #[test]

@@ -1,0 +1,64 @@
+//! What whoever starts a run chooses about it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The options of a run: one struct for the SDK, the command line, the wire and the journal.
+///
+/// A field that is added here is passed on by all of them. Who reads a form of it with a field that it does not know refuses it by
+/// the field's name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunOptions {
+    /// How many of its actions may run at one time; none or 0 means no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_action_concurrency: Option<u32>,
+    /// Free labels, by which lists can be filtered.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Variables of its task processes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    /// The level at which its lifecycle is traced; none: that of its project or its engine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<String>,
+    /// How its actions use the cache.
+    #[serde(default, skip_serializing_if = "CacheOptions::is_default")]
+    pub cache: CacheOptions,
+    /// In a run that recovers another one: actions that are run again although they have succeeded there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rerun_actions: Vec<String>,
+}
+
+/// How the actions of a run use the cache.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CacheOptions {
+    /// Recompute and replace: no lookup.
+    #[serde(default)]
+    pub overwrite: bool,
+    /// What was computed in any project and domain of the organisation counts.
+    #[serde(default)]
+    pub any_project: bool,
+}
+
+impl CacheOptions {
+    fn is_default(&self) -> bool {
+        *self == CacheOptions::default()
+    }
+}
+
+impl RunOptions {
+    /// What is stored beside the run and shown with it. Left out is what only its actions need, and what may be secret.
+    #[must_use]
+    pub fn shown(&self) -> RunOptions {
+        RunOptions {
+            env: BTreeMap::new(),
+            trace: None,
+            cache: CacheOptions::default(),
+            rerun_actions: Vec::new(),
+            ..self.clone()
+        }
+    }
+}

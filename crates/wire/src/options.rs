@@ -1,0 +1,108 @@
+//! The options of a run: Flyte's `RunSpec`.
+
+use bytes::Bytes;
+use spanwise_core::lifecycle::TRACE_LABEL;
+use spanwise_core::{CacheOptions, RunOptions};
+use spanwise_proto::flyteidl2::task::{CacheConfig, CacheLookupScope, Envs, Labels, Recover, RunSpec};
+use spanwise_proto::{DecodeError, Message};
+
+use crate::Invalid;
+use crate::context::pairs;
+
+/// Reads the stored form.
+///
+/// # Errors
+/// [`Invalid::Decode`] if the bytes are no such message.
+pub fn decode(bytes: &[u8]) -> Result<RunSpec, Invalid> {
+    RunSpec::decode_from_slice(bytes).map_err(|source: DecodeError| Invalid::Decode { what: "run settings", source })
+}
+
+/// The stored form of the message of a run with these options.
+pub fn encode(options: &RunOptions) -> Bytes {
+    Bytes::from(to_message(options).encode_to_vec())
+}
+
+/// The options that a message holds. How the run is traced is one of its labels, and stays it.
+pub fn of_message(spec: &RunSpec) -> RunOptions {
+    let config = &spec.cache_config;
+    RunOptions {
+        max_action_concurrency: Some(spec.max_action_concurrency).filter(|limit| *limit > 0),
+        labels: spec.labels.values.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
+        env: spec.envs.values.iter().map(|pair| (pair.key.clone(), pair.value.clone())).collect(),
+        trace: spec.labels.values.get(TRACE_LABEL).cloned(),
+        cache: CacheOptions {
+            overwrite: spec.overwrite_cache || config.overwrite_cache,
+            any_project: config.cache_lookup_scope.as_known() == Some(CacheLookupScope::CACHE_LOOKUP_SCOPE_GLOBAL),
+        },
+        rerun_actions: spec.recover.force_rerun_actions.clone(),
+    }
+}
+
+/// The message of a run with these options; what is not chosen is not in it.
+pub fn to_message(options: &RunOptions) -> RunSpec {
+    let level = options.trace.iter().map(|level| (TRACE_LABEL.to_owned(), level.clone()));
+    let labels = Labels { values: options.labels.clone().into_iter().chain(level).collect(), ..Labels::default() };
+    let envs = Envs { values: pairs(options.env.clone()), ..Envs::default() };
+    let recover = Recover { force_rerun_actions: options.rerun_actions.clone(), ..Recover::default() };
+    RunSpec {
+        max_action_concurrency: options.max_action_concurrency.unwrap_or_default(),
+        labels: Some(labels).filter(|labels| !labels.values.is_empty()).into(),
+        envs: Some(envs).filter(|envs| !envs.values.is_empty()).into(),
+        cache_config: cache_config(&options.cache).into(),
+        recover: Some(recover).filter(|recover| !recover.force_rerun_actions.is_empty()).into(),
+        ..RunSpec::default()
+    }
+}
+
+fn cache_config(cache: &CacheOptions) -> Option<CacheConfig> {
+    let scope = match cache.any_project {
+        true => CacheLookupScope::CACHE_LOOKUP_SCOPE_GLOBAL,
+        false => CacheLookupScope::CACHE_LOOKUP_SCOPE_UNSPECIFIED,
+    };
+    (*cache != CacheOptions::default()).then(|| CacheConfig {
+        overwrite_cache: cache.overwrite,
+        cache_lookup_scope: scope.into(),
+        ..CacheConfig::default()
+    })
+}
+
+/// What of a run is asked for and not honoured, one sentence each (semantics S10).
+pub fn not_honoured(spec: &RunSpec) -> Vec<String> {
+    [
+        (spec.interruptible.is_set(), "run_spec.interruptible", "tasks are processes of this machine"),
+        (!spec.queue.is_empty(), "run_spec.queue", "there is one queue, shared fairly by all runs"),
+        (!spec.cluster_pool.is_empty(), "run_spec.cluster_pool", "there is one machine"),
+        (spec.notification_settings.is_some(), "run_spec.notification_settings", "nobody is notified"),
+        (!spec.raw_data_storage.raw_data_prefix.is_empty(), "raw_data_path", "data of tasks is in the server's store"),
+        (!spec.run_base_dir.is_empty(), "run_base_dir", "inputs and outputs are in the server's store"),
+        (!spec.annotations.values.is_empty(), "annotations", "there are no pods to annotate"),
+        (spec.default_settings.is_set(), "run_spec.default_settings", "there are no pods to shape"),
+        (spec.security_context.is_set(), "run_spec.security_context", "tasks run as the server's user"),
+    ]
+    .into_iter()
+    .filter_map(|(asked, field, instead)| asked.then(|| format!("{field} is not honoured: {instead}")))
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_cross_the_wire() {
+        let map = |key: &str| [(key.to_owned(), "v".to_owned())].into();
+        let options = RunOptions {
+            max_action_concurrency: Some(3),
+            labels: map("team"),
+            env: map("HOME"),
+            cache: CacheOptions { overwrite: true, any_project: true },
+            rerun_actions: vec!["a1".to_owned()],
+            ..RunOptions::default()
+        };
+        assert_eq!(of_message(&to_message(&options)), options);
+        let traced = RunOptions { trace: Some("full".to_owned()), ..options };
+        let read = of_message(&to_message(&traced));
+        assert_eq!((read.trace.as_deref(), read.labels[TRACE_LABEL].as_str()), (Some("full"), "full"));
+        assert_eq!(to_message(&RunOptions::default()), RunSpec::default());
+    }
+}
