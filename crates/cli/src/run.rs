@@ -70,6 +70,9 @@ pub(crate) struct How {
     /// A label of the run; may be given several times.
     #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
     label: Vec<(String, String)>,
+    /// A note about the run, shown with it; may be given several times.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
+    annotation: Vec<(String, String)>,
     /// An entry of the custom context; may be given several times.
     #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
     context: Vec<(String, String)>,
@@ -96,6 +99,7 @@ impl How {
         RunOptions {
             max_action_concurrency: self.max_action_concurrency,
             labels: self.label.iter().cloned().collect(),
+            annotations: self.annotation.iter().cloned().collect(),
             env: self.env.iter().cloned().collect(),
             trace: self.trace.clone(),
             ..RunOptions::default()

@@ -98,6 +98,12 @@ impl RunContext {
         self
     }
 
+    /// A note about the run, shown on its page and by `spanwise get`; unlike a label, nothing filters by it.
+    pub fn annotation(mut self, key: impl Into<String>, value: impl Into<String>) -> RunContext {
+        self.options.chosen.annotations.insert(key.into(), value.into());
+        self
+    }
+
     /// A variable in the environment of the run's task processes on a server. Tasks in this process have the environment that it has.
     pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> RunContext {
         self.options.chosen.env.insert(name.into(), value.into());

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use spanwise_core::lifecycle::TRACE_LABEL;
 use spanwise_core::{CacheOptions, RunOptions};
-use spanwise_proto::flyteidl2::task::{CacheConfig, CacheLookupScope, Envs, Labels, Recover, RunSpec};
+use spanwise_proto::flyteidl2::task::{Annotations, CacheConfig, CacheLookupScope, Envs, Labels, Recover, RunSpec};
 use spanwise_proto::{DecodeError, Message};
 
 use crate::Invalid;
@@ -28,6 +28,7 @@ pub fn of_message(spec: &RunSpec) -> RunOptions {
     RunOptions {
         max_action_concurrency: Some(spec.max_action_concurrency).filter(|limit| *limit > 0),
         labels: spec.labels.values.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
+        annotations: spec.annotations.values.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
         env: spec.envs.values.iter().map(|pair| (pair.key.clone(), pair.value.clone())).collect(),
         trace: spec.labels.values.get(TRACE_LABEL).cloned(),
         cache: CacheOptions {
@@ -42,11 +43,14 @@ pub fn of_message(spec: &RunSpec) -> RunOptions {
 pub fn to_message(options: &RunOptions) -> RunSpec {
     let level = options.trace.iter().map(|level| (TRACE_LABEL.to_owned(), level.clone()));
     let labels = Labels { values: options.labels.clone().into_iter().chain(level).collect(), ..Labels::default() };
+    let annotations =
+        Annotations { values: options.annotations.clone().into_iter().collect(), ..Annotations::default() };
     let envs = Envs { values: pairs(options.env.clone()), ..Envs::default() };
     let recover = Recover { force_rerun_actions: options.rerun_actions.clone(), ..Recover::default() };
     RunSpec {
         max_action_concurrency: options.max_action_concurrency.unwrap_or_default(),
         labels: Some(labels).filter(|labels| !labels.values.is_empty()).into(),
+        annotations: Some(annotations).filter(|annotations| !annotations.values.is_empty()).into(),
         envs: Some(envs).filter(|envs| !envs.values.is_empty()).into(),
         cache_config: cache_config(&options.cache).into(),
         recover: Some(recover).filter(|recover| !recover.force_rerun_actions.is_empty()).into(),
@@ -75,7 +79,6 @@ pub fn not_honoured(spec: &RunSpec) -> Vec<String> {
         (spec.notification_settings.is_some(), "run_spec.notification_settings", "nobody is notified"),
         (!spec.raw_data_storage.raw_data_prefix.is_empty(), "raw_data_path", "data of tasks is in the server's store"),
         (!spec.run_base_dir.is_empty(), "run_base_dir", "inputs and outputs are in the server's store"),
-        (!spec.annotations.values.is_empty(), "annotations", "there are no pods to annotate"),
         (spec.default_settings.is_set(), "run_spec.default_settings", "there are no pods to shape"),
         (spec.security_context.is_set(), "run_spec.security_context", "tasks run as the server's user"),
     ]
@@ -94,6 +97,7 @@ mod tests {
         let options = RunOptions {
             max_action_concurrency: Some(3),
             labels: map("team"),
+            annotations: map("owner"),
             env: map("HOME"),
             cache: CacheOptions { overwrite: true, any_project: true },
             rerun_actions: vec!["a1".to_owned()],

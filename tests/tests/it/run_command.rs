@@ -230,7 +230,8 @@ fn a_detached_run_goes_on_with_its_labels_and_variables() {
     let runner = Runner::on(&server);
     let scratch = runner.folder.path().display().to_string();
     let variable = format!("RUN_COMMAND={scratch}");
-    let options = ["--detach", "--label", "team=größe", "--env", &variable, "--name", "detached"];
+    let options =
+        ["--detach", "--label", "team=größe", "--annotation", "why=b=c", "--env", &variable, "--name", "detached"];
     let task = [PROGRAM, "waits_for", "--scratch", &scratch, "--gate", "gate"];
     let detached = runner.run(&[&options[..], &task[..]].concat()).succeeded();
     let (name, url) = detached.stdout.trim_end().split_once("  ").unwrap();
@@ -241,6 +242,11 @@ fn a_detached_run_goes_on_with_its_labels_and_variables() {
     });
     let listed = Ran::from({ listed }.output().unwrap()).json();
     assert_eq!((&listed[0]["name"], &listed[0]["ended"]), (&"detached".into(), &Value::Null), "{listed}");
+    let got = runner.prepared(Command::new(binary()), |command| {
+        command.args(["get", "detached", "-o", "json"]);
+    });
+    let got = Ran::from({ got }.output().unwrap()).json();
+    assert_eq!(got["options"], json!({"labels": {"team": "größe"}, "annotations": {"why": "b=c"}}));
     assert!(environments_with(&variable).lines().any(|line| line == variable));
     std::fs::write(runner.folder.path().join("gate"), "x\n").unwrap();
 }

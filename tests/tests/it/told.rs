@@ -64,6 +64,19 @@ fn an_abort_of_what_has_ended_says_so_whichever_way_it_is_asked_for() {
 }
 
 #[test]
+fn annotations_are_kept_and_shown_wherever_a_run_is() {
+    let server = DevServer::shared();
+    let told = run_case(&server, "told.py", "a_run_with_annotations");
+    let run = told["run"].as_str().unwrap();
+    let annotations = json!({"owner": "größe <b>", "ticket": "T-7"});
+    assert_eq!(told["annotations"], annotations);
+    assert_eq!(json_of(&server, &["get", run, "-o", "json"])["options"]["annotations"], annotations);
+    let page = page(&server, &format!("/v2/domain/development/project/flytesnacks/runs/{run}"));
+    assert!(page.contains("<dt>Annotations</dt>") && page.contains("owner=größe &#60;b&#62;"), "{page}");
+    assert!(!page.contains("is not honoured"), "{page}");
+}
+
+#[test]
 fn created_started_ended_took_and_ran_mean_one_thing_everywhere() {
     let server = DevServer::shared();
     let sdk = run_case(&server, "told.py", "times");

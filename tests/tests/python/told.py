@@ -2,6 +2,7 @@
 
 import flyte
 import flyte.errors
+import flyte.remote
 import session
 
 small = flyte.TaskEnvironment(name="told_small", resources=flyte.Resources(memory="256Mi"))
@@ -48,6 +49,15 @@ def a_run_of_code_that_is_gone(_scratch):
     except Exception as error:
         return session.described(error)
     raise AssertionError(f"{run.name} was started")
+
+
+@session.remote_case
+def a_run_with_annotations(_scratch):
+    """What the server tells the SDK of a run's annotations, and what it warns of."""
+    run = session.start(by_number, options={"annotations": {"owner": "größe <b>", "ticket": "T-7"}})
+    session.output(run)
+    spec = flyte.remote.RunDetails.get(name=run.name).pb2.run_spec
+    return {"run": run.name, "annotations": dict(spec.annotations.values)}
 
 
 @session.remote_case

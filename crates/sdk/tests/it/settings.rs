@@ -66,6 +66,24 @@ async fn variables_for_processes_are_refused_where_there_are_none() {
 }
 
 #[tokio::test]
+async fn labels_and_annotations_are_in_the_journal_of_the_engine_here() {
+    use spanwise_engine::{Durability, Engine, EngineConfig, RunQuery, RunSettings, Storage};
+    let directory = tempfile::tempdir().unwrap();
+    let client = spanwise::Client::open(spanwise::Config::new().data_dir(directory.path())).unwrap();
+    let described = client.with_runcontext().label("team", "one").annotation("why", "größe");
+    let run = described.run(crate::context::seen()).await.unwrap();
+    run.output().await.unwrap();
+    drop(run);
+    client.shutdown().await;
+    drop(client);
+    let storage = Storage::Directory { path: directory.path().to_owned(), durability: Durability::Process };
+    let engine = Engine::open(EngineConfig::embedded(storage, Default::default())).unwrap();
+    let rows = engine.runs(&RunQuery::newest(1)).unwrap();
+    let options = RunSettings::of(&rows[0].1).options;
+    assert_eq!((options.labels["team"].as_str(), options.annotations["why"].as_str()), ("one", "größe"));
+}
+
+#[tokio::test]
 async fn the_environment_says_where_runs_belong() {
     if is_inner() {
         let client = spanwise::Client::open(spanwise::Config::new().domain("from-code")).unwrap();

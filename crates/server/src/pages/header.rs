@@ -90,7 +90,7 @@ impl Header {
 
 /// What the starter of a run has chosen, under titles; what is empty is left out.
 fn chosen(options: &RunOptions) -> Vec<(&'static str, Vec<(String, String)>)> {
-    let all = [("Labels", &options.labels)];
+    let all = [("Labels", &options.labels), ("Annotations", &options.annotations)];
     let given = all.into_iter().filter(|(_, pairs)| !pairs.is_empty());
     given.map(|(title, pairs)| (title, pairs.clone().into_iter().collect())).collect()
 }
