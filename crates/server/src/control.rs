@@ -13,12 +13,12 @@ use spanwise_wire::{Invalid, ids::TaskKey};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::attempt::ProcessExecutor;
 use crate::calls;
 use crate::definitions::Definitions;
-use crate::executor::ProcessExecutor;
 use crate::kept::Kept;
 use crate::layout::DataDir;
-use crate::leftovers::Leftovers;
+use crate::leftovers::{self, Leftovers};
 use crate::readiness::{NotReady, Readiness, in_one_line};
 use crate::secrets::Secrets;
 
@@ -83,6 +83,17 @@ pub(crate) enum Error {
         #[source]
         source: std::io::Error,
     },
+}
+
+impl From<leftovers::Error> for Error {
+    fn from(error: leftovers::Error) -> Error {
+        match error {
+            leftovers::Error::Engine(source) => Error::Engine(source),
+            leftovers::Error::Blobs(source) => Error::Blobs(source),
+            leftovers::Error::Uri(source) => Error::Uri(source),
+            leftovers::Error::Io { doing, source } => Error::Io { doing, source },
+        }
+    }
 }
 
 /// The largest inputs that an action may have; the stock SDK's own limit is 10 MiB.

@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio_util::task::TaskTracker;
 
-use crate::process::{Ending, ProcessId};
+use spanwise_process::{Ending, ProcessId};
 
 mod base;
 mod build;
@@ -49,7 +49,7 @@ pub enum Error {
         doing: String,
         /// What the system said.
         #[source]
-        source: crate::process::Error,
+        source: spanwise_process::Error,
     },
     /// The interpreter that tasks run with has no SDK, so that no environment made from it could run a task: what is wrong with
     /// it, and what to do.

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use spanwise_blobs::BlobUri;
 use spanwise_core::{ActionKind, RunOptions, Timestamp};
 use spanwise_engine::{RunQuery, Scope};
+use spanwise_process as process;
 use spanwise_proto::flyteidl2::common::{ActionIdentifier, ListRequest, ProjectIdentifier, RunIdentifier};
 use spanwise_proto::flyteidl2::task::{TaskIdentifier, TaskSpec};
 use spanwise_proto::flyteidl2::{actions, cacheservice, dataproxy, project, secret, trigger, workflow};
@@ -19,7 +20,6 @@ use spanwise_wire::{
 
 use crate::api::listing;
 use crate::blobs::signed::Signer;
-use crate::process;
 
 /// A decoder by its name.
 pub type Target = (&'static str, fn(&[u8]));

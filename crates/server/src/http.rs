@@ -14,10 +14,10 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{self, Api};
+use crate::attempt::SignsOfLife;
 use crate::blobs::{s3, signed};
 use crate::calls::{self, Calls};
 use crate::environments::Environments;
-use crate::executor::SignsOfLife;
 use crate::foreign;
 use crate::origin;
 use crate::pages::{self, Pages};

@@ -15,8 +15,30 @@ use spanwise_core::{ActionName, RunId, RunName, Timestamp};
 use spanwise_engine::{Engine, PrunedRun, RunKey};
 use tokio::sync::{RwLock, RwLockReadGuard};
 
-use crate::control::Error;
 use crate::layout::{self, DataDir};
+
+/// Why something that was left could not be looked at or removed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The engine refused.
+    #[error(transparent)]
+    Engine(#[from] spanwise_engine::Error),
+    /// The blob store refused.
+    #[error(transparent)]
+    Blobs(#[from] spanwise_blobs::Error),
+    /// A run's name cannot be part of a key.
+    #[error(transparent)]
+    Uri(#[from] spanwise_blobs::BadUri),
+    /// The file system refused.
+    #[error("{doing}")]
+    Io {
+        /// What was attempted.
+        doing: &'static str,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
 
 /// For so long what the journal does not know is left alone.
 const LEFT_ALONE: Duration = Duration::from_hours(24);

@@ -1,13 +1,13 @@
 //! The control plane: Flyte 2's API on one port, and tasks as processes of this machine.
 
 mod api;
+mod attempt;
 pub mod blobs;
 mod calls;
 mod config;
 mod control;
 mod definitions;
 pub mod environments;
-mod executor;
 mod foreign;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
@@ -19,7 +19,6 @@ mod origin;
 mod pages;
 mod peers;
 mod privacy;
-pub mod process;
 mod readiness;
 mod running;
 mod secrecy;
@@ -30,6 +29,7 @@ mod text;
 mod trace;
 mod waits;
 
+pub use attempt::BESIDE_SDK;
 pub use config::{Config, DEFAULT_PORT};
 pub use peers::Users;
 pub use running::{Interpreter, Running, at as running_at};

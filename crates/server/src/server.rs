@@ -9,24 +9,24 @@ use std::time::Duration;
 use spanwise_blobs::{Blobs, Directory};
 use spanwise_collector::{Collector, Error as CollectorError};
 use spanwise_engine::{Clock, Engine, EngineConfig, Export, ExportLimits, LifecycleExporter, RunKey, Storage};
+use spanwise_process::{Inherited, LogFiles, Machine, Warm, own};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::CollectorConfig;
 use crate::api::Api;
+use crate::attempt::{self, Launcher, ProcessExecutor, SignsOfLife};
 use crate::blobs::signed::{NoKey, Signer};
 use crate::calls::{Calls, Stored};
 use crate::config::Config;
 use crate::control::{ControlPlane, Parts, TraceRules};
 use crate::definitions::Definitions;
 use crate::environments::{Base, Environments, NoPython};
-use crate::executor::{self, Inherited, Launcher, ProcessExecutor, SignsOfLife};
 use crate::http;
 use crate::kept::Kept;
 use crate::layout::{self, DataDir};
 use crate::privacy::{self, Ownership};
-use crate::process::{Logs, own};
 use crate::readiness::Readiness;
 use crate::running::{self, Running};
 use crate::secrets::Secrets;
@@ -235,26 +235,25 @@ impl Server {
         };
         let environments = Environments::open(data.environments(), base, config.grace, stopping.clone());
         let readiness = Readiness::new(engine.clone(), blobs.clone());
-        let executor = ProcessExecutor::new(executor::Shared {
+        let launcher = Launcher::new(environments, Inherited::of_this_process(&config.pass_env), data.bin());
+        let warm = (!config.cold).then(|| Warm::new(launcher.common()));
+        let executor = ProcessExecutor::new(attempt::Shared {
             blobs: blobs.clone(),
             definitions: definitions.clone(),
             data: data.clone(),
-            logs: Logs::new(config.max_log)
-                .map_err(|source| Error::Io { doing: "watch log files (inotify)", source })?,
-            secrets: secrets.clone(),
-            launcher: Launcher::new(
-                environments,
-                Inherited::of_this_process(&config.pass_env),
-                data.bin(),
-                config.cold,
+            logs: Arc::new(
+                LogFiles::new(config.max_log).map_err(|source| Error::Io { doing: "watch log files", source })?,
             ),
-            programs: executor::Programs::new(blobs.clone(), data.programs()),
+            runner: Arc::new(Machine::new(warm)),
+            secrets: secrets.clone(),
+            launcher,
+            programs: attempt::Programs::new(blobs.clone(), data.programs()),
             signs: SignsOfLife::default(),
-            refusals: executor::Refusals::default(),
+            refusals: attempt::Refusals::default(),
             readiness: readiness.clone(),
             endpoint: format!("{task_host}:{port}"),
             defaults: match collects {
-                true => executor::exporter_defaults(&format!("{task_host}:{port}")),
+                true => attempt::exporter_defaults(&format!("{task_host}:{port}")),
                 false => Vec::new(),
             },
             grace: config.grace,

@@ -18,10 +18,8 @@ const STILL_IN_CIRCLES: [(&str, &[&str]); 5] = [
     (
         "server",
         &[
-            "control",
             "environments::build",
             "environments::install",
-            "leftovers",
             "pages::explained",
             "pages::header",
             "pages::log",

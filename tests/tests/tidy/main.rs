@@ -15,13 +15,14 @@ use spanwise_e2e::cargo;
 mod circles;
 
 /// Which crates of the workspace a crate may use; tests, examples and benches may use all.
-const EDGES: [(&str, &[&str]); 12] = [
+const EDGES: [(&str, &[&str]); 13] = [
     ("spanwise-core", &[]),
     ("spanwise-proto", &[]),
     ("spanwise-macros", &[]),
     ("spanwise-wire", &["spanwise-core", "spanwise-proto"]),
     ("spanwise-store", &["spanwise-core"]),
     ("spanwise-blobs", &["spanwise-core"]),
+    ("spanwise-process", &["spanwise-core"]),
     ("spanwise-collector", &["spanwise-core", "spanwise-store"]),
     ("spanwise-engine", &["spanwise-core", "spanwise-store"]),
     ("spanwise-otel", &["spanwise-core", "spanwise-engine"]),
@@ -37,6 +38,7 @@ const EDGES: [(&str, &[&str]); 12] = [
             "spanwise-core",
             "spanwise-engine",
             "spanwise-otel",
+            "spanwise-process",
             "spanwise-proto",
             "spanwise-store",
             "spanwise-wire",
@@ -206,6 +208,18 @@ fn is_unowned(line: &str, mark: &str) -> bool {
         let is_word = !before.ends_with(is_part) && !after.starts_with(is_part);
         is_word && !after.strip_prefix("(#").is_some_and(|issue| issue.starts_with(|c: char| c.is_ascii_digit()))
     })
+}
+
+#[test]
+fn processes_know_nothing_of_flyte() {
+    let mut problems = Vec::new();
+    for file in cargo::files().into_iter().filter(|file| file.starts_with("crates/process/src")) {
+        let text = std::fs::read_to_string(cargo::root().join(&file)).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let lines = code.lines().enumerate().filter(|(_, line)| line.to_lowercase().contains("flyte"));
+        problems.extend(lines.map(|(number, line)| format!("{}:{}: {}", file.display(), number + 1, line.trim())));
+    }
+    assert_none(&problems);
 }
 
 #[test]

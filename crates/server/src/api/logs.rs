@@ -5,13 +5,13 @@ use std::time::Duration;
 use connectrpc::ConnectError;
 use futures_util::{Stream, StreamExt, stream};
 use spanwise_core::AttemptNo;
+use spanwise_process::{LogLine, LogStart};
 use spanwise_proto::flyteidl2::dataproxy::{TailLogsResponse, tail_logs_response};
 use spanwise_proto::flyteidl2::logs::dataplane::{ContainerIdentifier, LogLine as WireLine, LogLineOriginator};
 use spanwise_wire::times;
 
 use super::Api;
 use super::reads::Found;
-use crate::process::{LogLine, LogStart};
 
 /// The stock command line drops a stream that is silent for 30 s; an empty message keeps it.
 const SILENCE: Duration = Duration::from_secs(10);
@@ -31,7 +31,7 @@ impl Api {
         attempt: AttemptNo,
     ) -> Result<impl Stream<Item = Result<TailLogsResponse, ConnectError>> + Send + use<>, ConnectError> {
         let log = self.control.data().log(found.run.key(), &found.name, attempt);
-        if !log.exists() {
+        if self.control.executor().logs().length(&log).await.is_err() {
             let text = format!("attempt {attempt} of `{}` has not printed anything yet", found.name);
             return Err(ConnectError::not_found(text));
         }
@@ -42,7 +42,7 @@ impl Api {
                 watch.changed().await;
             }
         };
-        let batches = self.control.executor().logs().tail(&log, LogStart::Offset(0), ended);
+        let batches = self.control.executor().logs().tail(&log, LogStart::Offset(0), Box::pin(ended));
         let closing = self.control.closing().clone().cancelled_owned();
         let name = found.name.to_string();
         let answers = stream::unfold(batches, |mut batches| async move {

@@ -1,5 +1,5 @@
 //! The task that builds images: there is one in every organisation without anybody having deployed it, where and as the stock SDK's
-//! remote image builder looks for it (`remote_builder.py`). What it does is the executor's (`executor/image.rs`).
+//! remote image builder looks for it (`remote_builder.py`). What it does is the executor's (`attempt/image.rs`).
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use spanwise_proto::google::protobuf;
 use spanwise_wire::{Invalid, task, task::IMAGE_BUILD};
 
 use super::{ControlPlane, Error, NewRun};
+use crate::attempt::ImageRequest;
 use crate::environments::ImageKey;
-use crate::executor::ImageRequest;
 
 pub(super) const NAME: &str = "build-image";
 const PROJECT: &str = "system";

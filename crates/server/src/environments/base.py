@@ -24,8 +24,11 @@ def location(package):
 
 def environment():
     """As it was at the exec: without what the interpreter adds by itself."""
-    with open("/proc/self/environ", "rb") as file:
-        pairs = [pair.decode(errors="ignore").split("=", 1) for pair in file.read().split(b"\0") if b"=" in pair]
+    try:
+        with open("/proc/self/environ", "rb") as file:
+            pairs = [pair.decode(errors="ignore").split("=", 1) for pair in file.read().split(b"\0") if b"=" in pair]
+    except OSError:
+        return dict(os.environ)
     return dict(pairs)
 
 

@@ -12,11 +12,11 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use serde::Deserialize;
+use spanwise_process::Inherited;
 use tokio::process::Command;
 use tokio::time::Instant;
 
 use super::files;
-use crate::executor::Inherited;
 
 /// From the start of the interpreter to its answer; far above what a slow machine needs.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -5,14 +5,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use spanwise_process as process;
+use spanwise_process::{Ending, Launch, Limits, Process, append, random_name};
 use tokio_util::task::TaskTracker;
 
 use super::plan::{Plan, Step};
 use super::record::Record;
 use super::{Base, Build, Error, Inner, files, in_words, install};
-use crate::control::random_name;
-use crate::executor::append;
-use crate::process::{self, Ending, Launch, Limits, Process};
 
 /// How much of the log an error shows: an installer says what is wrong at its end.
 const LAST_LINES: usize = 3000;

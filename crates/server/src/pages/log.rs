@@ -15,15 +15,13 @@ use s3s::dto::Range;
 use serde::Deserialize;
 use spanwise_core::{ActionName, AttemptNo};
 use spanwise_engine::RunHandle;
-use tokio::io::{AsyncReadExt, AsyncSeekExt};
-use tokio_util::io::ReaderStream;
+use spanwise_process::{LogStart, Logs};
 
 use super::escape::without_turns;
 use super::run::Place;
 use super::{PageError, Pages, address};
 use crate::blobs::satisfied;
 use crate::foreign;
-use crate::process::LogStart;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
@@ -73,7 +71,7 @@ pub(super) async fn download(
         Ok(log) => log,
         Err(error) => return error.into_response(),
     };
-    match send(&log, &headers).await {
+    match send(pages.control.executor().logs(), &log, &headers).await {
         Ok(response) => sealed(response),
         Err(error) => {
             let text = format!("read the log of `{}`: {error}", log.action);
@@ -88,9 +86,8 @@ fn sealed(mut response: Response) -> Response {
     response
 }
 
-async fn send(log: &Log, headers: &HeaderMap) -> io::Result<Response> {
-    let mut file = tokio::fs::File::open(&log.path).await?;
-    let size = file.metadata().await?.len();
+async fn send(logs: &dyn Logs, log: &Log, headers: &HeaderMap) -> io::Result<Response> {
+    let size = logs.length(&log.path).await?;
     let asked = headers.get(RANGE).and_then(|value| value.to_str().ok()).and_then(|value| Range::parse(value).ok());
     let (status, range) = match asked.map(|range| satisfied(range, size)) {
         None => (StatusCode::OK, 0..size),
@@ -100,7 +97,6 @@ async fn send(log: &Log, headers: &HeaderMap) -> io::Result<Response> {
             return Ok((StatusCode::RANGE_NOT_SATISFIABLE, headers).into_response());
         }
     };
-    file.seek(SeekFrom::Start(range.start)).await?;
     let name = format!("{}-{}-{}.log", log.run.id().name, log.action, log.attempt);
     let response = Response::builder()
         .status(status)
@@ -114,7 +110,7 @@ async fn send(log: &Log, headers: &HeaderMap) -> io::Result<Response> {
         }
         _ => response,
     };
-    let body = Body::from_stream(ReaderStream::new(file.take(range.end - range.start)));
+    let body = Body::from_stream(logs.bytes(&log.path, range).await?);
     response.body(body).map_err(io::Error::other)
 }
 
@@ -140,7 +136,7 @@ pub(super) async fn events(
             watch.changed().await;
         }
     };
-    let batches = pages.control.executor().logs().tail(&log.path, LogStart::Offset(from), ended);
+    let batches = pages.control.executor().logs().tail(&log.path, LogStart::Offset(from), Box::pin(ended));
     let lines = batches.take_while(|batch| std::future::ready(batch.is_ok())).filter_map(|batch| async move {
         let lines = batch.ok()?;
         let texts: Vec<String> = lines.iter().map(|line| without_turns(&line.message)).collect();

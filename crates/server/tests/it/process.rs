@@ -3,26 +3,10 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use spanwise_server::process::{Launch, Limits};
-
-mod logs;
-mod run;
 mod warm;
 
 /// What any of these tests may take; none waits for it.
 const DEADLINE: Duration = Duration::from_secs(60);
-
-/// A shell script in `directory`, with its output in `directory/log`.
-fn script(directory: &Path, script: &str) -> Launch {
-    Launch {
-        argv: ["sh", "-c", script].map(str::to_owned).to_vec(),
-        env: vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned())],
-        directory: directory.to_owned(),
-        log: directory.join("log"),
-        limits: Limits::default(),
-        claim: None,
-    }
-}
 
 /// Waits until `condition` gives something.
 async fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use spanwise_server::process::{Ending, Launch, Limits, Process, Script, Warm, adopt, end_remains, spawn_script};
+use spanwise_process::{Ending, Launch, Limits, Process, Script, Warm, adopt, end_remains, spawn_script};
 use tempfile::{TempDir, tempdir};
 
 use super::{runs, soon, text, until};
@@ -158,7 +158,12 @@ struct Home {
 
 /// The script that an installer has put beside an interpreter.
 fn beside(python: &Path) -> Script {
-    Script { interpreter: python.to_owned(), options: Vec::new(), path: python.with_file_name("a0") }
+    Script {
+        interpreter: python.to_owned(),
+        options: Vec::new(),
+        path: python.with_file_name("a0"),
+        beside: spanwise_server::BESIDE_SDK,
+    }
 }
 
 impl Home {

@@ -1,0 +1,389 @@
+//! Processes: starting one, finding it again after a restart of the server, waiting for its end and stopping it, with its log and its
+//! interpreter. What a process is for, nothing here knows.
+//!
+//! [`Runner`] and [`Logs`] are what the server asks for; [`Machine`] and [`LogFiles`] give it on this machine. What a system has in its own
+//! way is in `os`: Linux, and any other Unix.
+//!
+//! A process leads a group of its own, and the whole group belongs to the attempt: what is left of it when the leader
+//! has ended is killed; so is, with the attempt's claim, what has left the group. It writes its log file itself, through no pipe of ours, so that it goes on undisturbed when the
+//! server dies.
+
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::process::{Pid, Resource, Rlimit, Signal};
+use tokio::sync::{oneshot, watch};
+
+pub use claim::{Beginning, Claim, beginning_of, claim_of, give_up};
+pub use cold::spawn_script;
+use group::Group;
+pub use inherited::{Inherited, with_programs};
+#[cfg(any(test, feature = "fuzzing"))]
+pub use logs::read_all;
+pub use logs::{ByteStream, LogBatches, LogFiles, LogLine, LogStart, Recording, append, last_lines};
+pub use name::random_name;
+pub use os::ProcessId;
+use os::{Watched, find};
+pub use remains::{ask_remains, end_remains};
+pub use runner::{Logs, Machine, Runner};
+pub use warm::{Script, Warm};
+
+mod claim;
+mod cold;
+mod fit;
+mod group;
+mod inherited;
+mod logs;
+mod name;
+mod os;
+pub mod own;
+mod remains;
+mod runner;
+mod warm;
+
+/// What is to be started, in full: nothing is inherited from the server.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// The program and its arguments. A program without a slash is searched in the `PATH` of `env`.
+    pub argv: Vec<String>,
+    /// The whole environment.
+    pub env: Vec<(String, String)>,
+    /// The working directory, which must exist.
+    pub directory: PathBuf,
+    /// The file that standard output and standard error are appended to; its directory must exist.
+    pub log: PathBuf,
+    /// What the process may use.
+    pub limits: Limits,
+    /// The claim that the process makes before it begins, see [`Claim`]; one that is there keeps it from beginning, with
+    /// code 125.
+    pub claim: Option<PathBuf>,
+}
+
+impl Launch {
+    /// The environment of the process, with the mark of its attempt.
+    fn variables(&self) -> impl Iterator<Item = (String, String)> {
+        let mark = self.claim.as_deref().map(|claim| (remains::VARIABLE.to_owned(), remains::mark(claim)));
+        self.env.iter().cloned().chain(mark)
+    }
+}
+
+/// What each process of an attempt may use at most. The kernel counts per process, not for the group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Private writable memory (`RLIMIT_DATA`). Address space would be the wrong measure: allocator arenas and mapped
+    /// libraries reserve far more of it than they use.
+    pub memory_bytes: Option<u64>,
+    /// Time on a processor (`RLIMIT_CPU`): SIGXCPU, and a second later SIGKILL.
+    pub cpu_seconds: Option<u64>,
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It exited with this code.
+    Exited(i32),
+    /// This signal ended it.
+    Signalled(i32),
+    /// It is gone, and nobody can know how it ended: it was not a child of this server.
+    Gone,
+}
+
+/// Why a process could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no program to start.
+    #[error("start a process: argv is empty")]
+    NoProgram,
+    /// The system can start no process with such arguments or such an environment.
+    #[error("{0}")]
+    Unfit(String),
+    /// The log file cannot be opened.
+    #[error("open log `{}`", path.display())]
+    Log {
+        /// The log file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The system refused to start the program.
+    #[error("start `{program}` in `{}`", directory.display())]
+    Start {
+        /// The program.
+        program: String,
+        /// The working directory.
+        directory: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The program was started, but could not be taken charge of; it has been killed.
+    #[error("take charge of `{program}` (process {pid})")]
+    TakeCharge {
+        /// The program.
+        program: String,
+        /// Its process id.
+        pid: u32,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// True if another try with the same launch would fail in the same way.
+    pub fn is_final(&self) -> bool {
+        match self {
+            Error::NoProgram | Error::Unfit(_) => true,
+            Error::Start { source, .. } => {
+                matches!(source.kind(), io::ErrorKind::ArgumentListTooLong | io::ErrorKind::InvalidInput)
+            }
+            // A limit that is above the server's own.
+            Error::TakeCharge { source, .. } => source.kind() == io::ErrorKind::PermissionDenied,
+            Error::Log { .. } => false,
+        }
+    }
+}
+
+/// A process that leads the group of an attempt. Clones are handles to the same process; dropping them stops nothing.
+#[derive(Clone, Debug)]
+pub struct Process {
+    id: ProcessId,
+    /// None if its number is that of no single process.
+    group: Option<Arc<Group>>,
+    ending: watch::Receiver<Option<Ending>>,
+}
+
+/// Starts `launch` in a process group of its own, with `/dev/null` as standard input.
+///
+/// # Errors
+///
+/// If the log cannot be opened, or the system refuses the program, the directory or a limit. Nothing runs then.
+///
+/// # Panics
+///
+/// Outside a tokio runtime.
+pub fn spawn(launch: &Launch) -> Result<Process, Error> {
+    let argv: Vec<OsString> = launch.argv.iter().map(OsString::from).collect();
+    start(launch, &argv, None)
+}
+
+/// Before a process is looked for again that could not be found for want of descriptors.
+const FIND_AGAIN: Duration = Duration::from_millis(100);
+
+/// What makes standard input descriptor 3, and `/dev/null` standard input: a program finds what a task's finds.
+const REDIRECTION: &str = "3<&0 </dev/null";
+
+/// Starts `argv` as `launch` says, with `input` as descriptor 3 if there is one.
+fn start(launch: &Launch, argv: &[OsString], input: Option<io::PipeReader>) -> Result<Process, Error> {
+    let (program, arguments) = argv.split_first().ok_or(Error::NoProgram)?;
+    fit::check(launch)?;
+    let (output, errors) = open_log(&launch.log).map_err(|source| Error::Log { path: launch.log.clone(), source })?;
+    let mut command = Command::new(program);
+    let limits = os::limits_in_shell(launch.limits, own::given().map(|given| given.descriptors));
+    if launch.claim.is_some() || input.is_some() || !limits.is_empty() {
+        let redirection = input.as_ref().map(|_| REDIRECTION).unwrap_or_default();
+        // The shell's own variable is not the launch's.
+        let unset = if launch.env.iter().any(|(name, _)| name == "PWD") { "" } else { "unset PWD\n" };
+        command = Command::new("/bin/sh");
+        let exec = format!(r#"{limits}{unset}exec "$@" {redirection}"#);
+        let script = if launch.claim.is_some() { claim::script(&exec) } else { exec };
+        command.arg("-c").arg(script).arg(launch.claim.as_deref().unwrap_or(Path::new("sh"))).arg(program);
+    }
+    let name = launch.argv.first().cloned().unwrap_or_default();
+    let child = command
+        .args(arguments)
+        .env_clear()
+        .envs(launch.variables().map(|(name, value)| (OsString::from(name), OsString::from(value))))
+        .current_dir(&launch.directory)
+        .stdin(input.map_or_else(Stdio::null, Stdio::from))
+        .stdout(output)
+        .stderr(errors)
+        .process_group(0)
+        .spawn()
+        .map_err(|source| Error::Start { program: name.clone(), directory: launch.directory.clone(), source })?;
+    // The child is not waited for through its handle: its end is seen as the system tells it, and reaped then.
+    take_charge(child.id(), launch.limits).map_err(|source| {
+        let mut child = child;
+        let _ = child.kill();
+        let _ = child.wait();
+        Error::TakeCharge { program: name.clone(), pid: child.id(), source }
+    })
+}
+
+fn open_log(log: &Path) -> io::Result<(File, File)> {
+    let output = OpenOptions::new().append(true).create(true).open(log)?;
+    let errors = output.try_clone()?;
+    Ok((output, errors))
+}
+
+fn take_charge(pid: u32, limits: Limits) -> io::Result<Process> {
+    let id = ProcessId::of(pid)?;
+    let raw = id.raw()?;
+    os::limit(raw, limits, own::given().map(|given| given.descriptors))?;
+    let watched = Watched::child(&id, raw)?;
+    Ok(Process::watched(id.clone(), Group::new(id, raw), watched))
+}
+
+impl Limits {
+    fn each(self) -> impl Iterator<Item = (Resource, Rlimit)> {
+        let limit = |soft, hard| Rlimit { current: Some(soft), maximum: Some(hard) };
+        let memory = self.memory_bytes.map(|bytes| (Resource::Data, limit(bytes, bytes)));
+        let cpu = self.cpu_seconds.map(|seconds| (Resource::Cpu, limit(seconds, seconds.saturating_add(1))));
+        memory.into_iter().chain(cpu)
+    }
+}
+
+/// Finds the process that `id` names, which an earlier server has started. `None` if it is gone, or if its number
+/// belongs to another one now. Processes that it may have left behind are found by [`end_remains`]: a group's number alone
+/// proves nothing.
+///
+/// # Errors
+///
+/// If the machine cannot say now, for instance because this process has no descriptor left.
+///
+/// # Panics
+///
+/// Outside a tokio runtime.
+pub fn adopt(id: &ProcessId) -> io::Result<Option<Process>> {
+    let Ok(raw) = id.raw() else { return Ok(None) };
+    let found = find(id, raw)?;
+    Ok(found.map(|watched| Process::watched(id.clone(), Group::new(id.clone(), raw), watched)))
+}
+
+impl Process {
+    /// A process whose end the system tells, with a task that waits for it: it is reaped even if nobody asks how it ended.
+    fn watched(id: ProcessId, group: Arc<Group>, watched: Watched) -> Process {
+        let (report, ending) = watch::channel(None);
+        let process = Process { id, group: Some(group.clone()), ending };
+        tokio::spawn(async move {
+            if watched.ended().await {
+                report.send_replace(Some(group.end(&watched)));
+            }
+        });
+        process
+    }
+
+    /// A child of a process that reaps it and then reports how it ended, unless it ends before.
+    fn reported(id: ProcessId, ended: oneshot::Receiver<Ending>) -> Process {
+        Process::reported_by(id, ended, find)
+    }
+
+    fn reported_by<F>(id: ProcessId, mut ended: oneshot::Receiver<Ending>, find: F) -> Process
+    where
+        F: Fn(&ProcessId, Pid) -> io::Result<Option<Watched>> + Send + 'static,
+    {
+        let (report, ending) = watch::channel(None);
+        // It can be signalled before it is found: its number is looked at each time.
+        let group = id.raw().ok().map(|raw| (raw, Group::new(id.clone(), raw)));
+        let process = Process { id: id.clone(), group: group.clone().map(|(_, group)| group), ending };
+        tokio::spawn(async move {
+            let known = loop {
+                let Some((raw, group)) = &group else { break (&mut ended).await };
+                match find(&id, *raw) {
+                    Ok(Some(watched)) => {
+                        watched.ended().await;
+                        match group.end(&watched) {
+                            Ending::Gone => break (&mut ended).await,
+                            known => break Ok(known),
+                        }
+                    }
+                    // So short that it is gone already. Its group is ended by whoever reaps it.
+                    Ok(None) => {
+                        group.is_over();
+                        break (&mut ended).await;
+                    }
+                    // No descriptor is left, for instance.
+                    Err(_) => {
+                        if let Ok(ended) = tokio::time::timeout(FIND_AGAIN, &mut ended).await {
+                            group.is_over();
+                            break ended;
+                        }
+                    }
+                }
+            };
+            report.send_replace(Some(known.unwrap_or(Ending::Gone)));
+        });
+        process
+    }
+
+    /// Which process it is, in a form that outlives the server.
+    pub fn id(&self) -> &ProcessId {
+        &self.id
+    }
+
+    /// Waits until the leader has ended. What was left of its group is killed by then.
+    ///
+    /// # Cancellation
+    ///
+    /// Safe: the next call returns the same.
+    pub async fn wait(&self) -> Ending {
+        let mut ending = self.ending.clone();
+        let ended = ending.wait_for(Option::is_some).await.map(|known| *known);
+        match ended {
+            Ok(known) => known.unwrap_or(Ending::Gone),
+            // The watching task is gone without a report: its runtime is shutting down.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// How it ended, if it has.
+    pub fn ending(&self) -> Option<Ending> {
+        *self.ending.borrow()
+    }
+
+    /// Asks the group to end (SIGTERM), and kills it after `grace`. Returns when the leader has ended.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropped in the time of grace, it does not kill. It may be called again, also by several callers at once.
+    pub async fn stop(&self, grace: Duration) -> Ending {
+        self.signal(Signal::TERM);
+        if let Ok(ending) = tokio::time::timeout(grace, self.wait()).await {
+            return ending;
+        }
+        self.signal(Signal::KILL);
+        self.wait().await
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(group) = &self.group {
+            group.signal(signal);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_process_is_stopped_also_while_no_descriptor_is_left_to_see_its_end() {
+        for misses in [3, u32::MAX] {
+            let mut child = Command::new("sleep").arg("600").process_group(0).spawn().unwrap();
+            let id = ProcessId::of(child.id()).unwrap();
+            let (report, ended) = oneshot::channel();
+            let asked = AtomicU32::new(0);
+            let process = Process::reported_by(id, ended, move |id, raw| {
+                if asked.fetch_add(1, Ordering::Relaxed) < misses {
+                    return Err(rustix::io::Errno::MFILE.into());
+                }
+                find(id, raw)
+            });
+            let reaped = std::thread::spawn(move || {
+                let _ = child.wait();
+                report.send(Ending::Signalled(15))
+            });
+            assert_eq!(process.stop(Duration::from_secs(60)).await, Ending::Signalled(15), "{misses}");
+            let _ = reaped.join().unwrap();
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! Logs that tasks write, read meanwhile and afterwards.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use futures_util::StreamExt;
+use spanwise_process::{Ending, LogFiles as Logs, LogLine, LogStart, last_lines, spawn};
+use tempfile::tempdir;
+use tokio::sync::oneshot;
+
+use super::{script, soon, until};
+
+fn append(log: &Path, bytes: &[u8]) {
+    OpenOptions::new().append(true).create(true).open(log).unwrap().write_all(bytes).unwrap();
+}
+
+fn messages(lines: &[LogLine]) -> Vec<&str> {
+    lines.iter().map(|line| line.message.as_str()).collect()
+}
+
+/// All lines of a log whose attempt has ended.
+async fn all(logs: &Logs, log: &Path, start: LogStart) -> Vec<LogLine> {
+    let batches = logs.tail(log, start, std::future::ready(()));
+    soon("the log ends", batches.map(Result::unwrap).concat()).await
+}
+
+fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros().try_into().unwrap()
+}
+
+#[tokio::test]
+async fn lines_come_as_they_are_written_and_the_rest_at_the_end() {
+    let home = tempdir().unwrap();
+    let log = home.path().join("log");
+    let logs = Logs::new(None).unwrap();
+    let recording = logs.record(&log).unwrap();
+    let (end, ended) = oneshot::channel::<()>();
+    let mut batches = logs.tail(&log, LogStart::Line(0), async move { ended.await.unwrap_or(()) });
+    assert!(tokio::time::timeout(Duration::from_millis(20), batches.next()).await.is_err(), "nothing is written yet");
+
+    append(&log, b"one\r\ntwo\nthr");
+    let lines = soon("the first lines", batches.next()).await.unwrap().unwrap();
+    assert_eq!(messages(&lines), ["one", "two"]);
+    append(&log, b"ee\nfo\xffur");
+    let lines = soon("the next line", batches.next()).await.unwrap().unwrap();
+    assert_eq!(messages(&lines), ["three"]);
+    recording.finish();
+    end.send(()).unwrap();
+    let lines = soon("the rest", batches.next()).await.unwrap().unwrap();
+    assert_eq!(messages(&lines), ["fo\u{fffd}ur"]);
+    assert!(soon("the end", batches.next()).await.is_none());
+
+    let again = all(&logs, &log, LogStart::Line(0)).await;
+    assert_eq!(messages(&again), ["one", "two", "three", "fo\u{fffd}ur"]);
+    assert_eq!(messages(&all(&logs, &log, LogStart::Line(3)).await), ["fo\u{fffd}ur"]);
+    assert_eq!(messages(&all(&logs, &log, LogStart::Offset(again[1].offset)).await), ["two", "three", "fo\u{fffd}ur"]);
+    assert!(all(&logs, &log, LogStart::Line(4)).await.is_empty());
+    assert!(all(&logs, &log, LogStart::Offset(1 << 40)).await.is_empty());
+}
+
+#[tokio::test]
+async fn each_line_has_the_time_at_which_it_came() {
+    let home = tempdir().unwrap();
+    let log = home.path().join("log");
+    let logs = Logs::new(None).unwrap();
+    let recording = logs.record(&log).unwrap();
+    let process = spawn(&script(home.path(), "echo a; while [ ! -e go ]; do sleep 0.01; done; echo b")).unwrap();
+    until("the first line is recorded", || {
+        (std::fs::metadata(home.path().join("log.times")).unwrap().len() > 0).then_some(())
+    })
+    .await;
+    let first_seen = now();
+    let second_written = now();
+    std::fs::write(home.path().join("go"), "").unwrap();
+    soon("ends", process.wait()).await;
+    recording.finish();
+    let after = now();
+    drop((recording, logs));
+
+    // A later server has nothing but the files.
+    let lines = all(&Logs::new(None).unwrap(), &log, LogStart::Line(0)).await;
+    assert_eq!(messages(&lines), ["a", "b"]);
+    assert!(lines[0].at.0 <= first_seen, "{lines:?} {first_seen}");
+    assert!((second_written..=after).contains(&lines[1].at.0), "{lines:?} {second_written}");
+}
+
+#[tokio::test]
+async fn a_log_without_times_has_the_time_of_its_file() {
+    let home = tempdir().unwrap();
+    let log = home.path().join("log");
+    append(&log, b"alone\n");
+    let lines = all(&Logs::new(None).unwrap(), &log, LogStart::Line(0)).await;
+    assert!((now() - lines[0].at.0).abs() < 60_000_000, "{lines:?}");
+    assert!(!home.path().join("log.times").exists(), "reading leaves no trace");
+}
+
+#[tokio::test]
+async fn a_line_without_end_is_cut_at_whole_characters() {
+    let home = tempdir().unwrap();
+    let log = home.path().join("log");
+    append(&log, &[b"x", "é".repeat(100_000).as_bytes(), b"\nend\n"].concat());
+    let lines = all(&Logs::new(None).unwrap(), &log, LogStart::Line(0)).await;
+    assert!(lines.iter().all(|line| line.message.len() <= 64 * 1024 && !line.message.contains('\u{fffd}')));
+    let whole: String = lines[..lines.len() - 1].iter().map(|line| line.message.as_str()).collect();
+    assert_eq!(whole, format!("x{}", "é".repeat(100_000)));
+    assert_eq!(lines.last().unwrap().message, "end");
+    let mut offset = 0;
+    for line in &lines[..lines.len() - 1] {
+        assert_eq!(line.offset, offset);
+        offset += line.message.len() as u64;
+    }
+}
+
+#[tokio::test]
+async fn a_hundred_megabytes_cost_little_memory_and_few_entries() {
+    let home = tempdir().unwrap();
+    let log = home.path().join("log");
+    let logs = Logs::new(None).unwrap();
+    let recording = logs.record(&log).unwrap();
+    let line = "a line of a log that is of some length, as they are";
+    let process = spawn(&script(home.path(), &format!("yes '{line}' | head -n 2000000"))).unwrap();
+    let ended = process.clone();
+    let mut batches = logs.tail(&log, LogStart::Line(0), async move {
+        ended.wait().await;
+    });
+    let (mut bytes, mut lines) = (0, 0);
+    while let Some(batch) = soon("the log goes on", batches.next()).await {
+        let batch = batch.unwrap();
+        let size: usize = batch.iter().map(|line| line.message.len()).sum();
+        assert!(size <= 256 * 1024 && !batch.is_empty());
+        assert!(batch.is_sorted_by_key(|line| (line.at, line.offset)));
+        lines += batch.len();
+        bytes += size;
+    }
+    assert_eq!(process.wait().await, Ending::Exited(0));
+    assert_eq!((lines, bytes), (2_000_000, 2_000_000 * line.len()));
+    drop(recording);
+    assert!(std::fs::metadata(home.path().join("log.times")).unwrap().len() < 16 * 1000);
+}
+
+#[tokio::test]
+async fn many_empty_lines_come_in_many_batches() {
+    let home = tempdir().unwrap();
+    let log = home.path().join("log");
+    append(&log, &[b'\n'; 50_000]);
+    let logs = Logs::new(None).unwrap();
+    let batches: Vec<_> =
+        logs.tail(&log, LogStart::Line(0), std::future::ready(())).map(Result::unwrap).collect().await;
+    assert!(batches.len() > 5);
+    assert_eq!(batches.concat().len(), 50_000);
+}
+
+#[tokio::test]
+async fn several_readers_and_files_share_the_watch() {
+    let home = tempdir().unwrap();
+    let logs = Logs::new(None).unwrap();
+    let names: Vec<_> = (0..20).map(|number| home.path().join(number.to_string())).collect();
+    let recordings: Vec<_> = names.iter().map(|log| logs.record(log).unwrap()).collect();
+    let mut tails: Vec<_> =
+        names.iter().chain(&names).map(|log| logs.tail(log, LogStart::Line(0), std::future::pending())).collect();
+    for round in ["first", "second"] {
+        for log in &names {
+            append(log, format!("{round}\n").as_bytes());
+        }
+        for tail in &mut tails {
+            assert_eq!(messages(&soon("each line arrives", tail.next()).await.unwrap().unwrap()), [round]);
+        }
+    }
+    drop((tails, recordings));
+    let recording = logs.record(&names[0]).unwrap();
+    let mut tail = logs.tail(&names[0], LogStart::Line(2), std::future::pending());
+    append(&names[0], b"third\n");
+    assert_eq!(messages(&soon("a log is watched again", tail.next()).await.unwrap().unwrap()), ["third"]);
+    drop(recording);
+}
+
+#[tokio::test]
+async fn a_log_that_is_missing_is_an_error() {
+    let home = tempdir().unwrap();
+    let logs = Logs::new(None).unwrap();
+    let mut tail = logs.tail(&home.path().join("log"), LogStart::Line(0), std::future::pending());
+    assert_eq!(tail.next().await.unwrap().unwrap_err().kind(), std::io::ErrorKind::NotFound);
+    assert!(tail.next().await.is_none());
+    assert!(!home.path().join("log").exists());
+}
+
+#[test]
+fn the_last_lines_are_whole_where_that_is_possible() {
+    let home = tempdir().unwrap();
+    let log = home.path().join("log");
+    append(&log, b"one\ntwo\nthree\n");
+    for (most, expected) in
+        [(100, "one\ntwo\nthree\n"), (14, "one\ntwo\nthree\n"), (13, "two\nthree\n"), (10, "two\nthree\n")]
+    {
+        assert_eq!(last_lines(&log, most).unwrap(), expected, "{most}");
+    }
+    assert_eq!(last_lines(&log, 6).unwrap(), "three\n");
+    assert_eq!(last_lines(&log, 4).unwrap(), "ree\n");
+    assert!(last_lines(&home.path().join("missing"), 4).is_err());
+    append(&log, b"");
+    std::fs::write(&log, "").unwrap();
+    assert_eq!(last_lines(&log, 10).unwrap(), "");
+}
+
+/// How much of a log is kept where it is cut after 10,000 bytes, with the notice.
+const NOTICE: &str = "spanwise: the log is cut at 10000 bytes (--max-log): what was printed after it is not kept";
+
+#[tokio::test]
+async fn a_log_that_is_too_long_is_cut_and_says_so() {
+    let home = tempdir().unwrap();
+    let log = home.path().join("log");
+    let logs = Logs::new(Some(10_000)).unwrap();
+    let recording = logs.record(&log).unwrap();
+    // It writes on until it is told to end, and goes on undisturbed.
+    let text = "while [ ! -e stop ]; do for i in 1 2 3 4 5 6 7 8 9 10; do echo 0123456789012345678901234567890123456789; done; done";
+    let process = spawn(&script(home.path(), text)).unwrap();
+    let ended = process.clone();
+    let mut tail = logs.tail(&log, LogStart::Line(0), async move {
+        ended.wait().await;
+    });
+    let mut lines = Vec::new();
+    while lines.last().is_none_or(|line: &LogLine| line.message != NOTICE) {
+        lines.extend(soon("the notice comes", tail.next()).await.unwrap().unwrap());
+    }
+    let most = 10_001 + NOTICE.len() as u64 + 1;
+    for _ in 0..5 {
+        // It has grown again, and is cut again.
+        until("the log is cut again", || {
+            let length = std::fs::metadata(&log).unwrap().len();
+            (length == most).then_some(())
+        })
+        .await;
+    }
+    std::fs::write(home.path().join("stop"), "").unwrap();
+    assert_eq!(soon("ends", process.wait()).await, Ending::Exited(0));
+    recording.finish();
+    assert_eq!(std::fs::metadata(&log).unwrap().len(), most);
+    assert!(soon("the tail ends", tail.next()).await.is_none(), "nothing comes after the notice");
+    drop((recording, logs));
+
+    // A later server cuts it where it is cut, and a reader finds the same.
+    let logs = Logs::new(Some(10_000)).unwrap();
+    drop(logs.record(&log).unwrap());
+    assert_eq!(std::fs::metadata(&log).unwrap().len(), most);
+    let again = all(&logs, &log, LogStart::Line(0)).await;
+    assert_eq!(messages(&again), messages(&lines));
+    assert_eq!(messages(&again).last().copied(), Some(NOTICE));
+    assert!(messages(&again)[..240].iter().all(|line| line.len() == 40), "{:?}", messages(&again));
+}

@@ -1,0 +1,449 @@
+//! Attempts as processes of this machine: what the engine asks for, done with `process`, and judged by the files that are left.
+
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use spanwise_blobs::Blobs;
+use spanwise_core::{ActionName, AttemptNo, Failure, FailureKind, RunId};
+use spanwise_engine::{Attempt, Executor, Report, RunHandle, RunKey};
+use spanwise_process as process;
+use spanwise_process::{Claim, Launch, Limits, Logs, Process, ProcessId, Runner};
+use spanwise_proto::flyteidl2::task::Inputs;
+use spanwise_wire::{task::IMAGE_BUILD, task::Program, values};
+use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
+
+use crate::definitions::Definitions;
+use crate::environments::Environments;
+use crate::layout::{self, DataDir};
+use crate::readiness::Readiness;
+use crate::secrets::Secrets;
+
+mod begun;
+mod charge;
+mod contract;
+mod entry;
+mod image;
+mod launcher;
+mod memory;
+mod programs;
+mod refusals;
+mod results;
+mod secrets;
+mod signs;
+mod trouble;
+mod verdict;
+
+pub(crate) use contract::exporter_defaults;
+pub(crate) use image::ImageRequest;
+pub use launcher::BESIDE_SDK;
+pub(crate) use launcher::Launcher;
+pub(crate) use programs::Programs;
+pub(crate) use refusals::Refusals;
+use signs::Sign;
+pub(crate) use signs::SignsOfLife;
+
+use charge::Charge;
+use contract::{Contract, Places};
+use trouble::{bad_task, damaged, patiently, stopped_by, system, undefined, unstored};
+use verdict::Known;
+
+/// What is done when a claim is read.
+const READ_CLAIM: &str = "read the attempt's claim";
+
+/// How much of a log an error message shows.
+const LAST_LINES: usize = 4096;
+
+/// What every attempt needs.
+pub(crate) struct Shared {
+    pub(crate) blobs: Blobs,
+    pub(crate) definitions: Definitions,
+    pub(crate) data: DataDir,
+    pub(crate) logs: Arc<dyn Logs>,
+    pub(crate) runner: Arc<dyn Runner>,
+    pub(crate) secrets: Secrets,
+    pub(crate) launcher: Launcher,
+    pub(crate) programs: Programs,
+    pub(crate) signs: SignsOfLife,
+    pub(crate) refusals: Refusals,
+    pub(crate) readiness: Readiness,
+    /// Where the server listens, as `host:port`.
+    pub(crate) endpoint: String,
+    /// Where tasks send their spans unless something else says so.
+    pub(crate) defaults: Vec<(String, String)>,
+    /// How long a task may take to end after SIGTERM.
+    pub(crate) grace: Duration,
+    /// Processes that are being stopped.
+    pub(crate) stopping: TaskTracker,
+}
+
+/// Runs attempts as processes. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct ProcessExecutor {
+    shared: Arc<Shared>,
+}
+
+impl ProcessExecutor {
+    pub(crate) fn new(shared: Shared) -> ProcessExecutor {
+        ProcessExecutor { shared: Arc::new(shared) }
+    }
+
+    pub(crate) fn signs(&self) -> &SignsOfLife {
+        &self.shared.signs
+    }
+
+    pub(crate) fn refusals(&self) -> &Refusals {
+        &self.shared.refusals
+    }
+
+    pub(crate) fn logs(&self) -> &dyn Logs {
+        &*self.shared.logs
+    }
+
+    pub(crate) fn environments(&self) -> &Environments {
+        self.shared.launcher.environments()
+    }
+
+    /// Starts the warm interpreter ahead of the first task, in the background.
+    pub(crate) fn warm_up(&self) {
+        let shared = Arc::clone(&self.shared);
+        tokio::spawn(async move { shared.launcher.prepare(&*shared.runner).await });
+    }
+
+    /// Whether an attempt of an action has left its result.
+    pub(crate) async fn has_result(&self, run: &RunId, key: RunKey, action: &ActionName, number: AttemptNo) -> bool {
+        let Ok(directory) = layout::attempt(run, action, number) else { return false };
+        let claim = self.shared.data.process_file(key, action, number);
+        results::are_there(&self.shared.blobs, &claim, &directory).await
+    }
+
+    /// Removes the working directory of a run that has ended, if nothing is in it: a claim that is there still says that its attempt
+    /// may be looked for.
+    pub(crate) fn remove_empty_work(&self, run: &RunHandle) {
+        if run.is_finished() {
+            layout::remove_empty(&self.shared.data.work_of_run(run.key()));
+        }
+    }
+
+    /// Returns when nobody has an attempt any more, and every process whose attempt was cut short has ended.
+    pub(crate) async fn stopped(&self) {
+        self.shared.stopping.close();
+        self.shared.stopping.wait().await;
+    }
+}
+
+impl Executor for ProcessExecutor {
+    fn execute(&self, attempt: Attempt) -> Pin<Box<dyn Future<Output = Report> + Send>> {
+        let shared = Arc::clone(&self.shared);
+        // What is logged meanwhile says of whom it is. Of the highest level, so that no filter takes it from a warning.
+        let of = tracing::error_span!(
+            "attempt",
+            run = %attempt.run.id().name,
+            action = %attempt.scope.action,
+            attempt = attempt.scope.attempt.0,
+            trace_id = attempt.span.map(|span| tracing::field::display(span.trace)),
+            span_id = attempt.span.map(|span| tracing::field::display(span.span)),
+        );
+        let report = async move { shared.run(attempt).await.unwrap_or_else(stopped_by) };
+        Box::pin(report.instrument(of))
+    }
+
+    fn starts_at_once(&self) -> bool {
+        false
+    }
+
+    /// The caller is another process: it reads the outputs where those of the first attempt would be.
+    fn deliver<'a>(
+        &'a self,
+        run: &'a RunHandle,
+        action: ActionName,
+        outputs: &'a Bytes,
+    ) -> Pin<Box<dyn Future<Output = Result<(), Failure>> + Send + 'a>> {
+        Box::pin(async move {
+            let directory = layout::attempt(run.id(), &action, AttemptNo(1)).and_then(|uri| uri.join("outputs.pb"));
+            let failed =
+                |error: &dyn std::error::Error| Failure { recoverable: true, ..damaged("deliver outputs", error) };
+            let uri = directory.map_err(|error| failed(&error))?;
+            self.shared.blobs.put(&uri, outputs.clone()).await.map_err(|error| failed(&error))?;
+            Ok(())
+        })
+    }
+}
+
+impl Shared {
+    async fn run(self: Arc<Self>, attempt: Attempt) -> Result<Report, Failure> {
+        let (run, action, number) = (&attempt.run, attempt.scope.action, attempt.scope.attempt);
+        let files = Files::of(&self.data, run, &action, number);
+        // From the beginning: a process that an earlier server has started must not go on beside the next attempt.
+        let mut charge = Charge::of(&self, &attempt, &files);
+        let known = run.action(&action);
+        let spec = known.ok_or_else(|| Failure::system("SystemError", "the action is not known").terminal())?.spec;
+        let program = self.definitions.program(&spec);
+        let program = program.map_err(|error| undefined("read the task's definition", &error))?;
+        let contract = Contract {
+            run: run.id(),
+            action: &action,
+            attempt: number,
+            previous: None,
+            run_started_at: run.accepted_at(),
+            endpoint: &self.endpoint,
+        };
+        let places = contract.places().map_err(|error| damaged("name the attempt's files", &error))?;
+        if program.task_type == IMAGE_BUILD {
+            charge.leave();
+            return self.build_image(&attempt, &places, &files).await;
+        }
+        // Before the process is there: nothing it does may be missed.
+        let sign = self.signs.of(places.inputs.key());
+        let refused = self.refusals.of(run.key(), action);
+        let mut badly = None;
+        let launched = match self.claimed(&files, attempt.adopted).await? {
+            Claim::Process(id) => self.adopt(&id).await,
+            Claim::GivenUp => None,
+            Claim::Free => match self.launch_in_time(&attempt, &program, contract, &files).await {
+                Ok(process) => Some(process),
+                Err(failure) => {
+                    let process = begun::all_the_same(&*self.runner, &files.process, &failure).await?;
+                    badly = Some(failure);
+                    process
+                }
+            },
+        };
+        let ending = match launched {
+            Some(process) => {
+                attempt.scope.report_alive();
+                self.watch(&attempt, process, sign, &files, &mut charge).await
+            }
+            None => process::Ending::Gone,
+        };
+        attempt.scope.report_ended();
+        charge.ended();
+        // From here on nothing that the machine cannot do now may become a report: the next attempt would do it all again.
+        self.end_remains(&files);
+        let last_lines = self.logs.last_lines(&files.log, LAST_LINES).await.unwrap_or_default();
+        let beginning = patiently(READ_CLAIM, || self.runner.beginning_of(&files.process)).await;
+        if self.is_of_this_boot(&files).await {
+            results::deliver(&self.blobs, &files.process, &places.outputs).await;
+        }
+        let read = || verdict::read(&self.blobs, &places.outputs);
+        let left = patiently("read what the attempt has left", read).await;
+        let lost = results::lost(&files.process).filter(|_| !left.has_outputs());
+        charge.reported();
+        tracing::info!(?ending, ?beginning, "the process of an attempt has ended");
+        if let Some(lost) = lost {
+            return Ok(lost);
+        }
+        let (has_outputs, last_lines) = (program.has_outputs, last_lines.as_str());
+        let report = verdict::judge(left, &Known { beginning, ending, has_outputs, last_lines, refused: &refused });
+        let report = begun::judged(report, badly)?;
+        Ok(memory::named(report, program.memory_limit.as_ref()))
+    }
+
+    /// Waits for the process's end and passes its first sign of life on.
+    async fn watch(
+        self: &Arc<Self>,
+        attempt: &Attempt,
+        process: Process,
+        mut sign: Sign,
+        files: &Files,
+        charge: &mut Charge,
+    ) -> process::Ending {
+        let (action, number) = (attempt.scope.action, attempt.scope.attempt);
+        charge.began(&process);
+        let recording = self.logs.record(&files.log);
+        let ending = loop {
+            tokio::select! {
+                biased;
+                ending = process.wait() => break ending,
+                () = sign.seen() => attempt.run.report_started(action, number),
+            }
+        };
+        if let Ok(recording) = recording {
+            recording.finish();
+        }
+        ending
+    }
+
+    /// The attempt whose checkpoint is the last one: attempts that never began have none, and take nothing from those before. Without
+    /// any it is the attempt before.
+    async fn previous(&self, run: &RunId, action: &ActionName, number: AttemptNo) -> Option<AttemptNo> {
+        for attempt in (1..number.0).rev().map(AttemptNo) {
+            if let Ok(uri) = contract::checkpoint(run, action, attempt)
+                && self.blobs.exists(&uri).await.unwrap_or(false)
+            {
+                return Some(attempt);
+            }
+        }
+        (number.0 > 1).then(|| AttemptNo(number.0 - 1))
+    }
+
+    /// Who has the attempt. An earlier server may have started a process for it, whether or not it came to note that in the
+    /// journal; an attempt that it launched and for which nobody has a claim is given up.
+    async fn claimed(&self, files: &Files, adopted: bool) -> Result<Claim, Failure> {
+        if !adopted {
+            return self.runner.claim_of(&files.process).await.map_err(|error| system(READ_CLAIM, &error));
+        }
+        let claim = || patiently(READ_CLAIM, || self.runner.claim_of(&files.process));
+        let known = claim().await;
+        if known == Claim::Free && patiently("give an attempt up", || self.runner.give_up(&files.process)).await {
+            return Ok(Claim::GivenUp);
+        }
+        Ok(if known == Claim::Free { claim().await } else { known })
+    }
+
+    /// Launches when there is room for what a process needs to begin: a full disk costs no attempt. What has made its claim is not
+    /// launched again.
+    async fn launch_in_time(
+        &self,
+        attempt: &Attempt,
+        program: &Program,
+        contract: Contract<'_>,
+        files: &Files,
+    ) -> Result<Process, Failure> {
+        let previous = self.previous(contract.run, contract.action, contract.attempt).await;
+        let contract = Contract { previous, ..contract };
+        let places = contract.places().map_err(|error| damaged("name the attempt's files", &error))?;
+        loop {
+            self.readiness.room().await;
+            let failure = match self.launch(attempt, program, &contract, &places, files).await {
+                Ok(process) => return Ok(process),
+                Err(failure) => failure,
+            };
+            let may_try_again = failure.kind == FailureKind::System
+                && matches!(self.runner.claim_of(&files.process).await, Ok(Claim::Free));
+            if !may_try_again || self.readiness.check_now().await.is_ok() {
+                return Err(failure);
+            }
+        }
+    }
+
+    /// Finds the process of an attempt; none if it has ended.
+    async fn adopt(&self, id: &ProcessId) -> Option<Process> {
+        adopt(&*self.runner, id).await
+    }
+
+    /// Kills what the attempt has left outside of its process group.
+    fn end_remains(&self, files: &Files) {
+        let (claim, runner) = (files.process.clone(), Arc::clone(&self.runner));
+        self.stopping.spawn(async move { runner.end_remains(&claim).await });
+    }
+
+    /// False if the machine has gone down since the process began: what it left may not have reached the disk.
+    async fn is_of_this_boot(&self, files: &Files) -> bool {
+        let claim = patiently(READ_CLAIM, || self.runner.claim_of(&files.process)).await;
+        matches!(claim, Claim::Process(id) if id.is_of_this_boot())
+    }
+
+    async fn launch(
+        &self,
+        attempt: &Attempt,
+        program: &Program,
+        contract: &Contract<'_>,
+        places: &Places,
+        files: &Files,
+    ) -> Result<Process, Failure> {
+        if !matches!(program.task_type.as_str(), "python" | "actor" | "rust") {
+            let known = "tasks of type `python` and `rust` can be run";
+            return Err(bad_task(format!("task type `{}` of `{}`: {known}", program.task_type, program.name)));
+        }
+        if program.argv.is_empty() {
+            return Err(bad_task(format!("`{}` has no container: there is nothing to start", program.name)));
+        }
+        let delivered = values::delivered(&attempt.inputs, attempt.span);
+        let (inputs, context) = delivered.map_err(|error| damaged("read the frozen inputs", &error))?;
+        self.deliver_inputs(inputs, places).await?;
+        files.make().map_err(|error| system("make the attempt's directory", &error))?;
+        let python = self.launcher.environment(program).await?;
+        for note in python.notes() {
+            let noted = self.logs.append(&files.log, note).await;
+            noted.map_err(|error| system("write to the attempt's log", &error))?;
+        }
+        let options = self.definitions.options(attempt.run.settings());
+        let options = options.map_err(|error| undefined("read the run's settings", &error))?;
+        let mut layers = vec![
+            python.variables(self.launcher.inherited().for_task()),
+            python.env(),
+            program.env.clone(),
+            options.env.into_iter().collect(),
+            secrets::variables(&self.secrets, attempt.run.id(), program)?,
+            contract.variables(places, &context),
+        ];
+        if !contract::names_an_exporter(&layers) {
+            layers.insert(0, self.defaults.clone());
+        }
+        let env = contract::merge(layers);
+        let mut argv = contract.fill(&program.argv, places);
+        if let Some(file) = self.programs.file(&argv[0]).await? {
+            argv[0] = file.display().to_string();
+        }
+        let launch = Launch {
+            argv,
+            env,
+            directory: files.work.clone(),
+            log: files.log.clone(),
+            limits: Limits { memory_bytes: memory::bytes(program), cpu_seconds: None },
+            claim: Some(files.process.clone()),
+        };
+        self.launcher.start(&*self.runner, &python, launch).await
+    }
+
+    /// Writes the inputs where the process looks for them. They are the frozen ones, whatever a later attempt of the parent may
+    /// have written in their place (semantics S1.5).
+    async fn deliver_inputs(&self, inputs: Bytes, places: &Places) -> Result<(), Failure> {
+        self.blobs.put(&places.inputs, inputs).await.map_err(|error| unstored("deliver inputs", &error))?;
+        Ok(())
+    }
+}
+
+async fn adopt(runner: &dyn Runner, id: &ProcessId) -> Option<Process> {
+    patiently("look for the process of an attempt", || runner.adopt(id)).await
+}
+
+/// The files of an attempt on this machine.
+#[derive(Clone, Debug)]
+struct Files {
+    run: RunHandle,
+    work: PathBuf,
+    process: PathBuf,
+    log: PathBuf,
+}
+
+impl Files {
+    fn of(data: &DataDir, run: &RunHandle, action: &ActionName, attempt: AttemptNo) -> Files {
+        let key = run.key();
+        Files {
+            run: run.clone(),
+            work: data.work(key, action, attempt),
+            process: data.process_file(key, action, attempt),
+            log: data.log(key, action, attempt),
+        }
+    }
+
+    fn make(&self) -> std::io::Result<()> {
+        std::fs::create_dir_all(&self.work)?;
+        self.log.parent().map(std::fs::create_dir_all).transpose()?;
+        Ok(())
+    }
+
+    /// Removes what only the process needed; its log stays.
+    fn remove_work(&self) {
+        self.remove_directory();
+        let _ = std::fs::remove_file(&self.process);
+        results::remove(&self.process);
+        // Only if no other attempt of the action has its directory there, and no other action of the run.
+        let action = self.work.parent();
+        let _ = action.map(std::fs::remove_dir);
+        if self.run.is_finished() {
+            let _ = action.and_then(Path::parent).map(std::fs::remove_dir);
+        }
+    }
+
+    /// Removes the working directory alone.
+    fn remove_directory(&self) {
+        let _ = std::fs::remove_dir_all(&self.work);
+    }
+}

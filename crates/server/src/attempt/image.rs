@@ -1,0 +1,184 @@
+//! The task that builds images: an attempt like any other, except that the server makes an environment instead of starting a process.
+//!
+//! Its inputs and its output are those that the stock SDK's remote image builder gives and expects (`remote_builder.py`).
+
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use spanwise_blobs::{BlobUri, Blobs};
+use spanwise_core::Failure;
+use spanwise_engine::{Attempt, Report};
+use spanwise_process::{ProcessId, with_programs};
+use spanwise_proto::Message as _;
+use spanwise_proto::flyteidl2::core::Literal;
+use spanwise_proto::flyteidl2::imagebuilder::ImageSpec;
+use spanwise_wire::{task::Program, values};
+
+use super::contract::Places;
+use super::{Files, Shared, damaged, launcher, secrets, system, undefined, unstored};
+use crate::environments::{self, Build, Environment, ImageKey, Plan};
+
+/// The largest description of an image; it names packages.
+const MAX_SPEC: u64 = 4 << 20;
+
+/// The most that may come with an image: requirements files, wheels, source.
+const MAX_CONTEXT: u64 = 512 << 20;
+
+/// What the inputs of a build ask for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ImageRequest {
+    /// Where the description of the image is.
+    spec: String,
+    /// Where the files are that belong to it; empty if there are none.
+    context: String,
+    /// The image, as the SDK names it.
+    pub(crate) image: String,
+}
+
+impl ImageRequest {
+    pub(crate) fn of(inputs: &spanwise_proto::flyteidl2::task::Inputs) -> ImageRequest {
+        let mut request = ImageRequest::default();
+        for literal in &inputs.literals {
+            let text = || literal.value.as_str().unwrap_or_default().to_owned();
+            match literal.name.as_str() {
+                "spec" => request.spec = text(),
+                "context" => request.context = text(),
+                "target_image" => request.image = text(),
+                _ => {}
+            }
+        }
+        request
+    }
+
+    /// What is to be done, or why that cannot be.
+    pub(crate) async fn plan(&self, blobs: &Blobs) -> Result<Plan, String> {
+        let bytes = fetch(blobs, "the description of the image", &self.spec, MAX_SPEC).await?;
+        let spec = ImageSpec::decode_from_slice(&bytes);
+        let spec = spec.map_err(|error| format!("`{}` describes no image: {error}", self.spec))?;
+        Plan::of(&spec).map_err(|error| error.to_string())
+    }
+
+    async fn files(&self, blobs: &Blobs) -> Result<Option<Bytes>, String> {
+        if self.context.is_empty() {
+            return Ok(None);
+        }
+        fetch(blobs, "the files of the image", &self.context, MAX_CONTEXT).await.map(Some)
+    }
+}
+
+async fn fetch(blobs: &Blobs, what: &str, uri: &str, limit: u64) -> Result<Bytes, String> {
+    let parsed: BlobUri = uri.parse().map_err(|error| format!("{what}: {error}"))?;
+    let found = blobs.get(&parsed, limit).await.map_err(|error| format!("read {what}: {error}"))?;
+    found.ok_or_else(|| format!("{what} `{uri}` is not in the blob store of this server"))
+}
+
+/// A build that fails for a reason which another try would meet again.
+fn refused(message: String) -> Failure {
+    Failure::user("ImageBuildFailed", message).terminal()
+}
+
+impl Shared {
+    /// Makes the environment of an image. Dropped, it stops the installer and removes what there is of it.
+    pub(super) async fn build_image(
+        &self,
+        attempt: &Attempt,
+        places: &Places,
+        files: &Files,
+    ) -> Result<Report, Failure> {
+        let inputs = values::inputs(&attempt.inputs).map_err(|error| damaged("read the frozen inputs", &error))?;
+        let request = ImageRequest::of(&inputs);
+        let key = ImageKey::of(&request.image)
+            .ok_or_else(|| refused(format!("`{}` is not named after the hash of an image", request.image)))?;
+        if attempt.adopted {
+            self.end_orphan(&key, files).await?;
+            return Ok(Report::unblamed("the server was stopped while it built the image"));
+        }
+        files.make().map_err(|error| system("make the attempt's directory", &error))?;
+        let _work = RemoveWork(files.clone());
+        let recording = self.logs.record(&files.log);
+        attempt.run.report_started(attempt.scope.action, attempt.scope.attempt);
+        let environment = self.environment_of(attempt, &request, &key, files).await;
+        if let Ok(recording) = recording {
+            recording.finish();
+        }
+        let outputs = values::single_output(Literal::string(environment?.image.clone()));
+        let uri = places.outputs.join("outputs.pb").map_err(|error| system("name the outputs", &error))?;
+        self.blobs.put(&uri, outputs.clone()).await.map_err(|error| unstored("write the outputs", &error))?;
+        Ok(Report::Succeeded(outputs))
+    }
+
+    async fn environment_of(
+        &self,
+        attempt: &Attempt,
+        request: &ImageRequest,
+        key: &ImageKey,
+        files: &Files,
+    ) -> Result<std::sync::Arc<Environment>, Failure> {
+        let run = attempt.run.id();
+        let plan = request.plan(&self.blobs).await.map_err(refused)?;
+        let environments = self.launcher.environments();
+        let base = environments.current().await;
+        let inherited = self.launcher.inherited().for_installer();
+        let mut env = with_programs(base.within(inherited), &launcher::bin_of(&base));
+        let program = Program { secrets: plan.secrets.clone(), ..Program::default() };
+        env.extend(secrets::variables(&self.secrets, run, &program)?);
+        let settings = self.definitions.options(attempt.run.settings());
+        let settings = settings.map_err(|error| undefined("read the run's settings", &error))?;
+        let note = installer_file(files);
+        let build = Build {
+            image: &request.image,
+            key,
+            plan: &plan,
+            context: request.files(&self.blobs).await.map_err(refused)?,
+            env,
+            log: &files.log,
+            fresh: settings.cache.overwrite,
+            built_by: Some([run.org.clone(), run.project.clone(), run.domain.clone(), run.name.to_string()]),
+            started: &|id| remember(&note, id),
+        };
+        let made = environments.ensure(&build).await;
+        made.map_err(|error| match &error {
+            environments::Error::Io { .. } => system("make the environment", &error),
+            environments::Error::Start { .. } => refused(system("", &error).message),
+            _ => refused(error.to_string()),
+        })
+    }
+
+    /// Stops the installer that an earlier server has started, and removes what it has written.
+    async fn end_orphan(&self, key: &ImageKey, files: &Files) -> Result<(), Failure> {
+        let noted = std::fs::read(installer_file(files)).ok();
+        let id = noted.and_then(|noted| serde_json::from_slice::<ProcessId>(&noted).ok());
+        if let Some(id) = id
+            && let Some(process) = self.adopt(&id).await
+        {
+            process.stop(self.grace).await;
+        }
+        if let Err(error) = self.launcher.environments().remove_unfinished(key) {
+            tracing::warn!(image = %key, %error, "remove the remains of an unfinished image build");
+        }
+        RemoveWork(files.clone());
+        Ok(())
+    }
+}
+
+/// Where the installer of an attempt is noted.
+fn installer_file(files: &Files) -> PathBuf {
+    files.work.join("installer.json")
+}
+
+/// Notes the installer. If that fails, an installer that outlives this server goes on until its end, for nothing.
+fn remember(note: &Path, id: &ProcessId) {
+    let written = serde_json::to_vec(id).map_err(std::io::Error::from).and_then(|id| std::fs::write(note, id));
+    if let Err(error) = written {
+        tracing::debug!(note = %note.display(), %error, "note the installer of an image");
+    }
+}
+
+/// Removes the attempt's directory when it is over, however it ends.
+struct RemoveWork(Files);
+
+impl Drop for RemoveWork {
+    fn drop(&mut self) {
+        self.0.remove_work();
+    }
+}

@@ -1,0 +1,149 @@
+//! Which interpreter runs a task, and how its process is started.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use spanwise_core::Failure;
+use spanwise_process as process;
+use spanwise_process::{Inherited, Launch, Process, Runner, Script, with_programs};
+use spanwise_wire::task::Program;
+
+use super::{entry, system, verdict};
+use crate::environments::{Base, Environments, ImageKey};
+
+/// What runs beside the stock SDK in each of its processes.
+pub const BESIDE_SDK: &str = include_str!("sdk.py");
+
+/// Starts processes of tasks.
+#[derive(Debug)]
+pub(crate) struct Launcher {
+    environments: Environments,
+    inherited: Inherited,
+    /// Where the entry point of the interpreter is kept.
+    bin: PathBuf,
+}
+
+/// The Python environment of a task.
+#[derive(Clone, Debug)]
+pub(crate) struct PythonEnvironment {
+    base: Arc<Base>,
+    /// The SDK's entry point with the interpreter that runs it; none if the task is for another program.
+    script: Option<Script>,
+    path: Vec<PathBuf>,
+    env: Vec<(String, String)>,
+    notes: Vec<String>,
+}
+
+impl PythonEnvironment {
+    /// What a task inherits, with what the interpreter needs and with its programs first.
+    pub(crate) fn variables(&self, inherited: Vec<(String, String)>) -> Vec<(String, String)> {
+        with_programs(self.base.within(inherited), &self.path)
+    }
+
+    /// The variables that the image sets.
+    pub(crate) fn env(&self) -> Vec<(String, String)> {
+        self.env.clone()
+    }
+
+    /// What the reader of the task's log should know about it.
+    pub(crate) fn notes(&self) -> &[String] {
+        &self.notes
+    }
+}
+
+impl Launcher {
+    /// Tasks whose image asks for nothing else run with the interpreter that environments are made from. The entry point is kept in
+    /// `bin`.
+    pub(crate) fn new(environments: Environments, inherited: Inherited, bin: PathBuf) -> Launcher {
+        Launcher { environments, inherited, bin }
+    }
+
+    /// The environment that most tasks start with.
+    pub(crate) fn common(&self) -> Vec<(String, String)> {
+        let base = self.environments.base();
+        let mut common = with_programs(base.within(self.inherited.for_task()), &programs(&self.bin, &base));
+        common.push(("PYTHONUNBUFFERED".to_owned(), "1".to_owned()));
+        common
+    }
+
+    pub(crate) fn environments(&self) -> &Environments {
+        &self.environments
+    }
+
+    /// What processes have of the server's environment.
+    pub(crate) fn inherited(&self) -> &Inherited {
+        &self.inherited
+    }
+
+    /// The environment that a task's image stands for. An image that was not built here is one that another builder has made, or
+    /// one that has been deleted since: the task may well run without it, so it is not refused.
+    pub(crate) async fn environment(&self, program: &Program) -> Result<PythonEnvironment, Failure> {
+        let is_stock =
+            program.task_type != "rust" && program.argv.first().is_some_and(|program| program == entry::NAME);
+        let base = if is_stock { self.environments.current().await } else { self.environments.base() };
+        let key = ImageKey::of(&program.image).filter(|_| program.task_type != "rust");
+        if let Some(found) = key.as_ref().and_then(|key| self.environments.find(key)) {
+            let (bin, env) = (found.bin.clone(), found.env.clone());
+            let (interpreter, path) = (bin.join("python"), bin.join(entry::NAME));
+            let script = is_stock.then_some(Script { interpreter, options: Vec::new(), path, beside: BESIDE_SDK });
+            return Ok(PythonEnvironment { base, script, path: vec![bin], env, notes: Vec::new() });
+        }
+        let mut notes = Vec::new();
+        if key.is_some() {
+            notes.push(format!(
+                "warning: there is no environment for the image {}: the task runs with {}, without the image's packages; \
+                 set the image builder to `remote` to have it made",
+                program.image,
+                base.python().display()
+            ));
+        }
+        let script = if is_stock { Some(self.script(&base)?) } else { None };
+        notes.extend(self.environments.notes(&base).into_iter().filter(|_| is_stock));
+        Ok(PythonEnvironment { path: programs(&self.bin, &base), base, script, env: Vec::new(), notes })
+    }
+
+    /// The entry point for the server's own interpreter. That it has no SDK is for the user to see to: another try would find the same.
+    fn script(&self, base: &Base) -> Result<Script, Failure> {
+        if let Some(problem) = base.problem() {
+            return Err(Failure::user("PythonNotFound", problem).terminal());
+        }
+        let path = entry::write(&self.bin, base).map_err(|error| system("write the SDK's entry point", &error))?;
+        let (interpreter, options) = (base.python().to_owned(), base.options().to_vec());
+        Ok(Script { interpreter, options, path, beside: BESIDE_SDK })
+    }
+
+    /// Starts a process of a task: a stock one by the interpreter of its environment, another program as its path finds it.
+    pub(crate) async fn start(
+        &self,
+        runner: &dyn Runner,
+        environment: &PythonEnvironment,
+        mut launch: Launch,
+    ) -> Result<Process, Failure> {
+        let script = environment.script.as_ref();
+        if let Some(script) = script {
+            launch.argv.splice(..1, script.command());
+        }
+        runner.start(script, &launch).await.map_err(|error| match error {
+            process::Error::Unfit(why) => verdict::cannot_start(&why),
+            error if error.is_final() => verdict::cannot_start(&system("it", &error).message),
+            error => system("start the task's process", &error),
+        })
+    }
+
+    /// Starts the warm interpreter ahead of the first task.
+    pub(crate) async fn prepare(&self, runner: &dyn Runner) {
+        if let Ok(script) = self.script(&self.environments.base()) {
+            runner.prepare(&script).await;
+        }
+    }
+}
+
+/// The directories of programs that belong to an interpreter, with that of its entry point.
+fn programs(bin: &Path, base: &Base) -> Vec<PathBuf> {
+    std::iter::once(bin.to_owned()).chain(bin_of(base)).collect()
+}
+
+/// The directory of programs beside an interpreter.
+pub(super) fn bin_of(base: &Base) -> Vec<PathBuf> {
+    base.python().parent().map(Path::to_owned).into_iter().collect()
+}
