@@ -39,7 +39,7 @@ pub(crate) fn boot() -> &'static str {
 
 /// What `sysinfo` knows of one process.
 fn look<T>(pid: u32, kind: ProcessRefreshKind, read: impl FnOnce(&sysinfo::Process) -> T) -> Option<T> {
-    let (mut system, pid) = (System::new(), sysinfo::Pid::from_u32(pid));
+    let (mut system, pid) = (System::new().ok()?, sysinfo::Pid::from_u32(pid));
     system.refresh_processes_specifics(ProcessesToUpdate::Some(&[pid]), true, kind);
     system.process(pid).map(read)
 }
@@ -141,7 +141,7 @@ fn with_environment() -> ProcessRefreshKind {
 
 /// The processes that have this in their environment, written as `NAME=value`.
 pub(crate) fn marked(variable: &str) -> Vec<Pid> {
-    let mut system = System::new();
+    let Ok(mut system) = System::new() else { return Vec::new() };
     system.refresh_processes_specifics(ProcessesToUpdate::All, true, with_environment());
     let of_attempt = system.processes().values().filter(|process| has(process, variable));
     of_attempt.filter_map(|process| Pid::from_raw(i32::try_from(process.pid().as_u32()).ok()?)).collect()
