@@ -12,7 +12,6 @@ use spanwise_core::{ActionName, AttemptNo, Failure, FailureKind, RunId};
 use spanwise_engine::{Attempt, Executor, Report, RunHandle, RunKey};
 use spanwise_process as process;
 use spanwise_process::{Claim, Launch, Limits, Logs, Process, ProcessId, Runner};
-use spanwise_proto::flyteidl2::task::Inputs;
 use spanwise_wire::{task::IMAGE_BUILD, task::Program, values};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
