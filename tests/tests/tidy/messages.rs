@@ -20,7 +20,7 @@ const STILL: [(&str, &str); 7] = [
     ("crates/server/src/control/enqueue.rs", "the actions that are asked for come as they were sent"),
     ("crates/server/src/control/signal.rs", "the value of a signal is a literal"),
     ("crates/server/src/environments/plan.rs", "the layers of an image are read where they are planned"),
-    ("crates/server/src/executor/image.rs", "the description of an image is read where it is built"),
+    ("crates/server/src/attempt/image.rs", "the description of an image is read where it is built"),
 ];
 
 /// True if the code of a file, without its tests, names a message.

@@ -89,10 +89,7 @@ impl ControlPlane {
         if let Err(error) = copied {
             tracing::warn!(run = %id.name, error = &error as &dyn std::error::Error, "the inputs of a run come with its attempt");
         }
-        for warning in &run.settings().warnings {
-            let trace_id = run.span().map(|span| tracing::field::display(span.trace));
-            tracing::warn!(run = %run.id().name, task = named, trace_id, warning);
-        }
+        log_warnings(&run, &named);
         calls::is_about(&run);
         self.drive(&run, ActionName::ROOT);
         Ok(run)
@@ -166,6 +163,14 @@ impl ControlPlane {
         let digest = task::digest(&body);
         self.inner.definitions.put(&digest, &body)?;
         Ok(digest)
+    }
+}
+
+/// What of a run is not honoured is in the log of the server too.
+fn log_warnings(run: &RunHandle, task: &str) {
+    for warning in &run.settings().warnings {
+        let trace_id = run.span().map(|span| tracing::field::display(span.trace));
+        tracing::warn!(run = %run.id().name, task, trace_id, warning);
     }
 }
 
