@@ -31,14 +31,13 @@ impl Reader {
     /// The bytes at the position.
     fn fetch(&self) -> io::Result<Bytes> {
         let range = ByteRange::From { first: self.position, last: Some(self.position + CHUNK - 1) };
-        let fetched = self.runtime.block_on(async {
+        self.runtime.block_on(async {
             let content = self.store.get(&self.uri, Some(range)).await.map_err(io::Error::other)?;
             match content {
                 Some(content) if content.object.etag == self.object.etag => content.read().await,
                 _ => Err(io::Error::other("the blob was replaced while it was read")),
             }
-        });
-        fetched
+        })
     }
 }
 

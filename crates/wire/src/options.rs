@@ -83,7 +83,8 @@ pub fn not_honoured(spec: &RunSpec) -> Vec<String> {
         (spec.security_context.is_set(), "run_spec.security_context", "tasks run as the server's user"),
     ]
     .into_iter()
-    .filter_map(|(asked, field, instead)| asked.then(|| format!("{field} is not honoured: {instead}")))
+    .filter(|(asked, ..)| *asked)
+    .map(|(_, field, instead)| format!("{field} is not honoured: {instead}"))
     .collect()
 }
 

@@ -213,11 +213,11 @@ impl World {
         let random = &mut self.random;
         let timeouts = Timeouts { max_runtime: limit(random), max_queued_time: limit(random), deadline: limit(random) };
         let base = Duration::from_millis(random.next() % 20);
-        let backoff = random.one_in(2).then(|| Backoff { base, factor: 2.0, cap: None });
+        let backoff = random.one_in(2).then_some(Backoff { base, factor: 2.0, cap: None });
         let kind = if random.one_in(6) { ActionKind::Condition } else { ActionKind::Task };
         let key = format!("key-{depth}-{}", random.below(2));
         let (overwrite, serialize) = (random.one_in(3), random.one_in(2));
-        let cache = random.one_in(2).then(|| CachePolicy { key, overwrite, serialize, max_age_seconds: None });
+        let cache = random.one_in(2).then_some(CachePolicy { key, overwrite, serialize, max_age_seconds: None });
         let retry = RetryPolicy { retries: random.below(3) as u32, backoff };
         ActionSpec { kind, retry, timeouts, cache, ..ActionSpec::task("env.task") }
     }

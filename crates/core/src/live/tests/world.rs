@@ -217,9 +217,9 @@ impl World {
         let before = self.runs[run].unwritten.len();
         let _ = self.runs[run].live.command(command, self.now);
         self.absorb_news(run);
-        for event in self.runs[run].unwritten[before..].to_vec() {
-            self.note(format!("{run}/{}: {:?}", event.action, event.fact));
-        }
+        let new = self.runs[run].unwritten[before..].iter();
+        let lines: Vec<String> = new.map(|event| format!("{run}/{}: {:?}", event.action, event.fact)).collect();
+        lines.into_iter().for_each(|line| self.note(line));
     }
 
     /// Tells whoever has to be told.
