@@ -35,6 +35,8 @@ pub(crate) struct CallSite<'a> {
     /// The action that names it: the step around it, or the task.
     pub(crate) caller: ActionName,
     pub(crate) group: Option<&'a Arc<str>>,
+    /// What a deployed task is called with.
+    #[cfg_attr(not(feature = "remote"), expect(dead_code, reason = "only a server has tasks that are deployed"))]
     pub(crate) context: &'a CustomContext,
     pub(crate) counts: &'a CallCounts,
 }
