@@ -15,7 +15,8 @@ test:
 
 # What needs neither Python nor a browser, in a minute after a build.
 quick:
-    cargo test --workspace --lib --bins --test it --test tidy -- --skip warm --skip environments --skip compile::
+    cargo test --workspace --lib --bins --test it --test tidy -- --skip warm:: --skip environments:: --skip compile:: \
+        --skip obstore_ --skip the_stock_sdk_ --skip without_the_pair --skip limits_hold
 
 # What the overhead is, as ratios in one run.
 bench:

@@ -200,7 +200,12 @@ impl Engine {
             self.finished().retain(|finished| finished.id() != &new.id);
             Ok(Made::Live(Arc::new(cell)))
         };
-        let cell = self.inner.runs.find_or_make(&new.id, |_| Err(taken()), create)?;
+        // One that is at its end may have been pruned; the store says whether its name is free.
+        let found = |there: Arc<RunCell>| {
+            let is_over = there.is_finished(&ActionName::ROOT) && self.inner.journal.has_all_of(&there);
+            if is_over { Ok(None) } else { Err(taken()) }
+        };
+        let cell = self.inner.runs.find_or_make(&new.id, found, create)?;
         self.inner.exports.mark(&cell, 0, events);
         Ok(RunHandle::new(self.clone(), cell))
     }

@@ -241,7 +241,7 @@ impl Shared {
             };
             taken = runs.into_iter().zip(appends).collect();
             match error {
-                spanwise_store::Error::Conflict { run, .. } if taken.iter().any(|(_, append)| append.run.0 == run) => {
+                spanwise_store::Error::Conflict { run, .. } if is_of_one(RunKey(run), &taken) => {
                     taken = give_up(RunKey(run), taken);
                 }
                 error if error.may_pass() => return Err((error.into(), taken)),
@@ -312,6 +312,13 @@ impl Shared {
         queue.requested |= waited.timed_out();
         queue
     }
+}
+
+/// True if what was taken from the run with this key is from one place. After a full disk there may be two: one that was broken off, which
+/// alone is at fault, and one that has taken the run up since.
+fn is_of_one(key: RunKey, taken: &[Taken]) -> bool {
+    let mut its = taken.iter().filter(|(_, append)| append.run == key);
+    its.next().is_some_and(|(first, _)| its.all(|(run, _)| Arc::ptr_eq(run, first)))
 }
 
 /// Breaks off a run that somebody else has written to; what is left is what was taken from the others.

@@ -58,7 +58,7 @@ impl RunSettings {
 
     /// What is stored of them beside the fields of the run's row.
     pub(crate) fn stored(&self) -> String {
-        let options = RunOptions { labels: BTreeMap::new(), ..self.options.clone() };
+        let options = RunOptions { labels: BTreeMap::new(), ..self.options.shown() };
         serde_json::to_string(&RunSettings { options, ..self.clone() }).unwrap_or_default()
     }
 

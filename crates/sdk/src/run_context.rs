@@ -98,7 +98,7 @@ impl RunContext {
         self
     }
 
-    /// A note about the run, shown on its page and by `spanwise get`; unlike a label, nothing filters by it.
+    /// A note about the run, shown on its page and by `spanwise get -o json`; unlike a label, nothing filters by it.
     pub fn annotation(mut self, key: impl Into<String>, value: impl Into<String>) -> RunContext {
         self.options.chosen.annotations.insert(key.into(), value.into());
         self

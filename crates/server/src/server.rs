@@ -454,7 +454,7 @@ async fn end(control: &ControlPlane, drain: Duration, grace: Duration) {
     let _ = engine.flush().await;
 }
 
-/// Gives back the attempts that are under way and have left no result. The engine asks for each under its lock, so this has a thread
+/// Gives back the attempts that are under way and have left no result. The engine asks for each in turn, so this has a thread
 /// that may wait for the store.
 async fn give_back(control: ControlPlane) {
     let runtime = tokio::runtime::Handle::current();

@@ -1,5 +1,7 @@
 //! The string map that crosses task borders: one type for the SDK and the server, with one rule for keys that come twice.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 use std::sync::Arc;
 
@@ -115,10 +117,15 @@ impl CustomContext {
     /// The map that stands in `Inputs.context`; of a key that comes twice the last value counts.
     pub fn from_pairs(pairs: impl IntoIterator<Item = (String, String)>) -> CustomContext {
         let mut entries: Vec<(String, String)> = Vec::new();
+        // Whoever sends them chooses how many there are, and no limit has been looked at yet.
+        let mut positions: HashMap<String, usize> = HashMap::new();
         for (key, value) in pairs {
-            match entries.iter_mut().find(|(known, _)| *known == key) {
-                Some((_, earlier)) => *earlier = value,
-                None => entries.push((key, value)),
+            match positions.entry(key) {
+                Entry::Occupied(known) => entries[*known.get()].1 = value,
+                Entry::Vacant(new) => {
+                    entries.push((new.key().clone(), value));
+                    new.insert(entries.len() - 1);
+                }
             }
         }
         CustomContext { entries: Arc::new(entries) }
@@ -246,5 +253,13 @@ mod tests {
         let context = CustomContext::from([("traceparent", "t"), ("baggage", "b"), ("team", "a")]);
         let variables: Vec<_> = context.environment().collect();
         assert_eq!(variables, [("TRACEPARENT".to_owned(), "t"), ("BAGGAGE".to_owned(), "b")]);
+    }
+
+    #[test]
+    fn s1_9_as_many_pairs_as_anybody_sends_are_read_before_they_are_refused() {
+        let pairs = (0..400_000).map(|number| (format!("key{}", number % 200_000), number.to_string()));
+        let context = CustomContext::from_pairs(pairs);
+        assert_eq!((context.pairs().len(), context.get("key7")), (200_000, Some("200007")));
+        assert!(context.check().is_err());
     }
 }

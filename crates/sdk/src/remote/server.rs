@@ -54,15 +54,19 @@ impl Server {
 
     async fn start_new(&self, new: NewRun) -> Result<RemoteRun> {
         let NewRun { root, overrides, context, relation, options } = new;
-        let (task, literals) = match root {
+        let (task, inputs) = match root {
             Root::Local(task, literals) => {
+                // Before anything is sent: what is over a limit needs no server to say so.
+                let (inputs, _) = freeze_message(literals, &context)?;
                 let spec = task::spec(task, &overrides);
                 let program = self.program().await?;
-                (program.task_spec(task, (&spec.retry, &spec.timeouts), &self.scope), literals)
+                (program.task_spec(task, (&spec.retry, &spec.timeouts), &self.scope), inputs)
             }
-            Root::Deployed(task) => deployed::as_root(&self.connection, &self.scope, task, &overrides).await?,
+            Root::Deployed(task) => {
+                let (task, literals) = deployed::as_root(&self.connection, &self.scope, task, &overrides).await?;
+                (task, freeze_message(literals, &context)?.0)
+            }
         };
-        let (inputs, _) = freeze_message(literals, &context)?;
         self.create(task, inputs, relation, options).await
     }
 

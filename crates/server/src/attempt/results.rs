@@ -33,12 +33,12 @@ pub(super) async fn try_deliver(blobs: &Blobs, claim: &Path, directory: &BlobUri
     }
 }
 
-/// Whether an attempt has left its result, here or there.
+/// Whether an attempt has left its result, here or there. Where the store cannot say it, there may be one: whoever asks would make it again.
 pub(super) async fn are_there(blobs: &Blobs, claim: &Path, directory: &BlobUri) -> bool {
     for name in RESULTS {
         let is_delivered = async {
             let Ok(uri) = directory.join(name) else { return false };
-            blobs.exists(&uri).await.unwrap_or(false)
+            blobs.exists(&uri).await.unwrap_or(true)
         };
         if kept(claim, name).is_file() || is_delivered.await {
             return true;

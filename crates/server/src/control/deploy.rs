@@ -100,7 +100,8 @@ impl ControlPlane {
             && query.part.as_ref().is_none_or(|part| builder::NAME.contains(part))
             && rows.iter().all(|row| row.name != builder::NAME)
         {
-            rows.push(builder::row(scope));
+            // It was there before all others.
+            rows.insert(if query.oldest_first { 0 } else { rows.len() }, builder::row(scope));
         }
         Ok(rows)
     }

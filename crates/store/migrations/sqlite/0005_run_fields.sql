@@ -12,10 +12,10 @@ CREATE TABLE run_labels (
 CREATE INDEX run_labels_by_label ON run_labels (label, value);
 
 -- Settings that cannot be read stay as they are.
-INSERT INTO run_labels
+INSERT OR REPLACE INTO run_labels
     SELECT runs.key, label.key, label.value
     FROM runs, json_each(CASE WHEN json_valid(settings) THEN settings ELSE '{}' END, '$.labels') AS label
-    WHERE label.type = 'text';
+    WHERE label.type = 'text' AND typeof(label.key) = 'text';
 
 UPDATE runs SET definition   = json_extract(settings, '$.definition'),
                 task_version = coalesce(json_extract(settings, '$.task_version'), ''),

@@ -113,7 +113,17 @@ fn a_database_of_version_4_keeps_what_its_runs_are_found_by() {
     let settings = r#"{"max_action_concurrency":3,"labels":{"team":"data","a.b/c \"q\" ж":"it's"},"definition":"d","task_version":"v1"}"#;
     let insert = "INSERT INTO runs (key, org, project, domain, name, task, phase, created_at, settings)
                   VALUES (?1, '', 'p', 'development', ?2, 'env.main', 1, 1, ?3)";
-    for (key, name, settings) in [(1, "labelled", settings), (2, "bare", "{}"), (3, "damaged", "{no JSON")] {
+    // One odd row keeps no other from being read.
+    let twice = r#"{"labels":{"a":"1","a":"2"}}"#;
+    let rows = [
+        (1, "labelled", settings),
+        (2, "bare", "{}"),
+        (3, "damaged", "{no JSON"),
+        (4, "text", r#"{"labels":"x"}"#),
+        (5, "list", r#"{"labels":["x"]}"#),
+        (6, "twice", twice),
+    ];
+    for (key, name, settings) in rows {
         database.execute(insert, rusqlite::params![key, name, settings]).unwrap();
     }
     database.pragma_update(None, "user_version", 4).unwrap();
@@ -140,7 +150,11 @@ fn a_database_of_version_4_keeps_what_its_runs_are_found_by() {
     assert_eq!((with("team", Some("data")), with("team", None), with("team", Some("x"))), (vec![1], vec![1], vec![]));
     assert_eq!(with("a.b/c \"q\" ж", Some("it's")), [1]);
     let of_version = |version: &str| RunQuery { task_version: Some(version.to_owned()), ..RunQuery::newest(9) };
-    assert_eq!((found(of_version("v1")), found(of_version(""))), (vec![1], vec![3, 2]));
+    assert_eq!((found(of_version("v1")), found(of_version(""))), (vec![1], vec![6, 5, 4, 3, 2]));
+    for name in ["text", "list"] {
+        assert_eq!(store.find(&run(name).id).unwrap().unwrap().1, run(name));
+    }
+    assert_eq!(with("a", None), [6]);
 }
 
 #[test]
