@@ -1,0 +1,17 @@
+//! Requests and answers to and from core's types, one file a subject.
+
+mod definition;
+pub mod details;
+pub mod display;
+pub mod failure;
+pub mod ids;
+pub mod options;
+pub mod policy;
+pub mod relation;
+pub mod task;
+pub mod times;
+pub mod values;
+mod view;
+
+pub use definition::Definition;
+pub use view::view;
