@@ -242,8 +242,7 @@ fn duration(milliseconds: Option<u64>) -> String {
 
 /// A time in UTC, to the second.
 fn time(at: &spanwise_proto::google::protobuf::Timestamp) -> String {
-    let since = std::time::Duration::new(u64::try_from(at.seconds).unwrap_or(0), 0);
-    humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + since).to_string()
+    spanwise_proto::json::rfc3339(at.seconds.max(0), 0)
 }
 
 pub(crate) fn print_json(value: &serde_json::Value) -> anyhow::Result<()> {

@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use rustix::process::{Pid, Signal, getpgid};
 use sha2::{Digest, Sha256};
 
@@ -25,7 +26,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 pub(super) fn mark(claim: &Path) -> String {
     let claim = std::path::absolute(claim).unwrap_or_else(|_| claim.to_owned());
     let digest = Sha256::digest(claim.as_os_str().as_encoded_bytes());
-    digest.iter().take(NO_MARK.len() / 2).map(|byte| format!("{byte:02x}")).collect()
+    HEXLOWER.encode(&digest[..NO_MARK.len() / 2])
 }
 
 /// Asks the processes of an attempt that are not in the group of its `leader` to end.

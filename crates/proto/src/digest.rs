@@ -1,6 +1,7 @@
 //! Digests written as the texts that Flyte writes them as.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use data_encoding::HEXLOWER;
 use md5::{Digest, Md5};
 use sha2::Sha256;
 
@@ -11,12 +12,12 @@ pub(crate) fn sha256_base64(data: &[u8]) -> String {
 
 /// Lower-case hex of the SHA-256 of `data`.
 pub(crate) fn sha256_hex(data: &[u8]) -> String {
-    hex(&Sha256::digest(data))
+    HEXLOWER.encode(&Sha256::digest(data))
 }
 
 /// Lower-case hex of the MD5 of `data`.
 pub(crate) fn md5_hex(data: &[u8]) -> String {
-    hex(&Md5::digest(data))
+    HEXLOWER.encode(&Md5::digest(data))
 }
 
 /// The MD5 of `data` as a big-endian number in base 36.
@@ -44,15 +45,6 @@ fn write_digits(digits: &mut [u8], mut number: u64) {
         *digit = ALPHABET[(number % 36) as usize];
         number /= 36;
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 16] = b"0123456789abcdef";
-    bytes
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 15])
-        .map(|nibble| char::from(ALPHABET[usize::from(nibble)]))
-        .collect()
 }
 
 #[cfg(test)]

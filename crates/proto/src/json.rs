@@ -16,7 +16,7 @@ mod time;
 
 pub use schema::{check, schema};
 pub use text::float;
-pub use time::{datetime, rfc3339};
+pub use time::{datetime, length, rfc3339};
 
 /// A value that is not of the type that is asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

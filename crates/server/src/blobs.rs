@@ -9,7 +9,6 @@ use std::ops::Range;
 
 use spanwise_blobs::ByteRange;
 
-pub(crate) use upload::base32;
 pub use upload::{BadUpload, upload_uri};
 
 /// A range as HTTP has it.

@@ -1,9 +1,10 @@
 //! Multipart uploads: parts that arrive in any order and are joined to one blob at the end. All of it is on the disk, so an upload
 //! outlives a restart of the server.
 
-use std::io::{self, Read};
+use std::io;
 
 use bytes::Bytes;
+use data_encoding::HEXLOWER;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
@@ -119,6 +120,6 @@ fn part_path(id: &str, number: u32) -> StorePath {
 /// Not to be guessed: who knows the id of an upload can add to it.
 fn random_id() -> io::Result<String> {
     let mut bytes = [0; 16];
-    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    getrandom::fill(&mut bytes)?;
+    Ok(HEXLOWER.encode(&bytes))
 }

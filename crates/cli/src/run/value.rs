@@ -173,7 +173,7 @@ fn float(text: &str) -> Option<Json> {
 fn duration(text: &str) -> Option<Json> {
     let (sign, amount) = text.strip_prefix('-').map_or((1.0, text), |amount| (-1.0, amount));
     let number = || amount.parse::<f64>().ok().filter(|seconds| seconds.is_finite());
-    let written = || humantime::parse_duration(amount).ok().map(|duration| duration.as_secs_f64());
+    let written = || spanwise_proto::json::length(amount).map(|duration| duration.as_secs_f64());
     number().or_else(written).map(|seconds| json!(sign * seconds))
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use data_encoding::HEXLOWER;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use serde::Serialize;
@@ -110,9 +111,7 @@ scalar!(Double, f64, Scalar::double, |number, serializer| match *number {
 });
 
 pub(super) struct Hex;
-scalar!(Hex, Vec<u8>, Scalar::hexadecimal, |bytes, serializer| {
-    serializer.serialize_str(&bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
-});
+scalar!(Hex, Vec<u8>, Scalar::hexadecimal, |bytes, serializer| { serializer.serialize_str(&HEXLOWER.encode(bytes)) });
 
 pub(super) struct Base64;
 scalar!(Base64, Vec<u8>, Scalar::base64, |bytes, serializer| serializer.serialize_str(&STANDARD.encode(bytes)));

@@ -6,6 +6,7 @@ use std::fmt;
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use data_encoding::HEXLOWER_PERMISSIVE;
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
 /// Said of an id: what has these words is refused for its ids.
@@ -96,12 +97,7 @@ impl Scalar<'_> {
 
     pub(super) fn hexadecimal<E: Error>(self) -> Result<Vec<u8>, E> {
         let Scalar::Text(text) = &self else { return Err(self.unexpected("a text")) };
-        let byte = |pair: &[u8]| {
-            let digit = |byte: u8| char::from(byte).to_digit(16);
-            u8::try_from(digit(pair[0])? << 4 | digit(*pair.get(1)?)?).ok()
-        };
-        let bytes: Option<Vec<u8>> = text.as_bytes().chunks(2).map(byte).collect();
-        bytes.ok_or_else(|| E::custom(NOT_HEXADECIMAL))
+        HEXLOWER_PERMISSIVE.decode(text.as_bytes()).map_err(|_| E::custom(NOT_HEXADECIMAL))
     }
 
     /// Bytes in the alphabet of MIME or in that of addresses.

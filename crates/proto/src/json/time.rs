@@ -1,101 +1,43 @@
 //! Points in time and durations in JSON.
 
+use std::time::Duration;
+
+use jiff::civil::DateTime;
+use jiff::fmt::temporal::Pieces;
+use jiff::{SignedDuration, Span, SpanRelativeTo};
 use serde_json::Value as Json;
 
 /// What a time looks like.
 pub(super) const EXPECTED: &str = "a time such as 2024-02-29T12:00:00Z";
 
-const DAY: i64 = 24 * 3600;
 const NANOS: f64 = 1e9;
+
+const EPOCH: DateTime = jiff::civil::date(1970, 1, 1).at(0, 0, 0, 0);
 
 /// Seconds since 1970 UTC and nanoseconds of a time in RFC 3339: a date alone is its midnight, and a time without an offset is UTC.
 pub fn datetime(text: &str) -> Option<(i64, i64)> {
-    let (date, clock) = match text.split_once(['T', 't', ' ']) {
-        Some((date, clock)) => (date, clock.trim_start()),
-        None => (text, "00:00:00"),
-    };
-    let (clock, offset) = split_offset(clock)?;
-    let (clock, fraction) = clock.split_once('.').unwrap_or((clock, ""));
-    let [year, month, day] = numbers(date, '-', [4, 2, 2])?;
-    let [hour, minute, second] = match clock.len() {
-        5 => {
-            let [hour, minute] = numbers(clock, ':', [2, 2])?;
-            [hour, minute, 0]
-        }
-        _ => numbers(clock, ':', [2, 2, 2])?,
-    };
-    let days = days(year, month, day)?;
-    // A leap second is the first one of the next minute, as for Python.
-    if hour > 23 || minute > 59 || second > 60 {
-        return None;
-    }
-    Some((days * DAY + hour * 3600 + minute * 60 + second - offset, nanos(fraction)?))
+    let pieces = Pieces::parse(text).ok().filter(|pieces| pieces.time_zone_annotation().is_none())?;
+    let local = pieces.date().to_datetime(pieces.time().unwrap_or_default());
+    let ahead = pieces.to_numeric_offset().map_or(0, |offset| i64::from(offset.seconds()));
+    let since = local.duration_since(EPOCH);
+    let nanos = i64::from(since.subsec_nanos());
+    // Before 1970 both are negative there; in a message only the seconds are.
+    Some((since.as_secs() - i64::from(nanos < 0) - ahead, nanos.rem_euclid(NANOS as i64)))
 }
 
-/// The clock, and how many seconds it is ahead of UTC.
-fn split_offset(text: &str) -> Option<(&str, i64)> {
-    if let Some(clock) = text.strip_suffix(['Z', 'z']) {
-        return Some((clock, 0));
-    }
-    let Some(at) = text.rfind(['+', '-']) else { return Some((text, 0)) };
-    let [hours, minutes] = numbers(&text[at + 1..], ':', [2, 2])?;
-    let ahead = hours * 3600 + minutes * 60;
-    (hours < 24 && minutes < 60).then_some((&text[..at], if text[at..].starts_with('-') { -ahead } else { ahead }))
-}
-
-/// Numbers of so many digits each.
-fn numbers<const N: usize>(text: &str, between: char, digits: [usize; N]) -> Option<[i64; N]> {
-    let mut parts = text.split(between);
-    let mut numbers = [0; N];
-    for (number, digits) in numbers.iter_mut().zip(digits) {
-        let part =
-            parts.next().filter(|part| part.len() == digits && part.bytes().all(|byte| byte.is_ascii_digit()))?;
-        *number = part.parse().ok()?;
-    }
-    parts.next().is_none().then_some(numbers)
-}
-
-/// The digits behind the point; what is finer than a nanosecond is left out.
-fn nanos(fraction: &str) -> Option<i64> {
-    if !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let nine: String = fraction.chars().chain("000000000".chars()).take(9).collect();
-    nine.parse().ok()
-}
-
-/// Days from 1970-01-01 to a date of the Gregorian calendar: eras of 400 years that begin on the first of March.
-fn days(year: i64, month: i64, day: i64) -> Option<i64> {
-    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    let last = match month {
-        2 => 28 + i64::from(is_leap),
-        4 | 6 | 9 | 11 => 30,
-        1..=12 => 31,
-        _ => return None,
-    };
-    if day < 1 || day > last {
-        return None;
-    }
-    let (year, from_march) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
-    let of_year = (153 * from_march + 2) / 5 + day - 1;
-    Some(era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468)
-}
-
-/// RFC 3339 in UTC, of a point in time of any sign and size in the Gregorian calendar without end: eras of 400 years that begin on the
-/// first of March.
+/// RFC 3339 in UTC. A point in time that is farther away than the year 9999 is told in seconds.
 pub fn rfc3339(seconds: i64, nanos: i32) -> String {
-    let (days, rest) = (seconds.div_euclid(DAY) + 719_468, seconds.rem_euclid(DAY));
-    let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let from_march = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    let fraction = if nanos == 0 { String::new() } else { format!(".{nanos:09}").trim_end_matches('0').to_owned() };
-    let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z")
+    let since = SignedDuration::from_secs(seconds).checked_add(SignedDuration::from_nanos(nanos.into()));
+    match since.and_then(|since| EPOCH.checked_add(since).ok()) {
+        Some(at) => format!("{at}Z"),
+        None => format!("{seconds} s since 1970-01-01T00:00:00Z"),
+    }
+}
+
+/// A length of time in words, such as `90s`, `1h30m` or `7d`; a day has 24 hours.
+pub fn length(text: &str) -> Option<Duration> {
+    let length = text.parse::<Span>().ok()?.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
+    Duration::try_from(length).ok()
 }
 
 /// Seconds and nanoseconds of a number of seconds.
@@ -147,5 +89,29 @@ mod tests {
         ] {
             assert_eq!(datetime(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn lengths_are_read_in_the_words_of_people() {
+        for (text, seconds) in [
+            ("90s", 90.0),
+            ("1h30m", 5400.0),
+            ("1h 30min", 5400.0),
+            ("7d", 604_800.0),
+            ("2w", 1_209_600.0),
+            ("1.5s", 1.5),
+            ("250ms", 0.25),
+        ] {
+            assert_eq!(length(text), Some(Duration::from_secs_f64(seconds)), "{text}");
+        }
+        for text in ["", "90", "h", "1 lightyear", "-1s", "1h-", "2023-11-14", "99999999999999999999s"] {
+            assert_eq!(length(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_time_that_no_calendar_has_is_told_in_seconds() {
+        assert_eq!(rfc3339(i64::MAX, 0), "9223372036854775807 s since 1970-01-01T00:00:00Z");
+        assert_eq!(rfc3339(0, -1), "1969-12-31T23:59:59.999999999Z");
     }
 }

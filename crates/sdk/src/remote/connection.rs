@@ -9,6 +9,7 @@ use connectrpc::client::{ClientConfig, ClientTransport, HttpClient, full_body};
 use connectrpc::{ConnectError, ErrorCode};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use spanwise_core::{ActionName, Failure, FailureKind, RunId};
 use spanwise_proto::flyteidl2::actions::ActionsServiceClient;
 use spanwise_proto::flyteidl2::dataproxy::DataProxyServiceClient;
@@ -32,6 +33,9 @@ pub(crate) const SHORT: Duration = Duration::from_secs(3);
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// What a key keeps in an address: RFC 3986's unreserved characters and `/`.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
 /// A server, and the store of its blobs. Cheap to clone; clones share their connections.
 #[derive(Clone)]
@@ -164,16 +168,7 @@ impl Connection {
     fn location(&self, uri: &str) -> Result<String, ConnectError> {
         let key = uri.strip_prefix("s3://");
         let key = key.ok_or_else(|| ConnectError::invalid_argument(format!("blob `{uri}`: expected `s3://..`")))?;
-        let mut location = format!("{}/", self.0.blobs);
-        for byte in key.bytes() {
-            match byte {
-                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
-                    location.push(char::from(byte));
-                }
-                byte => location.push_str(&format!("%{byte:02X}")),
-            }
-        }
-        Ok(location)
+        Ok(format!("{}/{}", self.0.blobs, utf8_percent_encode(key, ENCODED)))
     }
 
     async fn send(

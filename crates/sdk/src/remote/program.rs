@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use bytes::Bytes;
+use data_encoding::HEXLOWER;
 use md5::{Digest, Md5};
 use spanwise_core::{RetryPolicy, Scope, Timeouts};
 use spanwise_proto::flyteidl2::dataproxy::CreateUploadLocationRequest;
@@ -74,7 +75,7 @@ pub(super) async fn upload(connection: &Connection, scope: &Scope) -> Result<Pro
     let data = connection.data();
     let location = persist(SHORT, || data.create_upload_location(request.clone())).await;
     let location = location.map_err(|source| error("ask where to upload this program", &source))?.into_owned();
-    let program = Program { uri: location.native_url, version: hex(&digest) };
+    let program = Program { uri: location.native_url, version: HEXLOWER.encode(&digest) };
     // A server whose store cannot be asked in this way takes the upload.
     if connection.size(&program.uri).await.is_ok_and(|size| size == u64::try_from(content.len()).ok()) {
         return Ok(program);
@@ -96,8 +97,4 @@ fn read_self() -> std::io::Result<(String, Bytes, [u8; 16])> {
     let digest = Md5::digest(&content).into();
     // Of a file that is gone, Linux says so in its name.
     Ok((name.trim_end_matches(" (deleted)").to_owned(), content.into(), digest))
-}
-
-fn hex(digest: &[u8]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -5,6 +5,8 @@ use spanwise_engine::{RunKey, RunQuery};
 use spanwise_proto::flyteidl2::common::{Filter, ListRequest, filter, sort};
 use spanwise_wire::{Invalid, details::SUBJECT, shown};
 
+use crate::text::read_time;
+
 /// How many entries a page has if the client does not say, and at most.
 const DEFAULT_PAGE: usize = 100;
 const LARGEST_PAGE: usize = 1000;
@@ -171,12 +173,8 @@ pub(crate) fn phases(filter: &Filter) -> Result<Vec<Phase>, Invalid> {
 
 fn time(filter: &Filter) -> Result<Timestamp, Invalid> {
     let text = filter.values.concat();
-    let invalid = |_| Invalid::field(format!("request.filters: `{}` is no time: ISO 8601 in UTC is", shown(&text)));
-    // Python writes an offset where the parser wants a `Z`.
-    let utc = text.replace("+00:00", "Z");
-    let time = humantime::parse_rfc3339_weak(&utc).map_err(invalid)?;
-    let micros = time.duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_micros();
-    Ok(Timestamp(i64::try_from(micros).unwrap_or(i64::MAX)))
+    let invalid = || Invalid::field(format!("request.filters: `{}` is no time: ISO 8601 in UTC is", shown(&text)));
+    read_time(&text).ok_or_else(invalid)
 }
 
 #[cfg(test)]

@@ -3,13 +3,13 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use data_encoding::{BASE32_NOPAD, HEXLOWER};
 use sha2::{Digest, Sha256};
 use spanwise_blobs::{BlobUri, Blobs};
 use spanwise_core::Failure;
 use tokio::sync::Mutex;
 
 use super::{damaged, system, unstored};
-use crate::blobs::base32;
 
 /// The programs of tasks as files.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ impl Programs {
             return Ok(None);
         }
         let uri: BlobUri = program.parse().map_err(|error| damaged("name the task's program", &error))?;
-        let path = self.directory.join(format!("{:x}", HexDigest(Sha256::digest(program).into())));
+        let path = self.directory.join(HEXLOWER.encode(&Sha256::digest(program)));
         if path.exists() {
             return Ok(Some(path));
         }
@@ -54,7 +54,7 @@ impl Programs {
             return Err(Failure::user("ProgramNotFound", message).terminal());
         };
         let named = uri.parent().map(|parent| parent.name().to_owned()).filter(|name| is_digest(name));
-        if named.is_some_and(|named| named != base32(&digest)) {
+        if named.is_some_and(|named| named != BASE32_NOPAD.encode(&digest)) {
             let message = format!("the program `{uri}` is not what it was when it was uploaded");
             return Err(Failure::system("ProgramDamaged", message).terminal());
         }
@@ -68,14 +68,6 @@ fn is_digest(segment: &str) -> bool {
     segment.len() == 26 && segment.bytes().all(|byte| matches!(byte, b'A'..=b'Z' | b'2'..=b'7'))
 }
 
-struct HexDigest([u8; 32]);
-
-impl std::fmt::LowerHex for HexDigest {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
@@ -86,7 +78,7 @@ mod tests {
     async fn programs(digest_of: &[u8], content: &'static [u8]) -> (tempfile::TempDir, Programs, BlobUri) {
         let directory = tempfile::tempdir().unwrap();
         let blobs = Blobs::open(&directory.path().join("blobs"), spanwise_engine::Durability::Process).unwrap();
-        let digest = base32(&Md5::digest(digest_of).into());
+        let digest = BASE32_NOPAD.encode(&Md5::digest(digest_of));
         let uri = BlobUri::from_key(&format!("p/d/{digest}/program")).unwrap();
         blobs.put(&uri, Bytes::from_static(content)).await.unwrap();
         let programs = Programs::new(blobs, directory.path().join("programs"));

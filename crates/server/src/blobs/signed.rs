@@ -5,7 +5,7 @@
 mod serve;
 
 use std::fs::OpenOptions;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use std::time::{Duration, SystemTime};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::Sha256;
 use spanwise_blobs::BlobUri;
 
@@ -22,6 +23,9 @@ pub use spanwise_blobs::{Bound, Right};
 
 /// Bytes of the key, and of a MAC.
 const KEY: usize = 32;
+
+/// What a key keeps in an address: RFC 3986's unreserved characters and `/`.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
 /// The key of signed URLs cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -84,7 +88,7 @@ impl Signer {
         let claim = claim(right, expires_at);
         let mac = self.mac(&claim, uri).finalize().into_bytes();
         let token = URL_SAFE_NO_PAD.encode([&claim[..], &mac].concat());
-        format!("/blob/{token}/{}", percent_encoded(uri.key()))
+        format!("/blob/{token}/{}", utf8_percent_encode(uri.key(), ENCODED))
     }
 
     /// What a token allows to do with a blob at this time.
@@ -157,7 +161,7 @@ fn read_key(file: &Path) -> io::Result<[u8; KEY]> {
 
 fn make_key(file: &Path) -> io::Result<[u8; KEY]> {
     let mut key = [0; KEY];
-    std::fs::File::open("/dev/urandom")?.read_exact(&mut key)?;
+    getrandom::fill(&mut key)?;
     // A name of its own first: a key that a full disk cut short must not be found by the next start.
     let unfinished = file.with_extension("new");
     let mut written = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
@@ -165,18 +169,6 @@ fn make_key(file: &Path) -> io::Result<[u8; KEY]> {
     written.sync_all()?;
     std::fs::rename(&unfinished, file)?;
     Ok(key)
-}
-
-/// Everything but RFC 3986's unreserved characters and `/` as `%XX`.
-fn percent_encoded(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => encoded.push(byte.into()),
-            _ => encoded.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    encoded
 }
 
 #[cfg(test)]
@@ -242,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_path_is_ascii() {
-        assert_eq!(percent_encoded("a b/ü%2F?#=+~.txt"), "a%20b/%C3%BC%252F%3F%23%3D%2B~.txt");
+        assert_eq!(utf8_percent_encode("a b/ü%2F?#=+~.txt", ENCODED).to_string(), "a%20b/%C3%BC%252F%3F%23%3D%2B~.txt");
     }
 
     #[test]

@@ -1,9 +1,7 @@
 //! Where an upload of a driver goes: a name that is made of what the client asks for, and that never leaves its project and domain.
 
+use data_encoding::BASE32_NOPAD;
 use spanwise_blobs::{BadUri, BlobUri};
-
-/// The alphabet of RFC 4648's base32.
-const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
 /// How much of a field an error shows.
 const SHOWN: usize = 200;
@@ -56,7 +54,8 @@ pub fn upload_uri(
             check("filename_root", root, true)?;
             root.to_owned()
         }
-        (None, Ok(digest)) => base32(&digest),
+        // Without padding: `=` would have to be encoded in URLs.
+        (None, Ok(digest)) => BASE32_NOPAD.encode(&digest),
         (None, Err(_)) => return Err(BadUpload::Nameless),
     };
     Ok(BlobUri::from_key(&format!("uploads/{project}/{domain}/{group}/{filename}"))?)
@@ -83,14 +82,6 @@ fn check(field: &'static str, value: &str, may_nest: bool) -> Result<(), BadUplo
     Err(BadUpload::Field { field, value: value.chars().take(SHOWN).collect(), reason })
 }
 
-/// Without padding: `=` would have to be encoded in URLs.
-pub(crate) fn base32(bytes: &[u8; 16]) -> String {
-    let number = u128::from_be_bytes(*bytes);
-    // 128 bits are 25 digits of 5 bits and one of 3, which RFC 4648 fills up with zeros on the right.
-    let digits = (0..25).map(|place| number >> (123 - 5 * place) & 31).chain([(number & 7) << 2]);
-    digits.map(|digit| char::from(BASE32[digit as usize])).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,12 +102,6 @@ mod tests {
             named(Some("tracked-runs/r/a0/1"), &[], "outputs.pb"),
             "s3://spanwise/uploads/p/d/tracked-runs/r/a0/1/outputs.pb"
         );
-    }
-
-    #[test]
-    fn base32_is_that_of_rfc_4648() {
-        assert_eq!(base32(&[0; 16]), "AAAAAAAAAAAAAAAAAAAAAAAAAA");
-        assert_eq!(base32(&[255; 16]), "77777777777777777777777774");
     }
 
     #[test]

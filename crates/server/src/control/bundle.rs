@@ -1,10 +1,10 @@
 //! The code of Python tasks: a bundle that the client has uploaded before, or believes to have.
 
+use data_encoding::BASE32_NOPAD;
 use md5::{Digest as _, Md5};
 use spanwise_blobs::BlobUri;
 
 use super::{ControlPlane, Error, blob_uri};
-use crate::blobs::base32;
 use crate::kept;
 
 impl ControlPlane {
@@ -46,6 +46,6 @@ impl ControlPlane {
 
 /// True if a bundle has the content that its name stands for: an upload is named by its digest.
 fn is_named(bundle: &BlobUri, content: &[u8]) -> bool {
-    let digest = base32(&Md5::digest(content).into());
+    let digest = BASE32_NOPAD.encode(&Md5::digest(content));
     bundle.key().split('/').rev().nth(1) == Some(digest.as_str())
 }

@@ -1,8 +1,10 @@
 //! Times, lengths and phases as the pages write them.
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use spanwise_core::{Phase, Times, Timestamp};
+
+use crate::text::date_time;
 
 /// A point in time: exact for machines, short for people, and how long ago it was.
 #[derive(Clone, Debug)]
@@ -13,8 +15,7 @@ pub(super) struct When {
 }
 
 pub(super) fn when(at: Timestamp, now: Timestamp) -> When {
-    let time = UNIX_EPOCH + Duration::from_micros(u64::try_from(at.0).unwrap_or(0));
-    let iso = humantime::format_rfc3339_millis(time).to_string();
+    let iso = format!("{:.3}", date_time(at));
     let text = iso[..19].replace('T', " ");
     When { iso, text, ago: format!("{} ago", rough(now.since(at))) }
 }

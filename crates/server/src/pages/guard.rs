@@ -1,6 +1,5 @@
 //! Who may press a button: only a page of this server, in a browser that has loaded it.
 
-use std::io::Read;
 use std::sync::OnceLock;
 
 use base64::Engine as _;
@@ -74,10 +73,11 @@ fn same(a: &str, b: &str) -> bool {
 
 fn random() -> String {
     let mut bytes = [0; RANDOM_BYTES];
-    let read = std::fs::File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut bytes));
-    if let Err(error) = read {
+    if let Err(error) = getrandom::fill(&mut bytes) {
         static SAID: OnceLock<()> = OnceLock::new();
-        SAID.get_or_init(|| tracing::error!(%error, "read /dev/urandom: the forms of the console are refused"));
+        SAID.get_or_init(
+            || tracing::error!(%error, "the system has no random bytes: the forms of the console are refused"),
+        );
         // No token is ever equal to this one: it is not of the right length.
         return String::new();
     }

@@ -1,7 +1,6 @@
 //! The list of runs.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use askama::Template;
 use axum::extract::{Path, State};
@@ -10,12 +9,14 @@ use http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, StatusCode, Uri};
 use spanwise_core::{Phase, Timestamp};
 use spanwise_engine::{RunKey, RunQuery, RunRow};
+use spanwise_proto::json::length;
 use spanwise_wire::{ids, task};
 
 use super::assets::{ASSETS, Assets};
 use super::first::FirstRun;
 use super::format::{Badge, Span, UNREADABLE, WAITING, When, badge, count, span, when};
 use super::{PageError, Pages, address, render};
+use crate::text::read_time;
 
 const PAGE: usize = 50;
 
@@ -149,16 +150,12 @@ fn phases(text: &str) -> Result<Vec<Phase>, String> {
 
 /// A length of time before now, or a point in time.
 fn since(text: &str, now: Timestamp) -> Result<Timestamp, String> {
-    if let Ok(length) = humantime::parse_duration(text) {
+    if let Some(length) = length(text) {
         let micros = i64::try_from(length.as_micros()).unwrap_or(i64::MAX);
         return Ok(Timestamp(now.0.saturating_sub(micros)));
     }
-    let at =
-        humantime::parse_rfc3339_weak(text).or_else(|_| humantime::parse_rfc3339_weak(&format!("{text}T00:00:00Z")));
-    let at =
-        at.map_err(|_| format!("`{text}` is neither a length of time (`36h`) nor a time (`2026-01-31 12:00:00`)"))?;
-    let micros = at.duration_since(std::time::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_micros();
-    Ok(Timestamp(i64::try_from(micros).unwrap_or(i64::MAX)))
+    read_time(text)
+        .ok_or_else(|| format!("`{text}` is neither a length of time (`36h`) nor a time (`2026-01-31 12:00:00`)"))
 }
 
 struct Row {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use spanwise_collector::Received;
 use spanwise_core::lifecycle::{Attribute, Part, Span as LifeSpan, Status, Value};
@@ -13,7 +14,7 @@ use super::format::{Badge, When, length, when};
 use super::run::View;
 use super::tree::{cut, result_of};
 use super::{Pages, address};
-use crate::trace::text::{self, hex, is_error};
+use crate::trace::text::{self, is_error};
 use crate::trace::timeline::{At, Timeline, span_id, time};
 
 /// What of a span is shown: it may come from anybody and be of any size.
@@ -157,7 +158,7 @@ impl Looker<'_> {
 
     fn user(&self, received: &Received, remarks: &[&str]) -> SpanDetail {
         let span = &received.span;
-        let mut detail = empty(&span.name, hex(&span.trace_id), hex(&span.span_id));
+        let mut detail = empty(&span.name, HEXLOWER.encode(&span.trace_id), HEXLOWER.encode(&span.span_id));
         let service = text::attribute(&received.resource.attributes, "service.name").unwrap_or("unknown service");
         detail.what = format!("{} span of {}", text::kind(span), cut(service, 200));
         detail.note = remarks.join(", ");

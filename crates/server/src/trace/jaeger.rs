@@ -5,13 +5,14 @@
 
 use std::collections::HashMap;
 
+use data_encoding::HEXLOWER;
 use opentelemetry_proto::tonic::common::v1::{InstrumentationScope, KeyValue};
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, Span};
 use serde_json::{Value, json};
 use spanwise_core::Timestamp;
 
-use super::text::{self, hex};
+use super::text;
 use super::timeline::{At, Timeline, time};
 use super::{otlp, tree};
 
@@ -23,7 +24,8 @@ pub(crate) fn file(trace_id: &str, timeline: &Timeline) -> Value {
         let process = format!("p{}", number + 1);
         processes.insert(process.clone(), process_of(resource));
         for scope in &resource.scope_spans {
-            let of_scope = |span: &Span| span_of(span, scope.scope.as_ref(), &process, drawn.get(&hex(&span.span_id)));
+            let of_scope =
+                |span: &Span| span_of(span, scope.scope.as_ref(), &process, drawn.get(&HEXLOWER.encode(&span.span_id)));
             spans.extend(scope.spans.iter().map(of_scope));
         }
     }
@@ -63,9 +65,8 @@ fn process_of(resource: &ResourceSpans) -> Value {
 }
 
 fn span_of(span: &Span, scope: Option<&InstrumentationScope>, process: &str, drawn: Option<&Drawn>) -> Value {
-    let reference =
-        |kind: &str, trace: &[u8], id: String| json!({ "refType": kind, "traceID": hex(trace), "spanID": id });
-    let sent = (!span.parent_span_id.is_empty()).then(|| hex(&span.parent_span_id));
+    let reference = |kind: &str, trace: &[u8], id: String| json!({ "refType": kind, "traceID": HEXLOWER.encode(trace), "spanID": id });
+    let sent = (!span.parent_span_id.is_empty()).then(|| HEXLOWER.encode(&span.parent_span_id));
     let parent = drawn.map_or(sent.clone(), |drawn| drawn.parent.clone());
     let (from, to) = (time(span.start_time_unix_nano), time(span.end_time_unix_nano.max(span.start_time_unix_nano)));
     let (begin, end) = drawn.map_or((from, to), |drawn| drawn.times);
@@ -78,10 +79,10 @@ fn span_of(span: &Span, scope: Option<&InstrumentationScope>, process: &str, dra
     let mut tags = span_tags(span, scope);
     tags.extend(sent.filter(|sent| parent.as_ref() != Some(sent)).map(|sent| tag("spanwise.sent_parent", json!(sent))));
     let child_of = parent.map(|parent| reference("CHILD_OF", &span.trace_id, parent));
-    let links = span.links.iter().map(|link| reference("FOLLOWS_FROM", &link.trace_id, hex(&link.span_id)));
+    let links = span.links.iter().map(|link| reference("FOLLOWS_FROM", &link.trace_id, HEXLOWER.encode(&link.span_id)));
     json!({
-        "traceID": hex(&span.trace_id),
-        "spanID": hex(&span.span_id),
+        "traceID": HEXLOWER.encode(&span.trace_id),
+        "spanID": HEXLOWER.encode(&span.span_id),
         "operationName": if span.name.is_empty() { text::NO_NAME } else { &span.name },
         "references": child_of.into_iter().chain(links).collect::<Vec<_>>(),
         "startTime": begin.0,

@@ -1,5 +1,6 @@
 //! Attribute values of OTLP as text.
 
+use data_encoding::HEXLOWER;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::trace::v1::Span;
@@ -43,7 +44,7 @@ fn json_to(value: Option<&AnyValue>, depth: usize, hides: bool) -> serde_json::V
             let pair = |pair: &KeyValue| (pair.key.clone(), value(pair));
             serde_json::Value::Object(pairs.values.iter().map(pair).collect())
         }
-        Some(Value::BytesValue(bytes)) => json!(hex(bytes)),
+        Some(Value::BytesValue(bytes)) => json!(HEXLOWER.encode(bytes)),
         Some(_) => serde_json::Value::Null,
     }
 }
@@ -91,11 +92,6 @@ pub(crate) fn number(attributes: &[KeyValue], key: &str) -> Option<i64> {
         Value::IntValue(number) => Some(*number),
         _ => None,
     }
-}
-
-/// Bytes in hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What stands for the name of a span that has none.

@@ -1,5 +1,6 @@
 //! The tree of a run for the terminal: every span with where it is, what it is called, when it is drawn and what is to be said of it.
 
+use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 use spanwise_core::Timestamp;
 use spanwise_core::lifecycle::{Part, Span, Status};
@@ -40,7 +41,7 @@ fn span(timeline: &Timeline, row: &Row) -> Value {
 pub(super) fn id(timeline: &Timeline, at: At) -> String {
     match at {
         At::Life(at) => timeline.life(at).context.span.to_string(),
-        At::User(at) => text::hex(&timeline.received(at).span.span_id),
+        At::User(at) => HEXLOWER.encode(&timeline.received(at).span.span_id),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use data_encoding::HEXLOWER;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue};
 use opentelemetry_proto::tonic::resource::v1::Resource;
@@ -149,7 +150,7 @@ proptest! {
 
     #[test]
     fn t10_every_span_is_in_every_view_once_or_is_counted(spans in any_spans(), parent in any_parent()) {
-        let all: HashMap<String, usize> = spans.iter().map(|span| (text::hex(&span.span_id), 1)).collect();
+        let all: HashMap<String, usize> = spans.iter().map(|span| (HEXLOWER.encode(&span.span_id), 1)).collect();
         let timeline = timeline(lives(parent), spans.clone());
         let rows = timeline.rows();
         let (begin, end) = timeline.axis();
@@ -177,7 +178,7 @@ proptest! {
 
         // The files: every span, also of other runs.
         let written = otlp::resource_spans(&timeline);
-        let ids: Vec<String> = written.iter().flat_map(|of| &of.scope_spans).flat_map(|of| &of.spans).map(|span| text::hex(&span.span_id)).collect();
+        let ids: Vec<String> = written.iter().flat_map(|of| &of.scope_spans).flat_map(|of| &of.spans).map(|span| HEXLOWER.encode(&span.span_id)).collect();
         let of_life: HashSet<String> = (RUN..=CHILD_ATTEMPT).map(|id| format!("{id:016x}")).collect();
         let users = |ids: Vec<&str>| counted(ids.into_iter().filter(|id| !of_life.contains(*id)));
         prop_assert_eq!(&users(ids.iter().map(String::as_str).collect()), &all);
