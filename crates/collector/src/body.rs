@@ -2,7 +2,6 @@
 
 use std::io::Read as _;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Body;
 use bytes::{Buf as _, Bytes, BytesMut};
@@ -10,13 +9,8 @@ use flate2::read::MultiGzDecoder;
 use futures_util::StreamExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::limits::{MAX_BODY, READ_LIMIT};
 use crate::refused::Refusal;
-
-/// The largest body, packed and unpacked.
-pub(super) const MAX_BODY: usize = 32 << 20;
-
-/// How long a body may take to arrive.
-pub(super) const READ_LIMIT: Duration = Duration::from_secs(30);
 
 /// What all requests that are under way may take. The answer to one more is "try again".
 pub(super) const IN_MEMORY: usize = 48 << 20;

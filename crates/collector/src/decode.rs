@@ -13,21 +13,13 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, Span};
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
-use spanwise_store::{SpanOrigin, StoredSpan};
 
+use crate::limits::{MAX_DEPTH, MAX_ORIGIN, MAX_SPAN};
 use crate::refused::{Reason, Refused};
-
-/// The largest span that is kept.
-pub(super) const MAX_SPAN: usize = 1 << 20;
-
-/// The largest resource with its scope that is kept.
-pub(super) const MAX_ORIGIN: usize = 256 << 10;
+use crate::spans::{SpanOrigin, StoredSpan};
 
 /// What the resources and scopes of one request may take together: each is small in it and can be stored with many others.
 const MAX_ORIGINS: usize = 16 << 20;
-
-/// How deep the values of a span may be nested: both encodings can be read as deep as that, with all that is around it.
-pub(super) const MAX_DEPTH: usize = 24;
 
 /// Field numbers that the messages of a request have in common: what the parts have in common, the parts, the schema's address.
 const COMMON: u32 = 1;

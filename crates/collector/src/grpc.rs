@@ -16,8 +16,9 @@ use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, En
 use tonic::server::{Grpc, UnaryService};
 
 use crate::Collector;
-use crate::body::{self, MAX_BODY, Share};
+use crate::body::{self, Share};
 use crate::http;
+use crate::limits::MAX_BODY;
 use crate::refused::Refusal;
 
 pub(super) const TRACES: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";

@@ -11,6 +11,7 @@ use spanwise_core::text::shown;
 
 use crate::body::{self, Share};
 use crate::refused::{Encoding, Refusal, Refused};
+use crate::spans::SpanStore;
 use crate::{Collector, decode, json, otlp_json};
 
 /// How many spans of a trace are read unless a number is given.
@@ -139,7 +140,7 @@ pub(super) async fn trace(
         return (StatusCode::BAD_REQUEST, text).into_response();
     };
     let wants_protobuf = headers.get(ACCEPT).is_some_and(|value| media_type(value) == "application/x-protobuf");
-    let read = move |store: &spanwise_store::SpanStore| {
+    let read = move |store: &SpanStore| {
         let (spans, count) = store.of_trace_counted(trace_id, part.limit.unwrap_or(SPANS))?;
         let message = decode::request_of(spans.iter());
         if wants_protobuf {

@@ -13,7 +13,8 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::decode::{self, MAX_ORIGIN, MAX_SPAN};
+use crate::decode;
+use crate::limits::{MAX_ORIGIN, MAX_SPAN};
 use crate::otlp_json::{self, Message, NOT_HEXADECIMAL};
 use crate::refused::{Reason, Refused};
 

@@ -18,8 +18,7 @@ use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, Span};
 use prost::Message as _;
-use spanwise_core::Timestamp;
-use spanwise_store::{Durability, Retention, SpanStore, StoredSpan, Wanted};
+use spanwise_core::{Durability, Retention, Timestamp};
 use tokio::sync::Semaphore;
 
 mod body;
@@ -29,13 +28,16 @@ pub mod fuzzing;
 mod grpc;
 mod http;
 mod json;
+mod limits;
 pub mod otlp_json;
 mod refused;
+pub mod spans;
 mod tee;
 mod writer;
 
 use body::{Memory, Share};
 use refused::{Refusal, Refused};
+use spans::{SpanStore, StoredSpan, Wanted};
 use tee::Tee;
 pub use tee::{BadTarget, TeeTarget};
 use writer::Writer;
@@ -80,7 +82,7 @@ impl Default for Config {
 pub enum Error {
     /// The spans cannot be stored or read.
     #[error("use the stored spans")]
-    Store(#[from] spanwise_store::Error),
+    Store(#[from] spanwise_sqlite::Error),
     /// The system refuses a thread.
     #[error("start a thread of the collector")]
     Thread(#[source] std::io::Error),
@@ -228,7 +230,7 @@ impl Collector {
     /// Reads from the store on a thread that may wait for the disk.
     async fn read<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&SpanStore) -> Result<T, spanwise_store::Error> + Send + 'static,
+        work: impl FnOnce(&SpanStore) -> Result<T, spanwise_sqlite::Error> + Send + 'static,
     ) -> Result<T, Error> {
         let store = Arc::clone(&self.inner.store);
         match tokio::task::spawn_blocking(move || work(&store)).await {

@@ -11,8 +11,7 @@ use prost::Message as _;
 use tonic::Code;
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-use crate::body::{MAX_BODY, READ_LIMIT};
-use crate::decode::{MAX_DEPTH, MAX_ORIGIN, MAX_SPAN};
+use crate::limits::{MAX_BODY, MAX_DEPTH, MAX_ORIGIN, MAX_SPAN, READ_LIMIT};
 
 /// Why a span is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

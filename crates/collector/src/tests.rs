@@ -172,9 +172,9 @@ fn a_resource_without_end_is_refused_and_so_are_a_thousand_large_ones() {
             (0..count).map(|_| of_resource("", &[("a", &[1])]).scope_spans.remove(0)).collect();
         ExportTraceServiceRequest { resource_spans: vec![resource_spans] }.encode_to_vec()
     };
-    let (spans, refused) = spans_of(large(decode::MAX_ORIGIN, 3));
+    let (spans, refused) = spans_of(large(limits::MAX_ORIGIN, 3));
     assert_eq!((spans.len(), refused), (0, refused_because(Reason::Origin, 3)));
-    let (spans, refused) = spans_of(large(decode::MAX_ORIGIN / 2, 1_000));
+    let (spans, refused) = spans_of(large(limits::MAX_ORIGIN / 2, 1_000));
     assert!((100..200).contains(&spans.len()), "{}", spans.len());
     assert_eq!(refused, refused_because(Reason::Origin, 1_000 - spans.len() as u64));
 }
@@ -273,7 +273,7 @@ fn what_is_unpacked_has_a_limit_and_a_share_of_the_memory() {
     // In two members, as `cat a.gz b.gz` makes them.
     let two = [packed(&text), packed(&text)].concat();
     assert_eq!(body::unpack(&two.into(), &mut memory.share()).unwrap().len(), 2 << 20);
-    let bomb = packed(&vec![0; body::MAX_BODY + 1]);
+    let bomb = packed(&vec![0; limits::MAX_BODY + 1]);
     assert!(bomb.len() < 1 << 20);
     assert_eq!(body::unpack(&bomb, &mut memory.share()), Err(Refusal::TooLarge));
     for broken in [&b"plain"[..], &packed(&text)[..100], &[]] {

@@ -6,12 +6,12 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use spanwise_core::Timestamp;
-use spanwise_store::{Retention, SpanStore, StoredSpan};
+use spanwise_core::{Retention, Timestamp};
 use tokio::sync::oneshot;
 
 use crate::decode;
 use crate::refused::Refusal;
+use crate::spans::{SpanStore, StoredSpan};
 use crate::tee::Tee;
 
 /// A transaction is closed when it has this many spans.

@@ -23,6 +23,7 @@ mod options;
 mod phase;
 mod policy;
 mod relation;
+mod retention;
 mod run;
 mod slots;
 pub mod text;
@@ -41,6 +42,7 @@ pub use options::{CacheOptions, RunOptions};
 pub use phase::Phase;
 pub use policy::{Backoff, InvalidPolicy, RetryPolicy, Timeouts};
 pub use relation::Relation;
+pub use retention::Retention;
 pub use run::{
     Command, DriverFacts, JournalFacts, Next, ProcessFacts, Rejection, Run, RunLimits, SYSTEM_FAILURE_BUDGET,
 };

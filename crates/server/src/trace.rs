@@ -7,12 +7,12 @@ use std::time::Instant;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use prost::Message as _;
+use spanwise_collector::spans::Wanted;
 use spanwise_collector::{Collector, Received};
 use spanwise_core::ActionName;
 use spanwise_core::lifecycle::{Explanation, Part, Span, explain};
 use spanwise_core::trace::{TraceId, TraceParent};
 use spanwise_engine::{RunHandle, RunKey};
-use spanwise_store::Wanted;
 use spanwise_wire::{CustomContext, values};
 use tokio::sync::watch;
 

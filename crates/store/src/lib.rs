@@ -2,23 +2,19 @@
 //!
 //! A store keeps facts and never decides a state: phases and times arrive as data, made by `spanwise-core`. The same
 //! conformance suite runs on every store.
-//!
-//! [`SpanStore`] is apart: spans that a collector has received.
 
 mod error;
 mod memory;
 mod model;
-mod spans;
 mod sqlite;
 
 pub use error::{Cause, Error};
 pub use memory::Memory;
 pub use model::{
-    Append, CachedOutputs, ExportState, Payloads, Pruned, PrunedRun, Retention, RunKey, RunQuery, RunRow, StoredRun,
-    TaskQuery, TaskRow, UNREFERRED_DEFINITION,
+    Append, CachedOutputs, ExportState, Payloads, Pruned, PrunedRun, RunKey, RunQuery, RunRow, StoredRun, TaskQuery,
+    TaskRow, UNREFERRED_DEFINITION,
 };
-pub use spans::{Inserted, SpanOrigin, SpanStore, StoredSpan, Wanted};
-pub use spanwise_core::{ActionView as ActionRow, Durability, Scope};
+pub use spanwise_core::{ActionView as ActionRow, Durability, Retention, Scope};
 pub use sqlite::Sqlite;
 
 use bytes::Bytes;

@@ -188,23 +188,6 @@ pub struct ExportState {
     pub done: bool,
 }
 
-/// How long finished runs are kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Retention {
-    /// Finished runs and cached outputs older than this are deleted; none keeps them for ever.
-    pub max_age: Option<Duration>,
-    /// While the store is larger than this (bytes), the oldest finished runs are deleted, with what was cached in their time;
-    /// cached outputs have half of it at most. None means no limit.
-    pub max_bytes: Option<u64>,
-}
-
-impl Default for Retention {
-    /// 30 days and 1 GiB: room for millions of actions, and no laptop's disk fills up unnoticed.
-    fn default() -> Retention {
-        Retention { max_age: Some(Duration::from_secs(30 * 24 * 3600)), max_bytes: Some(1 << 30) }
-    }
-}
-
 /// For so long a definition is kept that nothing refers to: it is put first, and referred to afterwards.
 pub const UNREFERRED_DEFINITION: Duration = Duration::from_secs(3600);
 

@@ -7,33 +7,23 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, params};
 use spanwise_core::{ActionName, Durability, Event, RunId, Timestamp};
+use spanwise_sqlite::{Checkpointer, forget_pages, prepare, set_aside};
 
 use crate::{
     ActionRow, Append, CachedOutputs, Error, ExportState, Payloads, Pruned, Retention, RunKey, RunQuery, RunRow, Scope,
     Store, StoredRun, TaskQuery, TaskRow,
 };
 
-pub(crate) mod aside;
 mod catalog;
-pub(crate) mod checkpoint;
 mod exports;
 mod failure;
 mod identity;
 mod lock;
-pub(crate) mod prune;
+mod prune;
 mod readers;
 mod rows;
 
-use failure::damaged;
-pub(crate) use failure::{failed, sort};
-
-/// The value of SQLite's setting of that name.
-pub(crate) fn synchronous(durability: Durability) -> &'static str {
-    match durability {
-        Durability::Process => "NORMAL",
-        Durability::Disk => "FULL",
-    }
-}
+use failure::{damaged, failed, sort};
 
 /// A journal in a SQLite database.
 #[derive(Debug)]
@@ -43,14 +33,14 @@ pub struct Sqlite {
     readers: readers::Readers,
     note: Mutex<identity::Note>,
     // After the writer, whose end ends the thread.
-    _checkpointer: checkpoint::Checkpointer,
+    _checkpointer: Checkpointer,
     lock: lock::DirectoryLock,
 }
 
 /// The database in the data directory.
-pub(crate) const FILE: &str = "journal.db";
+const FILE: &str = "journal.db";
 
-/// Steps from an empty database to today's, in order. The number of those applied stands in `user_version`.
+/// Steps from an empty database to today's, in order.
 const MIGRATIONS: [&str; 5] = [
     include_str!("../migrations/sqlite/0001_journal.sql"),
     include_str!("../migrations/sqlite/0002_control_plane.sql"),
@@ -58,10 +48,6 @@ const MIGRATIONS: [&str; 5] = [
     include_str!("../migrations/sqlite/0004_retention.sql"),
     include_str!("../migrations/sqlite/0005_run_fields.sql"),
 ];
-
-/// Room for the actions of a run of some ten thousand: names come in no order, and a page that does not fit is read again
-/// for the next one.
-const CACHE_KIB: u32 = 16 * 1024;
 
 impl Sqlite {
     /// Opens the journal in a directory, makes both if they are not there, and keeps other processes out.
@@ -83,11 +69,10 @@ impl Sqlite {
     fn open_locked(directory: &Path, durability: Durability, mut lock: lock::DirectoryLock) -> Result<Sqlite, Error> {
         let file = directory.join(FILE);
         let mut writer = Connection::open(&file).map_err(failed)?;
-        let synchronous = self::synchronous(durability);
         identity::check_length(&writer, directory)?;
-        prepare(&mut writer, synchronous, &MIGRATIONS)?;
+        prepare(&mut writer, durability, &MIGRATIONS)?;
         let note = identity::establish(&writer, directory)?;
-        let checkpointer = checkpoint::Checkpointer::start(&file, synchronous, &mut writer)?;
+        let checkpointer = Checkpointer::start(&file, durability, &mut writer)?;
         let readers = readers::Readers::open(&file)?;
         lock.guard(&file).map_err(|source| Error::Open { path: file, source })?;
         Ok(Sqlite {
@@ -125,7 +110,7 @@ impl Sqlite {
             Err(error) if error.may_pass() || matches!(error, Error::Newer { .. }) => return Err(error),
             // Missing, empty or damaged: a log that is left of it goes with it.
             Ok(None) | Err(_) => {
-                let aside = aside::set_aside(&file).map_err(open_error)?;
+                let aside = set_aside(&file).map_err(open_error)?;
                 done.push(match is_there {
                     true => format!("the damaged journal is `{}` now, and a new one was begun", aside.display()),
                     false => format!("a new journal was begun as `{}`", file.display()),
@@ -197,7 +182,7 @@ fn examine(directory: &Path) -> Result<(), Error> {
     let look = || {
         let mut connection = Connection::open(&file).map_err(failed)?;
         identity::check_length(&connection, directory)?;
-        prepare(&mut connection, synchronous(Durability::Disk), &MIGRATIONS)?;
+        prepare(&mut connection, Durability::Disk, &MIGRATIONS)?;
         let found = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get::<_, String>(0));
         match found.map_err(failed)?.as_str() {
             "ok" => Ok(()),
@@ -205,40 +190,6 @@ fn examine(directory: &Path) -> Result<(), Error> {
         }
     };
     look().map_err(|error| sort(error, &file))
-}
-
-/// Gives the pages back that a connection has kept of what it wrote and read. It keeps as many as it may, so that many small runs would
-/// take up memory, one after the other, as if ended ones stayed; the system has the file's pages at hand in any case.
-pub(crate) fn forget_pages(connection: &Connection) {
-    // A connection that cannot be told so keeps them, and nothing else is wrong with it for that.
-    let _ = connection.execute_batch("PRAGMA shrink_memory");
-}
-
-/// Settings of the connection, then the migrations that are missing.
-pub(crate) fn prepare(connection: &mut Connection, synchronous: &str, migrations: &[&str]) -> Result<(), Error> {
-    let settings = format!(
-        "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous};
-         PRAGMA journal_size_limit = 67108864; PRAGMA temp_store = MEMORY;
-         PRAGMA cache_size = -{CACHE_KIB};"
-    );
-    connection.execute_batch(&settings).map_err(failed)?;
-    connection.set_prepared_statement_cache_capacity(32);
-    migrate(connection, migrations)
-}
-
-fn migrate(connection: &mut Connection, migrations: &[&str]) -> Result<(), Error> {
-    let version = connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
-    let applied = usize::try_from(version.map_err(failed)?).unwrap_or(usize::MAX);
-    if applied > migrations.len() {
-        return Err(Error::Newer { what: format!("schema {applied}, this version knows {}", migrations.len()) });
-    }
-    for (index, migration) in migrations.iter().enumerate().skip(applied) {
-        let transaction = connection.transaction().map_err(failed)?;
-        transaction.execute_batch(migration).map_err(failed)?;
-        transaction.pragma_update(None, "user_version", index as i64 + 1).map_err(failed)?;
-        transaction.commit().map_err(failed)?;
-    }
-    Ok(())
 }
 
 impl Store for Sqlite {

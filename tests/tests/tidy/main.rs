@@ -15,15 +15,16 @@ use spanwise_e2e::cargo;
 mod circles;
 
 /// Which crates of the workspace a crate may use; tests, examples and benches may use all.
-const EDGES: [(&str, &[&str]); 13] = [
+const EDGES: [(&str, &[&str]); 14] = [
     ("spanwise-core", &[]),
     ("spanwise-proto", &[]),
     ("spanwise-macros", &[]),
     ("spanwise-wire", &["spanwise-core", "spanwise-proto"]),
-    ("spanwise-store", &["spanwise-core"]),
+    ("spanwise-sqlite", &["spanwise-core"]),
+    ("spanwise-store", &["spanwise-core", "spanwise-sqlite"]),
     ("spanwise-blobs", &["spanwise-core"]),
     ("spanwise-process", &["spanwise-core"]),
-    ("spanwise-collector", &["spanwise-core", "spanwise-store"]),
+    ("spanwise-collector", &["spanwise-core", "spanwise-sqlite"]),
     ("spanwise-engine", &["spanwise-core", "spanwise-store"]),
     ("spanwise-otel", &["spanwise-core", "spanwise-engine"]),
     (

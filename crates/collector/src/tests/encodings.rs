@@ -111,7 +111,7 @@ fn values() -> Vec<Case> {
 fn depths() -> Vec<Case> {
     let mut cases = Vec::new();
     // Beyond the limit, and beyond what the decoders can follow.
-    for (depth, end) in [(decode::MAX_DEPTH, Kept), (decode::MAX_DEPTH + 1, No(Reason::Deep)), (300, No(Reason::Deep))]
+    for (depth, end) in [(limits::MAX_DEPTH, Kept), (limits::MAX_DEPTH + 1, No(Reason::Deep)), (300, No(Reason::Deep))]
     {
         for make in [lists, maps] {
             let (json, nested) = make(depth);
@@ -169,7 +169,7 @@ fn types() -> Vec<Case> {
 }
 
 fn others() -> Vec<Case> {
-    let long = "x".repeat(decode::MAX_SPAN);
+    let long = "x".repeat(limits::MAX_SPAN);
     vec![
         case(&format!("\"name\":\"{long}\""), |span| span.name = long.clone(), No(Reason::Large)),
         case(
@@ -250,8 +250,8 @@ fn a_bad_resource_or_scope_costs_the_spans_that_have_it_and_no_other() {
         let spans = format!("{},{},null", span(number), span(number + 1));
         format!(r#"{{"resource":{resource},"scopeSpans":[{{"scope":{scope},"spans":[{spans}]}},null]}}"#)
     };
-    let deep = format!(r#"{{"attributes":[{{"key":"k","value":{}}}]}}"#, lists(decode::MAX_DEPTH + 1).0);
-    let large = format!(r#"{{"name":"{}"}}"#, "x".repeat(decode::MAX_ORIGIN));
+    let deep = format!(r#"{{"attributes":[{{"key":"k","value":{}}}]}}"#, lists(limits::MAX_DEPTH + 1).0);
+    let large = format!(r#"{{"name":"{}"}}"#, "x".repeat(limits::MAX_ORIGIN));
     let cases = [
         (of("7", "{}", 1), Reason::Unreadable),
         (of(r#"{"attributes":7}"#, "{}", 1), Reason::Unreadable),

@@ -2,38 +2,41 @@
 
 use std::path::Path;
 
-use rusqlite::ErrorCode;
-
 use super::FILE;
 use crate::Error;
+use crate::error::Cause;
 
 /// What the database said, before it is sorted.
-pub(crate) fn failed(source: rusqlite::Error) -> Error {
+pub(super) fn failed(source: rusqlite::Error) -> Error {
     Error::Failed(Box::new(source))
 }
 
 /// Sorts what the database said about a file by what can be done about it.
-pub(crate) fn sort(error: Error, file: &Path) -> Error {
+pub(super) fn sort(error: Error, file: &Path) -> Error {
     let Error::Failed(source) = error else { return error };
-    let directory = || file.parent().unwrap_or(file).to_owned();
-    match source.downcast_ref().and_then(rusqlite::Error::sqlite_error_code) {
-        Some(ErrorCode::DiskFull) => Error::Full { path: directory() },
-        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => damaged(file, source),
-        Some(
-            ErrorCode::SystemIoFailure
-            | ErrorCode::CannotOpen
-            | ErrorCode::ReadOnly
-            | ErrorCode::PermissionDenied
-            | ErrorCode::OutOfMemory
-            | ErrorCode::DatabaseBusy
-            | ErrorCode::DatabaseLocked,
-        ) => Error::Unusable { file: file.to_owned(), source },
-        _ => Error::Failed(source),
+    match source.downcast::<rusqlite::Error>() {
+        Ok(source) => spanwise_sqlite::Error::Failed(*source).sorted(file).into(),
+        Err(source) => Error::Failed(source),
+    }
+}
+
+impl From<spanwise_sqlite::Error> for Error {
+    fn from(error: spanwise_sqlite::Error) -> Error {
+        use spanwise_sqlite::Error as Of;
+        match error {
+            Of::Full { path } => Error::Full { path },
+            Of::Unusable { file, source } => Error::Unusable { file, source: source.into() },
+            Of::Damaged { file, source } => damaged(&file, source),
+            Of::Newer { what } => Error::Newer { what },
+            Of::Corrupt { what } => Error::Corrupt { what },
+            Of::Open { path, source } => Error::Open { path, source },
+            Of::Failed(source) => failed(source),
+        }
     }
 }
 
 /// A file that is no database any more, or a damaged one.
-pub(crate) fn damaged(file: &Path, source: impl Into<crate::error::Cause>) -> Error {
+pub(super) fn damaged(file: &Path, source: impl Into<Cause>) -> Error {
     Error::Damaged { file: file.to_owned(), way_out: way_out(file), source: source.into() }
 }
 

@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use spanwise_core::Timestamp;
+use spanwise_sqlite::used_bytes;
 
 use super::{failed, rows};
 use crate::{Error, Pruned, PrunedRun, Retention, RunKey, UNREFERRED_DEFINITION};
@@ -52,10 +53,10 @@ fn shrink(
     put_before: Timestamp,
     pruned: &mut Pruned,
 ) -> Result<(), Error> {
-    if used_bytes(connection)? > max_bytes {
+    if used_bytes(connection).map_err(failed)? > max_bytes {
         shrink_cache(connection, max_bytes / 2)?;
     }
-    while used_bytes(connection)? > max_bytes {
+    while used_bytes(connection).map_err(failed)? > max_bytes {
         let oldest = finished(connection, Timestamp(i64::MAX), RUNS_AT_A_TIME)?;
         let Some((_, last_end)) = oldest.last() else { break };
         pruned.runs.extend(ids(connection, &oldest)?);
@@ -63,14 +64,6 @@ fn shrink(
         delete(connection, &oldest, Timestamp(last_end.0.saturating_add(1)), put_before)?;
     }
     Ok(())
-}
-
-/// The size of the database without the pages that are free.
-pub(crate) fn used_bytes(connection: &Connection) -> Result<u64, Error> {
-    let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-    let pages = pragma("page_count").map_err(failed)? - pragma("freelist_count").map_err(failed)?;
-    let size = pragma("page_size").map_err(failed)?;
-    Ok(u64::try_from(pages * size).unwrap_or(0))
 }
 
 /// Runs that ended before a time, the first to end first.

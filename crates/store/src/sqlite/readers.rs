@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, OpenFlags};
+use spanwise_sqlite::forget_pages;
 
-use super::{failed, forget_pages};
+use super::failed;
 use crate::Error;
 
 /// So many are kept open while nobody reads; more than that read at one time only in a burst.

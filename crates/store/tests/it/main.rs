@@ -8,5 +8,4 @@ mod lost;
 mod on_disk;
 mod queries;
 mod retention;
-mod spans;
 mod stored_form;

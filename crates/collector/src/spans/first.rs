@@ -4,9 +4,6 @@ use std::collections::{HashMap, HashSet};
 
 use rusqlite::{Connection, params};
 
-use crate::Error;
-use crate::sqlite::failed;
-
 /// So many spans of a trace are looked through for the wanted ones, the last to arrive; they take some 64 bytes each meanwhile.
 const MOST_SCANNED: i64 = 2_000_000;
 
@@ -46,8 +43,8 @@ pub(super) fn keys(
     trace_id: [u8; 16],
     limit: usize,
     wanted: &Wanted,
-) -> Result<Vec<i64>, Error> {
-    let mut scanned = scan(connection, trace_id, &wanted.mark).map_err(failed)?;
+) -> rusqlite::Result<Vec<i64>> {
+    let mut scanned = scan(connection, trace_id, &wanted.mark)?;
     scanned.mark_descendants(&wanted.under);
     let mut rows = scanned.rows;
     let rank = |row: &Row| match row {

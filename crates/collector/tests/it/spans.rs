@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use spanwise_core::Timestamp;
-use spanwise_store::{Durability, Error, Inserted, SpanOrigin, SpanStore, StoredSpan, Wanted};
+use spanwise_collector::spans::{Error, Inserted, SpanOrigin, SpanStore, StoredSpan, Wanted};
+use spanwise_core::{Durability, Timestamp};
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000_000);
 

@@ -6,9 +6,9 @@ use std::thread::JoinHandle;
 
 use rusqlite::Connection;
 use rusqlite::wal::CheckpointMode;
+use spanwise_core::Durability;
 
-use super::failed;
-use crate::Error;
+use crate::{Error, synchronous};
 
 /// The log is folded when it has this many pages (16 MiB): rarely enough not to be felt, early enough to keep it small.
 const PAGES: i32 = 4096;
@@ -16,17 +16,20 @@ const PAGES: i32 = 4096;
 /// A writer who outruns the folding waits for it here (64 MiB): the log must not grow without end.
 const MOST_PAGES: i32 = 4 * PAGES;
 
-/// The thread that folds, while there is something to fold.
+/// The thread that folds, while there is something to fold. It is dropped after the writer, whose end ends it.
 #[derive(Debug)]
-pub(crate) struct Checkpointer {
+pub struct Checkpointer {
     thread: Option<JoinHandle<Connection>>,
 }
 
 impl Checkpointer {
     /// Starts the thread with a connection of its own and makes `writer` tell it when the log is long.
-    pub(crate) fn start(file: &Path, synchronous: &str, writer: &mut Connection) -> Result<Checkpointer, Error> {
-        let connection = Connection::open(file).map_err(failed)?;
-        connection.pragma_update(None, "synchronous", synchronous).map_err(failed)?;
+    ///
+    /// # Errors
+    /// [`Error::Open`] if the system refuses a thread; [`Error::Failed`], not sorted yet.
+    pub fn start(file: &Path, durability: Durability, writer: &mut Connection) -> Result<Checkpointer, Error> {
+        let connection = Connection::open(file)?;
+        connection.pragma_update(None, "synchronous", synchronous(durability))?;
         // One request may wait while one is served; more would say nothing new.
         let (requests, received) = sync_channel(1);
         let thread = std::thread::Builder::new()
@@ -45,7 +48,7 @@ impl Checkpointer {
             }
             Ok(())
         };
-        writer.wal_hook(Some(hook)).map_err(failed)?;
+        writer.wal_hook(Some(hook))?;
         Ok(Checkpointer { thread: Some(thread) })
     }
 }

@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 const COMPANIONS: [&str; 3] = ["", "-wal", "-shm"];
 
 /// Gives a database and its companions other names, and says which the database has now. Nothing may have it open.
-pub(crate) fn set_aside(file: &Path) -> io::Result<PathBuf> {
+///
+/// # Errors
+/// If a file cannot be renamed.
+pub fn set_aside(file: &Path) -> io::Result<PathBuf> {
     let with = |suffix: &str| {
         let mut name = file.as_os_str().to_owned();
         name.push(suffix);

@@ -1,0 +1,76 @@
+//! How Spanwise keeps a SQLite file: write-ahead log, migrations, a thread that folds the log, and what to do with a damaged one.
+//!
+//! The journal and the received spans are such files, in crates that know nothing of each other. What is in a file is no
+//! business of this crate's.
+
+use rusqlite::Connection;
+use spanwise_core::Durability;
+
+mod aside;
+mod checkpoint;
+mod error;
+
+pub use aside::set_aside;
+pub use checkpoint::Checkpointer;
+pub use error::Error;
+
+/// Room for the actions of a run of some ten thousand: names come in no order, and a page that does not fit is read again
+/// for the next one.
+const CACHE_KIB: u32 = 16 * 1024;
+
+/// The value of SQLite's setting of that name.
+fn synchronous(durability: Durability) -> &'static str {
+    match durability {
+        Durability::Process => "NORMAL",
+        Durability::Disk => "FULL",
+    }
+}
+
+/// Settings of a connection that writes, then the migrations that are missing: steps from an empty database to today's, in order.
+/// The number of those applied stands in `user_version`.
+///
+/// # Errors
+/// [`Error::Newer`] if there are more of them than are known here; [`Error::Failed`], not sorted yet.
+pub fn prepare(connection: &mut Connection, durability: Durability, migrations: &[&str]) -> Result<(), Error> {
+    let synchronous = synchronous(durability);
+    let settings = format!(
+        "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous};
+         PRAGMA journal_size_limit = 67108864; PRAGMA temp_store = MEMORY;
+         PRAGMA cache_size = -{CACHE_KIB};"
+    );
+    connection.execute_batch(&settings)?;
+    connection.set_prepared_statement_cache_capacity(32);
+    migrate(connection, migrations)
+}
+
+fn migrate(connection: &mut Connection, migrations: &[&str]) -> Result<(), Error> {
+    let version = connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))?;
+    let applied = usize::try_from(version).unwrap_or(usize::MAX);
+    if applied > migrations.len() {
+        return Err(Error::Newer { what: format!("schema {applied}, this version knows {}", migrations.len()) });
+    }
+    for (index, migration) in migrations.iter().enumerate().skip(applied) {
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(migration)?;
+        transaction.pragma_update(None, "user_version", index as i64 + 1)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+/// Gives the pages back that a connection has kept of what it wrote and read. It keeps as many as it may, so that many small runs would
+/// take up memory, one after the other, as if ended ones stayed; the system has the file's pages at hand in any case.
+pub fn forget_pages(connection: &Connection) {
+    // A connection that cannot be told so keeps them, and nothing else is wrong with it for that.
+    let _ = connection.execute_batch("PRAGMA shrink_memory");
+}
+
+/// The size of the database in bytes, without the pages that are free.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn used_bytes(connection: &Connection) -> rusqlite::Result<u64> {
+    let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let pages = pragma("page_count")? - pragma("freelist_count")?;
+    Ok(u64::try_from(pages * pragma("page_size")?).unwrap_or(0))
+}
