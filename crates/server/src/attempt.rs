@@ -38,7 +38,7 @@ mod trouble;
 mod verdict;
 
 pub(crate) use contract::exporter_defaults;
-pub(crate) use image::ImageRequest;
+pub(crate) use image::plan as plan_of_image;
 pub use launcher::BESIDE_SDK;
 pub(crate) use launcher::Launcher;
 pub(crate) use programs::Programs;

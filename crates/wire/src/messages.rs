@@ -5,6 +5,7 @@ pub mod details;
 pub mod display;
 pub mod failure;
 pub mod ids;
+pub mod image;
 pub mod options;
 pub mod policy;
 pub mod relation;

@@ -9,10 +9,8 @@ use spanwise_blobs::{BlobUri, Blobs};
 use spanwise_core::Failure;
 use spanwise_engine::{Attempt, Report};
 use spanwise_process::{ProcessId, with_programs};
-use spanwise_proto::Message as _;
-use spanwise_proto::flyteidl2::core::Literal;
-use spanwise_proto::flyteidl2::imagebuilder::ImageSpec;
-use spanwise_wire::{task::Program, values};
+use spanwise_wire::image::{self, Image, ImageRequest};
+use spanwise_wire::{task::Program, with_causes};
 
 use super::contract::Places;
 use super::{Files, Shared, damaged, launcher, secrets, system, undefined, unstored};
@@ -24,46 +22,19 @@ const MAX_SPEC: u64 = 4 << 20;
 /// The most that may come with an image: requirements files, wheels, source.
 const MAX_CONTEXT: u64 = 512 << 20;
 
-/// What the inputs of a build ask for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct ImageRequest {
-    /// Where the description of the image is.
-    spec: String,
-    /// Where the files are that belong to it; empty if there are none.
-    context: String,
-    /// The image, as the SDK names it.
-    pub(crate) image: String,
+/// What is to be done for an image, or why that cannot be.
+pub(crate) async fn plan(blobs: &Blobs, request: &ImageRequest) -> Result<Plan, String> {
+    let uri = &request.description;
+    let bytes = fetch(blobs, "the description of the image", uri, MAX_SPEC).await?;
+    let image = Image::read(&bytes).map_err(|error| format!("`{uri}` describes no image: {}", with_causes(&error)))?;
+    Plan::of(image).map_err(|error| error.to_string())
 }
 
-impl ImageRequest {
-    pub(crate) fn of(inputs: &spanwise_proto::flyteidl2::task::Inputs) -> ImageRequest {
-        let mut request = ImageRequest::default();
-        for literal in &inputs.literals {
-            let text = || literal.value.as_str().unwrap_or_default().to_owned();
-            match literal.name.as_str() {
-                "spec" => request.spec = text(),
-                "context" => request.context = text(),
-                "target_image" => request.image = text(),
-                _ => {}
-            }
-        }
-        request
+async fn files(blobs: &Blobs, request: &ImageRequest) -> Result<Option<Bytes>, String> {
+    if request.files.is_empty() {
+        return Ok(None);
     }
-
-    /// What is to be done, or why that cannot be.
-    pub(crate) async fn plan(&self, blobs: &Blobs) -> Result<Plan, String> {
-        let bytes = fetch(blobs, "the description of the image", &self.spec, MAX_SPEC).await?;
-        let spec = ImageSpec::decode_from_slice(&bytes);
-        let spec = spec.map_err(|error| format!("`{}` describes no image: {error}", self.spec))?;
-        Plan::of(&spec).map_err(|error| error.to_string())
-    }
-
-    async fn files(&self, blobs: &Blobs) -> Result<Option<Bytes>, String> {
-        if self.context.is_empty() {
-            return Ok(None);
-        }
-        fetch(blobs, "the files of the image", &self.context, MAX_CONTEXT).await.map(Some)
-    }
+    fetch(blobs, "the files of the image", &request.files, MAX_CONTEXT).await.map(Some)
 }
 
 async fn fetch(blobs: &Blobs, what: &str, uri: &str, limit: u64) -> Result<Bytes, String> {
@@ -85,8 +56,8 @@ impl Shared {
         places: &Places,
         files: &Files,
     ) -> Result<Report, Failure> {
-        let inputs = values::inputs(&attempt.inputs).map_err(|error| damaged("read the frozen inputs", &error))?;
-        let request = ImageRequest::of(&inputs);
+        let request = ImageRequest::read(&attempt.inputs);
+        let request = request.map_err(|error| damaged("read the frozen inputs", &error))?;
         let key = ImageKey::of(&request.image)
             .ok_or_else(|| refused(format!("`{}` is not named after the hash of an image", request.image)))?;
         if attempt.adopted {
@@ -101,7 +72,7 @@ impl Shared {
         if let Ok(recording) = recording {
             recording.finish();
         }
-        let outputs = values::single_output(Literal::string(environment?.image.clone()));
+        let outputs = image::outputs(&environment?.image);
         let uri = places.outputs.join("outputs.pb").map_err(|error| system("name the outputs", &error))?;
         self.blobs.put(&uri, outputs.clone()).await.map_err(|error| unstored("write the outputs", &error))?;
         Ok(Report::Succeeded(outputs))
@@ -115,7 +86,7 @@ impl Shared {
         files: &Files,
     ) -> Result<std::sync::Arc<Environment>, Failure> {
         let run = attempt.run.id();
-        let plan = request.plan(&self.blobs).await.map_err(refused)?;
+        let plan = plan(&self.blobs, request).await.map_err(refused)?;
         let environments = self.launcher.environments();
         let base = environments.current().await;
         let inherited = self.launcher.inherited().for_installer();
@@ -129,7 +100,7 @@ impl Shared {
             image: &request.image,
             key,
             plan: &plan,
-            context: request.files(&self.blobs).await.map_err(refused)?,
+            context: self::files(&self.blobs, request).await.map_err(refused)?,
             env,
             log: &files.log,
             fresh: settings.cache.overwrite,

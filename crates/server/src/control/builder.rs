@@ -10,10 +10,10 @@ use spanwise_proto::flyteidl2::core::{
 };
 use spanwise_proto::flyteidl2::task::{DocumentationEntity, TaskSpec};
 use spanwise_proto::google::protobuf;
-use spanwise_wire::{Invalid, task, task::IMAGE_BUILD};
+use spanwise_wire::{Invalid, image::ImageRequest, task, task::IMAGE_BUILD};
 
 use super::{ControlPlane, Error, NewRun};
-use crate::attempt::ImageRequest;
+use crate::attempt::plan_of_image;
 use crate::environments::ImageKey;
 
 pub(super) const NAME: &str = "build-image";
@@ -88,7 +88,7 @@ impl ControlPlane {
             if let Some(problem) = environments.current().await.problem() {
                 return Err(Error::Unmet(format!("image {} cannot be built: {problem}", request.image)));
             }
-            let plan = request.plan(&self.inner.blobs).await.map_err(Invalid::field)?;
+            let plan = plan_of_image(&self.inner.blobs, &request).await.map_err(Invalid::field)?;
             return Ok(named(&request.image, &environments.warnings(&plan)));
         }
         let image = task::image(&new.task);

@@ -1,9 +1,7 @@
 //! What a process can realise of an image: the layers as steps of an installation, and warnings for the others.
 
-use spanwise_proto::flyteidl2::imagebuilder::{
-    Env, ImageSpec, Layer, PipOptions, PythonWheels, UVProject, layer::Layer as Kind,
-};
-use spanwise_wire::{task::SecretRequest, task::as_variable};
+use spanwise_wire::image::{Image, InstallOptions, Layer};
+use spanwise_wire::task::SecretRequest;
 
 /// What is to be done for an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,9 +44,10 @@ impl Plan {
     /// # Errors
     ///
     /// [`UnknownLayer`] if packages would be missing that tasks surely need.
-    pub fn of(spec: &ImageSpec) -> Result<Plan, UnknownLayer> {
-        let mut plan = Plan { python: version(&spec.python_version), ..Plan::default() };
-        for layer in &spec.layers {
+    pub fn of(image: impl Into<Image>) -> Result<Plan, UnknownLayer> {
+        let Image { python_version, layers } = image.into();
+        let mut plan = Plan { python: version(&python_version), ..Plan::default() };
+        for layer in layers {
             plan.take(layer)?;
         }
         Ok(plan)
@@ -59,86 +58,83 @@ impl Plan {
         &self.warnings
     }
 
-    fn take(&mut self, layer: &Layer) -> Result<(), UnknownLayer> {
-        match &layer.layer {
-            Some(Kind::PipPackages(layer)) => {
-                self.ask_for(&layer.secret_mounts);
-                if !layer.packages.is_empty() {
-                    let packages = layer.packages.clone();
-                    self.steps.push(Step::Packages { packages, options: options(&layer.options)? });
+    fn take(&mut self, layer: Layer) -> Result<(), UnknownLayer> {
+        match layer {
+            Layer::Packages { packages, options } => {
+                let options = self.arguments(options)?;
+                if !packages.is_empty() {
+                    self.steps.push(Step::Packages { packages, options });
                 }
             }
-            Some(Kind::Requirements(layer)) => {
-                self.ask_for(&layer.secret_mounts);
-                let file = inside(&layer.file)?;
-                self.steps.push(Step::Requirements { file, options: options(&layer.options)? });
+            Layer::Requirements { file, options } => {
+                let step = Step::Requirements { file: inside(&file)?, options: self.arguments(options)? };
+                self.steps.push(step);
             }
-            Some(Kind::PythonWheels(layer)) => self.take_wheel(layer)?,
-            Some(Kind::UvProject(layer)) => self.take_uv_project(layer)?,
-            Some(Kind::PoetryProject(_)) => {
+            Layer::Wheel { directory, package, options } => {
+                let (directory, options) = (inside(&directory)?, self.arguments(options)?);
+                self.steps.push(Step::Wheel { directory, package, options });
+            }
+            Layer::UvProject { project, lock, options } => {
+                let (directory, lock, options) = (inside(&project)?, inside(&lock)?, self.arguments(options)?);
+                self.steps.push(Step::UvProject { directory, lock, options });
+            }
+            Layer::PoetryProject => {
                 let text = "a poetry project cannot be installed here: export it with `poetry export` and use `with_requirements`";
                 return Err(UnknownLayer(text.to_owned()));
             }
-            Some(Kind::Env(layer)) => self.take_env(layer),
-            Some(Kind::CopyConfig(layer)) if layer.dst.starts_with('/') => self.warn(format!(
-                "files for `{}` are not copied: tasks are processes of this machine and have its file system",
-                layer.dst
+            Layer::Variables(variables) => self.take_variables(variables),
+            Layer::Copy { to, .. } if to.starts_with('/') => self.warn(format!(
+                "files for `{to}` are not copied: tasks are processes of this machine and have its file system"
             )),
-            Some(Kind::CopyConfig(layer)) => {
-                let (from, to) = (inside(&layer.src)?, inside(&layer.dst)?);
-                self.steps.push(Step::Copy { from, to });
-            }
-            Some(Kind::AptPackages(layer)) => {
-                let packages = layer.packages.join(", ");
+            Layer::Copy { from, to } => self.steps.push(Step::Copy { from: inside(&from)?, to: inside(&to)? }),
+            Layer::DebianPackages(packages) => {
+                let packages = packages.join(", ");
                 self.warn(format!("Debian packages are not installed: tasks have those of this machine ({packages})"));
             }
-            Some(Kind::Commands(layer)) => {
-                for command in &layer.cmd {
+            Layer::Commands(commands) => {
+                for command in commands {
                     self.warn(format!("a command is not run: tasks are processes of this machine ({command})"));
                 }
             }
-            Some(Kind::Workdir(layer)) => self.warn(format!(
-                "the working directory `{}` is not set: each task has a directory of its own",
-                layer.workdir
-            )),
-            None => return Err(UnknownLayer("a layer of a kind that this version does not know".to_owned())),
+            Layer::WorkingDirectory(directory) => self
+                .warn(format!("the working directory `{directory}` is not set: each task has a directory of its own")),
+            Layer::Unknown => {
+                return Err(UnknownLayer("a layer of a kind that this version does not know".to_owned()));
+            }
         }
         Ok(())
     }
 
-    fn take_wheel(&mut self, layer: &PythonWheels) -> Result<(), UnknownLayer> {
-        self.ask_for(&layer.secret_mounts);
-        let (directory, package) = (inside(&layer.dir)?, layer.package_name.clone());
-        self.steps.push(Step::Wheel { directory, package, options: options(&layer.options)? });
-        Ok(())
-    }
-
-    fn take_uv_project(&mut self, layer: &UVProject) -> Result<(), UnknownLayer> {
-        self.ask_for(&layer.secret_mounts);
-        let (directory, lock) = (inside(&layer.pyproject)?, inside(&layer.uvlock)?);
-        self.steps.push(Step::UvProject { directory, lock, options: options(&layer.options)? });
-        Ok(())
-    }
-
-    fn take_env(&mut self, layer: &Env) {
-        let mut variables: Vec<_> = layer.env_variables.iter().collect();
-        variables.sort();
+    fn take_variables(&mut self, variables: Vec<(String, String)>) {
         for (name, value) in variables {
             if PLACES.contains(&name.as_str()) {
                 self.warn(format!("the variable {name} is not set: it names places in a container"));
             } else {
-                self.env.retain(|(known, _)| known != name);
-                self.env.push((name.clone(), value.clone()));
+                self.env.retain(|(known, _)| *known != name);
+                self.env.push((name, value));
             }
         }
     }
 
-    fn ask_for(&mut self, secrets: &[spanwise_proto::flyteidl2::core::Secret]) {
-        for request in secrets.iter().map(as_variable) {
+    /// The options of a layer as arguments, which are the same for pip and uv. The secrets that it needs are asked for.
+    fn arguments(&mut self, options: InstallOptions) -> Result<Vec<String>, UnknownLayer> {
+        for request in options.secrets {
             if !self.secrets.contains(&request) {
                 self.secrets.push(request);
             }
         }
+        let mut arguments = Vec::new();
+        if !options.index_url.is_empty() {
+            arguments.extend(["--index-url".to_owned(), options.index_url]);
+        }
+        for url in options.extra_index_urls {
+            arguments.extend(["--extra-index-url".to_owned(), url]);
+        }
+        if options.pre {
+            arguments.push("--pre".to_owned());
+        }
+        arguments.extend(words(&options.extra_args)?);
+        Ok(arguments)
     }
 
     fn warn(&mut self, text: String) {
@@ -162,22 +158,6 @@ fn inside(path: &str) -> Result<String, UnknownLayer> {
     } else {
         Err(UnknownLayer(format!("`{path}` leads out of the files that came with the image")))
     }
-}
-
-/// The options of a layer as arguments, which are the same for pip and uv.
-fn options(options: &PipOptions) -> Result<Vec<String>, UnknownLayer> {
-    let mut arguments = Vec::new();
-    if !options.index_url.is_empty() {
-        arguments.extend(["--index-url".to_owned(), options.index_url.clone()]);
-    }
-    for url in &options.extra_index_urls {
-        arguments.extend(["--extra-index-url".to_owned(), url.clone()]);
-    }
-    if options.pre {
-        arguments.push("--pre".to_owned());
-    }
-    arguments.extend(words(&options.extra_args)?);
-    Ok(arguments)
 }
 
 /// The words of a command line, with quotes and backslashes as a shell reads them.
@@ -208,7 +188,9 @@ fn words(text: &str) -> Result<Vec<String>, UnknownLayer> {
 
 #[cfg(test)]
 mod tests {
-    use spanwise_proto::flyteidl2::imagebuilder::{AptPackages, CopyConfig, PipPackages};
+    use spanwise_proto::flyteidl2::imagebuilder::{
+        AptPackages, CopyConfig, Env, ImageSpec, Layer, PipOptions, PipPackages, layer::Layer as Kind,
+    };
 
     use super::*;
 

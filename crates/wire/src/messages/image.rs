@@ -1,0 +1,244 @@
+//! Images: what the description of one says, and what the task that builds one is asked for.
+
+use bytes::Bytes;
+use spanwise_proto::Message;
+use spanwise_proto::flyteidl2::core::{Literal, Secret};
+use spanwise_proto::flyteidl2::imagebuilder::{self, ImageSpec, layer::Layer as Kind};
+use spanwise_proto::flyteidl2::task::Inputs;
+
+use crate::task::{SecretRequest, as_variable};
+use crate::{Invalid, values};
+
+/// The description of an image.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Image {
+    /// The version of Python that it asks for, for instance `3.12`; empty if it does not say.
+    pub python_version: String,
+    /// Its layers, the lowest first.
+    pub layers: Vec<Layer>,
+}
+
+/// A layer of an image. Paths are relative to the files that come with the image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Layer {
+    /// Packages by name.
+    Packages {
+        /// Their names, with versions.
+        packages: Vec<String>,
+        /// How they are installed.
+        options: InstallOptions,
+    },
+    /// Packages from a requirements file.
+    Requirements {
+        /// The file.
+        file: String,
+        /// How they are installed.
+        options: InstallOptions,
+    },
+    /// A package as a file.
+    Wheel {
+        /// Where the file is.
+        directory: String,
+        /// The name of the package.
+        package: String,
+        /// How it is installed.
+        options: InstallOptions,
+    },
+    /// A project with its lock file.
+    UvProject {
+        /// Its `pyproject.toml`.
+        project: String,
+        /// Its lock file.
+        lock: String,
+        /// How it is installed.
+        options: InstallOptions,
+    },
+    /// A project of poetry's.
+    PoetryProject,
+    /// Variables, sorted by their names.
+    Variables(Vec<(String, String)>),
+    /// Files.
+    Copy {
+        /// Where they are.
+        from: String,
+        /// Where they go.
+        to: String,
+    },
+    /// Debian packages.
+    DebianPackages(Vec<String>),
+    /// Commands of a shell.
+    Commands(Vec<String>),
+    /// The directory in which tasks are started.
+    WorkingDirectory(String),
+    /// A layer of a kind that this version does not know.
+    Unknown,
+}
+
+/// How packages are installed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InstallOptions {
+    /// The index; empty for the usual one.
+    pub index_url: String,
+    /// Further indexes.
+    pub extra_index_urls: Vec<String>,
+    /// Versions before their release count too.
+    pub pre: bool,
+    /// Further arguments, as they are written on a command line.
+    pub extra_args: String,
+    /// Secrets that the installer needs, each as a variable.
+    pub secrets: Vec<SecretRequest>,
+}
+
+impl Image {
+    /// Reads a description.
+    ///
+    /// # Errors
+    /// [`Invalid::Decode`] if it is none.
+    pub fn read(description: &[u8]) -> Result<Image, Invalid> {
+        let what = "description of an image";
+        let spec = ImageSpec::decode_from_slice(description).map_err(|source| Invalid::Decode { what, source })?;
+        Ok(Image::from(&spec))
+    }
+}
+
+impl From<&ImageSpec> for Image {
+    fn from(spec: &ImageSpec) -> Image {
+        Image { python_version: spec.python_version.clone(), layers: spec.layers.iter().map(layer).collect() }
+    }
+}
+
+fn layer(layer: &imagebuilder::Layer) -> Layer {
+    let Some(kind) = &layer.layer else { return Layer::Unknown };
+    match kind {
+        Kind::PipPackages(layer) => {
+            Layer::Packages { packages: layer.packages.clone(), options: options(&layer.options, &layer.secret_mounts) }
+        }
+        Kind::Requirements(layer) => {
+            Layer::Requirements { file: layer.file.clone(), options: options(&layer.options, &layer.secret_mounts) }
+        }
+        Kind::PythonWheels(layer) => Layer::Wheel {
+            directory: layer.dir.clone(),
+            package: layer.package_name.clone(),
+            options: options(&layer.options, &layer.secret_mounts),
+        },
+        Kind::UvProject(layer) => Layer::UvProject {
+            project: layer.pyproject.clone(),
+            lock: layer.uvlock.clone(),
+            options: options(&layer.options, &layer.secret_mounts),
+        },
+        Kind::PoetryProject(_) => Layer::PoetryProject,
+        Kind::Env(layer) => {
+            let variables = layer.env_variables.iter().map(|(name, value)| (name.clone(), value.clone()));
+            let mut variables: Vec<(String, String)> = variables.collect();
+            variables.sort();
+            Layer::Variables(variables)
+        }
+        Kind::CopyConfig(layer) => Layer::Copy { from: layer.src.clone(), to: layer.dst.clone() },
+        Kind::AptPackages(layer) => Layer::DebianPackages(layer.packages.clone()),
+        Kind::Commands(layer) => Layer::Commands(layer.cmd.clone()),
+        Kind::Workdir(layer) => Layer::WorkingDirectory(layer.workdir.clone()),
+    }
+}
+
+fn options(options: &imagebuilder::PipOptions, secrets: &[Secret]) -> InstallOptions {
+    InstallOptions {
+        index_url: options.index_url.clone(),
+        extra_index_urls: options.extra_index_urls.clone(),
+        pre: options.pre,
+        extra_args: options.extra_args.clone(),
+        secrets: secrets.iter().map(as_variable).collect(),
+    }
+}
+
+/// What the task that builds images is asked for: the inputs that the stock SDK's remote image builder gives it (`remote_builder.py`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ImageRequest {
+    /// Where the description of the image is.
+    pub description: String,
+    /// Where the files are that belong to it; empty if there are none.
+    pub files: String,
+    /// The image, as the SDK names it.
+    pub image: String,
+}
+
+impl ImageRequest {
+    /// Reads the inputs of a build.
+    ///
+    /// # Errors
+    /// [`Invalid::Decode`] if they are no `inputs.pb`.
+    pub fn read(inputs: &[u8]) -> Result<ImageRequest, Invalid> {
+        Ok(ImageRequest::of(&values::inputs(inputs)?))
+    }
+
+    /// The request that stands in the inputs of a build. What is missing is empty.
+    pub fn of(inputs: &Inputs) -> ImageRequest {
+        let mut request = ImageRequest::default();
+        for literal in &inputs.literals {
+            let text = || literal.value.as_str().unwrap_or_default().to_owned();
+            match literal.name.as_str() {
+                "spec" => request.description = text(),
+                "context" => request.files = text(),
+                "target_image" => request.image = text(),
+                _ => {}
+            }
+        }
+        request
+    }
+}
+
+/// The outputs of a build: the image, as the SDK names it.
+pub fn outputs(image: &str) -> Bytes {
+    values::single_output(Literal::string(image))
+}
+
+#[cfg(test)]
+mod tests {
+    use spanwise_proto::flyteidl2::imagebuilder::{Env, PipOptions, PipPackages};
+    use spanwise_proto::flyteidl2::task::NamedLiteral;
+
+    use super::*;
+
+    #[test]
+    fn a_description_is_read_with_every_layer_and_without_guesses() {
+        let secret = Secret { key: "index-token".to_owned(), ..Secret::default() };
+        let pip = PipPackages {
+            packages: vec!["six".to_owned()],
+            options: PipOptions { index_url: "https://one".to_owned(), pre: true, ..PipOptions::default() }.into(),
+            secret_mounts: vec![secret.clone()],
+            ..PipPackages::default()
+        };
+        let env_variables = [("B", "2"), ("A", "1")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let env = Env { env_variables: env_variables.into_iter().collect(), ..Env::default() };
+        let layers = [Some(Kind::PipPackages(pip.into())), Some(Kind::Env(env.into())), None];
+        let layers = layers.map(|layer| imagebuilder::Layer { layer, ..imagebuilder::Layer::default() });
+        let spec = ImageSpec { python_version: "3.11".to_owned(), layers: layers.into(), ..ImageSpec::default() };
+        let options = InstallOptions {
+            index_url: "https://one".to_owned(),
+            pre: true,
+            secrets: vec![as_variable(&secret)],
+            ..InstallOptions::default()
+        };
+        let variables = [("A", "1"), ("B", "2")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let expected = Image {
+            python_version: "3.11".to_owned(),
+            layers: vec![
+                Layer::Packages { packages: vec!["six".to_owned()], options },
+                Layer::Variables(variables.into()),
+                Layer::Unknown,
+            ],
+        };
+        assert_eq!(Image::read(&spec.encode_to_vec()).unwrap(), expected);
+        assert!(Image::read(b"\xff").unwrap_err().to_string().contains("description of an image"));
+    }
+
+    #[test]
+    fn a_request_is_read_from_the_inputs_by_their_names() {
+        let texts = [("spec", "s3://a"), ("target_image", "team/flyte:1"), ("other", "x")];
+        let literals = texts.map(|(name, text)| NamedLiteral::new(name, Literal::string(text)));
+        let inputs = values::encode_inputs(&Inputs { literals: literals.into(), ..Inputs::default() });
+        let request = ImageRequest::read(&inputs).unwrap();
+        let (description, image) = ("s3://a".to_owned(), "team/flyte:1".to_owned());
+        assert_eq!(request, ImageRequest { description, files: String::new(), image: image.clone() });
+        assert_eq!(values::first_output(&outputs(&image)).unwrap().as_str(), Some(image.as_str()));
+    }
+}
