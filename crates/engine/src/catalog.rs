@@ -129,31 +129,24 @@ impl Engine {
         Ok(ids)
     }
 
-    /// Keeps a definition under its digest; harmless if it is there. Retention leaves it alone while a run or a deployed task
-    /// refers to it, and for [`UNREFERRED_DEFINITION`] after this.
-    ///
-    /// [`UNREFERRED_DEFINITION`]: spanwise_store::UNREFERRED_DEFINITION
-    ///
-    /// # Errors
-    /// [`Error::Store`] if the store cannot be written.
-    pub fn put_definition(&self, digest: &str, body: &Bytes) -> Result<(), Error> {
-        Ok(self.inner.journal.store().put_definition(digest, body, self.now())?)
-    }
-
-    /// The definition with this digest.
+    /// The body of the definition with this digest, also of an action that was accepted a moment ago.
     ///
     /// # Errors
     /// [`Error::Store`] if the store cannot be read.
     pub fn definition(&self, digest: &str) -> Result<Option<Bytes>, Error> {
-        Ok(self.inner.journal.store().definition(digest)?)
+        // In this order: a run has it in memory until it is in the store.
+        match self.inner.runs.all().iter().find_map(|run| run.unwritten_definition(digest)) {
+            Some(body) => Ok(Some(body)),
+            None => Ok(self.inner.journal.store().definition(digest)?),
+        }
     }
 
-    /// Adds a deployed task. False if its name has this version already, which stays as it is.
+    /// Adds a deployed task with the body of its definition. False if its name has this version already, which stays as it is.
     ///
     /// # Errors
     /// [`Error::Store`] if the store cannot be written.
-    pub fn deploy_task(&self, task: &TaskRow) -> Result<bool, Error> {
-        match self.inner.journal.store().deploy_task(task) {
+    pub fn deploy_task(&self, task: &TaskRow, definition: &Bytes) -> Result<bool, Error> {
+        match self.inner.journal.store().deploy_task(task, definition) {
             Ok(()) => Ok(true),
             Err(spanwise_store::Error::AlreadyExists(_)) => Ok(false),
             Err(error) => Err(error.into()),

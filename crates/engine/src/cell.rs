@@ -2,12 +2,13 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use bytes::Bytes;
 use rustc_hash::FxHashMap;
 use spanwise_core::{
     ActionName, AttemptNo, Command, Event, JournalFacts, LiveRun, News, Next, ProcessFacts, Rejection, Run, RunId,
     Timestamp,
 };
-use spanwise_store::{Payloads, RunKey};
+use spanwise_store::{Definition, Payloads, RunKey};
 use tokio::sync::{Notify, watch};
 
 use crate::error::Error;
@@ -25,6 +26,21 @@ pub use watcher::Watch;
 /// A driver of an action of this process.
 pub(crate) type Driver = spanwise_core::Driver<Turn>;
 
+/// What comes with a command, for the journal.
+#[derive(Debug, Default)]
+pub(crate) struct New {
+    /// The values of its action.
+    pub(crate) payloads: Payloads,
+    /// What its action is made from.
+    pub(crate) definitions: Vec<Definition>,
+}
+
+impl From<Payloads> for New {
+    fn from(payloads: Payloads) -> New {
+        New { payloads, definitions: Vec::new() }
+    }
+}
+
 /// The state of a run behind one lock; commands are decided and applied under it, commits happen outside.
 pub(crate) struct RunCell {
     id: RunId,
@@ -40,6 +56,8 @@ struct CellState {
     /// Events that no transaction has taken yet, and the actions they changed.
     events: Vec<Event>,
     changed: FxHashMap<ActionName, Payloads>,
+    /// What actions are made from, by digest, until it is in the store.
+    definitions: FxHashMap<String, Bytes>,
     watchers: FxHashMap<ActionName, Vec<Arc<Notify>>>,
     feeds: Feeds,
     /// The run was just created, and whoever did that is about to drive its root.
@@ -79,6 +97,7 @@ impl RunCell {
             next_seq,
             events: Vec::new(),
             changed: FxHashMap::default(),
+            definitions: FxHashMap::default(),
             watchers: FxHashMap::default(),
             feeds: Feeds::default(),
             root_claimed: false,
@@ -116,10 +135,10 @@ impl RunCell {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Decides a command and applies its events. `payloads` belong to the command's action, if events follow for it.
-    pub(crate) fn command(&self, command: &Command, now: Timestamp, payloads: Payloads) -> Result<bool, Rejection> {
+    /// Decides a command and applies its events. `new` belongs to the command's action, if events follow for it.
+    pub(crate) fn command(&self, command: &Command, now: Timestamp, new: impl Into<New>) -> Result<bool, Rejection> {
         let mut state = self.lock();
-        let changed = state.command(command, now, payloads)?;
+        let changed = state.command(command, now, new.into())?;
         drop(state);
         if changed {
             self.announce();
@@ -249,12 +268,12 @@ impl RunCell {
 }
 
 impl CellState {
-    /// Decides a command; `payloads` belong to its action, if events follow for it.
-    fn command(&mut self, command: &Command, now: Timestamp, payloads: Payloads) -> Result<bool, Rejection> {
+    fn command(&mut self, command: &Command, now: Timestamp, new: New) -> Result<bool, Rejection> {
         let changed = self.live.command(command, now)?;
         let News { events, woken } = self.live.take_news();
         if let Some(first) = events.first() {
-            self.changed.entry(first.action).or_default().take_new(payloads);
+            self.changed.entry(first.action).or_default().take_new(new.payloads);
+            self.definitions.extend(new.definitions.into_iter().map(|Definition { digest, body }| (digest, body)));
         }
         self.absorb(events, &woken);
         Ok(changed)

@@ -91,6 +91,9 @@ pub trait Executor: Send + Sync {
     }
 }
 
+/// Inputs up to so many bytes stay in memory while their action waits; larger ones are read from the journal again.
+const KEPT_INPUTS: usize = 4096;
+
 /// How an action ended.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
@@ -226,7 +229,10 @@ impl Driver<'_> {
                     watch = Some(self.run.cell.watch(self.call.action));
                     self.rules.set_watching();
                 }
-                Next::Hold { due } | Next::Wait { due } => self.wait(watch.as_ref(), due).await,
+                Next::Hold { due } | Next::Wait { due } => {
+                    self.call.inputs.take_if(|inputs| inputs.len() > KEPT_INPUTS);
+                    self.wait(watch.as_ref(), due).await;
+                }
             }
         }
     }

@@ -7,11 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use spanwise_core::{ActionName, ActionSpec, AttemptNo, Command, Run, RunId};
-use spanwise_store::{Durability, ExportState, Memory, Payloads, PrunedRun, Retention, RunKey, RunRow, Sqlite, Store};
+use spanwise_store::{
+    Definition, Durability, ExportState, Memory, Payloads, PrunedRun, Retention, RunKey, RunRow, Sqlite, Store,
+};
 use tokio::sync::Notify;
 
 use crate::cache::Reservations;
-use crate::cell::RunCell;
+use crate::cell::{New, RunCell};
 use crate::clock::Clock;
 use crate::error::{Error, with_source};
 use crate::export::Exports;
@@ -73,6 +75,8 @@ pub struct NewRun {
     pub inputs: Bytes,
     /// Its settings.
     pub settings: RunSettings,
+    /// What the run and its root are made from, under the digests that settings and root name: written with the run.
+    pub definitions: Vec<Definition>,
 }
 
 /// The engine. Cheap to clone; the journal is closed when the last clone and the last run handle are gone.
@@ -185,7 +189,8 @@ impl Engine {
         let cell = RunCell::new(new.id.clone(), new.settings, &self.inner.slots);
         let action = ActionName::ROOT;
         let inputs = Payloads { inputs: Some(new.inputs), outputs: None };
-        cell.command(&Command::Enqueue { action, spec: Arc::new(new.spec) }, now, inputs)?;
+        let command = Command::Enqueue { action, spec: Arc::new(new.spec) };
+        cell.command(&command, now, New { payloads: inputs, definitions: new.definitions })?;
         let first = cell.take_first();
         let events = first.events.clone();
         let taken = || Error::AlreadyExists(new.id.name.clone());

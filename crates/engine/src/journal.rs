@@ -234,7 +234,8 @@ impl Shared {
         while !taken.is_empty() {
             let (runs, appends): (Vec<_>, Vec<_>) = taken.into_iter().unzip();
             let Err(error) = self.store.commit(&appends) else {
-                for (run, Append { first_seq, events, .. }) in runs.iter().zip(appends) {
+                for (run, Append { first_seq, events, definitions, .. }) in runs.iter().zip(appends) {
+                    run.forget_written(&definitions);
                     self.exports.mark(run, first_seq, events);
                 }
                 return Ok(());

@@ -32,11 +32,11 @@ pub use error::Error;
 pub use export::{Export, ExportError, ExportLimits, LifecycleExporter};
 pub use feed::ChildFeed;
 pub use random::random_bits;
-pub use run::{ActionWatch, NewStep, RunHandle, StepRecord};
+pub use run::{ActionWatch, NewAction, NewStep, RunHandle, StepRecord};
 pub use scope::{AttemptScope, CallToken};
 pub use settings::RunSettings;
 pub use spanwise_core::{ActionView, Relation, RunOptions, Scope};
 pub use spanwise_store::{
-    Durability, ExportState, PrunedRun, Retention, RunKey, RunQuery, RunRow, TaskQuery, TaskRow, UNREFERRED_DEFINITION,
+    Definition, Durability, ExportState, PrunedRun, Retention, RunKey, RunQuery, RunRow, TaskQuery, TaskRow,
 };
 pub use waiting::{Busy, OutsideWait, WaitsFor};

@@ -8,11 +8,11 @@ use spanwise_core::trace::TraceParent;
 use spanwise_core::{
     Action, ActionName, ActionSpec, ActionView, AttemptNo, Command, End, Failure, RunId, StepOutcome, Timestamp,
 };
-use spanwise_store::{ExportState, Payloads, RunKey};
+use spanwise_store::{Definition, ExportState, Payloads, RunKey};
 use tokio::sync::watch;
 
-use crate::cell::RunCell;
 pub use crate::cell::Watch as ActionWatch;
+use crate::cell::{New, RunCell};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::feed::ChildFeed;
@@ -43,6 +43,24 @@ pub struct NewStep {
     pub outcome: Result<Bytes, Failure>,
     /// The program has made a span of it by itself.
     pub observed: bool,
+    /// What it is made from, under the digest that its spec names.
+    pub definition: Option<Definition>,
+}
+
+/// An action to be accepted.
+#[derive(Clone, Debug)]
+pub struct NewAction {
+    /// What is fixed about it.
+    pub spec: ActionSpec,
+    /// What it is made from, under the digest that its spec names: written with it.
+    pub definition: Option<Definition>,
+}
+
+impl From<ActionSpec> for NewAction {
+    /// One that is made from nothing but its program.
+    fn from(spec: ActionSpec) -> NewAction {
+        NewAction { spec, definition: None }
+    }
 }
 
 /// A run of this process. Cheap to clone.
@@ -176,11 +194,13 @@ impl RunHandle {
     ///
     /// # Errors
     /// [`Error::Rejected`] if the run or the parent has ended; [`Error::Store`] while nothing can be written.
-    pub fn enqueue(&self, action: ActionName, spec: ActionSpec, inputs: Bytes) -> Result<bool, Error> {
+    pub fn enqueue(&self, action: ActionName, new: impl Into<NewAction>, inputs: Bytes) -> Result<bool, Error> {
         self.engine.inner.journal.check()?;
+        let NewAction { spec, definition } = new.into();
         let payloads = Payloads { inputs: Some(inputs), outputs: None };
         let command = Command::Enqueue { action, spec: Arc::new(spec) };
-        Ok(self.cell.command(&command, self.now(), payloads)?)
+        let new = New { payloads, definitions: definition.into_iter().collect() };
+        Ok(self.cell.command(&command, self.now(), new)?)
     }
 
     /// An attempt gave its first sign of life. Harmless if it has given one, or is over.
@@ -271,14 +291,15 @@ impl RunHandle {
     /// [`Error::Rejected`] if the run or the parent has ended; [`Error::Store`].
     pub async fn record_step(&self, action: ActionName, step: NewStep) -> Result<(), Error> {
         self.engine.inner.journal.check()?;
-        let NewStep { spec, started, inputs, outcome, observed } = step;
+        let NewStep { spec, started, inputs, outcome, observed, definition } = step;
         let (outcome, outputs) = match outcome {
             Ok(outputs) => (StepOutcome::Succeeded, Some(outputs)),
             Err(failure) => (StepOutcome::Failed(failure), None),
         };
         let command = Command::RecordStep { action, spec: Arc::new(spec), started, outcome, observed };
         let payloads = Payloads { inputs: Some(inputs), outputs };
-        self.cell.command(&command, self.now(), payloads)?;
+        let new = New { payloads, definitions: definition.into_iter().collect() };
+        self.cell.command(&command, self.now(), new)?;
         self.committed().await
     }
 

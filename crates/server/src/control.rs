@@ -276,7 +276,7 @@ impl ControlPlane {
             return;
         }
         for action in run.unfinished() {
-            self.drive(run, action);
+            self.drive(run, action, None);
         }
         let paused = run.actions().into_iter().filter(|action| action.phase == Phase::Paused);
         for condition in paused.filter(|action| action.kind == ActionKind::Condition) {
@@ -301,11 +301,11 @@ impl ControlPlane {
         }));
     }
 
-    /// Drives a task action to its end in the background.
-    pub(crate) fn drive(&self, run: &RunHandle, action: ActionName) {
+    /// Drives a task action to its end in the background. `inputs` are its own, if they have just been stored.
+    pub(crate) fn drive(&self, run: &RunHandle, action: ActionName, inputs: Option<Bytes>) {
         let (run, executor, plane) = (run.clone(), self.inner.executor.clone(), self.clone());
         self.inner.drivers.spawn(async move {
-            let call = Call { action, inputs: None, caller: None };
+            let call = Call { action, inputs, caller: None };
             if let Err(error) = run.drive(call, &executor).await {
                 let trace_id = run.span().map(|span| tracing::field::display(span.trace));
                 let cause = in_one_line(&error);

@@ -2,18 +2,14 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use spanwise_core::{ActionSpec, RunOptions};
-use spanwise_engine::{Engine, RunSettings, UNREFERRED_DEFINITION};
+use spanwise_engine::{Engine, RunSettings};
 use spanwise_wire::{Definition, Invalid, options, task, task::Program};
 
 /// Decoded definitions that are kept; a run has a handful, and one is some kilobytes.
 const KEPT: usize = 512;
-
-/// How long a definition that was put is not put again: well below the time for which the journal keeps it without a reference.
-const PUT_AGAIN: Duration = Duration::from_secs(UNREFERRED_DEFINITION.as_secs() / 4);
 
 /// Why a definition could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -37,26 +33,11 @@ pub(crate) struct Definitions {
 struct Kept {
     definitions: HashMap<String, Arc<Definition>>,
     programs: HashMap<String, Arc<Program>>,
-    /// When it was last put.
-    put: HashMap<String, Instant>,
 }
 
 impl Definitions {
     pub(crate) fn new(engine: Engine) -> Definitions {
         Definitions { engine, kept: Arc::default() }
-    }
-
-    /// Stores a definition under its digest. After `Ok` it survives the process, and what refers to it soon finds it.
-    pub(crate) fn put(&self, digest: &str, body: &Bytes) -> Result<(), spanwise_engine::Error> {
-        let now = Instant::now();
-        if self.kept().put.get(digest).is_some_and(|put| now.duration_since(*put) < PUT_AGAIN) {
-            return Ok(());
-        }
-        self.engine.put_definition(digest, body)?;
-        let mut kept = self.kept();
-        make_room(&mut kept.put);
-        kept.put.insert(digest.to_owned(), now);
-        Ok(())
     }
 
     /// What an action was made from; none if it has no definition.

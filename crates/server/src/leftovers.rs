@@ -338,8 +338,8 @@ mod tests {
     }
 
     fn create(engine: &Engine, name: &str) -> RunHandle {
-        let (inputs, settings) = (Bytes::new(), RunSettings::default());
-        engine.create_run(NewRun { id: id(name), spec: ActionSpec::task("env.main"), inputs, settings }).unwrap()
+        let (spec, inputs, settings) = (ActionSpec::task("env.main"), Bytes::new(), RunSettings::default());
+        engine.create_run(NewRun { id: id(name), spec, inputs, settings, definitions: Vec::new() }).unwrap()
     }
 
     async fn finish(run: &RunHandle) {

@@ -11,8 +11,8 @@ mod sqlite;
 pub use error::{Cause, Error};
 pub use memory::Memory;
 pub use model::{
-    Append, CachedOutputs, ExportState, Payloads, Pruned, PrunedRun, RunKey, RunQuery, RunRow, StoredRun, TaskQuery,
-    TaskRow, UNREFERRED_DEFINITION,
+    Append, CachedOutputs, Definition, ExportState, Payloads, Pruned, PrunedRun, RunKey, RunQuery, RunRow, StoredRun,
+    TaskQuery, TaskRow,
 };
 pub use spanwise_core::{ActionView as ActionRow, Durability, Retention, Scope};
 pub use sqlite::Sqlite;
@@ -87,24 +87,17 @@ pub trait Store: Send + Sync + 'static {
     /// If the store cannot be read.
     fn unfinished(&self) -> Result<Vec<RunRow>, Error>;
 
-    /// Keeps a definition under its digest; harmless if it is there. Pruning leaves it alone while a run or a deployed task
-    /// refers to it, and for [`UNREFERRED_DEFINITION`] after it was last put.
-    ///
-    /// # Errors
-    /// [`Error::Full`] if the disk is full.
-    fn put_definition(&self, digest: &str, body: &Bytes, now: Timestamp) -> Result<(), Error>;
-
-    /// The definition with this digest.
+    /// The body of the definition with this digest. It is there as long as a run or a deployed task is made from it.
     ///
     /// # Errors
     /// If the store cannot be read.
     fn definition(&self, digest: &str) -> Result<Option<Bytes>, Error>;
 
-    /// Adds a deployed task.
+    /// Adds a deployed task with the body of its definition: both or neither.
     ///
     /// # Errors
     /// [`Error::AlreadyExists`] if its name has this version already.
-    fn deploy_task(&self, task: &TaskRow) -> Result<(), Error>;
+    fn deploy_task(&self, task: &TaskRow, definition: &Bytes) -> Result<(), Error>;
 
     /// The deployed tasks that a query asks for, the newest first.
     ///

@@ -8,10 +8,9 @@ use spanwise_core::{ActionName, Event, Phase, RunId, Timestamp};
 
 use bytes::Bytes;
 
-use crate::model::definition_of;
 use crate::{
-    ActionRow, Append, CachedOutputs, Error, ExportState, Payloads, Pruned, PrunedRun, Retention, RunKey, RunQuery,
-    RunRow, Scope, Store, StoredRun, TaskQuery, TaskRow, UNREFERRED_DEFINITION,
+    ActionRow, Append, CachedOutputs, Definition, Error, ExportState, Payloads, Pruned, PrunedRun, Retention, RunKey,
+    RunQuery, RunRow, Scope, Store, StoredRun, TaskQuery, TaskRow,
 };
 
 /// Keeps runs in memory; they are gone with the process.
@@ -26,8 +25,7 @@ struct Inner {
     names: HashMap<RunId, RunKey>,
     last_key: i64,
     kept_before: Option<Timestamp>,
-    /// With the time when it was last put.
-    definitions: HashMap<String, (Bytes, Timestamp)>,
+    definitions: HashMap<String, Bytes>,
     tasks: Vec<TaskRow>,
     cache: HashMap<String, CachedOutputs>,
 }
@@ -41,6 +39,8 @@ struct MemoryRun {
     events: Vec<Event>,
     actions: HashMap<ActionName, (ActionRow, Payloads)>,
     order: Vec<ActionName>,
+    /// The digests of what it is made from.
+    definitions: HashSet<String>,
 }
 
 impl Memory {
@@ -56,6 +56,11 @@ impl Memory {
 }
 
 impl MemoryRun {
+    fn new(row: RunRow) -> MemoryRun {
+        let (events, order) = (Vec::new(), Vec::new());
+        MemoryRun { row, events, actions: HashMap::new(), order, definitions: HashSet::new() }
+    }
+
     /// When its root has changed last.
     fn updated_at(&self) -> Timestamp {
         let of_root = self.events.iter().rev().find(|event| event.action.is_root()).map(|event| event.at);
@@ -82,6 +87,7 @@ impl MemoryRun {
             known.0 = row.clone();
             known.1.take_new(payloads.clone());
         }
+        self.definitions.extend(append.definitions.iter().map(|definition| definition.digest.clone()));
         if let Some((phase, ended_at)) = append.run_phase {
             self.row.phase = phase;
             self.row.ended_at = ended_at;
@@ -98,9 +104,8 @@ impl Store for Memory {
         inner.last_key += 1;
         let key = RunKey(inner.last_key);
         inner.names.insert(run.id.clone(), key);
-        let mut stored = MemoryRun { row: run.clone(), events: Vec::new(), actions: HashMap::new(), order: Vec::new() };
-        stored.append(&first);
-        inner.runs.insert(key, stored);
+        inner.runs.insert(key, MemoryRun::new(run.clone()));
+        inner.append(&Append { run: key, ..first });
         Ok(key)
     }
 
@@ -117,11 +122,7 @@ impl Store for Memory {
             }
             *length += append.events.len() as u64;
         }
-        for append in batch {
-            if let Some(run) = inner.runs.get_mut(&append.run) {
-                run.append(append);
-            }
-        }
+        batch.iter().for_each(|append| inner.append(append));
         Ok(())
     }
 
@@ -208,22 +209,18 @@ impl Store for Memory {
         Ok(())
     }
 
-    fn put_definition(&self, digest: &str, body: &Bytes, now: Timestamp) -> Result<(), Error> {
-        let mut inner = self.lock();
-        let kept = inner.definitions.entry(digest.to_owned()).or_insert_with(|| (body.clone(), now));
-        kept.1 = now;
-        Ok(())
-    }
-
     fn definition(&self, digest: &str) -> Result<Option<Bytes>, Error> {
-        Ok(self.lock().definitions.get(digest).map(|(body, _)| body.clone()))
+        Ok(self.lock().definitions.get(digest).cloned())
     }
 
-    fn deploy_task(&self, task: &TaskRow) -> Result<(), Error> {
-        if self.task(&task.scope, &task.name, &task.version)?.is_some() {
+    fn deploy_task(&self, task: &TaskRow, definition: &Bytes) -> Result<(), Error> {
+        let mut inner = self.lock();
+        let name = |task: &TaskRow| (task.scope.clone(), task.name.clone(), task.version.clone());
+        if inner.tasks.iter().any(|known| name(known) == name(task)) {
             return Err(Error::AlreadyExists(format!("{} {}", task.name, task.version)));
         }
-        self.lock().tasks.push(task.clone());
+        inner.tasks.push(task.clone());
+        inner.definitions.entry(task.definition.clone()).or_insert_with(|| definition.clone());
         Ok(())
     }
 
@@ -264,8 +261,7 @@ impl Store for Memory {
         let actions = inner.runs.values().flat_map(|run| run.actions.values());
         let payloads = actions.flat_map(|(_, payloads)| payloads.inputs.iter().chain(&payloads.outputs));
         let cached = inner.cache.values().map(|cached| &cached.outputs);
-        let definitions = inner.definitions.values().map(|(body, _)| body);
-        payloads.chain(cached).chain(definitions).for_each(|value| visit(value));
+        payloads.chain(cached).chain(inner.definitions.values()).for_each(|value| visit(value));
         Ok(())
     }
 
@@ -309,22 +305,30 @@ impl Store for Memory {
             }
             inner.cache.retain(|_, cached| cached.stored_at >= oldest);
         }
-        inner.forget_definitions(now.before(UNREFERRED_DEFINITION));
         if let Some(max_bytes) = keep.max_bytes {
+            inner.forget_definitions();
             inner.shrink(usize::try_from(max_bytes).unwrap_or(usize::MAX), &mut runs);
-            inner.forget_definitions(now.before(UNREFERRED_DEFINITION));
         }
+        inner.forget_definitions();
         Ok(Pruned { runs })
     }
 }
 
 impl Inner {
+    fn append(&mut self, append: &Append) {
+        let Some(run) = self.runs.get_mut(&append.run) else { return };
+        run.append(append);
+        for Definition { digest, body } in &append.definitions {
+            self.definitions.entry(digest.clone()).or_insert_with(|| body.clone());
+        }
+    }
+
     fn newest_fact(&self) -> Option<Timestamp> {
         let of_runs = self.runs.values().flat_map(|run| [Some(run.row.created_at), run.row.ended_at]).flatten();
         let of_events = self.runs.values().flat_map(|run| run.events.iter().map(|event| event.at));
         let of_cache = self.cache.values().map(|cached| cached.stored_at);
-        let of_definitions = self.definitions.values().map(|(_, put_at)| *put_at);
-        of_runs.chain(of_events).chain(of_cache).chain(of_definitions).max()
+        let of_tasks = self.tasks.iter().map(|task| task.deployed_at);
+        of_runs.chain(of_events).chain(of_cache).chain(of_tasks).max()
     }
 
     /// Cached outputs have half of the room at most; then what is oldest goes.
@@ -371,18 +375,16 @@ impl Inner {
     fn used_bytes(&self) -> usize {
         let of_runs: usize = self.runs.values().map(MemoryRun::used_bytes).sum();
         let of_cache: usize = self.cache.iter().map(|(key, cached)| key.len() + cached.outputs.len()).sum();
-        let of_definitions: usize = self.definitions.values().map(|(body, _)| body.len()).sum();
+        let of_definitions: usize = self.definitions.values().map(Bytes::len).sum();
         of_runs + of_cache + of_definitions
     }
 
-    /// Drops the definitions that nothing is made from, unless they were put a moment ago.
-    fn forget_definitions(&mut self, put_before: Timestamp) {
-        let of_actions =
-            self.runs.values().flat_map(|run| run.events.iter().filter_map(definition_of)).map(str::to_owned);
-        let of_runs = self.runs.values().filter_map(|run| run.row.definition.clone());
-        let of_tasks = self.tasks.iter().map(|task| task.definition.clone());
-        let referred: HashSet<String> = of_actions.chain(of_runs).chain(of_tasks).collect();
-        self.definitions.retain(|digest, (_, put_at)| *put_at >= put_before || referred.contains(digest));
+    /// Drops the definitions that nothing is made from any more.
+    fn forget_definitions(&mut self) {
+        let of_runs = self.runs.values().flat_map(|run| &run.definitions);
+        let of_tasks = self.tasks.iter().map(|task| &task.definition);
+        let referred: HashSet<&String> = of_runs.chain(of_tasks).collect();
+        self.definitions.retain(|digest, _| referred.contains(digest));
     }
 }
 

@@ -1,11 +1,10 @@
 //! What is stored, as plain data.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use bytes::Bytes;
 use spanwise_core::trace::TraceParent;
-use spanwise_core::{ActionName, AttemptNo, Event, Fact, Phase, RunId, Scope, TaskName, Timestamp};
+use spanwise_core::{ActionName, AttemptNo, Event, Phase, RunId, Scope, TaskName, Timestamp};
 
 use crate::ActionRow;
 
@@ -28,7 +27,7 @@ pub struct RunRow {
     pub ended_at: Option<Timestamp>,
     /// Free labels, by which lists can be filtered.
     pub labels: BTreeMap<String, String>,
-    /// The digest of what the run was created with, where a remote client sent it: the definition of that digest is kept with the run.
+    /// The digest of what the run was created with, where a remote client sent it: one of [`Append::definitions`].
     pub definition: Option<String>,
     /// The version of the root's task; empty where it has none.
     pub task_version: String,
@@ -70,6 +69,17 @@ pub struct Append {
     pub actions: Vec<(ActionRow, Payloads)>,
     /// The run's phase, if it changed.
     pub run_phase: Option<(Phase, Option<Timestamp>)>,
+    /// What the run is made from from now on: kept as long as the run is, and stored if it is not there yet.
+    pub definitions: Vec<Definition>,
+}
+
+/// What runs and actions are made from, stored once for all that share it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Definition {
+    /// The name of the body, made of it: two bodies never have one digest.
+    pub digest: String,
+    /// The bytes, which the store does not look into.
+    pub body: Bytes,
 }
 
 /// A run with its events.
@@ -186,17 +196,6 @@ pub struct ExportState {
     pub dropped: u64,
     /// True once nothing is left to be exported.
     pub done: bool,
-}
-
-/// For so long a definition is kept that nothing refers to: it is put first, and referred to afterwards.
-pub const UNREFERRED_DEFINITION: Duration = Duration::from_secs(3600);
-
-/// The definition that an event's action is made from.
-pub(crate) fn definition_of(event: &Event) -> Option<&str> {
-    match &event.fact {
-        Fact::Enqueued { spec } => spec.definition.as_deref(),
-        _ => None,
-    }
 }
 
 /// What a pruning deleted.

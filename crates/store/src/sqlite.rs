@@ -15,6 +15,7 @@ use crate::{
 };
 
 mod catalog;
+mod columns;
 mod exports;
 mod failure;
 mod identity;
@@ -41,12 +42,13 @@ pub struct Sqlite {
 const FILE: &str = "journal.db";
 
 /// Steps from an empty database to today's, in order.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("../migrations/sqlite/0001_journal.sql"),
     include_str!("../migrations/sqlite/0002_control_plane.sql"),
     include_str!("../migrations/sqlite/0003_lifecycle.sql"),
     include_str!("../migrations/sqlite/0004_retention.sql"),
     include_str!("../migrations/sqlite/0005_run_fields.sql"),
+    include_str!("../migrations/sqlite/0006_definitions.sql"),
 ];
 
 impl Sqlite {
@@ -201,7 +203,7 @@ impl Store for Sqlite {
         self.transact(|transaction| {
             rows::insert_run(transaction, run).map_err(taken)?;
             let key = RunKey(transaction.last_insert_rowid());
-            rows::insert_fields(transaction, key, run).map_err(failed)?;
+            rows::insert_labels(transaction, key, run).map_err(failed)?;
             rows::append(transaction, &[Append { run: key, ..first }])?;
             Ok(key)
         })
@@ -284,16 +286,15 @@ impl Store for Sqlite {
         self.read(rows::read_unfinished)
     }
 
-    fn put_definition(&self, digest: &str, body: &Bytes, now: Timestamp) -> Result<(), Error> {
-        self.transact(|transaction| catalog::put_definition(transaction, digest, body, now))
-    }
-
     fn definition(&self, digest: &str) -> Result<Option<Bytes>, Error> {
         self.read(|connection| catalog::definition(connection, digest))
     }
 
-    fn deploy_task(&self, task: &TaskRow) -> Result<(), Error> {
-        self.transact(|transaction| catalog::insert_task(transaction, task))
+    fn deploy_task(&self, task: &TaskRow, definition: &Bytes) -> Result<(), Error> {
+        self.transact(|transaction| {
+            catalog::insert_task(transaction, task)?;
+            catalog::insert_definition(transaction, &task.definition, definition)
+        })
     }
 
     fn tasks(&self, query: &TaskQuery) -> Result<Vec<TaskRow>, Error> {

@@ -1,7 +1,8 @@
 //! What has happened to a run and is not in the journal yet.
 
+use bytes::Bytes;
 use spanwise_core::ActionName;
-use spanwise_store::{Append, Payloads, RunKey};
+use spanwise_store::{Append, Definition, Payloads, RunKey};
 
 use super::RunCell;
 use super::rows::{ended_at, row};
@@ -23,7 +24,10 @@ impl RunCell {
 
     /// The same for a run that the store does not know yet.
     pub(crate) fn take_first(&self) -> Append {
-        self.take(RunKey(0))
+        let first = self.take(RunKey(0));
+        // Nobody finds the run here before it is in the store.
+        self.forget_written(&first.definitions);
+        first
     }
 
     fn take(&self, run: RunKey) -> Append {
@@ -38,6 +42,21 @@ impl RunCell {
         let row_of = |(name, payloads)| Some((row(name, state.live.run().action(&name)?), payloads));
         let actions = changed.into_iter().filter_map(row_of).collect();
         let run_phase = state.live.run().root().filter(|_| root_changed).map(|root| (root.phase(), ended_at(root)));
-        Append { run, first_seq, events, actions, run_phase }
+        let definitions = state.definitions.iter();
+        let definitions = definitions.map(|(digest, body)| Definition { digest: digest.clone(), body: body.clone() });
+        Append { run, first_seq, events, actions, run_phase, definitions: definitions.collect() }
+    }
+
+    /// The store has these definitions now: nobody looks for them here any more.
+    pub(crate) fn forget_written(&self, definitions: &[Definition]) {
+        if !definitions.is_empty() {
+            let mut state = self.lock();
+            definitions.iter().for_each(|written| drop(state.definitions.remove(&written.digest)));
+        }
+    }
+
+    /// The body of a definition that may not be in the store yet.
+    pub(crate) fn unwritten_definition(&self, digest: &str) -> Option<Bytes> {
+        self.lock().definitions.get(digest).cloned()
     }
 }

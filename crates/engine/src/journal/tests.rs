@@ -65,7 +65,13 @@ impl Disk {
 
     fn create_with(&self, name: &str, inputs: usize) -> Result<RunHandle, Error> {
         let (inputs, settings) = (Bytes::from(vec![7; inputs]), RunSettings::default());
-        self.engine.create_run(NewRun { id: id(name), spec: ActionSpec::task("env.main"), inputs, settings })
+        self.engine.create_run(NewRun {
+            id: id(name),
+            spec: ActionSpec::task("env.main"),
+            inputs,
+            settings,
+            definitions: Vec::new(),
+        })
     }
 
     async fn stalls(&self) {
@@ -126,7 +132,7 @@ fn assert_refused<T: std::fmt::Debug>(what: &str, answer: Result<T, Error>) {
 
 fn a_step(run: &RunHandle) -> NewStep {
     let (spec, outcome) = (ActionSpec::step("load", ActionName::ROOT), Ok(Bytes::new()));
-    NewStep { spec, started: run.now(), inputs: Bytes::new(), outcome, observed: false }
+    NewStep { spec, started: run.now(), inputs: Bytes::new(), outcome, observed: false, definition: None }
 }
 
 fn large() -> Outcome {

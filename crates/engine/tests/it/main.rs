@@ -20,6 +20,7 @@ mod cache;
 mod damage;
 mod export;
 mod feeds;
+mod inputs;
 mod places;
 mod reservations;
 mod stage;
@@ -53,7 +54,13 @@ fn id(name: &str) -> RunId {
 }
 
 fn new_run(name: &str, spec: ActionSpec) -> NewRun {
-    NewRun { id: id(name), spec, inputs: Bytes::from_static(b"in"), settings: RunSettings::default() }
+    NewRun {
+        id: id(name),
+        spec,
+        inputs: Bytes::from_static(b"in"),
+        settings: RunSettings::default(),
+        definitions: Vec::new(),
+    }
 }
 
 fn root() -> Call {

@@ -64,8 +64,8 @@ impl Embedded {
         self.scope.clone().run(name)
     }
 
-    /// Drives a run's root in the background, unless it is at its end.
-    fn drive(&self, handle: RunHandle) -> Result<AnyRun> {
+    /// Drives a run's root in the background, unless it is at its end. `inputs` are the root's, if they have just been frozen.
+    fn drive(&self, handle: RunHandle, inputs: Option<Bytes>) -> Result<AnyRun> {
         if handle.is_finished() {
             return Ok(Box::new(EmbeddedRun(handle)));
         }
@@ -73,7 +73,7 @@ impl Embedded {
         let task = task::find(&name)?;
         let driven = handle.clone();
         let driver = tokio::spawn(async move {
-            let call = Call { action: ActionName::ROOT, inputs: None, caller: None };
+            let call = Call { action: ActionName::ROOT, inputs, caller: None };
             // Whoever waits for the run learns of a failed journal from its own wait.
             let _ = driven.drive(call, &InProcess { task, depth: 0 }).await;
         });
@@ -112,17 +112,17 @@ impl Backend for Embedded {
             spec.traceparent = context.span().filter(|_| trace.is_exported());
             let settings = RunSettings { options: kept(&options)?, relation, trace, ..RunSettings::default() };
             let task = spec.task.clone();
-            let new = NewEngineRun { id: id.clone(), spec, inputs: inputs.clone(), settings };
-            let handle = match self.engine.create_run(new) {
-                Ok(handle) => handle,
+            let definitions = Vec::new();
+            let new = NewEngineRun { id: id.clone(), spec, inputs: inputs.clone(), settings, definitions };
+            match self.engine.create_run(new) {
+                Ok(created) => self.drive(created, Some(inputs)),
                 Err(taken @ spanwise_engine::Error::AlreadyExists(_)) => {
                     let existing = self.engine.resume(&id)?;
                     same_run(&existing, &task, &inputs).await.map_err(|why| already_exists(&taken, &why))?;
-                    existing
+                    self.drive(existing, None)
                 }
-                Err(error) => return Err(error.into()),
-            };
-            self.drive(handle)
+                Err(error) => Err(error.into()),
+            }
         })
     }
 
@@ -148,12 +148,14 @@ impl Backend for Embedded {
                 ..RunSettings::default()
             };
             let inputs = freeze(literals, &context)?;
-            self.drive(self.engine.create_run(NewEngineRun { id, spec, inputs, settings })?)
+            let definitions = Vec::new();
+            let new = NewEngineRun { id, spec, inputs: inputs.clone(), settings, definitions };
+            self.drive(self.engine.create_run(new)?, Some(inputs))
         })
     }
 
     fn resume(&self, name: RunName) -> Pending<'_, AnyRun> {
-        Box::pin(async move { self.drive(self.engine.resume(&self.run_id(name))?) })
+        Box::pin(async move { self.drive(self.engine.resume(&self.run_id(name))?, None) })
     }
 
     fn deploy(&self) -> Pending<'_, (String, Vec<String>)> {

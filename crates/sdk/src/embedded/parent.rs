@@ -58,7 +58,8 @@ impl parent::Parent for Parent {
 
     async fn record_step(&self, step: CompletedStep) -> Result<()> {
         let CompletedStep { action, spec, started, inputs, outcome, observed } = step;
-        Ok(self.run.record_step(action, NewStep { spec, started, inputs, outcome, observed }).await?)
+        let new = NewStep { spec, started, inputs, outcome, observed, definition: None };
+        Ok(self.run.record_step(action, new).await?)
     }
 
     fn count_call(&self) -> Option<CallToken> {

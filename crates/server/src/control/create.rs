@@ -5,7 +5,7 @@ use bytes::Bytes;
 use spanwise_core::lifecycle::{RunTrace, STEPS_LABEL, TRACE_LABEL, TraceLevel};
 use spanwise_core::trace::{TRACEPARENT, TRACESTATE, TraceParent};
 use spanwise_core::{ActionName, RunId, RunName};
-use spanwise_engine::{Relation, RunHandle, RunOptions, RunSettings, Scope};
+use spanwise_engine::{Definition, Relation, RunHandle, RunOptions, RunSettings, Scope};
 use spanwise_proto::Message;
 use spanwise_proto::flyteidl2::common::{RelationType, RunIdentifier};
 use spanwise_proto::flyteidl2::task::{Inputs, RunSpec, TaskSpec};
@@ -54,12 +54,12 @@ impl ControlPlane {
         let cache_key = task::root_cache_key(&new.task, &inputs)?;
         let (digest, body) = task::encode(&new.task);
         let mut spec = task::action_spec(&new.task, &digest, None, "", cache_key.as_deref(), &rules)?;
-        self.inner.definitions.put(&digest, &body)?;
+        let sent = definition(&new.settings);
         let named = task::name(&new.task)?.to_owned();
         let settings = RunSettings {
             options: options.shown(),
             relation,
-            definition: Some(self.put_run_spec(&new.settings)?),
+            definition: Some(sent.digest.clone()),
             warnings,
             ..RunSettings::default()
         };
@@ -83,15 +83,16 @@ impl ControlPlane {
             spec,
             inputs: frozen.clone(),
             settings,
+            definitions: vec![sent, Definition { digest, body }],
         })?;
         // For readers. The run has been accepted: its attempt is given them again, from the journal.
-        let copied = self.inner.blobs.put(&layout::inputs(&id, &ActionName::ROOT)?, frozen).await;
+        let copied = self.inner.blobs.put(&layout::inputs(&id, &ActionName::ROOT)?, frozen.clone()).await;
         if let Err(error) = copied {
             tracing::warn!(run = %id.name, error = &error as &dyn std::error::Error, "the inputs of a run come with its attempt");
         }
         log_warnings(&run, &named);
         calls::is_about(&run);
-        self.drive(&run, ActionName::ROOT);
+        self.drive(&run, ActionName::ROOT, Some(frozen));
         Ok(run)
     }
 
@@ -156,14 +157,12 @@ impl ControlPlane {
         let context = CustomContext::from_message(values::inputs(&inputs)?.context);
         Ok(context.get(TRACEPARENT).map(str::to_owned))
     }
+}
 
-    /// Stores what a run was created with, as its client sent it, and returns its digest.
-    fn put_run_spec(&self, spec: &RunSpec) -> Result<String, Error> {
-        let body = Bytes::from(spec.encode_to_vec());
-        let digest = task::digest(&body);
-        self.inner.definitions.put(&digest, &body)?;
-        Ok(digest)
-    }
+/// What is stored of a message as its client sent it.
+pub(super) fn definition(sent: &impl Message) -> Definition {
+    let body = Bytes::from(sent.encode_to_vec());
+    Definition { digest: task::digest(&body), body }
 }
 
 /// What of a run is not honoured is in the log of the server too.

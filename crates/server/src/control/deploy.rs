@@ -32,10 +32,9 @@ impl ControlPlane {
         }
         self.check_bundle(task::bundle(spec)?).await?;
         let (definition, body) = task::encode(spec);
-        self.inner.definitions.put(&definition, &body)?;
         let TaskKey { scope, name, version } = key.clone();
         let row = TaskRow { scope, name, version, definition, deployed_at: now };
-        if self.inner.engine.deploy_task(&row)? {
+        if self.inner.engine.deploy_task(&row, &body)? {
             return Ok(Deployed::New);
         }
         let first = self.deployed(&key)?;

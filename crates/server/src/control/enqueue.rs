@@ -4,13 +4,13 @@ use bytes::Bytes;
 use spanwise_blobs::BlobUri;
 use spanwise_core::lifecycle::STEPS_LABEL;
 use spanwise_core::{ActionName, ActionSpec, End, Failure, RunId, Source, Timestamp};
-use spanwise_engine::{NewStep, Relation, RunHandle};
-use spanwise_proto::Message;
+use spanwise_engine::{Definition, NewStep, Relation, RunHandle};
 use spanwise_proto::flyteidl2::common::ActionPhase;
 use spanwise_proto::flyteidl2::task::TaskSpec;
 use spanwise_proto::flyteidl2::workflow::{ConditionAction, TaskAction, TraceAction};
 use spanwise_wire::{CustomContext, Invalid, failure, ids, task, task::RunRules, times, title, values};
 
+use super::create::definition;
 use super::{ControlPlane, Error, MAX_INPUTS, blob_uri};
 use crate::layout;
 
@@ -61,15 +61,15 @@ impl ControlPlane {
         let (digest, body) = task::encode(&task);
         let mut spec = task::action_spec(&task, &digest, Some(new.parent), &new.group, key, &rules)?;
         spec.traceparent = context.span().filter(|_| run.is_traced());
-        self.inner.definitions.put(&digest, &body)?;
-        let is_new = run.enqueue(new.name, spec, inputs)?;
+        let definition = Some(Definition { digest, body });
+        let is_new = run.enqueue(new.name, spanwise_engine::NewAction { spec, definition }, inputs.clone())?;
         if is_new {
             self.recover_action(run, new.name, &options.rerun_actions).await?;
         }
         // Driven also if it is not safe yet: it will be, and whoever is told so by now asks again.
         let committed = run.committed().await;
         if is_new {
-            self.drive(run, new.name);
+            self.drive(run, new.name, Some(inputs));
         }
         Ok(committed?)
     }
@@ -114,14 +114,13 @@ impl ControlPlane {
             let text = "action.condition.type: what can be answered is a bool, an int, a float or a str";
             return Err(Invalid::field(text).into());
         }
-        let body = Bytes::from(asked.encode_to_vec());
-        let digest = task::digest(&body);
-        self.inner.definitions.put(&digest, &body)?;
+        let definition = definition(asked);
         let mut spec = ActionSpec::condition(asked.name.as_str(), new.parent);
-        spec.definition = Some(digest.into());
+        spec.definition = Some(definition.digest.as_str().into());
         spec.group = (!new.group.is_empty()).then(|| new.group.clone());
         spec.timeouts.deadline = times::from_duration(asked.timeout.as_option());
-        let is_new = run.enqueue(new.name, spec, Bytes::new())?;
+        let is_new =
+            run.enqueue(new.name, spanwise_engine::NewAction { spec, definition: Some(definition) }, Bytes::new())?;
         let committed = run.committed().await;
         if is_new {
             self.drive_condition(run, new.name);
@@ -133,11 +132,9 @@ impl ControlPlane {
     async fn record_step(&self, run: &RunHandle, new: &NewAction, asked: &TraceAction) -> Result<(), Error> {
         title("group", &new.group)?;
         title("action.trace.name", &asked.name)?;
-        let body = Bytes::from(asked.spec.encode_to_vec());
-        let digest = task::digest(&body);
-        self.inner.definitions.put(&digest, &body)?;
+        let definition = definition(&*asked.spec);
         let mut spec = ActionSpec::step(asked.name.as_str(), new.parent);
-        spec.definition = Some(digest.into());
+        spec.definition = Some(definition.digest.as_str().into());
         spec.group = (!new.group.is_empty()).then(|| new.group.clone());
         let directory = layout::run_base(run.id())?.join(new.name.as_str())?;
         let inputs = match new.input_uri.as_str() {
@@ -152,7 +149,8 @@ impl ControlPlane {
         let started = started.filter(|at| *at > Timestamp(0)).unwrap_or_else(|| run.now());
         // The protocol has no word for a span that the program has made of the step itself: the run says it for all of them.
         let observed = run.settings().options.labels.get(STEPS_LABEL).is_some_and(|steps| steps == "off");
-        Ok(run.record_step(new.name, NewStep { spec, started, inputs, outcome, observed }).await?)
+        let step = NewStep { spec, started, inputs, outcome, observed, definition: Some(definition) };
+        Ok(run.record_step(new.name, step).await?)
     }
 
     async fn step_outputs(&self, uri: &str) -> Result<Bytes, Error> {

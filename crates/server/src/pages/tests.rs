@@ -85,7 +85,13 @@ impl Console {
     fn run(&self, name: &str, task: &str, inputs: Inputs, settings: RunSettings) -> RunHandle {
         let scope = ids::scope("", "p", "d").unwrap();
         let id = scope.run(RunName::new(name).unwrap());
-        let new = NewRun { id, spec: ActionSpec::task(task), inputs: values::encode_inputs(&inputs), settings };
+        let new = NewRun {
+            id,
+            spec: ActionSpec::task(task),
+            inputs: values::encode_inputs(&inputs),
+            settings,
+            definitions: Vec::new(),
+        };
         self.control.engine().create_run(new).unwrap()
     }
 }

@@ -4,22 +4,32 @@ use bytes::Bytes;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, Transaction, params};
 use spanwise_core::{AttemptNo, Timestamp};
 
+use super::columns::{get, read_name};
 use super::failed;
-use super::rows::{get, read_name};
-use crate::{CachedOutputs, Error, Scope, TaskQuery, TaskRow};
+use crate::{CachedOutputs, Definition, Error, RunKey, Scope, TaskQuery, TaskRow};
 
-pub(super) fn put_definition(
+/// Keeps what a run is made from as long as the run is there.
+pub(super) fn insert_definitions(
     transaction: &Transaction<'_>,
-    digest: &str,
-    body: &Bytes,
-    now: Timestamp,
+    run: RunKey,
+    definitions: &[Definition],
 ) -> Result<(), Error> {
+    for Definition { digest, body } in definitions {
+        let referred = transaction
+            .prepare_cached("INSERT INTO run_definitions (run, digest) VALUES (?1, ?2) ON CONFLICT DO NOTHING")
+            .and_then(|mut insert| insert.execute(params![run.0, digest]));
+        // What the run refers to already is there.
+        if referred.map_err(failed)? > 0 {
+            insert_definition(transaction, digest, body)?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn insert_definition(transaction: &Transaction<'_>, digest: &str, body: &Bytes) -> Result<(), Error> {
     transaction
-        .prepare_cached(
-            "INSERT INTO definitions (digest, body, put_at) VALUES (?1, ?2, ?3)
-             ON CONFLICT (digest) DO UPDATE SET put_at = excluded.put_at",
-        )
-        .and_then(|mut insert| insert.execute(params![digest, &body[..], now.0]))
+        .prepare_cached("INSERT INTO definitions (digest, body) VALUES (?1, ?2) ON CONFLICT DO NOTHING")
+        .and_then(|mut insert| insert.execute(params![digest, &body[..]]))
         .map_err(failed)?;
     Ok(())
 }

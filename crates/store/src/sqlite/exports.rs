@@ -2,8 +2,8 @@
 
 use rusqlite::{Connection, Row, Transaction, params};
 
+use super::columns::get;
 use super::failed;
-use super::rows::get;
 use crate::{Error, ExportState, RunKey};
 
 pub(super) fn put(transaction: &Transaction<'_>, run: RunKey, state: ExportState) -> Result<(), Error> {

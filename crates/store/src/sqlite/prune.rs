@@ -1,11 +1,11 @@
 //! Deleting what is kept no longer: finished runs, cached outputs, definitions that nothing is made from.
 
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Transaction};
 use spanwise_core::Timestamp;
 use spanwise_sqlite::used_bytes;
 
 use super::{failed, rows};
-use crate::{Error, Pruned, PrunedRun, Retention, RunKey, UNREFERRED_DEFINITION};
+use crate::{Error, Pruned, PrunedRun, Retention, RunKey};
 
 /// So many runs are deleted at a time, before the size is looked at again.
 const RUNS_AT_A_TIME: i64 = 16;
@@ -20,7 +20,7 @@ pub(super) fn newest_fact(connection: &Connection) -> Result<Option<Timestamp>, 
                  UNION ALL SELECT max(max(enqueued_at, ifnull(started_at, 0), ifnull(ended_at, 0))) FROM actions
                      WHERE run IN (SELECT key FROM runs WHERE ended_at IS NULL)
                  UNION ALL SELECT max(stored_at) FROM cache
-                 UNION ALL SELECT max(put_at) FROM definitions)",
+                 UNION ALL SELECT max(deployed_at) FROM tasks)",
         )
         .and_then(|mut select| select.query_row([], |row| row.get::<_, Option<i64>>(0)))
         .map_err(failed)?;
@@ -31,28 +31,21 @@ pub(super) fn newest_fact(connection: &Connection) -> Result<Option<Timestamp>, 
 pub(super) fn prune(connection: &mut Connection, keep: &Retention, now: Timestamp) -> Result<Pruned, Error> {
     let mut pruned = Pruned::default();
     let now = newest_fact(connection)?.map_or(now, |newest| now.min(newest));
-    let put_before = now.before(UNREFERRED_DEFINITION);
     if let Some(max_age) = keep.max_age {
         let oldest = now.before(max_age);
         let old = finished(connection, oldest, i64::MAX)?;
         pruned.runs.extend(ids(connection, &old)?);
-        delete(connection, &old, oldest, put_before)?;
+        delete(connection, &old, oldest)?;
     }
-    delete_unreferred(connection, put_before)?;
     if let Some(max_bytes) = keep.max_bytes {
-        shrink(connection, max_bytes, put_before, &mut pruned)?;
+        shrink(connection, max_bytes, &mut pruned)?;
     }
     connection.execute_batch("PRAGMA incremental_vacuum").map_err(failed)?;
     Ok(pruned)
 }
 
 /// Cached outputs have half of the room at most; then what is oldest goes.
-fn shrink(
-    connection: &mut Connection,
-    max_bytes: u64,
-    put_before: Timestamp,
-    pruned: &mut Pruned,
-) -> Result<(), Error> {
+fn shrink(connection: &mut Connection, max_bytes: u64, pruned: &mut Pruned) -> Result<(), Error> {
     if used_bytes(connection).map_err(failed)? > max_bytes {
         shrink_cache(connection, max_bytes / 2)?;
     }
@@ -61,7 +54,7 @@ fn shrink(
         let Some((_, last_end)) = oldest.last() else { break };
         pruned.runs.extend(ids(connection, &oldest)?);
         // An output that was cached before its run ended goes with the run: it may name files of the run's.
-        delete(connection, &oldest, Timestamp(last_end.0.saturating_add(1)), put_before)?;
+        delete(connection, &oldest, Timestamp(last_end.0.saturating_add(1)))?;
     }
     Ok(())
 }
@@ -86,15 +79,10 @@ fn ids(connection: &Connection, runs: &[(RunKey, Timestamp)]) -> Result<Vec<Prun
 }
 
 /// Deletes runs, what only they refer to, and what was cached before a time.
-fn delete(
-    connection: &mut Connection,
-    runs: &[(RunKey, Timestamp)],
-    cached_before: Timestamp,
-    put_before: Timestamp,
-) -> Result<(), Error> {
+fn delete(connection: &mut Connection, runs: &[(RunKey, Timestamp)], cached_before: Timestamp) -> Result<(), Error> {
     let transaction = connection.transaction().map_err(failed)?;
     for (run, _) in runs {
-        delete_run(&transaction, *run, put_before).map_err(failed)?;
+        delete_run(&transaction, *run).map_err(failed)?;
     }
     transaction
         .prepare_cached("DELETE FROM cache WHERE stored_at < ?1")
@@ -103,15 +91,15 @@ fn delete(
     transaction.commit().map_err(failed)
 }
 
-fn delete_run(transaction: &Transaction<'_>, run: RunKey, put_before: Timestamp) -> rusqlite::Result<()> {
+fn delete_run(transaction: &Transaction<'_>, run: RunKey) -> rusqlite::Result<()> {
     let mut definitions = transaction.prepare_cached(
         "DELETE FROM definitions
-         WHERE digest IN (SELECT digest FROM run_definitions WHERE run = ?1) AND put_at < ?2
+         WHERE digest IN (SELECT digest FROM run_definitions WHERE run = ?1)
            AND NOT EXISTS (SELECT 1 FROM run_definitions AS other
                            WHERE other.digest = definitions.digest AND other.run <> ?1)
            AND NOT EXISTS (SELECT 1 FROM tasks WHERE tasks.definition = definitions.digest)",
     )?;
-    definitions.execute(params![run.0, put_before.0])?;
+    definitions.execute([run.0])?;
     for sql in [
         "DELETE FROM run_definitions WHERE run = ?1",
         "DELETE FROM run_labels WHERE run = ?1",
@@ -121,19 +109,6 @@ fn delete_run(transaction: &Transaction<'_>, run: RunKey, put_before: Timestamp)
     ] {
         transaction.prepare_cached(sql)?.execute([run.0])?;
     }
-    Ok(())
-}
-
-/// What was put for a run that never came, and what was young when the last run that refers to it went.
-fn delete_unreferred(connection: &Connection, put_before: Timestamp) -> Result<(), Error> {
-    connection
-        .prepare_cached(
-            "DELETE FROM definitions WHERE put_at < ?1
-               AND NOT EXISTS (SELECT 1 FROM run_definitions WHERE run_definitions.digest = definitions.digest)
-               AND NOT EXISTS (SELECT 1 FROM tasks WHERE tasks.definition = definitions.digest)",
-        )
-        .and_then(|mut delete| delete.execute([put_before.0]))
-        .map_err(failed)?;
     Ok(())
 }
 

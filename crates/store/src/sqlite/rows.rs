@@ -5,8 +5,8 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use serde::Serializer;
 use spanwise_core::{ActionKind, ActionName, Event, Fact, Phase, RunId, RunName, TaskName, Timestamp};
 
-use super::{exports, failed};
-use crate::model::definition_of;
+use super::columns::{corrupt, get, read_kind, read_name, read_phase};
+use super::{catalog, exports, failed};
 use crate::{ActionRow, Append, Error, ExportState, Payloads, RunKey, RunQuery, RunRow};
 
 /// How much of what cannot be read an error shows.
@@ -63,11 +63,7 @@ pub(super) fn insert_run(connection: &Connection, run: &RunRow) -> rusqlite::Res
     Ok(())
 }
 
-/// What a run has in other tables: its labels, and its reference to what it was created with.
-pub(super) fn insert_fields(transaction: &Transaction<'_>, key: RunKey, run: &RunRow) -> rusqlite::Result<()> {
-    if let Some(definition) = &run.definition {
-        refer_to(transaction, key, definition)?;
-    }
+pub(super) fn insert_labels(transaction: &Transaction<'_>, key: RunKey, run: &RunRow) -> rusqlite::Result<()> {
     for (label, value) in &run.labels {
         transaction
             .prepare_cached("INSERT INTO run_labels (run, label, value) VALUES (?1, ?2, ?3)")?
@@ -80,6 +76,7 @@ pub(super) fn append(transaction: &Transaction<'_>, batch: &[Append]) -> Result<
     insert_events(transaction, batch)?;
     let mut upsert = transaction.prepare_cached(UPSERT_ACTION).map_err(failed)?;
     for append in batch {
+        catalog::insert_definitions(transaction, append.run, &append.definitions)?;
         for (row, payloads) in &append.actions {
             upsert_action(&mut upsert, append.run, row, payloads)?;
         }
@@ -100,9 +97,6 @@ fn insert_events(transaction: &Transaction<'_>, batch: &[Append]) -> Result<(), 
     let mut body = Vec::with_capacity(1024);
     for append in batch {
         check_seq(transaction, append)?;
-        for definition in append.events.iter().filter_map(definition_of) {
-            refer_to(transaction, append.run, definition).map_err(failed)?;
-        }
         let mut seq = append.first_seq;
         for facts in append.events.chunk_by(|a, b| a.action == b.action) {
             body.clear();
@@ -115,14 +109,6 @@ fn insert_events(transaction: &Transaction<'_>, batch: &[Append]) -> Result<(), 
             seq += count;
         }
     }
-    Ok(())
-}
-
-/// Notes a definition that something of a run is made from, which nothing deletes then while the run is there.
-fn refer_to(transaction: &Transaction<'_>, run: RunKey, definition: &str) -> rusqlite::Result<()> {
-    transaction
-        .prepare_cached("INSERT INTO run_definitions (run, digest) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
-        .execute(params![run.0, definition])?;
     Ok(())
 }
 
@@ -443,35 +429,10 @@ fn read_action(row: &Row<'_>) -> Result<ActionRow, Error> {
     })
 }
 
-pub(super) fn read_name(name: &str) -> Result<ActionName, Error> {
-    ActionName::new(name).map_err(|error| corrupt("action name", &error))
-}
-
-fn read_kind(number: i64) -> Result<ActionKind, Error> {
-    match number {
-        1 => Ok(ActionKind::Task),
-        2 => Ok(ActionKind::Step),
-        3 => Ok(ActionKind::Condition),
-        other => Err(Error::Corrupt { what: format!("kind of action {other}") }),
-    }
-}
-
-fn read_phase(number: i32) -> Result<Phase, Error> {
-    Phase::from_number(number).ok_or_else(|| Error::Corrupt { what: format!("phase {number}") })
-}
-
-pub(super) fn get<T: rusqlite::types::FromSql>(row: &Row<'_>, index: usize) -> Result<T, Error> {
-    row.get(index).map_err(failed)
-}
-
 /// An error and what it comes from.
 fn in_one_line(error: &Error) -> String {
     match std::error::Error::source(error) {
         Some(source) => format!("{error}: {source}"),
         None => error.to_string(),
     }
-}
-
-fn corrupt(what: &str, error: &dyn std::error::Error) -> Error {
-    Error::Corrupt { what: format!("{what}: {error}") }
 }

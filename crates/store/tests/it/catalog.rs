@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use spanwise_core::{ActionName, AttemptNo, Timestamp};
-use spanwise_store::{CachedOutputs, Error, Scope, Store, TaskQuery, TaskRow};
+use spanwise_store::{CachedOutputs, Error, RunKey, Scope, Store, TaskQuery, TaskRow};
+
+use crate::conformance::{append, append_from, create_from, enqueued, run};
 
 fn scope(project: &str) -> Scope {
     Scope { org: "acme".to_owned(), project: project.to_owned(), domain: "development".to_owned() }
@@ -24,23 +26,38 @@ fn every() -> TaskQuery {
 }
 
 pub(crate) fn a_definition_is_kept_once_under_its_digest(store: &dyn Store) {
-    let body = Bytes::from_static(b"\0\xff body");
-    assert_eq!(store.definition("d1").unwrap(), None);
-    store.put_definition("d1", &body, Timestamp(1)).unwrap();
-    store.put_definition("d1", &Bytes::from_static(b"other"), Timestamp(2)).unwrap();
-    store.put_definition("d2", &Bytes::new(), Timestamp(1)).unwrap();
-    assert_eq!(store.definition("d1").unwrap(), Some(body));
-    assert_eq!(store.definition("d2").unwrap(), Some(Bytes::new()));
+    let body = |digest| store.definition(digest).unwrap();
+    assert_eq!(body("d1"), None);
+    create_from(store, &run("one"), &[("d1", "\0 body"), ("d2", "")]);
+    let two = create_from(store, &run("two"), &[("d1", "other")]);
+    store.commit(&[append_from(two, 0, vec![enqueued(1)], &[("d1", "other"), ("d3", "x"), ("d3", "y")])]).unwrap();
+    store.commit(&[append_from(two, 1, vec![enqueued(2)], &[("d3", "z")])]).unwrap();
+    store.deploy_task(&TaskRow { definition: "d3".to_owned(), ..task("p", "a", "1") }, &"other".into()).unwrap();
+    assert_eq!(["d1", "d2", "d3"].map(body), ["\0 body", "", "x"].map(|body| Some(body.into())));
+}
+
+/// Each way on which a definition comes, refused.
+pub(crate) fn a_definition_is_stored_with_what_is_made_from_it_or_not_at_all(store: &dyn Store) {
+    let key = create_from(store, &run("one"), &[]);
+    store.deploy_task(&task("p", "a", "1"), &"body".into()).unwrap();
+    let refused = [
+        store.create_run(&run("one"), append_from(RunKey(0), 0, Vec::new(), &[("d", "body")])).map(drop),
+        store.commit(&[append_from(key, 0, vec![enqueued(1)], &[("d", "body")]), append(key, 0, vec![enqueued(1)])]),
+        store.deploy_task(&TaskRow { definition: "d".to_owned(), ..task("p", "a", "1") }, &"body".into()),
+    ];
+    assert!(refused.iter().all(Result::is_err), "{refused:?}");
+    assert_eq!(store.definition("d").unwrap(), None);
+    assert_eq!(store.definition("a@1").unwrap(), Some("body".into()));
 }
 
 pub(crate) fn a_task_is_deployed_once_in_each_version(store: &dyn Store) {
     let first = task("p", "env.größe", "v1");
-    store.deploy_task(&first).unwrap();
+    store.deploy_task(&first, &Bytes::new()).unwrap();
     let again = TaskRow { definition: "other".to_owned(), ..first.clone() };
-    let refused = store.deploy_task(&again);
+    let refused = store.deploy_task(&again, &Bytes::new());
     assert!(matches!(refused, Err(Error::AlreadyExists(_))), "{refused:?}");
-    store.deploy_task(&task("p", "env.größe", "v2")).unwrap();
-    store.deploy_task(&task("q", "env.größe", "v1")).unwrap();
+    store.deploy_task(&task("p", "env.größe", "v2"), &Bytes::new()).unwrap();
+    store.deploy_task(&task("q", "env.größe", "v1"), &Bytes::new()).unwrap();
     assert_eq!(store.task(&scope("p"), "env.größe", "v1").unwrap(), Some(first));
     assert_eq!(store.task(&scope("p"), "env.größe", "v3").unwrap(), None);
     assert_eq!(store.task(&scope("x"), "env.größe", "v1").unwrap(), None);
@@ -52,7 +69,7 @@ pub(crate) fn a_list_of_tasks_has_each_once_in_its_newest_version(store: &dyn St
     for (project, name, version) in
         [("p", "a", "2"), ("p", "b", "1"), ("q", "a", "1"), ("p", "a", "1"), ("p", "c", "1"), ("p", "b", "0")]
     {
-        store.deploy_task(&task(project, name, version)).unwrap();
+        store.deploy_task(&task(project, name, version), &Bytes::new()).unwrap();
     }
     // The newest is the one deployed last, whatever its version is called.
     assert_eq!(listed(store, &every()), ["p:b@0", "p:c@1", "p:a@1", "q:a@1"]);

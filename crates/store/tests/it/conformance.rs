@@ -9,8 +9,8 @@ use spanwise_core::{
     ActionKind, ActionName, ActionSpec, AttemptNo, Event, Fact, Failure, Phase, RunId, RunName, TaskName, Timestamp,
 };
 use spanwise_store::{
-    ActionRow, Append, Durability, Error, Memory, Payloads, PrunedRun, Retention, RunKey, RunQuery, RunRow, Sqlite,
-    Store,
+    ActionRow, Append, Definition, Durability, Error, Memory, Payloads, PrunedRun, Retention, RunKey, RunQuery, RunRow,
+    Sqlite, Store,
 };
 
 use crate::catalog::*;
@@ -32,7 +32,8 @@ macro_rules! conformance {
                 runs_are_filtered_by_their_last_change_and_by_the_version_of_their_task,
                 runs_that_wait_for_a_signal_are_found_as_paused, runs_are_filtered_by_labels_whatever_they_are_made_of, lists_of_runs_are_paged_in_both_orders,
                 unfinished_runs_are_listed_the_oldest_first, the_events_of_one_action_come_in_order,
-                a_definition_is_kept_once_under_its_digest, a_task_is_deployed_once_in_each_version,
+                a_definition_is_kept_once_under_its_digest,
+                a_definition_is_stored_with_what_is_made_from_it_or_not_at_all, a_task_is_deployed_once_in_each_version,
                 a_list_of_tasks_has_each_once_in_its_newest_version, cached_outputs_are_replaced_under_their_key,
                 definitions_go_with_the_last_that_refers_to_them, old_cached_outputs_are_pruned,
                 a_cache_without_end_takes_no_run_with_it, what_was_cached_in_the_time_of_a_run_goes_with_it_by_size,
@@ -111,7 +112,19 @@ pub(crate) fn row(phase: Phase) -> ActionRow {
 }
 
 pub(crate) fn append(run: RunKey, first_seq: u64, events: Vec<Event>) -> Append {
-    Append { run, first_seq, events, actions: Vec::new(), run_phase: None }
+    Append { run, first_seq, events, actions: Vec::new(), run_phase: None, definitions: Vec::new() }
+}
+
+/// A run of this name with what it is made from.
+pub(crate) fn create_from(store: &dyn Store, run: &RunRow, definitions: &[(&str, &str)]) -> RunKey {
+    store.create_run(run, append_from(RunKey(0), 0, Vec::new(), definitions)).unwrap()
+}
+
+/// Events with what their actions are made from.
+pub(crate) fn append_from(run: RunKey, first_seq: u64, events: Vec<Event>, definitions: &[(&str, &str)]) -> Append {
+    let definition =
+        |(digest, body): &(&str, &str)| Definition { digest: (*digest).to_owned(), body: body.to_string().into() };
+    Append { definitions: definitions.iter().map(definition).collect(), ..append(run, first_seq, events) }
 }
 
 fn inline(text: &str) -> Option<Bytes> {

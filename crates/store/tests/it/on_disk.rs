@@ -6,7 +6,7 @@ use spanwise_store::{
     ActionRow, Append, Durability, Error, Payloads, Retention, RunKey, RunQuery, RunRow, Sqlite, Store,
 };
 
-use crate::conformance::{append, create, enqueued, row, run};
+use crate::conformance::{append, append_from, create, enqueued, row, run};
 
 fn open(path: &std::path::Path) -> Result<Sqlite, Error> {
     Sqlite::open(path, Durability::Process)
@@ -91,7 +91,7 @@ fn a_database_of_version_1_keeps_its_rows_and_takes_the_new_ones() {
     };
     let actions = vec![(condition, Payloads::default())];
     store.commit(&[Append { actions, ..append(key, 1, vec![enqueued(2)]) }]).unwrap();
-    store.put_definition("d", &Bytes::from_static(b"body"), Timestamp(1)).unwrap();
+    store.commit(&[append_from(key, 2, vec![enqueued(2)], &[("d", "body")])]).unwrap();
     drop(store);
     let store = open(directory.path()).unwrap();
     assert_eq!(store.actions(key).unwrap().len(), 3);

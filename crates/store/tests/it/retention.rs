@@ -1,24 +1,18 @@
 //! What pruning leaves and what it takes, beside the runs themselves.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use spanwise_core::{ActionName, ActionSpec, AttemptNo, Event, Fact, Phase, Timestamp};
+use spanwise_core::{ActionName, AttemptNo, Event, Phase, Timestamp};
 use spanwise_store::{
     ActionRow, Append, CachedOutputs, Durability, Payloads, Retention, RunKey, RunQuery, RunRow, Scope, Sqlite, Store,
-    TaskRow, UNREFERRED_DEFINITION,
+    TaskRow,
 };
 
-use crate::conformance::{append, create, enqueued, row, run};
+use crate::conformance::{append, append_from, create, create_from, enqueued, row, run};
 
 fn keep(max_age: Option<Duration>, max_bytes: Option<u64>) -> Retention {
     Retention { max_age, max_bytes }
-}
-
-fn made_from(definition: &str) -> Event {
-    let spec = ActionSpec { definition: Some(definition.into()), ..ActionSpec::task("env.main") };
-    Event { at: Timestamp(1), action: ActionName::ROOT, fact: Fact::Enqueued { spec: Arc::new(spec) } }
 }
 
 fn finish(store: &dyn Store, run: &RunRow, events: Vec<Event>, ended: i64) -> RunKey {
@@ -39,11 +33,10 @@ fn a_fact_at(store: &dyn Store, at: Timestamp) {
     store.cache("fact", &CachedOutputs { stored_at: at, ..cached(1, 0) }).unwrap();
 }
 
-/// After the time in which nothing has to refer to a definition.
-const LATER: Timestamp = Timestamp(UNREFERRED_DEFINITION.as_micros() as i64 + 1_000);
+/// Later than anything that happens here.
+const LATER: Timestamp = Timestamp(3_600_001_000);
 
 pub(crate) fn definitions_go_with_the_last_that_refers_to_them(store: &dyn Store) {
-    let put = |digest: &str, at| store.put_definition(digest, &Bytes::from_static(b"body"), at).unwrap();
     let deployed = TaskRow {
         scope: Scope { org: String::new(), project: "p".to_owned(), domain: "d".to_owned() },
         name: "env.deployed".to_owned(),
@@ -51,26 +44,25 @@ pub(crate) fn definitions_go_with_the_last_that_refers_to_them(store: &dyn Store
         definition: "of-a-task".to_owned(),
         deployed_at: Timestamp(1),
     };
-    store.deploy_task(&deployed).unwrap();
-    let definition = Some("of-settings".to_owned());
-    let live = create(store, &RunRow { definition, ..run("live") }).unwrap();
-    store.commit(&[append(live, 0, vec![made_from("of-both")])]).unwrap();
-    finish(store, &run("old"), vec![made_from("of-both"), made_from("of-the-old-one")], 10);
-    let all = ["of-a-task", "of-settings", "of-both", "of-the-old-one", "of-nothing", "young"];
-    all.iter().for_each(|digest| put(digest, Timestamp(1)));
-    put("young", Timestamp(2_000));
-
-    store.prune(&keep(None, None), Timestamp(2_000)).unwrap();
-    assert!(all.iter().all(|digest| store.definition(digest).unwrap().is_some()), "all of them are young");
+    let body = "body";
+    store.deploy_task(&deployed, &body.into()).unwrap();
+    let live = create_from(store, &run("live"), &[("of-settings", body)]);
+    store.commit(&[append_from(live, 0, vec![enqueued(1)], &[("of-both", body)])]).unwrap();
+    let old = [("of-both", body), ("of-the-old-one", body), ("of-a-task", body)];
+    let key = create_from(store, &run("old"), &old);
+    let run_phase = Some((Phase::Succeeded, Some(Timestamp(10))));
+    let last = append_from(key, 0, vec![enqueued(1)], &[("of-its-child", body)]);
+    store.commit(&[Append { run_phase, ..last }]).unwrap();
     let left = |digests: &[&str]| {
         let is_left = |digest: &&&str| store.definition(digest).unwrap().is_some();
+        let all = ["of-a-task", "of-settings", "of-both", "of-the-old-one", "of-its-child"];
         assert_eq!(all.iter().filter(is_left).copied().collect::<Vec<_>>(), digests);
     };
     a_fact_at(store, LATER);
     store.prune(&keep(None, None), LATER).unwrap();
-    left(&["of-a-task", "of-settings", "of-both", "of-the-old-one", "young"]);
+    left(&["of-a-task", "of-settings", "of-both", "of-the-old-one", "of-its-child"]);
     store.prune(&keep(Some(Duration::from_micros(1)), None), LATER).unwrap();
-    left(&["of-a-task", "of-settings", "of-both", "young"]);
+    left(&["of-a-task", "of-settings", "of-both"]);
 }
 
 pub(crate) fn old_cached_outputs_are_pruned(store: &dyn Store) {
@@ -99,8 +91,9 @@ pub(crate) fn the_key_of_a_run_never_comes_again(store: &dyn Store) {
 pub(crate) fn nothing_is_old_by_a_clock_that_jumped(store: &dyn Store) {
     const DAY: i64 = 24 * 3600 * 1_000_000;
     let month = keep(Some(Duration::from_secs(30 * 24 * 3600)), None);
-    let key = finish(store, &run("one"), vec![enqueued(1)], DAY);
-    store.put_definition("d", &Bytes::from_static(b"body"), Timestamp(DAY)).unwrap();
+    let key = create_from(store, &run("one"), &[("d", "body")]);
+    let run_phase = Some((Phase::Succeeded, Some(Timestamp(DAY))));
+    store.commit(&[Append { run_phase, ..append(key, 0, vec![enqueued(1)]) }]).unwrap();
     store.cache("k", &cached(1, DAY)).unwrap();
     let far = Timestamp(20_000 * DAY);
     assert_eq!(store.prune(&month, far).unwrap().runs, []);
@@ -126,20 +119,22 @@ pub(crate) fn the_newest_fact_is_that_of_runs_actions_and_what_is_kept_beside_th
     assert_eq!(newest(), Some(8));
     store.cache("k", &cached(1, 9)).unwrap();
     assert_eq!(newest(), Some(9));
-    store.put_definition("d", &Bytes::from_static(b"body"), Timestamp(11)).unwrap();
+    let scope = Scope { org: String::new(), project: "p".to_owned(), domain: "d".to_owned() };
+    let (name, version, definition) = ("a".to_owned(), "1".to_owned(), "d".to_owned());
+    let task = TaskRow { scope, name, version, definition, deployed_at: Timestamp(11) };
+    store.deploy_task(&task, &Bytes::new()).unwrap();
     assert_eq!(newest(), Some(11));
     finish(store, &run("two"), vec![enqueued(1)], 12);
     assert_eq!(newest(), Some(12));
 }
 
 pub(crate) fn every_value_that_is_kept_is_shown(store: &dyn Store) {
-    let key = create(store, &run("one")).unwrap();
+    let key = create_from(store, &run("one"), &[("d", "body")]);
     let payloads = Payloads { inputs: Some(Bytes::from_static(b"in")), outputs: Some(Bytes::from_static(b"out")) };
     store
         .commit(&[Append { actions: vec![(row(Phase::Queued), payloads)], ..append(key, 0, vec![enqueued(1)]) }])
         .unwrap();
     store.cache("k", &cached(2, 1)).unwrap();
-    store.put_definition("d", &Bytes::from_static(b"body"), Timestamp(1)).unwrap();
     let mut seen = Vec::new();
     store.visit_values(&mut |value| seen.push(value.to_vec())).unwrap();
     seen.sort();
@@ -201,8 +196,6 @@ fn a_database_of_version_2_knows_what_its_runs_are_made_from() {
         .unwrap();
     drop(database);
     let store = Sqlite::open(directory.path(), Durability::Process).unwrap();
-    a_fact_at(&store, LATER);
-    store.prune(&keep(None, None), LATER).unwrap();
     let is_left = |digest| store.definition(digest).unwrap().is_some();
     assert_eq!([is_left("s"), is_left("a"), is_left("of-nothing")], [true, true, false]);
     assert_eq!(create(&store, &run("two")).unwrap(), RunKey(8));

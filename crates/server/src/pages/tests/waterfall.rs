@@ -51,7 +51,7 @@ async fn retried(console: &Console) -> (RunHandle, String, String) {
     let backoff = Some(Backoff::constant(Duration::from_millis(30)));
     let spec = ActionSpec { retry: RetryPolicy { retries: 1, backoff }, ..ActionSpec::task("env.main") };
     let inputs = values::encode_inputs(&Inputs::default());
-    let new = NewRun { id, spec, inputs, settings: RunSettings::default() };
+    let new = NewRun { id, spec, inputs, settings: RunSettings::default(), definitions: Vec::new() };
     let run = console.control.engine().create_run(new).unwrap();
     run.drive(Call { action: ActionName::ROOT, inputs: None, caller: None }, &Flaky).await.unwrap();
     let attempt = run.lifecycle().await.unwrap().into_iter().find(|span| &*span.name == "attempt 2").unwrap();
