@@ -40,6 +40,7 @@ mod span;
 mod tests;
 mod tree;
 mod value;
+mod view;
 
 /// Nothing but our own files is loaded, nothing inline is run, nobody frames the pages.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \

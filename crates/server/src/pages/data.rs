@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use spanwise_collector::otlp_json;
 use spanwise_core::lifecycle::{Explanation, Share};
 
-use super::run::Place;
+use super::view::Place;
 use super::{PageError, Pages, address};
 use crate::trace::timeline::Timeline;
 use crate::trace::{Life, jaeger, otlp, tree};

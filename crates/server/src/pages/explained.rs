@@ -6,7 +6,7 @@ use spanwise_core::lifecycle::{Explanation, Use};
 use spanwise_engine::RunHandle;
 
 use super::format::length;
-use super::run::View;
+use super::view::View;
 use crate::trace::timeline::Timeline;
 
 /// Width of the bar, in units of the drawing.

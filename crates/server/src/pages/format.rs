@@ -1,7 +1,8 @@
-//! Times, lengths and phases as the pages write them.
+//! Times, lengths, phases and results as the pages write them.
 
 use std::time::Duration;
 
+use spanwise_core::lifecycle::Span as LifeSpan;
 use spanwise_core::{Phase, Times, Timestamp};
 
 use crate::text::date_time;
@@ -107,6 +108,31 @@ pub(super) fn size(bytes: u64) -> String {
         1024..1_048_576 => format!("{:.1} KiB", bytes as f64 / 1024.0),
         _ => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
     }
+}
+
+/// A text, cut to a number of bytes.
+pub(super) fn cut(text: &str, most: usize) -> String {
+    let end = text.floor_char_boundary(most);
+    if end < text.len() { format!("{}…", &text[..end]) } else { text.to_owned() }
+}
+
+/// An attribute of a lifecycle span that is a text.
+pub(super) fn detail<'a>(span: &'a LifeSpan, key: &str) -> Option<&'a str> {
+    span.details.iter().find(|(known, _)| *known == key)?.1.as_text()
+}
+
+/// How an attempt came out.
+pub(super) fn result_of(span: &LifeSpan) -> Option<Badge> {
+    let (class, word) = match detail(span, "spanwise.attempt.result")? {
+        "success" => ("succeeded", "Succeeded"),
+        "failure" => ("failed", "Failed"),
+        "timeout" => ("failed", "Timed out"),
+        "error" => ("failed", "Lost"),
+        "released" => ("aborted", "Given back"),
+        "running" => ("running", "Running"),
+        _ => ("aborted", "Aborted"),
+    };
+    Some(Badge { class, word })
 }
 
 #[cfg(test)]

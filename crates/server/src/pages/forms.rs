@@ -11,7 +11,7 @@ use spanwise_engine::RunHandle;
 use spanwise_wire::values;
 
 use super::format::badge;
-use super::run::Place;
+use super::view::Place;
 use super::{PageError, Pages, address, guard};
 use crate::control::{Answer, Caller};
 

@@ -10,7 +10,7 @@ use futures_util::{StreamExt, stream};
 use http::Uri;
 
 use super::Pages;
-use super::run::Place;
+use super::view::Place;
 
 /// The shortest time between two events.
 const PAUSE: Duration = Duration::from_millis(250);

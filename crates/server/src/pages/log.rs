@@ -18,7 +18,7 @@ use spanwise_engine::RunHandle;
 use spanwise_process::{LogStart, Logs};
 
 use super::escape::without_turns;
-use super::run::Place;
+use super::view::Place;
 use super::{PageError, Pages, address};
 use crate::blobs::satisfied;
 use crate::foreign;

@@ -9,9 +9,9 @@ use spanwise_wire::{Definition, display, display::Budget, display::Named, values
 
 use super::format::{Badge, Span, When, badge, length, ran, size, span, when};
 use super::log::{self, LogEnd};
-use super::run::View;
 use super::span::elsewhere;
 use super::value::{Links, Value};
+use super::view::View;
 use super::{PageError, Pages, address};
 use crate::control;
 use crate::layout;

@@ -6,7 +6,7 @@ use spanwise_wire::values;
 
 use super::Pages;
 use super::format::{When, count, length, when};
-use super::run::View;
+use super::view::View;
 
 /// Questions that stand at the top of a page; more are a click away.
 const SHOWN: usize = 5;

@@ -10,9 +10,8 @@ use spanwise_core::trace::{SpanId, TraceId};
 use spanwise_core::{ActionName, End, RunName, Source, Timestamp};
 use spanwise_engine::{Relation, RunHandle};
 
-use super::format::{Badge, When, length, when};
-use super::run::View;
-use super::tree::{cut, result_of};
+use super::format::{Badge, When, cut, length, result_of, when};
+use super::view::View;
 use super::{Pages, address};
 use crate::trace::text::{self, is_error};
 use crate::trace::timeline::{At, Timeline, span_id, time};

@@ -1,13 +1,13 @@
 //! The actions of a run as rows of a tree on one axis of time: bounded, whatever the run is like.
 
 use std::cell::OnceCell;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use spanwise_core::{ActionName, Phase, Timestamp};
 use spanwise_engine::ActionView;
 
 use super::format::{Badge, Span, badge, span};
-use super::run::View;
+use super::view::View;
 use crate::trace::timeline::{At, Timeline};
 
 /// Children of one node on a page.
@@ -35,7 +35,6 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
-pub(super) use parts::{cut, result_of};
 pub(super) use rows::Row;
 use rows::{full, pager};
 
@@ -389,10 +388,4 @@ pub(super) fn counts(views: &[ActionView]) -> Vec<(Badge, usize)> {
         counts.entry(place).or_insert((badge, 0)).1 += 1;
     }
     counts.into_values().collect()
-}
-
-/// Keys of nodes in an address.
-pub(super) fn keys(text: &str) -> BTreeSet<String> {
-    const MOST: usize = 100;
-    text.split(',').filter(|key| !key.is_empty()).take(MOST).map(str::to_owned).collect()
 }

@@ -5,8 +5,7 @@ use spanwise_core::{Phase, Timestamp};
 use spanwise_engine::ActionView;
 
 use super::Tree;
-use super::parts::result_of;
-use crate::pages::format::badge;
+use crate::pages::format::{badge, result_of};
 
 /// Width of the axis of time, in units of the drawing.
 const AXIS: f64 = 1000.0;

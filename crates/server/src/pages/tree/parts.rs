@@ -1,43 +1,18 @@
 //! Rows that are no actions: the parts of an action, and spans of the user's.
 
 use spanwise_core::ActionName;
-use spanwise_core::lifecycle::{Part, Span, Status};
+use spanwise_core::lifecycle::{Part, Status};
 use spanwise_core::trace::SpanId;
 
 use super::rows::NodeRow;
 use super::{Node, Tree};
-use crate::pages::format::{Badge, count, span};
-use crate::pages::run::View;
+use crate::pages::format::{Badge, count, cut, detail, result_of, span};
+use crate::pages::view::View;
 use crate::trace::text::{self, is_error};
 use crate::trace::timeline::{At, span_id};
 
 /// The longest name that is written in a row: it may come from anybody.
 const LONGEST_NAME: usize = 160;
-
-/// A text, cut to a number of bytes.
-pub(in crate::pages) fn cut(text: &str, most: usize) -> String {
-    let end = text.floor_char_boundary(most);
-    if end < text.len() { format!("{}…", &text[..end]) } else { text.to_owned() }
-}
-
-/// An attribute of a lifecycle span that is a text.
-pub(in crate::pages) fn detail<'a>(span: &'a Span, key: &str) -> Option<&'a str> {
-    span.details.iter().find(|(known, _)| *known == key)?.1.as_text()
-}
-
-/// How an attempt came out.
-pub(in crate::pages) fn result_of(span: &Span) -> Option<Badge> {
-    let (class, word) = match detail(span, "spanwise.attempt.result")? {
-        "success" => ("succeeded", "Succeeded"),
-        "failure" => ("failed", "Failed"),
-        "timeout" => ("failed", "Timed out"),
-        "error" => ("failed", "Lost"),
-        "released" => ("aborted", "Given back"),
-        "running" => ("running", "Running"),
-        _ => ("aborted", "Aborted"),
-    };
-    Some(Badge { class, word })
-}
 
 impl Tree<'_> {
     pub(super) fn has_parts(&self, at: usize) -> bool {

@@ -6,7 +6,7 @@ use spanwise_engine::ActionView;
 use super::bars::Bar;
 use super::{Node, PAGE, Tree, is_failure};
 use crate::pages::format::{Badge, Span, badge, count, span};
-use crate::pages::run::View;
+use crate::pages::view::View;
 
 /// A row of the page.
 pub(in crate::pages) enum Row {

@@ -5,6 +5,7 @@ use spanwise_core::ActionKind;
 use spanwise_core::trace::SpanId;
 
 use super::*;
+use crate::pages::view::keys;
 use crate::trace::timeline::{span_id, tests as spans};
 
 fn view(name: &str, parent: Option<&str>, group: Option<&str>, phase: Phase) -> ActionView {
