@@ -36,6 +36,7 @@ pub use warm::{Script, Warm};
 
 mod claim;
 mod cold;
+pub mod environments;
 mod fit;
 mod group;
 mod inherited;

@@ -11,13 +11,13 @@ use spanwise_blobs::Blobs;
 use spanwise_core::{ActionName, AttemptNo, Failure, FailureKind, RunId};
 use spanwise_engine::{Attempt, Executor, Report, RunHandle, RunKey};
 use spanwise_process as process;
+use spanwise_process::environments::Environments;
 use spanwise_process::{Claim, Launch, Limits, Logs, Process, ProcessId, Runner};
 use spanwise_wire::{task::IMAGE_BUILD, task::Program, values};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use crate::definitions::Definitions;
-use crate::environments::Environments;
 use crate::layout::{self, DataDir};
 use crate::readiness::Readiness;
 use crate::secrets::Secrets;

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::StatusCode;
 use spanwise_collector::Collector;
+use spanwise_process::environments::Environments;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -17,7 +18,6 @@ use crate::api::{self, Api};
 use crate::attempt::SignsOfLife;
 use crate::blobs::{s3, signed};
 use crate::calls::{self, Calls};
-use crate::environments::Environments;
 use crate::foreign;
 use crate::origin;
 use crate::pages::{self, Pages};

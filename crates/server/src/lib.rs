@@ -7,11 +7,11 @@ mod calls;
 mod config;
 mod control;
 mod definitions;
-pub mod environments;
 mod foreign;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod http;
+pub mod image_plan;
 mod kept;
 mod layout;
 mod leftovers;

@@ -9,8 +9,9 @@ use std::time::Duration;
 use http::HeaderName;
 use http::header::CONTENT_TYPE;
 use serde::{Deserialize, Serialize};
+use spanwise_process::environments::{Base, NoPython};
 
-use crate::environments::Base;
+use crate::image_plan::SDK;
 
 /// Where a server says who it is.
 pub(crate) const PATH: &str = "/server";
@@ -43,6 +44,16 @@ pub struct Interpreter {
     pub problem: Option<String>,
     /// What is unusual about it.
     pub warning: Option<String>,
+}
+
+impl Interpreter {
+    /// Asks the interpreter of tasks what it is: the one that is given, as a path or as a name on the path, else the one on the path.
+    ///
+    /// # Errors
+    /// [`NoPython`] if none is given and there is none on the path.
+    pub async fn find(given: Option<&Path>) -> Result<Interpreter, NoPython> {
+        Ok(Interpreter::from(&Base::probe(&Base::find(given)?, &SDK).await))
+    }
 }
 
 impl From<&Base> for Interpreter {

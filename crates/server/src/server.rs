@@ -9,6 +9,7 @@ use std::time::Duration;
 use spanwise_blobs::{Blobs, Directory};
 use spanwise_collector::{Collector, Error as CollectorError};
 use spanwise_engine::{Clock, Engine, EngineConfig, Export, ExportLimits, LifecycleExporter, RunKey, Storage};
+use spanwise_process::environments::{Base, Environments, NoPython};
 use spanwise_process::{Inherited, LogFiles, Machine, Warm, own};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -22,8 +23,8 @@ use crate::calls::{Calls, Stored};
 use crate::config::Config;
 use crate::control::{ControlPlane, Parts, TraceRules};
 use crate::definitions::Definitions;
-use crate::environments::{Base, Environments, NoPython};
 use crate::http;
+use crate::image_plan::SDK;
 use crate::kept::Kept;
 use crate::layout::{self, DataDir};
 use crate::privacy::{self, Ownership};
@@ -136,7 +137,7 @@ impl Server {
             Ownership::of(&data).map_err(|source| Error::Io { doing: "look what is in the data directory", source })?;
         let python = Base::find(config.python.as_deref())?;
         // An interpreter takes a while to answer; the journal is opened meanwhile.
-        let base = AbortOnDropHandle::new(tokio::spawn(async move { Base::probe(&python).await }));
+        let base = AbortOnDropHandle::new(tokio::spawn(async move { Base::probe(&python, &SDK).await }));
         let mut warnings = Vec::new();
         if config.repair {
             let repaired = spanwise_store::Sqlite::repair(data.path(), Clock::start().now());

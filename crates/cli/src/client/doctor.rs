@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use spanwise_proto::flyteidl2::task::ListTasksRequest;
-use spanwise_server::environments::Base;
 use spanwise_server::{Interpreter, Running};
 
 use super::{Target, TargetOptions, say};
@@ -72,8 +71,8 @@ fn running(target: &Target) -> Option<Running> {
 }
 
 async fn python(given: Option<&Path>) -> Found {
-    match Base::find(given) {
-        Ok(python) => Interpreter::from(&Base::probe(&python).await).into(),
+    match Interpreter::find(given).await {
+        Ok(interpreter) => interpreter.into(),
         Err(error) => Found::Missing(error.to_string()),
     }
 }

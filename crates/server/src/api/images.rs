@@ -8,7 +8,7 @@ use spanwise_proto::flyteidl2::imagebuilder::{GetImageRequest, GetImageResponse,
 use spanwise_wire::Invalid;
 
 use super::Api;
-use crate::environments::ImageKey;
+use spanwise_process::environments::ImageKey;
 
 /// The service.
 pub(super) struct Images {

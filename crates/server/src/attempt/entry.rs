@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use spanwise_process::random_name;
 
-use crate::environments::Base;
+use spanwise_process::environments::Base;
 
 /// What stands first in the arguments of a stock task.
 pub(super) const NAME: &str = "a0";

@@ -8,13 +8,14 @@ use bytes::Bytes;
 use spanwise_blobs::{BlobUri, Blobs};
 use spanwise_core::Failure;
 use spanwise_engine::{Attempt, Report};
+use spanwise_process::environments::{self, Build, Environment, ImageKey};
 use spanwise_process::{ProcessId, with_programs};
 use spanwise_wire::image::{self, Image, ImageRequest};
 use spanwise_wire::{task::Program, with_causes};
 
 use super::contract::Places;
 use super::{Files, Shared, damaged, launcher, secrets, system, undefined, unstored};
-use crate::environments::{self, Build, Environment, ImageKey, Plan};
+use crate::image_plan::ImagePlan;
 
 /// The largest description of an image; it names packages.
 const MAX_SPEC: u64 = 4 << 20;
@@ -23,11 +24,11 @@ const MAX_SPEC: u64 = 4 << 20;
 const MAX_CONTEXT: u64 = 512 << 20;
 
 /// What is to be done for an image, or why that cannot be.
-pub(crate) async fn plan(blobs: &Blobs, request: &ImageRequest) -> Result<Plan, String> {
+pub(crate) async fn plan(blobs: &Blobs, request: &ImageRequest) -> Result<ImagePlan, String> {
     let uri = &request.description;
     let bytes = fetch(blobs, "the description of the image", uri, MAX_SPEC).await?;
     let image = Image::read(&bytes).map_err(|error| format!("`{uri}` describes no image: {}", with_causes(&error)))?;
-    Plan::of(image).map_err(|error| error.to_string())
+    ImagePlan::of(image).map_err(|error| error.to_string())
 }
 
 async fn files(blobs: &Blobs, request: &ImageRequest) -> Result<Option<Bytes>, String> {
@@ -86,12 +87,12 @@ impl Shared {
         files: &Files,
     ) -> Result<std::sync::Arc<Environment>, Failure> {
         let run = attempt.run.id();
-        let plan = plan(&self.blobs, request).await.map_err(refused)?;
+        let ImagePlan { plan, secrets: requests } = plan(&self.blobs, request).await.map_err(refused)?;
         let environments = self.launcher.environments();
         let base = environments.current().await;
         let inherited = self.launcher.inherited().for_installer();
         let mut env = with_programs(base.within(inherited), &launcher::bin_of(&base));
-        let program = Program { secrets: plan.secrets.clone(), ..Program::default() };
+        let program = Program { secrets: requests, ..Program::default() };
         env.extend(secrets::variables(&self.secrets, run, &program)?);
         let settings = self.definitions.options(attempt.run.settings());
         let settings = settings.map_err(|error| undefined("read the run's settings", &error))?;

@@ -9,7 +9,7 @@ use spanwise_process::{Inherited, Launch, Process, Runner, Script, with_programs
 use spanwise_wire::task::Program;
 
 use super::{entry, system, verdict};
-use crate::environments::{Base, Environments, ImageKey};
+use spanwise_process::environments::{Base, Environments, ImageKey};
 
 /// What runs beside the stock SDK in each of its processes.
 pub const BESIDE_SDK: &str = include_str!("sdk.py");

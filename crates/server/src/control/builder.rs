@@ -14,7 +14,7 @@ use spanwise_wire::{Invalid, image::ImageRequest, task, task::IMAGE_BUILD};
 
 use super::{ControlPlane, Error, NewRun};
 use crate::attempt::plan_of_image;
-use crate::environments::ImageKey;
+use spanwise_process::environments::ImageKey;
 
 pub(super) const NAME: &str = "build-image";
 const PROJECT: &str = "system";
@@ -89,7 +89,7 @@ impl ControlPlane {
                 return Err(Error::Unmet(format!("image {} cannot be built: {problem}", request.image)));
             }
             let plan = plan_of_image(&self.inner.blobs, &request).await.map_err(Invalid::field)?;
-            return Ok(named(&request.image, &environments.warnings(&plan)));
+            return Ok(named(&request.image, &environments.warnings(&plan.plan)));
         }
         let image = task::image(&new.task);
         let found = ImageKey::of(image).and_then(|key| environments.find(&key));

@@ -6,8 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use spanwise_process::environments::{Base, Build, Environment, Environments, Error, ImageKey, Plan};
 use spanwise_proto::flyteidl2::imagebuilder::{ImageSpec, Layer, PipOptions, PipPackages, layer::Layer as Kind};
-use spanwise_server::environments::{Base, Build, Environments, Error, ImageKey, Plan};
+use spanwise_server::image_plan::{ImagePlan, SDK};
 use tempfile::TempDir;
 use tokio_util::task::TaskTracker;
 
@@ -36,7 +37,7 @@ impl Place {
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
     }
 
-    async fn ensure(&self, plan: &Plan, fresh: bool) -> Result<Arc<spanwise_server::environments::Environment>, Error> {
+    async fn ensure(&self, plan: &Plan, fresh: bool) -> Result<Arc<Environment>, Error> {
         let build = Build {
             image: IMAGE,
             key: &ImageKey::of(IMAGE).unwrap(),
@@ -53,7 +54,7 @@ impl Place {
 }
 
 async fn open(folder: &Path) -> Environments {
-    let base = Base::probe(&python::with_flyte()).await;
+    let base = Base::probe(&python::with_flyte(), &SDK).await;
     assert_eq!(base.problem(), None);
     Environments::open(folder.join("made"), base, Duration::from_secs(5), TaskTracker::new())
 }
@@ -62,7 +63,7 @@ fn plan(package: &str, index: &str) -> Plan {
     let options = PipOptions { index_url: index.to_owned(), ..PipOptions::default() };
     let layer = PipPackages { packages: vec![package.to_owned()], options: options.into(), ..PipPackages::default() };
     let layer = Layer { layer: Some(Kind::PipPackages(layer.into())), ..Layer::default() };
-    Plan::of(&ImageSpec { layers: vec![layer], ..ImageSpec::default() }).unwrap()
+    ImagePlan::of(&ImageSpec { layers: vec![layer], ..ImageSpec::default() }).unwrap().plan
 }
 
 #[tokio::test]
@@ -137,7 +138,7 @@ async fn an_interpreter_without_the_sdk_is_known_with_what_to_do() {
         .status()
         .unwrap();
     assert!(made.success());
-    let problem = Base::probe(&folder.path().join("bin/python")).await.problem().unwrap();
+    let problem = Base::probe(&folder.path().join("bin/python"), &SDK).await.problem().unwrap();
     assert!(problem.contains("-m pip install flyte"), "{problem}");
-    assert!(Base::probe(Path::new("/nowhere/python")).await.problem().is_some());
+    assert!(Base::probe(Path::new("/nowhere/python"), &SDK).await.problem().is_some());
 }

@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::PathBuf;
 
-use super::build::{Origin, Site};
+use super::origin::Origin;
 use super::plan::Step;
+use super::site::Site;
 use super::{Error, files};
 
 /// Which program installs packages.
@@ -24,24 +25,20 @@ impl Installer {
         }
         // uv looks at an environment's own packages only.
         if !(origin.shares_packages() && installer == Installer::Pip) {
-            let sdk = installer.sdk(site).into_iter().collect();
+            let sdk = site.base.requirement().into_iter().collect();
             installer.run(site, "the SDK", Vec::new(), sdk).await?;
         }
         Ok(installer)
     }
 
-    /// The SDK in the version of the server's interpreter.
-    fn sdk(&self, site: &Site<'_>) -> Option<String> {
-        site.base.flyte().map(|version| format!("flyte=={version}"))
-    }
-
     pub(super) async fn install(&self, site: &mut Site<'_>, step: &Step) -> Result<(), Error> {
+        let sdk = site.base.sdk();
         let in_context = |path: &str| site.context().join(path).display().to_string();
         match step {
             Step::Packages { packages, options } => {
                 let mut what = packages.clone();
-                if !packages.iter().any(|package| is_sdk(package)) && !is_alone(options) {
-                    what.extend(self.sdk(site));
+                if !packages.iter().any(|package| sdk.is_named_by(package)) && !is_alone(options) {
+                    what.extend(site.base.requirement());
                 }
                 self.run(site, &packages.join(" "), options.clone(), what).await
             }
@@ -49,8 +46,8 @@ impl Installer {
                 let path = in_context(file);
                 let text = fs::read_to_string(&path).map_err(|error| site.io("read a requirements file of", error))?;
                 let mut what = vec!["--requirement".to_owned(), path];
-                if !text.lines().any(is_sdk) && !is_alone(options) {
-                    what.extend(self.sdk(site));
+                if !text.lines().any(|line| sdk.is_named_by(line)) && !is_alone(options) {
+                    what.extend(site.base.requirement());
                 }
                 self.run(site, &format!("requirements from {file}"), options.clone(), what).await
             }
@@ -113,28 +110,7 @@ impl Installer {
     }
 }
 
-/// Whether a requirement is the SDK itself: then the image says which one it wants.
-fn is_sdk(requirement: &str) -> bool {
-    let name = requirement.trim_start().strip_prefix("flyte");
-    name.is_some_and(|rest| !rest.starts_with(|next: char| next.is_alphanumeric() || "-_.".contains(next)))
-}
-
 /// Whether the options are about single packages, so that nothing else may be added.
 fn is_alone(options: &[String]) -> bool {
     options.iter().any(|option| option == "--no-index" || option == "--no-deps")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_sdk;
-
-    #[test]
-    fn the_sdk_is_known_by_its_name() {
-        for requirement in ["flyte", " flyte==2.1", "flyte[x]>2", "flyte @ https://x"] {
-            assert!(is_sdk(requirement), "{requirement}");
-        }
-        for requirement in ["flytekit", "flyte-x", "flyteplugins-otel", "six", ""] {
-            assert!(!is_sdk(requirement), "{requirement}");
-        }
-    }
 }

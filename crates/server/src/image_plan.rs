@@ -1,33 +1,20 @@
 //! What a process can realise of an image: the layers as steps of an installation, and warnings for the others.
 
+use spanwise_process::environments::{Plan, Sdk, Step};
 use spanwise_wire::image::{Image, InstallOptions, Layer};
 use spanwise_wire::task::SecretRequest;
 
-/// What is to be done for an image.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Plan {
-    /// The version of Python that it asks for.
-    pub(super) python: Option<(u32, u32)>,
-    pub(super) steps: Vec<Step>,
-    /// The variables that it sets.
-    pub(super) env: Vec<(String, String)>,
-    pub(super) warnings: Vec<String>,
-    pub(crate) secrets: Vec<SecretRequest>,
-}
+/// What tasks are written with: every environment has it.
+pub const SDK: Sdk =
+    Sdk { name: "flyte", title: "the SDK of Flyte 2", part: "_bin/runtime.py", series: "2.12.", tried: "2.12.1" };
 
-/// One step. Paths are relative to the files that came with the image.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Step {
-    /// Packages by name.
-    Packages { packages: Vec<String>, options: Vec<String> },
-    /// Packages from a requirements file.
-    Requirements { file: String, options: Vec<String> },
-    /// A package as a file, with its dependencies from the index.
-    Wheel { directory: String, package: String, options: Vec<String> },
-    /// A project with its lock file.
-    UvProject { directory: String, lock: String, options: Vec<String> },
-    /// Files that tasks can import.
-    Copy { from: String, to: String },
+/// What an image asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ImagePlan {
+    /// What is to be done.
+    pub plan: Plan,
+    /// What the installer has to have in its environment.
+    pub(crate) secrets: Vec<SecretRequest>,
 }
 
 /// A layer that cannot be left out and cannot be realised either.
@@ -38,24 +25,20 @@ pub struct UnknownLayer(String);
 /// Variables that say where things are in a container; here they are elsewhere.
 const PLACES: [&str; 4] = ["PATH", "VIRTUAL_ENV", "PYTHONHOME", "UV_PYTHON"];
 
-impl Plan {
+impl ImagePlan {
     /// The plan for an image.
     ///
     /// # Errors
     ///
     /// [`UnknownLayer`] if packages would be missing that tasks surely need.
-    pub fn of(image: impl Into<Image>) -> Result<Plan, UnknownLayer> {
+    pub fn of(image: impl Into<Image>) -> Result<ImagePlan, UnknownLayer> {
         let Image { python_version, layers } = image.into();
-        let mut plan = Plan { python: version(&python_version), ..Plan::default() };
+        let plan = Plan { python: version(&python_version), ..Plan::default() };
+        let mut plan = ImagePlan { plan, secrets: Vec::new() };
         for layer in layers {
             plan.take(layer)?;
         }
         Ok(plan)
-    }
-
-    /// What of the image cannot be realised, one sentence each.
-    pub fn warnings(&self) -> &[String] {
-        &self.warnings
     }
 
     fn take(&mut self, layer: Layer) -> Result<(), UnknownLayer> {
@@ -63,20 +46,20 @@ impl Plan {
             Layer::Packages { packages, options } => {
                 let options = self.arguments(options)?;
                 if !packages.is_empty() {
-                    self.steps.push(Step::Packages { packages, options });
+                    self.plan.steps.push(Step::Packages { packages, options });
                 }
             }
             Layer::Requirements { file, options } => {
                 let step = Step::Requirements { file: inside(&file)?, options: self.arguments(options)? };
-                self.steps.push(step);
+                self.plan.steps.push(step);
             }
             Layer::Wheel { directory, package, options } => {
                 let (directory, options) = (inside(&directory)?, self.arguments(options)?);
-                self.steps.push(Step::Wheel { directory, package, options });
+                self.plan.steps.push(Step::Wheel { directory, package, options });
             }
             Layer::UvProject { project, lock, options } => {
                 let (directory, lock, options) = (inside(&project)?, inside(&lock)?, self.arguments(options)?);
-                self.steps.push(Step::UvProject { directory, lock, options });
+                self.plan.steps.push(Step::UvProject { directory, lock, options });
             }
             Layer::PoetryProject => {
                 let text = "a poetry project cannot be installed here: export it with `poetry export` and use `with_requirements`";
@@ -86,7 +69,7 @@ impl Plan {
             Layer::Copy { to, .. } if to.starts_with('/') => self.warn(format!(
                 "files for `{to}` are not copied: tasks are processes of this machine and have its file system"
             )),
-            Layer::Copy { from, to } => self.steps.push(Step::Copy { from: inside(&from)?, to: inside(&to)? }),
+            Layer::Copy { from, to } => self.plan.steps.push(Step::Copy { from: inside(&from)?, to: inside(&to)? }),
             Layer::DebianPackages(packages) => {
                 let packages = packages.join(", ");
                 self.warn(format!("Debian packages are not installed: tasks have those of this machine ({packages})"));
@@ -110,8 +93,8 @@ impl Plan {
             if PLACES.contains(&name.as_str()) {
                 self.warn(format!("the variable {name} is not set: it names places in a container"));
             } else {
-                self.env.retain(|(known, _)| *known != name);
-                self.env.push((name, value));
+                self.plan.env.retain(|(known, _)| *known != name);
+                self.plan.env.push((name, value));
             }
         }
     }
@@ -138,8 +121,8 @@ impl Plan {
     }
 
     fn warn(&mut self, text: String) {
-        if !self.warnings.contains(&text) {
-            self.warnings.push(text);
+        if !self.plan.warnings.contains(&text) {
+            self.plan.warnings.push(text);
         }
     }
 }
@@ -213,12 +196,12 @@ mod tests {
             ..PipOptions::default()
         };
         let layer = PipPackages { packages: texts(&["six"]), options: pip.into(), ..PipPackages::default() };
-        let plan = Plan::of(&spec(vec![Kind::PipPackages(layer.into())])).unwrap();
+        let plan = ImagePlan::of(&spec(vec![Kind::PipPackages(layer.into())])).unwrap().plan;
         assert_eq!(plan.python, Some((3, 11)));
         let options = "--index-url https://one --extra-index-url https://two --pre --no-deps --find-links";
         let options = options.split(' ').chain(["a b", "c d", ""]).map(str::to_owned).collect();
         assert_eq!(plan.steps, [Step::Packages { packages: texts(&["six"]), options }]);
-        assert!(plan.warnings().is_empty());
+        assert!(plan.warnings.is_empty());
     }
 
     #[test]
@@ -229,17 +212,17 @@ mod tests {
         let env_variables = env.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect();
         let env = Env { env_variables, ..Env::default() };
         let layers = vec![Kind::AptPackages(apt.into()), Kind::CopyConfig(copy.into()), Kind::Env(env.into())];
-        let plan = Plan::of(&spec(layers)).unwrap();
+        let plan = ImagePlan::of(&spec(layers)).unwrap().plan;
         assert!(plan.steps.is_empty());
         assert_eq!(plan.env, [("COLOUR".to_owned(), "blue".to_owned())]);
-        let said = plan.warnings().join("\n");
+        let said = plan.warnings.join("\n");
         assert!(["git, ffmpeg", "/etc/x", "PATH"].iter().all(|part| said.contains(part)), "{said}");
     }
 
     #[test]
     fn paths_do_not_leave_the_files_of_the_image() {
         let copy = CopyConfig { src: "../x".to_owned(), dst: ".".to_owned(), ..CopyConfig::default() };
-        assert!(Plan::of(&spec(vec![Kind::CopyConfig(copy.into())])).is_err());
+        assert!(ImagePlan::of(&spec(vec![Kind::CopyConfig(copy.into())])).is_err());
         assert!(words("--x 'y").is_err());
     }
 }

@@ -12,20 +12,18 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use serde::Deserialize;
-use spanwise_process::Inherited;
 use tokio::process::Command;
 use tokio::time::Instant;
 
 use super::files;
+use super::sdk::Sdk;
+use crate::Inherited;
 
 /// From the start of the interpreter to its answer; far above what a slow machine needs.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// While packages are upgraded, the SDK is missing for a moment.
 const UPGRADE: Duration = Duration::from_secs(10);
-
-/// The versions of the SDK that are known to work.
-const SERIES: (&str, &str) = ("2.12.", "2.12.1");
 
 /// What a shell sets for itself.
 const OF_SHELLS: [&str; 4] = ["_", "OLDPWD", "PWD", "SHLVL"];
@@ -43,6 +41,8 @@ pub struct NoPython;
 pub struct Base {
     /// As it was given or found.
     asked: PathBuf,
+    /// What it has to have.
+    sdk: &'static Sdk,
     known: Result<Known, String>,
 }
 
@@ -51,8 +51,8 @@ struct Known {
     executable: PathBuf,
     options: Vec<String>,
     version: [u32; 3],
-    flyte: Option<String>,
-    flyte_location: Option<PathBuf>,
+    sdk: Option<String>,
+    sdk_location: Option<PathBuf>,
     has_pip: bool,
     /// Where it looks for modules.
     places: Vec<PathBuf>,
@@ -86,25 +86,25 @@ impl Base {
     }
 
     /// Asks an interpreter what it has. One that does not answer is known by its [`Base::problem`].
-    pub async fn probe(python: &Path) -> Base {
-        let known = ask(python).await;
-        let has_sdk = known.as_ref().is_ok_and(Known::has_sdk);
+    pub async fn probe(python: &Path, sdk: &'static Sdk) -> Base {
+        let known = ask(python, sdk).await;
+        let has_sdk = known.as_ref().is_ok_and(|known| known.has(sdk));
         // A link to the interpreter of a virtual environment is that of no environment, as Python sees it. Whoever made the link
         // has meant the environment.
         if let Some(linked) = (!has_sdk).then(|| in_environment(python)).flatten()
-            && let Ok(known) = ask(&linked).await
-            && known.has_sdk()
+            && let Ok(known) = ask(&linked, sdk).await
+            && known.has(sdk)
         {
-            return Base { asked: python.to_owned(), known: Ok(known) };
+            return Base { asked: python.to_owned(), sdk, known: Ok(known) };
         }
-        Base { asked: python.to_owned(), known }
+        Base { asked: python.to_owned(), sdk, known }
     }
 
     /// Asks it again. If it had the SDK a moment ago and has not now, it may be between an old and a new one.
     pub(super) async fn again(&self) -> Base {
         let deadline = Instant::now() + UPGRADE;
         loop {
-            let base = Base::probe(&self.asked).await;
+            let base = Base::probe(&self.asked, self.sdk).await;
             if base.problem().is_none() || self.problem().is_some() || Instant::now() > deadline {
                 return base;
             }
@@ -128,7 +128,7 @@ impl Base {
     }
 
     /// An environment with what a wrapper changes in it.
-    pub(crate) fn within(&self, mut environment: Vec<(String, String)>) -> Vec<(String, String)> {
+    pub fn within(&self, mut environment: Vec<(String, String)>) -> Vec<(String, String)> {
         for (name, value) in self.known.iter().flat_map(|known| &known.set) {
             environment.retain(|(other, _)| other != name);
             environment.extend(value.clone().map(|value| (name.clone(), value)));
@@ -136,24 +136,21 @@ impl Base {
         environment
     }
 
-    /// Why tasks of the stock SDK cannot run with it, and what to do about it; none if they can.
+    /// Why Python tasks cannot run with it, and what to do about it; none if they can.
     pub fn problem(&self) -> Option<String> {
-        let python = self.asked.display();
+        let (python, Sdk { name, tried, title, .. }) = (self.asked.display(), self.sdk);
         match &self.known {
             Err(problem) => Some(format!(
                 "{python} does not work as an interpreter, so Python tasks cannot run: {problem}: give another one with --python \
-                 that has the SDK, by `-m pip install flyte=={}`",
-                SERIES.1
+                 that has the SDK, by `-m pip install {name}=={tried}`"
             )),
-            Ok(Known { flyte_location: None, .. }) => Some(format!(
-                "{self} has no package `flyte`, so Python tasks cannot run: install it with \
-                 `{python} -m pip install flyte=={}`, or give another interpreter with --python",
-                SERIES.1
+            Ok(Known { sdk_location: None, .. }) => Some(format!(
+                "{self} has no package `{name}`, so Python tasks cannot run: install it with \
+                 `{python} -m pip install {name}=={tried}`, or give another interpreter with --python"
             )),
-            Ok(known) if !known.has_sdk() => Some(format!(
-                "{self} has a package `flyte` that is not the SDK of Flyte 2, so Python tasks cannot run: install it with \
-                 `{python} -m pip install --upgrade flyte=={}`, or give another interpreter with --python",
-                SERIES.1
+            Ok(known) if !known.has(self.sdk) => Some(format!(
+                "{self} has a package `{name}` that is not {title}, so Python tasks cannot run: install it with \
+                 `{python} -m pip install --upgrade {name}=={tried}`, or give another interpreter with --python"
             )),
             Ok(_) => None,
         }
@@ -161,20 +158,24 @@ impl Base {
 
     /// What is unusual about it, although tasks can run.
     pub fn warning(&self) -> Option<String> {
-        let known = self.known.as_ref().ok().filter(|known| known.has_sdk())?;
-        let version = known.flyte.as_deref().unwrap_or("of an unknown version");
-        (!version.starts_with(SERIES.0)).then(|| {
-            format!(
-                "tasks run with flyte {version} of {}, which was not tried: flyte {} was",
-                self.python().display(),
-                SERIES.1
-            )
-        })
+        let known = self.known.as_ref().ok().filter(|known| known.has(self.sdk))?;
+        let Sdk { name, series, tried, .. } = self.sdk;
+        let version = known.sdk.as_deref().unwrap_or("of an unknown version");
+        let python = self.python().display();
+        let was_tried = version.starts_with(series);
+        (!was_tried)
+            .then(|| format!("tasks run with {name} {version} of {python}, which was not tried: {name} {tried} was"))
     }
 
-    /// The version of its SDK; none if tasks cannot run with it.
-    pub(super) fn flyte(&self) -> Option<&str> {
-        self.known.as_ref().ok()?.flyte.as_deref()
+    /// The SDK in the version that it has, as installers have it; none if tasks cannot run with it.
+    pub(super) fn requirement(&self) -> Option<String> {
+        let version = self.known.as_ref().ok()?.sdk.as_deref()?;
+        Some(format!("{}=={version}", self.sdk.name))
+    }
+
+    /// What it has to have.
+    pub(super) fn sdk(&self) -> &'static Sdk {
+        self.sdk
     }
 
     /// Its version without the last number.
@@ -195,9 +196,9 @@ impl Base {
     /// What an environment that was made from it depends on.
     pub(super) fn stamp(&self) -> String {
         match &self.known {
-            Ok(Known { executable, version: [major, minor, patch], flyte, .. }) => {
-                let flyte = flyte.as_deref().unwrap_or("none");
-                format!("{} {major}.{minor}.{patch} flyte {flyte}", executable.display())
+            Ok(Known { executable, version: [major, minor, patch], sdk, .. }) => {
+                let (name, version) = (self.sdk.name, sdk.as_deref().unwrap_or("none"));
+                format!("{} {major}.{minor}.{patch} {name} {version}", executable.display())
             }
             Err(_) => self.asked.display().to_string(),
         }
@@ -208,13 +209,13 @@ impl Base {
 impl fmt::Display for Base {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.python().display())?;
-        let Ok(Known { version: [major, minor, patch], flyte, flyte_location, options, .. }) = &self.known else {
+        let Ok(Known { version: [major, minor, patch], sdk, sdk_location, options, .. }) = &self.known else {
             return Ok(());
         };
         options.iter().try_for_each(|option| write!(f, " {option}"))?;
         write!(f, " (Python {major}.{minor}.{patch}")?;
-        if let Some(location) = flyte_location {
-            write!(f, ", flyte {} in {}", flyte.as_deref().unwrap_or("?"), location.display())?;
+        if let Some(location) = sdk_location {
+            write!(f, ", {} {} in {}", self.sdk.name, sdk.as_deref().unwrap_or("?"), location.display())?;
         }
         write!(f, ")")?;
         if self.asked != self.python() {
@@ -226,21 +227,21 @@ impl fmt::Display for Base {
 
 impl Known {
     /// Found without importing it, which takes a second. What cannot be imported shows in the log of the first attempt.
-    fn has_sdk(&self) -> bool {
-        self.flyte_location.as_ref().is_some_and(|location| location.join("_bin/runtime.py").is_file())
+    fn has(&self, sdk: &Sdk) -> bool {
+        self.sdk_location.as_ref().is_some_and(|location| location.join(sdk.part).is_file())
     }
 
     fn look(&self) -> Vec<Option<(u64, i64, i64)>> {
-        let parts = std::iter::once(&self.executable).chain(&self.places).chain(&self.flyte_location);
+        let parts = std::iter::once(&self.executable).chain(&self.places).chain(&self.sdk_location);
         let state = |path: &PathBuf| path.metadata().ok().map(|found| (found.ino(), found.mtime(), found.mtime_nsec()));
         parts.map(state).collect()
     }
 }
 
-async fn ask(python: &Path) -> Result<Known, String> {
+async fn ask(python: &Path, sdk: &Sdk) -> Result<Known, String> {
     let given: BTreeMap<String, String> = Inherited::of_this_process(&[]).for_task().into_iter().collect();
     let mut command = Command::new(python);
-    command.args(["-c", include_str!("base.py")]).env_clear().envs(&given);
+    command.args(["-c", include_str!("base.py"), sdk.name]).env_clear().envs(&given);
     command.stdin(Stdio::null()).kill_on_drop(true);
     let answer = tokio::time::timeout(PATIENCE, command.output()).await;
     let answer = answer.map_err(|_| format!("no answer within {PATIENCE:?}"))?.map_err(|error| error.to_string())?;

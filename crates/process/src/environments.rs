@@ -13,20 +13,26 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio_util::task::TaskTracker;
 
-use spanwise_process::{Ending, ProcessId};
+use crate::ProcessId;
 
 mod base;
 mod build;
 mod files;
 mod install;
 mod key;
+mod origin;
 mod plan;
 mod record;
+mod sdk;
+mod site;
+mod unfinished;
 
 pub use base::{Base, NoPython};
 pub use key::ImageKey;
-pub use plan::{Plan, UnknownLayer};
+pub use plan::{Plan, Step};
+pub use sdk::Sdk;
 
+use origin::Origin;
 use record::Record;
 
 /// Why an environment could not be made.
@@ -49,7 +55,7 @@ pub enum Error {
         doing: String,
         /// What the system said.
         #[source]
-        source: spanwise_process::Error,
+        source: crate::Error,
     },
     /// The interpreter that tasks run with has no SDK, so that no environment made from it could run a task: what is wrong with
     /// it, and what to do.
@@ -79,7 +85,7 @@ pub struct Environment {
     pub env: Vec<(String, String)>,
     /// What of the image could not be realised, one sentence each.
     pub warnings: Vec<String>,
-    /// The run that made it: organisation, project, domain and name.
+    /// Whoever had it made, as [`Build::built_by`] said.
     pub built_by: Option<[String; 4]>,
 }
 
@@ -99,7 +105,7 @@ pub struct Build<'a> {
     pub log: &'a Path,
     /// Make it anew even if it is there.
     pub fresh: bool,
-    /// The run that makes it: organisation, project, domain and name.
+    /// Who has it made, in words of the caller's, for the record.
     pub built_by: Option<[String; 4]>,
     /// Is told of each program that takes part, so that one can be found again after a restart.
     pub started: &'a (dyn Fn(&ProcessId) + Send + Sync),
@@ -168,7 +174,7 @@ impl Environments {
     }
 
     /// What the reader of a task's log should know about the interpreter that it runs with.
-    pub(crate) fn notes(&self, base: &Base) -> Vec<String> {
+    pub fn notes(&self, base: &Base) -> Vec<String> {
         let at_start = &self.inner.at_start;
         let changed = (base.to_string() != *at_start)
             .then(|| format!("warning: this task runs with {base}; when the server was started, it was {at_start}"));
@@ -177,8 +183,8 @@ impl Environments {
 
     /// What of an image cannot be realised here, one sentence each.
     pub fn warnings(&self, plan: &Plan) -> Vec<String> {
-        let mut warnings = plan.warnings().to_vec();
-        warnings.extend(build::Origin::of(&self.base(), plan).warning(plan));
+        let mut warnings = plan.warnings.clone();
+        warnings.extend(Origin::of(&self.base(), plan).warning(plan));
         warnings
     }
 
@@ -209,14 +215,14 @@ impl Environments {
         let _turn = match turn.try_lock() {
             Ok(turn) => turn,
             Err(_) => {
-                build::say(build.log, "another build of this image is under way: waiting for it")?;
+                site::say(build.log, "another build of this image is under way: waiting for it")?;
                 turn.lock().await
             }
         };
         if !build.fresh
             && let Some(environment) = self.find(build.key)
         {
-            build::say(build.log, &format!("{} is there already", build.image))?;
+            site::say(build.log, &format!("{} is there already", build.image))?;
             return Ok(environment);
         }
         let record = build::run(&self.inner, build).await?;
@@ -230,7 +236,10 @@ impl Environments {
     }
 
     /// Removes what unfinished builds of an image have left; none may be under way.
-    pub(crate) fn remove_unfinished(&self, key: &ImageKey) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// If the directory cannot be read, or what is in it not be removed.
+    pub fn remove_unfinished(&self, key: &ImageKey) -> io::Result<()> {
         let turn = Arc::clone(self.building().entry(key.clone()).or_default());
         match turn.try_lock() {
             Ok(_turn) => record::remove_unfinished(&self.inner.directory, Some(key)),
@@ -251,13 +260,5 @@ impl Environments {
 impl Inner {
     fn base(&self) -> Arc<Base> {
         Arc::clone(&self.base.read().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-fn in_words(ending: Ending) -> String {
-    match ending {
-        Ending::Exited(code) => format!("exit code {code}"),
-        Ending::Signalled(signal) => format!("signal {signal}"),
-        Ending::Gone => "it is gone".to_owned(),
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
 
-/// A program that the server can start by its name.
+/// A program that can be started by its name.
 pub(super) fn on_path(program: &str) -> Option<PathBuf> {
     first_on_path(&[program])
 }

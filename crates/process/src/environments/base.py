@@ -1,4 +1,7 @@
-"""Prints what an interpreter is, as JSON: what is needed to start it again, and to make environments from it."""
+"""Prints what an interpreter is, as JSON: what is needed to start it again, and to make environments from it.
+
+Argument: the package that tasks are written with.
+"""
 
 import importlib.metadata
 import importlib.util
@@ -40,6 +43,7 @@ def has_packages(place):
     return is_own or not standard & {place, os.path.dirname(place)}
 
 
+sdk = sys.argv[1]
 places = [os.path.abspath(place) for place in sys.path if place and os.path.isdir(place)]
 
 print(
@@ -47,11 +51,11 @@ print(
         {
             "executable": sys.executable,
             # What stands between the interpreter and `-c`: a wrapper has put it there.
-            "options": getattr(sys, "orig_argv", [])[1:-2],
+            "options": getattr(sys, "orig_argv", [])[1:-3],
             "environment": environment(),
             "version": list(sys.version_info[:3]),
-            "flyte": version("flyte"),
-            "flyte_location": location("flyte"),
+            "sdk": version(sdk),
+            "sdk_location": location(sdk),
             "has_pip": importlib.util.find_spec("pip") is not None,
             "places": places,
             "packages": [place for place in places if has_packages(place)],

@@ -1,0 +1,135 @@
+//! Making an environment: an empty one, the packages that it shares, what the layers add, and the record at the end.
+
+use std::fs;
+use std::time::Instant;
+
+use super::origin::Origin;
+use super::plan::Step;
+use super::record::Record;
+use super::site::{Site, say};
+use super::unfinished::Unfinished;
+use super::{Build, Error, Inner, files, install};
+use crate::random_name;
+
+/// Makes the environment and its record.
+pub(super) async fn run(inner: &Inner, build: &Build<'_>) -> Result<Record, Error> {
+    let base = inner.base();
+    if let Some(problem) = base.problem() {
+        return Err(Error::Base(problem));
+    }
+    let started = Instant::now();
+    let name = format!("{}-{}", build.key, random_name());
+    let mut site = Site { base: &base, build, unfinished: Unfinished::new(inner, &name) };
+    let done = match site.make().await {
+        Ok(warnings) => {
+            let record = Record {
+                image: build.image.to_owned(),
+                directory: name,
+                base: base.stamp(),
+                env: build.plan.env.clone(),
+                warnings,
+                built_by: build.built_by.clone(),
+            };
+            let written = record.write(&inner.directory, build.key);
+            written.map(|()| record).map_err(|source| site.io("write the record beside", source))
+        }
+        Err(error) => Err(error),
+    };
+    match done {
+        Ok(record) => {
+            site.unfinished.keep();
+            say(build.log, &format!("{} is ready after {:.1} s", build.image, started.elapsed().as_secs_f64()))?;
+            tracing::info!(image = build.image, elapsed = ?started.elapsed(), "made an environment");
+            Ok(record)
+        }
+        Err(error) => {
+            site.unfinished.remove().await;
+            Err(error)
+        }
+    }
+}
+
+impl Site<'_> {
+    async fn make(&mut self) -> Result<Vec<String>, Error> {
+        let (base, plan) = (self.base, self.build.plan);
+        fs::create_dir_all(self.directory()).map_err(|error| self.io("make directory", error))?;
+        let origin = Origin::of(base, plan);
+        let mut warnings = plan.warnings.clone();
+        warnings.extend(origin.warning(plan));
+        self.say(&format!("making an environment for {}", self.build.image))?;
+        for warning in &warnings {
+            self.say(&format!("warning: {warning}"))?;
+        }
+        self.create(&origin).await?;
+        self.share(&origin).await?;
+        self.unpack().await?;
+        let installer = install::Installer::prepare(self, &origin).await?;
+        for step in &plan.steps {
+            match step {
+                Step::Copy { from, to } => {
+                    let copied = files::copy(&self.context().join(from), &self.source(), to);
+                    copied.map_err(|error| self.io("copy the image's files into", error))?;
+                }
+                step => installer.install(self, step).await?,
+            }
+        }
+        let _ = fs::remove_dir_all(self.context());
+        Ok(warnings)
+    }
+
+    /// An empty environment.
+    async fn create(&mut self, origin: &Origin) -> Result<(), Error> {
+        let directory = self.directory().display().to_string();
+        let argv = match origin {
+            // pip comes with the shared packages, which saves seconds.
+            Origin::Base | Origin::BaseInstead => {
+                let mut argv = vec![self.base.python().display().to_string()];
+                argv.extend_from_slice(self.base.options());
+                argv.extend(["-m", "venv", "--without-pip"].map(str::to_owned));
+                argv.push(directory);
+                argv
+            }
+            Origin::Other(python) => vec![python.display().to_string(), "-m".into(), "venv".into(), directory],
+            Origin::Uv(uv) => {
+                let (major, minor) = self.build.plan.python.unwrap_or_default();
+                let uv = uv.display().to_string();
+                // The directory is there already, and empty.
+                vec![
+                    uv,
+                    "venv".into(),
+                    "--allow-existing".into(),
+                    "--seed".into(),
+                    "--python".into(),
+                    format!("{major}.{minor}"),
+                    directory,
+                ]
+            }
+        };
+        self.run("create an environment", argv).await
+    }
+
+    /// The server's own packages, and the directory of modules that come with the image.
+    async fn share(&mut self, origin: &Origin) -> Result<(), Error> {
+        let copies = self.build.plan.steps.iter().any(|step| matches!(step, Step::Copy { .. }));
+        let source = if copies { self.source().display().to_string() } else { String::new() };
+        let mut argv = vec![self.python(), "-c".into(), include_str!("share.py").into(), source];
+        if origin.shares_packages() {
+            argv.extend_from_slice(self.base.packages());
+        }
+        self.run("share the server's packages", argv).await
+    }
+
+    async fn unpack(&mut self) -> Result<(), Error> {
+        let context = self.context();
+        fs::create_dir_all(&context).map_err(|error| self.io("make a directory in", error))?;
+        let Some(bytes) = &self.build.context else { return Ok(()) };
+        let packed = self.directory().join("context.tar");
+        let written = fs::write(&packed, bytes);
+        written.map_err(|error| self.io("store the image's files in", error))?;
+        let (packed, context) = (packed.display().to_string(), context.display().to_string());
+        // Python reads it whether it is compressed or not.
+        let argv = vec![self.python(), "-m".into(), "tarfile".into(), "-e".into(), packed.clone(), context];
+        self.run("unpack the files that came with the image", argv).await?;
+        fs::remove_file(packed).map_err(|error| self.io("remove a file of", error))
+    }
+}
