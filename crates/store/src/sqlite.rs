@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, params};
@@ -35,7 +35,7 @@ pub struct Sqlite {
     note: Mutex<identity::Note>,
     // After the writer, whose end ends the thread.
     _checkpointer: Checkpointer,
-    lock: lock::DirectoryLock,
+    lock: Arc<lock::DirectoryLock>,
 }
 
 /// The database in the data directory.
@@ -75,8 +75,9 @@ impl Sqlite {
         prepare(&mut writer, durability, &MIGRATIONS)?;
         let note = identity::establish(&writer, directory)?;
         let checkpointer = Checkpointer::start(&file, durability, &mut writer)?;
-        let readers = readers::Readers::open(&file)?;
-        lock.guard(&file).map_err(|source| Error::Open { path: file, source })?;
+        lock.guard(&file).map_err(|source| Error::Open { path: file.clone(), source })?;
+        let lock = Arc::new(lock);
+        let readers = readers::Readers::open(&file, Arc::clone(&lock))?;
         Ok(Sqlite {
             path: directory.to_owned(),
             writer: Mutex::new(writer),
