@@ -1,8 +1,10 @@
 //! Where the journal is kept: [`Store`], in memory ([`Memory`]) or in SQLite ([`Sqlite`]).
 //!
-//! A store keeps facts and never decides a state: phases and times arrive as data, made by `spanwise-core`. The same
-//! conformance suite runs on every store.
+//! A store keeps facts and never decides a state: phases and times arrive as data, made by `spanwise-core`. The cases of
+//! `conformance` (a feature) are what the engine relies on: a new store, in whatever crate, passes them.
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
 mod memory;
 mod model;

@@ -8,7 +8,7 @@ use std::path::Path;
 use spanwise_core::{Phase, Timestamp};
 use spanwise_store::{Durability, Error, RunKey, RunQuery, Sqlite, Store};
 
-use crate::conformance::{append, create, enqueued, run};
+use spanwise_store::conformance::examples::{append, create, enqueued, run};
 
 fn open(path: &Path) -> Result<Sqlite, Error> {
     Sqlite::open(path, Durability::Process)

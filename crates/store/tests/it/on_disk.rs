@@ -6,7 +6,7 @@ use spanwise_store::{
     ActionRow, Append, Durability, Error, Payloads, Retention, RunKey, RunQuery, RunRow, Sqlite, Store,
 };
 
-use crate::conformance::{append, append_from, create, enqueued, row, run};
+use spanwise_store::conformance::examples::{append, append_from, create, enqueued, row, run};
 
 fn open(path: &std::path::Path) -> Result<Sqlite, Error> {
     Sqlite::open(path, Durability::Process)
@@ -95,6 +95,33 @@ fn a_database_of_version_1_keeps_its_rows_and_takes_the_new_ones() {
     drop(store);
     let store = open(directory.path()).unwrap();
     assert_eq!(store.actions(key).unwrap().len(), 3);
+}
+
+#[test]
+fn a_database_of_version_2_knows_what_its_runs_are_made_from() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = rusqlite_open(directory.path());
+    for migration in [
+        include_str!("../../migrations/sqlite/0001_journal.sql"),
+        include_str!("../../migrations/sqlite/0002_control_plane.sql"),
+    ] {
+        database.execute_batch(migration).unwrap();
+    }
+    database
+        .execute_batch(
+            r#"INSERT INTO runs VALUES (7, '', 'p', 'development', 'one', 'env.main', 4, 1, NULL, '{"definition":"s"}');
+               INSERT INTO events VALUES
+                   (7, 0, 2, 'a0', 1, '[[1,{"type":"enqueued","spec":{"kind":"task","task":"m","definition":"a"}}],[2,{"type":"held"}]]');
+               INSERT INTO definitions VALUES ('s', x'01'), ('a', x'02'), ('of-nothing', x'03');
+               PRAGMA user_version = 2;"#,
+        )
+        .unwrap();
+    drop(database);
+    let store = Sqlite::open(directory.path(), Durability::Process).unwrap();
+    let is_left = |digest| store.definition(digest).unwrap().is_some();
+    assert_eq!([is_left("s"), is_left("a"), is_left("of-nothing")], [true, true, false]);
+    assert_eq!(create(&store, &run("two")).unwrap(), RunKey(8));
+    assert_eq!(store.unfinished().unwrap().len(), 2);
 }
 
 /// Labels, definition and version of a run stood in its settings then.

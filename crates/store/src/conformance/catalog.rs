@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use spanwise_core::{ActionName, AttemptNo, Timestamp};
-use spanwise_store::{CachedOutputs, Error, RunKey, Scope, Store, TaskQuery, TaskRow};
 
-use crate::conformance::{append, append_from, create_from, enqueued, run};
+use super::examples::{append, append_from, create_from, enqueued, run};
+use crate::{CachedOutputs, Error, RunKey, Scope, Store, TaskQuery, TaskRow};
 
 fn scope(project: &str) -> Scope {
     Scope { org: "acme".to_owned(), project: project.to_owned(), domain: "development".to_owned() }
@@ -25,7 +25,8 @@ fn every() -> TaskQuery {
     TaskQuery { limit: 100, ..TaskQuery::default() }
 }
 
-pub(crate) fn a_definition_is_kept_once_under_its_digest(store: &dyn Store) {
+/// The first body of a digest stays, whoever brings another one.
+pub fn a_definition_is_kept_once_under_its_digest(store: &dyn Store) {
     let body = |digest| store.definition(digest).unwrap();
     assert_eq!(body("d1"), None);
     create_from(store, &run("one"), &[("d1", "\0 body"), ("d2", "")]);
@@ -37,7 +38,7 @@ pub(crate) fn a_definition_is_kept_once_under_its_digest(store: &dyn Store) {
 }
 
 /// Each way on which a definition comes, refused.
-pub(crate) fn a_definition_is_stored_with_what_is_made_from_it_or_not_at_all(store: &dyn Store) {
+pub fn a_definition_is_stored_with_what_is_made_from_it_or_not_at_all(store: &dyn Store) {
     let key = create_from(store, &run("one"), &[]);
     store.deploy_task(&task("p", "a", "1"), &"body".into()).unwrap();
     let refused = [
@@ -50,7 +51,8 @@ pub(crate) fn a_definition_is_stored_with_what_is_made_from_it_or_not_at_all(sto
     assert_eq!(store.definition("a@1").unwrap(), Some("body".into()));
 }
 
-pub(crate) fn a_task_is_deployed_once_in_each_version(store: &dyn Store) {
+/// A version that is there stays as it is.
+pub fn a_task_is_deployed_once_in_each_version(store: &dyn Store) {
     let first = task("p", "env.größe", "v1");
     store.deploy_task(&first, &Bytes::new()).unwrap();
     let again = TaskRow { definition: "other".to_owned(), ..first.clone() };
@@ -65,7 +67,8 @@ pub(crate) fn a_task_is_deployed_once_in_each_version(store: &dyn Store) {
     assert_eq!(store.task(&other_org, "env.größe", "v1").unwrap(), None);
 }
 
-pub(crate) fn a_list_of_tasks_has_each_once_in_its_newest_version(store: &dyn Store) {
+/// Unless a name is given: then all its versions.
+pub fn a_list_of_tasks_has_each_once_in_its_newest_version(store: &dyn Store) {
     for (project, name, version) in
         [("p", "a", "2"), ("p", "b", "1"), ("q", "a", "1"), ("p", "a", "1"), ("p", "c", "1"), ("p", "b", "0")]
     {
@@ -93,7 +96,8 @@ pub(crate) fn a_list_of_tasks_has_each_once_in_its_newest_version(store: &dyn St
     assert_eq!(oldest(TaskQuery { name: Some("a".to_owned()), ..every() }), ["p:a@2", "q:a@1", "p:a@1"]);
 }
 
-pub(crate) fn cached_outputs_are_replaced_under_their_key(store: &dyn Store) {
+/// The last outputs count; keys are compared as they are.
+pub fn cached_outputs_are_replaced_under_their_key(store: &dyn Store) {
     let outputs = |text: &str, attempt: u32| CachedOutputs {
         run: "one".to_owned(),
         action: ActionName::new("c").unwrap(),

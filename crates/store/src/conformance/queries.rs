@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use spanwise_core::{ActionKind, ActionName, ActionSpec, AttemptNo, Event, Fact, Phase, RunName, TaskName, Timestamp};
-use spanwise_store::{Append, ExportState, Payloads, RunKey, RunQuery, RunRow, Scope, Store};
 
-use crate::conformance::{append, create, enqueued, row, run};
+use super::examples::{append, create, enqueued, row, run};
+use crate::{ActionRow, Append, ExportState, Payloads, RunKey, RunQuery, RunRow, Scope, Store};
 
 fn names(store: &dyn Store, query: &RunQuery) -> Vec<String> {
     store.runs(query).unwrap().into_iter().map(|(_, row)| row.id.name.to_string()).collect()
@@ -25,7 +25,8 @@ fn labelled(name: &str, labels: &[(&str, &str)]) -> RunRow {
     RunRow { labels, ..run(name) }
 }
 
-pub(crate) fn runs_are_filtered_by_scope_and_task(store: &dyn Store) {
+/// Project, domain and task, each alone and together; no patterns.
+pub fn runs_are_filtered_by_scope_and_task(store: &dyn Store) {
     create(store, &run("one")).unwrap();
     let mut elsewhere = run("two");
     elsewhere.id.project = "q".to_owned();
@@ -57,7 +58,8 @@ pub(crate) fn runs_are_filtered_by_scope_and_task(store: &dyn Store) {
     assert_eq!(names(store, &RunQuery { task: Some("env.main".to_owned()), ..scope("q", "development") }), ["two"]);
 }
 
-pub(crate) fn runs_are_filtered_by_phase_and_time(store: &dyn Store) {
+/// Phases, and the time of acceptance.
+pub fn runs_are_filtered_by_phase_and_time(store: &dyn Store) {
     for (index, phase) in [Phase::Running, Phase::Failed, Phase::Recovered].into_iter().enumerate() {
         let row = RunRow { created_at: Timestamp(10 * (index as i64 + 1)), ..run(&format!("r{index}")) };
         finish(store, create(store, &row).unwrap(), phase);
@@ -76,7 +78,8 @@ pub(crate) fn runs_are_filtered_by_phase_and_time(store: &dyn Store) {
     assert_eq!(between(Some(31), None), [""; 0]);
 }
 
-pub(crate) fn runs_are_filtered_by_their_last_change_and_by_the_version_of_their_task(store: &dyn Store) {
+/// The last change is that of the root.
+pub fn runs_are_filtered_by_their_last_change_and_by_the_version_of_their_task(store: &dyn Store) {
     let versioned = |name: &str, version: &str| RunRow { task_version: version.to_owned(), ..run(name) };
     let begun = create(store, &versioned("begun", "v1")).unwrap();
     let ended = create(store, &versioned("ended", "v2")).unwrap();
@@ -99,8 +102,9 @@ pub(crate) fn runs_are_filtered_by_their_last_change_and_by_the_version_of_their
     assert_eq!((of_version(""), of_version("v")), (vec!["new".to_owned()], Vec::new()));
 }
 
-pub(crate) fn runs_that_wait_for_a_signal_are_found_as_paused(store: &dyn Store) {
-    let condition = |phase: Phase| spanwise_store::ActionRow {
+/// No run is PAUSED itself: it has a condition that is.
+pub fn runs_that_wait_for_a_signal_are_found_as_paused(store: &dyn Store) {
+    let condition = |phase: Phase| ActionRow {
         name: ActionName::new("c1").unwrap(),
         parent: Some(ActionName::ROOT),
         kind: ActionKind::Condition,
@@ -123,7 +127,8 @@ pub(crate) fn runs_that_wait_for_a_signal_are_found_as_paused(store: &dyn Store)
     assert_eq!(in_phases(&[Phase::Running]), ["none", "answered", "waits"]);
 }
 
-pub(crate) fn runs_are_filtered_by_labels_whatever_they_are_made_of(store: &dyn Store) {
+/// With a value and with any; quotes, dots and percent signs mean nothing.
+pub fn runs_are_filtered_by_labels_whatever_they_are_made_of(store: &dyn Store) {
     let pairs = [
         ("team", "data"),
         ("a.b/c", "dots and a slash"),
@@ -156,7 +161,8 @@ pub(crate) fn runs_are_filtered_by_labels_whatever_they_are_made_of(store: &dyn 
     assert_eq!(with(&[("TEAM", "data")]), [""; 0], "case counts");
 }
 
-pub(crate) fn lists_of_runs_are_paged_in_both_orders(store: &dyn Store) {
+/// Page by page, the newest or the oldest first.
+pub fn lists_of_runs_are_paged_in_both_orders(store: &dyn Store) {
     for index in 0..7 {
         let task = TaskName::from(if index % 2 == 0 { "env.even" } else { "env.odd" });
         create(store, &RunRow { task, ..run(&format!("r{index}")) }).unwrap();
@@ -180,7 +186,8 @@ pub(crate) fn lists_of_runs_are_paged_in_both_orders(store: &dyn Store) {
     assert_eq!(names(store, &RunQuery::newest(usize::MAX)).len(), 7);
 }
 
-pub(crate) fn unfinished_runs_are_listed_the_oldest_first(store: &dyn Store) {
+/// What a restart takes up.
+pub fn unfinished_runs_are_listed_the_oldest_first(store: &dyn Store) {
     let keys: Vec<RunKey> = ["b", "a", "c", "d"].map(|name| create(store, &run(name)).unwrap()).into();
     finish(store, keys[2], Phase::Aborted);
     finish(store, keys[1], Phase::Running);
@@ -188,7 +195,8 @@ pub(crate) fn unfinished_runs_are_listed_the_oldest_first(store: &dyn Store) {
     assert_eq!(unfinished, ["b", "a", "d"].map(|name| RunName::new(name).unwrap()));
 }
 
-pub(crate) fn the_events_of_one_action_come_in_order(store: &dyn Store) {
+/// Without those of its neighbours.
+pub fn the_events_of_one_action_come_in_order(store: &dyn Store) {
     let (one, two) = (create(store, &run("one")).unwrap(), create(store, &run("two")).unwrap());
     let child = ActionName::new("c").unwrap();
     let of_child = |at: i64, attempt: Option<u32>| Event {
@@ -209,7 +217,8 @@ pub(crate) fn the_events_of_one_action_come_in_order(store: &dyn Store) {
     assert_eq!(store.events_of(RunKey(99), &child).unwrap(), []);
 }
 
-pub(crate) fn exports_are_pending_until_they_are_done(store: &dyn Store) {
+/// Positions of the export, and which runs are left.
+pub fn exports_are_pending_until_they_are_done(store: &dyn Store) {
     let traced = |name: &str| RunRow { export: Some(ExportState::default()), ..run(name) };
     let (_, one, two) = (
         create(store, &run("untraced")).unwrap(),
@@ -225,7 +234,8 @@ pub(crate) fn exports_are_pending_until_they_are_done(store: &dyn Store) {
     assert_eq!(store.run(RunKey(99)).unwrap(), None);
 }
 
-pub(crate) fn events_are_read_on_from_a_number(store: &dyn Store) {
+/// Also from the middle of what was written in one go.
+pub fn events_are_read_on_from_a_number(store: &dyn Store) {
     let key = create(store, &run("one")).unwrap();
     let events: Vec<Event> = (0..10).map(enqueued).collect();
     for (index, chunk) in events.chunks(2).enumerate() {

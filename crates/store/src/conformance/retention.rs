@@ -4,12 +4,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use spanwise_core::{ActionName, AttemptNo, Event, Phase, Timestamp};
-use spanwise_store::{
-    ActionRow, Append, CachedOutputs, Durability, Payloads, Retention, RunKey, RunQuery, RunRow, Scope, Sqlite, Store,
-    TaskRow,
-};
 
-use crate::conformance::{append, append_from, create, create_from, enqueued, row, run};
+use super::examples::{append, append_from, create, create_from, enqueued, row, run};
+use crate::{ActionRow, Append, CachedOutputs, Payloads, Retention, RunKey, RunQuery, RunRow, Scope, Store, TaskRow};
 
 fn keep(max_age: Option<Duration>, max_bytes: Option<u64>) -> Retention {
     Retention { max_age, max_bytes }
@@ -36,7 +33,8 @@ fn a_fact_at(store: &dyn Store, at: Timestamp) {
 /// Later than anything that happens here.
 const LATER: Timestamp = Timestamp(3_600_001_000);
 
-pub(crate) fn definitions_go_with_the_last_that_refers_to_them(store: &dyn Store) {
+/// A run, an action of a run, a deployed task.
+pub fn definitions_go_with_the_last_that_refers_to_them(store: &dyn Store) {
     let deployed = TaskRow {
         scope: Scope { org: String::new(), project: "p".to_owned(), domain: "d".to_owned() },
         name: "env.deployed".to_owned(),
@@ -65,7 +63,8 @@ pub(crate) fn definitions_go_with_the_last_that_refers_to_them(store: &dyn Store
     left(&["of-a-task", "of-settings", "of-both"]);
 }
 
-pub(crate) fn old_cached_outputs_are_pruned(store: &dyn Store) {
+/// By their age, like runs.
+pub fn old_cached_outputs_are_pruned(store: &dyn Store) {
     store.cache("old", &cached(1, 10)).unwrap();
     store.cache("young", &cached(1, 1_000_000)).unwrap();
     store.prune(&keep(None, None), Timestamp(1_000_100)).unwrap();
@@ -74,7 +73,8 @@ pub(crate) fn old_cached_outputs_are_pruned(store: &dyn Store) {
     assert!(store.cached("old").unwrap().is_none() && store.cached("young").unwrap().is_some());
 }
 
-pub(crate) fn the_key_of_a_run_never_comes_again(store: &dyn Store) {
+/// Not after the run is gone, and not if another store has used it.
+pub fn the_key_of_a_run_never_comes_again(store: &dyn Store) {
     assert_eq!(store.last_key().unwrap(), RunKey(0));
     finish(store, &run("first"), vec![enqueued(1)], 10);
     let last = finish(store, &run("last"), vec![enqueued(1)], 10);
@@ -88,7 +88,8 @@ pub(crate) fn the_key_of_a_run_never_comes_again(store: &dyn Store) {
     assert_eq!(create(store, &run("next")).unwrap(), RunKey(71));
 }
 
-pub(crate) fn nothing_is_old_by_a_clock_that_jumped(store: &dyn Store) {
+/// Age is counted from the newest fact.
+pub fn nothing_is_old_by_a_clock_that_jumped(store: &dyn Store) {
     const DAY: i64 = 24 * 3600 * 1_000_000;
     let month = keep(Some(Duration::from_secs(30 * 24 * 3600)), None);
     let key = create_from(store, &run("one"), &[("d", "body")]);
@@ -108,7 +109,8 @@ pub(crate) fn nothing_is_old_by_a_clock_that_jumped(store: &dyn Store) {
     assert_eq!(store.prune(&month, Timestamp(0)).unwrap().runs, []);
 }
 
-pub(crate) fn the_newest_fact_is_that_of_runs_actions_and_what_is_kept_beside_them(store: &dyn Store) {
+/// One after the other, each later than the one before.
+pub fn the_newest_fact_is_that_of_runs_actions_and_what_is_kept_beside_them(store: &dyn Store) {
     let newest = || store.newest_fact().unwrap().map(|at| at.0);
     assert_eq!(newest(), None);
     let key = create(store, &RunRow { created_at: Timestamp(5), ..run("one") }).unwrap();
@@ -128,7 +130,8 @@ pub(crate) fn the_newest_fact_is_that_of_runs_actions_and_what_is_kept_beside_th
     assert_eq!(newest(), Some(12));
 }
 
-pub(crate) fn every_value_that_is_kept_is_shown(store: &dyn Store) {
+/// Inputs, outputs, cached outputs, definitions.
+pub fn every_value_that_is_kept_is_shown(store: &dyn Store) {
     let key = create_from(store, &run("one"), &[("d", "body")]);
     let payloads = Payloads { inputs: Some(Bytes::from_static(b"in")), outputs: Some(Bytes::from_static(b"out")) };
     store
@@ -145,7 +148,8 @@ fn names(store: &dyn Store) -> Vec<String> {
     store.runs(&RunQuery::newest(1000)).unwrap().iter().map(|(_, run)| run.id.name.to_string()).collect()
 }
 
-pub(crate) fn a_cache_without_end_takes_no_run_with_it(store: &dyn Store) {
+/// Cached outputs have half of the room at most.
+pub fn a_cache_without_end_takes_no_run_with_it(store: &dyn Store) {
     for index in 0..40 {
         finish(store, &run(&format!("run-{index}")), vec![enqueued(1)], index);
         for part in 0..4 {
@@ -157,7 +161,33 @@ pub(crate) fn a_cache_without_end_takes_no_run_with_it(store: &dyn Store) {
     assert!(store.cached("39-3").unwrap().is_some() && store.cached("0-0").unwrap().is_none());
 }
 
-pub(crate) fn what_was_cached_in_the_time_of_a_run_goes_with_it_by_size(store: &dyn Store) {
+/// As many as have to, by the time of their end; what is under way stays however large it is.
+pub fn the_oldest_finished_runs_go_while_the_store_is_too_large(store: &dyn Store) {
+    let large = |name: &str, ended: Option<i64>| {
+        let key = create(store, &run(name)).unwrap();
+        let phase = if ended.is_some() { Phase::Succeeded } else { Phase::Running };
+        let value = Payloads { inputs: None, outputs: Some(Bytes::from(vec![7; 400_000])) };
+        let run_phase = Some((phase, ended.map(Timestamp)));
+        let append = append(key, 0, vec![enqueued(1)]);
+        store.commit(&[Append { actions: vec![(row(phase), value)], run_phase, ..append }]).unwrap();
+    };
+    large("live", None);
+    // The order of their ends is not that of their keys.
+    for index in 0..40 {
+        large(&format!("run-{index}"), Some(1_000 - index));
+    }
+    assert_eq!(store.prune(&keep(None, Some(1 << 30)), LATER).unwrap().runs, [], "there is room");
+    let pruned = store.prune(&keep(None, Some(6 << 20)), LATER).unwrap().runs.len();
+    assert!(pruned > 0 && pruned < 40, "{pruned}");
+    let mut left: Vec<String> = (0..40 - pruned).map(|index| format!("run-{index}")).rev().collect();
+    left.push("live".to_owned());
+    assert_eq!(names(store), left);
+    assert_eq!(store.prune(&keep(None, Some(1)), LATER).unwrap().runs.len(), 40 - pruned);
+    assert_eq!(names(store), ["live"]);
+}
+
+/// Cached outputs may name files of the run.
+pub fn what_was_cached_in_the_time_of_a_run_goes_with_it_by_size(store: &dyn Store) {
     for index in 0..40 {
         let key = create(store, &run(&format!("run-{index}"))).unwrap();
         let value = Payloads { inputs: Some(Bytes::from(vec![7; 100_000])), outputs: None };
@@ -173,31 +203,4 @@ pub(crate) fn what_was_cached_in_the_time_of_a_run_goes_with_it_by_size(store: &
         let has_run = left.contains(&format!("run-{index}"));
         assert_eq!(store.cached(&format!("of-{index}")).unwrap().is_some(), has_run, "of-{index}");
     }
-}
-
-#[test]
-fn a_database_of_version_2_knows_what_its_runs_are_made_from() {
-    let directory = tempfile::tempdir().unwrap();
-    let database = rusqlite::Connection::open(directory.path().join("journal.db")).unwrap();
-    for migration in [
-        include_str!("../../migrations/sqlite/0001_journal.sql"),
-        include_str!("../../migrations/sqlite/0002_control_plane.sql"),
-    ] {
-        database.execute_batch(migration).unwrap();
-    }
-    database
-        .execute_batch(
-            r#"INSERT INTO runs VALUES (7, '', 'p', 'development', 'one', 'env.main', 4, 1, NULL, '{"definition":"s"}');
-               INSERT INTO events VALUES
-                   (7, 0, 2, 'a0', 1, '[[1,{"type":"enqueued","spec":{"kind":"task","task":"m","definition":"a"}}],[2,{"type":"held"}]]');
-               INSERT INTO definitions VALUES ('s', x'01'), ('a', x'02'), ('of-nothing', x'03');
-               PRAGMA user_version = 2;"#,
-        )
-        .unwrap();
-    drop(database);
-    let store = Sqlite::open(directory.path(), Durability::Process).unwrap();
-    let is_left = |digest| store.definition(digest).unwrap().is_some();
-    assert_eq!([is_left("s"), is_left("a"), is_left("of-nothing")], [true, true, false]);
-    assert_eq!(create(&store, &run("two")).unwrap(), RunKey(8));
-    assert_eq!(store.unfinished().unwrap().len(), 2);
 }
