@@ -10,9 +10,11 @@ use tokio::sync::watch;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::run::RunHandle;
+use crate::settings::RunSettings;
 
 impl Engine {
-    /// The runs that a query asks for, from the journal: what was committed last.
+    /// The runs that a query asks for, from the journal: what was committed last. One that cannot be read is among them
+    /// ([`RunRow::unreadable`]).
     ///
     /// # Errors
     /// [`Error::Store`] if the store cannot be read.
@@ -20,7 +22,8 @@ impl Engine {
         let mut rows = self.inner.journal.store().runs(query)?;
         let unreadable = self.inner.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
         for (_, row) in rows.iter_mut().filter(|(_, row)| row.unreadable.is_none()) {
-            row.unreadable = unreadable.get(&row.id).cloned();
+            let settings = || RunSettings::read(row).err().map(|error| error.to_string());
+            row.unreadable = unreadable.get(&row.id).cloned().or_else(settings);
         }
         Ok(rows)
     }

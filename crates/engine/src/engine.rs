@@ -165,7 +165,7 @@ impl Engine {
     /// Accepts a run. After `Ok` it survives the process.
     ///
     /// # Errors
-    /// [`Error::AlreadyExists`] if the name is taken; [`Error::ConcurrencyOfOne`]; [`Error::Store`] if the journal cannot be written:
+    /// [`Error::AlreadyExists`] if the name is taken; [`Error::ConcurrencyOfOne`]; [`Error::Settings`]; [`Error::Store`] if the journal cannot be written:
     /// then there is no such run.
     pub fn create_run(&self, new: NewRun) -> Result<RunHandle, Error> {
         if new.settings.options.max_action_concurrency == Some(1) {
@@ -182,7 +182,7 @@ impl Engine {
             labels: new.settings.options.labels.clone(),
             definition: new.settings.definition.clone(),
             task_version: new.settings.task_version.clone(),
-            settings: new.settings.stored(),
+            settings: new.settings.stored()?,
             export: (new.settings.trace.is_exported() && self.inner.exports.is_open()).then(ExportState::default),
             unreadable: None,
         };
@@ -256,9 +256,7 @@ impl Engine {
     }
 
     fn load(&self, (key, row): (RunKey, RunRow)) -> Result<RunCell, Error> {
-        let settings = RunSettings::read(&row).map_err(|error| spanwise_store::Error::Corrupt {
-            what: format!("settings of run {}: {error}", row.id.name),
-        })?;
+        let settings = RunSettings::read(&row)?;
         let stored = self.inner.journal.store().load(key)?.ok_or_else(|| Error::NotFound(row.id.name.clone()))?;
         let mut run = Run::new(settings.limits());
         for event in &stored.events {

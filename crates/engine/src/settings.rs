@@ -1,11 +1,14 @@
 //! What a run was started with, as it is stored beside it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use spanwise_core::lifecycle::RunTrace;
 use spanwise_core::{Relation, RunLimits, RunOptions};
 use spanwise_store::RunRow;
+
+use crate::error::Error;
 
 /// The settings of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,7 +38,7 @@ fn is_untraced(trace: &RunTrace) -> bool {
 }
 
 impl RunSettings {
-    /// The settings as a run's row has them; those of a damaged row are empty.
+    /// The settings as a run's row has them. Those of a damaged row are empty, and [`RunRow::unreadable`] says so.
     pub fn of(row: &RunRow) -> RunSettings {
         let settings: RunSettings = serde_json::from_str(&row.settings).unwrap_or_default();
         settings.with_fields_of(row)
@@ -44,9 +47,11 @@ impl RunSettings {
     /// The settings as a run's row has them.
     ///
     /// # Errors
-    /// If they cannot be understood.
-    pub(crate) fn read(row: &RunRow) -> Result<RunSettings, serde_json::Error> {
-        let settings: RunSettings = serde_json::from_str(&row.settings)?;
+    /// [`spanwise_store::Error::Corrupt`] if they cannot be understood.
+    pub(crate) fn read(row: &RunRow) -> Result<RunSettings, spanwise_store::Error> {
+        let settings: RunSettings = serde_json::from_str(&row.settings).map_err(|error| {
+            spanwise_store::Error::Corrupt { what: format!("settings of run {}: {error}", row.id.name) }
+        })?;
         Ok(settings.with_fields_of(row))
     }
 
@@ -57,9 +62,12 @@ impl RunSettings {
     }
 
     /// What is stored of them beside the fields of the run's row.
-    pub(crate) fn stored(&self) -> String {
+    ///
+    /// # Errors
+    /// [`Error::Settings`] if they have no stored form.
+    pub(crate) fn stored(&self) -> Result<String, Error> {
         let options = RunOptions { labels: BTreeMap::new(), ..self.options.shown() };
-        serde_json::to_string(&RunSettings { options, ..self.clone() }).unwrap_or_default()
+        stored(&RunSettings { options, ..self.clone() })
     }
 
     /// True if the run has a limit of running actions.
@@ -73,9 +81,20 @@ impl RunSettings {
     }
 }
 
+fn stored(settings: &impl Serialize) -> Result<String, Error> {
+    serde_json::to_string(settings).map_err(|error| Error::Settings(Arc::new(error)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn settings_without_a_stored_form_are_refused_not_stored_as_nothing() {
+        // JSON has no keys that are no text.
+        let refused = stored(&BTreeMap::from([((1, 2), "x")]));
+        assert!(matches!(refused, Err(Error::Settings(_))), "{refused:?}");
+    }
 
     #[test]
     fn the_stored_form_has_the_options_beside_the_rest() {
@@ -85,7 +104,7 @@ mod tests {
         assert_eq!(read, RunSettings { options, ..RunSettings::default() });
         let labels = [("team".to_owned(), "a".to_owned())].into();
         let options = RunOptions { labels, ..read.options };
-        assert_eq!(RunSettings { options, ..read }.stored(), r#"{"max_action_concurrency":3}"#);
+        assert_eq!(RunSettings { options, ..read }.stored().unwrap(), r#"{"max_action_concurrency":3}"#);
         let traced = r#"{"trace":{"level":"full","sampled":true}}"#;
         let read: RunSettings = serde_json::from_str(traced).unwrap();
         assert!(read.trace.sampled && read.options == RunOptions::default());

@@ -190,7 +190,7 @@ impl Error {
             Engine::AlreadyExists(_) => Error::of(ErrorKind::AlreadyExists, "RunAlreadyExists", error),
             Engine::NotFound(_) => Error::of(ErrorKind::NotFound, "NotFound", error),
             Engine::Interrupted => Error::of(ErrorKind::Interrupted, "Interrupted", error),
-            Engine::ConcurrencyOfOne => Error::of(ErrorKind::Usage, "InvalidArgument", error),
+            Engine::ConcurrencyOfOne | Engine::Settings(_) => Error::of(ErrorKind::Usage, "InvalidArgument", error),
             Engine::Rejected(_) => Error::of(ErrorKind::Aborted, code::ABORTED, error),
             Engine::Store(_) | Engine::Open(_) | Engine::NotOurs(_) => {
                 let mut error = Error::of(ErrorKind::System, "JournalFailed", error);

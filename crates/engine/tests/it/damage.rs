@@ -31,6 +31,10 @@ async fn a_run_that_cannot_be_read_is_named_with_its_cause_and_the_others_go_on(
     }
 
     let engine = open(directory.path());
+    // Before anybody has loaded one: what a row alone shows.
+    let listed = engine.runs(&RunQuery::newest(10)).unwrap();
+    let listed: Vec<_> = listed.iter().filter(|(_, row)| row.unreadable.is_some()).map(|(_, row)| &row.id).collect();
+    assert_eq!(listed, [&id("row"), &id("settings")]);
     let mut resumed = Vec::new();
     for id in engine.unfinished().unwrap() {
         match engine.resume(&id) {

@@ -36,7 +36,7 @@ fn from_engine(error: &spanwise_engine::Error, message: String) -> ConnectError 
         Engine::Rejected(Rejection::RunEnded(_) | Rejection::ParentEnded { .. }) => ConnectError::aborted(message),
         Engine::Rejected(_) => ConnectError::failed_precondition(message),
         Engine::AlreadyExists(_) => ConnectError::already_exists(message),
-        Engine::ConcurrencyOfOne => ConnectError::invalid_argument(message),
+        Engine::ConcurrencyOfOne | Engine::Settings(_) => ConnectError::invalid_argument(message),
         // It is taken up again.
         Engine::Interrupted | Engine::NotOurs(_) => ConnectError::unavailable(message),
         Engine::Store(source) if source.may_pass() => ConnectError::unavailable(message),
