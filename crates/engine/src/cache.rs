@@ -1,41 +1,14 @@
 //! The cache of outputs: looked up before the first attempt, filled after a success (semantics S5).
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 
-use spanwise_core::trace::TraceParent;
 use spanwise_core::{ActionName, AttemptNo, CachePolicy, Command, Lookup, Source, Timestamp};
 use spanwise_store::{CachedOutputs, Payloads};
-use tokio::sync::OwnedMutexGuard;
 
-use crate::drive::Executor;
 use crate::error::Error;
+use crate::executor::Executor;
+use crate::reservations::Reservation;
 use crate::run::RunHandle;
-
-/// Who computes which key now, where one computation at a time was asked for.
-#[derive(Debug, Default)]
-pub(crate) struct Reservations {
-    keys: Mutex<HashMap<String, Weak<Turn>>>,
-}
-
-/// Whose turn it is to compute a key; inside, the span of the action that had it last.
-type Turn = tokio::sync::Mutex<Option<TraceParent>>;
-
-/// The right to compute a key; the next one in line has it when this is dropped.
-pub(crate) type Reservation = OwnedMutexGuard<Option<TraceParent>>;
-
-impl Reservations {
-    fn of(&self, key: &str) -> Arc<Turn> {
-        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        keys.retain(|_, lock| lock.strong_count() > 0);
-        if let Some(lock) = keys.get(key).and_then(Weak::upgrade) {
-            return lock;
-        }
-        let lock = Arc::default();
-        keys.insert(key.to_owned(), Arc::downgrade(&lock));
-        lock
-    }
-}
 
 impl RunHandle {
     /// Waits for the right to compute a key, if one computation at a time was asked for. `lookup` learns whom it waited for.
@@ -81,7 +54,8 @@ impl RunHandle {
             return Ok(());
         }
         // What cannot be read is computed again.
-        let found = self.engine.inner.journal.store().cached(&policy.key).unwrap_or_default();
+        let key = policy.key.clone();
+        let found = self.engine.ask(move |store| store.cached(&key)).await.unwrap_or_default();
         let hit = match found.filter(|found| !is_too_old(policy, found.stored_at, self.now())) {
             Some(found) => {
                 lookup.producer = found.producer;
@@ -145,7 +119,8 @@ impl RunHandle {
         let producer = self.cell.attempt_span(&action, attempt);
         let value = CachedOutputs { run, action, attempt, outputs, stored_at, producer };
         // The success stands; a store that cannot be written at all is found out by the next commit.
-        let _ = self.engine.inner.journal.store().cache(&policy.key, &value);
+        let key = policy.key.clone();
+        let _ = self.engine.ask(move |store| store.cache(&key, &value)).await;
         Ok(())
     }
 }

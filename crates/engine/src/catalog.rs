@@ -3,13 +3,12 @@
 use std::sync::PoisonError;
 
 use bytes::Bytes;
-use spanwise_core::{ActionName, ActionView, Event, RunId, Scope, Timestamp};
+use spanwise_core::{ActionName, ActionView, RunId, Scope, Timestamp};
 use spanwise_store::{PrunedRun, RunKey, RunQuery, RunRow, TaskQuery, TaskRow};
 use tokio::sync::watch;
 
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::run::RunHandle;
 use crate::settings::RunSettings;
 
 impl Engine {
@@ -170,16 +169,5 @@ impl Engine {
     /// [`Error::Store`] if the store cannot be read.
     pub fn task(&self, scope: &Scope, name: &str, version: &str) -> Result<Option<TaskRow>, Error> {
         Ok(self.inner.journal.store().task(scope, name, version)?)
-    }
-}
-
-impl RunHandle {
-    /// The events of one action, in order.
-    ///
-    /// # Errors
-    /// [`Error::Store`] if the journal cannot be written or read.
-    pub async fn events_of(&self, action: &ActionName) -> Result<Vec<Event>, Error> {
-        self.committed().await?;
-        Ok(self.engine.inner.journal.store().events_of(self.cell.key(), action)?)
     }
 }

@@ -12,15 +12,17 @@ use spanwise_store::{Definition, Payloads, RunKey};
 use tokio::sync::{Notify, watch};
 
 use crate::error::Error;
-use crate::feed::{Changed, ChildFeed, Feeds};
 use crate::settings::RunSettings;
 use crate::slots::{EngineSlots, SlotsOfRun, Turn};
 
+mod feed;
 mod reads;
 mod rows;
 mod unwritten;
 mod watcher;
 
+pub use feed::ChildFeed;
+use feed::{Changed, Feeds};
 pub use watcher::Watch;
 
 /// A driver of an action of this process.

@@ -4,113 +4,26 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::Poll;
 
 use bytes::Bytes;
-use spanwise_core::trace::TraceParent;
 use spanwise_core::{
-    ActionName, AttemptNo, CachePolicy, Command, End, Failure, JournalFacts, Lookup, Next, ProcessFacts, Timestamp,
+    ActionName, AttemptNo, CachePolicy, Command, Failure, JournalFacts, Lookup, Next, ProcessFacts, Timestamp,
 };
 use spanwise_store::Payloads;
 use tokio::sync::{Notify, watch};
 
-use crate::cache::Reservation;
+use crate::calls::RootLeaf;
 use crate::cell::{self, Watch};
+use crate::dropped_calls::Fate;
 use crate::error::{Error, with_source};
-use crate::run::RunHandle;
-use crate::scope::{AttemptScope, Fate};
-
-/// One attempt, handed to an executor.
-#[derive(Clone, Debug)]
-pub struct Attempt {
-    /// The run.
-    pub run: RunHandle,
-    /// What belongs to the attempt; the calls made by its body refer to it.
-    pub scope: Arc<AttemptScope>,
-    /// The inputs, as they were frozen when the action was accepted.
-    pub inputs: Bytes,
-    /// The span of the attempt, if the run's lifecycle is traced: the body is delivered its map with this `traceparent`, so that
-    /// its own spans hang under the attempt.
-    pub span: Option<TraceParent>,
-    /// An earlier process of the engine launched it: it is to be found again ([`AttemptScope::report_alive`]), or reported lost.
-    pub adopted: bool,
-}
-
-/// What an attempt came to.
-#[derive(Clone, Debug)]
-pub enum Report {
-    /// Its outputs.
-    Succeeded(Bytes),
-    /// What went wrong.
-    Failed(Failure),
-    /// It is over without a result.
-    Lost {
-        /// What is known about it.
-        reason: String,
-        /// False if the attempt is known not to be at fault: it never began, or the machine failed it. It is made again, as
-        /// often as that happens.
-        blamed: bool,
-    },
-}
-
-impl Report {
-    /// An attempt that began and went away without a word.
-    pub fn lost(reason: impl Into<String>) -> Report {
-        Report::Lost { reason: reason.into(), blamed: true }
-    }
-
-    /// An attempt that never began, or that the machine failed.
-    pub fn unblamed(reason: impl Into<String>) -> Report {
-        Report::Lost { reason: reason.into(), blamed: false }
-    }
-}
-
-/// Runs attempts. The future may be dropped at any time: the attempt is over then, unless the state still has it under way
-/// and attempts outlive the process ([`EngineConfig::attempts_outlive_the_process`]).
-///
-/// [`EngineConfig::attempts_outlive_the_process`]: crate::EngineConfig::attempts_outlive_the_process
-pub trait Executor: Send + Sync {
-    /// Starts an attempt. A body that makes calls runs in [`AttemptScope::turns`].
-    fn execute(&self, attempt: Attempt) -> Pin<Box<dyn Future<Output = Report> + Send>>;
-
-    /// True if an attempt runs as soon as it is launched. An executor for which it is not says so with
-    /// [`RunHandle::report_started`].
-    fn starts_at_once(&self) -> bool {
-        true
-    }
-
-    /// Puts outputs that were there already where the caller of the action looks for them. In this process that is nowhere.
-    fn deliver<'a>(
-        &'a self,
-        _run: &'a RunHandle,
-        _action: ActionName,
-        _outputs: &'a Bytes,
-    ) -> Pin<Box<dyn Future<Output = Result<(), Failure>> + Send + 'a>> {
-        Box::pin(std::future::ready(Ok(())))
-    }
-}
+use crate::executor::{Attempt, Executor, Report};
+use crate::reservations::Reservation;
+use crate::run::{Outcome, RunHandle};
+use crate::scope::AttemptScope;
 
 /// Inputs up to so many bytes stay in memory while their action waits; larger ones are read from the journal again.
 const KEPT_INPUTS: usize = 4096;
-
-/// How an action ended.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Outcome {
-    /// With these outputs.
-    Succeeded(Bytes),
-    /// With an error.
-    Failed(Failure),
-    /// By one of its timeouts.
-    TimedOut(Failure),
-    /// On request.
-    Aborted {
-        /// Who asked.
-        by: String,
-        /// Why.
-        reason: String,
-    },
-}
 
 /// An action to be driven.
 #[derive(Clone, Debug)]
@@ -156,42 +69,6 @@ impl RunHandle {
             self.engine.run_finished(&self.cell);
         }
         outcome
-    }
-
-    /// Waits for an action that somebody else drives.
-    ///
-    /// # Errors
-    /// [`Error::Store`] if the journal failed; [`Error::Interrupted`] if the engine is interrupted.
-    pub async fn wait(&self, action: ActionName) -> Result<Outcome, Error> {
-        let watch = self.cell.watch(action);
-        loop {
-            if let Some(end) = self.cell.end(&action)? {
-                return self.outcome(action, end, None).await;
-            }
-            if let Some(error) = self.cell.broken() {
-                return Err(error);
-            }
-            if self.engine.is_interrupted() {
-                return Err(Error::Interrupted);
-            }
-            watch.changed().await;
-        }
-    }
-
-    async fn outcome(&self, action: ActionName, end: End, delivered: Option<Bytes>) -> Result<Outcome, Error> {
-        self.safe().await?;
-        Ok(match end {
-            End::Succeeded { .. } => match delivered {
-                Some(outputs) => Outcome::Succeeded(outputs),
-                None => Outcome::Succeeded(self.stored(&action).await?.1.unwrap_or_default()),
-            },
-            End::Reused(_) | End::Signalled { .. } => {
-                Outcome::Succeeded(self.stored(&action).await?.1.unwrap_or_default())
-            }
-            End::Failed(failure) => Outcome::Failed(*failure),
-            End::TimedOut(failure) => Outcome::TimedOut(*failure),
-            End::Aborted { by, reason } => Outcome::Aborted { by, reason },
-        })
     }
 }
 
@@ -420,37 +297,6 @@ impl RunHandle {
         let journal = if is_full { JournalFacts::Full } else { JournalFacts::Open };
         ProcessFacts { is_interrupted: self.engine.is_interrupted(), journal }
     }
-
-    pub(crate) async fn until(&self, due: Option<Timestamp>) {
-        if let Some(due) = due {
-            tokio::time::sleep_until(self.engine.inner.clock.instant(due)).await;
-        }
-    }
-
-    /// What becomes of a dropped call of `caller`, if the caller's state alone says so.
-    pub(crate) fn fate_under(&self, caller: &AttemptScope) -> Option<Fate> {
-        if self.engine.is_interrupted() {
-            return Some(Fate::Release);
-        }
-        if self.cell.is_finished(&caller.action) {
-            return Some(Fate::Abort);
-        }
-        (!self.cell.is_under_way(&caller.action, caller.attempt)).then_some(Fate::Release)
-    }
-
-    /// Carries out what becomes of a dropped call. A refusal means that the action has moved on by itself.
-    pub(crate) fn settle(&self, action: ActionName, attempt: Option<AttemptNo>, fate: Fate) {
-        let command = match (fate, attempt) {
-            (Fate::Abort, _) => {
-                Command::Abort { action, by: "caller".to_owned(), reason: "the call was dropped".to_owned() }
-            }
-            (Fate::Release, Some(_)) if self.engine.inner.attempts_outlive_the_process => return,
-            (Fate::Release, Some(attempt)) => Command::Release { action, attempt },
-            (Fate::Release, None) | (Fate::Deferred, _) => return,
-        };
-        let _ = self.cell.command(&command, self.now(), Payloads::default());
-        self.engine.inner.journal.write_soon(&self.cell);
-    }
 }
 
 /// The body of an attempt, dropped without letting a panic out: a destructor of the task's must not end its driver.
@@ -461,21 +307,5 @@ impl Drop for Body {
         let body = std::mem::replace(&mut self.0, Box::pin(std::future::pending()));
         // The panic hook has said what happened.
         let _ = std::panic::catch_unwind(AssertUnwindSafe(|| drop(body)));
-    }
-}
-
-/// Counts a root among the actions that are doing something.
-struct RootLeaf<'a>(&'a RunHandle);
-
-impl RootLeaf<'_> {
-    fn count(run: &RunHandle) -> RootLeaf<'_> {
-        run.engine.inner.leaves.fetch_add(1, Ordering::AcqRel);
-        RootLeaf(run)
-    }
-}
-
-impl Drop for RootLeaf<'_> {
-    fn drop(&mut self) {
-        self.0.engine.inner.leaves.fetch_sub(1, Ordering::AcqRel);
     }
 }

@@ -5,22 +5,18 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
-use spanwise_core::{ActionName, ActionSpec, AttemptNo, Command, Run, RunId};
-use spanwise_store::{
-    Definition, Durability, ExportState, Memory, Payloads, PrunedRun, Retention, RunKey, RunRow, Sqlite, Store,
-};
+use spanwise_core::{ActionName, AttemptNo, RunId};
+use spanwise_store::{Durability, Memory, PrunedRun, Retention, RunKey, Sqlite, Store};
 use tokio::sync::Notify;
 
-use crate::cache::Reservations;
-use crate::cell::{New, RunCell};
+use crate::blocking::in_background;
+use crate::cell::RunCell;
 use crate::clock::Clock;
-use crate::error::{Error, with_source};
+use crate::error::Error;
 use crate::export::Exports;
 use crate::journal::Journal;
-use crate::run::RunHandle;
-use crate::runs::{Made, Runs};
-use crate::settings::RunSettings;
+use crate::reservations::Reservations;
+use crate::runs::Runs;
 use crate::slots::EngineSlots;
 
 /// Where an engine keeps its journal.
@@ -64,21 +60,6 @@ impl EngineConfig {
     }
 }
 
-/// A run to be created.
-#[derive(Clone, Debug)]
-pub struct NewRun {
-    /// Its full name.
-    pub id: RunId,
-    /// Its root action.
-    pub spec: ActionSpec,
-    /// The root's inputs, with the context in them.
-    pub inputs: Bytes,
-    /// Its settings.
-    pub settings: RunSettings,
-    /// What the run and its root are made from, under the digests that settings and root name: written with the run.
-    pub definitions: Vec<Definition>,
-}
-
 /// The engine. Cheap to clone; the journal is closed when the last clone and the last run handle are gone.
 #[derive(Clone)]
 pub struct Engine {
@@ -94,7 +75,7 @@ pub(crate) struct Inner {
     pub(crate) leaves: AtomicUsize,
     pub(crate) reservations: Reservations,
     pub(crate) exports: Arc<Exports>,
-    slots: Arc<EngineSlots>,
+    pub(crate) slots: Arc<EngineSlots>,
     pub(crate) attempts_outlive_the_process: bool,
     pub(crate) waits_for_room: bool,
     retention: Retention,
@@ -109,9 +90,6 @@ pub(crate) struct Inner {
     /// The last finished runs that were looked at: nothing changes them, and a page asks for one many times.
     finished: Mutex<VecDeque<Arc<RunCell>>>,
 }
-
-/// Finished runs that are kept in memory; one of ten thousand actions takes some megabytes.
-const FINISHED_KEPT: usize = 4;
 
 /// Finished runs are looked through for old ones at the start and after this many more.
 const PRUNE_EVERY: u32 = 256;
@@ -162,114 +140,6 @@ impl Engine {
         Ok(Engine { inner: Arc::new(inner) })
     }
 
-    /// Accepts a run. After `Ok` it survives the process.
-    ///
-    /// # Errors
-    /// [`Error::AlreadyExists`] if the name is taken; [`Error::ConcurrencyOfOne`]; [`Error::Settings`]; [`Error::Store`] if the journal cannot be written:
-    /// then there is no such run.
-    pub fn create_run(&self, new: NewRun) -> Result<RunHandle, Error> {
-        if new.settings.options.max_action_concurrency == Some(1) {
-            return Err(Error::ConcurrencyOfOne);
-        }
-        self.inner.journal.check()?;
-        let now = self.inner.clock.now();
-        let row = RunRow {
-            id: new.id.clone(),
-            task: new.spec.task.clone(),
-            phase: spanwise_core::Phase::Queued,
-            created_at: now,
-            ended_at: None,
-            labels: new.settings.options.labels.clone(),
-            definition: new.settings.definition.clone(),
-            task_version: new.settings.task_version.clone(),
-            settings: new.settings.stored()?,
-            export: (new.settings.trace.is_exported() && self.inner.exports.is_open()).then(ExportState::default),
-            unreadable: None,
-        };
-        let cell = RunCell::new(new.id.clone(), new.settings, &self.inner.slots);
-        let action = ActionName::ROOT;
-        let inputs = Payloads { inputs: Some(new.inputs), outputs: None };
-        let command = Command::Enqueue { action, spec: Arc::new(new.spec) };
-        cell.command(&command, now, New { payloads: inputs, definitions: new.definitions })?;
-        let first = cell.take_first();
-        let events = first.events.clone();
-        let taken = || Error::AlreadyExists(new.id.name.clone());
-        // Nobody may find the run in the store before it is found here: there would be two of it.
-        let create = || {
-            let key = self.inner.journal.store().create_run(&row, first).map_err(|error| match error {
-                spanwise_store::Error::AlreadyExists(_) => taken(),
-                other => other.into(),
-            })?;
-            cell.set_key(key);
-            // A pruned run may have had the name.
-            self.finished().retain(|finished| finished.id() != &new.id);
-            Ok(Made::Live(Arc::new(cell)))
-        };
-        // One that is at its end may have been pruned; the store says whether its name is free.
-        let found = |there: Arc<RunCell>| {
-            let is_over = there.is_finished(&ActionName::ROOT) && self.inner.journal.has_all_of(&there);
-            if is_over { Ok(None) } else { Err(taken()) }
-        };
-        let cell = self.inner.runs.find_or_make(&new.id, found, create)?;
-        self.inner.exports.mark(&cell, 0, events);
-        Ok(RunHandle::new(self.clone(), cell))
-    }
-
-    /// Takes up a run that is in the journal, or the one that this process has already. Attempts that were under way when
-    /// their process ended are lost and tried again by the rules; finished actions and steps stay as they are.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] if there is no such run; [`Error::Store`] if it cannot be read.
-    pub fn resume(&self, id: &RunId) -> Result<RunHandle, Error> {
-        let keep = |cell: Arc<RunCell>| {
-            if cell.is_given_up() && (cell.refused().is_some() || self.inner.journal.has_all_of(&cell)) {
-                // It failed when the journal did. What the journal has of it counts, once.
-                cell.give_up_slots();
-                return Ok(None);
-            }
-            Ok(Some(cell))
-        };
-        let cell = self.inner.runs.find_or_make(id, keep, || self.take_up(id))?;
-        Ok(RunHandle::new(self.clone(), cell))
-    }
-
-    /// The run as it was looked at a moment ago, if it is at its end; else from the journal.
-    fn take_up(&self, id: &RunId) -> Result<Made, Error> {
-        if let Some(cell) = self.finished().iter().find(|cell| cell.id() == id) {
-            return Ok(Made::Finished(Arc::clone(cell)));
-        }
-        let found = self.inner.journal.store().find(id)?.ok_or_else(|| Error::NotFound(id.name.clone()))?;
-        let loaded = self.load(found);
-        if let Err(error) = &loaded
-            && error.is_damage()
-        {
-            self.note_unreadable(id.clone(), with_source(error));
-        }
-        let cell = Arc::new(loaded?);
-        if !cell.is_finished(&ActionName::ROOT) {
-            return Ok(Made::Live(cell));
-        }
-        let mut finished = self.finished();
-        finished.truncate(FINISHED_KEPT - 1);
-        finished.push_front(Arc::clone(&cell));
-        Ok(Made::Finished(cell))
-    }
-
-    fn load(&self, (key, row): (RunKey, RunRow)) -> Result<RunCell, Error> {
-        let settings = RunSettings::read(&row)?;
-        let stored = self.inner.journal.store().load(key)?.ok_or_else(|| Error::NotFound(row.id.name.clone()))?;
-        let mut run = Run::new(settings.limits());
-        for event in &stored.events {
-            run.apply(event);
-        }
-        run.count_timers_from(self.inner.clock.now());
-        let cell = RunCell::restored(row.id, key, settings, (run, stored.events.len() as u64), &self.inner.slots);
-        if !self.inner.attempts_outlive_the_process {
-            cell.report_lost(self.inner.clock.now());
-        }
-        Ok(cell)
-    }
-
     pub(crate) fn note_unreadable(&self, id: RunId, cause: String) {
         self.inner.unreadable.lock().unwrap_or_else(PoisonError::into_inner).insert(id, cause);
     }
@@ -299,14 +169,6 @@ impl Engine {
     pub fn give_back(&self, is_lost: &dyn Fn(&RunId, RunKey, &ActionName, AttemptNo) -> bool) {
         let now = self.inner.clock.now();
         self.inner.runs.all().iter().for_each(|run| run.release_all(now, is_lost));
-    }
-
-    /// The run under way that is meant; none if several could be.
-    pub fn live_run(&self, is_it: impl Fn(&RunId) -> bool) -> Option<RunHandle> {
-        let runs = self.inner.runs.all();
-        let mut found = runs.iter().filter(|run| is_it(run.id()));
-        let run = found.next().filter(|_| found.next().is_none()).cloned()?;
-        Some(RunHandle::new(self.clone(), run))
     }
 
     /// Every action that takes up a place, by its run.
@@ -348,6 +210,17 @@ impl Engine {
         self.inner.interrupted.load(Ordering::Acquire)
     }
 
+    /// Asks something of the store, for async callers.
+    ///
+    /// # Errors
+    /// What the store says; [`Error::Interrupted`] if the runtime ends.
+    pub(crate) async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&dyn Store) -> Result<T, spanwise_store::Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.inner.journal.ask(self.is_alone(), question).await
+    }
+
     /// True if one action at most is doing something: its commit has nobody to be grouped with.
     pub(crate) fn is_alone(&self) -> bool {
         self.inner.leaves.load(Ordering::Acquire) <= 1
@@ -360,13 +233,14 @@ impl Engine {
         let inner = Arc::clone(&self.inner);
         if finished.is_multiple_of(PRUNE_EVERY) {
             self.finished().clear();
-            tokio::task::spawn_blocking(move || inner.prune());
+            in_background(move || inner.prune());
         } else if finished.is_multiple_of(FREE_EVERY) {
-            tokio::task::spawn_blocking(move || inner.journal.store().free_memory());
+            in_background(move || inner.journal.store().free_memory());
         }
     }
 
-    fn finished(&self) -> MutexGuard<'_, VecDeque<Arc<RunCell>>> {
+    /// The last finished runs that were looked at.
+    pub(crate) fn finished(&self) -> MutexGuard<'_, VecDeque<Arc<RunCell>>> {
         self.inner.finished.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 pub(crate) use self::pending::Exports;
+use crate::blocking::leave_runtime;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::settings::RunSettings;
@@ -152,7 +153,7 @@ impl Loop {
                 }
             }
             let (store, exports, limit) = (Arc::clone(&self.store), Arc::clone(&self.exports), self.limits.batch);
-            let gathered = tokio::task::spawn_blocking(move || {
+            let gathered = leave_runtime(move || {
                 let (batch, error) = gather(&*store, &exports, &mut live, limit);
                 (live, batch, error)
             });
@@ -178,7 +179,7 @@ impl Loop {
         });
         let (store, states) = (Arc::clone(&self.store), settled.collect::<Vec<_>>());
         // A store that cannot be written is found out by the journal; the same spans are sent again after a restart.
-        let _ = tokio::task::spawn_blocking(move || store.put_exports(&states)).await;
+        let _ = leave_runtime(move || store.put_exports(&states)).await;
     }
 
     async fn deliver(&self, spans: Arc<[Span]>) -> bool {

@@ -15,6 +15,7 @@ use std::time::Duration;
 use spanwise_store::{Append, RunKey, Store};
 use tokio::sync::{oneshot, watch};
 
+use crate::blocking::{leave_runtime, stays};
 use crate::cell::RunCell;
 use crate::error::Error;
 use crate::export::Exports;
@@ -78,8 +79,29 @@ impl Journal {
         Ok(Journal { shared, writer: Some(writer) })
     }
 
+    /// True for a store in memory.
+    pub(crate) fn costs_nothing(&self) -> bool {
+        self.shared.always_inline
+    }
+
     pub(crate) fn store(&self) -> &Arc<dyn Store> {
         &self.shared.store
+    }
+
+    /// Asks something of the store beside the journal's own commits, for async callers. `alone` says that nobody else is doing something.
+    ///
+    /// # Errors
+    /// What the store says; [`Error::Interrupted`] if the runtime ends.
+    pub(crate) async fn ask<T: Send + 'static>(
+        &self,
+        alone: bool,
+        question: impl FnOnce(&dyn Store) -> Result<T, spanwise_store::Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        if stays(alone, self.shared.always_inline) {
+            return Ok(question(&*self.shared.store)?);
+        }
+        let store = Arc::clone(&self.shared.store);
+        Ok(leave_runtime(move || question(&*store)).await??)
     }
 
     /// Refuses what is new while what is older cannot be written.
@@ -114,7 +136,7 @@ impl Journal {
                 return queue.refuse(run);
             }
             queue.add(run);
-            if !queue.writing && (alone || self.shared.always_inline) {
+            if !queue.writing && stays(alone, self.shared.always_inline) {
                 self.shared.write_group(queue);
                 return self.shared.lock().outcome(run);
             }

@@ -5,7 +5,10 @@
 //! rules what comes next ([`spanwise_core::Run::next`]), does it, and asks again. A restart does the same from the stored events, so live running
 //! and recovery are one path.
 
+mod accept;
+mod blocking;
 mod cache;
+mod calls;
 mod catalog;
 mod cell;
 mod clock;
@@ -13,10 +16,11 @@ mod drive;
 mod dropped_calls;
 mod engine;
 mod error;
+mod executor;
 mod export;
-mod feed;
 mod journal;
 mod random;
+mod reservations;
 mod run;
 mod runs;
 mod scope;
@@ -24,16 +28,19 @@ mod settings;
 mod slots;
 mod waiting;
 
+pub use accept::NewRun;
+pub use calls::CallToken;
+pub use cell::{ChildFeed, Watch as ActionWatch};
 pub use clock::Clock;
-pub use drive::{Attempt, Call, Executor, Outcome, Report};
+pub use drive::Call;
 pub use dropped_calls::{Caller, DroppedCalls, Fate};
-pub use engine::{Engine, EngineConfig, NewRun, Storage};
+pub use engine::{Engine, EngineConfig, Storage};
 pub use error::Error;
+pub use executor::{Attempt, Executor, Report};
 pub use export::{Export, ExportError, ExportLimits, LifecycleExporter};
-pub use feed::ChildFeed;
 pub use random::random_bits;
-pub use run::{ActionWatch, NewAction, NewStep, RunHandle, StepRecord};
-pub use scope::{AttemptScope, CallToken};
+pub use run::{NewAction, NewStep, Outcome, RunHandle, StepRecord};
+pub use scope::AttemptScope;
 pub use settings::RunSettings;
 pub use spanwise_core::{ActionView, Relation, RunOptions, Scope};
 pub use spanwise_store::{

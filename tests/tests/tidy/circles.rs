@@ -10,10 +10,6 @@ use std::path::Path;
 
 use super::{assert_none, rust_files};
 
-/// Modules that still stand in circles, by crate. This list only gets shorter: whoever unties one takes it off.
-const STILL_IN_CIRCLES: [(&str, &[&str]); 2] =
-    [("engine", &["cache", "cell", "drive", "engine", "feed", "run", "scope"]), ("sdk", &[])];
-
 /// The names that lead from the root of a crate to a module, or to something in it.
 type Names = Vec<String>;
 
@@ -21,18 +17,8 @@ type Names = Vec<String>;
 fn no_modules_import_each_other_in_a_circle() {
     let mut problems = Vec::new();
     for (name, modules) in crates() {
-        let exempt = STILL_IN_CIRCLES.iter().find(|(of, _)| *of == name).map_or(&[][..], |(_, exempt)| exempt);
         let circles = circles(&arrows(&modules));
-        let in_circles: BTreeSet<&str> = circles.iter().flatten().map(String::as_str).collect();
-        for circle in &circles {
-            if circle.iter().any(|module| !exempt.contains(&module.as_str())) {
-                problems.push(format!("crate {name}: {circle:?} import each other in a circle"));
-            }
-        }
-        let untied = exempt.iter().filter(|module| !in_circles.contains(**module));
-        problems.extend(
-            untied.map(|module| format!("crate {name}: {module} is in no circle any more: take it off the list")),
-        );
+        problems.extend(circles.iter().map(|circle| format!("crate {name}: {circle:?} import each other in a circle")));
     }
     assert_none(&problems);
 }

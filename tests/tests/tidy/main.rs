@@ -236,3 +236,11 @@ fn no_test_file_is_forgotten() {
     }
     assert_none(&problems);
 }
+
+#[test]
+fn the_engine_leaves_the_runtime_in_one_place() {
+    let sources = rust_files().filter(|(file, _)| file.starts_with("crates/engine/src") && !file.ends_with("tests.rs"));
+    let leaving = sources.filter(|(_, text)| text.contains("spawn_blocking") || text.contains("block_in_place"));
+    let files = leaving.map(|(file, _)| file.display().to_string()).collect::<Vec<_>>();
+    assert_eq!(files, ["crates/engine/src/blocking.rs"]);
+}

@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use spanwise_core::{ActionName, ActionSpec, Timestamp};
 use spanwise_engine::{
-    Attempt, Call, Definition, Engine, EngineConfig, Executor, NewAction, NewRun, NewStep, Retention, RunSettings,
-    Scope, Storage, TaskRow,
+    Attempt, Call, Definition, Engine, EngineConfig, Executor, NewAction, NewRun, NewStep, Retention, RunHandle,
+    RunSettings, Scope, Storage, TaskRow,
 };
 
 use crate::stage::*;
-use crate::{Body, Error, main_task, new_run, open};
+use crate::{Body, Error, id, main_task, new_run, open};
 
 fn definition(digest: &str) -> Definition {
     Definition { digest: digest.to_owned(), body: Bytes::from(format!("body of {digest}")) }
@@ -112,4 +112,31 @@ async fn inputs_in_hand_are_not_read_from_the_journal_unless_they_are_large_and_
         assert_eq!(soon(driven).await.unwrap().unwrap(), succeeded());
         assert_eq!(noted.lock().unwrap().iter().collect::<Vec<_>>(), [expected], "{case}");
     }
+}
+
+/// On the caller's thread and on another one, the second with a caller that goes away.
+#[tokio::test]
+async fn a_run_that_is_accepted_is_begun_also_if_its_caller_has_gone() {
+    let directory = tempfile::tempdir().unwrap();
+    let (engine, stage) = (open(directory.path()), Stage::new());
+    let (begins, begun) = std::sync::mpsc::channel();
+    let begin = || {
+        let begins = begins.clone();
+        move |run: &RunHandle| begins.send(run.id().name.to_string()).unwrap()
+    };
+    let alone = engine.accept_run(new_run("alone", main_task()), begin()).await.unwrap();
+    assert_eq!((alone.id(), begun.try_recv().unwrap().as_str()), (&id("alone"), "alone"));
+    let _others = ["a", "b"].map(|run| crate::stage::begin(&engine, run, main_task(), stage.clone()));
+    stage.began(2).await;
+    let taken = engine.accept_run(new_run("alone", main_task()), begin()).await;
+    assert!(matches!(taken, Err(Error::AlreadyExists(_))), "{taken:?}");
+    let dropped = tokio::select! {
+        biased;
+        accepted = engine.accept_run(new_run("dropped", main_task()), begin()) => panic!("{accepted:?}"),
+        () = std::future::ready(()) => true,
+    };
+    assert!(dropped);
+    let begun = tokio::task::spawn_blocking(move || begun.recv_timeout(std::time::Duration::from_secs(30)));
+    assert_eq!(begun.await.unwrap().unwrap(), "dropped");
+    assert!(engine.resume(&id("dropped")).is_ok());
 }

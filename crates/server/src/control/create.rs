@@ -78,21 +78,18 @@ impl ControlPlane {
             false => self.inner.leftovers.untouched().await,
         };
         let frozen = values::encode_inputs(&inputs);
-        let run = self.inner.engine.create_run(spanwise_engine::NewRun {
-            id: id.clone(),
-            spec,
-            inputs: frozen.clone(),
-            settings,
-            definitions: vec![sent, Definition { digest, body }],
-        })?;
+        let (inputs, definitions) = (frozen.clone(), vec![sent, Definition { digest, body }]);
+        let accepted = spanwise_engine::NewRun { id: id.clone(), spec, inputs: inputs.clone(), settings, definitions };
+        let plane = self.clone();
+        let begin = move |run: &RunHandle| plane.drive(run, ActionName::ROOT, Some(inputs));
+        let run = self.inner.engine.accept_run(accepted, begin).await?;
         // For readers. The run has been accepted: its attempt is given them again, from the journal.
-        let copied = self.inner.blobs.put(&layout::inputs(&id, &ActionName::ROOT)?, frozen.clone()).await;
+        let copied = self.inner.blobs.put(&layout::inputs(&id, &ActionName::ROOT)?, frozen).await;
         if let Err(error) = copied {
             tracing::warn!(run = %id.name, error = &error as &dyn std::error::Error, "the inputs of a run come with its attempt");
         }
         log_warnings(&run, &named);
         calls::is_about(&run);
-        self.drive(&run, ActionName::ROOT, Some(frozen));
         Ok(run)
     }
 

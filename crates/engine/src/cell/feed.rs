@@ -6,7 +6,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use spanwise_core::ActionName;
 use tokio::sync::Notify;
 
-use crate::cell::RunCell;
+use super::RunCell;
 
 /// The feeds of a run, by the parent that they are about.
 #[derive(Debug, Default)]

@@ -1,0 +1,33 @@
+//! One computation of a cache key at a time, where that was asked for: who may compute it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use spanwise_core::trace::TraceParent;
+use tokio::sync::OwnedMutexGuard;
+
+/// Who computes which key now, where one computation at a time was asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Reservations {
+    keys: Mutex<HashMap<String, Weak<Turn>>>,
+}
+
+/// Held by whoever computes a key; inside, the span of the action that did so last.
+pub(crate) type Turn = tokio::sync::Mutex<Option<TraceParent>>;
+
+/// The right to compute a key; the next one in line has it when this is dropped.
+pub(crate) type Reservation = OwnedMutexGuard<Option<TraceParent>>;
+
+impl Reservations {
+    /// Whose turn it is to compute a key, for all who ask for it.
+    pub(crate) fn of(&self, key: &str) -> Arc<Turn> {
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        keys.retain(|_, lock| lock.strong_count() > 0);
+        if let Some(lock) = keys.get(key).and_then(Weak::upgrade) {
+            return lock;
+        }
+        let lock = Arc::default();
+        keys.insert(key.to_owned(), Arc::downgrade(&lock));
+        lock
+    }
+}

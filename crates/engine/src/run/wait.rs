@@ -1,0 +1,119 @@
+//! Waiting for the end of actions and attempts.
+
+use bytes::Bytes;
+use spanwise_core::{ActionName, AttemptNo, Command, End, Failure, Timestamp};
+use spanwise_store::Payloads;
+
+use super::RunHandle;
+use crate::error::Error;
+
+/// How an action ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// With these outputs.
+    Succeeded(Bytes),
+    /// With an error.
+    Failed(Failure),
+    /// By one of its timeouts.
+    TimedOut(Failure),
+    /// On request.
+    Aborted {
+        /// Who asked.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl RunHandle {
+    /// Waits for an action that somebody else drives.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the journal failed; [`Error::Interrupted`] if the engine is interrupted.
+    pub async fn wait(&self, action: ActionName) -> Result<Outcome, Error> {
+        let watch = self.cell.watch(action);
+        loop {
+            if let Some(end) = self.cell.end(&action)? {
+                return self.outcome(action, end, None).await;
+            }
+            if let Some(error) = self.cell.broken() {
+                return Err(error);
+            }
+            if self.engine.is_interrupted() {
+                return Err(Error::Interrupted);
+            }
+            watch.changed().await;
+        }
+    }
+
+    /// The outcome of an action at its end, which is safe by then; `delivered` are its outputs, if the caller has them.
+    pub(crate) async fn outcome(
+        &self,
+        action: ActionName,
+        end: End,
+        delivered: Option<Bytes>,
+    ) -> Result<Outcome, Error> {
+        self.safe().await?;
+        Ok(match end {
+            End::Succeeded { .. } => match delivered {
+                Some(outputs) => Outcome::Succeeded(outputs),
+                None => Outcome::Succeeded(self.stored(&action).await?.1.unwrap_or_default()),
+            },
+            End::Reused(_) | End::Signalled { .. } => {
+                Outcome::Succeeded(self.stored(&action).await?.1.unwrap_or_default())
+            }
+            End::Failed(failure) => Outcome::Failed(*failure),
+            End::TimedOut(failure) => Outcome::TimedOut(*failure),
+            End::Aborted { by, reason } => Outcome::Aborted { by, reason },
+        })
+    }
+
+    /// Waits until a condition is at its end, and ends it when its time is over.
+    ///
+    /// # Errors
+    /// [`Error::Rejected`] if it is unknown; [`Error::Store`] if the journal failed; [`Error::Interrupted`] if the engine is
+    /// interrupted.
+    pub async fn drive_condition(&self, action: ActionName) -> Result<(), Error> {
+        let watch = self.cell.watch(action);
+        while self.cell.end(&action)?.is_none() {
+            if let Some(error) = self.cell.broken() {
+                return Err(error);
+            }
+            if self.engine.is_interrupted() {
+                return Err(Error::Interrupted);
+            }
+            self.engine.inner.journal.write_soon(&self.cell);
+            let due = self.cell.due(&action);
+            tokio::select! {
+                () = watch.changed() => {}
+                () = self.until(due), if due.is_some() => {
+                    // A tick that comes too late does nothing.
+                    let _ = self.cell.command(&Command::Tick { action }, self.now(), Payloads::default());
+                }
+            }
+        }
+        self.safe().await
+    }
+
+    /// Waits until an attempt is over, and that is safe.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the journal failed for good, or the engine does not wait.
+    pub async fn settled(&self, action: ActionName, attempt: AttemptNo) -> Result<(), Error> {
+        let watch = self.cell.watch(action);
+        while self.cell.is_under_way(&action, attempt) {
+            if let Some(error) = self.cell.broken() {
+                return Err(error);
+            }
+            watch.changed().await;
+        }
+        self.safe().await
+    }
+
+    /// Returns when it is time, or at once if there is none.
+    pub(crate) async fn until(&self, due: Option<Timestamp>) {
+        if let Some(due) = due {
+            tokio::time::sleep_until(self.engine.inner.clock.instant(due)).await;
+        }
+    }
+}
