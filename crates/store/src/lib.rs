@@ -58,12 +58,6 @@ pub trait Store: Send + Sync + 'static {
     /// If the store cannot be read.
     fn payloads(&self, run: RunKey, action: &ActionName) -> Result<Payloads, Error>;
 
-    /// The rows of a run's actions, in the order in which they were accepted.
-    ///
-    /// # Errors
-    /// If the store cannot be read.
-    fn actions(&self, run: RunKey) -> Result<Vec<ActionRow>, Error>;
-
     /// The row of one action.
     ///
     /// # Errors

@@ -38,7 +38,6 @@ struct MemoryRun {
     row: RunRow,
     events: Vec<Event>,
     actions: HashMap<ActionName, (ActionRow, Payloads)>,
-    order: Vec<ActionName>,
     /// The digests of what it is made from.
     definitions: HashSet<String>,
 }
@@ -57,8 +56,7 @@ impl Memory {
 
 impl MemoryRun {
     fn new(row: RunRow) -> MemoryRun {
-        let (events, order) = (Vec::new(), Vec::new());
-        MemoryRun { row, events, actions: HashMap::new(), order, definitions: HashSet::new() }
+        MemoryRun { row, events: Vec::new(), actions: HashMap::new(), definitions: HashSet::new() }
     }
 
     /// When its root has changed last.
@@ -80,10 +78,7 @@ impl MemoryRun {
     fn append(&mut self, append: &Append) {
         self.events.extend(append.events.iter().cloned());
         for (row, payloads) in &append.actions {
-            let known = self.actions.entry(row.name).or_insert_with(|| {
-                self.order.push(row.name);
-                (row.clone(), Payloads::default())
-            });
+            let known = self.actions.entry(row.name).or_insert_with(|| (row.clone(), Payloads::default()));
             known.0 = row.clone();
             known.1.take_new(payloads.clone());
         }
@@ -140,14 +135,6 @@ impl Store for Memory {
         let inner = self.lock();
         let known = inner.runs.get(&run).and_then(|run| run.actions.get(action));
         Ok(known.map(|(_, payloads)| payloads.clone()).unwrap_or_default())
-    }
-
-    fn actions(&self, run: RunKey) -> Result<Vec<ActionRow>, Error> {
-        let inner = self.lock();
-        let rows = inner.runs.get(&run).map(|run| run.order.iter().map(|name| run.actions[name].0.clone()).collect());
-        let mut rows: Vec<ActionRow> = rows.unwrap_or_default();
-        rows.sort_by_key(|row| row.enqueued_at);
-        Ok(rows)
     }
 
     fn action(&self, run: RunKey, action: &ActionName) -> Result<Option<ActionRow>, Error> {

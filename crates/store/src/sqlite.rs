@@ -267,10 +267,6 @@ impl Store for Sqlite {
         self.read(|connection| rows::read_payloads(connection, run, action))
     }
 
-    fn actions(&self, run: RunKey) -> Result<Vec<ActionRow>, Error> {
-        self.read(|connection| rows::read_actions(connection, run))
-    }
-
     fn action(&self, run: RunKey, action: &ActionName) -> Result<Option<ActionRow>, Error> {
         self.read(|connection| rows::read_one_action(connection, run, action))
     }

@@ -25,8 +25,17 @@ pub(crate) fn inspect(data: &Path) -> Option<Journal> {
     check_database(&copy.path().join("journal.db"));
     let store = Sqlite::open(copy.path(), Durability::Process).unwrap();
     let (key, _) = store.runs(&spanwise_store::RunQuery::newest(1)).unwrap().pop()?;
-    let journal = Journal { run: store.load(key).unwrap().unwrap(), actions: store.actions(key).unwrap() };
-    journal.check_rows();
+    let run = store.load(key).unwrap().unwrap();
+    let mut folded = Run::new(RunLimits::default());
+    run.events.iter().for_each(|event| folded.apply(event));
+    let rows = folded.actions().map(|(name, _)| store.action(key, name).unwrap().expect("an action has a row"));
+    let journal = Journal { actions: rows.collect(), run };
+    drop(store);
+    journal.check_rows(&folded);
+    let connection = Connection::open(copy.path().join("journal.db")).unwrap();
+    let count = "SELECT count(*) FROM actions WHERE run = ?1";
+    let rows: i64 = connection.query_row(count, [key.0], |row| row.get(0)).unwrap();
+    assert_eq!(rows, journal.actions.len() as i64, "a row has its events");
     Some(journal)
 }
 
@@ -56,10 +65,7 @@ pub(crate) struct Journal {
 
 impl Journal {
     /// The rows of the actions are the fold of the events.
-    fn check_rows(&self) {
-        let mut folded = Run::new(RunLimits::default());
-        self.run.events.iter().for_each(|event| folded.apply(event));
-        assert_eq!(folded.actions().count(), self.actions.len());
+    fn check_rows(&self, folded: &Run) {
         for row in &self.actions {
             let action = folded.action(&row.name).expect("a row has its events");
             assert_eq!((row.phase, row.attempts), (action.phase(), action.attempts), "{row:?}");

@@ -70,6 +70,11 @@ pub fn row(phase: Phase) -> ActionRow {
     }
 }
 
+/// The rows of these actions, as far as they are there.
+pub fn rows(store: &dyn Store, run: RunKey, names: &[ActionName]) -> Vec<ActionRow> {
+    names.iter().filter_map(|name| store.action(run, name).unwrap()).collect()
+}
+
 /// Events of a run, with no rows.
 pub fn append(run: RunKey, first_seq: u64, events: Vec<Event>) -> Append {
     Append { run, first_seq, events, actions: Vec::new(), run_phase: None, definitions: Vec::new() }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use spanwise_core::{ActionKind, ActionName, Failure, Phase, TaskName, Timestamp};
 
-use super::examples::{append, create, enqueued, launched, row, run};
+use super::examples::{append, create, enqueued, launched, row, rows, run};
 use crate::{ActionRow, Append, Error, Payloads, PrunedRun, Retention, RunKey, RunQuery, Store};
 
 fn inline(text: &str) -> Option<Bytes> {
@@ -82,7 +82,7 @@ pub fn rows_show_the_last_state(store: &dyn Store) {
         },
     ];
     store.commit(&batch).unwrap();
-    assert_eq!(store.actions(key).unwrap(), [failed]);
+    assert_eq!(store.action(key, &ActionName::ROOT).unwrap(), Some(failed));
     let (_, stored) = store.find(&run("one").id).unwrap().unwrap();
     assert_eq!((stored.phase, stored.ended_at), (Phase::Failed, Some(Timestamp(9))));
 }
@@ -116,7 +116,7 @@ pub fn unicode_and_empty_values_survive(store: &dyn Store) {
     store
         .commit(&[Append { actions: vec![(named.clone(), empty.clone())], ..append(key, 0, vec![enqueued(1)]) }])
         .unwrap();
-    assert_eq!(store.actions(key).unwrap(), [named]);
+    assert_eq!(store.action(key, &ActionName::ROOT).unwrap(), Some(named));
     assert_eq!(store.payloads(key, &ActionName::ROOT).unwrap(), empty);
 }
 
@@ -142,10 +142,12 @@ pub fn conditions_and_their_phases_are_stored(store: &dyn Store) {
         kind: ActionKind::Condition,
         ..row(phase)
     };
-    let rows = [condition("b", Phase::Paused), condition("c", Phase::Recovered), condition("d", Phase::TimedOut)];
-    let actions = rows.iter().cloned().map(|row| (row, Payloads::default())).collect();
+    let conditions = [condition("b", Phase::Paused), condition("c", Phase::Recovered), condition("d", Phase::TimedOut)];
+    let actions = conditions.iter().cloned().map(|row| (row, Payloads::default())).collect();
     store.commit(&[Append { actions, ..append(key, 0, vec![enqueued(1)]) }]).unwrap();
-    assert_eq!(store.actions(key).unwrap(), rows);
+    let names = ["d", "b", "x", "c"].map(|name| ActionName::new(name).unwrap());
+    let [b, c, d] = conditions;
+    assert_eq!(rows(store, key, &names), [d, b, c]);
 }
 
 /// Numbers that are taken, and numbers too high.

@@ -390,26 +390,18 @@ pub(super) fn read_payloads(connection: &Connection, run: RunKey, action: &Actio
     Ok(Payloads { inputs: column(0)?, outputs: column(1)? })
 }
 
-const SELECT_ACTIONS: &str =
+const SELECT_ACTION: &str =
     "SELECT name, parent, kind, task, action_group, phase, attempts, enqueued_at, started_at, ended_at, failure
-     FROM actions WHERE run = ?1";
+     FROM actions WHERE run = ?1 AND name = ?2";
 
 pub(super) fn read_one_action(
     connection: &Connection,
     run: RunKey,
     action: &ActionName,
 ) -> Result<Option<ActionRow>, Error> {
-    let sql = format!("{SELECT_ACTIONS} AND name = ?2");
-    let mut statement = connection.prepare_cached(&sql).map_err(failed)?;
+    let mut statement = connection.prepare_cached(SELECT_ACTION).map_err(failed)?;
     let found = statement.query_row(params![run.0, action.as_str()], |row| Ok(read_action(row))).optional();
     found.map_err(failed)?.transpose()
-}
-
-pub(super) fn read_actions(connection: &Connection, run: RunKey) -> Result<Vec<ActionRow>, Error> {
-    let sql = format!("{SELECT_ACTIONS} ORDER BY enqueued_at, name");
-    let mut statement = connection.prepare_cached(&sql).map_err(failed)?;
-    let rows = statement.query_map([run.0], |row| Ok(read_action(row))).map_err(failed)?;
-    rows.map(|row| row.map_err(failed)?).collect()
 }
 
 fn read_action(row: &Row<'_>) -> Result<ActionRow, Error> {
