@@ -171,7 +171,7 @@ impl Engine {
         self.inner.runs.all().iter().for_each(|run| run.release_all(now, is_lost));
     }
 
-    /// Every action that takes up a place, by its run.
+    /// Every action that takes up a slot, by its run.
     pub(crate) fn busy(&self) -> Vec<(RunId, ActionName)> {
         let runs = self.inner.runs.all();
         let mut busy: Vec<(RunKey, RunId, ActionName)> = runs

@@ -34,7 +34,7 @@ pub enum Error {
     /// The settings of a run have no stored form: there is no such run.
     #[error("the settings of the run cannot be stored")]
     Settings(#[source] Arc<serde_json::Error>),
-    /// `max_action_concurrency` is 1: a parent holds the only place and its child waits for it for ever.
+    /// `max_action_concurrency` is 1: a parent holds the only slot and its child waits for it for ever.
     #[error("max_action_concurrency is 1: a parent would wait for its child for ever; give 0 (no limit) or at least 2")]
     ConcurrencyOfOne,
 }

@@ -235,8 +235,8 @@ fn read_on(
 ) -> Result<Option<(Vec<Span>, ExportState, bool)>, Error> {
     let tracked = match live.entry(run) {
         Entry::Occupied(known) => known.into_mut(),
-        Entry::Vacant(place) => match Tracked::load(store, run)? {
-            Some(tracked) => place.insert(tracked),
+        Entry::Vacant(entry) => match Tracked::load(store, run)? {
+            Some(tracked) => entry.insert(tracked),
             None => return Ok(None),
         },
     };

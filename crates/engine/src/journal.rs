@@ -337,8 +337,8 @@ impl Shared {
     }
 }
 
-/// True if what was taken from the run with this key is from one place. After a full disk there may be two: one that was broken off, which
-/// alone is at fault, and one that has taken the run up since.
+/// True if what was taken from the run with this key is from one [`RunCell`]. After a full disk there may be two: one that was broken off,
+/// which alone is at fault, and one that has taken the run up since.
 fn is_of_one(key: RunKey, taken: &[Taken]) -> bool {
     let mut its = taken.iter().filter(|(_, append)| append.run == key);
     its.next().is_some_and(|(first, _)| its.all(|(run, _)| Arc::ptr_eq(run, first)))

@@ -69,7 +69,7 @@ impl Exports {
         }
     }
 
-    /// The run whose turn it is.
+    /// The first run in line.
     pub(super) fn next(&self) -> Option<RunKey> {
         let mut pending = self.lock();
         let run = pending.order.pop_front()?;
@@ -131,8 +131,8 @@ impl Pending {
             return;
         }
         match self.tails.entry(run) {
-            Entry::Vacant(place) => {
-                place.insert(Tail { first_seq, events: events.into() });
+            Entry::Vacant(entry) => {
+                entry.insert(Tail { first_seq, events: events.into() });
             }
             Entry::Occupied(mut tail) if tail.get().end() == first_seq => tail.get_mut().events.extend(events),
             Entry::Occupied(_) => return,

@@ -14,7 +14,7 @@ use crate::error::Error;
 /// A completed step, to be recorded.
 #[derive(Clone, Debug)]
 pub struct NewStep {
-    /// Its name and place.
+    /// What it is, and under which parent.
     pub spec: ActionSpec,
     /// When its body began; it ends now.
     pub started: Timestamp,
