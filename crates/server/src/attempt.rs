@@ -13,7 +13,7 @@ use spanwise_engine::{Attempt, Executor, Report, RunHandle, RunKey};
 use spanwise_process as process;
 use spanwise_process::environments::Environments;
 use spanwise_process::{Claim, Launch, Limits, Logs, Process, ProcessId, Runner};
-use spanwise_wire::{task::IMAGE_BUILD, task::Program, values};
+use spanwise_wire::{inputs, task::IMAGE_BUILD, task::Program};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
@@ -89,10 +89,6 @@ pub(crate) struct ProcessExecutor {
 impl ProcessExecutor {
     pub(crate) fn new(shared: Shared) -> ProcessExecutor {
         ProcessExecutor { shared: Arc::new(shared) }
-    }
-
-    pub(crate) fn signs(&self) -> &SignsOfLife {
-        &self.shared.signs
     }
 
     pub(crate) fn refusals(&self) -> &Refusals {
@@ -352,9 +348,9 @@ impl Shared {
         if program.argv.is_empty() {
             return Err(bad_task(format!("`{}` has no container: there is nothing to start", program.name)));
         }
-        let delivered = values::delivered(&attempt.inputs, attempt.span);
-        let (inputs, context) = delivered.map_err(|error| damaged("read the frozen inputs", &error))?;
-        self.deliver_inputs(inputs, places).await?;
+        let delivered = inputs::delivered(&attempt.inputs, attempt.span);
+        let (delivered, context) = delivered.map_err(|error| damaged("read the frozen inputs", &error))?;
+        self.deliver_inputs(delivered, places).await?;
         files.make().map_err(|error| system("make the attempt's directory", &error))?;
         let python = self.launcher.environment(program).await?;
         for note in python.notes() {
@@ -367,7 +363,7 @@ impl Shared {
             python.variables(self.launcher.inherited().for_task()),
             python.env(),
             program.env.clone(),
-            options.env.into_iter().collect(),
+            options.env.clone().into_iter().collect(),
             secrets::variables(&self.secrets, attempt.run.id(), program)?,
             contract.variables(places, &context),
         ];

@@ -28,15 +28,23 @@ mod bundle;
 mod caller;
 mod create;
 mod deploy;
+mod ending;
 mod enqueue;
+mod files;
+#[cfg(test)]
+mod inside;
+mod logs;
+mod reads;
 mod rerun;
+mod secrets;
 mod signal;
 
 pub(crate) use caller::Caller;
-pub(crate) use create::NewRun;
-pub(crate) use create::random_name;
+pub(crate) use create::{NewRun, random_name};
 pub(crate) use deploy::Deployed;
-pub(crate) use enqueue::{Asked, NewAction};
+pub(crate) use enqueue::NewAction;
+pub(crate) use logs::{AttemptLog, LogEnd};
+pub(crate) use reads::Image;
 pub(crate) use signal::Answer;
 
 /// Why the control plane refused, by what the client can do about it.
@@ -196,35 +204,6 @@ impl ControlPlane {
         ControlPlane { inner: Arc::new(inner) }
     }
 
-    pub(crate) fn data(&self) -> &DataDir {
-        &self.inner.data
-    }
-
-    pub(crate) fn engine(&self) -> &Engine {
-        &self.inner.engine
-    }
-
-    pub(crate) fn executor(&self) -> &ProcessExecutor {
-        &self.inner.executor
-    }
-
-    pub(crate) fn definitions(&self) -> &Definitions {
-        &self.inner.definitions
-    }
-
-    pub(crate) fn blobs(&self) -> &Blobs {
-        &self.inner.blobs
-    }
-
-    pub(crate) fn secrets(&self) -> &Secrets {
-        &self.inner.secrets
-    }
-
-    /// Whether anything can be written.
-    pub(crate) fn readiness(&self) -> &Readiness {
-        &self.inner.readiness
-    }
-
     /// Cancelled when the server ends.
     pub(crate) fn closing(&self) -> &CancellationToken {
         &self.inner.closing
@@ -327,11 +306,6 @@ impl ControlPlane {
         });
     }
 
-    /// After an interruption of the engine: returns when no process of a task is left.
-    pub(crate) async fn interrupted(&self) {
-        self.inner.executor.stopped().await;
-    }
-
     /// The inputs under the URI in a field of a request.
     pub(crate) async fn read_inputs(&self, field: &'static str, uri: &str) -> Result<Bytes, Error> {
         let uri = blob_uri(field, uri)?;
@@ -340,7 +314,7 @@ impl ControlPlane {
     }
 
     /// What the run was created with, as its client sent it, with what the server has filled in.
-    pub(crate) fn options(&self, run: &RunHandle) -> Result<RunOptions, Error> {
+    pub(crate) fn options(&self, run: &RunHandle) -> Result<Arc<RunOptions>, Error> {
         Ok(self.inner.definitions.options(run.settings())?)
     }
 

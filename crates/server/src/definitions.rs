@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use spanwise_core::{ActionSpec, RunOptions};
 use spanwise_engine::{Engine, RunSettings};
-use spanwise_wire::{Definition, Invalid, options, task, task::Program};
+use spanwise_wire::{Definition, Invalid, Stored, options, task, task::Program, task::TaskDefinition};
 
 /// Decoded definitions that are kept; a run has a handful, and one is some kilobytes.
 const KEPT: usize = 512;
@@ -33,11 +33,37 @@ pub(crate) struct Definitions {
 struct Kept {
     definitions: HashMap<String, Arc<Definition>>,
     programs: HashMap<String, Arc<Program>>,
+    options: HashMap<String, Arc<RunOptions>>,
+}
+
+/// A definition for the journal.
+pub(crate) fn to_store(stored: Stored) -> spanwise_engine::Definition {
+    let Stored { digest, body } = stored;
+    spanwise_engine::Definition { digest, body }
 }
 
 impl Definitions {
     pub(crate) fn new(engine: Engine) -> Definitions {
         Definitions { engine, kept: Arc::default() }
+    }
+
+    /// Remembers the task of a new action: what is in hand is not read back from the journal.
+    pub(crate) fn remember(&self, task: TaskDefinition) {
+        let mut kept = self.kept();
+        let digest = task.stored.digest.clone();
+        if kept.definitions.contains_key(&digest) && kept.programs.contains_key(&digest) {
+            return;
+        }
+        // One that is none fails its attempt, which reads it again.
+        if let Ok(program) = task.program() {
+            insert(&mut kept.programs, &digest, &Arc::new(program));
+        }
+        insert(&mut kept.definitions, &digest, &Arc::new(Definition::from(task)));
+    }
+
+    /// Remembers the options of a new run.
+    pub(crate) fn remember_options(&self, digest: &str, options: RunOptions) {
+        insert(&mut self.kept().options, digest, &Arc::new(options));
     }
 
     /// What an action was made from; none if it has no definition.
@@ -47,9 +73,7 @@ impl Definitions {
             return Ok(Some(Arc::clone(known)));
         }
         let definition = Arc::new(Definition::decode(spec.kind, &self.body(digest)?)?);
-        let mut kept = self.kept();
-        make_room(&mut kept.definitions);
-        kept.definitions.insert(digest.to_owned(), Arc::clone(&definition));
+        insert(&mut self.kept().definitions, digest, &definition);
         Ok(Some(definition))
     }
 
@@ -60,9 +84,7 @@ impl Definitions {
             return Ok(Arc::clone(known));
         }
         let program = Arc::new(task::program(&task::decode(&self.body(digest)?)?)?);
-        let mut kept = self.kept();
-        make_room(&mut kept.programs);
-        kept.programs.insert(digest.to_owned(), Arc::clone(&program));
+        insert(&mut self.kept().programs, digest, &program);
         Ok(program)
     }
 
@@ -74,9 +96,17 @@ impl Definitions {
         }
     }
 
-    /// What the starter of a run has chosen.
-    pub(crate) fn options(&self, settings: &RunSettings) -> Result<RunOptions, Error> {
-        Ok(options::of_message(&options::decode(&self.sent_options(settings)?)?))
+    /// What the starter of a run has chosen: read once, however many actions the run has.
+    pub(crate) fn options(&self, settings: &RunSettings) -> Result<Arc<RunOptions>, Error> {
+        let known = |digest: &str| self.kept().options.get(digest).cloned();
+        if let Some(known) = settings.definition.as_deref().and_then(known) {
+            return Ok(known);
+        }
+        let read = Arc::new(options::of_message(&options::decode(&self.sent_options(settings)?)?));
+        if let Some(digest) = settings.definition.as_deref() {
+            insert(&mut self.kept().options, digest, &read);
+        }
+        Ok(read)
     }
 
     fn body(&self, digest: &str) -> Result<Bytes, Error> {
@@ -88,9 +118,41 @@ impl Definitions {
     }
 }
 
-/// Starts anew when there are too many: those in use come back with one read each.
-fn make_room<T>(kept: &mut HashMap<String, T>) {
+/// Keeps what was read. Starts anew when there is too much: what is in use comes back with one read each.
+fn insert<T>(kept: &mut HashMap<String, Arc<T>>, digest: &str, read: &Arc<T>) {
     if kept.len() >= KEPT {
         kept.clear();
+    }
+    kept.insert(digest.to_owned(), Arc::clone(read));
+}
+
+#[cfg(test)]
+mod tests {
+    use spanwise_engine::{EngineConfig, Storage};
+
+    use super::*;
+
+    #[test]
+    fn what_is_in_hand_is_not_read_back() {
+        let engine = Engine::open(EngineConfig::embedded(Storage::Memory, Default::default())).unwrap();
+        let definitions = Definitions::new(engine);
+        let options = RunOptions { labels: [("team".to_owned(), "a".to_owned())].into(), ..RunOptions::default() };
+        let settings = RunSettings { definition: Some("of a run".to_owned()), ..RunSettings::default() };
+        // The journal has none of them: whoever asked it would be told so.
+        assert!(matches!(definitions.options(&settings), Err(Error::Missing(_))));
+        definitions.remember_options("of a run", options.clone());
+        assert_eq!(*definitions.options(&settings).unwrap(), options);
+
+        let key = spanwise_wire::ids::TaskKey {
+            scope: spanwise_wire::ids::scope("", "p", "d").unwrap(),
+            name: "build".to_owned(),
+            version: "1".to_owned(),
+        };
+        let task = TaskDefinition::of(spanwise_wire::image::builder(&key, Default::default())).unwrap();
+        let spec = ActionSpec { definition: Some(task.stored.digest.as_str().into()), ..ActionSpec::task("build") };
+        assert!(matches!(definitions.program(&spec), Err(Error::Missing(_))));
+        definitions.remember(task);
+        assert_eq!(definitions.program(&spec).unwrap().name, "build");
+        assert!(matches!(definitions.of(&spec).unwrap().as_deref(), Some(Definition::Task(_))));
     }
 }

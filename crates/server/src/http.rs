@@ -9,48 +9,49 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::StatusCode;
+use spanwise_blobs::Blobs;
 use spanwise_collector::Collector;
-use spanwise_process::environments::Environments;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{self, Api};
 use crate::attempt::SignsOfLife;
-use crate::blobs::{s3, signed};
+use crate::blobs::s3;
+use crate::blobs::signed::{self, Signer};
 use crate::calls::{self, Calls};
+use crate::control::ControlPlane;
 use crate::foreign;
 use crate::origin;
 use crate::pages::{self, Pages};
-use crate::readiness::Readiness;
-use crate::running::{self, Interpreter, Running};
+use crate::running::{self, Running};
 use crate::trace::Traces;
 
+/// What the routes of the server lead to.
+pub(crate) struct Rooms<'a> {
+    pub(crate) api: Api,
+    /// The doors of the blobs: see [`blobs`].
+    pub(crate) blobs: Router,
+    pub(crate) running: Running,
+    /// Cancelled when the server takes no new work any more.
+    pub(crate) ending: CancellationToken,
+    pub(crate) collector: Option<&'a Collector>,
+    pub(crate) calls: Calls,
+    /// Where a trace is opened in another tool.
+    pub(crate) trace_url: Option<&'a str>,
+}
+
 /// Every route of the server.
-///
-/// `ending` is cancelled when the server takes no new work any more.
-pub(crate) fn router(
-    api: Api,
-    signs: SignsOfLife,
-    running: Running,
-    ending: CancellationToken,
-    collector: Option<&Collector>,
-    calls: Calls,
-    trace_url: Option<&str>,
-) -> Router {
+pub(crate) fn router(rooms: Rooms<'_>) -> Router {
+    let Rooms { api, blobs, running, ending, collector, calls, trace_url } = rooms;
     let traces = Traces::new(collector.cloned());
     let pages = Pages::new(api.control.clone(), api.signer.clone(), &api.base_url, traces, trace_url);
-    let blobs = api.control.blobs().clone();
-    let environments = api.control.executor().environments().clone();
-    let store =
-        s3::router(blobs.clone(), s3::Access::Anyone).layer(middleware::from_fn_with_state(signs, note_sign_of_life));
-    let ready = api.control.readiness().clone();
+    let (asked, ready) = (api.control.clone(), api.control.clone());
     let router = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(move || async move { readiness(ending.is_cancelled(), &ready).await }))
-        .route(running::PATH, get(move || answer(running, environments)))
+        .route(running::PATH, get(move || answer(running, asked)))
         .merge(pages::router(pages))
-        .merge(signed::router(blobs, api.signer.clone(), None))
-        .merge(store)
+        .merge(blobs)
         .merge(collector.map(received).unwrap_or_default())
         .fallback_service(
             Router::new()
@@ -59,6 +60,13 @@ pub(crate) fn router(
                 .layer(middleware::from_fn(foreign::sealed)),
         );
     guarded(router)
+}
+
+/// The doors of the blobs: signed URLs for clients, and the store as tasks see it, whose reads are signs of life.
+pub(crate) fn blobs(blobs: &Blobs, signer: &Signer, signs: &SignsOfLife) -> Router {
+    let noted = middleware::from_fn_with_state(signs.clone(), note_sign_of_life);
+    let store = s3::router(blobs.clone(), s3::Access::Anyone).layer(noted);
+    signed::router(blobs.clone(), signer.clone(), None).merge(store)
 }
 
 /// The routes of the collector: what they answer is made of what others have sent.
@@ -72,19 +80,17 @@ pub(crate) fn guarded(router: Router) -> Router {
 }
 
 /// Who is running, and with which interpreter by now, if that does not answer late.
-async fn answer(mut running: Running, environments: Environments) -> impl IntoResponse {
-    let now = tokio::time::timeout(running::PATIENCE / 2, environments.current()).await;
-    let now = now.unwrap_or_else(|_| environments.base());
-    running.python = Some(Box::new(Interpreter::from(&*now)));
+async fn answer(mut running: Running, control: ControlPlane) -> impl IntoResponse {
+    running.python = Some(Box::new(control.interpreter(running::PATIENCE / 2).await));
     running.answer()
 }
 
 /// Whoever sends work here is told to send it elsewhere before the port is closed, and while it could not be kept.
-async fn readiness(is_ending: bool, ready: &Readiness) -> (StatusCode, String) {
+async fn readiness(is_ending: bool, control: &ControlPlane) -> (StatusCode, String) {
     if is_ending {
         return (StatusCode::SERVICE_UNAVAILABLE, "ending\n".to_owned());
     }
-    match ready.check().await {
+    match control.is_ready().await {
         Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
         Err(cause) => (StatusCode::SERVICE_UNAVAILABLE, format!("{cause}\n")),
     }

@@ -39,6 +39,11 @@ pub(crate) fn attempt(id: &RunId, action: &ActionName, attempt: AttemptNo) -> Re
     run_base(id)?.join(action.as_str())?.join(&attempt.to_string())
 }
 
+/// The report that an attempt may leave.
+pub(crate) fn report(id: &RunId, action: &ActionName, number: AttemptNo) -> Result<BlobUri, BadUri> {
+    attempt(id, action, number)?.join("report.html")
+}
+
 /// The directory of what an attempt's task stores by itself.
 pub(crate) fn raw_data(id: &RunId, action: &ActionName, attempt: AttemptNo) -> Result<BlobUri, BadUri> {
     BlobUri::from_key(&format!("{RAW_DATA}/{}/{}/{}/{}/{action}/{attempt}", id.org, id.project, id.domain, id.name))

@@ -6,32 +6,30 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use spanwise_blobs::{Blobs, Directory};
-use spanwise_collector::{Collector, Error as CollectorError};
-use spanwise_engine::{Clock, Engine, EngineConfig, Export, ExportLimits, LifecycleExporter, RunKey, Storage};
-use spanwise_process::environments::{Base, Environments, NoPython};
-use spanwise_process::{Inherited, LogFiles, Machine, Warm, own};
+use spanwise_collector::Error as CollectorError;
+use spanwise_engine::Export;
+use spanwise_process::environments::{Base, NoPython};
+use spanwise_process::own;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+use tokio_util::task::AbortOnDropHandle;
 
-use crate::CollectorConfig;
-use crate::api::Api;
-use crate::attempt::{self, Launcher, ProcessExecutor, SignsOfLife};
-use crate::blobs::signed::{NoKey, Signer};
-use crate::calls::{Calls, Stored};
+use crate::blobs::signed::NoKey;
+use crate::calls::Calls;
 use crate::config::Config;
-use crate::control::{ControlPlane, Parts, TraceRules};
-use crate::definitions::Definitions;
+use crate::control::ControlPlane;
 use crate::http;
 use crate::image_plan::SDK;
-use crate::kept::Kept;
-use crate::layout::{self, DataDir};
-use crate::privacy::{self, Ownership};
-use crate::readiness::Readiness;
+use crate::layout::DataDir;
+use crate::privacy::Ownership;
 use crate::running::{self, Running};
-use crate::secrets::Secrets;
 use crate::serve::{Entrance, serve};
+
+mod assembly;
+mod collecting;
+mod journal;
+
+use collecting::Collecting;
 
 /// Why a server could not start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -139,71 +137,40 @@ impl Server {
         // An interpreter takes a while to answer; the journal is opened meanwhile.
         let base = AbortOnDropHandle::new(tokio::spawn(async move { Base::probe(&python, &SDK).await }));
         let mut warnings = Vec::new();
-        if config.repair {
-            let repaired = spanwise_store::Sqlite::repair(data.path(), Clock::start().now());
-            warnings.extend(repaired.map_err(|source| Error::Repair(Box::new(source)))?);
-        }
         // The journal first: it keeps a second server out of the directory, and of the port.
-        let storage = Storage::Directory { path: data.path().to_owned(), durability: config.durability };
-        let engine = Engine::open(EngineConfig {
-            storage,
-            retention: config.retention.clone(),
-            max_attempts: Some(config.max_tasks.max(1)),
-            attempts_outlive_the_process: true,
-            waits_for_room: true,
-        });
-        let engine = engine.map_err(|source| match running::read(data.path()) {
-            Some(holder) if source.is_in_use() => Error::InUse { holder, source },
-            _ => Error::Engine(source),
-        })?;
-        let was_open = close(&data, ownership)?;
-        warnings.extend(follow(&engine, &data, config.repair)?);
-        let address = SocketAddr::new(config.address, config.port);
-        let listen_error = |(address, source)| Error::Listen { address, holder: running::at(address), source };
-        let listeners = http::listen(address).await.map_err(listen_error)?;
-        let port = listeners[0].local_addr().map_err(|error| listen_error((address, error)))?.port();
+        let engine = journal::open(&config, &data, &mut warnings)?;
+        let was_open = journal::close(&data, ownership)?;
+        warnings.extend(journal::follow(&engine, &data, config.repair)?);
+        let (listeners, port) = listen(&config).await?;
         let running = Running { pid: std::process::id(), port, data_dir: data.path().to_owned(), python: None };
-        // A disk that is full keeps no server from starting.
-        let note = running.note();
-        warnings.extend(note.as_ref().err().map(|error| {
-            format!(
-                "`{}` has no note of who uses it: {error}; a second server will not say who is running",
-                data.path().display()
-            )
-        }));
-        let (exporter, export) = lifecycle_export(&config, &engine)?.unzip();
+        let note = note(&running, &mut warnings);
+        let (exporter, export) = journal::lifecycle_export(&config, &engine)?.unzip();
         let base = base.await.map_err(|error| Error::Io { doing: "ask the interpreter", source: error.into() })?;
         let (entrance, warning) = Entrance::new(config.users, descriptors);
         warnings.extend(base.problem().or_else(|| base.warning()));
         warnings.extend(was_open.into_iter().chain(warning));
-        let collector = match &config.collector {
-            Some(asked) => Collecting::start(&config, asked, data.path(), &mut warnings).await?,
-            None => None,
-        };
-        let api = Self::assemble(&config, data, engine, port, base, collector.is_some())?;
-        let control = api.control.clone();
-        let engine = control.engine().clone();
-        let signs = control.executor().signs().clone();
-        let ending = CancellationToken::new();
-        let mut receivers: Vec<Arc<dyn LifecycleExporter>> = exporter.into_iter().collect();
-        receivers.extend(collector.as_ref().map(|collecting| Arc::new(Stored(collecting.collector.clone())) as _));
-        let received = collector.as_ref().map(|collecting| &collecting.collector);
-        let (calls, trace_url) = (Calls::start(engine, receivers), config.trace_url.as_deref());
-        let router = http::router(api, signs, running, ending.clone(), received, calls, trace_url);
+        let mut collector = Collecting::start(&config, data.path(), &mut warnings).await?;
+        let (api, blobs) = assembly::assemble(&config, data, engine.clone(), (port, collector.is_some()), base)?;
+        let (control, ending) = (api.control.clone(), CancellationToken::new());
+        let receivers = exporter.into_iter().chain(collector.as_ref().map(Collecting::exporter)).collect();
+        let router = http::router(http::Rooms {
+            api,
+            blobs,
+            running,
+            ending: ending.clone(),
+            collector: collector.as_ref().map(|collecting| &collecting.collector),
+            calls: Calls::start(engine, receivers),
+            trace_url: config.trace_url.as_deref(),
+        });
         control.recover().map_err(|error| Error::Recover(error.to_string()))?;
         control.keep_house();
         let mut places: Vec<_> = listeners.into_iter().map(|listener| (listener, router.clone())).collect();
-        let mut collector = collector;
-        if let Some(collecting) = &mut collector {
-            let router = http::guarded(http::received(&collecting.collector));
-            places.extend(collecting.listeners.drain(..).map(|listener| (listener, router.clone())));
-        }
+        places.extend(collector.as_mut().map(Collecting::places).unwrap_or_default());
         let (grace, drain) = (config.grace, config.drain);
-        let host = http::host(config.address);
         Ok(Server {
             control,
             places,
-            host,
+            host: http::host(config.address),
             port,
             entrance,
             collector,
@@ -212,61 +179,8 @@ impl Server {
             drain,
             ending,
             export,
-            _note: note.ok(),
+            _note: note,
         })
-    }
-
-    fn assemble(
-        config: &Config,
-        data: DataDir,
-        engine: Engine,
-        port: u16,
-        base: Base,
-        collects: bool,
-    ) -> Result<Api, Error> {
-        let blobs = Blobs::open(&data.blobs(), config.durability)?;
-        let signer = Signer::open(&data.path().join("signing.key"))?;
-        let secrets = Secrets::new(data.secrets());
-        let definitions = Definitions::new(engine.clone());
-        let stopping = TaskTracker::new();
-        // Tasks take the address itself where it has two names: the second may be another server's.
-        let task_host = match http::host(config.address).as_str() {
-            "localhost" => "127.0.0.1".to_owned(),
-            other => other.to_owned(),
-        };
-        let environments = Environments::open(data.environments(), base, config.grace, stopping.clone());
-        let readiness = Readiness::new(engine.clone(), blobs.clone());
-        let launcher = Launcher::new(environments, Inherited::of_this_process(&config.pass_env), data.bin());
-        let warm = (!config.cold).then(|| Warm::new(launcher.common()));
-        let executor = ProcessExecutor::new(attempt::Shared {
-            blobs: blobs.clone(),
-            definitions: definitions.clone(),
-            data: data.clone(),
-            logs: Arc::new(
-                LogFiles::new(config.max_log).map_err(|source| Error::Io { doing: "watch log files", source })?,
-            ),
-            runner: Arc::new(Machine::new(warm)),
-            secrets: secrets.clone(),
-            launcher,
-            programs: attempt::Programs::new(blobs.clone(), data.programs()),
-            signs: SignsOfLife::default(),
-            refusals: attempt::Refusals::default(),
-            readiness: readiness.clone(),
-            endpoint: format!("{task_host}:{port}"),
-            defaults: match collects {
-                true => attempt::exporter_defaults(&format!("{task_host}:{port}")),
-                false => Vec::new(),
-            },
-            grace: config.grace,
-            stopping,
-        });
-        let trace =
-            TraceRules { level: config.trace, projects: config.project_traces.clone(), ratio: config.trace_ratio };
-        let kept = Kept::open(config.upload_cache.as_deref());
-        let strict = config.strict;
-        let parts = Parts { engine, executor, definitions, blobs, secrets, data, readiness, kept, strict, trace };
-        let base_url = format!("http://{}:{port}", http::host(config.address));
-        Ok(Api { control: ControlPlane::new(parts), signer, base_url })
     }
 
     /// For tests that look at it from inside.
@@ -287,7 +201,7 @@ impl Server {
 
     /// The interpreter of tasks, for people.
     pub fn python(&self) -> String {
-        self.control.executor().environments().base().to_string()
+        self.control.python()
     }
 
     /// The collector's own port, beside that of the server; none without a collector, or if the port is taken.
@@ -325,7 +239,7 @@ impl Server {
             .collect();
         shutdown.await;
         self.ending.cancel();
-        end(&self.control, self.drain, self.grace).await;
+        self.control.end(self.drain, self.grace).await;
         if let Some(export) = self.export {
             // What is left goes on at the next start.
             export.finish(self.grace).await;
@@ -341,133 +255,22 @@ impl Server {
     }
 }
 
-/// Compares the journal with what runs have left beside it. A journal without runs beside the files of some is not theirs; one that is
-/// behind them gives none of their keys again, and takes nothing of them for a leftover.
-fn follow(engine: &Engine, data: &DataDir, repair: bool) -> Result<Option<String>, Error> {
-    let failed = |source| Error::Io { doing: "look what runs have left in the data directory", source };
-    let mut last_beside = 0;
-    for directory in [data.all_logs(), data.all_work()] {
-        let keys = layout::by_key(&directory).map_err(failed)?;
-        last_beside = keys.into_iter().map(|(key, _)| key.0).max().unwrap_or(0).max(last_beside);
-    }
-    let last = engine.last_key()?.0;
-    let has_blobs = Directory::has_any(&data.blobs(), layout::RUNS);
-    let is_another = last == 0 && (has_blobs || last_beside > 0);
-    if is_another && !repair {
-        let what = format!(
-            "`{}` knows no run, but the files of runs are beside it (`{}`, `{}`): it is not the journal that made them",
-            data.path().join("journal.db").display(),
-            data.all_logs().display(),
-            data.blobs_of_runs().display(),
-        );
-        return Err(Error::Lost(Box::new(spanwise_store::Error::Lost { directory: data.path().to_owned(), what })));
-    }
-    if !is_another && last_beside <= last {
-        return Ok(None);
-    }
-    engine.follows_another(RunKey(last_beside))?;
-    Ok(Some(format!(
-        "the journal of `{}` is older than the files of runs beside it (it ends at run {last}, they at run {last_beside}): \
-         runs are missing from it; nothing of theirs is deleted",
-        data.path().display()
-    )))
+/// Where it listens, and on which port.
+async fn listen(config: &Config) -> Result<(Vec<TcpListener>, u16), Error> {
+    let address = SocketAddr::new(config.address, config.port);
+    let failed = |(address, source)| Error::Listen { address, holder: running::at(address), source };
+    let listeners = http::listen(address).await.map_err(failed)?;
+    let port = listeners[0].local_addr().map_err(|error| failed((address, error)))?.port();
+    Ok((listeners, port))
 }
 
-/// Closes a data directory to other users, and says so if it was open to them. What lies deep in it follows.
-fn close(data: &DataDir, ownership: Ownership) -> Result<Option<String>, Error> {
-    let warning = privacy::close(data, ownership)
-        .map_err(|source| Error::Io { doing: "close the data directory to other users", source })?;
-    if ownership != Ownership::Foreign {
-        let below = data.clone();
-        tokio::task::spawn_blocking(move || {
-            let closed = privacy::close_below(&below);
-            if closed > 0 {
-                tracing::info!(closed, "files of the data directory that other users could read are closed to them");
-            }
-        });
-    }
-    Ok(warning)
-}
-
-/// An exporter, and the export of lifecycle spans that goes by it.
-type Exporting = (Arc<dyn LifecycleExporter>, Export);
-
-/// Sends lifecycle spans to the receiver that the settings or the environment name, if they name one.
-fn lifecycle_export(config: &Config, engine: &Engine) -> Result<Option<Exporting>, Error> {
-    let endpoint = config.trace_endpoint.as_deref();
-    if endpoint.is_none() && !spanwise_otel::otlp::is_configured() {
-        return Ok(None);
-    }
-    let limits = ExportLimits { give_up_after: config.trace_patience, ..ExportLimits::default() };
-    let exporter = spanwise_otel::otlp::exporter(endpoint, |trouble| tracing::warn!("{trouble}"))?;
-    let export = engine.export_lifecycle(Arc::clone(&exporter), limits)?;
-    Ok(Some((exporter, export)))
-}
-
-/// A collector and where it listens by itself.
-struct Collecting {
-    collector: Collector,
-    listeners: Vec<TcpListener>,
-    port: Option<u16>,
-}
-
-impl Collecting {
-    /// A port that is taken is worth a warning: everything arrives at the server's port too. None, and a warning, if the stored spans
-    /// cannot be opened now: they are worth less than what runs beside them, and are not thrown away for that.
-    async fn start(
-        config: &Config,
-        asked: &CollectorConfig,
-        data: &Path,
-        warnings: &mut Vec<String>,
-    ) -> Result<Option<Collecting>, Error> {
-        let clock = Clock::start();
-        let collector = match Collector::open(data, config.durability, asked, move || clock.now()) {
-            Err(CollectorError::Store(error)) if error.may_pass() => {
-                let cause = std::error::Error::source(&error).map(|cause| format!(" ({cause})")).unwrap_or_default();
-                warnings.push(format!("the collector is off until the server is started again: {error}{cause}"));
-                return Ok(None);
-            }
-            opened => opened?,
-        };
-        warnings.extend(collector.set_aside());
-        let address = SocketAddr::new(config.address, asked.port);
-        let listeners = http::listen(address).await.unwrap_or_else(|(taken, error)| {
-            warnings
-                .push(format!("the collector does not listen on {taken}: {error}; the server's port takes gRPC too"));
-            Vec::new()
-        });
-        let port = listeners.first().and_then(|listener| listener.local_addr().ok()).map(|address| address.port());
-        Ok(Some(Collecting { collector, listeners, port }))
-    }
-}
-
-/// Ends what is driven: first by itself, then by stopping it and giving it back.
-async fn end(control: &ControlPlane, drain: Duration, grace: Duration) {
-    let engine = control.engine();
-    engine.stop_launching();
-    let _ = tokio::time::timeout(drain, engine.idle()).await;
-    engine.interrupt();
-    // Drivers drop what they run, which stops its processes; parents that wait for children are among them.
-    let _ = tokio::time::timeout(2 * grace, control.interrupted()).await;
-    // The next server judges an attempt by the result that it has left: its body is not run again.
-    give_back(control.clone()).await;
-    // What a failed journal refused was not acknowledged to anyone.
-    let _ = engine.flush().await;
-}
-
-/// Gives back the attempts that are under way and have left no result. The engine asks for each in turn, so this has a thread
-/// that may wait for the store.
-async fn give_back(control: ControlPlane) {
-    let runtime = tokio::runtime::Handle::current();
-    let giving = tokio::task::spawn_blocking(move || {
-        let executor = control.executor();
-        let has_result =
-            |run: &_, key, action: &_, attempt| runtime.block_on(executor.has_result(run, key, action, attempt));
-        control.engine().give_back(&|run, key, action, attempt| !has_result(run, key, action, attempt));
-    });
-    if let Err(error) = giving.await {
-        tracing::error!(%error, "attempts could not be given back: the next server finds them lost");
-    }
+/// Notes who is running. A disk that is full keeps no server from starting.
+fn note(running: &Running, warnings: &mut Vec<String>) -> Option<running::Note> {
+    let data_dir = running.data_dir.display();
+    let failed = |error| {
+        format!("`{data_dir}` has no note of who uses it: {error}; a second server will not say who is running")
+    };
+    running.note().map_err(|error| warnings.push(failed(error))).ok()
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, Error> {

@@ -1,11 +1,14 @@
 //! Requests and answers to and from core's types, one file a subject.
 
+pub mod actions;
+pub mod condition;
 mod definition;
 pub mod details;
 pub mod display;
 pub mod failure;
 pub mod ids;
 pub mod image;
+pub mod inputs;
 pub mod options;
 pub mod policy;
 pub mod relation;
@@ -14,5 +17,6 @@ pub mod times;
 pub mod values;
 mod view;
 
-pub use definition::Definition;
+pub use definition::{Definition, Stored};
+pub use inputs::TaskInputs;
 pub use view::view;

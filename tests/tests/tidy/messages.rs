@@ -12,15 +12,6 @@ const MAY: [(&str, &str); 6] = [
     ("crates/cli/src/", "its commands are clients of the protocol"),
 ];
 
-/// What names them still. A file that no longer does is taken off; none is added.
-const STILL: [(&str, &str); 5] = [
-    ("crates/server/src/control/builder.rs", "it makes the definition of the server's own task"),
-    ("crates/server/src/control/create.rs", "definitions, inputs and options pass through as they were sent"),
-    ("crates/server/src/control/deploy.rs", "definitions pass through as they were sent"),
-    ("crates/server/src/control/enqueue.rs", "the actions that are asked for come as they were sent"),
-    ("crates/server/src/control/signal.rs", "the value of a signal is a literal"),
-];
-
 /// True if the code of a file, without its tests, names a message.
 fn names_messages(text: &str) -> bool {
     let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
@@ -30,21 +21,116 @@ fn names_messages(text: &str) -> bool {
 
 #[test]
 fn messages_are_seen_where_they_are_converted() {
-    let mut problems = Vec::new();
-    for (file, text) in rust_files() {
-        let (name, parts) = (file.to_string_lossy(), file.components().collect::<Vec<_>>());
+    let by_right = |name: &str| MAY.iter().any(|(place, _)| name.starts_with(place));
+    let seen = code().filter(|(name, text)| !by_right(name) && names_messages(text));
+    assert_none(
+        &seen.map(|(name, _)| format!("{name} names Flyte's messages: convert them in wire")).collect::<Vec<_>>(),
+    );
+}
+
+/// The files of the crates without those of tests.
+fn code() -> impl Iterator<Item = (String, String)> {
+    rust_files().filter_map(|(file, text)| {
+        let (name, parts) = (file.to_string_lossy().into_owned(), file.components().collect::<Vec<_>>());
         let has = |part: &str| parts.iter().any(|other| other.as_os_str() == part);
         let is_code = name.starts_with("crates/") && has("src") && !has("tests") && !name.ends_with("tests.rs");
-        if !is_code || MAY.iter().any(|(place, _)| name.starts_with(place)) {
-            continue;
+        is_code.then_some((name, text))
+    })
+}
+
+/// What is reached through the control plane alone: the journal, the blobs, processes and what belongs to them.
+const BEHIND_CONTROL: [&str; 11] = [
+    "Engine",
+    "Blobs",
+    "ProcessExecutor",
+    "Definitions",
+    "Environments",
+    "DataDir",
+    "Secrets",
+    "Readiness",
+    "SignsOfLife",
+    "Runner",
+    "Logs",
+];
+
+/// Those who ask the control plane, and what of the server they may not import, besides [`BEHIND_CONTROL`].
+const ASKING: [&str; 4] =
+    ["crates/server/src/api.rs", "crates/server/src/api/", "crates/server/src/pages.rs", "crates/server/src/pages/"];
+const ROOMS: [&str; 2] = ["crate::attempt", "spanwise_process::environments"];
+
+/// Where tests look into the control plane. It is no part of a server.
+const INSIDE: &str = "crates/server/src/control/inside.rs";
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|character: char| !(character.is_alphanumeric() || character == '_'))
+}
+
+/// The statements of a file that begin with a word, each to its end, in one line.
+fn statements<'a>(text: &'a str, begin: &'a str, end: &'a [char]) -> impl Iterator<Item = String> + 'a {
+    let begins = text.match_indices(begin).filter(|(at, _)| text[..*at].ends_with(['\n', ' ']) || *at == 0);
+    begins.map(move |(at, _)| text[at..].split(end).next().unwrap_or_default().replace('\n', " "))
+}
+
+/// The functions of a file whose answer is something that only the control plane reaches.
+fn gives_away(text: &str) -> Vec<String> {
+    let answers = |function: &String| {
+        let answer = function.rsplit_once("-> ").map_or("", |(_, answer)| answer);
+        words(answer).any(|word| BEHIND_CONTROL.contains(&word))
+    };
+    statements(text, "pub(crate) fn", &['{', ';']).filter(answers).collect()
+}
+
+/// What a file imports past the control plane.
+fn reaches_past(text: &str) -> Vec<String> {
+    let is_past = |import: &String| {
+        let of_crate = import.contains("crate::") || import.contains("spanwise_");
+        // What it is called here does not count.
+        let names =
+            words(import).zip(words(import).skip(1)).filter(|(before, _)| *before != "as").map(|(_, name)| name);
+        let forbidden = names.into_iter().any(|word| BEHIND_CONTROL.contains(&word));
+        of_crate && forbidden || ROOMS.iter().any(|room| import.contains(room))
+    };
+    let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+    statements(code, "use ", &[';']).filter(is_past).collect()
+}
+
+#[test]
+fn control_is_the_only_door() {
+    let mut problems = Vec::new();
+    for (name, text) in code() {
+        if name.starts_with("crates/server/src/control") && name != INSIDE {
+            let given = gives_away(&text);
+            problems.extend(given.iter().map(|function| format!("{name} `{function}`: say what is wanted instead")));
         }
-        match (names_messages(&text), STILL.iter().any(|(known, _)| name == *known)) {
-            (true, false) => problems.push(format!("{name} names Flyte's messages: convert them in wire or in api")),
-            (false, true) => problems.push(format!("{name} names no message any more: take it off the list")),
-            _ => {}
+        if ASKING.iter().any(|place| name.starts_with(place)) {
+            let reached = reaches_past(&text);
+            problems.extend(reached.iter().map(|import| format!("{name} `{import}`: ask the control plane")));
         }
     }
-    let is_there = |known: &str| rust_files().any(|(file, _)| file.to_string_lossy() == known);
-    problems.extend(STILL.iter().filter(|(known, _)| !is_there(known)).map(|(known, _)| format!("{known} is gone")));
+    let inside_is_for_tests = code()
+        .any(|(name, text)| name.ends_with("server/src/control.rs") && text.contains("#[cfg(test)]\nmod inside;"));
+    assert!(inside_is_for_tests, "{INSIDE} is part of the server");
     assert_none(&problems);
+}
+
+#[test]
+fn a_way_past_the_door_is_seen_however_it_is_written() {
+    for (text, is_seen) in [
+        ("    pub(crate) fn engine(&self) -> &Engine {", true),
+        ("    pub(crate) fn parts(\n        &self,\n    ) -> Result<(Arc<Blobs>, u8), Error> {", true),
+        ("    pub(crate) fn run(&self, id: &RunId) -> Result<RunHandle, Error> {", false),
+        ("    pub(crate) fn new(engine: Engine) -> ControlPlane {", false),
+    ] {
+        assert_eq!(!gives_away(text).is_empty(), is_seen, "{text}");
+    }
+    for (text, is_seen) in [
+        ("use spanwise_engine::{\n    Engine,\n    RunHandle,\n};", true),
+        ("use spanwise_process::environments::ImageKey;", true),
+        ("use base64::Engine as _;", false),
+        ("use spanwise_engine::Engine as Runs;", true),
+        ("use spanwise_engine::Error as Engine;", false),
+        ("use spanwise_engine::{RunHandle, RunQuery};", false),
+    ] {
+        assert_eq!(!reaches_past(text).is_empty(), is_seen, "{text}");
+    }
 }

@@ -13,11 +13,11 @@ use spanwise_proto::flyteidl2::actions::{
 };
 use spanwise_proto::flyteidl2::common::ActionIdentifier;
 use spanwise_proto::flyteidl2::workflow::{ActionUpdate, ControlMessage};
-use spanwise_wire::{Invalid, action_name, details, details::Shown, ids};
+use spanwise_wire::{Invalid, action_name, actions::Asked, details, details::Shown, ids};
 
 use super::Api;
 use crate::calls;
-use crate::control::{Answer, Asked, Caller, Error, NewAction};
+use crate::control::{Answer, Caller, Error, NewAction};
 use crate::layout;
 
 /// The service.
@@ -36,15 +36,13 @@ impl Actions {
         Actions { api }
     }
 
-    pub(super) async fn enqueue_action(&self, new: NewAction) -> Result<(), ConnectError> {
+    pub(super) async fn enqueue_action(&self, (new, what): (NewAction, Asked)) -> Result<(), ConnectError> {
         let (run, parent) = (new.run.clone(), new.parent);
-        let enqueued = self.api.control.enqueue(new).await.map_err(ConnectError::from);
+        let enqueued = self.api.control.enqueue(new, what).await.map_err(ConnectError::from);
         if let Err(refused) = &enqueued
             && matches!(refused.code, ErrorCode::InvalidArgument | ErrorCode::NotFound)
-            && let Ok(run) = self.api.control.run(&run)
         {
-            let said = refused.message.as_deref().unwrap_or_default();
-            self.api.control.executor().refusals().note(run.key(), parent, said);
+            self.api.control.note_refusal(&run, parent, refused.message.as_deref().unwrap_or_default());
         }
         enqueued
     }
@@ -121,22 +119,23 @@ impl Watch {
 }
 
 /// An action as `ActionsService` sends it.
-fn new_action(action: Action) -> Result<NewAction, Invalid> {
+fn new_action(action: Action) -> Result<(NewAction, Asked), Invalid> {
     let id = action.action_id.as_option().ok_or(Invalid::Missing("action.action_id"))?;
     let (run, name) = ids::action_id(id)?;
     let parent = action.parent_action_name.as_deref().ok_or(Invalid::Missing("action.parent_action_name"))?;
-    Ok(NewAction {
+    let new = NewAction {
         run,
         name,
         parent: action_name(parent)?,
         input_uri: action.input_uri.clone(),
         group: action.group.clone(),
-        what: match action.spec.ok_or(Invalid::Missing("action.spec"))? {
-            action::Spec::Task(task) => Asked::Task(task),
-            action::Spec::Trace(step) => Asked::Step(step),
-            action::Spec::Condition(condition) => Asked::Condition(condition),
-        },
-    })
+    };
+    let asked = match action.spec.ok_or(Invalid::Missing("action.spec"))? {
+        action::Spec::Task(task) => Asked::from(task),
+        action::Spec::Trace(step) => Asked::from(step),
+        action::Spec::Condition(condition) => Asked::from(condition),
+    };
+    Ok((new, asked))
 }
 
 impl ActionsService for Actions {
@@ -200,7 +199,7 @@ impl ActionsService for Actions {
         let value = request.value.into_option().ok_or(Invalid::Missing("value"))?;
         let run = self.api.control.run(&run)?;
         let by = Caller::of_api(request.signalled_by.as_option().and_then(details::named));
-        let answer = Answer { by, from: calls::caller(ctx.headers()), value };
+        let answer = Answer { by, from: calls::caller(ctx.headers()), value: value.into() };
         self.api.control.signal(&run, action, answer).await?;
         Response::ok(SignalResponse::default())
     }

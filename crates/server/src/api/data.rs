@@ -15,14 +15,14 @@ use spanwise_proto::flyteidl2::dataproxy::{
 };
 use spanwise_proto::flyteidl2::task::TaskSpec;
 use spanwise_proto::hash;
-use spanwise_wire::{Definition, Invalid, details::output_attempt, ids, task, times, values};
+use spanwise_wire::{Invalid, details::output_attempt, ids, times, values};
 
 use super::Api;
 use super::reads::Found;
 use super::waiting::awaited;
 use crate::blobs::signed::{Bound, Right};
 use crate::blobs::upload_uri;
-use crate::control::{Error, random_name};
+use crate::control::{ControlPlane, Error};
 use crate::layout;
 
 /// How long a signed URL is good if the client does not say; at most a day.
@@ -51,7 +51,7 @@ impl Data {
         asked: Option<Duration>,
     ) -> Result<(String, SystemTime), Error> {
         let expires_at = SystemTime::now() + asked.unwrap_or(DEFAULT_EXPIRY).min(LONGEST_EXPIRY);
-        let of_the_store = self.api.control.blobs().presign(right, uri, expires_at).await?;
+        let of_the_store = self.api.control.presigned(right, uri, expires_at).await?;
         let url = of_the_store
             .unwrap_or_else(|| format!("{}{}", self.api.base_url, self.api.signer.sign(right, uri, expires_at)));
         Ok((url, expires_at))
@@ -61,7 +61,9 @@ impl Data {
     fn task_of(&self, task: Option<upload_inputs_request::Task>) -> Result<Option<TaskSpec>, Error> {
         match task {
             Some(upload_inputs_request::Task::TaskSpec(spec)) => Ok(Some(*spec)),
-            Some(upload_inputs_request::Task::TaskId(id)) => Ok(Some(self.api.control.deployed(&ids::task_key(&id)?)?)),
+            Some(upload_inputs_request::Task::TaskId(id)) => {
+                Ok(Some(self.api.control.deployed(&ids::task_key(&id)?)?.message().clone()))
+            }
             Some(upload_inputs_request::Task::TriggerName(_)) | None => Ok(None),
         }
     }
@@ -77,8 +79,7 @@ impl Data {
         match request.artifact_type.as_known() {
             Some(ArtifactType::ARTIFACT_TYPE_REPORT) => {
                 let attempt = if id.attempt == 0 { output_attempt(&found.action) } else { AttemptNo(id.attempt) };
-                let directory = layout::attempt(found.run.id(), &found.name, attempt).map_err(Error::from)?;
-                Ok(directory.join("report.html").map_err(Error::from)?)
+                Ok(layout::report(found.run.id(), &found.name, attempt).map_err(Error::from)?)
             }
             Some(ArtifactType::ARTIFACT_TYPE_CODE_BUNDLE) => self.bundle(&found),
             _ => Err(Invalid::Missing("artifact_type").into()),
@@ -88,15 +89,15 @@ impl Data {
     fn bundle(&self, found: &Found) -> Result<BlobUri, ConnectError> {
         let definition = self.api.definition(&found.action)?;
         let none = || ConnectError::not_found(format!("action `{}` has no code bundle", found.name));
-        let Some(Definition::Task(spec)) = definition.as_deref() else { return Err(none()) };
-        let uri = task::bundle(spec)?.ok_or_else(none)?;
+        let task = definition.map(|definition| definition.task()).transpose()?.flatten();
+        let uri = task.and_then(|task| task.bundle).ok_or_else(none)?;
         Ok(uri.parse::<BlobUri>().map_err(Error::from)?)
     }
 }
 
 /// Where the inputs of an action are, and where its outputs are or will be.
-pub(super) fn uris(found: &Found) -> Result<(String, String), ConnectError> {
-    let inputs = layout::inputs(found.run.id(), &found.name).map_err(Error::from)?;
+pub(super) async fn uris(control: &ControlPlane, found: &Found) -> Result<(String, String), ConnectError> {
+    let inputs = control.readable_inputs(&found.run, &found.name, found.action.spec.kind).await?;
     let directory = match found.action.spec.kind {
         ActionKind::Task => layout::attempt(found.run.id(), &found.name, output_attempt(&found.action)),
         ActionKind::Step | ActionKind::Condition => {
@@ -130,7 +131,7 @@ impl DataProxyService for Data {
         let uri = upload_uri(&request.project, &request.domain, root, &request.content_md5, &request.filename);
         let uri = uri.map_err(|error| ConnectError::invalid_argument(spanwise_wire::with_causes(&error)))?;
         // Code that comes means a run that comes.
-        self.api.control.executor().warm_up();
+        self.api.control.expect_run();
         let asked = times::from_duration(request.expires_in.as_option());
         let bound = Bound { md5: request.content_md5[..].try_into().ok(), size: announced(request.content_length)? };
         let (signed_url, expires_at) = self.signed(Right::Write(bound), &uri, asked).await?;
@@ -142,7 +143,6 @@ impl DataProxyService for Data {
         })
     }
 
-    /// Each upload has a directory of its own: equal literals with another trace are other inputs.
     async fn upload_inputs(
         &self,
         _ctx: RequestContext,
@@ -161,16 +161,7 @@ impl DataProxyService for Data {
             .map(String::as_str)
             .collect();
         let inputs_hash = hash::inputs_hash_ignoring(&inputs.literals, &ignored);
-        let key = format!(
-            "{}/{}/{}/{}/{}/inputs.pb",
-            layout::UPLOADED_INPUTS,
-            scope.org,
-            scope.project,
-            scope.domain,
-            random_name()
-        );
-        let uri = BlobUri::from_key(&key).map_err(Error::from)?;
-        self.api.control.blobs().put(&uri, values::encode_inputs(&inputs)).await.map_err(Error::from)?;
+        let uri = self.api.control.keep_inputs(&scope, values::encode_inputs(&inputs)).await?;
         let data = OffloadedInputData {
             uri: uri.to_string(),
             // The client refuses an empty one; a key is made from the inputs themselves, never from this.
@@ -187,7 +178,7 @@ impl DataProxyService for Data {
     ) -> ServiceResult<CreateDownloadLinkResponse> {
         let request = request.to_owned_message();
         let uri = self.artifact(&request)?;
-        if !self.api.control.blobs().exists(&uri).await.map_err(Error::from)? {
+        if !self.api.control.is_there(&uri).await? {
             return Err(ConnectError::not_found(format!("`{uri}` is not there")));
         }
         let asked = times::from_duration(request.expires_in.as_option());
@@ -210,7 +201,7 @@ impl DataProxyService for Data {
     ) -> ServiceResult<GetActionDataResponse> {
         let request = request.to_owned_message();
         let found = self.api.find(request.action_id.as_option())?;
-        let (inputs_uri, outputs_uri) = uris(&found)?;
+        let (inputs_uri, outputs_uri) = uris(&self.api.control, &found).await?;
         let (inputs, outputs) = found.run.payloads(&found.name).await.map_err(Error::from)?;
         let mut answer = GetActionDataResponse { inputs_uri, outputs_uri, ..GetActionDataResponse::default() };
         if let Some(inputs) = inputs {

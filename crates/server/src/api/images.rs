@@ -8,7 +8,7 @@ use spanwise_proto::flyteidl2::imagebuilder::{GetImageRequest, GetImageResponse,
 use spanwise_wire::Invalid;
 
 use super::Api;
-use spanwise_process::environments::ImageKey;
+use crate::control;
 
 /// The service.
 pub(super) struct Images {
@@ -32,14 +32,18 @@ impl ImageService for Images {
         let request = request.to_owned_message();
         let id = request.id.into_option().ok_or(Invalid::Missing("id"))?;
         let mut image = Image { fqin: id.name.clone(), ..Image::default() };
-        if let Some(key) = ImageKey::of(&id.name) {
-            let missing = || ConnectError::not_found(format!("image `{}` has not been built yet", id.name));
-            let found = self.api.control.executor().environments().find(&key).ok_or_else(missing)?;
-            // The name is asked for without its registry, which tasks name too.
-            if found.image.ends_with(&format!("/{}", id.name)) {
-                image.fqin.clone_from(&found.image);
+        match self.api.control.image(&id.name) {
+            control::Image::Published => {}
+            control::Image::Missing => {
+                return Err(ConnectError::not_found(format!("image `{}` has not been built yet", id.name)));
             }
-            image.build_run = found.built_by.clone().map(run_identifier).into();
+            control::Image::Built(found) => {
+                // The name is asked for without its registry, which tasks name too.
+                if found.image.ends_with(&format!("/{}", id.name)) {
+                    image.fqin.clone_from(&found.image);
+                }
+                image.build_run = found.built_by.clone().map(run_identifier).into();
+            }
         }
         image.id = id.into();
         Response::ok(GetImageResponse { image: image.into(), ..GetImageResponse::default() })

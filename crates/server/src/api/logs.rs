@@ -5,7 +5,7 @@ use std::time::Duration;
 use connectrpc::ConnectError;
 use futures_util::{Stream, StreamExt, stream};
 use spanwise_core::AttemptNo;
-use spanwise_process::{LogLine, LogStart};
+use spanwise_process::LogLine;
 use spanwise_proto::flyteidl2::dataproxy::{TailLogsResponse, tail_logs_response};
 use spanwise_proto::flyteidl2::logs::dataplane::{ContainerIdentifier, LogLine as WireLine, LogLineOriginator};
 use spanwise_wire::times;
@@ -30,19 +30,12 @@ impl Api {
         found: &Found,
         attempt: AttemptNo,
     ) -> Result<impl Stream<Item = Result<TailLogsResponse, ConnectError>> + Send + use<>, ConnectError> {
-        let log = self.control.data().log(found.run.key(), &found.name, attempt);
-        if self.control.executor().logs().length(&log).await.is_err() {
+        let log = self.control.log(&found.run, found.name, attempt);
+        if log.length().await.is_err() {
             let text = format!("attempt {attempt} of `{}` has not printed anything yet", found.name);
             return Err(ConnectError::not_found(text));
         }
-        let (run, name) = (found.run.clone(), found.name);
-        let ended = async move {
-            let watch = run.watch(name);
-            while run.action(&name).is_some_and(|action| action.attempt() == Some(attempt)) {
-                watch.changed().await;
-            }
-        };
-        let batches = self.control.executor().logs().tail(&log, LogStart::Offset(0), Box::pin(ended));
+        let batches = log.follow(0);
         let closing = self.control.closing().clone().cancelled_owned();
         let name = found.name.to_string();
         let answers = stream::unfold(batches, |mut batches| async move {

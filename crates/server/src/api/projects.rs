@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use connectrpc::{ConnectError, RequestContext, Response, ServiceRequest, ServiceResult};
-use spanwise_engine::{RunQuery, TaskQuery};
 use spanwise_proto::flyteidl2::project::{
     CreateProjectRequest, CreateProjectResponse, Domain, GetProjectRequest, GetProjectResponse, ListProjectsRequest,
     ListProjectsResponse, Project, ProjectService, Projects as ProjectList, UpdateProjectRequest,
@@ -32,14 +31,11 @@ impl Projects {
         Projects { api }
     }
 
-    /// The names of all projects: where runs are and tasks are deployed.
+    /// The names of all projects.
     fn names(&self) -> Result<BTreeSet<String>, Error> {
-        let engine = self.api.control.engine();
-        let runs = engine.runs(&RunQuery::newest(10_000))?;
-        let tasks = engine.tasks(&TaskQuery { limit: 10_000, ..TaskQuery::default() })?;
-        let names =
-            runs.into_iter().map(|(_, run)| run.id.project).chain(tasks.into_iter().map(|task| task.scope.project));
-        Ok(names.chain([FIRST_PROJECT.to_owned()]).collect())
+        let mut names = self.api.control.projects()?;
+        names.insert(FIRST_PROJECT.to_owned());
+        Ok(names)
     }
 }
 

@@ -9,10 +9,10 @@ use spanwise_proto::flyteidl2::workflow::{
     EnqueueActionRequest, EnqueueActionResponse, GetRequest, GetResponse, PutRequest, PutResponse, QueueService,
     StateService, WatchRequest, WatchResponse, enqueue_action_request, watch_request, watch_response,
 };
-use spanwise_wire::{Invalid, action_name, ids};
+use spanwise_wire::{Invalid, action_name, actions::Asked, ids};
 
 use super::actions::{Actions, Told};
-use crate::control::{Asked, NewAction};
+use crate::control::NewAction;
 
 /// `QueueService`.
 pub(super) struct Queue {
@@ -25,22 +25,23 @@ impl Queue {
     }
 }
 
-fn new_action(request: EnqueueActionRequest) -> Result<NewAction, Invalid> {
+fn new_action(request: EnqueueActionRequest) -> Result<(NewAction, Asked), Invalid> {
     let id = request.action_id.as_option().ok_or(Invalid::Missing("action_id"))?;
     let (run, name) = ids::action_id(id)?;
     let parent = request.parent_action_name.as_deref().ok_or(Invalid::Missing("parent_action_name"))?;
-    Ok(NewAction {
+    let new = NewAction {
         run,
         name,
         parent: action_name(parent)?,
         input_uri: request.input_uri.clone(),
         group: request.group.clone(),
-        what: match request.spec.ok_or(Invalid::Missing("spec"))? {
-            enqueue_action_request::Spec::Task(task) => Asked::Task(task),
-            enqueue_action_request::Spec::Trace(step) => Asked::Step(step),
-            enqueue_action_request::Spec::Condition(condition) => Asked::Condition(condition),
-        },
-    })
+    };
+    let asked = match request.spec.ok_or(Invalid::Missing("spec"))? {
+        enqueue_action_request::Spec::Task(task) => Asked::from(task),
+        enqueue_action_request::Spec::Trace(step) => Asked::from(step),
+        enqueue_action_request::Spec::Condition(condition) => Asked::from(condition),
+    };
+    Ok((new, asked))
 }
 
 impl QueueService for Queue {

@@ -42,7 +42,7 @@ impl Api {
 
     /// What an action was made from.
     pub(super) fn definition(&self, action: &Action) -> Result<Option<Arc<Definition>>, ConnectError> {
-        Ok(self.control.definitions().of(&action.spec).map_err(Error::from)?)
+        Ok(self.control.definition(&action.spec)?)
     }
 
     pub(super) async fn details(&self, found: &Found) -> Result<ActionDetails, ConnectError> {

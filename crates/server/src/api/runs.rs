@@ -8,17 +8,20 @@ use spanwise_core::trace::TRACEPARENT;
 use spanwise_core::{ActionName, Phase, RunName, Times};
 use spanwise_engine::{ActionView, RunHandle, RunQuery, RunRow, RunSettings, Scope};
 use spanwise_proto::flyteidl2::common::{Filter, filter};
-use spanwise_proto::flyteidl2::task::{Inputs, TaskSpec, TaskSpecSource};
+use spanwise_proto::flyteidl2::task::TaskSpecSource;
 use spanwise_proto::flyteidl2::workflow::*;
+use spanwise_wire::condition::Given;
 use spanwise_wire::details::{self, ListedRun};
-use spanwise_wire::{Invalid, ids, values};
+use spanwise_wire::options::SentOptions;
+use spanwise_wire::task::TaskDefinition;
+use spanwise_wire::{Invalid, TaskInputs, ids};
 
 use super::listing::Between;
 use super::reads::Found;
 use super::waiting::awaited;
 use super::{Api, listing};
 use crate::calls;
-use crate::control::{Answer, Caller, Error, NewRun};
+use crate::control::{Answer, Caller, NewRun};
 
 /// The service.
 pub(super) struct Runs {
@@ -45,27 +48,18 @@ impl Runs {
 
     fn list(&self, query: &RunQuery) -> Result<(Vec<Run>, String), ConnectError> {
         let page = query.limit.saturating_sub(1);
-        let mut rows = self.api.control.engine().runs(query).map_err(Error::from)?;
+        let mut rows = self.api.control.runs_with_roots(query)?;
         let more = rows.len() > page;
         rows.truncate(page);
-        let token = rows.last().filter(|_| more).map(|(key, _)| key.0.to_string()).unwrap_or_default();
-        let mut runs = Vec::with_capacity(rows.len());
-        for (key, row) in &rows {
-            let root = self.api.control.engine().action_row(*key, &ActionName::ROOT);
-            let root = match root {
-                // The list is worth more than the details of one run.
-                Err(error) if error.is_damage() => None,
-                root => root.map_err(Error::from)?,
-            };
-            runs.push(listed(row, root.as_ref()));
-        }
+        let token = rows.last().filter(|_| more).map(|(key, ..)| key.0.to_string()).unwrap_or_default();
+        let runs = rows.iter().map(|(_, row, root)| listed(row, root.as_ref())).collect();
         Ok((runs, token))
     }
 
-    async fn inputs(&self, wrapper: Option<create_run_request::InputWrapper>) -> Result<Inputs, ConnectError> {
+    async fn inputs(&self, wrapper: Option<create_run_request::InputWrapper>) -> Result<TaskInputs, ConnectError> {
         Ok(match wrapper {
-            None => Inputs::default(),
-            Some(create_run_request::InputWrapper::Inputs(inputs)) => *inputs,
+            None => TaskInputs::default(),
+            Some(create_run_request::InputWrapper::Inputs(inputs)) => TaskInputs::from(*inputs),
             Some(create_run_request::InputWrapper::OffloadedInputData(data)) => {
                 // A directory is taken too: it is what other backends answer to an upload.
                 let uri = if data.uri.ends_with("/inputs.pb") {
@@ -73,7 +67,7 @@ impl Runs {
                 } else {
                     format!("{}/inputs.pb", data.uri.trim_end_matches('/'))
                 };
-                values::inputs(&self.api.control.read_inputs("offloaded_input_data.uri", &uri).await?)?
+                TaskInputs::read(&self.api.control.read_inputs("offloaded_input_data.uri", &uri).await?)?
             }
         })
     }
@@ -118,12 +112,14 @@ impl Runs {
         Ok((Some(wanted.version), notes))
     }
 
-    fn task(&self, task: Option<create_run_request::Task>) -> Result<(TaskSpec, TaskSpecSource), ConnectError> {
+    fn task(&self, task: Option<create_run_request::Task>) -> Result<(TaskDefinition, TaskSpecSource), ConnectError> {
         match task {
-            Some(create_run_request::Task::TaskSpec(spec)) => Ok((*spec, TaskSpecSource::TASK_SPEC_SOURCE_EPHEMERAL)),
+            Some(create_run_request::Task::TaskSpec(spec)) => {
+                Ok((TaskDefinition::of(*spec)?, TaskSpecSource::TASK_SPEC_SOURCE_EPHEMERAL))
+            }
             Some(create_run_request::Task::TaskId(id)) => {
-                let spec = self.api.control.deployed(&ids::task_key(&id)?)?;
-                Ok((spec, TaskSpecSource::TASK_SPEC_SOURCE_DEPLOYED))
+                let task = self.api.control.deployed(&ids::task_key(&id)?)?;
+                Ok((task, TaskSpecSource::TASK_SPEC_SOURCE_DEPLOYED))
             }
             Some(create_run_request::Task::TriggerName(_)) => Err(super::triggers::refused()),
             None => Err(Invalid::Missing("task").into()),
@@ -152,7 +148,7 @@ fn passes(view: &ActionView, filters: &[Filter]) -> Result<bool, Invalid> {
         let passes = match filter.field.as_str() {
             "phase" if one_of => listing::phases(filter)?.contains(&view.phase),
             "parent_name" if equal => view.parent.is_some_and(|parent| parent.as_str() == value),
-            "action_type" if one_of => filter.values.iter().any(|value| *value == (view.kind as i32 + 1).to_string()),
+            "action_type" if one_of => filter.values.contains(&(details::action_type(view.kind) as i32).to_string()),
             "task_name" if equal => view.task.as_str() == value,
             "created_at" => {
                 let (mut since, mut until) = (None, None);
@@ -182,11 +178,12 @@ impl RunService for Runs {
         let (version, notes) = self.version(request.task.as_ref())?;
         let (task, source) = self.task(request.task)?;
         let inputs = self.inputs(request.input_wrapper).await?;
-        let mut settings = request.run_spec.into_option().unwrap_or_default();
-        settings.task_spec_source = source.into();
+        let mut run_spec = request.run_spec.into_option().unwrap_or_default();
+        run_spec.task_spec_source = source.into();
+        let options = SentOptions::of(&run_spec, &scope)?;
         let header = ctx.header(TRACEPARENT).and_then(|value| value.to_str().ok());
         let new =
-            NewRun { scope, name, task, inputs, settings, caller_trace: header.map(str::to_owned), notes, version };
+            NewRun { scope, name, task, inputs, options, caller_trace: header.map(str::to_owned), notes, version };
         let run = self.api.control.create_run(new).await?;
         Response::ok(CreateRunResponse { run: self.listed(&run)?.into(), ..CreateRunResponse::default() })
     }
@@ -369,7 +366,7 @@ impl RunService for Runs {
         let answer = Answer {
             by: Caller::user(),
             from: calls::caller(ctx.headers()),
-            value: values::of_payload(&request.payload)?,
+            value: Given::of_payload(&request.payload)?,
         };
         self.api.control.signal(&found.run, found.name, answer).await?;
         Response::ok(SignalEventResponse::default())
@@ -390,7 +387,7 @@ impl RunService for Runs {
     ) -> ServiceResult<GetActionDataURIsResponse> {
         let request = request.to_owned_message();
         let found = self.api.find(request.action_id.as_option())?;
-        let (inputs_uri, outputs_uri) = super::data::uris(&found)?;
+        let (inputs_uri, outputs_uri) = super::data::uris(&self.api.control, &found).await?;
         Response::ok(GetActionDataURIsResponse { inputs_uri, outputs_uri, ..GetActionDataURIsResponse::default() })
     }
 

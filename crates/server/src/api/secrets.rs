@@ -51,8 +51,7 @@ impl SecretsApi {
             );
             return Err(Invalid::field(text).into());
         }
-        let put = self.api.control.secrets().put(&scope, &name, &value, replace);
-        put.map_err(|source| Error::Io { doing: "store the secret", source })
+        self.api.control.put_secret(&scope, &name, &value, replace)
     }
 }
 
@@ -82,10 +81,6 @@ fn described(secret: &Described) -> Secret {
         ..SecretIdentifier::default()
     };
     Secret { id: id.into(), secret_metadata: metadata.into(), ..Secret::default() }
-}
-
-fn failed(doing: &'static str) -> impl FnOnce(std::io::Error) -> Error {
-    move |source| Error::Io { doing, source }
 }
 
 impl SecretService for SecretsApi {
@@ -120,7 +115,7 @@ impl SecretService for SecretsApi {
     ) -> ServiceResult<GetSecretResponse> {
         let request = request.to_owned_message();
         let (scope, name) = full_id(&request.id)?;
-        let found = self.api.control.secrets().describe(&scope, &name).map_err(failed("look the secret up"))?;
+        let found = self.api.control.secret(&scope, &name)?;
         let secret = found.ok_or_else(|| ConnectError::not_found(format!("secret `{name}` does not exist")))?;
         Response::ok(GetSecretResponse { secret: described(&secret).into(), ..GetSecretResponse::default() })
     }
@@ -132,7 +127,7 @@ impl SecretService for SecretsApi {
     ) -> ServiceResult<DeleteSecretResponse> {
         let request = request.to_owned_message();
         let (scope, name) = full_id(&request.id)?;
-        if !self.api.control.secrets().delete(&scope, &name).map_err(failed("delete the secret"))? {
+        if !self.api.control.delete_secret(&scope, &name)? {
             return Err(ConnectError::not_found(format!("secret `{name}` does not exist")));
         }
         Response::ok(DeleteSecretResponse::default())
@@ -144,7 +139,7 @@ impl SecretService for SecretsApi {
         request: ServiceRequest<'_, ListSecretsRequest>,
     ) -> ServiceResult<ListSecretsResponse> {
         let scope = scope(request.organization, request.project, request.domain)?;
-        let found = self.api.control.secrets().list(&scope).map_err(failed("list the secrets"))?;
+        let found = self.api.control.secrets(&scope)?;
         let secrets = found.iter().map(described).collect();
         Response::ok(ListSecretsResponse { secrets, ..ListSecretsResponse::default() })
     }

@@ -11,7 +11,7 @@ use spanwise_proto::flyteidl2::task::{
     ListTasksResponse, ListVersionsRequest, ListVersionsResponse, Task, TaskDetails, TaskIdentifier, TaskMetadata,
     TaskService, TaskSpec, list_tasks_request, list_versions_response,
 };
-use spanwise_wire::{Invalid, details::SUBJECT, ids, times};
+use spanwise_wire::{Invalid, details::SUBJECT, ids, task::TaskDefinition, times};
 
 use super::{Api, listing, triggers};
 use crate::control::Deployed;
@@ -86,13 +86,12 @@ impl TaskService for Tasks {
             return Err(triggers::refused());
         }
         let key = ids::task_key(request.task_id.as_option().ok_or(Invalid::Missing("task_id"))?)?;
-        let spec = request.spec.as_option().ok_or(Invalid::Missing("spec"))?;
-        let now = self.api.control.engine().now();
+        let task = TaskDefinition::of(request.spec.into_option().ok_or(Invalid::Missing("spec"))?)?;
         let (name, version) = (key.name.clone(), key.version.clone());
         // One code for both, as Flyte's platform has it: the SDK goes on with what is there.
         let exists =
             |how: &str| ConnectError::already_exists(format!("task `{name}` is deployed in version `{version}`{how}"));
-        match self.api.control.deploy(key, spec, now).await? {
+        match self.api.control.deploy(key, &task).await? {
             Deployed::New => Response::ok(DeployTaskResponse::default()),
             Deployed::Same => Err(exists("")),
             Deployed::Other => Err(exists(" with other content, which it keeps: deploy under another version")),
@@ -107,11 +106,11 @@ impl TaskService for Tasks {
         let request = request.to_owned_message();
         let key = ids::task_key(request.task_id.as_option().ok_or(Invalid::Missing("task_id"))?)?;
         let row = self.api.control.deployed_row(&key)?;
-        let spec = self.api.control.definition_of(&row)?;
+        let task = self.api.control.definition_of(&row)?;
         let details = TaskDetails {
             task_id: identifier(&row).into(),
-            metadata: self.metadata(&row, &spec).into(),
-            spec: spec.into(),
+            metadata: self.metadata(&row, task.message()).into(),
+            spec: task.message().clone().into(),
             ..TaskDetails::default()
         };
         Response::ok(GetTaskDetailsResponse { details: details.into(), ..GetTaskDetailsResponse::default() })
@@ -151,8 +150,8 @@ impl TaskService for Tasks {
         let token = page.next(&mut rows);
         let mut tasks = Vec::with_capacity(rows.len());
         for row in &rows {
-            let spec = self.api.control.definition_of(row)?;
-            let metadata = self.metadata(row, &spec).into();
+            let task = self.api.control.definition_of(row)?;
+            let metadata = self.metadata(row, task.message()).into();
             tasks.push(Task { task_id: identifier(row).into(), metadata, ..Task::default() });
         }
         let is_listed = |key: &ids::TaskKey| rows.iter().any(|row| row.scope == key.scope && row.name == key.name);

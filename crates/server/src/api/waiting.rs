@@ -56,7 +56,7 @@ impl Api {
             let rest = rest.and_then(|rest| rest.strip_prefix(run.domain.as_str()));
             rest.and_then(|rest| rest.strip_prefix('-')) == Some(run.name.as_str())
         };
-        let run = self.control.engine().live_run(is_it)?;
+        let run = self.control.live_run(is_it)?;
         let action = match run.action(&action) {
             Some(_) => action,
             // Inside of a step the SDK names the step, of which nothing is known yet.

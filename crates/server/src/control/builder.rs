@@ -5,12 +5,8 @@ use std::time::Duration;
 
 use spanwise_core::Timestamp;
 use spanwise_engine::{Scope, TaskRow};
-use spanwise_proto::flyteidl2::core::{
-    Identifier, LiteralType, ResourceType, TaskMetadata, TaskTemplate, TypedInterface,
-};
-use spanwise_proto::flyteidl2::task::{DocumentationEntity, TaskSpec};
-use spanwise_proto::google::protobuf;
-use spanwise_wire::{Invalid, image::ImageRequest, task, task::IMAGE_BUILD};
+use spanwise_wire::image::{self, ImageRequest};
+use spanwise_wire::{Invalid, ids::TaskKey, task::IMAGE_BUILD, task::TaskDefinition};
 
 use super::{ControlPlane, Error, NewRun};
 use crate::attempt::plan_of_image;
@@ -44,35 +40,9 @@ pub(super) fn is_row(row: &TaskRow) -> bool {
     row.definition == IMAGE_BUILD
 }
 
-pub(super) fn definition(scope: &Scope) -> TaskSpec {
-    let id = Identifier {
-        resource_type: ResourceType::TASK.into(),
-        org: scope.org.clone(),
-        project: scope.project.clone(),
-        domain: scope.domain.clone(),
-        name: NAME.to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        ..Identifier::default()
-    };
-    let inputs = ["spec", "context", "target_image"].map(|name| (name, LiteralType::string()));
-    let timeout = protobuf::Duration { seconds: LIMIT.as_secs() as i64, ..protobuf::Duration::default() };
-    let template = TaskTemplate {
-        id: id.into(),
-        r#type: IMAGE_BUILD.to_owned(),
-        metadata: TaskMetadata { timeout: timeout.into(), ..TaskMetadata::default() }.into(),
-        interface: TypedInterface::new(inputs, [("o0", LiteralType::string())]).into(),
-        ..TaskTemplate::default()
-    };
-    let documentation = DocumentationEntity {
-        short_description: "Makes the Python environment that an image stands for.".to_owned(),
-        ..DocumentationEntity::default()
-    };
-    TaskSpec {
-        task_template: template.into(),
-        short_name: NAME.to_owned(),
-        documentation: documentation.into(),
-        ..TaskSpec::default()
-    }
+pub(super) fn definition(scope: &Scope) -> Result<TaskDefinition, Invalid> {
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    TaskDefinition::of(image::builder(&TaskKey { scope: scope.clone(), name: NAME.to_owned(), version }, LIMIT))
 }
 
 impl ControlPlane {
@@ -82,7 +52,7 @@ impl ControlPlane {
         let named = |image: &str, warnings: &[String]| {
             warnings.iter().map(|warning| format!("image {image}: {warning}")).collect()
         };
-        if task::template(&new.task)?.r#type == IMAGE_BUILD {
+        if new.task.builds_images {
             let request = ImageRequest::of(&new.inputs);
             // Of a run that fails the SDK shows no more than that it did.
             if let Some(problem) = environments.current().await.problem() {
@@ -91,7 +61,7 @@ impl ControlPlane {
             let plan = plan_of_image(&self.inner.blobs, &request).await.map_err(Invalid::field)?;
             return Ok(named(&request.image, &environments.warnings(&plan.plan)));
         }
-        let image = task::image(&new.task);
+        let image = new.task.image.as_str();
         let found = ImageKey::of(image).and_then(|key| environments.find(&key));
         Ok(found.map(|environment| named(image, &environment.warnings)).unwrap_or_default())
     }

@@ -5,8 +5,7 @@ use std::sync::{MutexGuard, PoisonError};
 
 use spanwise_core::Timestamp;
 use spanwise_engine::{TaskQuery, TaskRow};
-use spanwise_proto::flyteidl2::task::TaskSpec;
-use spanwise_wire::{Invalid, ids::TaskKey, task};
+use spanwise_wire::{Invalid, ids::TaskKey, task::TaskDefinition};
 
 use super::{ControlPlane, Error, builder};
 
@@ -25,20 +24,18 @@ pub(crate) enum Deployed {
 
 impl ControlPlane {
     /// Deploys a task. A version that is there stays as it is.
-    pub(crate) async fn deploy(&self, key: TaskKey, spec: &TaskSpec, now: Timestamp) -> Result<Deployed, Error> {
-        task::check(spec)?;
+    pub(crate) async fn deploy(&self, key: TaskKey, task: &TaskDefinition) -> Result<Deployed, Error> {
+        task.check()?;
         if key.version.is_empty() {
             return Err(Invalid::Missing("task_id.version").into());
         }
-        self.check_bundle(task::bundle(spec)?).await?;
-        let (definition, body) = task::encode(spec);
-        let TaskKey { scope, name, version } = key.clone();
-        let row = TaskRow { scope, name, version, definition, deployed_at: now };
-        if self.inner.engine.deploy_task(&row, &body)? {
+        self.check_bundle(task.bundle.as_deref()).await?;
+        let (TaskKey { scope, name, version }, now) = (key.clone(), self.inner.engine.now());
+        let row = TaskRow { scope, name, version, definition: task.stored.digest.clone(), deployed_at: now };
+        if self.inner.engine.deploy_task(&row, &task.stored.body)? {
             return Ok(Deployed::New);
         }
-        let first = self.deployed(&key)?;
-        if task::without_docs(&first) == task::without_docs(spec) {
+        if self.deployed(&key)?.does_what_does(task) {
             return Ok(Deployed::Same);
         }
         tracing::warn!(
@@ -106,17 +103,17 @@ impl ControlPlane {
     }
 
     /// The definition of a deployed task.
-    pub(crate) fn deployed(&self, key: &TaskKey) -> Result<TaskSpec, Error> {
+    pub(crate) fn deployed(&self, key: &TaskKey) -> Result<TaskDefinition, Error> {
         self.definition_of(&self.deployed_row(key)?)
     }
 
     /// The definition that a row refers to.
-    pub(crate) fn definition_of(&self, row: &TaskRow) -> Result<TaskSpec, Error> {
+    pub(crate) fn definition_of(&self, row: &TaskRow) -> Result<TaskDefinition, Error> {
         if builder::is_row(row) {
-            return Ok(builder::definition(&row.scope));
+            return Ok(builder::definition(&row.scope)?);
         }
         let body = self.inner.engine.definition(&row.definition)?;
         let body = body.ok_or_else(|| Error::NotFound(format!("the definition of task `{}`", row.name)))?;
-        Ok(task::decode(&body)?)
+        Ok(TaskDefinition::read(body)?)
     }
 }

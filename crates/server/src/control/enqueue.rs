@@ -3,66 +3,60 @@
 use bytes::Bytes;
 use spanwise_blobs::BlobUri;
 use spanwise_core::lifecycle::STEPS_LABEL;
-use spanwise_core::{ActionName, ActionSpec, End, Failure, RunId, Source, Timestamp};
-use spanwise_engine::{Definition, NewStep, Relation, RunHandle};
-use spanwise_proto::flyteidl2::common::ActionPhase;
-use spanwise_proto::flyteidl2::task::TaskSpec;
-use spanwise_proto::flyteidl2::workflow::{ConditionAction, TaskAction, TraceAction};
-use spanwise_wire::{CustomContext, Invalid, failure, ids, task, task::RunRules, times, title, values};
+use spanwise_core::{ActionName, ActionSpec, End, Failure, RunId, Source};
+use spanwise_engine::{NewStep, Relation, RunHandle};
+use spanwise_wire::actions::{Asked, AskedCondition, AskedStep, AskedTask, TaskSource};
+use spanwise_wire::{Invalid, failure, inputs, task::RunRules, title};
 
-use super::create::definition;
 use super::{ControlPlane, Error, MAX_INPUTS, blob_uri};
+use crate::definitions::to_store;
 use crate::layout;
 
-/// What a running task asks for.
+/// Where the action belongs that a running task asks for.
 pub(crate) struct NewAction {
     pub(crate) run: RunId,
     pub(crate) name: ActionName,
     pub(crate) parent: ActionName,
     pub(crate) input_uri: String,
     pub(crate) group: String,
-    pub(crate) what: Asked,
-}
-
-/// Which kind of action is asked for.
-pub(crate) enum Asked {
-    Task(Box<TaskAction>),
-    Step(Box<TraceAction>),
-    Condition(Box<ConditionAction>),
 }
 
 impl ControlPlane {
     /// Accepts an action. After `Ok` it survives the process. A name that is there already stays as it is.
-    pub(crate) async fn enqueue(&self, new: NewAction) -> Result<(), Error> {
+    pub(crate) async fn enqueue(&self, new: NewAction, what: Asked) -> Result<(), Error> {
         let run = self.run(&new.run)?;
-        if let Asked::Step(step) = &new.what {
-            return self.record_step(&run, &new, step).await;
-        }
-        if run.action(&new.name).is_some() {
-            return Ok(run.committed().await?);
-        }
-        self.inner.readiness.check().await?;
-        match &new.what {
-            Asked::Task(asked) => self.enqueue_task(&run, &new, asked).await,
-            Asked::Condition(asked) => self.enqueue_condition(&run, &new, asked).await,
-            Asked::Step(_) => Ok(()),
+        let is_known = run.action(&new.name).is_some();
+        match what {
+            Asked::Step(step) => self.record_step(&run, &new, step).await,
+            _ if is_known => Ok(run.committed().await?),
+            Asked::Task(asked) => {
+                self.inner.readiness.check().await?;
+                self.enqueue_task(&run, &new, asked).await
+            }
+            Asked::Condition(asked) => {
+                self.inner.readiness.check().await?;
+                self.enqueue_condition(&run, &new, asked).await
+            }
         }
     }
 
-    async fn enqueue_task(&self, run: &RunHandle, new: &NewAction, asked: &TaskAction) -> Result<(), Error> {
-        let task = self.task_of(asked)?;
+    async fn enqueue_task(&self, run: &RunHandle, new: &NewAction, asked: AskedTask) -> Result<(), Error> {
+        let asked = asked.read()?;
+        let task = match asked.task {
+            TaskSource::Sent(task) => *task,
+            TaskSource::Deployed(key) => self.deployed(&key)?,
+        };
         let inputs = self.read_inputs("input_uri", &new.input_uri).await?;
-        let context = CustomContext::from_message(values::inputs(&inputs)?.context);
+        let context = inputs::context(&inputs)?;
         context.check().map_err(Invalid::from)?;
         let options = self.options(run)?;
         let scope = run.id().scope();
         let rules = RunRules { scope: &scope, options: &options };
-        let key = asked.cache_key.as_option().map(|key| key.value.as_str());
-        let (digest, body) = task::encode(&task);
-        let mut spec = task::action_spec(&task, &digest, Some(new.parent), &new.group, key, &rules)?;
+        let mut spec = task.action_spec(Some(new.parent), &new.group, asked.cache_key.as_deref(), &rules)?;
         spec.traceparent = context.span().filter(|_| run.is_traced());
-        let definition = Some(Definition { digest, body });
+        let definition = Some(to_store(task.stored.clone()));
         let is_new = run.enqueue(new.name, spanwise_engine::NewAction { spec, definition }, inputs.clone())?;
+        self.inner.definitions.remember(task);
         if is_new {
             self.recover_action(run, new.name, &options.rerun_actions).await?;
         }
@@ -74,13 +68,11 @@ impl ControlPlane {
         Ok(committed?)
     }
 
-    /// The task that is asked for: sent along, or deployed.
-    fn task_of(&self, asked: &TaskAction) -> Result<TaskSpec, Error> {
-        if let Some(spec) = asked.spec.as_option() {
-            return Ok(spec.clone());
+    /// Remembers why an action was refused that somebody has asked for: it may be what its attempt fails by.
+    pub(crate) fn note_refusal(&self, run: &RunId, parent: ActionName, said: &str) {
+        if let Ok(run) = self.run(run) {
+            self.inner.executor.refusals().note(run.key(), parent, said);
         }
-        let id = asked.id.as_option().ok_or(Invalid::Missing("action.task.spec"))?;
-        self.deployed(&ids::task_key(id)?)
     }
 
     /// In a run that recovers another one, an action that has succeeded there is at its end with what it delivered there.
@@ -101,26 +93,15 @@ impl ControlPlane {
         Ok(run.reuse(action, from, outputs, &self.inner.executor).await?)
     }
 
-    async fn enqueue_condition(&self, run: &RunHandle, new: &NewAction, asked: &ConditionAction) -> Result<(), Error> {
+    async fn enqueue_condition(&self, run: &RunHandle, new: &NewAction, asked: AskedCondition) -> Result<(), Error> {
         title("group", &new.group)?;
-        title("action.condition.name", &asked.name)?;
-        if !asked.r#type.is_set() {
-            return Err(Invalid::field(
-                "action.condition.type is missing: the stock SDK sends it over ActionsService only",
-            )
-            .into());
-        }
-        if values::simple_type(&asked.r#type).and_then(values::python_name).is_none() {
-            let text = "action.condition.type: what can be answered is a bool, an int, a float or a str";
-            return Err(Invalid::field(text).into());
-        }
-        let definition = definition(asked);
-        let mut spec = ActionSpec::condition(asked.name.as_str(), new.parent);
-        spec.definition = Some(definition.digest.as_str().into());
+        let condition = asked.read()?;
+        let mut spec = ActionSpec::condition(condition.name.as_str(), new.parent);
+        spec.definition = Some(condition.definition.digest.as_str().into());
         spec.group = (!new.group.is_empty()).then(|| new.group.clone());
-        spec.timeouts.deadline = times::from_duration(asked.timeout.as_option());
-        let is_new =
-            run.enqueue(new.name, spanwise_engine::NewAction { spec, definition: Some(definition) }, Bytes::new())?;
+        spec.timeouts.deadline = condition.deadline;
+        let definition = Some(to_store(condition.definition));
+        let is_new = run.enqueue(new.name, spanwise_engine::NewAction { spec, definition }, Bytes::new())?;
         let committed = run.committed().await;
         if is_new {
             self.drive_condition(run, new.name);
@@ -129,28 +110,26 @@ impl ControlPlane {
     }
 
     /// Records a completed step, with what it left in the blob store.
-    async fn record_step(&self, run: &RunHandle, new: &NewAction, asked: &TraceAction) -> Result<(), Error> {
+    async fn record_step(&self, run: &RunHandle, new: &NewAction, asked: AskedStep) -> Result<(), Error> {
         title("group", &new.group)?;
-        title("action.trace.name", &asked.name)?;
-        let definition = definition(&*asked.spec);
-        let mut spec = ActionSpec::step(asked.name.as_str(), new.parent);
-        spec.definition = Some(definition.digest.as_str().into());
+        let step = asked.read()?;
+        let mut spec = ActionSpec::step(step.name.as_str(), new.parent);
+        spec.definition = Some(step.definition.digest.as_str().into());
         spec.group = (!new.group.is_empty()).then(|| new.group.clone());
         let directory = layout::run_base(run.id())?.join(new.name.as_str())?;
         let inputs = match new.input_uri.as_str() {
             "" => Bytes::new(),
             uri => self.read_inputs("input_uri", uri).await?,
         };
-        let outcome = match asked.phase.as_known() {
-            Some(ActionPhase::ACTION_PHASE_FAILED) => Err(self.step_failure(&directory).await?),
-            _ => Ok(self.step_outputs(&asked.outputs.output_uri).await?),
+        let outcome = match step.has_failed {
+            true => Err(self.step_failure(&directory).await?),
+            false => Ok(self.step_outputs(&step.output_uri).await?),
         };
-        let started = asked.start_time.as_option().map(times::from_timestamp);
-        let started = started.filter(|at| *at > Timestamp(0)).unwrap_or_else(|| run.now());
+        let started = step.started.unwrap_or_else(|| run.now());
         // The protocol has no word for a span that the program has made of the step itself: the run says it for all of them.
         let observed = run.settings().options.labels.get(STEPS_LABEL).is_some_and(|steps| steps == "off");
-        let step = NewStep { spec, started, inputs, outcome, observed, definition: Some(definition) };
-        Ok(run.record_step(new.name, step).await?)
+        let definition = Some(to_store(step.definition));
+        Ok(run.record_step(new.name, NewStep { spec, started, inputs, outcome, observed, definition }).await?)
     }
 
     async fn step_outputs(&self, uri: &str) -> Result<Bytes, Error> {

@@ -3,9 +3,8 @@
 use spanwise_core::trace::TraceParent;
 use spanwise_core::{ActionKind, ActionName, End, Phase};
 use spanwise_engine::RunHandle;
-use spanwise_proto::flyteidl2::core::Literal;
-use spanwise_proto::flyteidl2::workflow::ConditionAction;
-use spanwise_wire::{Definition, title, values};
+use spanwise_wire::condition::{Condition, Given};
+use spanwise_wire::title;
 
 use super::{Caller, ControlPlane, Error};
 
@@ -15,7 +14,7 @@ pub(crate) struct Answer {
     pub(crate) by: Caller,
     /// The span of whoever gives it.
     pub(crate) from: Option<TraceParent>,
-    pub(crate) value: Literal,
+    pub(crate) value: Given,
 }
 
 impl ControlPlane {
@@ -23,12 +22,12 @@ impl ControlPlane {
     pub(crate) async fn signal(&self, run: &RunHandle, action: ActionName, answer: Answer) -> Result<(), Error> {
         let condition = self.waiting(run, action)?;
         title("signalled_by", answer.by.name())?;
-        let value = values::of_type(answer.value, &condition.r#type)?;
-        Ok(run.signal(action, answer.by.name(), answer.from, values::single_output(value)).await?)
+        let outputs = condition.outputs(answer.value)?;
+        Ok(run.signal(action, answer.by.name(), answer.from, outputs).await?)
     }
 
-    /// The definition of a condition that can be answered.
-    pub(crate) fn waiting(&self, run: &RunHandle, action: ActionName) -> Result<ConditionAction, Error> {
+    /// A condition that can be answered.
+    pub(crate) fn waiting(&self, run: &RunHandle, action: ActionName) -> Result<Condition, Error> {
         let name = &run.id().name;
         let known = run
             .action(&action)
@@ -43,9 +42,8 @@ impl ControlPlane {
             Some(_) => return Err(ended(&format!("has ended ({}): nobody waits any more", known.phase()))),
             None => {}
         }
-        match self.inner.definitions.of(&known.spec)?.as_deref() {
-            Some(Definition::Condition(condition)) => Ok((**condition).clone()),
-            _ => Err(Error::NotFound(format!("the definition of condition `{}` ({action})", known.spec.task))),
-        }
+        let definition = self.inner.definitions.of(&known.spec)?;
+        let missing = || Error::NotFound(format!("the definition of condition `{}` ({action})", known.spec.task));
+        definition.and_then(|definition| definition.condition()).ok_or_else(missing)
     }
 }

@@ -8,7 +8,7 @@ use http::{HeaderMap, StatusCode, Uri};
 use serde::Deserialize;
 use spanwise_core::{ActionName, Phase};
 use spanwise_engine::RunHandle;
-use spanwise_wire::values;
+use spanwise_wire::condition::Given;
 
 use super::format::badge;
 use super::view::Place;
@@ -105,9 +105,7 @@ pub(super) async fn signal(
         let fields = allowed(&uri, &headers, sent)?;
         let run = place.run(&pages, &uri)?;
         let action = fields.action()?;
-        let condition = pages.control.waiting(&run, action)?;
-        let value = values::of_text(&fields.value, &condition.r#type).map_err(not_understood)?;
-        let answer = Answer { by: Caller::user(), from: None, value };
+        let answer = Answer { by: Caller::user(), from: None, value: Given::Text(fields.value) };
         pages.control.signal(&run, action, answer).await?;
         Ok(address::run(run.id(), Some(&action)))
     };

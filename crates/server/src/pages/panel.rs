@@ -5,16 +5,14 @@ use spanwise_core::{
     Action, ActionKind, ActionName, AttemptNo, End, Failure, FailureKind, Phase, RunName, Source, State, Timestamp,
 };
 use spanwise_engine::RunHandle;
-use spanwise_wire::{Definition, display, display::Budget, display::Named, values};
+use spanwise_wire::{Definition, display, display::Budget, display::Named};
 
 use super::format::{Badge, Span, When, badge, length, ran, size, span, when};
-use super::log::{self, LogEnd};
 use super::span::elsewhere;
 use super::value::{Links, Value};
 use super::view::View;
 use super::{PageError, Pages, address};
-use crate::control;
-use crate::layout;
+use crate::control::{self, LogEnd};
 use crate::secrecy::{HIDDEN, is_secret, without_secrets};
 
 /// Attempts that are listed, the last ones.
@@ -245,8 +243,7 @@ fn facts(pages: &Pages, run: &RunHandle, name: &ActionName, action: &Action) -> 
         facts.push(Fact::text("Retries", format!("up to {retries}")));
     }
     facts.extend(timeouts(action).map(|text| Fact::text("Limits", text)));
-    let definition = pages.control.definitions().of(&action.spec).map_err(crate::control::Error::from)?;
-    if let Some(definition) = definition {
+    if let Some(definition) = pages.control.definition(&action.spec)? {
         facts.extend(asked(&definition));
         facts.extend(definition.task_version().map(|version| Fact::text("Version", version)));
     }
@@ -255,15 +252,13 @@ fn facts(pages: &Pages, run: &RunHandle, name: &ActionName, action: &Action) -> 
 
 /// What a condition asks, of whatever state.
 fn asked(definition: &Definition) -> Vec<Fact> {
-    let Definition::Condition(condition) = definition else { return Vec::new() };
-    let kind = values::simple_type(&condition.r#type).and_then(values::python_name);
+    let Some(condition) = definition.condition() else { return Vec::new() };
     let text = |label, text: &str| (!text.trim().is_empty()).then(|| Fact::text(label, text.trim()));
-    let webhook = condition.webhook.as_option();
-    let mut facts: Vec<Fact> = kind.map(|kind| Fact::text("Waits for", kind)).into_iter().collect();
+    let mut facts: Vec<Fact> = condition.python_type().map(|kind| Fact::text("Waits for", kind)).into_iter().collect();
     facts.extend(text("Prompt", &condition.prompt));
     facts.extend(text("Description", &condition.description));
-    facts
-        .extend(webhook.map(|webhook| Fact::text("Webhook", format!("not honoured: `{}` is not called", webhook.url))));
+    let webhook = condition.webhook.map(|url| Fact::text("Webhook", format!("not honoured: `{url}` is not called")));
+    facts.extend(webhook);
     facts
 }
 
@@ -350,10 +345,8 @@ async fn attempts(
     for attempt in history.iter().rev().take(SHOWN_ATTEMPTS) {
         let (phase, note) = end_of(attempt);
         let number = attempt.attempt;
-        let directory = layout::attempt(run.id(), &name, number).map_err(crate::control::Error::from)?;
-        let report = directory.join("report.html").map_err(crate::control::Error::from)?;
-        let has_report = pages.control.blobs().exists(&report).await.map_err(crate::control::Error::from)?;
-        let has_log = pages.control.data().log(run.key(), &name, number).exists();
+        let report = pages.control.report(run.id(), &name, number).await?;
+        let has_log = pages.control.log(run, name, number).exists();
         rows.push(AttemptRow {
             number: number.0,
             badge: badge(phase),
@@ -363,7 +356,7 @@ async fn attempts(
             note,
             log: has_log.then(|| address::log(run.id(), &name, number, "")),
             show: view.with(|view| view.attempt = Some(number.0)),
-            report: has_report.then(|| links.to(&report)),
+            report: report.map(|report| links.to(&report)),
             shown: view.attempt.unwrap_or(action.attempts) == number.0,
         });
     }
@@ -391,9 +384,8 @@ fn log_view(
     action: &Action,
     (attempt, history): (AttemptNo, &[AttemptHistory]),
 ) -> Option<LogView> {
-    let path = pages.control.data().log(run.key(), &name, attempt);
     let live = action.attempt() == Some(attempt);
-    let end = log::end_of(&path, live)?;
+    let end = pages.control.log(run, name, attempt).end(live)?;
     Some(LogView {
         id: format!("log-{name}-{attempt}{}", if live { "-live" } else { "" }),
         attempt: attempt.0,

@@ -2,7 +2,6 @@
 
 use spanwise_core::{ActionKind, ActionName, Phase};
 use spanwise_engine::{ActionView, RunHandle};
-use spanwise_wire::values;
 
 use super::Pages;
 use super::format::{When, count, length, when};
@@ -42,7 +41,7 @@ impl Question {
         Some(Question {
             action: action.name.to_string(),
             name: action.task.to_string(),
-            kind: values::simple_type(&condition.r#type).and_then(values::python_name)?,
+            kind: condition.python_type()?,
             prompt: condition.prompt.trim().to_owned(),
             description: condition.description.trim().to_owned(),
             since: when(action.enqueued_at, run.now()),

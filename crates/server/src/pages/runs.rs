@@ -16,6 +16,7 @@ use super::assets::{ASSETS, Assets};
 use super::first::FirstRun;
 use super::format::{Badge, Span, UNREADABLE, WAITING, When, badge, count, span, when};
 use super::{PageError, Pages, address, render};
+use crate::control;
 use crate::text::read_time;
 
 const PAGE: usize = 50;
@@ -232,8 +233,7 @@ pub(super) async fn of_project(
 }
 
 fn show(pages: &Pages, filter: Filter, headers: &HeaderMap) -> Response {
-    let engine = pages.control.engine();
-    let now = engine.now();
+    let now = pages.control.now();
     let (query, problem) = match filter.query(now) {
         Ok(query) => (Some(query), None),
         Err(problem) => (None, Some(problem)),
@@ -245,7 +245,7 @@ fn show(pages: &Pages, filter: Filter, headers: &HeaderMap) -> Response {
             phases: vec![Phase::Paused],
             ..RunQuery::newest(MOST_WAITING)
         };
-        Ok::<_, spanwise_engine::Error>((engine.runs(&query)?, engine.runs(&waiting)?))
+        Ok::<_, control::Error>((pages.control.runs(&query)?, pages.control.runs(&waiting)?))
     });
     let (rows, waiting) = match found.transpose() {
         Ok(found) => found.unwrap_or_default(),

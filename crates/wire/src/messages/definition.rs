@@ -1,11 +1,35 @@
 //! What an action was made from.
 
+use bytes::Bytes;
 use spanwise_core::ActionKind;
 use spanwise_proto::Message;
 use spanwise_proto::flyteidl2::task::{TaskSpec, TraceSpec};
 use spanwise_proto::flyteidl2::workflow::ConditionAction;
 
+use crate::condition::Condition;
 use crate::{Invalid, task};
+
+/// A definition in the form that is stored, as it was sent, and the digest that names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// The digest of the body.
+    pub digest: String,
+    /// The message.
+    pub body: Bytes,
+}
+
+impl Stored {
+    /// What is stored of a message.
+    pub fn of(message: &impl Message) -> Stored {
+        Stored::from(Bytes::from(message.encode_to_vec()))
+    }
+}
+
+impl From<Bytes> for Stored {
+    fn from(body: Bytes) -> Stored {
+        Stored { digest: task::digest(&body), body }
+    }
+}
 
 /// What an action was made from.
 #[derive(Clone, Debug)]
@@ -34,6 +58,21 @@ impl Definition {
                 ConditionAction::decode_from_slice(body).map_err(invalid("condition definition"))?,
             )),
         })
+    }
+
+    /// The condition, if it is one.
+    pub fn condition(&self) -> Option<Condition> {
+        let Definition::Condition(message) = self else { return None };
+        Some(Condition::of(message))
+    }
+
+    /// The task, if it is one.
+    ///
+    /// # Errors
+    /// [`Invalid::Missing`] if it has no template.
+    pub fn task(&self) -> Result<Option<task::TaskDefinition>, Invalid> {
+        let Definition::Task(message) = self else { return Ok(None) };
+        task::TaskDefinition::of((**message).clone()).map(Some)
     }
 
     /// The version of its task, if it has one.

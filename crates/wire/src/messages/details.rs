@@ -74,6 +74,15 @@ pub fn output_uri(directory: &str, name: &ActionName, action: &Action) -> String
     }
 }
 
+/// The kind of an action for the wire.
+pub fn action_type(kind: ActionKind) -> ActionType {
+    match kind {
+        ActionKind::Task => ActionType::ACTION_TYPE_TASK,
+        ActionKind::Step => ActionType::ACTION_TYPE_TRACE,
+        ActionKind::Condition => ActionType::ACTION_TYPE_CONDITION,
+    }
+}
+
 impl Shown<'_> {
     /// What a watching parent is told.
     pub fn update(&self, outputs: Option<&[u8]>) -> ActionUpdate {
@@ -118,22 +127,13 @@ impl Shown<'_> {
             source.run.get_or_insert_default().name = run.clone();
             metadata.recovered_from = source.into();
         }
-        let action_type = match spec.kind {
-            ActionKind::Task => {
-                metadata.spec = Some(self.task_metadata().into());
-                ActionType::ACTION_TYPE_TASK
-            }
-            ActionKind::Step => {
-                let trace = TraceActionMetadata { name: task_name.to_owned(), ..TraceActionMetadata::default() };
-                metadata.spec = Some(trace.into());
-                ActionType::ACTION_TYPE_TRACE
-            }
-            ActionKind::Condition => {
-                metadata.spec = Some(self.condition_metadata().into());
-                ActionType::ACTION_TYPE_CONDITION
-            }
-        };
-        metadata.action_type = action_type.into();
+        let trace = || TraceActionMetadata { name: task_name.to_owned(), ..TraceActionMetadata::default() };
+        metadata.spec = Some(match spec.kind {
+            ActionKind::Task => self.task_metadata().into(),
+            ActionKind::Step => trace().into(),
+            ActionKind::Condition => self.condition_metadata().into(),
+        });
+        metadata.action_type = action_type(spec.kind).into();
         metadata
     }
 
@@ -376,4 +376,15 @@ fn task_metadata(run: &RunId, task: &str, version: &str) -> TaskActionMetadata {
     let id = ids::to_task_identifier(&run.scope(), task, version);
     let short_name = task.rsplit('.').next().unwrap_or(task).to_owned();
     TaskActionMetadata { id: id.into(), short_name, ..TaskActionMetadata::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_of_actions_have_the_numbers_of_the_protocol() {
+        let numbers = [ActionKind::Task, ActionKind::Step, ActionKind::Condition].map(|kind| action_type(kind) as i32);
+        assert_eq!(numbers, [1, 2, 3]);
+    }
 }

@@ -1,13 +1,18 @@
 //! Images: what the description of one says, and what the task that builds one is asked for.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use spanwise_proto::Message;
-use spanwise_proto::flyteidl2::core::{Literal, Secret};
+use spanwise_proto::flyteidl2::core::{
+    Identifier, Literal, LiteralType, ResourceType, Secret, TaskMetadata, TaskTemplate, TypedInterface,
+};
 use spanwise_proto::flyteidl2::imagebuilder::{self, ImageSpec, layer::Layer as Kind};
-use spanwise_proto::flyteidl2::task::Inputs;
+use spanwise_proto::flyteidl2::task::{DocumentationEntity, TaskSpec};
 
-use crate::task::{SecretRequest, as_variable};
-use crate::{Invalid, values};
+use crate::ids::TaskKey;
+use crate::task::{IMAGE_BUILD, SecretRequest, as_variable};
+use crate::{Invalid, TaskInputs, times, values};
 
 /// The description of an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -167,13 +172,13 @@ impl ImageRequest {
     /// # Errors
     /// [`Invalid::Decode`] if they are no `inputs.pb`.
     pub fn read(inputs: &[u8]) -> Result<ImageRequest, Invalid> {
-        Ok(ImageRequest::of(&values::inputs(inputs)?))
+        Ok(ImageRequest::of(&TaskInputs::read(inputs)?))
     }
 
     /// The request that stands in the inputs of a build. What is missing is empty.
-    pub fn of(inputs: &Inputs) -> ImageRequest {
+    pub fn of(inputs: &TaskInputs) -> ImageRequest {
         let mut request = ImageRequest::default();
-        for literal in &inputs.literals {
+        for literal in &inputs.values().literals {
             let text = || literal.value.as_str().unwrap_or_default().to_owned();
             match literal.name.as_str() {
                 "spec" => request.description = text(),
@@ -186,6 +191,33 @@ impl ImageRequest {
     }
 }
 
+/// The task that builds images as a definition: there is one in every organisation without anybody having deployed it. Its name and its
+/// interface are those that the stock SDK's remote image builder looks for (`remote_builder.py`).
+pub fn builder(key: &TaskKey, limit: Duration) -> TaskSpec {
+    let TaskKey { scope, name, version } = key.clone();
+    let (org, project, domain) = (scope.org, scope.project, scope.domain);
+    let resource_type = ResourceType::TASK.into();
+    let id = Identifier { resource_type, org, project, domain, name, version, ..Identifier::default() };
+    let inputs = ["spec", "context", "target_image"].map(|name| (name, LiteralType::string()));
+    let template = TaskTemplate {
+        id: id.into(),
+        r#type: IMAGE_BUILD.to_owned(),
+        metadata: TaskMetadata { timeout: times::duration(limit).into(), ..TaskMetadata::default() }.into(),
+        interface: TypedInterface::new(inputs, [("o0", LiteralType::string())]).into(),
+        ..TaskTemplate::default()
+    };
+    let documentation = DocumentationEntity {
+        short_description: "Makes the Python environment that an image stands for.".to_owned(),
+        ..DocumentationEntity::default()
+    };
+    TaskSpec {
+        task_template: template.into(),
+        short_name: key.name.clone(),
+        documentation: documentation.into(),
+        ..TaskSpec::default()
+    }
+}
+
 /// The outputs of a build: the image, as the SDK names it.
 pub fn outputs(image: &str) -> Bytes {
     values::single_output(Literal::string(image))
@@ -194,7 +226,7 @@ pub fn outputs(image: &str) -> Bytes {
 #[cfg(test)]
 mod tests {
     use spanwise_proto::flyteidl2::imagebuilder::{Env, PipOptions, PipPackages};
-    use spanwise_proto::flyteidl2::task::NamedLiteral;
+    use spanwise_proto::flyteidl2::task::{Inputs, NamedLiteral};
 
     use super::*;
 

@@ -2,12 +2,51 @@
 
 use bytes::Bytes;
 use spanwise_core::lifecycle::TRACE_LABEL;
-use spanwise_core::{CacheOptions, RunOptions};
+use spanwise_core::{CacheOptions, Relation, RunId, RunOptions, Scope};
 use spanwise_proto::flyteidl2::task::{Annotations, CacheConfig, CacheLookupScope, Envs, Labels, Recover, RunSpec};
 use spanwise_proto::{DecodeError, Message};
 
-use crate::Invalid;
 use crate::context::pairs;
+use crate::relation::{self, AskedRelation};
+use crate::{Invalid, Stored};
+
+/// What a new run is created with: its options, which are stored as they were sent, with what is needed of them read out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SentOptions {
+    /// The form that is stored.
+    pub stored: Stored,
+    /// The options.
+    pub options: RunOptions,
+    /// Where the run comes from.
+    pub relation: AskedRelation,
+    /// What is asked for and not honoured, one sentence each.
+    pub not_honoured: Vec<String>,
+}
+
+impl SentOptions {
+    /// The options that were sent for a run of a scope.
+    ///
+    /// # Errors
+    /// [`Invalid`] names the field.
+    pub fn of(message: &RunSpec, scope: &Scope) -> Result<SentOptions, Invalid> {
+        Ok(SentOptions {
+            stored: Stored::of(message),
+            options: of_message(message),
+            relation: relation::asked_for(message.relation.as_option(), scope)?,
+            not_honoured: not_honoured(message),
+        })
+    }
+
+    /// The options of a run that repeats another one, from what that one was created with.
+    ///
+    /// # Errors
+    /// [`Invalid::Decode`] if the stored form is none.
+    pub fn of_rerun(source: &RunId, stored: &[u8]) -> Result<SentOptions, Invalid> {
+        let mut message = decode(stored)?;
+        message.relation = relation::to_message(source, &Relation::Rerun { run: source.name.clone() }).into();
+        SentOptions::of(&message, &source.scope())
+    }
+}
 
 /// Reads the stored form.
 ///

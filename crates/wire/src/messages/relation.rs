@@ -1,9 +1,9 @@
 //! Where a run comes from.
 
-use spanwise_core::{Relation, RunId, RunName};
-use spanwise_proto::flyteidl2::common::{self, RelationType};
+use spanwise_core::{Relation, RunId, RunName, Scope};
+use spanwise_proto::flyteidl2::common::{self, RelationType, RunIdentifier};
 
-use crate::ids;
+use crate::{Invalid, ids, shown};
 
 /// The relation of a run for the wire.
 pub fn to_message(run: &RunId, relation: &Relation) -> common::Relation {
@@ -25,5 +25,87 @@ pub fn of_message(told: &common::Relation) -> Option<Relation> {
         RelationType::RELATION_TYPE_RERUN => Some(Relation::Rerun { run }),
         RelationType::RELATION_TYPE_RECOVER => Some(Relation::Recover { run }),
         _ => None,
+    }
+}
+
+/// Where a new run comes from, as its client says it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AskedRelation {
+    /// The relation, as far as it is recorded.
+    pub recorded: Option<Relation>,
+    /// Why it is not recorded, if it is not.
+    pub warning: Option<String>,
+}
+
+impl From<Relation> for AskedRelation {
+    fn from(relation: Relation) -> AskedRelation {
+        AskedRelation { recorded: Some(relation), warning: None }
+    }
+}
+
+/// The relation that is asked for a new run of a scope. Only a run of the same project and domain can be repeated or recovered; that
+/// another one has started this one is not recorded, and said.
+///
+/// # Errors
+/// [`Invalid`] if the run cannot come from there.
+pub fn asked_for(relation: Option<&common::Relation>, scope: &Scope) -> Result<AskedRelation, Invalid> {
+    let Some(relation) = relation else { return Ok(AskedRelation::default()) };
+    let run = RunName::new(&relation.related_to.name)?;
+    let RunIdentifier { org, project, domain, .. } = &*relation.related_to;
+    let is_other = |given: &str, own: &str| !given.is_empty() && given != own;
+    let elsewhere = is_other(org, &scope.org) || is_other(project, &scope.project) || is_other(domain, &scope.domain);
+    let from = format!("run `{run}` of project `{}`, domain `{}`", shown(project), shown(domain));
+    Ok(match relation.relation_type.as_known() {
+        Some(RelationType::RELATION_TYPE_SPAWN) if elsewhere => {
+            let warning = Some(format!("run_spec.relation is not recorded: {from} belongs elsewhere"));
+            AskedRelation { recorded: None, warning }
+        }
+        Some(RelationType::RELATION_TYPE_SPAWN) => Relation::Spawn { run }.into(),
+        Some(RelationType::RELATION_TYPE_RERUN | RelationType::RELATION_TYPE_RECOVER) if elsewhere => {
+            return Err(Invalid::field(format!(
+                "run_spec.relation.related_to: {from} cannot be repeated in project `{}`, domain `{}`",
+                scope.project, scope.domain
+            )));
+        }
+        Some(RelationType::RELATION_TYPE_RERUN) => Relation::Rerun { run }.into(),
+        Some(RelationType::RELATION_TYPE_RECOVER) => Relation::Recover { run }.into(),
+        _ => {
+            return Err(Invalid::field(format!(
+                "run_spec.relation.relation_type: {} is none of rerun (1), recover (2) and spawn (3)",
+                relation.relation_type.to_i32()
+            )));
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_comes_from_where_it_says_if_that_is_near_enough() {
+        let scope = Scope { org: "local".to_owned(), project: "p".to_owned(), domain: "d".to_owned() };
+        let run = RunName::new("r1").unwrap();
+        let source = scope.clone().run(run.clone());
+        let other = Scope { project: "q".to_owned(), ..scope.clone() }.run(run.clone());
+        let known = [
+            Relation::Spawn { run: run.clone() },
+            Relation::Rerun { run: run.clone() },
+            Relation::Recover { run: run.clone() },
+        ];
+        for relation in known {
+            let asked = |from: &RunId| asked_for(Some(&to_message(from, &relation)), &scope);
+            assert_eq!(asked(&source).unwrap(), relation.clone().into());
+            match &relation {
+                Relation::Spawn { .. } => {
+                    let told = asked(&other).unwrap();
+                    assert!(told.recorded.is_none() && told.warning.unwrap().contains("belongs elsewhere"));
+                }
+                _ => assert!(asked(&other).unwrap_err().to_string().contains("cannot be repeated")),
+            }
+        }
+        assert_eq!(asked_for(None, &scope).unwrap(), AskedRelation::default());
+        let none = common::Relation { related_to: ids::to_run_identifier(&source).into(), ..Default::default() };
+        assert!(asked_for(Some(&none), &scope).unwrap_err().to_string().contains("relation_type: 0"));
     }
 }

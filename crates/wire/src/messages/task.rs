@@ -7,11 +7,13 @@ use spanwise_proto::{Message, MessageField};
 
 use crate::{Invalid, title};
 
+mod definition;
 mod new;
 mod not_honoured;
 mod program;
 mod rules;
 
+pub use definition::TaskDefinition;
 pub use new::NewTask;
 pub use not_honoured::not_honoured;
 pub use program::{MemoryLimit, Mount, Program, SecretRequest, as_variable, check, program, quantity};

@@ -1,14 +1,13 @@
-//! Inputs, outputs and the context in them.
+//! Values: inputs, outputs, signals.
 
 use bytes::Bytes;
-use spanwise_core::trace::{TRACEPARENT, TraceParent};
 use spanwise_proto::Message;
 use spanwise_proto::flyteidl2::core::{Literal, LiteralType, SimpleType, literal, literal_type, primitive, scalar};
 use spanwise_proto::flyteidl2::task::{Inputs, NamedLiteral, Outputs};
 use spanwise_proto::flyteidl2::workflow::EventPayload;
 use spanwise_proto::flyteidl2::workflow::event_payload;
 
-use crate::{CustomContext, Invalid, shown};
+use crate::{Invalid, shown};
 
 /// Reads `inputs.pb`.
 ///
@@ -24,20 +23,6 @@ pub fn inputs(bytes: &[u8]) -> Result<Inputs, Invalid> {
 /// [`Invalid::Decode`] if it is none.
 pub fn outputs(bytes: &[u8]) -> Result<Outputs, Invalid> {
     Outputs::decode_from_slice(bytes).map_err(|source| Invalid::Decode { what: "outputs.pb", source })
-}
-
-/// Frozen inputs as an attempt is given them, and the map in them: with the attempt's own span, if it has one.
-///
-/// # Errors
-/// [`Invalid::Decode`] if the bytes are no `inputs.pb`.
-pub fn delivered(frozen: &[u8], span: Option<TraceParent>) -> Result<(Bytes, CustomContext), Invalid> {
-    let mut inputs = self::inputs(frozen)?;
-    let mut context = CustomContext::from_message(std::mem::take(&mut inputs.context));
-    if let Some(span) = span {
-        context.set(TRACEPARENT, span.to_string());
-    }
-    inputs.context = context.to_message();
-    Ok((encode_inputs(&inputs), context))
 }
 
 /// Writes `inputs.pb`.

@@ -1,0 +1,73 @@
+//! What clients bring and fetch: inputs for runs to come, reports, code. Its bytes go through signed URLs.
+
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use spanwise_blobs::BlobUri;
+use spanwise_core::{ActionKind, ActionName, AttemptNo, RunId};
+use spanwise_engine::{RunHandle, Scope};
+
+use super::{ControlPlane, Error, random_name};
+use crate::blobs::signed::Right;
+use crate::layout;
+
+impl ControlPlane {
+    /// Says that a run comes soon: what takes a while to be ready is prepared in the background.
+    pub(crate) fn expect_run(&self) {
+        self.inner.executor.warm_up();
+    }
+
+    /// Keeps inputs for a run to come, and says where. Each have a directory of their own: equal literals with another trace are other
+    /// inputs.
+    pub(crate) async fn keep_inputs(&self, scope: &Scope, inputs: Bytes) -> Result<BlobUri, Error> {
+        let Scope { org, project, domain } = scope;
+        let key = format!("{}/{org}/{project}/{domain}/{}/inputs.pb", layout::UPLOADED_INPUTS, random_name());
+        let uri = BlobUri::from_key(&key)?;
+        self.inner.blobs.put(&uri, inputs).await?;
+        Ok(uri)
+    }
+
+    /// Where the inputs of an action are for readers. Those of a task are put there when the first one asks, unless its parent has done
+    /// so: its attempts have theirs in directories of their own.
+    pub(crate) async fn readable_inputs(
+        &self,
+        run: &RunHandle,
+        action: &ActionName,
+        kind: ActionKind,
+    ) -> Result<BlobUri, Error> {
+        let uri = layout::inputs(run.id(), action)?;
+        if kind == ActionKind::Task
+            && !self.is_there(&uri).await?
+            && let Some(inputs) = run.payloads(action).await?.0
+        {
+            self.inner.blobs.put(&uri, inputs).await?;
+        }
+        Ok(uri)
+    }
+
+    /// A URL for a blob that its store has signed itself; none if the server is to sign one.
+    pub(crate) async fn presigned(
+        &self,
+        right: Right,
+        uri: &BlobUri,
+        expires_at: SystemTime,
+    ) -> Result<Option<String>, Error> {
+        Ok(self.inner.blobs.presign(right, uri, expires_at).await?)
+    }
+
+    /// Whether something is there to be fetched.
+    pub(crate) async fn is_there(&self, uri: &BlobUri) -> Result<bool, Error> {
+        Ok(self.inner.blobs.exists(uri).await?)
+    }
+
+    /// The report that an attempt has left; none if it has left none.
+    pub(crate) async fn report(
+        &self,
+        run: &RunId,
+        action: &ActionName,
+        attempt: AttemptNo,
+    ) -> Result<Option<BlobUri>, Error> {
+        let report = layout::report(run, action, attempt)?;
+        Ok(self.is_there(&report).await?.then_some(report))
+    }
+}
