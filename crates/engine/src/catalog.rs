@@ -115,6 +115,23 @@ impl Engine {
         Ok(self.inner.journal.store().action(run, action)?)
     }
 
+    /// The rows of the roots of some runs, from the journal: what was committed last, without loading the runs. One that cannot be read
+    /// is left out.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store cannot be read.
+    pub fn root_rows(&self, runs: &[RunKey]) -> Result<Vec<(RunKey, ActionView)>, Error> {
+        Ok(self.inner.journal.store().action_of_each(runs, &ActionName::ROOT)?)
+    }
+
+    /// The names of the projects in which runs are or tasks are deployed, each once, in order.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store cannot be read.
+    pub fn projects(&self) -> Result<Vec<String>, Error> {
+        Ok(self.inner.journal.store().projects()?)
+    }
+
     /// Every run that is not at its end, the oldest first: what a restart has to take up. Those whose rows cannot be read are
     /// among [`Engine::unreadable`] instead.
     ///

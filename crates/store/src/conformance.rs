@@ -32,6 +32,8 @@ macro_rules! conformance {
             a_run_is_created_with_its_first_events,
             conditions_and_their_phases_are_stored,
             events_without_a_gap_only,
+            projects_are_those_of_runs_and_of_deployed_tasks,
+            one_action_of_each_run_is_read_at_once,
             runs_are_filtered_by_scope_and_task,
             runs_are_filtered_by_phase_and_time,
             runs_are_filtered_by_their_last_change_and_by_the_version_of_their_task,

@@ -64,6 +64,12 @@ pub trait Store: Send + Sync + 'static {
     /// If the store cannot be read.
     fn action(&self, run: RunKey, action: &ActionName) -> Result<Option<ActionRow>, Error>;
 
+    /// The rows of the actions of one name in some runs, the oldest run first, as far as they are there and can be read.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn action_of_each(&self, runs: &[RunKey], action: &ActionName) -> Result<Vec<(RunKey, ActionRow)>, Error>;
+
     /// The events of one action, in order.
     ///
     /// # Errors
@@ -118,6 +124,12 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// [`Error::Full`] if the disk is full.
     fn cache(&self, key: &str, outputs: &CachedOutputs) -> Result<(), Error>;
+
+    /// The names of the projects in which runs are or tasks are deployed, each once, in order.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn projects(&self) -> Result<Vec<String>, Error>;
 
     /// The next events of a run, from this number on: at least one and about `limit`, unless there are none.
     ///

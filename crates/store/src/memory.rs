@@ -142,6 +142,12 @@ impl Store for Memory {
         Ok(inner.runs.get(&run).and_then(|run| run.actions.get(action)).map(|(row, _)| row.clone()))
     }
 
+    fn action_of_each(&self, runs: &[RunKey], action: &ActionName) -> Result<Vec<(RunKey, ActionRow)>, Error> {
+        let inner = self.lock();
+        let asked_for = inner.runs.iter().filter(|(key, _)| runs.contains(key));
+        Ok(asked_for.filter_map(|(key, run)| Some((*key, run.actions.get(action)?.0.clone()))).collect())
+    }
+
     fn events_of(&self, run: RunKey, action: &ActionName) -> Result<Vec<Event>, Error> {
         let inner = self.lock();
         let events = inner.runs.get(&run).map(|run| run.events.as_slice()).unwrap_or_default();
@@ -209,6 +215,14 @@ impl Store for Memory {
         inner.tasks.push(task.clone());
         inner.definitions.entry(task.definition.clone()).or_insert_with(|| definition.clone());
         Ok(())
+    }
+
+    fn projects(&self) -> Result<Vec<String>, Error> {
+        let inner = self.lock();
+        let of_runs = inner.runs.values().map(|run| &run.row.id.project);
+        let projects: std::collections::BTreeSet<_> =
+            of_runs.chain(inner.tasks.iter().map(|task| &task.scope.project)).collect();
+        Ok(projects.into_iter().cloned().collect())
     }
 
     fn tasks(&self, query: &TaskQuery) -> Result<Vec<TaskRow>, Error> {

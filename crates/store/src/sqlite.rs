@@ -271,6 +271,10 @@ impl Store for Sqlite {
         self.read(|connection| rows::read_one_action(connection, run, action))
     }
 
+    fn action_of_each(&self, runs: &[RunKey], action: &ActionName) -> Result<Vec<(RunKey, ActionRow)>, Error> {
+        self.read(|connection| rows::read_action_of_each(connection, runs, action))
+    }
+
     fn events_of(&self, run: RunKey, action: &ActionName) -> Result<Vec<Event>, Error> {
         self.read(|connection| rows::read_events_of(connection, run, action))
     }
@@ -292,6 +296,10 @@ impl Store for Sqlite {
             catalog::insert_task(transaction, task)?;
             catalog::insert_definition(transaction, &task.definition, definition)
         })
+    }
+
+    fn projects(&self) -> Result<Vec<String>, Error> {
+        self.read(catalog::read_projects)
     }
 
     fn tasks(&self, query: &TaskQuery) -> Result<Vec<TaskRow>, Error> {

@@ -1,11 +1,11 @@
 //! What pages and services look at: runs, definitions, projects, images, and whether the server is well.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use spanwise_core::{ActionName, ActionSpec, RunId, Timestamp};
-use spanwise_engine::{ActionView, RunHandle, RunKey, RunQuery, RunRow, TaskQuery};
+use spanwise_core::{ActionSpec, RunId, Timestamp};
+use spanwise_engine::{ActionView, RunHandle, RunKey, RunQuery, RunRow};
 use spanwise_wire::Definition;
 
 use super::{ControlPlane, Error};
@@ -36,15 +36,10 @@ impl ControlPlane {
 
     /// The same with their root actions; none for a root that cannot be read, which costs the list no more than its details.
     pub(crate) fn runs_with_roots(&self, query: &RunQuery) -> Result<Vec<(RunKey, RunRow, Option<ActionView>)>, Error> {
-        let mut runs = Vec::new();
-        for (key, row) in self.runs(query)? {
-            let root = match self.inner.engine.action_row(key, &ActionName::ROOT) {
-                Err(error) if error.is_damage() => None,
-                root => root?,
-            };
-            runs.push((key, row, root));
-        }
-        Ok(runs)
+        let rows = self.runs(query)?;
+        let keys: Vec<RunKey> = rows.iter().map(|(key, _)| *key).collect();
+        let mut roots: HashMap<RunKey, ActionView> = self.inner.engine.root_rows(&keys)?.into_iter().collect();
+        Ok(rows.into_iter().map(|(key, row)| (key, row, roots.remove(&key))).collect())
     }
 
     /// The run under way that is meant; none if several could be.
@@ -59,10 +54,7 @@ impl ControlPlane {
 
     /// The names of the projects in which runs are or tasks are deployed.
     pub(crate) fn projects(&self) -> Result<BTreeSet<String>, Error> {
-        let runs = self.inner.engine.runs(&RunQuery::newest(10_000))?;
-        let tasks = self.inner.engine.tasks(&TaskQuery { limit: 10_000, ..TaskQuery::default() })?;
-        let names = runs.into_iter().map(|(_, run)| run.id.project);
-        Ok(names.chain(tasks.into_iter().map(|task| task.scope.project)).collect())
+        Ok(self.inner.engine.projects()?.into_iter().collect())
     }
 
     /// What is known of an image, by the name that the SDK gives it.

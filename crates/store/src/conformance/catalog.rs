@@ -51,6 +51,20 @@ pub fn a_definition_is_stored_with_what_is_made_from_it_or_not_at_all(store: &dy
     assert_eq!(store.definition("a@1").unwrap(), Some("body".into()));
 }
 
+/// Each once, in order.
+pub fn projects_are_those_of_runs_and_of_deployed_tasks(store: &dyn Store) {
+    assert_eq!(store.projects().unwrap(), [""; 0]);
+    let mut elsewhere = run("two");
+    elsewhere.id.project = "größe".to_owned();
+    for row in [run("one"), elsewhere, run("three")] {
+        create_from(store, &row, &[]);
+    }
+    for project in ["q", "p", "q"] {
+        let _ = store.deploy_task(&task(project, "env.main", "v1"), &Bytes::new());
+    }
+    assert_eq!(store.projects().unwrap(), ["größe", "p", "q"]);
+}
+
 /// A version that is there stays as it is.
 pub fn a_task_is_deployed_once_in_each_version(store: &dyn Store) {
     let first = task("p", "env.größe", "v1");

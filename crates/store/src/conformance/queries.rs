@@ -186,6 +186,26 @@ pub fn lists_of_runs_are_paged_in_both_orders(store: &dyn Store) {
     assert_eq!(names(store, &RunQuery::newest(usize::MAX)).len(), 7);
 }
 
+/// In the order of the runs; a run that has none is left out.
+pub fn one_action_of_each_run_is_read_at_once(store: &dyn Store) {
+    let with_root = |name: &str, phase: Phase| {
+        let key = create(store, &run(name)).unwrap();
+        let actions = vec![(row(phase), Payloads::default())];
+        store.commit(&[Append { actions, ..append(key, 0, vec![enqueued(1)]) }]).unwrap();
+        key
+    };
+    let (one, two) = (with_root("one", Phase::Running), with_root("two", Phase::Succeeded));
+    let bare = create(store, &run("bare")).unwrap();
+    let roots = |runs: &[RunKey]| {
+        let read = store.action_of_each(runs, &ActionName::ROOT).unwrap();
+        read.into_iter().map(|(key, row)| (key, row.phase)).collect::<Vec<_>>()
+    };
+    assert_eq!(roots(&[two, bare, one, RunKey(77)]), [(one, Phase::Running), (two, Phase::Succeeded)]);
+    assert_eq!(roots(&[two]), [(two, Phase::Succeeded)]);
+    assert_eq!(roots(&[]), []);
+    assert!(store.action_of_each(&[one], &ActionName::new("a1").unwrap()).unwrap().is_empty());
+}
+
 /// What a restart takes up.
 pub fn unfinished_runs_are_listed_the_oldest_first(store: &dyn Store) {
     let keys: Vec<RunKey> = ["b", "a", "c", "d"].map(|name| create(store, &run(name)).unwrap()).into();

@@ -96,6 +96,14 @@ pub(super) fn read_tasks(connection: &Connection, query: &TaskQuery) -> Result<V
     rows.map(|row| row.map_err(failed)?).collect()
 }
 
+/// The projects of runs and of deployed tasks.
+pub(super) fn read_projects(connection: &Connection) -> Result<Vec<String>, Error> {
+    let sql = "SELECT project FROM runs UNION SELECT project FROM tasks ORDER BY 1";
+    let mut statement = connection.prepare_cached(sql).map_err(failed)?;
+    let projects = statement.query_map([], |row| row.get(0)).map_err(failed)?;
+    projects.collect::<Result<_, _>>().map_err(failed)
+}
+
 pub(super) fn read_task(
     connection: &Connection,
     scope: &Scope,

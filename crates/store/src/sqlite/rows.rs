@@ -390,18 +390,35 @@ pub(super) fn read_payloads(connection: &Connection, run: RunKey, action: &Actio
     Ok(Payloads { inputs: column(0)?, outputs: column(1)? })
 }
 
-const SELECT_ACTION: &str =
-    "SELECT name, parent, kind, task, action_group, phase, attempts, enqueued_at, started_at, ended_at, failure
-     FROM actions WHERE run = ?1 AND name = ?2";
+const SELECT_ACTIONS: &str =
+    "SELECT name, parent, kind, task, action_group, phase, attempts, enqueued_at, started_at, ended_at, failure, run
+     FROM actions WHERE";
 
 pub(super) fn read_one_action(
     connection: &Connection,
     run: RunKey,
     action: &ActionName,
 ) -> Result<Option<ActionRow>, Error> {
-    let mut statement = connection.prepare_cached(SELECT_ACTION).map_err(failed)?;
+    let sql = format!("{SELECT_ACTIONS} run = ?1 AND name = ?2");
+    let mut statement = connection.prepare_cached(&sql).map_err(failed)?;
     let found = statement.query_row(params![run.0, action.as_str()], |row| Ok(read_action(row))).optional();
     found.map_err(failed)?.transpose()
+}
+
+/// The action of one name of each run; one that cannot be read is left out.
+pub(super) fn read_action_of_each(
+    connection: &Connection,
+    runs: &[RunKey],
+    action: &ActionName,
+) -> Result<Vec<(RunKey, ActionRow)>, Error> {
+    let keys: Vec<String> = runs.iter().map(|run| run.0.to_string()).collect();
+    let sql = format!("{SELECT_ACTIONS} run IN (SELECT value FROM json_each(?1)) AND name = ?2 ORDER BY run");
+    let mut statement = connection.prepare_cached(&sql).map_err(failed)?;
+    let with_key = |row: &Row<'_>| Ok((RunKey(get(row, 11)?), read_action(row)?));
+    let keys = format!("[{}]", keys.join(","));
+    let rows = statement.query_map(params![keys, action.as_str()], |row| Ok(with_key(row))).map_err(failed)?;
+    let read = rows.map(|row| row.map_err(failed)?);
+    read.filter(|row| !row.as_ref().is_err_and(Error::is_damage)).collect()
 }
 
 fn read_action(row: &Row<'_>) -> Result<ActionRow, Error> {
