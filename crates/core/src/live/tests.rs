@@ -3,8 +3,12 @@
 
 use proptest::prelude::*;
 
+use super::*;
+use crate::{ActionSpec, CachePolicy, RunLimits};
+
 mod driving;
 mod random;
+mod sleepers;
 mod stories;
 mod world;
 
@@ -38,6 +42,11 @@ fn a_process_that_does_something_wrong_is_found_out() {
         Fault::IgnoresAFullDisk,
         Fault::AnswersTooEarly,
         Fault::ForgetsToAdopt,
+        Fault::LeavesWithoutAWord,
+        Fault::LooksUpWithoutAWord,
+        Fault::HandsOnOneSlot,
+        Fault::LooksUpForEver,
+        Fault::CountsUndriven,
     ];
     for fault in faults {
         let found = (0..500).find(|seed| tell(*seed, 150, Some(fault)).is_err());
@@ -50,4 +59,61 @@ fn a_story_is_repeated_by_its_seed() {
     for seed in 0..20 {
         assert_eq!(tell(seed, 200, None), tell(seed, 200, None));
     }
+}
+
+/// Slots of an engine that has as many as anybody asks for.
+struct Unlimited;
+
+impl RunSlots for Unlimited {
+    type Turn = ();
+
+    fn are_limited(&self) -> bool {
+        false
+    }
+
+    fn claim(&self, _action: ActionName, (): &()) -> bool {
+        true
+    }
+
+    fn withdraw(&self, _action: ActionName) {}
+
+    fn change(&self, _by: i64) {}
+}
+
+/// Rare in random stories: a driver that has found an attempt under way asks the cache only when that one was given back.
+#[test]
+fn s4_whoever_asks_the_cache_lets_the_next_in_line_go_first() {
+    let limits = RunLimits { max_action_concurrency: Some(1) };
+    let (mut live, now) = (LiveRun::new(Run::new(limits), Unlimited), Timestamp(0));
+    let cache = CachePolicy { key: "key".to_owned(), overwrite: false, serialize: true, max_age_seconds: None };
+    let cached = ActionSpec { cache: Some(cache), ..ActionSpec::task("env.task") };
+    let [first, second] = ["a1", "a2"].map(|name| ActionName::new(name).unwrap());
+    let enqueue = |action: ActionName, spec: ActionSpec| Command::Enqueue { action, spec: spec.into() };
+    let look = |live: &mut LiveRun<Unlimited>, driver: &mut Driver<()>| {
+        live.advance(driver, ProcessFacts::default(), now).unwrap()
+    };
+    let begin = |live: &mut LiveRun<Unlimited>, action: ActionName| {
+        let mut driver = Driver::new(action, ());
+        driver.set_watching();
+        (look(live, &mut driver), driver)
+    };
+    let attempt = AttemptNo(1);
+
+    live.command(&enqueue(ActionName::ROOT, ActionSpec::task("env.main")), now).unwrap();
+    live.command(&enqueue(first, cached), now).unwrap();
+    let (next, mut gone) = begin(&mut live, first);
+    assert!(matches!(next, Next::LookUp(_)));
+    assert_eq!(look(&mut live, &mut gone), Next::Launch { attempt });
+    live.leave(&mut gone);
+    let (next, mut driver) = begin(&mut live, first);
+    assert_eq!(next, Next::Wait { due: None });
+    live.command(&Command::Release { action: first, attempt }, now).unwrap();
+
+    live.command(&enqueue(second, ActionSpec::task("env.task")), now).unwrap();
+    let (next, mut waiting) = begin(&mut live, second);
+    assert_eq!(next, Next::Wait { due: None });
+    drop(live.take_news());
+    assert!(matches!(look(&mut live, &mut driver), Next::LookUp(_)));
+    assert_eq!(live.take_news().woken, [second]);
+    assert_eq!(look(&mut live, &mut waiting), Next::Launch { attempt });
 }

@@ -81,7 +81,7 @@ impl World {
         }
     }
 
-    fn is_due(&self, due: Option<Timestamp>) -> bool {
+    pub(super) fn is_due(&self, due: Option<Timestamp>) -> bool {
         due.is_some_and(|due| due <= self.now)
     }
 
@@ -155,8 +155,15 @@ impl World {
         let (run, now) = (self.drivers[&id].run, self.now);
         let process = self.process_facts(run);
         let mut driver = self.drivers.remove(&id).expect("it takes a step");
-        let next = self.runs[run].live.advance(&mut driver.rules, process, now);
         let action = driver.rules.action();
+        let looked_up = self.runs[run].live.drivers.looking_up.contains(&action);
+        let next = self.with_live(run, Some(action), |live| live.advance(&mut driver.rules, process, now));
+        if looked_up && self.setup.fault == Some(Fault::LooksUpForEver) {
+            self.runs[run].live.drivers.looking_up.insert(action);
+        }
+        if matches!(next, Ok(Next::LookUp(_))) && self.setup.fault == Some(Fault::LooksUpWithoutAWord) {
+            self.forget_whose_turn_it_is(run, action);
+        }
         let (drives, has_read, key) = (driver.rules.drives(), driver.has_read, driver.key.clone());
         self.drivers.insert(id, driver);
         self.absorb_news(run);
@@ -375,9 +382,8 @@ impl World {
             self.settle(run, action, attempt, fate);
         }
         let mut driver = self.drivers.remove(&id).expect("it drives");
-        self.runs[run].live.leave(&mut driver.rules);
+        self.leave_run(&mut driver);
         self.drivers.insert(id, driver);
-        self.absorb_news(run);
     }
 
     pub(super) fn settle(&mut self, run: usize, action: ActionName, attempt: Option<AttemptNo>, fate: Fate) {
@@ -394,13 +400,21 @@ impl World {
         }
     }
 
+    fn leave_run(&mut self, driver: &mut SimDriver) {
+        let (run, action) = (driver.run, driver.rules.action());
+        self.with_live(run, Some(action), |live| live.leave(&mut driver.rules));
+        if self.setup.fault == Some(Fault::LeavesWithoutAWord) {
+            self.forget_whose_turn_it_is(run, action);
+        }
+        self.absorb_news(run);
+    }
+
     /// The driver is gone: its key is another's.
     fn leave(&mut self, id: DriverId) {
         self.leave_key_line(id);
         let Some(mut driver) = self.drivers.remove(&id) else { return };
         if self.setup.fault != Some(Fault::KeepsTheAction) {
-            self.runs[driver.run].live.leave(&mut driver.rules);
-            self.absorb_news(driver.run);
+            self.leave_run(&mut driver);
         }
         let Some(key) = driver.key.filter(|_| self.setup.fault != Some(Fault::KeepsTheKey)) else { return };
         self.pass_on(&key);

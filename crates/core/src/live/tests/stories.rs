@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::*;
-use super::driving::{At, Body, Fate};
+use super::driving::{At, Body, Fate, SimDriver};
 use super::random::Random;
 use super::world::{DriverId, Fault, Lost, Setup, World};
 use crate::{ActionKind, ActionSpec, Backoff, CachePolicy, RetryPolicy, RunLimits, Timeouts};
@@ -12,21 +12,27 @@ use crate::{ActionKind, ActionSpec, Backoff, CachePolicy, RetryPolicy, RunLimits
 /// Steps that a world needs at most to come to rest. A few hundred are usual.
 const ENOUGH: usize = 20_000;
 
+/// So many steps lie between two looks for drivers that sleep and should not: one that is forgotten sleeps for long.
+const LOOKS_FOR_SLEEPERS: usize = 4;
+
 /// Tells the story of a seed; returns what happened, or what should not have.
 pub(super) fn tell(seed: u64, steps: usize, fault: Option<Fault>) -> Result<Vec<String>, String> {
     let mut random = Random(seed);
     let setup = Setup {
         slots: random.pick(&[None, Some(1), Some(2), Some(3)]).flatten(),
+        crowd: random.pick(&[None, None, None, None, Some(12), Some(60)]).flatten(),
         adopts: random.one_in(2),
         starts_at_once: random.one_in(2),
         waits_for_room: random.one_in(2),
         fault,
     };
     let mut world = World::new(random, setup);
-    world.begin_run();
-    let told = (0..steps).try_for_each(|_| {
+    // Of several runs each waits for the engine's slots while it has its own.
+    (0..if setup.crowd.is_some() { 2 } else { 1 }).for_each(|_| world.begin_run());
+    let told = (0..steps).try_for_each(|step| {
         world.something_happens()?;
-        world.check()
+        world.check()?;
+        if setup.crowd.is_some() || step % LOOKS_FOR_SLEEPERS == 0 { world.check_sleepers() } else { Ok(()) }
     });
     let ended = told.and_then(|()| world.comes_to_its_end());
     ended.map_err(|violation| {
@@ -38,7 +44,8 @@ pub(super) fn tell(seed: u64, steps: usize, fault: Option<Fault>) -> Result<Vec<
 
 impl World {
     fn begin_run(&mut self) {
-        let limit = self.random.pick(&[None, Some(2), Some(3)]).flatten();
+        let limits = if self.setup.crowd.is_some() { [Some(1), Some(1), Some(2)] } else { [None, Some(2), Some(3)] };
+        let limit = self.random.pick(&limits).flatten();
         let root = ActionSpec { kind: ActionKind::Task, parent: None, ..self.any_spec(0) };
         self.create(RunLimits { max_action_concurrency: limit }, root);
         self.call(self.runs.len() - 1, ActionName::ROOT);
@@ -46,6 +53,9 @@ impl World {
 
     /// One step of the story.
     fn something_happens(&mut self) -> Result<(), String> {
+        if self.setup.crowd.is_some() {
+            return self.something_happens_in_a_crowd();
+        }
         match self.random.below(100) {
             0..68 => self.somebody_goes_on()?,
             68..76 => self.now = self.now.after(Duration::from_millis(self.random.next() % 15)),
@@ -72,12 +82,51 @@ impl World {
         Ok(())
     }
 
+    /// One step of a story in which nothing matters but who has a slot, who waits for one, and who gives up.
+    fn something_happens_in_a_crowd(&mut self) -> Result<(), String> {
+        match self.random.below(100) {
+            0..70 => self.somebody_goes_on()?,
+            70..78 => self.somebody_is_replaced(true),
+            78..86 => self.a_call_comes_right_behind_another()?,
+            86..92 => self.somebody_is_replaced(false),
+            92..96 => self.somebody_joins(),
+            _ => self.now = self.now.after(Duration::from_millis(self.random.next() % 15)),
+        }
+        Ok(())
+    }
+
+    /// A dropped call is settled, and before anybody looks at that, its caller makes a new one, which gets as far as it can.
+    fn a_call_comes_right_behind_another(&mut self) -> Result<(), String> {
+        self.a_dropped_call_is_settled();
+        let is_root = |driver: &SimDriver| driver.rules.action().is_root() && matches!(driver.at, At::Body(_));
+        let roots: Vec<DriverId> = self.drivers.iter().filter(|(_, of)| is_root(of)).map(|(id, _)| *id).collect();
+        let Some(root) = self.random.pick(&roots) else { return Ok(()) };
+        let (run, At::Body(mut body)) = (self.drivers[&root].run, self.drivers[&root].at.clone()) else {
+            return Ok(());
+        };
+        self.calls_a_child(run, ActionName::ROOT, &mut body);
+        let call = body.calls.last().copied();
+        self.keep(root, body);
+        let Some(call) = call else { return Ok(()) };
+        for _ in 0..4 {
+            if self.drivers.contains_key(&call) && self.is_runnable(call) {
+                self.step(call)?;
+            }
+        }
+        Ok(())
+    }
+
     fn any_run(&mut self) -> Option<usize> {
         Some(self.random.below(self.runs.len()))
     }
 
     fn somebody_goes_on(&mut self) -> Result<(), String> {
-        let all: Vec<DriverId> = self.drivers.keys().copied().filter(|id| self.is_runnable(*id)).collect();
+        if self.random.one_in(15) {
+            let all: Vec<DriverId> = self.drivers.keys().copied().collect();
+            self.slow = self.random.pick(&all);
+        }
+        let goes_on = |id: &DriverId| Some(*id) != self.slow && self.is_runnable(*id);
+        let all: Vec<DriverId> = self.drivers.keys().copied().filter(goes_on).collect();
         match self.random.pick(&all) {
             Some(id) => self.step(id),
             None => Ok(()),
@@ -89,6 +138,20 @@ impl World {
         if let Some(id) = self.random.pick(&all) {
             let fate = self.any_fate();
             self.drop_driver(id, fate);
+        }
+    }
+
+    /// Whoever drives an action under the root is dropped, and another one may wait for the same action.
+    fn somebody_is_replaced(&mut self, is_replaced: bool) {
+        let is_child = |driver: &SimDriver| !driver.rules.action().is_root() && driver.rules.drives();
+        let all: Vec<DriverId> =
+            self.drivers.iter().filter(|(_, driver)| is_child(driver)).map(|(id, _)| *id).collect();
+        let Some(id) = self.random.pick(&all) else { return };
+        let (run, action) = (self.drivers[&id].run, self.drivers[&id].rules.action());
+        let fate = self.random.pick(&[Fate::Release, Fate::Deferred]).unwrap_or(Fate::Release);
+        self.drop_driver(id, fate);
+        if is_replaced {
+            self.call(run, action);
         }
     }
 
@@ -141,7 +204,10 @@ impl World {
         }
         match self.random.below(12) {
             0..2 => self.command(run, &Command::ReportStarted { action, attempt }),
-            2..9 if !self.is_calm => self.calls_a_child(run, action, &mut body),
+            2..9 if !self.is_calm => {
+                let calls = if self.setup.crowd == Some(12) { 4 } else { 1 };
+                (0..calls).for_each(|_| self.calls_a_child(run, action, &mut body));
+            }
             9 => {
                 if let Some(call) = body.calls.pop() {
                     let fate = self.any_fate();
@@ -160,7 +226,8 @@ impl World {
 
     /// Roots last long and leaves do not, so that many run at one time.
     fn may_end(&mut self, action: &ActionName) -> bool {
-        let chances = if self.is_calm { 2 } else { [60, 12, 6, 3][depth(action)] };
+        let chances =
+            if self.is_calm { 2 } else { [60, if self.setup.crowd.is_some() { 3 } else { 12 }, 6, 3][depth(action)] };
         self.random.one_in(chances)
     }
 
@@ -187,10 +254,12 @@ impl World {
     /// Each child has one parent, and who waits for a key is never waited for by who computes it.
     fn calls_a_child(&mut self, run: usize, parent: ActionName, body: &mut Body) {
         let depth = depth(&parent) + 1;
-        if depth > 3 || self.refuses_what_is_new(run) || self.is_interrupted {
+        let deepest = if self.setup.crowd.is_some() { 1 } else { 3 };
+        if depth > deepest || self.refuses_what_is_new(run) || self.is_interrupted {
             return;
         }
-        let child = ActionName::new(&format!("{}{}", LEVELS[depth], self.random.below(4))).unwrap();
+        let names = self.setup.crowd.unwrap_or(4);
+        let child = ActionName::new(&format!("{}{}", LEVELS[depth], self.random.below(names))).unwrap();
         let known = self.runs[run].live.run().action(&child).map(|known| known.spec.clone());
         let spec = known.unwrap_or_else(|| {
             let above = self.cache_policy(run, &parent).filter(|_| self.random.one_in(4));
@@ -209,7 +278,8 @@ impl World {
     }
 
     fn any_spec(&mut self, depth: usize) -> ActionSpec {
-        let limit = |random: &mut Random| random.one_in(6).then(|| Duration::from_millis(random.next() % 40));
+        let timers = if self.setup.crowd.is_some() { 20 } else { 6 };
+        let limit = |random: &mut Random| random.one_in(timers).then(|| Duration::from_millis(random.next() % 40));
         let random = &mut self.random;
         let timeouts = Timeouts { max_runtime: limit(random), max_queued_time: limit(random), deadline: limit(random) };
         let base = Duration::from_millis(random.next() % 20);
@@ -218,7 +288,8 @@ impl World {
         let key = format!("key-{depth}-{}", random.below(2));
         let (overwrite, serialize) = (random.one_in(3), random.one_in(2));
         let cache = random.one_in(2).then_some(CachePolicy { key, overwrite, serialize, max_age_seconds: None });
-        let retry = RetryPolicy { retries: random.below(3) as u32, backoff };
+        let retries = random.below(if self.setup.crowd.is_some() { 9 } else { 3 }) as u32;
+        let retry = RetryPolicy { retries, backoff };
         ActionSpec { kind, retry, timeouts, cache, ..ActionSpec::task("env.task") }
     }
 
@@ -234,7 +305,10 @@ impl World {
             let runnable: Vec<DriverId> = self.drivers.keys().copied().filter(|id| self.is_runnable(*id)).collect();
             if let Some(id) = self.random.pick(&runnable) {
                 self.step(id)?;
-            } else if !self.somebody_helps() && !self.time_passes() {
+                continue;
+            }
+            self.check_sleepers()?;
+            if !self.somebody_helps() && !self.time_passes() {
                 return self.check_rest();
             }
         }
@@ -259,7 +333,7 @@ impl World {
                 return true;
             }
             for action in self.runs[run].live.run().unfinished() {
-                let is_driver = |other: &super::driving::SimDriver| other.run == run && other.rules.action() == action;
+                let is_driver = |other: &SimDriver| other.run == run && other.rules.action() == action;
                 if !self.drivers.values().any(is_driver) {
                     self.call(run, action);
                     return true;

@@ -17,6 +17,8 @@ pub(super) type DriverId = u32;
 pub(super) struct Setup {
     /// The slots of the engine.
     pub(super) slots: Option<u32>,
+    /// So many actions under each root want the few slots of their run; nothing else goes wrong.
+    pub(super) crowd: Option<usize>,
     /// Attempts outlive their drivers and the process.
     pub(super) adopts: bool,
     pub(super) starts_at_once: bool,
@@ -50,6 +52,16 @@ pub(super) enum Fault {
     AnswersTooEarly,
     /// Attempts of an earlier process are not found again.
     ForgetsToAdopt,
+    /// A driver that leaves tells nobody whose turn it is now under the run's own limit.
+    LeavesWithoutAWord,
+    /// A driver that asks the cache tells nobody whose turn it is meanwhile.
+    LooksUpWithoutAWord,
+    /// Of several slots of a run that become free only one is handed on.
+    HandsOnOneSlot,
+    /// A driver that has asked the cache still counts among those that do.
+    LooksUpForEver,
+    /// An action that nobody drives keeps others from their turn.
+    CountsUndriven,
 }
 
 /// A run of the world.
@@ -146,6 +158,8 @@ pub(super) struct World {
     pub(super) now: Timestamp,
     pub(super) runs: Vec<SimRun>,
     pub(super) drivers: BTreeMap<DriverId, SimDriver>,
+    /// One whom the others overtake for a while.
+    pub(super) slow: Option<DriverId>,
     pub(super) keys: BTreeMap<String, Key>,
     /// Keys that the cache has outputs for.
     pub(super) cached: BTreeSet<String>,
@@ -171,6 +185,7 @@ impl World {
             now: Timestamp(0),
             runs: Vec::new(),
             drivers: BTreeMap::new(),
+            slow: None,
             keys: BTreeMap::new(),
             cached: BTreeSet::new(),
             is_full: false,
@@ -215,16 +230,48 @@ impl World {
     /// Sends a command; a refusal means that the action has moved on.
     pub(super) fn command(&mut self, run: usize, command: &Command) {
         let before = self.runs[run].unwritten.len();
-        let _ = self.runs[run].live.command(command, self.now);
+        let now = self.now;
+        let _ = self.with_live(run, None, |live| live.command(command, now));
         self.absorb_news(run);
         let new = self.runs[run].unwritten[before..].iter();
         let lines: Vec<String> = new.map(|event| format!("{run}/{}: {:?}", event.action, event.fact)).collect();
         lines.into_iter().for_each(|line| self.note(line));
     }
 
+    /// Does something with a run, in one of its drivers if `own` is its action.
+    pub(super) fn with_live<T>(
+        &mut self,
+        run: usize,
+        own: Option<ActionName>,
+        what: impl FnOnce(&mut LiveRun<SimSlots>) -> T,
+    ) -> T {
+        let live = &mut self.runs[run].live;
+        if self.setup.fault != Some(Fault::CountsUndriven) {
+            return what(live);
+        }
+        let queued = live.run.actions().filter(|(_, action)| matches!(action.state, State::Queued { .. }));
+        let queued = queued.map(|(name, _)| *name);
+        let undriven: Vec<ActionName> = queued.filter(|name| Some(*name) != own && !live.is_driven(name)).collect();
+        live.drivers.driven.extend(&undriven);
+        let result = what(live);
+        undriven.iter().for_each(|name| drop(live.drivers.driven.remove(name)));
+        result
+    }
+
+    /// Forgets whose turn it is in a run now: only `action` itself has changed.
+    pub(super) fn forget_whose_turn_it_is(&mut self, run: usize, action: ActionName) {
+        self.runs[run].live.news.woken.retain(|woken| *woken == action);
+    }
+
     /// Tells whoever has to be told.
     pub(super) fn absorb_news(&mut self, run: usize) {
-        let News { events, woken } = self.runs[run].live.take_news();
+        let News { events, mut woken } = self.runs[run].live.take_news();
+        if self.setup.fault == Some(Fault::HandsOnOneSlot) {
+            let changed: BTreeSet<ActionName> = events.iter().map(|event| event.action).collect();
+            let mut handed_on = woken.iter().copied().filter(|name| !changed.contains(name));
+            let first = handed_on.next();
+            woken.retain(|name| changed.contains(name) || Some(*name) == first);
+        }
         self.runs[run].unwritten.extend(events);
         for action in woken {
             if self.setup.fault == Some(Fault::ForgetsToWake) && self.random.one_in(4) {
