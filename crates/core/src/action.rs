@@ -106,8 +106,8 @@ pub struct Action {
     pub(crate) outside: u32,
     /// When its deadline began to count: when it was accepted, unless the clock was set back since.
     pub(crate) counted_from: Timestamp,
-    /// Its place in the queue of a run with a limit.
-    pub(crate) turn: Option<u64>,
+    /// Its number in the line of a run with a limit.
+    pub(crate) queue_number: Option<u64>,
     /// The names of all its children.
     pub(crate) children: Vec<ActionName>,
 }
@@ -130,7 +130,7 @@ impl Action {
             live_children: 0,
             outside: 0,
             counted_from: at,
-            turn: None,
+            queue_number: None,
             children: Vec::new(),
         }
     }
@@ -196,7 +196,7 @@ impl Action {
 
     /// True while it takes up a place: an attempt is under way and does more than wait, for children or for something outside
     /// of its run (semantics S4).
-    pub fn occupies_place(&self) -> bool {
+    pub fn occupies_slot(&self) -> bool {
         self.attempt().is_some() && self.live_children == 0 && self.outside == 0
     }
 

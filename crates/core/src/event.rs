@@ -209,13 +209,20 @@ pub struct CachePolicy {
     /// Recompute and replace: no lookup.
     #[serde(default, skip_serializing_if = "is_default")]
     pub overwrite: bool,
-    /// One computation of a key at a time; the others wait for it. Not for one of their own parents, and keys whose
-    /// computations need each other must not both ask for it.
+    /// Only one action computes the key at a time; others wait for its result, except those under it. Two keys that depend on each
+    /// other must not both set this: they would wait for each other for ever.
     #[serde(default, skip_serializing_if = "is_default")]
     pub serialize: bool,
     /// The oldest value that counts, in seconds; none means any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_age_seconds: Option<u64>,
+}
+
+impl CachePolicy {
+    /// True if outputs that were stored then are older than what counts.
+    pub fn is_too_old(&self, stored_at: Timestamp, now: Timestamp) -> bool {
+        self.max_age_seconds.is_some_and(|limit| now.since(stored_at).as_secs() >= limit)
+    }
 }
 
 /// Everything that is fixed about an action when it is accepted. Inputs and context are stored beside it, never in it.

@@ -5,88 +5,34 @@
 
 use rustc_hash::FxHashSet;
 
-use crate::run::{Command, DriverFacts, Next, ProcessFacts, Rejection, Run};
+use crate::run::{Command, DriverFacts, JournalFacts, Next, ProcessFacts, Rejection, Run};
 use crate::{ActionName, AttemptNo, Event, State, Timestamp};
 
+mod driver;
+mod dropped;
 #[cfg(test)]
 mod tests;
+
+use driver::Doing;
+pub use driver::{Driver, Ended};
+pub use dropped::Fate;
 
 /// The slots of the engine, as one of its runs has them.
 pub trait RunSlots {
     /// What tells a driver that its slot is there.
-    type Turn;
+    type Notice;
 
     /// False if there are as many slots as anybody asks for.
     fn are_limited(&self) -> bool;
 
     /// Takes a slot for a launch, or queues for one: [`crate::Slots::claim`].
-    fn claim(&self, action: ActionName, turn: &Self::Turn) -> bool;
+    fn claim(&self, action: ActionName, notice: &Self::Notice) -> bool;
 
     /// The action will not be launched by its driver: [`crate::Slots::withdraw`].
     fn withdraw(&self, action: ActionName);
 
     /// Attempts of the run began or ended to do something: [`crate::Slots::change`].
     fn change(&self, by: i64);
-}
-
-/// A driver of an action: one of those who wait for its end. One of them at a time drives it, the others only wait.
-#[derive(Debug)]
-pub struct Driver<T> {
-    action: ActionName,
-    turn: T,
-    adopts: bool,
-    starts_at_once: bool,
-    drives: bool,
-    watches: bool,
-    cache_is_read: bool,
-    /// It waits for a slot of the engine, or has one that it has not used yet.
-    is_in_line: bool,
-}
-
-impl<T> Driver<T> {
-    /// Somebody who waits for the action and drives it if nobody else does. `turn` tells it that a slot of the engine is there.
-    pub fn new(action: ActionName, turn: T) -> Driver<T> {
-        Driver {
-            action,
-            turn,
-            adopts: false,
-            starts_at_once: false,
-            drives: false,
-            watches: false,
-            cache_is_read: false,
-            is_in_line: false,
-        }
-    }
-
-    /// Its executor finds attempts again that an earlier driver has launched.
-    pub fn adopting(self, adopts: bool) -> Driver<T> {
-        Driver { adopts, ..self }
-    }
-
-    /// Its executor gives the first sign of life of an attempt by being asked to run it.
-    pub fn starting_at_once(self, starts_at_once: bool) -> Driver<T> {
-        Driver { starts_at_once, ..self }
-    }
-
-    /// What it waits for the end of.
-    pub fn action(&self) -> ActionName {
-        self.action
-    }
-
-    /// What tells it that a slot of the engine is there.
-    pub fn turn(&self) -> &T {
-        &self.turn
-    }
-
-    /// True if nobody else drives the action.
-    pub fn drives(&self) -> bool {
-        self.drives
-    }
-
-    /// It is told of changes of the action from now on.
-    pub fn set_watching(&mut self) {
-        self.watches = true;
-    }
 }
 
 /// What has happened to a run since somebody asked.
@@ -151,7 +97,7 @@ impl<S: RunSlots> LiveRun<S> {
     /// [`Rejection::NotFound`] if there is no such action.
     pub fn advance(
         &mut self,
-        driver: &mut Driver<S::Turn>,
+        driver: &mut Driver<S::Notice>,
         process: ProcessFacts,
         now: Timestamp,
     ) -> Result<Next, Rejection> {
@@ -159,13 +105,14 @@ impl<S: RunSlots> LiveRun<S> {
         if driver.drives {
             self.drivers.looking_up.remove(&action);
         }
+        driver.doing = Doing::Nothing;
         let mut next = self.next(driver, process, !self.slots.are_limited())?;
         if next.goes_on() && self.drivers.driven.insert(action) {
             driver.drives = true;
         }
         let mut has_claimed = false;
         if let Next::Hold { .. } = next {
-            has_claimed = self.slots.claim(action, &driver.turn);
+            has_claimed = self.slots.claim(action, &driver.notice);
             driver.is_in_line = !has_claimed;
             next = self.next(driver, process, has_claimed)?;
         } else {
@@ -173,9 +120,13 @@ impl<S: RunSlots> LiveRun<S> {
             self.leave_line(driver);
         }
         match next {
-            Next::Adopt { .. } => driver.cache_is_read = true,
+            Next::Adopt { attempt } => {
+                driver.cache_is_read = true;
+                driver.doing = Doing::Attempt(attempt);
+            }
             Next::LookUp(_) => {
                 driver.cache_is_read = true;
+                driver.doing = Doing::Lookup;
                 self.drivers.looking_up.insert(action);
                 // Others go first meanwhile.
                 self.wake_next_in_line();
@@ -188,13 +139,14 @@ impl<S: RunSlots> LiveRun<S> {
                     self.slots.change(-1);
                 }
                 launched?;
+                driver.doing = Doing::Attempt(attempt);
             }
             Next::Finished(_) | Next::GiveBack | Next::AwaitRoom | Next::Leave | Next::Watch | Next::Wait { .. } => {}
         }
         Ok(next)
     }
 
-    fn next(&self, driver: &Driver<S::Turn>, process: ProcessFacts, has_slot: bool) -> Result<Next, Rejection> {
+    fn next(&self, driver: &Driver<S::Notice>, process: ProcessFacts, has_slot: bool) -> Result<Next, Rejection> {
         let facts = DriverFacts {
             drives: driver.drives || !self.drivers.driven.contains(&driver.action),
             watches: driver.watches,
@@ -207,7 +159,7 @@ impl<S: RunSlots> LiveRun<S> {
         self.run.next(&driver.action, &facts)
     }
 
-    fn launch(&mut self, driver: &Driver<S::Turn>, attempt: AttemptNo, now: Timestamp) -> Result<(), Rejection> {
+    fn launch(&mut self, driver: &Driver<S::Notice>, attempt: AttemptNo, now: Timestamp) -> Result<(), Rejection> {
         let action = driver.action;
         self.command(&Command::Launch { action }, now)?;
         if driver.starts_at_once {
@@ -216,8 +168,29 @@ impl<S: RunSlots> LiveRun<S> {
         Ok(())
     }
 
+    /// True if a driver goes on with the lookup or the attempt that [`LiveRun::advance`] has sent it into. Whoever is in the middle of one asks
+    /// when it begins, whenever its action changes and when a timer is due; when this says no, it drops what it does and looks again.
+    ///
+    /// A full disk ends neither: what happens is written later. `process` says so of the run with [`JournalFacts::BrokenOff`] and
+    /// [`JournalFacts::Lost`].
+    pub fn goes_on(&self, driver: &Driver<S::Notice>, process: ProcessFacts) -> bool {
+        let action = self.run.action(&driver.action);
+        let is_open = match driver.doing {
+            Doing::Nothing => false,
+            Doing::Lookup => {
+                let is_at_end = action.is_none_or(crate::Action::is_finished);
+                !is_at_end && !matches!(process.journal, JournalFacts::BrokenOff | JournalFacts::Lost)
+            }
+            // An attempt of a run that is broken off may still end, and its end be written.
+            Doing::Attempt(attempt) => {
+                action.and_then(crate::Action::attempt) == Some(attempt) && process.journal != JournalFacts::Lost
+            }
+        };
+        is_open && !process.is_interrupted
+    }
+
     /// A driver drives no more: another one who waits for the action may go on with it.
-    pub fn leave(&mut self, driver: &mut Driver<S::Turn>) {
+    pub fn leave(&mut self, driver: &mut Driver<S::Notice>) {
         if !driver.drives {
             return;
         }
@@ -226,7 +199,7 @@ impl<S: RunSlots> LiveRun<S> {
         self.drivers.looking_up.remove(&driver.action);
         self.leave_line(driver);
         self.news.woken.push(driver.action);
-        // The turn that it may have had is somebody else's now.
+        // If it was next in line, somebody else is now.
         self.wake_next_in_line();
     }
 
@@ -258,12 +231,12 @@ impl<S: RunSlots> LiveRun<S> {
         let State::Queued { held: true, .. } = self.run.action(action)?.state else { return None };
         Some(match self.drivers.looking_up.contains(action) {
             true => HeldBy::Key,
-            false if !self.run.has_free_place() => HeldBy::Run,
+            false if !self.run.has_free_slot() => HeldBy::Run,
             false => HeldBy::Engine,
         })
     }
 
-    fn leave_line(&self, driver: &mut Driver<S::Turn>) {
+    fn leave_line(&self, driver: &mut Driver<S::Notice>) {
         if std::mem::take(&mut driver.is_in_line) {
             self.slots.withdraw(driver.action);
         }

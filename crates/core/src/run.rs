@@ -86,7 +86,7 @@ pub enum Command {
         /// Which attempt.
         attempt: AttemptNo,
     },
-    /// Nobody can run it yet: it waits for a place outside of the run.
+    /// Nobody can run it yet: it waits for a slot of the engine or for its cache key.
     Hold {
         /// Which action.
         action: ActionName,
@@ -182,7 +182,7 @@ pub enum Rejection {
     },
     /// The limit of running actions is reached.
     #[error("`{0}` waits for a place")]
-    NoPlace(ActionName),
+    NoSlot(ActionName),
 }
 
 /// Limits of a run.
@@ -197,9 +197,9 @@ pub struct RunLimits {
 pub struct Run {
     limits: RunLimits,
     actions: FxHashMap<ActionName, Action>,
-    /// Queued actions in the order of their turn. Kept only where there is a limit.
+    /// Queued actions, the one that is next first. Kept only where there is a limit.
     queue: BTreeMap<u64, ActionName>,
-    next_turn: u64,
+    next_in_queue: u64,
     occupied: u32,
 }
 
@@ -229,7 +229,7 @@ impl Run {
         self.root().is_some_and(Action::is_finished)
     }
 
-    /// Places taken by running actions.
+    /// Slots taken by running actions.
     pub fn occupied(&self) -> u32 {
         self.occupied
     }
@@ -240,7 +240,7 @@ impl Run {
     }
 
     /// True if another action may run now.
-    pub fn has_free_place(&self) -> bool {
+    pub fn has_free_slot(&self) -> bool {
         self.limits.max_action_concurrency.is_none_or(|limit| self.occupied < limit)
     }
 
@@ -252,7 +252,7 @@ impl Run {
     /// Applies a fact. Total: cannot fail, cannot refuse.
     pub fn apply(&mut self, event: &Event) {
         let name = event.action;
-        let before = self.actions.get(&name).map(|action| (action.is_finished(), action.occupies_place()));
+        let before = self.actions.get(&name).map(|action| (action.is_finished(), action.occupies_slot()));
         match &event.fact {
             Fact::Enqueued { spec } | Fact::StepRecorded { spec, .. } if before.is_none() => {
                 self.insert(name, spec, event.at);
@@ -262,10 +262,10 @@ impl Run {
         let Some(action) = self.actions.get_mut(&name) else { return };
         action.apply(&event.fact, event.at);
         let (was_finished, was_occupying) = before.unwrap_or((false, false));
-        let (finished, occupying) = (action.is_finished(), action.occupies_place());
+        let (finished, occupying) = (action.is_finished(), action.occupies_slot());
         let parent = action.spec.parent;
         let is_step = action.spec.kind == ActionKind::Step;
-        self.count_place(was_occupying, occupying);
+        self.count_slot(was_occupying, occupying);
         if let Some(parent) = parent {
             match (before.is_none() && !is_step, !was_finished && finished) {
                 (true, _) => self.change_live_children(&parent, 1),
@@ -277,16 +277,16 @@ impl Run {
         self.keep_queue(name);
     }
 
-    /// An attempt begins to wait for something outside of the run, or has waited: meanwhile it takes up no place. This is no
+    /// An attempt begins to wait for something outside of the run, or has waited: meanwhile it takes up no slot. This is no
     /// fact of the run: whoever waits is asked again after a restart.
     pub fn wait_outside(&mut self, name: &ActionName, attempt: AttemptNo, begins: bool) {
         let Some(action) = self.actions.get_mut(name).filter(|action| action.attempt() == Some(attempt)) else {
             return;
         };
-        let before = action.occupies_place();
+        let before = action.occupies_slot();
         action.outside = action.outside.saturating_add_signed(if begins { 1 } else { -1 });
-        let after = action.occupies_place();
-        self.count_place(before, after);
+        let after = action.occupies_slot();
+        self.count_slot(before, after);
     }
 
     fn insert(&mut self, name: ActionName, spec: &Arc<ActionSpec>, at: Timestamp) {
@@ -296,20 +296,20 @@ impl Run {
         }
     }
 
-    fn count_place(&mut self, before: bool, after: bool) {
+    fn count_slot(&mut self, before: bool, after: bool) {
         self.occupied = self.occupied + u32::from(after) - u32::from(before);
     }
 
     /// A child began or ended; its end is progress of the parent.
     fn change_live_children(&mut self, parent: &ActionName, by: i32) {
         let Some(action) = self.actions.get_mut(parent) else { return };
-        let before = action.occupies_place();
+        let before = action.occupies_slot();
         action.live_children = action.live_children.saturating_add_signed(by);
         if by < 0 {
             action.note_progress();
         }
-        let after = action.occupies_place();
-        self.count_place(before, after);
+        let after = action.occupies_slot();
+        self.count_slot(before, after);
     }
 
     fn note_progress(&mut self, parent: &ActionName) {
@@ -318,21 +318,21 @@ impl Run {
         }
     }
 
-    /// Keeps the order of turns: an action enters when it is queued and leaves when it is not.
+    /// Keeps the line in order: an action enters when it is queued and leaves when it is not.
     fn keep_queue(&mut self, name: ActionName) {
         if !self.is_limited() {
             return;
         }
         let Some(action) = self.actions.get_mut(&name) else { return };
-        match (matches!(action.state, State::Queued { .. }), action.turn) {
+        match (matches!(action.state, State::Queued { .. }), action.queue_number) {
             (true, None) => {
-                action.turn = Some(self.next_turn);
-                self.queue.insert(self.next_turn, name);
-                self.next_turn += 1;
+                action.queue_number = Some(self.next_in_queue);
+                self.queue.insert(self.next_in_queue, name);
+                self.next_in_queue += 1;
             }
-            (false, Some(turn)) => {
-                action.turn = None;
-                self.queue.remove(&turn);
+            (false, Some(number)) => {
+                action.queue_number = None;
+                self.queue.remove(&number);
             }
             _ => {}
         }

@@ -31,9 +31,9 @@ impl<R: Copy + Eq + Hash, T: Clone> Slots<R, T> {
         Slots { limit, occupied: 0, reserved, is_closed: false, waiting }
     }
 
-    /// Takes a slot for a launch, or queues for one; `turn` is handed out when it is there. A slot that was taken is given back by
+    /// Takes a slot for a launch, or queues for one; `notice` is handed out when it is there. A slot that was taken is given back by
     /// a [`Slots::change`] of -1 once the launch is counted.
-    pub fn claim(&mut self, run: R, action: ActionName, turn: &T) -> bool {
+    pub fn claim(&mut self, run: R, action: ActionName, notice: &T) -> bool {
         if self.reserved.remove(&(run, action)) {
             return true;
         }
@@ -41,7 +41,7 @@ impl<R: Copy + Eq + Hash, T: Clone> Slots<R, T> {
             self.occupied += 1;
             return true;
         }
-        self.queue(run, action, turn);
+        self.queue(run, action, notice);
         false
     }
 
@@ -59,14 +59,14 @@ impl<R: Copy + Eq + Hash, T: Clone> Slots<R, T> {
     #[must_use = "these have a slot now and have to be told"]
     pub fn change(&mut self, by: i64) -> Vec<T> {
         self.occupied += by;
-        let mut turns = Vec::new();
+        let mut notices = Vec::new();
         while !self.is_closed && !self.are_full() {
-            let Some((run, action, turn)) = self.next() else { break };
+            let Some((run, action, notice)) = self.next() else { break };
             self.occupied += 1;
             self.reserved.insert((run, action));
-            turns.push(turn);
+            notices.push(notice);
         }
-        turns
+        notices
     }
 
     /// How many slots there are.
@@ -99,8 +99,8 @@ impl<R: Copy + Eq + Hash, T: Clone> Slots<R, T> {
         self.reserved.len()
     }
 
-    fn queue(&mut self, run: R, action: ActionName, turn: &T) {
-        let entry = (action, turn.clone());
+    fn queue(&mut self, run: R, action: ActionName, notice: &T) {
+        let entry = (action, notice.clone());
         match self.waiting.iter_mut().find(|(waiting, _)| *waiting == run) {
             Some((_, actions)) if actions.iter().any(|(name, _)| *name == action) => {}
             Some((_, actions)) => actions.push_back(entry),
@@ -111,10 +111,10 @@ impl<R: Copy + Eq + Hash, T: Clone> Slots<R, T> {
     /// The first action of the first run, which goes to the end of the line.
     fn next(&mut self) -> Option<(R, ActionName, T)> {
         let (run, mut actions) = self.waiting.pop_front()?;
-        let (action, turn) = actions.pop_front()?;
+        let (action, notice) = actions.pop_front()?;
         if !actions.is_empty() {
             self.waiting.push_back((run, actions));
         }
-        Some((run, action, turn))
+        Some((run, action, notice))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use spanwise_core::{ActionName, AttemptNo, CachePolicy, Command, Lookup, Source, Timestamp};
+use spanwise_core::{ActionName, AttemptNo, CachePolicy, Command, Lookup, Source};
 use spanwise_store::{CachedOutputs, Payloads};
 
 use crate::error::Error;
@@ -18,16 +18,16 @@ impl RunHandle {
         policy: &CachePolicy,
         lookup: &mut Lookup,
     ) -> Option<Reservation> {
-        if !policy.serialize || self.cell.is_reserved_above(&action, &policy.key) {
+        if !self.cell.needs_key(&action, policy) {
             return None;
         }
-        let turn = self.engine.inner.reservations.of(&policy.key);
-        let mut reservation = match Arc::clone(&turn).try_lock_owned() {
+        let lock = self.engine.inner.reservations.of(&policy.key);
+        let mut reservation = match Arc::clone(&lock).try_lock_owned() {
             Ok(reservation) => reservation,
             Err(_) => {
                 // A refusal means that it is no longer queued, which the driver sees by itself.
                 let _ = self.cell.command(&Command::Hold { action }, self.now(), Payloads::default());
-                let reservation = turn.lock_owned().await;
+                let reservation = lock.lock_owned().await;
                 lookup.waited_for = *reservation;
                 reservation
             }
@@ -56,7 +56,7 @@ impl RunHandle {
         // What cannot be read is computed again.
         let key = policy.key.clone();
         let found = self.engine.ask(move |store| store.cached(&key)).await.unwrap_or_default();
-        let hit = match found.filter(|found| !is_too_old(policy, found.stored_at, self.now())) {
+        let hit = match found.filter(|found| !policy.is_too_old(found.stored_at, self.now())) {
             Some(found) => {
                 lookup.producer = found.producer;
                 let source = Source::Cache { run: found.run, action: found.action, attempt: found.attempt };
@@ -123,8 +123,4 @@ impl RunHandle {
         let _ = self.engine.ask(move |store| store.cache(&key, &value)).await;
         Ok(())
     }
-}
-
-fn is_too_old(policy: &CachePolicy, stored_at: Timestamp, now: Timestamp) -> bool {
-    policy.max_age_seconds.is_some_and(|limit| now.since(stored_at).as_secs() >= limit)
 }

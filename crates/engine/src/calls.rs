@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use spanwise_core::{ActionName, AttemptNo, Command};
+use spanwise_core::{ActionName, AttemptNo};
 use spanwise_store::Payloads;
 
 use crate::dropped_calls::{Caller, Fate};
@@ -29,25 +29,13 @@ impl AttemptScope {
 impl RunHandle {
     /// What becomes of a dropped call of `caller`, if the caller's state alone says so.
     pub(crate) fn fate_under(&self, caller: &AttemptScope) -> Option<Fate> {
-        if self.engine.is_interrupted() {
-            return Some(Fate::Release);
-        }
-        if self.cell.is_finished(&caller.action) {
-            return Some(Fate::Abort);
-        }
-        (!self.cell.is_under_way(&caller.action, caller.attempt)).then_some(Fate::Release)
+        self.cell.fate_of_call(&caller.action, caller.attempt, self.engine.is_interrupted())
     }
 
     /// Carries out what becomes of a dropped call. A refusal means that the action has moved on by itself.
     pub(crate) fn settle(&self, action: ActionName, attempt: Option<AttemptNo>, fate: Fate) {
-        let command = match (fate, attempt) {
-            (Fate::Abort, _) => {
-                Command::Abort { action, by: "caller".to_owned(), reason: "the call was dropped".to_owned() }
-            }
-            (Fate::Release, Some(_)) if self.engine.inner.attempts_outlive_the_process => return,
-            (Fate::Release, Some(attempt)) => Command::Release { action, attempt },
-            (Fate::Release, None) | (Fate::Deferred, _) => return,
-        };
+        let outlive = self.engine.inner.attempts_outlive_the_process;
+        let Some(command) = fate.command(action, attempt, outlive) else { return };
         let _ = self.cell.command(&command, self.now(), Payloads::default());
         self.engine.inner.journal.write_soon(&self.cell);
     }

@@ -5,15 +5,15 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
 use spanwise_core::{
-    ActionName, AttemptNo, Command, Event, JournalFacts, LiveRun, News, Next, ProcessFacts, Rejection, Run, RunId,
-    Timestamp,
+    ActionName, AttemptNo, Command, Event, Fate, JournalFacts, LiveRun, News, Next, ProcessFacts, Rejection, Run,
+    RunId, Timestamp,
 };
 use spanwise_store::{Definition, Payloads, RunKey};
 use tokio::sync::{Notify, watch};
 
 use crate::error::Error;
 use crate::settings::RunSettings;
-use crate::slots::{EngineSlots, SlotsOfRun, Turn};
+use crate::slots::{EngineSlots, Notice, SlotsOfRun};
 
 mod feed;
 mod reads;
@@ -26,7 +26,7 @@ use feed::{Changed, Feeds};
 pub use watcher::Watch;
 
 /// A driver of an action of this process.
-pub(crate) type Driver = spanwise_core::Driver<Turn>;
+pub(crate) type Driver = spanwise_core::Driver<Notice>;
 
 /// What comes with a command, for the journal.
 #[derive(Debug, Default)]
@@ -156,8 +156,8 @@ impl RunCell {
         now: Timestamp,
     ) -> Result<Next, Rejection> {
         let mut state = self.lock();
-        if state.broken.is_some() && process.journal == JournalFacts::Open {
-            process.journal = JournalFacts::Lost;
+        if process.journal == JournalFacts::Open {
+            process.journal = state.journal();
         }
         let next = state.live.advance(driver, process, now);
         state.root_claimed &= !(driver.action().is_root() && driver.drives());
@@ -167,6 +167,17 @@ impl RunCell {
             self.announce();
         }
         next
+    }
+
+    /// True if a driver goes on with what it is in the middle of ([`LiveRun::goes_on`]).
+    pub(crate) fn goes_on(&self, driver: &Driver, is_interrupted: bool) -> bool {
+        let state = self.lock();
+        state.live.goes_on(driver, ProcessFacts { is_interrupted, journal: state.journal() })
+    }
+
+    /// What becomes of a dropped call ([`LiveRun::fate_of_call`]).
+    pub(crate) fn fate_of_call(&self, caller: &ActionName, attempt: AttemptNo, is_interrupted: bool) -> Option<Fate> {
+        self.lock().live.fate_of_call(caller, attempt, is_interrupted)
     }
 
     /// Tells of the children of `parent` from now on.
@@ -270,6 +281,15 @@ impl RunCell {
 }
 
 impl CellState {
+    /// What becomes of what happens to this run, whatever the disk does.
+    fn journal(&self) -> JournalFacts {
+        match (&self.refused, &self.broken) {
+            (Some(_), _) => JournalFacts::Lost,
+            (None, Some(_)) => JournalFacts::BrokenOff,
+            (None, None) => JournalFacts::Open,
+        }
+    }
+
     fn command(&mut self, command: &Command, now: Timestamp, new: New) -> Result<bool, Rejection> {
         let changed = self.live.command(command, now)?;
         let News { events, woken } = self.live.take_news();

@@ -121,11 +121,10 @@ impl Driver<'_> {
         let mut lookup = Lookup { asked: self.run.now(), ..Lookup::default() };
         let mut reserve = Box::pin(self.run.reserve(action, policy, &mut lookup));
         self.reservation = loop {
-            let cell = &self.run.cell;
-            if cell.is_finished(&action) || cell.broken().is_some() || self.run.engine.is_interrupted() {
+            if !self.goes_on() {
                 return Ok(());
             }
-            self.run.engine.inner.journal.write_soon(cell);
+            self.run.engine.inner.journal.write_soon(&self.run.cell);
             let due = self.run.cell.due(&action);
             tokio::select! {
                 biased;
@@ -152,36 +151,25 @@ impl Driver<'_> {
         let timed = scope.timed();
         let span = self.run.cell.attempt_span(&action, attempt);
         let mut body = Body(executor.execute(Attempt { run: self.run.clone(), scope, inputs, span, adopted }));
-        let Some(report) = self.finish(&mut body.0, attempt, timed).await else { return Ok(()) };
-        if matches!(report, Report::Failed(_) | Report::Lost { .. }) && self.run.engine.is_interrupted() {
-            // The failure may be the interruption's own: the attempt is given back and made again.
+        let Some(report) = self.finish(&mut body.0, timed).await else { return Ok(()) };
+        let (ended, outputs) = report.split();
+        let Some(command) = self.rules.report(attempt, ended, self.run.engine.is_interrupted()) else { return Ok(()) };
+        let payloads = Payloads { inputs: None, outputs: outputs.clone() };
+        if self.run.cell.command(&command, self.run.now(), payloads).is_err() {
+            // The attempt was ended from outside while it delivered: what the state says stands.
             return Ok(());
         }
-        let now = self.run.now();
-        let reported = match report {
-            Report::Succeeded(outputs) => {
-                self.delivered = Some(outputs.clone());
-                let payloads = Payloads { inputs: None, outputs: Some(outputs.clone()) };
-                let reported = self.run.cell.command(&Command::ReportSucceeded { action, attempt }, now, payloads);
-                if let (Ok(_), Some(policy)) = (&reported, self.run.cell.cache_policy(&action)) {
-                    self.run.fill_cache(action, attempt, &policy, outputs).await?;
-                }
-                reported
-            }
-            Report::Lost { reason, blamed } => {
-                let command = Command::ReportLost { action, attempt, reason, blamed };
-                self.run.cell.command(&command, now, Payloads::default())
-            }
-            Report::Failed(failure) => {
-                let command = Command::ReportFailed { action, attempt, failure };
-                self.run.cell.command(&command, now, Payloads::default())
-            }
-        };
-        if reported.is_err() {
-            // The attempt was ended from outside while it delivered: what the state says stands.
-            self.delivered = None;
+        let Some(outputs) = outputs else { return Ok(()) };
+        self.delivered = Some(outputs.clone());
+        match self.run.cell.cache_policy(&action) {
+            Some(policy) => self.run.fill_cache(action, attempt, &policy, outputs).await,
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    /// True if the lookup or the attempt that this driver is in the middle of goes on.
+    fn goes_on(&self) -> bool {
+        self.run.cell.goes_on(&self.rules, self.run.engine.is_interrupted())
     }
 
     /// True if only what is stored of this action cannot be understood: the run itself goes on.
@@ -203,7 +191,6 @@ impl Driver<'_> {
     async fn finish(
         &self,
         body: &mut Pin<Box<dyn Future<Output = Report> + Send>>,
-        attempt: AttemptNo,
         mut timed: watch::Receiver<bool>,
     ) -> Option<Report> {
         let first = std::future::poll_fn(|cx| Poll::Ready(body.as_mut().poll(cx))).await;
@@ -215,9 +202,7 @@ impl Driver<'_> {
         let watch = cell.watch(action);
         // The body waits for something, so there is time to write that it began.
         self.run.engine.inner.journal.write_soon(cell);
-        // What happens to a run that the store refuses for good is kept by nobody.
-        let goes_on = || cell.is_under_way(&action, attempt) && cell.refused().is_none();
-        while goes_on() && !self.run.engine.is_interrupted() {
+        while self.goes_on() {
             let due = cell.due(&action).filter(|_| *timed.borrow_and_update());
             tokio::select! {
                 biased;
@@ -231,7 +216,7 @@ impl Driver<'_> {
         None
     }
 
-    /// Waits for a change, for a place, or until a timer of the action is due.
+    /// Waits for a change, for a slot, or until a timer of the action is due.
     async fn wait(&self, watch: Option<&Watch>, due: Option<Timestamp>) {
         self.run.engine.inner.journal.write_soon(&self.run.cell);
         let changed = async {
@@ -243,7 +228,7 @@ impl Driver<'_> {
         tokio::select! {
             biased;
             () = changed => {}
-            () = self.rules.turn().notified() => {}
+            () = self.rules.notice().notified() => {}
             () = self.run.until(due), if due.is_some() => self.tick(),
         }
     }

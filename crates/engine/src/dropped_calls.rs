@@ -10,16 +10,7 @@ use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
-/// What becomes of a call that was dropped before its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// The caller gave it up: it is aborted.
-    Abort,
-    /// The caller's own attempt ended: the action waits for the caller's next attempt.
-    Release,
-    /// It depends on how the poll of the caller's body ends.
-    Deferred,
-}
+pub use spanwise_core::Fate;
 
 /// What the caller's body did after it had dropped a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

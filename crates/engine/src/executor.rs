@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use spanwise_core::trace::TraceParent;
-use spanwise_core::{ActionName, Failure};
+use spanwise_core::{ActionName, Ended, Failure};
 
 use crate::run::RunHandle;
 use crate::scope::AttemptScope;
@@ -53,6 +53,15 @@ impl Report {
     /// An attempt that never began, or that the machine failed.
     pub fn unblamed(reason: impl Into<String>) -> Report {
         Report::Lost { reason: reason.into(), blamed: false }
+    }
+
+    /// What the rules have to know of it, and the outputs that it brings.
+    pub(crate) fn split(self) -> (Ended, Option<Bytes>) {
+        match self {
+            Report::Succeeded(outputs) => (Ended::Succeeded, Some(outputs)),
+            Report::Failed(failure) => (Ended::Failed(failure), None),
+            Report::Lost { reason, blamed } => (Ended::Lost { reason, blamed }, None),
+        }
     }
 }
 

@@ -9,18 +9,18 @@ use tokio::sync::OwnedMutexGuard;
 /// Who computes which key now, where one computation at a time was asked for.
 #[derive(Debug, Default)]
 pub(crate) struct Reservations {
-    keys: Mutex<HashMap<String, Weak<Turn>>>,
+    keys: Mutex<HashMap<String, Weak<KeyLock>>>,
 }
 
 /// Held by whoever computes a key; inside, the span of the action that did so last.
-pub(crate) type Turn = tokio::sync::Mutex<Option<TraceParent>>;
+pub(crate) type KeyLock = tokio::sync::Mutex<Option<TraceParent>>;
 
 /// The right to compute a key; the next one in line has it when this is dropped.
 pub(crate) type Reservation = OwnedMutexGuard<Option<TraceParent>>;
 
 impl Reservations {
     /// Whose turn it is to compute a key, for all who ask for it.
-    pub(crate) fn of(&self, key: &str) -> Arc<Turn> {
+    pub(crate) fn of(&self, key: &str) -> Arc<KeyLock> {
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         keys.retain(|_, lock| lock.strong_count() > 0);
         if let Some(lock) = keys.get(key).and_then(Weak::upgrade) {

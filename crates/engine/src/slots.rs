@@ -7,13 +7,13 @@ use spanwise_core::{ActionName, RunSlots, Slots};
 use tokio::sync::Notify;
 
 /// What tells a driver that its slot is there.
-pub(crate) type Turn = Arc<Notify>;
+pub(crate) type Notice = Arc<Notify>;
 
 /// The slots of an engine.
 #[derive(Debug, Default)]
 pub(crate) struct EngineSlots {
     /// None where there are as many as anybody asks for.
-    slots: Option<Mutex<Slots<RunNumber, Turn>>>,
+    slots: Option<Mutex<Slots<RunNumber, Notice>>>,
     last_run: AtomicU64,
     /// Told when nobody does anything any more.
     idle: Notify,
@@ -34,7 +34,7 @@ impl EngineSlots {
         SlotsOfRun { engine: Arc::clone(self), run }
     }
 
-    fn lock(&self) -> Option<MutexGuard<'_, Slots<RunNumber, Turn>>> {
+    fn lock(&self) -> Option<MutexGuard<'_, Slots<RunNumber, Notice>>> {
         Some(self.slots.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -62,14 +62,14 @@ impl EngineSlots {
     }
 
     /// Changes the slots, and tells those who have one now.
-    fn with(&self, change: impl FnOnce(&mut Slots<RunNumber, Turn>) -> Vec<Turn>) {
+    fn with(&self, change: impl FnOnce(&mut Slots<RunNumber, Notice>) -> Vec<Notice>) {
         let Some(mut slots) = self.lock() else { return };
-        let turns = change(&mut slots);
+        let notices = change(&mut slots);
         if slots.are_idle() {
             self.idle.notify_waiters();
         }
         drop(slots);
-        turns.iter().for_each(|turn| turn.notify_one());
+        notices.iter().for_each(|notice| notice.notify_one());
     }
 }
 
@@ -81,14 +81,14 @@ pub(crate) struct SlotsOfRun {
 }
 
 impl RunSlots for SlotsOfRun {
-    type Turn = Turn;
+    type Notice = Notice;
 
     fn are_limited(&self) -> bool {
         self.engine.slots.is_some()
     }
 
-    fn claim(&self, action: ActionName, turn: &Turn) -> bool {
-        self.engine.lock().is_none_or(|mut slots| slots.claim(self.run, action, turn))
+    fn claim(&self, action: ActionName, notice: &Notice) -> bool {
+        self.engine.lock().is_none_or(|mut slots| slots.claim(self.run, action, notice))
     }
 
     fn withdraw(&self, action: ActionName) {
@@ -114,9 +114,9 @@ mod tests {
     async fn s4_runs_take_turns_and_a_withdrawn_action_gives_its_slot_on() {
         let slots = Arc::new(EngineSlots::new(Some(1)));
         let (first, second) = (slots.of_run(), slots.of_run());
-        let turn = || Arc::new(Notify::new());
-        assert!(first.claim(name("a"), &turn()));
-        let (b, c, d) = (turn(), turn(), turn());
+        let notice = || Arc::new(Notify::new());
+        assert!(first.claim(name("a"), &notice()));
+        let (b, c, d) = (notice(), notice(), notice());
         assert!(!first.claim(name("b"), &b));
         assert!(!first.claim(name("c"), &c));
         assert!(!second.claim(name("d"), &d));

@@ -119,7 +119,7 @@ impl<'run> Facts<'run> {
     fn is_full_for(&self, parent: Option<ActionName>) -> bool {
         let Some(limit) = self.run.limits.max_action_concurrency else { return false };
         let parent = parent.and_then(|parent| self.run.action(&parent));
-        let given_up = u32::from(parent.is_some_and(Action::occupies_place));
+        let given_up = u32::from(parent.is_some_and(Action::occupies_slot));
         self.run.occupied - given_up + self.run.queue.len() as u32 >= limit
     }
 
@@ -145,7 +145,7 @@ impl<'run> Facts<'run> {
     fn launch(&mut self, action: ActionName) -> Result<(), Rejection> {
         let known = self.known(action)?;
         match known.state {
-            State::Queued { .. } if !self.run.has_free_place() => Err(Rejection::NoPlace(action)),
+            State::Queued { .. } if !self.run.has_free_slot() => Err(Rejection::NoSlot(action)),
             State::Queued { .. } => {
                 self.push(action, Fact::Launched { attempt: known.next_attempt() });
                 Ok(())

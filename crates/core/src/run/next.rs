@@ -41,6 +41,8 @@ pub enum JournalFacts {
     Open,
     /// It is written later: nothing new begins before.
     Full,
+    /// The run does not go on in this process: nothing new begins, and what is under way may still be written.
+    BrokenOff,
     /// It is never written: the run does not go on in this process.
     Lost,
 }
@@ -106,7 +108,7 @@ impl Run {
         if let Some(end) = action.end() {
             return Ok(Next::Finished(end.clone()));
         }
-        if journal == JournalFacts::Lost {
+        if matches!(journal, JournalFacts::BrokenOff | JournalFacts::Lost) {
             return Ok(Next::Leave);
         }
         let next = if facts.drives { self.next_to_drive(name, action, facts) } else { Next::Wait { due: None } };
@@ -122,7 +124,7 @@ impl Run {
             State::Launched { attempt } | State::Running { attempt, .. } if facts.adopts => Next::Adopt { attempt },
             State::Queued { .. } => match &action.spec.cache {
                 Some(policy) if !facts.cache_is_read => Next::LookUp(policy.clone()),
-                _ if !self.has_turn(name, facts) => Next::Wait { due },
+                _ if !self.is_next_in_line(name, facts) => Next::Wait { due },
                 _ if !facts.has_slot => Next::Hold { due },
                 _ => Next::Launch { attempt: action.next_attempt() },
             },
@@ -131,7 +133,7 @@ impl Run {
     }
 
     /// True if the run's own limit lets the action be launched: there is none, or it is its turn.
-    fn has_turn(&self, name: &ActionName, facts: &DriverFacts<'_>) -> bool {
+    fn is_next_in_line(&self, name: &ActionName, facts: &DriverFacts<'_>) -> bool {
         let is_ready = |other: &ActionName| other == name || (facts.is_ready)(other);
         !self.is_limited() || self.next_in_line(is_ready).any(|next| next == *name)
     }
@@ -176,7 +178,12 @@ impl Run {
         std::iter::successors(parent(name), parent)
     }
 
-    /// True if one of its parents has the right to compute this key: the action would wait for itself.
+    /// True if the action has to have the right to compute its key before it asks the cache. One whose parent has it would wait for itself.
+    pub fn needs_key(&self, name: &ActionName, policy: &CachePolicy) -> bool {
+        policy.serialize && !self.is_reserved_above(name, &policy.key)
+    }
+
+    /// True if one of its parents has the right to compute this key.
     pub fn is_reserved_above(&self, name: &ActionName, key: &str) -> bool {
         self.parents(name)
             .filter_map(|parent| self.action(&parent)?.spec.cache.as_ref())
@@ -185,7 +192,7 @@ impl Run {
 
     /// Actions that take up a slot, the oldest first.
     pub fn busy(&self) -> Vec<ActionName> {
-        let busy = self.actions().filter(|(_, action)| action.occupies_place());
+        let busy = self.actions().filter(|(_, action)| action.occupies_slot());
         in_order_of_acceptance(busy)
     }
 

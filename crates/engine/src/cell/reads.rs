@@ -78,9 +78,9 @@ impl RunCell {
         self.lock().live.run().action(action).and_then(|action| action.spec.cache.clone())
     }
 
-    /// True if one of its parents has the right to compute this key: it would wait for itself.
-    pub(crate) fn is_reserved_above(&self, action: &ActionName, key: &str) -> bool {
-        self.lock().live.run().is_reserved_above(action, key)
+    /// True if the action has to have the right to compute its key before it asks the cache.
+    pub(crate) fn needs_key(&self, action: &ActionName, policy: &CachePolicy) -> bool {
+        self.lock().live.run().needs_key(action, policy)
     }
 
     /// The children of an action, in the order in which they were accepted.

@@ -233,7 +233,7 @@ impl Crowd {
             let mut all = self.under_way.lock().unwrap();
             // A body that was aborted or dropped may not know it yet; its attempt is over all the same.
             all.push(me);
-            all.retain(|(run, action)| run.action(action).is_some_and(|action| action.occupies_place()));
+            all.retain(|(run, action)| run.action(action).is_some_and(|action| action.occupies_slot()));
             all.len()
         };
         self.peak.fetch_max(now, Ordering::SeqCst);

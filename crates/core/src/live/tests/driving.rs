@@ -2,12 +2,14 @@
 
 use super::super::*;
 use super::world::{DriverId, Fault, Lost, World};
-use crate::{CachePolicy, End, JournalFacts, Lookup, Source};
+use crate::{CachePolicy, End, Ended, Fate, JournalFacts, Lookup, Source};
 
 /// A driver, and how far it is.
 pub(super) struct SimDriver {
     pub(super) run: usize,
     pub(super) rules: Driver<DriverId>,
+    /// The attempt whose body made the call.
+    caller: Option<(ActionName, AttemptNo)>,
     pub(super) at: At,
     /// It is told of changes of its action.
     pub(super) watches: bool,
@@ -49,19 +51,12 @@ pub(super) struct Body {
     pub(super) calls: Vec<DriverId>,
 }
 
-/// What becomes of an action whose call is dropped.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Fate {
-    Abort,
-    Release,
-    Deferred,
-}
-
 impl SimDriver {
-    pub(super) fn new(run: usize, rules: Driver<DriverId>) -> SimDriver {
+    pub(super) fn new(run: usize, rules: Driver<DriverId>, caller: Option<(ActionName, AttemptNo)>) -> SimDriver {
         SimDriver {
             run,
             rules,
+            caller,
             at: At::Look,
             watches: false,
             is_told: false,
@@ -231,7 +226,7 @@ impl World {
         if !has_read {
             return Err(format!("{run}/{action} begins without a look at the cache"));
         }
-        let shared = policy.serialize && !self.runs[run].live.run().is_reserved_above(&action, &policy.key);
+        let shared = self.runs[run].live.run().needs_key(&action, &policy);
         let holders = self.drivers.values().filter(|driver| driver.key.as_ref() == Some(&policy.key)).count();
         if shared && key.is_some() && holders != 1 {
             return Err(format!("{} is computed {holders} times", policy.key));
@@ -255,8 +250,7 @@ impl World {
     /// True if the driver has the right to compute the key, or needs none.
     fn may_compute(&self, id: DriverId, policy: &CachePolicy) -> bool {
         let (run, action) = (self.drivers[&id].run, self.drivers[&id].rules.action());
-        !policy.serialize
-            || self.runs[run].live.run().is_reserved_above(&action, &policy.key)
+        !self.runs[run].live.run().needs_key(&action, policy)
             || self.keys.get(&policy.key).is_some_and(|key| key.holder == Some(id))
     }
 
@@ -265,8 +259,7 @@ impl World {
         if self.is_due(self.due(id)) {
             self.tick(id);
         }
-        let is_finished = self.runs[run].live.run().action(&action).is_some_and(crate::Action::is_finished);
-        if is_finished || self.is_interrupted || self.runs[run].lost.is_some() {
+        if !self.goes_on(id) {
             self.leave_key_line(id);
             self.at(id, At::Look);
             return;
@@ -300,15 +293,14 @@ impl World {
 
     /// An attempt is under way: it is cut short, or goes on.
     fn look_after(&mut self, id: DriverId, body: &Body) {
-        let (run, action) = (self.drivers[&id].run, self.drivers[&id].rules.action());
-        let is_under_way = |world: &World| {
-            world.runs[run].live.run().action(&action).and_then(crate::Action::attempt) == Some(body.attempt)
-        };
-        if self.is_due(self.due(id)) && is_under_way(self) {
+        if self.is_interrupted && body.ends && body.calls.is_empty() && self.random.one_in(2) {
+            // It ends before anybody tells it of the interruption, or because of that.
+            return self.ends(id, body.attempt);
+        }
+        if self.is_due(self.due(id)) && self.goes_on(id) {
             self.tick(id);
         }
-        let is_lost = self.runs[run].lost == Some(Lost::Refused);
-        if !is_under_way(self) || is_lost || self.is_interrupted {
+        if !self.goes_on(id) {
             self.drop_body(id, Fate::Release);
             self.at(id, At::Look);
             return;
@@ -317,17 +309,22 @@ impl World {
         self.act(id, body);
     }
 
+    fn goes_on(&self, id: DriverId) -> bool {
+        let driver = &self.drivers[&id];
+        self.runs[driver.run].live.goes_on(&driver.rules, self.facts_of_run(driver.run))
+    }
+
     /// The body has ended and says how.
-    pub(super) fn report(&mut self, id: DriverId, command: &Command) {
+    pub(super) fn report(&mut self, id: DriverId, attempt: AttemptNo, ended: Ended) {
         let (run, action) = (self.drivers[&id].run, self.drivers[&id].rules.action());
-        let fate = if matches!(command, Command::ReportSucceeded { .. }) { Fate::Abort } else { Fate::Release };
-        self.drop_body(id, fate);
-        if !self.drivers.contains_key(&id) {
-            return;
-        }
-        self.command(run, command);
-        if let (Some(policy), Command::ReportSucceeded { .. }) = (self.cache_policy(run, &action), command) {
-            self.cached.insert(policy.key);
+        let has_succeeded = ended == Ended::Succeeded;
+        self.drop_body(id, if has_succeeded { Fate::Abort } else { Fate::Release });
+        let Some(driver) = self.drivers.get(&id) else { return };
+        if let Some(command) = driver.rules.report(attempt, ended, self.is_interrupted) {
+            self.command(run, &command);
+            if let Some(policy) = self.cache_policy(run, &action).filter(|_| has_succeeded) {
+                self.cached.insert(policy.key);
+            }
         }
         self.at(id, At::Look);
     }
@@ -366,6 +363,10 @@ impl World {
             return;
         }
         self.drop_body(id, fate);
+        let driver = &self.drivers[&id];
+        let (live, is_interrupted) = (&self.runs[driver.run].live, self.is_interrupted);
+        let known = driver.caller.and_then(|(caller, attempt)| live.fate_of_call(&caller, attempt, is_interrupted));
+        let fate = known.unwrap_or(fate);
         self.note(format!("driver {id} is dropped: {fate:?}"));
         self.settle_and_leave(id, fate);
         self.leave(id);
@@ -387,16 +388,11 @@ impl World {
     }
 
     pub(super) fn settle(&mut self, run: usize, action: ActionName, attempt: Option<AttemptNo>, fate: Fate) {
-        match (fate, attempt) {
-            (Fate::Abort, _) => {
-                let (by, reason) = ("caller".to_owned(), "the call was dropped".to_owned());
-                self.command(run, &Command::Abort { action, by, reason });
-            }
-            (Fate::Release, Some(attempt)) if !self.setup.adopts => {
-                self.command(run, &Command::Release { action, attempt });
-            }
-            (Fate::Release, _) => {}
-            (Fate::Deferred, _) => self.deferred.push((run, action, attempt)),
+        if fate == Fate::Deferred {
+            self.deferred.push((run, action, attempt));
+        }
+        if let Some(command) = fate.command(action, attempt, self.setup.adopts) {
+            self.command(run, &command);
         }
     }
 

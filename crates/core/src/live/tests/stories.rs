@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::*;
-use super::driving::{At, Body, Fate, SimDriver};
+use super::driving::{At, Body, SimDriver};
 use super::random::Random;
 use super::world::{DriverId, Fault, Lost, Setup, World};
-use crate::{ActionKind, ActionSpec, Backoff, CachePolicy, RetryPolicy, RunLimits, Timeouts};
+use crate::{ActionKind, ActionSpec, Backoff, CachePolicy, Ended, Fate, RetryPolicy, RunLimits, Timeouts};
 
 /// Steps that a world needs at most to come to rest. A few hundred are usual.
 const ENOUGH: usize = 20_000;
@@ -48,7 +48,7 @@ impl World {
         let limit = self.random.pick(&limits).flatten();
         let root = ActionSpec { kind: ActionKind::Task, parent: None, ..self.any_spec(0) };
         self.create(RunLimits { max_action_concurrency: limit }, root);
-        self.call(self.runs.len() - 1, ActionName::ROOT);
+        self.call(self.runs.len() - 1, ActionName::ROOT, None);
     }
 
     /// One step of the story.
@@ -151,7 +151,7 @@ impl World {
         let fate = self.random.pick(&[Fate::Release, Fate::Deferred]).unwrap_or(Fate::Release);
         self.drop_driver(id, fate);
         if is_replaced {
-            self.call(run, action);
+            self.call(run, action, None);
         }
     }
 
@@ -163,7 +163,7 @@ impl World {
         let Some(run) = self.any_run().filter(|run| self.runs[*run].lost.is_none()) else { return };
         let unfinished = self.runs[run].live.run().unfinished();
         if let Some(action) = self.random.pick(&unfinished) {
-            self.call(run, action);
+            self.call(run, action, None);
         }
     }
 
@@ -200,7 +200,7 @@ impl World {
         let attempt = body.attempt;
         body.calls.retain(|call| !self.is_stopped(*call));
         if body.ends && body.calls.is_empty() && self.may_end(&action) {
-            return self.ends(id, action, attempt);
+            return self.ends(id, attempt);
         }
         match self.random.below(12) {
             0..2 => self.command(run, &Command::ReportStarted { action, attempt }),
@@ -240,15 +240,15 @@ impl World {
         }
     }
 
-    fn ends(&mut self, id: DriverId, action: ActionName, attempt: AttemptNo) {
+    pub(super) fn ends(&mut self, id: DriverId, attempt: AttemptNo) {
         let (reason, blamed) = ("killed".to_owned(), self.random.one_in(2));
-        let command = match self.random.below(8) {
-            0..4 => Command::ReportSucceeded { action, attempt },
-            4 => Command::ReportLost { action, attempt, reason, blamed },
-            5 => Command::ReportFailed { action, attempt, failure: self.fails().terminal() },
-            _ => Command::ReportFailed { action, attempt, failure: self.fails() },
+        let ended = match self.random.below(8) {
+            0..4 => Ended::Succeeded,
+            4 => Ended::Lost { reason, blamed },
+            5 => Ended::Failed(self.fails().terminal()),
+            _ => Ended::Failed(self.fails()),
         };
-        self.report(id, &command);
+        self.report(id, attempt, ended);
     }
 
     /// Each child has one parent, and who waits for a key is never waited for by who computes it.
@@ -273,7 +273,7 @@ impl World {
         let is_task = spec.has_driver();
         self.command(run, &Command::Enqueue { action: child, spec });
         if is_task && self.runs[run].live.run().action(&child).is_some() {
-            body.calls.push(self.call(run, child));
+            body.calls.push(self.call(run, child, Some((parent, body.attempt))));
         }
     }
 
@@ -335,7 +335,7 @@ impl World {
             for action in self.runs[run].live.run().unfinished() {
                 let is_driver = |other: &SimDriver| other.run == run && other.rules.action() == action;
                 if !self.drivers.values().any(is_driver) {
-                    self.call(run, action);
+                    self.call(run, action, None);
                     return true;
                 }
             }

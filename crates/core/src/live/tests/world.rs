@@ -106,32 +106,32 @@ pub(super) struct SlotBook {
 }
 
 impl SlotBook {
-    fn grant(&mut self, turns: Vec<DriverId>) {
-        self.granted.extend(&turns);
-        self.told.extend(turns);
+    fn grant(&mut self, notices: Vec<DriverId>) {
+        self.granted.extend(&notices);
+        self.told.extend(notices);
     }
 }
 
 impl RunSlots for SimSlots {
-    type Turn = DriverId;
+    type Notice = DriverId;
 
     fn are_limited(&self) -> bool {
         self.engine.borrow().slots.is_some()
     }
 
-    fn claim(&self, action: ActionName, turn: &DriverId) -> bool {
+    fn claim(&self, action: ActionName, notice: &DriverId) -> bool {
         let mut book = self.engine.borrow_mut();
         if book.fault == Some(Fault::LaunchesWithoutSlot) {
             return true;
         }
         let Some(slots) = &mut book.slots else { return true };
         let was_full = slots.are_full();
-        let has_slot = slots.claim(self.run, action, turn);
-        if has_slot && !book.granted.remove(turn) && was_full {
+        let has_slot = slots.claim(self.run, action, notice);
+        if has_slot && !book.granted.remove(notice) && was_full {
             book.violation = Some(format!("{action} has a slot and none was free"));
         }
         if has_slot {
-            book.claimed.insert(*turn);
+            book.claimed.insert(*notice);
         }
         has_slot
     }
@@ -141,14 +141,14 @@ impl RunSlots for SimSlots {
         if book.fault == Some(Fault::StaysInLine) {
             return;
         }
-        let turns = book.slots.as_mut().map(|slots| slots.withdraw(self.run, action));
-        book.grant(turns.unwrap_or_default());
+        let notices = book.slots.as_mut().map(|slots| slots.withdraw(self.run, action));
+        book.grant(notices.unwrap_or_default());
     }
 
     fn change(&self, by: i64) {
         let mut book = self.engine.borrow_mut();
-        let turns = book.slots.as_mut().filter(|_| by != 0).map(|slots| slots.change(by));
-        book.grant(turns.unwrap_or_default());
+        let notices = book.slots.as_mut().filter(|_| by != 0).map(|slots| slots.change(by));
+        book.grant(notices.unwrap_or_default());
     }
 }
 
@@ -298,21 +298,27 @@ impl World {
 
     pub(super) fn process_facts(&self, run: usize) -> ProcessFacts {
         let looks = self.setup.fault != Some(Fault::IgnoresAFullDisk);
+        let facts = self.facts_of_run(run);
+        if self.is_full && looks { ProcessFacts { journal: JournalFacts::Full, ..facts } } else { facts }
+    }
+
+    /// The same, whatever the disk does.
+    pub(super) fn facts_of_run(&self, run: usize) -> ProcessFacts {
         let journal = match self.runs[run].lost {
-            _ if self.is_full && looks => JournalFacts::Full,
-            Some(_) => JournalFacts::Lost,
+            Some(Lost::Refused) => JournalFacts::Lost,
+            Some(Lost::Full) => JournalFacts::BrokenOff,
             None => JournalFacts::Open,
         };
         ProcessFacts { is_interrupted: self.is_interrupted, journal }
     }
 
-    /// One more who waits for the end of an action.
-    pub(super) fn call(&mut self, run: usize, action: ActionName) -> DriverId {
+    /// One more who waits for the end of an action; `caller` is the attempt whose body does.
+    pub(super) fn call(&mut self, run: usize, action: ActionName, caller: Option<(ActionName, AttemptNo)>) -> DriverId {
         self.last_driver += 1;
         let id = self.last_driver;
         let adopts = self.setup.adopts && self.setup.fault != Some(Fault::ForgetsToAdopt);
         let rules = Driver::new(action, id).adopting(adopts).starting_at_once(self.setup.starts_at_once);
-        self.drivers.insert(id, SimDriver::new(run, rules));
+        self.drivers.insert(id, SimDriver::new(run, rules, caller));
         self.note(format!("{run}/{action}: driver {id} begins"));
         id
     }

@@ -218,7 +218,7 @@ fn nothing_under_an_ended_root_lives(run: &Run) -> Result<(), TestCaseError> {
 }
 
 fn places_are_counted(run: &Run) -> Result<(), TestCaseError> {
-    let occupied = run.actions().filter(|(_, action)| action.occupies_place()).count();
+    let occupied = run.actions().filter(|(_, action)| action.occupies_slot()).count();
     prop_assert_eq!(run.occupied() as usize, occupied);
     for (name, action) in run.actions() {
         let is_live_child = |child: &&Action| child.spec.parent == Some(*name) && !child.is_finished();

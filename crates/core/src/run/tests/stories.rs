@@ -243,7 +243,7 @@ fn s7_a_limit_holds_newcomers_back_in_order_and_does_not_count_waiting_parents()
     );
     story.start("c1");
     story.start("c2");
-    assert_eq!(story.send(Command::Launch { action: name("c3") }), Err(Rejection::NoPlace(name("c3"))));
+    assert_eq!(story.send(Command::Launch { action: name("c3") }), Err(Rejection::NoSlot(name("c3"))));
     story.enqueue("g", child_of("c1")).check("g", Phase::WaitingForResources);
     story.start("c3");
     assert_eq!((story.run.occupied(), in_line(&story).len()), (2, 0));
