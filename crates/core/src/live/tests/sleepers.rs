@@ -16,6 +16,9 @@ impl World {
         }
         for (index, run) in self.runs.iter().enumerate().filter(|(_, run)| run.lost.is_none()) {
             let of_run = || self.drivers.values().filter(|driver| driver.run == index);
+            if !of_run().any(|driver| self.sleeps(driver)) {
+                continue;
+            }
             let is_ready = |driver: &&SimDriver| driver.rules.drives() && !matches!(driver.at, At::LookUp(_));
             let driven = of_run().filter(|driver| driver.rules.drives()).map(|driver| driver.rules.action());
             let driven: BTreeSet<ActionName> = driven.collect();

@@ -20,7 +20,7 @@ pub(super) fn tell(seed: u64, steps: usize, fault: Option<Fault>) -> Result<Vec<
     let mut random = Random(seed);
     let setup = Setup {
         slots: random.pick(&[None, Some(1), Some(2), Some(3)]).flatten(),
-        crowd: random.pick(&[None, None, None, None, Some(12), Some(60)]).flatten(),
+        crowd: random.pick(&[None, None, None, None, Some(12), Some(30)]).flatten(),
         adopts: random.one_in(2),
         starts_at_once: random.one_in(2),
         waits_for_room: random.one_in(2),

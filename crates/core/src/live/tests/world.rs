@@ -254,7 +254,7 @@ impl World {
         let undriven: Vec<ActionName> = queued.filter(|name| Some(*name) != own && !live.is_driven(name)).collect();
         live.drivers.driven.extend(&undriven);
         let result = what(live);
-        undriven.iter().for_each(|name| drop(live.drivers.driven.remove(name)));
+        live.drivers.driven.retain(|name| !undriven.contains(name));
         result
     }
 
@@ -422,16 +422,19 @@ impl World {
                 slots.reserved()
             ));
         }
-        for (index, run) in self.runs.iter().enumerate() {
-            for (name, _) in run.live.run().actions() {
-                let drives = |driver: &&SimDriver| {
-                    driver.run == index && driver.rules.action() == *name && driver.rules.drives()
-                };
-                let drivers = self.drivers.values().filter(drives).count();
-                if drivers != usize::from(run.live.is_driven(name)) {
-                    return Err(format!("{index}/{name} has {drivers} drivers"));
-                }
+        let mut driven = BTreeSet::new();
+        for driver in self.drivers.values().filter(|driver| driver.rules.drives()) {
+            let (run, action) = (driver.run, driver.rules.action());
+            if !driven.insert((run, action)) {
+                return Err(format!("{run}/{action} has two drivers"));
             }
+            if !self.runs[run].live.is_driven(&action) {
+                return Err(format!("{run}/{action} has a driver and does not know it"));
+            }
+        }
+        let known: usize = self.runs.iter().map(|run| run.live.drivers.driven.len()).sum();
+        if known != driven.len() {
+            return Err(format!("{known} actions are taken for driven, {} are", driven.len()));
         }
         Ok(())
     }
