@@ -16,6 +16,7 @@ mod kept;
 mod layout;
 mod leftovers;
 mod origin;
+mod os;
 mod pages;
 mod peers;
 mod privacy;

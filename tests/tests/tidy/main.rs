@@ -4,6 +4,7 @@
 mod messages;
 mod rules;
 mod shape;
+mod systems;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -177,3 +177,14 @@ async fn a_server_that_closes_lets_requests_end() {
     tokio::time::timeout(DEADLINE, site.serving).await.expect("it ends").unwrap();
     assert!(TcpStream::connect(site.address).await.is_err());
 }
+
+/// Where the kernel cannot be asked, other users are let in, and whoever starts the server is told so.
+#[test]
+fn a_server_that_cannot_tell_users_apart_says_so() {
+    let (own, warning) = Entrance::new(Users::Own, 1024);
+    assert_eq!(own.peers.is_none(), warning.is_some());
+    let can_ask = cfg!(all(target_os = "linux", not(spanwise_portable)));
+    assert_eq!(warning.is_none(), can_ask, "{warning:?}");
+    assert!(warning.is_none_or(|warning| warning.contains("every user of this machine can use the server")));
+    assert_eq!(Entrance::new(Users::All, 1024).1, None, "who lets all in has asked for it");
+}
