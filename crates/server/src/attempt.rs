@@ -195,19 +195,7 @@ impl Shared {
         // Before the process is there: nothing it does may be missed.
         let sign = self.signs.of(places.inputs.key());
         let refused = self.refusals.of(run.key(), action);
-        let mut badly = None;
-        let launched = match self.claimed(&files, attempt.adopted).await? {
-            Claim::Process(id) => self.adopt(&id).await,
-            Claim::GivenUp => None,
-            Claim::Free => match self.launch_in_time(&attempt, &program, contract, &files).await {
-                Ok(process) => Some(process),
-                Err(failure) => {
-                    let process = begun::all_the_same(&*self.runner, &files.process, &failure).await?;
-                    badly = Some(failure);
-                    process
-                }
-            },
-        };
+        let (launched, badly) = self.process_of(&attempt, &program, contract, &files).await?;
         let ending = match launched {
             Some(process) => {
                 attempt.scope.report_alive();
@@ -236,6 +224,25 @@ impl Shared {
         let report = verdict::judge(left, &Known { beginning, ending, has_outputs, last_lines, refused: &refused });
         let report = begun::judged(report, badly)?;
         Ok(memory::named(report, program.memory_limit.as_ref()))
+    }
+
+    /// The process of an attempt: the one that has claimed it, or a new one; none if it is gone. And what went wrong when it was
+    /// launched, if something did.
+    async fn process_of(
+        &self,
+        attempt: &Attempt,
+        program: &Program,
+        contract: Contract<'_>,
+        files: &Files,
+    ) -> Result<(Option<Process>, Option<Failure>), Failure> {
+        Ok(match self.claimed(files, attempt.adopted).await? {
+            Claim::Process(id) => (self.adopt(&id).await, None),
+            Claim::GivenUp => (None, None),
+            Claim::Free => match self.launch_in_time(attempt, program, contract, files).await {
+                Ok(process) => (Some(process), None),
+                Err(failure) => (begun::all_the_same(&*self.runner, &files.process, &failure).await?, Some(failure)),
+            },
+        })
     }
 
     /// Waits for the process's end and passes its first sign of life on.

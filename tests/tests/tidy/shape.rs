@@ -17,7 +17,7 @@ const LINES_OF_A_FUNCTION: usize = 60;
 const LINES_OF_A_TEST: usize = 90;
 
 /// Functions that are longer all the same, and files, which have no name here. A line that is no longer needed fails.
-const LONGER: [(&str, &str); 1] = [("crates/server/src/attempt.rs", "run")];
+const LONGER: [(&str, &str); 0] = [];
 
 fn is_source(file: &Path) -> bool {
     file.starts_with("crates") && file.components().any(|part| part.as_os_str() == "src")
