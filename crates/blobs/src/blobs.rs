@@ -218,7 +218,7 @@ impl Blobs {
         skimmed.map(Some).map_err(|error| self.failed("read", uri, error))
     }
 
-    /// Begins an upload in parts; see [`BlobStore::begin_upload`].
+    /// Begins an upload in parts; see [`Uploads::begin_upload`].
     ///
     /// # Errors
     /// As there.
@@ -226,7 +226,7 @@ impl Blobs {
         self.store.begin_upload(uri).await
     }
 
-    /// Stores a part of an upload; see [`BlobStore::put_part`].
+    /// Stores a part of an upload; see [`Uploads::put_part`].
     ///
     /// # Errors
     /// As there.
@@ -241,7 +241,7 @@ impl Blobs {
         self.store.put_part(uri, id, number, boxed(body), announced).await
     }
 
-    /// Makes a blob of the parts of an upload; see [`BlobStore::complete_upload`].
+    /// Makes a blob of the parts of an upload; see [`Uploads::complete_upload`].
     ///
     /// # Errors
     /// As there.
@@ -258,7 +258,7 @@ impl Blobs {
     /// Ends an upload and forgets its parts.
     ///
     /// # Errors
-    /// As [`BlobStore::abort_upload`].
+    /// As [`Uploads::abort_upload`].
     pub async fn abort_upload(&self, uri: &BlobUri, id: &str) -> Result<(), Error> {
         self.store.abort_upload(uri, id).await
     }

@@ -23,8 +23,7 @@ use object_store::path::Path as StorePath;
 use spanwise_core::Durability;
 
 use crate::{
-    Announced, BUCKET, BlobStore, BlobUri, Body, ByteRange, Content, Error, Mode, Object, Page, Part, Query, Right,
-    Source,
+    Announced, BUCKET, BlobStore, BlobUri, Body, ByteRange, Content, Error, Mode, Object, Page, Query, Right, Source,
 };
 
 /// Where unfinished writes lie. Keys cannot get there: they all lie under [`BUCKET`].
@@ -211,29 +210,6 @@ impl BlobStore for Directory {
         let directory = self.clone();
         let tried = tokio::task::spawn_blocking(move || directory.try_to_write()).await;
         tried.unwrap_or_else(|error| Err(self.failed("store", "a probe", error)))
-    }
-
-    async fn begin_upload(&self, uri: &BlobUri) -> Result<String, Error> {
-        self.begin(uri).await
-    }
-
-    async fn put_part(
-        &self,
-        uri: &BlobUri,
-        id: &str,
-        number: u32,
-        body: Body<'_>,
-        announced: &Announced,
-    ) -> Result<String, Error> {
-        self.stage_part(uri, id, number, body, announced).await
-    }
-
-    async fn complete_upload(&self, uri: &BlobUri, id: &str, parts: Vec<Part>, mode: Mode) -> Result<Object, Error> {
-        self.complete(uri, id, parts, mode).await
-    }
-
-    async fn abort_upload(&self, uri: &BlobUri, id: &str) -> Result<(), Error> {
-        self.abort(uri, id).await
     }
 }
 

@@ -40,5 +40,5 @@ pub use model::{
     Announced, Body, Bound, ByteRange, ByteStream, Content, Listed, Mode, Object, Page, Part, Query, Right,
 };
 pub use reader::Reader;
-pub use store::BlobStore;
+pub use store::{BlobStore, Uploads};
 pub use uri::{BUCKET, BadUri, BlobUri};

@@ -13,7 +13,7 @@ use crate::{Announced, BlobUri, Body, ByteRange, Content, Error, Mode, Object, P
 /// reader sees it, and it survives what the store was set up to survive. After `Err`, and if a call is dropped, what had the name before
 /// is still there.
 #[async_trait]
-pub trait BlobStore: Debug + Send + Sync + 'static {
+pub trait BlobStore: Uploads {
     /// Where the store is, for messages to people.
     fn place(&self) -> String;
 
@@ -74,7 +74,11 @@ pub trait BlobStore: Debug + Send + Sync + 'static {
     /// # Errors
     /// What [`BlobStore::put`] would be refused with.
     async fn probe(&self) -> Result<(), Error>;
+}
 
+/// Blobs that come in parts: what a bucket calls a multipart upload. The guarantees are those of [`BlobStore`].
+#[async_trait]
+pub trait Uploads: Debug + Send + Sync + 'static {
     /// Begins an upload in parts; gives its id, which nobody can guess. It outlives a restart of the program, and is given up after a week.
     ///
     /// # Errors

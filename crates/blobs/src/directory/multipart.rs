@@ -3,6 +3,7 @@
 
 use std::io;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use futures_util::stream::{self, BoxStream};
@@ -12,13 +13,14 @@ use object_store::path::Path as StorePath;
 
 use super::read::OpenBlob;
 use super::{Directory, UPLOADS};
-use crate::{Announced, BlobUri, Body, Error, Mode, Object, Part};
+use crate::{Announced, BlobUri, Body, Error, Mode, Object, Part, Uploads};
 
 /// The file of an upload that holds the key of its blob.
 const TARGET: &str = "key";
 
-impl Directory {
-    pub(super) async fn begin(&self, uri: &BlobUri) -> Result<String, Error> {
+#[async_trait]
+impl Uploads for Directory {
+    async fn begin_upload(&self, uri: &BlobUri) -> Result<String, Error> {
         let id = random_id().map_err(|error| self.failed("begin a multipart upload of", uri, error))?;
         let key = Bytes::copy_from_slice(uri.key().as_bytes());
         let content = stream::iter([Ok::<_, io::Error>(key)]);
@@ -29,8 +31,7 @@ impl Directory {
         Ok(id)
     }
 
-    /// Stores a part, in place of one with this number; gives its tag.
-    pub(super) async fn stage_part(
+    async fn put_part(
         &self,
         uri: &BlobUri,
         id: &str,
@@ -47,13 +48,7 @@ impl Directory {
         Ok(part.object.etag)
     }
 
-    pub(super) async fn complete(
-        &self,
-        uri: &BlobUri,
-        id: &str,
-        parts: Vec<Part>,
-        mode: Mode,
-    ) -> Result<Object, Error> {
+    async fn complete_upload(&self, uri: &BlobUri, id: &str, parts: Vec<Part>, mode: Mode) -> Result<Object, Error> {
         self.check_upload(uri, id).await?;
         for part in &parts {
             let stored = self.open_part(id, part.number).await?;
@@ -71,6 +66,13 @@ impl Directory {
         Ok(object)
     }
 
+    async fn abort_upload(&self, uri: &BlobUri, id: &str) -> Result<(), Error> {
+        self.check_upload(uri, id).await?;
+        self.remove_upload(uri, id).await
+    }
+}
+
+impl Directory {
     /// The contents of parts one after the other.
     fn joined(self, name: String, id: String, parts: Vec<Part>) -> BoxStream<'static, Result<Bytes, Error>> {
         let open = move |part: Part| {
@@ -83,11 +85,6 @@ impl Directory {
             }
         };
         stream::iter(parts).then(open).try_flatten().boxed()
-    }
-
-    pub(super) async fn abort(&self, uri: &BlobUri, id: &str) -> Result<(), Error> {
-        self.check_upload(uri, id).await?;
-        self.remove_upload(uri, id).await
     }
 
     async fn remove_upload(&self, uri: &BlobUri, id: &str) -> Result<(), Error> {

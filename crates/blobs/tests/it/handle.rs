@@ -5,7 +5,7 @@ use std::io::{Read as _, Seek as _, SeekFrom};
 use bytes::Bytes;
 use spanwise_blobs::BlobUri;
 
-use super::Store;
+use super::directory::Store;
 
 fn uri(key: &str) -> BlobUri {
     BlobUri::from_key(key).unwrap()

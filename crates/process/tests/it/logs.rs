@@ -10,7 +10,8 @@ use spanwise_process::{Ending, LogFiles as Logs, LogLine, LogStart, last_lines, 
 use tempfile::tempdir;
 use tokio::sync::oneshot;
 
-use super::{script, soon, until};
+use super::script;
+use super::waiting::{soon, until};
 
 fn append(log: &Path, bytes: &[u8]) {
     OpenOptions::new().append(true).create(true).open(log).unwrap().write_all(bytes).unwrap();

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use spanwise_process::{Ending, Error, Limits, Process, ProcessId, adopt, ask_remains, end_remains, spawn};
 use tempfile::tempdir;
 
-use super::{runs, script, soon, text, until};
+use super::script;
+use super::waiting::{DEADLINE, runs, soon, text, until};
 
 #[tokio::test]
 async fn a_process_gets_exactly_what_its_launch_says() {
@@ -159,7 +160,7 @@ fn foreign(home: &std::path::Path, body: &str) -> ProcessId {
     };
     let start = Instant::now();
     while field(5) != Some(u64::from(pid)) {
-        assert!(start.elapsed() < super::DEADLINE, "it leads a group");
+        assert!(start.elapsed() < DEADLINE, "it leads a group");
         std::thread::yield_now();
     }
     ProcessId::of(pid).unwrap()

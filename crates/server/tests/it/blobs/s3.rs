@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use spanwise_blobs::BlobUri;
 use spanwise_server::blobs::s3::{self, Access};
 
+use super::directory::Store;
 use super::http::{answer, begin, send};
-use super::{Store, serve};
+use super::serve;
 use crate::python;
 
 async fn site(access: Access) -> (Store, SocketAddr) {

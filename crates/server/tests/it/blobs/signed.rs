@@ -10,8 +10,9 @@ use spanwise_blobs::BlobUri;
 use spanwise_server::blobs::signed::{self, Bound, Right, Signer};
 use tokio::io::AsyncWriteExt;
 
+use super::directory::Store;
 use super::http::{answer, begin, send};
-use super::{Store, serve};
+use super::serve;
 
 const LIMIT: u64 = 10_000_000;
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use spanwise_process::{Ending, Launch, Limits, Process, Script, Warm, adopt, end_remains, spawn_script};
 use tempfile::{TempDir, tempdir};
 
-use super::{runs, soon, text, until};
+use super::waiting::{runs, soon, text, until};
 use crate::python;
 
 /// Tasks that tell what they see. Addresses of objects and numbers of processes are left out.
