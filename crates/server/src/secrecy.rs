@@ -93,6 +93,12 @@ pub(crate) fn without_secrets(text: &str) -> String {
     shown + rest
 }
 
+/// Names with their values, of which none shows a secret: of a context, of labels, of annotations.
+pub(crate) fn shown_pairs<'a>(pairs: impl IntoIterator<Item = (&'a String, &'a String)>) -> Vec<(String, String)> {
+    let shown = |value: &str, is_secret| if is_secret { HIDDEN.to_owned() } else { without_secrets(value) };
+    pairs.into_iter().map(|(key, value)| (key.clone(), shown(value, is_secret(key)))).collect()
+}
+
 /// What is shorter after `Bearer` is a word of a sentence.
 const SHORTEST_TOKEN: usize = 12;
 

@@ -7,6 +7,7 @@ use super::format::{Badge, Span, WAITING, When, badge, count, ran, span, when};
 use super::span::elsewhere;
 use super::{PageError, Pages, address};
 use crate::control;
+use crate::secrecy::shown_pairs;
 
 /// What is said of an unfinished run that the server does not drive.
 const ELSEWHERE: &str =
@@ -92,7 +93,7 @@ impl Header {
 fn chosen(options: &RunOptions) -> Vec<(&'static str, Vec<(String, String)>)> {
     let all = [("Labels", &options.labels), ("Annotations", &options.annotations)];
     let given = all.into_iter().filter(|(_, pairs)| !pairs.is_empty());
-    given.map(|(title, pairs)| (title, pairs.clone().into_iter().collect())).collect()
+    given.map(|(title, pairs)| (title, shown_pairs(pairs))).collect()
 }
 
 /// What is said about the export of a run's lifecycle spans; empty for a run that is not traced.

@@ -13,7 +13,7 @@ use super::value::{Links, Value};
 use super::view::View;
 use super::{PageError, Pages, address};
 use crate::control::{self, LogEnd};
-use crate::secrecy::{HIDDEN, is_secret, without_secrets};
+use crate::secrecy::shown_pairs;
 
 /// Attempts that are listed, the last ones.
 const SHOWN_ATTEMPTS: usize = 50;
@@ -190,7 +190,7 @@ impl Panel {
             log: log_view(pages, run, name, action, (AttemptNo(chosen_attempt), &history)),
             inputs,
             outputs,
-            context: context.into_iter().map(hidden).collect(),
+            context: shown_pairs(context.iter().map(|(key, value)| (key, value))),
             commands: commands(pages, run, name, spec.kind),
             can_abort: !action.is_finished() && !name.is_root(),
             full,
@@ -204,12 +204,6 @@ fn shown(values: Result<Vec<Named>, spanwise_wire::Invalid>, none: &str) -> Valu
         Ok(values) => Values { values, instead: none.to_owned() },
         Err(error) => Values::none(error.to_string()),
     }
-}
-
-/// A value of the context without secrets.
-fn hidden((key, value): (String, String)) -> (String, String) {
-    let value = if is_secret(&key) { HIDDEN.to_owned() } else { without_secrets(&value) };
-    (key, value)
 }
 
 fn facts(pages: &Pages, run: &RunHandle, name: &ActionName, action: &Action) -> Result<Vec<Fact>, PageError> {

@@ -1,6 +1,6 @@
 //! The list of runs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use askama::Template;
 use axum::extract::{Path, State};
@@ -17,6 +17,7 @@ use super::first::FirstRun;
 use super::format::{Badge, Span, UNREADABLE, WAITING, When, badge, count, span, when};
 use super::{PageError, Pages, address, render};
 use crate::control;
+use crate::secrecy::shown_pairs;
 use crate::text::read_time;
 
 const PAGE: usize = 50;
@@ -176,7 +177,6 @@ struct Row {
 
 impl Row {
     fn of(row: &RunRow, waits: bool, now: Timestamp) -> Row {
-        let labels = row.labels.iter().take(LABELS).map(|(key, value)| format!("{key}={value}"));
         Row {
             name: row.id.name.to_string(),
             address: address::run(&row.id, None),
@@ -190,11 +190,17 @@ impl Row {
             },
             created: when(row.created_at, now),
             took: span(row.created_at, row.ended_at, now),
-            labels: labels.collect(),
+            labels: labels(&row.labels),
             more_labels: row.labels.len().saturating_sub(LABELS),
             unreadable: row.unreadable.clone().unwrap_or_default(),
         }
     }
+}
+
+/// The first of a run's labels, as the list has them.
+fn labels(labels: &BTreeMap<String, String>) -> Vec<String> {
+    let shown = shown_pairs(labels.iter().take(LABELS));
+    shown.into_iter().map(|(key, value)| format!("{key}={value}")).collect()
 }
 
 #[derive(Template)]

@@ -167,6 +167,42 @@ async fn nothing_that_a_run_says_is_markup() {
     assert!(child.contains("ValueError") && child.contains("caused by"), "{child}");
 }
 
+/// What is a secret by its name, or by itself, is one wherever a starter has written it: in the context, a label or an annotation, in the list
+/// of runs as on the page of one.
+#[tokio::test]
+async fn secrets_that_a_starter_has_written_are_shown_on_no_page() {
+    let table = [
+        ("api_token", "hush-1", "(hidden)"),
+        ("db.password", "hush-2", "(hidden)"),
+        ("note", "Bearer hush-3-abcdefgh", "Bearer (hidden)"),
+        ("team", "wings", "wings"),
+    ];
+    let pairs = || table.map(|(key, value, _)| (key.to_owned(), value.to_owned()));
+    let console = Console::start().await;
+    let in_context = Inputs {
+        context: CustomContext::from(table.map(|(key, value, _)| (key, value))).to_message(),
+        ..Inputs::default()
+    };
+    let labels = RunOptions { labels: pairs().into(), ..RunOptions::default() };
+    let annotations = RunOptions { annotations: pairs().into(), ..RunOptions::default() };
+    let ways = [
+        ("context", in_context, RunOptions::default(), false),
+        ("label", Inputs::default(), labels, true),
+        ("annotation", Inputs::default(), annotations, false),
+    ];
+    for (name, inputs, options, is_in_list) in ways {
+        let run = console.run(name, "env.main", inputs, RunSettings { options, ..RunSettings::default() });
+        under_way(&run).await;
+        let page = console.get(&format!("/v2/domain/d/project/p/runs/{name}")).await.body;
+        let list = console.get("/").await.body;
+        assert!(!page.contains("hush") && !list.contains("hush"), "{name}: {page}");
+        for (key, _, shown) in table {
+            assert!(page.contains(key) && page.contains(shown), "{name} {key}: {page}");
+            assert!(!is_in_list || list.contains(&format!("{key}={shown}")), "{name} {key}: {list}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn lists_are_filtered_and_paged_and_answer_with_nothing_if_nothing_has_changed() {
     let console = Console::start().await;
