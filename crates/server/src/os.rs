@@ -15,10 +15,6 @@ pub(crate) use portable::Sockets;
 
 /// The owner of a socket, and its inode: none (0) for one that no process has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(
-    not(all(target_os = "linux", not(spanwise_portable))),
-    expect(dead_code, reason = "without a way to ask there is no answer")
-)]
 pub(crate) struct Owner {
     pub(crate) uid: u32,
     pub(crate) inode: u64,
