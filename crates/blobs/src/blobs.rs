@@ -175,6 +175,14 @@ impl Blobs {
         }
     }
 
+    /// Removes what lies below a name without being a blob; see [`BlobStore::tidy`].
+    ///
+    /// # Errors
+    /// As [`BlobStore::tidy`].
+    pub async fn tidy(&self, below: &BlobUri, before: SystemTime) -> Result<(), Error> {
+        self.store.tidy(below, before).await
+    }
+
     /// A URL of the store's own for a blob, if it has any; see [`BlobStore::presign`].
     ///
     /// # Errors

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "these are tests: one that cannot go on stops with the reason")]
 
 use std::io;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -27,6 +28,7 @@ macro_rules! conformance {
             a_copy_is_a_blob_of_its_own,
             what_is_deleted_is_gone_and_its_neighbours_are_not,
             every_key_that_is_allowed_is_a_name,
+            tidying_takes_no_blob_away,
             a_list_is_sorted_by_bytes_and_comes_in_pages,
             keys_are_folded_at_their_slashes,
             an_upload_in_parts_is_one_blob_in_the_end,
@@ -257,6 +259,18 @@ pub async fn every_key_that_is_allowed_is_a_name(blobs: &Blobs) {
     let listed: Vec<&str> = listed.iter().map(|blob| &blob.uri.key()["all/".len()..]).collect();
     keys.sort_unstable();
     assert_eq!(listed, keys);
+}
+
+/// Whatever a store has beside its blobs: they stay, and so does what leads to them.
+pub async fn tidying_takes_no_blob_away(blobs: &Blobs) {
+    for key in ["a/b/c", "a/d", "e"] {
+        put(blobs, key, key).await;
+    }
+    blobs.tidy(&uri("a"), SystemTime::now() + Duration::from_secs(60)).await.unwrap();
+    blobs.tidy(&uri("nothing"), SystemTime::now()).await.unwrap();
+    for key in ["a/b/c", "a/d", "e"] {
+        assert_eq!(content(blobs, key).await.unwrap(), key);
+    }
 }
 
 /// All pages of a query, each with what it has: blobs and folded prefixes.

@@ -201,6 +201,12 @@ impl BlobStore for Directory {
         self.page(query).await
     }
 
+    /// Directories without a file below them.
+    async fn tidy(&self, below: &BlobUri, before: SystemTime) -> Result<(), Error> {
+        let directory = self.file(&self.path(below)?)?;
+        self.blocking("tidy", below.to_string(), move || tidy(&directory, before)).await
+    }
+
     /// A directory has no address.
     async fn presign(&self, _: Right, _: &BlobUri, _: SystemTime) -> Result<Option<String>, Error> {
         Ok(None)
@@ -211,6 +217,28 @@ impl BlobStore for Directory {
         let tried = tokio::task::spawn_blocking(move || directory.try_to_write()).await;
         tried.unwrap_or_else(|error| Err(self.failed("store", "a probe", error)))
     }
+}
+
+/// Removes the directories in a directory that have no file below them, if none was changed after a time. A directory that a blob comes into
+/// meanwhile refuses to go, and whoever finds its directory gone makes it again.
+fn tidy(directory: &Path, before: SystemTime) -> io::Result<()> {
+    let entries = match std::fs::read_dir(directory) {
+        Err(error) if failed::is_absent(&error) => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        if !entry.file_type()?.is_dir() {
+            continue;
+        }
+        // What it was changed by last: taking an empty directory out of it is a change too.
+        let changed = entry.metadata()?.modified()?;
+        tidy(&entry.path(), before)?;
+        if changed < before {
+            let _ = std::fs::remove_dir(entry.path());
+        }
+    }
+    Ok(())
 }
 
 fn prepare(directory: &Path) -> io::Result<()> {

@@ -69,6 +69,16 @@ pub trait BlobStore: Uploads {
     /// [`Error::Storage`] if none can be signed now.
     async fn presign(&self, right: Right, uri: &BlobUri, expires_at: SystemTime) -> Result<Option<String>, Error>;
 
+    /// Removes what lies below a name without being a blob or leading to one, if that was last changed before a time: what a write or a deletion
+    /// that was cut off has left. A bucket has nothing like it.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    async fn tidy(&self, below: &BlobUri, before: SystemTime) -> Result<(), Error> {
+        let _ = (below, before);
+        Ok(())
+    }
+
     /// Writes a little and removes it again: a blob could be stored now.
     ///
     /// # Errors
