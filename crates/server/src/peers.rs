@@ -102,7 +102,8 @@ fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
-#[cfg(all(test, target_os = "linux", not(spanwise_portable)))]
+#[cfg(all(target_os = "linux", not(spanwise_portable)))]
+#[cfg(test)]
 mod tests {
     use rustix::net::{AddressFamily, SocketType};
 
