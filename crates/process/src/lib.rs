@@ -80,8 +80,6 @@ pub struct Limits {
     /// Private writable memory (`RLIMIT_DATA`). Address space would be the wrong measure: allocator arenas and mapped
     /// libraries reserve far more of it than they use.
     pub memory_bytes: Option<u64>,
-    /// Time on a processor (`RLIMIT_CPU`): SIGXCPU, and a second later SIGKILL.
-    pub cpu_seconds: Option<u64>,
 }
 
 /// How a process ended.
@@ -234,10 +232,8 @@ fn take_charge(pid: u32, limits: Limits) -> io::Result<Process> {
 
 impl Limits {
     fn each(self) -> impl Iterator<Item = (Resource, Rlimit)> {
-        let limit = |soft, hard| Rlimit { current: Some(soft), maximum: Some(hard) };
-        let memory = self.memory_bytes.map(|bytes| (Resource::Data, limit(bytes, bytes)));
-        let cpu = self.cpu_seconds.map(|seconds| (Resource::Cpu, limit(seconds, seconds.saturating_add(1))));
-        memory.into_iter().chain(cpu)
+        let limit = |bytes| Rlimit { current: Some(bytes), maximum: Some(bytes) };
+        self.memory_bytes.map(|bytes| (Resource::Data, limit(bytes))).into_iter()
     }
 }
 

@@ -410,8 +410,6 @@ def become(request):
         os.umask(request["umask"])
     if request["data"] is not None:
         resource.setrlimit(resource.RLIMIT_DATA, (request["data"],) * 2)
-    if request["cpu"] is not None:
-        resource.setrlimit(resource.RLIMIT_CPU, (request["cpu"], request["cpu"] + 1))
     arguments, environment = request["argv"], dict(request["env"])
     mark(environment)
     try:

@@ -387,7 +387,7 @@ impl Shared {
             env,
             directory: files.work.clone(),
             log: files.log.clone(),
-            limits: Limits { memory_bytes: memory::bytes(program), cpu_seconds: None },
+            limits: Limits { memory_bytes: memory::bytes(program) },
             claim: Some(files.process.clone()),
         };
         self.launcher.start(&*self.runner, &python, launch).await

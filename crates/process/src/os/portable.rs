@@ -80,7 +80,6 @@ pub(crate) fn limits_in_shell(limits: Limits, descriptors: Option<Rlimit>) -> St
     for (resource, Rlimit { current, maximum }) in limits.each().chain(descriptors) {
         let (flag, unit) = match resource {
             Resource::Data => ('d', 1024),
-            Resource::Cpu => ('t', 1),
             _ => ('n', 1),
         };
         // The softer one first: it may not be above the harder one.

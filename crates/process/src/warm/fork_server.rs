@@ -87,7 +87,6 @@ struct Request<'a> {
     claim: Option<PathBuf>,
     umask: Option<u32>,
     data: Option<u64>,
-    cpu: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -153,14 +152,14 @@ impl ForkServer {
     /// Forks a child that runs `launch`: the script with these arguments, of which it is the first.
     pub(super) async fn fork(&self, argv: &[String], launch: &Launch) -> Result<Process, NotForked> {
         let id = self.number.fetch_add(1, Ordering::Relaxed);
-        let Limits { memory_bytes: data, cpu_seconds: cpu } = launch.limits;
+        let data = launch.limits.memory_bytes;
         let refused = |error: &dyn std::error::Error| NotForked::Refused(error.to_string());
         // The fork server has a working directory of its own.
         let directory = std::path::absolute(&launch.directory).map_err(|error| refused(&error))?;
         let log = std::path::absolute(&launch.log).map_err(|error| refused(&error))?;
         let claim = launch.claim.as_deref().map(std::path::absolute).transpose().map_err(|error| refused(&error))?;
         let (umask, env) = (own::given().map(|given| given.umask), launch.variables().collect());
-        let request = Request { id, argv, env, directory: &directory, log: &log, claim, umask, data, cpu };
+        let request = Request { id, argv, env, directory: &directory, log: &log, claim, umask, data };
         let mut request = serde_json::to_vec(&request).map_err(|error| refused(&error))?;
         request.push(b'\n');
         let (answer, started) = oneshot::channel();
