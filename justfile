@@ -6,6 +6,7 @@ default:
 check:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets -- -D warnings
+    cargo check
     cargo clippy --package spanwise --no-default-features -- -D warnings
     cargo clippy --package spanwise-server --features fuzzing -- -D warnings
 
@@ -24,7 +25,7 @@ bench:
 
 # A traced workflow, live, then its trace as one tree.
 demo:
-    cargo run --release -- demo
+    cargo run -- demo
 
 # Flyte's messages, generated anew from the .proto files.
 gen:

@@ -1,7 +1,7 @@
 //! What CreateRun and Enqueue take, with small and with large inputs: the time of an answer and the processor's time in the server.
 //! One slot is taken for good, so that nothing which is accepted is started: no process disturbs the figures.
 //!
-//! `cargo build --release`, then `cargo bench -p spanwise-benches --bench inputs`. Paths of server binaries after `--` are measured in
+//! `cargo build --profile dist`, then `cargo bench -p spanwise-benches --bench inputs`. Paths of server binaries after `--` are measured in
 //! turns instead, each beside the first: `-- before/spanwise after/spanwise`.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 

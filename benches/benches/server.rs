@@ -1,4 +1,4 @@
-//! The server as its users meet it: the release binary, real processes, the stock SDK. `cargo build --release`, then
+//! The server as its users meet it: the binary that is handed out, real processes, the stock SDK. `cargo build --profile dist`, then
 //! `cargo bench -p spanwise-benches --bench server`; with `SPANWISE_BENCH_PYTHON`, an interpreter that has `flyte==2.12.1`, the figures of
 //! Python tasks too.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]

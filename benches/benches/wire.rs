@@ -1,5 +1,5 @@
 //! The server through its wire: a client that plays a running task and whoever ends what it has asked for. The actions are conditions,
-//! which a signal ends, so that no process is started for them. `cargo build --release`, then
+//! which a signal ends, so that no process is started for them. `cargo build --profile dist`, then
 //! `cargo bench -p spanwise-benches --bench wire`.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 

@@ -1,16 +1,16 @@
-//! The server as a process of its own: the release binary.
+//! The server as a process of its own: the binary that is handed out, of `cargo build --profile dist`.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// The release binary beside the target folder of the benchmarks.
+/// The binary of the profile `dist`, beside the target folder of the benchmarks.
 ///
 /// # Errors
 /// If it has not been built.
 pub fn binary(target_tmp: &str) -> anyhow::Result<PathBuf> {
-    let binary = Path::new(target_tmp).with_file_name("release/spanwise");
-    anyhow::ensure!(binary.exists(), "the release binary is not there: cargo build --release");
+    let binary = Path::new(target_tmp).with_file_name("dist/spanwise");
+    anyhow::ensure!(binary.exists(), "the binary is not there: cargo build --profile dist");
     Ok(binary)
 }
 
