@@ -121,7 +121,14 @@ impl Engine {
     /// # Errors
     /// [`Error::Store`] if the store cannot be read.
     pub fn root_rows(&self, runs: &[RunKey]) -> Result<Vec<(RunKey, ActionView)>, Error> {
-        Ok(self.inner.journal.store().action_of_each(runs, &ActionName::ROOT)?)
+        let store = self.inner.journal.store();
+        match store.action_of_each(runs, &ActionName::ROOT) {
+            Err(error) if error.is_damage() => {
+                let root = |run: &RunKey| Some((*run, store.action(*run, &ActionName::ROOT).ok()??));
+                Ok(runs.iter().filter_map(root).collect())
+            }
+            rows => Ok(rows?),
+        }
     }
 
     /// The names of the projects in which runs are or tasks are deployed, each once, in order.

@@ -27,6 +27,6 @@ pub mod msgpack;
 pub mod pickle;
 mod structure;
 
-pub use buffa::{DecodeError, EnumValue, HasMessageView, Message, MessageField};
+pub use buffa::{DecodeError, DecodeOptions, EnumValue, HasMessageView, Message, MessageField};
 pub use generated::{flyteidl2, google};
 pub use image::Image;

@@ -35,6 +35,7 @@ mod files;
 mod inside;
 mod logs;
 mod reads;
+mod recovery;
 mod rerun;
 mod secrets;
 mod signal;
@@ -285,7 +286,11 @@ impl ControlPlane {
         let (run, executor, plane) = (run.clone(), self.inner.executor.clone(), self.clone());
         self.inner.drivers.spawn(async move {
             let call = Call { action, inputs, caller: None };
-            if let Err(error) = run.drive(call, &executor).await {
+            let driven = async {
+                plane.recover_action(&run, action).await?;
+                run.drive(call, &executor).await.map_err(Error::from)
+            };
+            if let Err(error) = driven.await {
                 let trace_id = run.span().map(|span| tracing::field::display(span.trace));
                 let cause = in_one_line(&error);
                 tracing::error!(run = %run.id().name, %action, trace_id, cause, "an action cannot go on");

@@ -11,6 +11,9 @@ use spanwise_wire::{Definition, Invalid, Stored, options, task, task::Program, t
 /// Decoded definitions that are kept; a run has a handful, and one is some kilobytes.
 const KEPT: usize = 512;
 
+/// A larger one is not kept: it is rare, and reading it costs little beside what made it large.
+const LARGEST_KEPT: usize = 64 << 10;
+
 /// Why a definition could not be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -49,21 +52,24 @@ impl Definitions {
 
     /// Remembers the task of a new action: what is in hand is not read back from the journal.
     pub(crate) fn remember(&self, task: TaskDefinition) {
-        let mut kept = self.kept();
         let digest = task.stored.digest.clone();
-        if kept.definitions.contains_key(&digest) && kept.programs.contains_key(&digest) {
+        let is_known = |kept: &Kept| kept.definitions.contains_key(&digest) && kept.programs.contains_key(&digest);
+        if task.stored.body.len() > LARGEST_KEPT || is_known(&self.kept()) {
             return;
         }
         // One that is none fails its attempt, which reads it again.
-        if let Ok(program) = task.program() {
-            insert(&mut kept.programs, &digest, &Arc::new(program));
-        }
-        insert(&mut kept.definitions, &digest, &Arc::new(Definition::from(task)));
+        let program = task.program().ok().map(Arc::new);
+        let definition = Arc::new(Definition::from(task));
+        let mut kept = self.kept();
+        program.iter().for_each(|program| insert(&mut kept.programs, &digest, program));
+        insert(&mut kept.definitions, &digest, &definition);
     }
 
     /// Remembers the options of a new run.
-    pub(crate) fn remember_options(&self, digest: &str, options: RunOptions) {
-        insert(&mut self.kept().options, digest, &Arc::new(options));
+    pub(crate) fn remember_options(&self, stored: Stored, options: RunOptions) {
+        if stored.body.len() <= LARGEST_KEPT {
+            insert(&mut self.kept().options, &stored.digest, &Arc::new(options));
+        }
     }
 
     /// What an action was made from; none if it has no definition.
@@ -72,8 +78,11 @@ impl Definitions {
         if let Some(known) = self.kept().definitions.get(digest) {
             return Ok(Some(Arc::clone(known)));
         }
-        let definition = Arc::new(Definition::decode(spec.kind, &self.body(digest)?)?);
-        insert(&mut self.kept().definitions, digest, &definition);
+        let body = self.body(digest)?;
+        let definition = Arc::new(Definition::decode(spec.kind, &body)?);
+        if body.len() <= LARGEST_KEPT {
+            insert(&mut self.kept().definitions, digest, &definition);
+        }
         Ok(Some(definition))
     }
 
@@ -83,8 +92,11 @@ impl Definitions {
         if let Some(known) = self.kept().programs.get(digest) {
             return Ok(Arc::clone(known));
         }
-        let program = Arc::new(task::program(&task::decode(&self.body(digest)?)?)?);
-        insert(&mut self.kept().programs, digest, &program);
+        let body = self.body(digest)?;
+        let program = Arc::new(task::program(&task::decode(&body)?)?);
+        if body.len() <= LARGEST_KEPT {
+            insert(&mut self.kept().programs, digest, &program);
+        }
         Ok(program)
     }
 
@@ -102,8 +114,9 @@ impl Definitions {
         if let Some(known) = settings.definition.as_deref().and_then(known) {
             return Ok(known);
         }
-        let read = Arc::new(options::of_message(&options::decode(&self.sent_options(settings)?)?));
-        if let Some(digest) = settings.definition.as_deref() {
+        let sent = self.sent_options(settings)?;
+        let read = Arc::new(options::of_message(&options::decode(&sent)?));
+        if let Some(digest) = settings.definition.as_deref().filter(|_| sent.len() <= LARGEST_KEPT) {
             insert(&mut self.kept().options, digest, &read);
         }
         Ok(read)
@@ -120,7 +133,7 @@ impl Definitions {
 
 /// Keeps what was read. Starts anew when there is too much: what is in use comes back with one read each.
 fn insert<T>(kept: &mut HashMap<String, Arc<T>>, digest: &str, read: &Arc<T>) {
-    if kept.len() >= KEPT {
+    if kept.len() >= KEPT && !kept.contains_key(digest) {
         kept.clear();
     }
     kept.insert(digest.to_owned(), Arc::clone(read));
@@ -140,7 +153,10 @@ mod tests {
         let settings = RunSettings { definition: Some("of a run".to_owned()), ..RunSettings::default() };
         // The journal has none of them: whoever asked it would be told so.
         assert!(matches!(definitions.options(&settings), Err(Error::Missing(_))));
-        definitions.remember_options("of a run", options.clone());
+        let stored = |body: usize| Stored { digest: "of a run".to_owned(), body: vec![0; body].into() };
+        definitions.remember_options(stored(LARGEST_KEPT + 1), options.clone());
+        assert!(matches!(definitions.options(&settings), Err(Error::Missing(_))), "a large one");
+        definitions.remember_options(stored(1), options.clone());
         assert_eq!(*definitions.options(&settings).unwrap(), options);
 
         let key = spanwise_wire::ids::TaskKey {

@@ -7,13 +7,13 @@
 use std::collections::HashSet;
 use std::io;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use spanwise_blobs::{BlobUri, Blobs};
 use spanwise_core::{ActionName, RunId};
 use spanwise_engine::{Engine, PrunedRun, RunKey};
-use tokio::sync::{RwLock, RwLockReadGuard};
+use tokio::sync::{OwnedRwLockReadGuard, RwLock};
 
 use crate::layout::{self, DataDir};
 
@@ -55,12 +55,15 @@ pub(crate) struct Leftovers {
     blobs: Blobs,
     data: DataDir,
     /// Nobody makes a run while leftovers of its name may be removed.
-    removal: RwLock<()>,
+    removal: Arc<RwLock<()>>,
     /// What retention has deleted and still has directories.
     pruned: Mutex<Vec<PrunedRun>>,
     /// How many unknown directories were told of last.
     told: Mutex<usize>,
 }
+
+/// While this is held, nothing is removed.
+pub(crate) type Untouched = OwnedRwLockReadGuard<()>;
 
 /// What a sweep has found that the journal does not know.
 #[derive(Debug, Default)]
@@ -71,7 +74,7 @@ struct Unknown {
 
 impl Leftovers {
     pub(crate) fn new(engine: Engine, blobs: Blobs, data: DataDir) -> Leftovers {
-        let (removal, pruned, told) = (RwLock::default(), Mutex::default(), Mutex::default());
+        let (removal, pruned, told) = (Arc::default(), Mutex::default(), Mutex::default());
         Leftovers { engine, blobs, data, removal, pruned, told }
     }
 
@@ -111,14 +114,14 @@ impl Leftovers {
     }
 
     /// Nothing is removed while this is held: for whoever makes a run.
-    pub(crate) async fn untouched(&self) -> RwLockReadGuard<'_, ()> {
-        self.removal.read().await
+    pub(crate) async fn untouched(&self) -> Untouched {
+        Arc::clone(&self.removal).read_owned().await
     }
 
     /// Removes what an earlier run of this name has left, unless there is a run of the name, and keeps it like this while what is
     /// returned is held: for whoever makes a run of it.
-    pub(crate) async fn make_way(&self, id: &RunId) -> Result<RwLockReadGuard<'_, ()>, Error> {
-        let alone = self.removal.write().await;
+    pub(crate) async fn make_way(&self, id: &RunId) -> Result<Untouched, Error> {
+        let alone = Arc::clone(&self.removal).write_owned().await;
         if self.engine.run_row(id)?.is_none() {
             self.blobs.delete_prefix(&layout::run_base(id)?).await?;
         }

@@ -54,6 +54,7 @@ fn s4_a_full_disk_is_told_refuses_alike_and_passes() {
     let mut program = Program::new(&server, "full_disk.py").arg("three").start();
     program.wait_for_marks("works", |lines| lines.len() == 3, &server);
     type Fill = fn(&Path);
+    let unread = python::run_case(&server, "full_disk.py", "unread")["run"].as_str().unwrap().to_owned();
     let fills: [(&str, Fill); 2] = [("bytes", fill_with_bytes), ("files", fill_with_files)];
     for (what, fill) in fills {
         assert_eq!(put(&server, &format!("before/{what}")), 200);
@@ -67,6 +68,8 @@ fn s4_a_full_disk_is_told_refuses_alike_and_passes() {
             // Its code is uploaded first.
             let is_passing = told_of("create").contains("unavailable") || told_of("create").contains("status 507");
             assert!(is_passing && told_of("create").contains("is full"), "{told}");
+            let read = Program::new(&server, "full_disk.py").arg("read").arg(&unread).start().result(&server);
+            assert_eq!(read, json!({ "input": 9, "output": 9 }), "reading takes no room");
             // It ends all the same: it may be what fills the disk.
             assert!(told_of("abort") == "accepted" || told_of("abort").contains("is full"), "{told}");
         }
@@ -91,7 +94,7 @@ fn s4_a_full_disk_is_told_refuses_alike_and_passes() {
         std::fs::copy(disk.join("data").join(name), copy.path().join(name)).unwrap();
     }
     let journal = Connection::open(copy.path().join("journal.db")).unwrap();
-    assert_eq!(journal.query_row("SELECT count(*) FROM runs", [], |row| row.get::<_, i64>(0)).unwrap(), 5);
+    assert_eq!(journal.query_row("SELECT count(*) FROM runs", [], |row| row.get::<_, i64>(0)).unwrap(), 6);
     server.stop();
 }
 

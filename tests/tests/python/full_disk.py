@@ -77,5 +77,20 @@ def one(_scratch):
     return {"output": session.output(run), "run": run.name}
 
 
+@session.remote_case
+def unread(_scratch):
+    """A run at its end, of which nobody has read anything."""
+    run = session.start(quick, number=9, options={"disable_run_cache": True})
+    run.wait(quiet=True)
+    return {"run": run.name}
+
+
+@session.remote_case
+def read(_scratch):
+    """What a run was given and has delivered, which the journal has."""
+    run = flyte.remote.Run.get(name=sys.argv[2])
+    return {"input": run.inputs()["number"], "output": session.output(run)}
+
+
 if __name__ == "__main__":
     session.main()

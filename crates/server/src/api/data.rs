@@ -95,9 +95,15 @@ impl Data {
     }
 }
 
-/// Where the inputs of an action are, and where its outputs are or will be.
+/// Where the inputs of an action are to be found by whoever asks for them, and where its outputs are or will be.
 pub(super) async fn uris(control: &ControlPlane, found: &Found) -> Result<(String, String), ConnectError> {
-    let inputs = control.readable_inputs(&found.run, &found.name, found.action.spec.kind).await?;
+    control.readable_inputs(&found.run, &found.name, found.action.spec.kind).await?;
+    names(found)
+}
+
+/// The same without a look at what is there.
+fn names(found: &Found) -> Result<(String, String), ConnectError> {
+    let inputs = layout::inputs(found.run.id(), &found.name).map_err(Error::from)?;
     let directory = match found.action.spec.kind {
         ActionKind::Task => layout::attempt(found.run.id(), &found.name, output_attempt(&found.action)),
         ActionKind::Step | ActionKind::Condition => {
@@ -201,7 +207,8 @@ impl DataProxyService for Data {
     ) -> ServiceResult<GetActionDataResponse> {
         let request = request.to_owned_message();
         let found = self.api.find(request.action_id.as_option())?;
-        let (inputs_uri, outputs_uri) = uris(&self.api.control, &found).await?;
+        // The values are in the answer: what is read here must not need room on the disk.
+        let (inputs_uri, outputs_uri) = names(&found)?;
         let (inputs, outputs) = found.run.payloads(&found.name).await.map_err(Error::from)?;
         let mut answer = GetActionDataResponse { inputs_uri, outputs_uri, ..GetActionDataResponse::default() };
         if let Some(inputs) = inputs {

@@ -60,18 +60,22 @@ impl ControlPlane {
             warnings,
         };
         // What an earlier run of the name has left goes before there is a new one, which nothing may keep from being driven then.
-        let _untouched = match is_named {
+        let untouched = match is_named {
             true => self.inner.leftovers.make_way(&id).await?,
             false => self.inner.leftovers.untouched().await,
         };
         let (frozen, named) = (inputs.encode(), task.name.clone());
         let definitions = vec![to_store(sent.stored.clone()), to_store(task.stored.clone())];
-        // Before it is driven: whoever drives it asks for them.
-        self.inner.definitions.remember(task);
-        self.inner.definitions.remember_options(&sent.stored.digest, sent.options);
         let accepted = spanwise_engine::NewRun { id, spec, inputs: frozen.clone(), settings, definitions };
         let plane = self.clone();
-        let begin = move |run: &RunHandle| plane.drive(run, ActionName::ROOT, Some(frozen));
+        // The run is made also if the caller goes away meanwhile: nothing is removed until it is there.
+        let begin = move |run: &RunHandle| {
+            // Before it is driven: whoever drives it asks for them.
+            plane.inner.definitions.remember(task);
+            plane.inner.definitions.remember_options(sent.stored, sent.options);
+            plane.drive(run, ActionName::ROOT, Some(frozen));
+            drop(untouched);
+        };
         let run = self.inner.engine.accept_run(accepted, begin).await?;
         log_warnings(&run, &named);
         calls::is_about(&run);

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use spanwise_blobs::BlobUri;
 use spanwise_core::lifecycle::STEPS_LABEL;
-use spanwise_core::{ActionName, ActionSpec, End, Failure, RunId, Source};
-use spanwise_engine::{NewStep, Relation, RunHandle};
+use spanwise_core::{ActionName, ActionSpec, Failure, RunId};
+use spanwise_engine::{NewStep, RunHandle};
 use spanwise_wire::actions::{Asked, AskedCondition, AskedStep, AskedTask, TaskSource};
 use spanwise_wire::{Invalid, failure, inputs, task::RunRules, title};
 
@@ -57,15 +57,11 @@ impl ControlPlane {
         let definition = Some(to_store(task.stored.clone()));
         let is_new = run.enqueue(new.name, spanwise_engine::NewAction { spec, definition }, inputs.clone())?;
         self.inner.definitions.remember(task);
-        if is_new {
-            self.recover_action(run, new.name, &options.rerun_actions).await?;
-        }
-        // Driven also if it is not safe yet: it will be, and whoever is told so by now asks again.
-        let committed = run.committed().await;
+        // Driven whatever becomes of this request, and before it is safe: whoever asks again only learns that it is there.
         if is_new {
             self.drive(run, new.name, Some(inputs));
         }
-        Ok(committed?)
+        Ok(run.committed().await?)
     }
 
     /// Remembers why an action was refused that somebody has asked for: it may be what its attempt fails by.
@@ -73,24 +69,6 @@ impl ControlPlane {
         if let Ok(run) = self.run(run) {
             self.inner.executor.refusals().note(run.key(), parent, said);
         }
-    }
-
-    /// In a run that recovers another one, an action that has succeeded there is at its end with what it delivered there.
-    async fn recover_action(&self, run: &RunHandle, action: ActionName, rerun: &[String]) -> Result<(), Error> {
-        let Some(Relation::Recover { run: source }) = &run.settings().relation else { return Ok(()) };
-        if rerun.iter().any(|name| name == action.as_str()) {
-            return Ok(());
-        }
-        let source = self.run(&RunId { name: source.clone(), ..run.id().clone() })?;
-        let Some(earlier) = source.action(&action) else { return Ok(()) };
-        let attempt = match earlier.end() {
-            Some(End::Succeeded { attempt }) => *attempt,
-            Some(End::Reused(Source::Recovery { attempt, .. } | Source::Cache { attempt, .. })) => *attempt,
-            _ => return Ok(()),
-        };
-        let Some(outputs) = source.payloads(&action).await?.1 else { return Ok(()) };
-        let from = Source::Recovery { run: source.id().name.to_string(), attempt };
-        Ok(run.reuse(action, from, outputs, &self.inner.executor).await?)
     }
 
     async fn enqueue_condition(&self, run: &RunHandle, new: &NewAction, asked: AskedCondition) -> Result<(), Error> {
@@ -102,11 +80,10 @@ impl ControlPlane {
         spec.timeouts.deadline = condition.deadline;
         let definition = Some(to_store(condition.definition));
         let is_new = run.enqueue(new.name, spanwise_engine::NewAction { spec, definition }, Bytes::new())?;
-        let committed = run.committed().await;
         if is_new {
             self.drive_condition(run, new.name);
         }
-        Ok(committed?)
+        Ok(run.committed().await?)
     }
 
     /// Records a completed step, with what it left in the blob store.

@@ -28,7 +28,8 @@ impl ControlPlane {
     }
 
     /// Where the inputs of an action are for readers. Those of a task are put there when the first one asks, unless its parent has done
-    /// so: its attempts have theirs in directories of their own.
+    /// so: its attempts have theirs in directories of their own. Where they cannot be put, the name is told all the same: whoever only
+    /// wants to know it needs no room.
     pub(crate) async fn readable_inputs(
         &self,
         run: &RunHandle,
@@ -37,12 +38,23 @@ impl ControlPlane {
     ) -> Result<BlobUri, Error> {
         let uri = layout::inputs(run.id(), action)?;
         if kind == ActionKind::Task
-            && !self.is_there(&uri).await?
-            && let Some(inputs) = run.payloads(action).await?.0
+            && let Err(error) = self.copy_inputs(run, action, &uri).await
         {
-            self.inner.blobs.put(&uri, inputs).await?;
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(run = %run.id().name, %action, error, "inputs are not there for readers");
         }
         Ok(uri)
+    }
+
+    async fn copy_inputs(&self, run: &RunHandle, action: &ActionName, uri: &BlobUri) -> Result<(), Error> {
+        // A later run of the name must not find those of this one.
+        let _untouched = self.inner.leftovers.untouched().await;
+        if !self.is_there(uri).await?
+            && let Some(inputs) = run.payloads(action).await?.0
+        {
+            self.inner.blobs.put(uri, inputs).await?;
+        }
+        Ok(())
     }
 
     /// A URL for a blob that its store has signed itself; none if the server is to sign one.

@@ -100,8 +100,12 @@ pub(super) fn read_tasks(connection: &Connection, query: &TaskQuery) -> Result<V
 pub(super) fn read_projects(connection: &Connection) -> Result<Vec<String>, Error> {
     let sql = "SELECT project FROM runs UNION SELECT project FROM tasks ORDER BY 1";
     let mut statement = connection.prepare_cached(sql).map_err(failed)?;
-    let projects = statement.query_map([], |row| row.get(0)).map_err(failed)?;
-    projects.collect::<Result<_, _>>().map_err(failed)
+    let (mut rows, mut projects) = (statement.query([]).map_err(failed)?, Vec::new());
+    while let Some(row) = rows.next().map_err(failed)? {
+        // A damaged name is one that nobody can ask for: it costs the list nothing else.
+        projects.extend(row.get(0).ok());
+    }
+    Ok(projects)
 }
 
 pub(super) fn read_task(

@@ -414,11 +414,18 @@ pub(super) fn read_action_of_each(
     let keys: Vec<String> = runs.iter().map(|run| run.0.to_string()).collect();
     let sql = format!("{SELECT_ACTIONS} run IN (SELECT value FROM json_each(?1)) AND name = ?2 ORDER BY run");
     let mut statement = connection.prepare_cached(&sql).map_err(failed)?;
-    let with_key = |row: &Row<'_>| Ok((RunKey(get(row, 11)?), read_action(row)?));
+    let with_key = |row: &Row<'_>| Ok::<_, Error>((RunKey(get(row, 11)?), read_action(row)?));
     let keys = format!("[{}]", keys.join(","));
-    let rows = statement.query_map(params![keys, action.as_str()], |row| Ok(with_key(row))).map_err(failed)?;
-    let read = rows.map(|row| row.map_err(failed)?);
-    read.filter(|row| !row.as_ref().is_err_and(Error::is_damage)).collect()
+    let mut rows = statement.query(params![keys, action.as_str()]).map_err(failed)?;
+    let mut read = Vec::with_capacity(runs.len());
+    // What fails between two rows is no fault of a row: it ends the reading.
+    while let Some(row) = rows.next().map_err(failed)? {
+        match with_key(row) {
+            Err(error) if error.is_damage() => {}
+            row => read.push(row?),
+        }
+    }
+    Ok(read)
 }
 
 fn read_action(row: &Row<'_>) -> Result<ActionRow, Error> {

@@ -54,17 +54,31 @@ impl TaskInputs {
 /// # Errors
 /// [`Invalid::Decode`] if it is none.
 pub fn context(inputs: &[u8]) -> Result<CustomContext, Invalid> {
-    let read = Inputs::decode_view(inputs).map_err(|source| Invalid::Decode { what: "inputs.pb", source })?;
-    Ok(CustomContext::from_pairs(read.context.iter().map(|pair| (pair.key.to_owned(), pair.value.to_owned()))))
+    Ok(context_and_count(inputs)?.0)
+}
+
+/// The context, and how many pairs it was made of.
+fn context_and_count(inputs: &[u8]) -> Result<(CustomContext, usize), Invalid> {
+    let read = Inputs::decode_view_with_options(inputs, &values::decoding());
+    let read = read.map_err(|source| Invalid::Decode { what: "inputs.pb", source })?;
+    let pairs = read.context.iter().map(|pair| (pair.key.to_owned(), pair.value.to_owned()));
+    Ok((CustomContext::from_pairs(pairs), read.context.len()))
 }
 
 /// Frozen inputs as an attempt is given them, and the map in them: with the attempt's own span, if it has one. It stands behind what was
-/// frozen, which is passed on as it is: protobuf's messages can be put together, and of a key that comes twice the last value counts.
+/// frozen, which is passed on as it is: protobuf's messages can be put together, and of a key that comes twice the last value counts. Only
+/// what came with such keys is written anew: the SDK looks for some of its own keys from the front.
 ///
 /// # Errors
 /// [`Invalid::Decode`] if the bytes are no `inputs.pb`.
 pub fn delivered(frozen: &Bytes, span: Option<TraceParent>) -> Result<(Bytes, CustomContext), Invalid> {
-    let mut context = context(frozen)?;
+    let (mut context, pairs) = context_and_count(frozen)?;
+    if context.pairs().len() != pairs {
+        let mut inputs = TaskInputs::read(frozen)?;
+        span.iter().for_each(|span| inputs.context.set(TRACEPARENT, span.to_string()));
+        let context = inputs.context.clone();
+        return Ok((inputs.encode(), context));
+    }
     let Some(span) = span.map(|span| span.to_string()) else { return Ok((frozen.clone(), context)) };
     context.set(TRACEPARENT, span.as_str());
     let own = KeyValuePair { key: TRACEPARENT.to_owned(), value: span, ..KeyValuePair::default() };
@@ -116,9 +130,24 @@ mod tests {
                 }
                 assert_eq!(context, expected.context);
                 assert_eq!(TaskInputs::read(&delivered).unwrap(), expected);
-                assert_eq!(delivered.as_ptr() == frozen.as_ptr(), span.is_none());
+                assert_eq!(delivered.as_ptr() == frozen.as_ptr(), span.is_none() && pairs != twice);
+                let keys = |inputs: &[u8]| values::inputs(inputs).unwrap().context.into_iter().map(|pair| pair.key);
+                let own = keys(&delivered).filter(|key| key != TRACEPARENT).collect::<Vec<_>>();
+                let expected = expected.context.pairs().iter().map(|(key, _)| key.clone());
+                assert_eq!(own, expected.filter(|key| key != TRACEPARENT).collect::<Vec<_>>());
             }
         }
+    }
+
+    #[test]
+    fn a_long_list_is_read_by_whoever_reads_values() {
+        let list = Literal::list((0..400_000).map(Literal::integer).collect());
+        let literals = vec![NamedLiteral::new("all", list)];
+        let inputs = Bytes::from(Inputs { literals: literals.clone(), ..Inputs::default() }.encode_to_vec());
+        assert!(inputs.len() < 10 << 20);
+        assert!(context(&inputs).is_ok() && delivered(&inputs, None).is_ok() && TaskInputs::read(&inputs).is_ok());
+        let outputs = spanwise_proto::flyteidl2::task::Outputs { literals, ..Default::default() };
+        assert!(values::outputs(&outputs.encode_to_vec()).is_ok());
     }
 
     #[test]

@@ -1,0 +1,54 @@
+//! What a run that recovers another one does not do again.
+
+use spanwise_core::{ActionName, End, Phase, RunId, Source};
+use spanwise_engine::{Relation, RunHandle};
+
+use super::{ControlPlane, Error};
+
+impl ControlPlane {
+    /// In a run that recovers another one, an action that has succeeded there is at its end with what it delivered there. One that
+    /// cannot be read there any more is run again, and said.
+    pub(super) async fn recover_action(&self, run: &RunHandle, action: ActionName) -> Result<(), Error> {
+        let Some(Relation::Recover { run: source }) = &run.settings().relation else { return Ok(()) };
+        let is_fresh = |phase| matches!(phase, Phase::Queued | Phase::WaitingForResources);
+        if action == ActionName::ROOT || !run.action(&action).is_some_and(|action| is_fresh(action.phase())) {
+            return Ok(());
+        }
+        if self.options(run)?.rerun_actions.iter().any(|name| name == action.as_str()) {
+            return Ok(());
+        }
+        let source = RunId { name: source.clone(), ..run.id().clone() };
+        match self.delivered_in(&source, action).await {
+            Ok(None) => Ok(()),
+            Ok(Some((from, outputs))) => Ok(run.reuse(action, from, outputs, &self.inner.executor).await?),
+            Err(error) if is_for_good(&error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(run = %run.id().name, %action, error, "what the recovered run has of an action cannot be read: it runs again");
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What an action of another run has delivered, and where it is from.
+    async fn delivered_in(&self, id: &RunId, action: ActionName) -> Result<Option<(Source, bytes::Bytes)>, Error> {
+        let source = self.run(id)?;
+        let Some(earlier) = source.action(&action) else { return Ok(None) };
+        let attempt = match earlier.end() {
+            Some(End::Succeeded { attempt }) => *attempt,
+            Some(End::Reused(Source::Recovery { attempt, .. } | Source::Cache { attempt, .. })) => *attempt,
+            _ => return Ok(None),
+        };
+        let outputs = source.payloads(&action).await?.1;
+        Ok(outputs.map(|outputs| (Source::Recovery { run: id.name.to_string(), attempt }, outputs)))
+    }
+}
+
+/// True if it would be the same the next time.
+fn is_for_good(error: &Error) -> bool {
+    match error {
+        Error::NotFound(_) | Error::Unreadable { .. } => true,
+        Error::Engine(error) => error.is_damage(),
+        _ => false,
+    }
+}
