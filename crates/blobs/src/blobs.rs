@@ -38,8 +38,8 @@ impl Blobs {
     }
 
     /// Where a person finds what is below a name, for messages.
-    pub fn place(&self, uri: &BlobUri) -> String {
-        format!("{uri} (in {})", self.store.place())
+    pub fn location(&self, uri: &BlobUri) -> String {
+        format!("{uri} (in {})", self.store.location())
     }
 
     /// The content of a blob, or none if there is no such blob.
@@ -272,7 +272,7 @@ impl Blobs {
     }
 
     fn failed(&self, action: &'static str, uri: &BlobUri, source: io::Error) -> Error {
-        Error::Storage { action, name: uri.to_string(), store: self.store.place(), source: source.into() }
+        Error::Storage { action, name: uri.to_string(), store: self.store.location(), source: source.into() }
     }
 }
 

@@ -85,7 +85,7 @@ impl Directory {
     }
 
     /// Refuses to write into a directory that is not the one that was opened: what is there is another store's, or nobody's.
-    fn check_place(&self) -> Result<(), Error> {
+    fn check_root(&self) -> Result<(), Error> {
         let there = std::fs::metadata(&self.inner.directory).map(|metadata| (metadata.dev(), metadata.ino()));
         match there {
             Ok(there) if there == self.inner.opened => Ok(()),
@@ -117,7 +117,7 @@ impl Directory {
 
     /// Writes a little aside and removes it again.
     fn try_to_write(&self) -> Result<(), Error> {
-        self.check_place()?;
+        self.check_root()?;
         let staged = self.new_staged();
         let file = self.inner.directory.join(STAGING).join(staged.name());
         let write = || {
@@ -131,7 +131,7 @@ impl Directory {
 
 #[async_trait]
 impl BlobStore for Directory {
-    fn place(&self) -> String {
+    fn location(&self) -> String {
         self.inner.directory.display().to_string()
     }
 

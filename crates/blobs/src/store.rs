@@ -15,7 +15,7 @@ use crate::{Announced, BlobUri, Body, ByteRange, Content, Error, Mode, Object, P
 #[async_trait]
 pub trait BlobStore: Uploads {
     /// Where the store is, for messages to people.
-    fn place(&self) -> String;
+    fn location(&self) -> String;
 
     /// Size, tag and time of a blob; none if there is no such blob.
     ///

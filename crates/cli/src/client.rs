@@ -5,12 +5,14 @@ use std::fmt::Display;
 use anyhow::{Context as _, anyhow, bail};
 use connectrpc::client::{ClientConfig, HttpClient};
 use serde_json::Value as Json;
-use spanwise::FlyteConfig;
+use spanwise::{FlyteConfig, Phase};
+use spanwise_proto::EnumValue;
 use spanwise_proto::flyteidl2::actions::ActionsServiceClient;
-use spanwise_proto::flyteidl2::common::{ActionIdentifier, ProjectIdentifier, RunIdentifier};
+use spanwise_proto::flyteidl2::common::{ActionIdentifier, ActionPhase, ProjectIdentifier, RunIdentifier};
 use spanwise_proto::flyteidl2::dataproxy::{DataProxyServiceClient, GetActionDataRequest};
 use spanwise_proto::flyteidl2::task::{NamedLiteral, TaskServiceClient};
 use spanwise_proto::flyteidl2::workflow::RunServiceClient;
+use spanwise_wire::{DEFAULT_DOMAIN, DEFAULT_PROJECT};
 
 pub(crate) mod abort;
 pub(crate) mod doctor;
@@ -86,8 +88,8 @@ impl TargetOptions {
         Ok(Target {
             endpoint: endpoint.unwrap_or_else(|| "localhost:8585".to_owned()),
             org: or(org, FlyteConfig::org, ""),
-            project: or(project, FlyteConfig::project, "flytesnacks"),
-            domain: or(domain, FlyteConfig::domain, "development"),
+            project: or(project, FlyteConfig::project, DEFAULT_PROJECT),
+            domain: or(domain, FlyteConfig::domain, DEFAULT_DOMAIN),
         })
     }
 }
@@ -218,7 +220,34 @@ fn short(name: &str, prefix: &str) -> String {
     name.strip_prefix(prefix).unwrap_or(name).to_owned()
 }
 
-pub(crate) fn phase(phase: spanwise_proto::EnumValue<spanwise_proto::flyteidl2::common::ActionPhase>) -> String {
+/// A phase as a server tells it; none if this program does not know it.
+pub(crate) fn known_phase(phase: EnumValue<ActionPhase>) -> Option<Phase> {
+    Phase::from_number(phase.to_i32())
+}
+
+/// What a phase says about the end of an action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    WithOutputs,
+    WithoutOutputs,
+    /// Not yet, as far as this program knows.
+    Open,
+}
+
+/// Every phase is named here, so that a new one is not forgotten.
+pub(crate) fn ending(phase: EnumValue<ActionPhase>) -> Ending {
+    match known_phase(phase) {
+        Some(Phase::Succeeded | Phase::Recovered) => Ending::WithOutputs,
+        Some(Phase::Failed | Phase::TimedOut | Phase::Aborted) => Ending::WithoutOutputs,
+        None
+        | Some(Phase::Queued | Phase::WaitingForResources | Phase::Initializing | Phase::Running | Phase::Paused) => {
+            Ending::Open
+        }
+    }
+}
+
+/// The word for a phase; for one that this program does not know, its number.
+pub(crate) fn phase(phase: EnumValue<ActionPhase>) -> String {
     match phase.as_known() {
         Some(known) => short(&format!("{known:?}"), "ACTION_PHASE_"),
         None => phase.to_i32().to_string(),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::{Arg, Args as _, Command, FromArgMatches as _};
 use serde_json::{Map, Value as Json};
-use spanwise_wire::RunOptions;
+use spanwise_wire::{CustomContext, RunOptions};
 
 use crate::Signals;
 use crate::client::{self, TargetOptions};
@@ -104,6 +104,11 @@ impl How {
             trace: self.trace.clone(),
             ..RunOptions::default()
         }
+    }
+
+    /// The custom context, wherever the run runs: of a key that is given twice the last value counts, and an empty one takes the key away.
+    fn context(&self) -> CustomContext {
+        CustomContext::from_pairs(self.context.iter().cloned()).without_empty()
     }
 }
 
@@ -237,4 +242,29 @@ fn again(options: &Options, more: Vec<OsString>) -> anyhow::Result<Options> {
     let command = Options::augment_args(Command::new("spanwise run")).no_binary_name(true).args_override_self(true);
     let matches = command.try_get_matches_from(all).unwrap_or_else(|error| error.exit());
     Ok(Options::from_arg_matches(&matches)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::How;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        how: How,
+    }
+
+    #[test]
+    fn s1_10_of_a_key_that_is_given_twice_the_last_value_counts_and_an_empty_one_takes_it_away() {
+        let cases = [("a=1", "a=1"), ("a=1 a=2", "a=2"), ("a=1 a=", ""), ("a= a=1", "a=1"), ("a=1 b=2 a=", "b=2")];
+        for (given, expected) in cases {
+            let flags = given.split(' ').flat_map(|pair| ["--context", pair]);
+            let line = Line::try_parse_from(["run"].into_iter().chain(flags)).unwrap();
+            let context = line.how.context();
+            let pairs: Vec<String> = context.iter().map(|(key, value)| format!("{key}={value}")).collect();
+            assert_eq!(pairs.join(" "), expected, "{given}");
+        }
+    }
 }

@@ -203,7 +203,7 @@ struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 fn each<'a>(
     name: &str,
     list: Option<&'a RawValue>,
-    work: impl FnMut(Place<'_>, &'a RawValue) -> Result<(), String>,
+    work: impl FnMut(Position<'_>, &'a RawValue) -> Result<(), String>,
 ) -> Result<(), String> {
     let Some(list) = list else { return Ok(()) };
     let mut elements = Elements { name, work, count: 0, failed: None };
@@ -217,9 +217,9 @@ fn each<'a>(
 
 /// An element of a list.
 #[derive(Clone, Copy)]
-struct Place<'n>(&'n str, usize);
+struct Position<'n>(&'n str, usize);
 
-impl fmt::Display for Place<'_> {
+impl fmt::Display for Position<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}[{}]", self.0, self.1)
     }
@@ -232,7 +232,7 @@ struct Elements<'n, F> {
     failed: Option<String>,
 }
 
-impl<'de, F: FnMut(Place<'_>, &'de RawValue) -> Result<(), String>> DeserializeSeed<'de> for &mut Elements<'_, F> {
+impl<'de, F: FnMut(Position<'_>, &'de RawValue) -> Result<(), String>> DeserializeSeed<'de> for &mut Elements<'_, F> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -240,7 +240,7 @@ impl<'de, F: FnMut(Place<'_>, &'de RawValue) -> Result<(), String>> DeserializeS
     }
 }
 
-impl<'de, F: FnMut(Place<'_>, &'de RawValue) -> Result<(), String>> Visitor<'de> for &mut Elements<'_, F> {
+impl<'de, F: FnMut(Position<'_>, &'de RawValue) -> Result<(), String>> Visitor<'de> for &mut Elements<'_, F> {
     type Value = ();
 
     fn expecting(&self, text: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -249,7 +249,7 @@ impl<'de, F: FnMut(Place<'_>, &'de RawValue) -> Result<(), String>> Visitor<'de>
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
         while let Some(element) = list.next_element::<&'de RawValue>()? {
-            if let Err(error) = (self.work)(Place(self.name, self.count), element) {
+            if let Err(error) = (self.work)(Position(self.name, self.count), element) {
                 self.failed = Some(error);
                 return Err(A::Error::custom("stopped"));
             }

@@ -21,7 +21,7 @@ mod scalar;
 mod tests;
 
 use form::{
-    Base64, Code, Double, Form, Hex, Integer, Kept, Kind, List, Long, Maybe, Reading, Sub, Text, Truth, Writing,
+    Always, Base64, Code, Double, Form, Hex, Integer, Kind, List, Long, Maybe, Reading, Sub, Text, Truth, Writing,
 };
 pub(crate) use scalar::NOT_HEXADECIMAL;
 
@@ -67,10 +67,10 @@ message!(Span {
     "traceState" | "trace_state" => trace_state: Text,
     "parentSpanId" | "parent_span_id" => parent_span_id: Hex,
     "flags" => flags: Integer<u32>,
-    "name" => name: Kept<Text>,
+    "name" => name: Always<Text>,
     "kind" => kind: Kind,
-    "startTimeUnixNano" | "start_time_unix_nano" => start_time_unix_nano: Kept<Long<u64>>,
-    "endTimeUnixNano" | "end_time_unix_nano" => end_time_unix_nano: Kept<Long<u64>>,
+    "startTimeUnixNano" | "start_time_unix_nano" => start_time_unix_nano: Always<Long<u64>>,
+    "endTimeUnixNano" | "end_time_unix_nano" => end_time_unix_nano: Always<Long<u64>>,
     "attributes" => attributes: List<Sub<KeyValue>>,
     "droppedAttributesCount" | "dropped_attributes_count" => dropped_attributes_count: Integer<u32>,
     "events" => events: List<Sub<Event>>,
@@ -81,8 +81,8 @@ message!(Span {
 });
 
 message!(Event {
-    "timeUnixNano" | "time_unix_nano" => time_unix_nano: Kept<Long<u64>>,
-    "name" => name: Kept<Text>,
+    "timeUnixNano" | "time_unix_nano" => time_unix_nano: Always<Long<u64>>,
+    "name" => name: Always<Text>,
     "attributes" => attributes: List<Sub<KeyValue>>,
     "droppedAttributesCount" | "dropped_attributes_count" => dropped_attributes_count: Integer<u32>,
 });
@@ -134,7 +134,7 @@ message!(ScopeSpans {
 });
 
 message!(KeyValue {
-    "key" => key: Kept<Text>,
+    "key" => key: Always<Text>,
     "value" => value: Maybe<Sub<AnyValue>>,
     "keyStrindex" | "key_strindex" => key_strindex: Integer<i32>,
 });

@@ -19,7 +19,7 @@ pub enum State {
     Queued {
         /// Since when; `max_queued_time` counts from here.
         since: Timestamp,
-        /// True if it waits for a place ([`Fact::Held`]).
+        /// True if it waits for a slot ([`Fact::Held`]).
         held: bool,
     },
     /// An executor has taken the attempt ([`Fact::Launched`]).
@@ -194,7 +194,7 @@ impl Action {
         &self.children
     }
 
-    /// True while it takes up a place: an attempt is under way and does more than wait, for children or for something outside
+    /// True while it takes up a slot: an attempt is under way and does more than wait, for children or for something outside
     /// of its run (semantics S4).
     pub fn occupies_slot(&self) -> bool {
         self.attempt().is_some() && self.live_children == 0 && self.outside == 0

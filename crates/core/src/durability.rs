@@ -1,4 +1,4 @@
-//! What outlives which mishap.
+//! How safe a commit is: whether it outlives a crash of the process only, or also one of the machine.
 
 /// What a commit survives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

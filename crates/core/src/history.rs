@@ -1,4 +1,4 @@
-//! What the attempts of an action came to, read from its events: for display and traces, never for a decision.
+//! How each attempt of an action ended, read from its events: for display and traces, never for a decision.
 
 use crate::event::{Event, Fact};
 use crate::{AttemptNo, Failure, Timestamp};

@@ -119,6 +119,12 @@ impl fmt::Display for RunName {
 /// The organisation of a run that names none, in a program as on a server: a page's address leaves it out.
 pub const DEFAULT_ORG: &str = "local";
 
+/// The project where nobody names one: that of Flyte's examples.
+pub const DEFAULT_PROJECT: &str = "flytesnacks";
+
+/// The domain where nobody names one.
+pub const DEFAULT_DOMAIN: &str = "development";
+
 /// A run with everything that makes its name unique.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RunId {

@@ -36,7 +36,10 @@ pub use context::ContextError;
 pub use durability::Durability;
 pub use event::{ActionKind, ActionSpec, CachePolicy, Event, Fact, Lookup, Source, StepOutcome};
 pub use failure::{Failure, FailureKind, code};
-pub use id::{ActionName, AttemptNo, DEFAULT_ORG, InvalidName, RunId, RunName, Scope, TaskName, Timestamp};
+pub use id::{
+    ActionName, AttemptNo, DEFAULT_DOMAIN, DEFAULT_ORG, DEFAULT_PROJECT, InvalidName, RunId, RunName, Scope, TaskName,
+    Timestamp,
+};
 pub use live::{Driver, Ended, Fate, HeldBy, LiveRun, News, RunSlots};
 pub use options::{CacheOptions, RunOptions};
 pub use phase::Phase;

@@ -131,7 +131,7 @@ pub enum Part {
     Run,
     /// An action.
     Action,
-    /// Its wait for an executor or a place.
+    /// Its wait for an executor or a slot.
     Queued,
     /// Its question to the cache.
     Lookup,

@@ -53,6 +53,12 @@ impl CacheOptions {
 }
 
 impl RunOptions {
+    /// The key of a label that holds a NUL, in itself or in its value: stores that keep text would lose what follows.
+    pub fn label_with_nul(&self) -> Option<&str> {
+        let has_nul = |(key, value): &(&String, &String)| key.contains('\0') || value.contains('\0');
+        self.labels.iter().find(has_nul).map(|(key, _)| key.as_str())
+    }
+
     /// What is stored beside the run and shown with it. Left out is what only its actions need, and what may be secret.
     #[must_use]
     pub fn shown(&self) -> RunOptions {
@@ -62,6 +68,22 @@ impl RunOptions {
             cache: CacheOptions::default(),
             rerun_actions: Vec::new(),
             ..self.clone()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_with_a_nul_is_found_by_its_key() {
+        let cases =
+            [("team", "a", None), ("team", "a\0b", Some("team")), ("te\0am", "a", Some("te\0am")), ("", "", None)];
+        for (key, value, found) in cases {
+            let labels = [("a".to_owned(), "b".to_owned()), (key.to_owned(), value.to_owned())].into();
+            let options = RunOptions { labels, ..RunOptions::default() };
+            assert_eq!(options.label_with_nul(), found, "{key:?} = {value:?}");
         }
     }
 }

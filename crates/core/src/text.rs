@@ -1,4 +1,4 @@
-//! Text of others in front of people.
+//! Text that others have sent, made harmless for a terminal or a message.
 
 /// Whether a character changes the direction of those around it (Unicode's `Bidi_Control`): with them, a text can look like another
 /// one than it is. They are shown by their code; letters that are written from right to left need none of them.

@@ -1,4 +1,4 @@
-//! An action as those see it who look on.
+//! An action as lists and watchers show it.
 
 use serde::{Deserialize, Serialize};
 

@@ -15,8 +15,8 @@ use crate::scope::AttemptScope;
 
 impl AttemptScope {
     /// Runs the body of the attempt; every executor puts it around what it runs, in the task that polls it. A call that the
-    /// body drops is aborted if the body goes on, and waits for its next attempt if the body fails in the same turn.
-    pub async fn turns(self: Arc<Self>, run: RunHandle, body: impl Future<Output = Report>) -> Report {
+    /// body drops is aborted if the body goes on, and waits for its next attempt if the body fails in the same poll.
+    pub async fn run_body(self: Arc<Self>, run: RunHandle, body: impl Future<Output = Report>) -> Report {
         let has_failed = |report: &Report| matches!(report, Report::Failed(_) | Report::Lost { .. });
         let settle = |(action, attempt), caller: Caller| {
             let known = if caller == Caller::CutShort { run.fate_under(&self) } else { None };

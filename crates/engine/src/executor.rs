@@ -70,7 +70,7 @@ impl Report {
 ///
 /// [`EngineConfig::attempts_outlive_the_process`]: crate::EngineConfig::attempts_outlive_the_process
 pub trait Executor: Send + Sync {
-    /// Starts an attempt. A body that makes calls runs in [`AttemptScope::turns`].
+    /// Starts an attempt. A body that makes calls runs in [`AttemptScope::run_body`].
     fn execute(&self, attempt: Attempt) -> Pin<Box<dyn Future<Output = Report> + Send>>;
 
     /// True if an attempt runs as soon as it is launched. An executor for which it is not says so with

@@ -1,4 +1,4 @@
-//! What a run was started with, as it is stored beside it.
+//! The settings that a run was started with, as they are stored with it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

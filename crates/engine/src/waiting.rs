@@ -7,7 +7,7 @@ use spanwise_core::{ActionName, AttemptNo, HeldBy, RunId};
 use crate::cell::RunCell;
 use crate::run::RunHandle;
 
-/// An attempt that waits for something outside of its run, until this is dropped: it takes up no place (semantics S4).
+/// An attempt that waits for something outside of its run, until this is dropped: it takes up no slot (semantics S4).
 #[must_use = "the wait is over when this is dropped"]
 pub struct OutsideWait {
     cell: Arc<RunCell>,
@@ -30,18 +30,18 @@ impl std::fmt::Debug for OutsideWait {
 /// What an action waits for that could be launched otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WaitsFor {
-    /// A place of its run, all of which are taken.
-    PlaceOfRun(Busy),
-    /// A place of the engine, all of which are taken.
-    Place(Busy),
+    /// A slot of its run, all of which are taken.
+    SlotOfRun(Busy),
+    /// A slot of the engine, all of which are taken.
+    Slot(Busy),
     /// Another action that computes its cache key.
     Key,
 }
 
-/// Who takes up the places.
+/// Who takes up the slots.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Busy {
-    /// How many places there are.
+    /// How many slots there are.
     pub limit: u32,
     /// Who has them.
     pub who: Vec<(RunId, ActionName)>,
@@ -54,7 +54,7 @@ impl RunHandle {
         OutsideWait { cell: Arc::clone(&self.cell), action, attempt }
     }
 
-    /// The only action of the run that takes up a place, if it is only one.
+    /// The only action of the run that takes up a slot, if it is only one.
     pub fn only_busy(&self) -> Option<ActionName> {
         match self.cell.busy()[..] {
             [only] => Some(only),
@@ -70,9 +70,9 @@ impl RunHandle {
             HeldBy::Run => {
                 let limit = self.settings().limits().max_action_concurrency?;
                 let who = busy.into_iter().map(|name| (self.id().clone(), name)).collect();
-                WaitsFor::PlaceOfRun(Busy { limit, who })
+                WaitsFor::SlotOfRun(Busy { limit, who })
             }
-            HeldBy::Engine => WaitsFor::Place(Busy { limit: self.engine.inner.full()?, who: self.engine.busy() }),
+            HeldBy::Engine => WaitsFor::Slot(Busy { limit: self.engine.inner.full()?, who: self.engine.busy() }),
         })
     }
 }

@@ -66,7 +66,7 @@ impl Warm {
     pub async fn spawn(&self, script: &Script, launch: &Launch) -> Result<Process, Error> {
         fit::check(launch)?;
         let Some(arguments) = script.called_by(launch) else { return spawn(launch) };
-        // Twice, because a server that runs may turn out to be of yesterday's environment.
+        // Twice: the fork server that runs may have loaded packages that were replaced since.
         for _ in 0..2 {
             let Some(server) = self.server(script).await else { break };
             match server.fork(arguments, launch).await {

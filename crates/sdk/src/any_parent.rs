@@ -1,4 +1,4 @@
-//! The parent that an attempt has, whoever runs its run. A call on the way to the engine of this process costs no allocation here.
+//! The parent of an attempt's calls: the engine of this process, or a server. A call on the way to the engine of this process costs no allocation here.
 
 use spanwise_core::{ActionName, AttemptNo, RunId, Timestamp};
 use spanwise_engine::{CallToken, Executor, Outcome, OutsideWait, StepRecord};

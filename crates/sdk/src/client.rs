@@ -1,4 +1,4 @@
-//! The way in: a backend, which this process starts runs on.
+//! The client: it starts runs on the backend that was chosen, the engine of this process or a server.
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};

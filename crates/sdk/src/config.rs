@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use spanwise_core::lifecycle::TraceLevel;
-use spanwise_core::{DEFAULT_ORG, Scope};
+use spanwise_core::{DEFAULT_DOMAIN, DEFAULT_ORG, DEFAULT_PROJECT, Scope};
 use spanwise_engine::{Durability, EngineConfig, LifecycleExporter, Retention, Storage};
 
 use crate::error::{Error, Result};
@@ -249,8 +249,8 @@ impl Config {
             runs,
             scope: Scope {
                 org: or_environment(self.org, "SPANWISE_ORG", from_flyte.org, DEFAULT_ORG),
-                project: or_environment(self.project, "SPANWISE_PROJECT", from_flyte.project, "flytesnacks"),
-                domain: or_environment(self.domain, "SPANWISE_DOMAIN", from_flyte.domain, "development"),
+                project: or_environment(self.project, "SPANWISE_PROJECT", from_flyte.project, DEFAULT_PROJECT),
+                domain: or_environment(self.domain, "SPANWISE_DOMAIN", from_flyte.domain, DEFAULT_DOMAIN),
             },
             console: or_environment(self.console, "SPANWISE_CONSOLE", None, &console).trim_end_matches('/').to_owned(),
         })

@@ -1,4 +1,4 @@
-//! What a program can do, as JSON: for tools that have the program and not its source.
+//! The tasks of a program as JSON, for tools that have the program and not its source.
 
 use serde_json::{Value as Json, json};
 

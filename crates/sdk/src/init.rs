@@ -1,4 +1,4 @@
-//! Setting up: where a program begins to start runs, and a process that was started for something else does that instead.
+//! Setting up a program. A process that was started for one attempt, or to start one task, does that here instead of going on.
 
 use crate::client::{self, Client};
 use crate::config::Config;

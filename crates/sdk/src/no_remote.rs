@@ -1,4 +1,4 @@
-//! What stands in the place of `remote` in a program without that feature: the same doors, with nothing behind them.
+//! What stands in the place of `remote` in a program without that feature: the same types, of which there are no values.
 
 use spanwise_core::Scope;
 

@@ -248,7 +248,7 @@ pub trait Arguments: Sized + Send + 'static {
     fn types() -> Vec<LiteralType>;
     /// The JSON schemas of them.
     fn json_schemas() -> Vec<Json>;
-    /// They as literals, in order.
+    /// Encodes the arguments as literals, in order.
     ///
     /// # Errors
     /// [`ValueError`] names the argument.

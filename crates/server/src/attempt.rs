@@ -47,9 +47,9 @@ use signs::Sign;
 pub(crate) use signs::SignsOfLife;
 
 use charge::Charge;
-use contract::{Contract, Places};
+use contract::{Contract, FileUris};
 use trouble::{bad_task, damaged, patiently, stopped_by, system, undefined, unstored};
-use verdict::Known;
+use verdict::Evidence;
 
 /// What is done when a claim is read.
 const READ_CLAIM: &str = "read the attempt's claim";
@@ -187,7 +187,7 @@ impl Shared {
             run_started_at: run.accepted_at(),
             endpoint: &self.endpoint,
         };
-        let places = contract.places().map_err(|error| damaged("name the attempt's files", &error))?;
+        let places = contract.file_uris().map_err(|error| damaged("name the attempt's files", &error))?;
         if program.task_type == IMAGE_BUILD {
             charge.leave();
             return self.build_image(&attempt, &places, &files).await;
@@ -221,7 +221,7 @@ impl Shared {
             return Ok(lost);
         }
         let (has_outputs, last_lines) = (program.has_outputs, last_lines.as_str());
-        let report = verdict::judge(left, &Known { beginning, ending, has_outputs, last_lines, refused: &refused });
+        let report = verdict::judge(left, &Evidence { beginning, ending, has_outputs, last_lines, refused: &refused });
         let report = begun::judged(report, badly)?;
         Ok(memory::named(report, program.memory_limit.as_ref()))
     }
@@ -308,7 +308,7 @@ impl Shared {
     ) -> Result<Process, Failure> {
         let previous = self.previous(contract.run, contract.action, contract.attempt).await;
         let contract = Contract { previous, ..contract };
-        let places = contract.places().map_err(|error| damaged("name the attempt's files", &error))?;
+        let places = contract.file_uris().map_err(|error| damaged("name the attempt's files", &error))?;
         loop {
             self.readiness.room().await;
             let failure = match self.launch(attempt, program, &contract, &places, files).await {
@@ -345,7 +345,7 @@ impl Shared {
         attempt: &Attempt,
         program: &Program,
         contract: &Contract<'_>,
-        places: &Places,
+        places: &FileUris,
         files: &Files,
     ) -> Result<Process, Failure> {
         if !matches!(program.task_type.as_str(), "python" | "actor" | "rust") {
@@ -395,7 +395,7 @@ impl Shared {
 
     /// Writes the inputs where the process looks for them. They are the frozen ones, whatever a later attempt of the parent may
     /// have written in their place (semantics S1.5).
-    async fn deliver_inputs(&self, inputs: Bytes, places: &Places) -> Result<(), Failure> {
+    async fn deliver_inputs(&self, inputs: Bytes, places: &FileUris) -> Result<(), Failure> {
         self.blobs.put(&places.inputs, inputs).await.map_err(|error| unstored("deliver inputs", &error))?;
         Ok(())
     }

@@ -52,7 +52,7 @@ pub struct Config {
     pub project_traces: BTreeMap<String, TraceLevel>,
     /// The part of the runs that is traced, from 0 to 1, of those that come without a caller's trace.
     pub trace_ratio: f64,
-    /// Where lifecycle spans are sent by OTLP; none is where `OTEL_EXPORTER_OTLP_ENDPOINT` says, or nowhere.
+    /// Where lifecycle spans are sent by OTLP. None: to `OTEL_EXPORTER_OTLP_ENDPOINT`; if that is not set, nothing is sent.
     pub trace_endpoint: Option<String>,
     /// Lifecycle spans that their receiver does not take for this long are given up and counted.
     pub trace_patience: Duration,

@@ -16,11 +16,11 @@ use tokio_util::task::TaskTracker;
 use crate::attempt::ProcessExecutor;
 use crate::calls;
 use crate::definitions::Definitions;
-use crate::kept::Kept;
 use crate::layout::DataDir;
 use crate::leftovers::{self, Leftovers};
 use crate::readiness::{NotReady, Readiness, in_one_line};
 use crate::secrets::Secrets;
+use crate::upload_copies::UploadCopies;
 
 mod abort;
 mod builder;
@@ -120,7 +120,7 @@ pub(crate) struct Parts {
     pub(crate) secrets: Secrets,
     pub(crate) data: DataDir,
     pub(crate) readiness: Readiness,
-    pub(crate) kept: Kept,
+    pub(crate) kept: UploadCopies,
     /// A run that asks for something which is not honoured is refused instead of warned about.
     pub(crate) strict: bool,
     pub(crate) trace: TraceRules,
@@ -163,7 +163,7 @@ struct Inner {
     blobs: Blobs,
     secrets: Secrets,
     data: DataDir,
-    kept: Kept,
+    kept: UploadCopies,
     /// Deployments that were refused because their version has another content, and when.
     refused: Mutex<HashMap<TaskKey, Timestamp>>,
     leftovers: Leftovers,

@@ -29,11 +29,11 @@ pub(crate) enum Error {
 #[derive(Clone)]
 pub(crate) struct Definitions {
     engine: Engine,
-    kept: Arc<Mutex<Kept>>,
+    cache: Arc<Mutex<Cache>>,
 }
 
 #[derive(Default)]
-struct Kept {
+struct Cache {
     definitions: HashMap<String, Arc<Definition>>,
     programs: HashMap<String, Arc<Program>>,
     options: HashMap<String, Arc<RunOptions>>,
@@ -47,41 +47,41 @@ pub(crate) fn to_store(stored: Stored) -> spanwise_engine::Definition {
 
 impl Definitions {
     pub(crate) fn new(engine: Engine) -> Definitions {
-        Definitions { engine, kept: Arc::default() }
+        Definitions { engine, cache: Arc::default() }
     }
 
     /// Remembers the task of a new action: what is in hand is not read back from the journal.
     pub(crate) fn remember(&self, task: TaskDefinition) {
         let digest = task.stored.digest.clone();
-        let is_known = |kept: &Kept| kept.definitions.contains_key(&digest) && kept.programs.contains_key(&digest);
-        if task.stored.body.len() > LARGEST_KEPT || is_known(&self.kept()) {
+        let is_known = |cache: &Cache| cache.definitions.contains_key(&digest) && cache.programs.contains_key(&digest);
+        if task.stored.body.len() > LARGEST_KEPT || is_known(&self.cache()) {
             return;
         }
         // One that is none fails its attempt, which reads it again.
         let program = task.program().ok().map(Arc::new);
         let definition = Arc::new(Definition::from(task));
-        let mut kept = self.kept();
-        program.iter().for_each(|program| insert(&mut kept.programs, &digest, program));
-        insert(&mut kept.definitions, &digest, &definition);
+        let mut cache = self.cache();
+        program.iter().for_each(|program| insert(&mut cache.programs, &digest, program));
+        insert(&mut cache.definitions, &digest, &definition);
     }
 
     /// Remembers the options of a new run.
     pub(crate) fn remember_options(&self, stored: Stored, options: RunOptions) {
         if stored.body.len() <= LARGEST_KEPT {
-            insert(&mut self.kept().options, &stored.digest, &Arc::new(options));
+            insert(&mut self.cache().options, &stored.digest, &Arc::new(options));
         }
     }
 
     /// What an action was made from; none if it has no definition.
     pub(crate) fn of(&self, spec: &ActionSpec) -> Result<Option<Arc<Definition>>, Error> {
         let Some(digest) = spec.definition.as_deref() else { return Ok(None) };
-        if let Some(known) = self.kept().definitions.get(digest) {
+        if let Some(known) = self.cache().definitions.get(digest) {
             return Ok(Some(Arc::clone(known)));
         }
         let body = self.body(digest)?;
         let definition = Arc::new(Definition::decode(spec.kind, &body)?);
         if body.len() <= LARGEST_KEPT {
-            insert(&mut self.kept().definitions, digest, &definition);
+            insert(&mut self.cache().definitions, digest, &definition);
         }
         Ok(Some(definition))
     }
@@ -89,13 +89,13 @@ impl Definitions {
     /// What a process needs to run a task action.
     pub(crate) fn program(&self, spec: &ActionSpec) -> Result<Arc<Program>, Error> {
         let digest = spec.definition.as_deref().ok_or_else(|| Error::Missing(spec.task.to_string()))?;
-        if let Some(known) = self.kept().programs.get(digest) {
+        if let Some(known) = self.cache().programs.get(digest) {
             return Ok(Arc::clone(known));
         }
         let body = self.body(digest)?;
         let program = Arc::new(task::program(&task::decode(&body)?)?);
         if body.len() <= LARGEST_KEPT {
-            insert(&mut self.kept().programs, digest, &program);
+            insert(&mut self.cache().programs, digest, &program);
         }
         Ok(program)
     }
@@ -110,14 +110,14 @@ impl Definitions {
 
     /// What the starter of a run has chosen: read once, however many actions the run has.
     pub(crate) fn options(&self, settings: &RunSettings) -> Result<Arc<RunOptions>, Error> {
-        let known = |digest: &str| self.kept().options.get(digest).cloned();
+        let known = |digest: &str| self.cache().options.get(digest).cloned();
         if let Some(known) = settings.definition.as_deref().and_then(known) {
             return Ok(known);
         }
         let sent = self.sent_options(settings)?;
         let read = Arc::new(options::of_message(&options::decode(&sent)?));
         if let Some(digest) = settings.definition.as_deref().filter(|_| sent.len() <= LARGEST_KEPT) {
-            insert(&mut self.kept().options, digest, &read);
+            insert(&mut self.cache().options, digest, &read);
         }
         Ok(read)
     }
@@ -126,17 +126,17 @@ impl Definitions {
         self.engine.definition(digest)?.ok_or_else(|| Error::Missing(digest.to_owned()))
     }
 
-    fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn cache(&self) -> std::sync::MutexGuard<'_, Cache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Keeps what was read. Starts anew when there is too much: what is in use comes back with one read each.
-fn insert<T>(kept: &mut HashMap<String, Arc<T>>, digest: &str, read: &Arc<T>) {
-    if kept.len() >= KEPT && !kept.contains_key(digest) {
-        kept.clear();
+fn insert<T>(cache: &mut HashMap<String, Arc<T>>, digest: &str, read: &Arc<T>) {
+    if cache.len() >= KEPT && !cache.contains_key(digest) {
+        cache.clear();
     }
-    kept.insert(digest.to_owned(), Arc::clone(read));
+    cache.insert(digest.to_owned(), Arc::clone(read));
 }
 
 #[cfg(test)]

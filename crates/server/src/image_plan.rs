@@ -23,7 +23,7 @@ pub struct ImagePlan {
 pub struct UnknownLayer(String);
 
 /// Variables that say where things are in a container; here they are elsewhere.
-const PLACES: [&str; 4] = ["PATH", "VIRTUAL_ENV", "PYTHONHOME", "UV_PYTHON"];
+const OF_CONTAINERS: [&str; 4] = ["PATH", "VIRTUAL_ENV", "PYTHONHOME", "UV_PYTHON"];
 
 impl ImagePlan {
     /// The plan for an image.
@@ -90,7 +90,7 @@ impl ImagePlan {
 
     fn take_variables(&mut self, variables: Vec<(String, String)>) {
         for (name, value) in variables {
-            if PLACES.contains(&name.as_str()) {
+            if OF_CONTAINERS.contains(&name.as_str()) {
                 self.warn(format!("the variable {name} is not set: it names places in a container"));
             } else {
                 self.plan.env.retain(|(known, _)| *known != name);

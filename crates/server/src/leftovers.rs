@@ -186,7 +186,7 @@ impl Leftovers {
         let mut unowned = Vec::new();
         for (base, id) in unlisted.await? {
             if !pruned.contains(&id) {
-                let place = self.blobs.place(&base);
+                let place = self.blobs.location(&base);
                 if !self.is_old(&base, age).await? {
                     unknown.kept.push(place);
                     continue;

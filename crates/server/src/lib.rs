@@ -12,7 +12,6 @@ mod foreign;
 pub mod fuzzing;
 mod http;
 pub mod image_plan;
-mod kept;
 mod layout;
 mod leftovers;
 mod origin;
@@ -28,6 +27,7 @@ mod serve;
 mod server;
 mod text;
 mod trace;
+mod upload_copies;
 mod waits;
 
 pub use attempt::BESIDE_SDK;

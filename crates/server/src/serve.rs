@@ -30,7 +30,7 @@ mod body;
 mod written;
 
 pub(crate) use body::is_too_slow;
-use body::{Held, Paced};
+use body::{AnswerBody, Paced};
 use written::Written;
 
 /// How patient a server is.
@@ -271,7 +271,7 @@ async fn connection(stream: TcpStream, router: Router, patience: Patience, closi
     let service = service_fn(move |request: http::Request<Incoming>| {
         let under_way = counted.begin();
         let answer = inner.call(request.map(|body| Paced::new(body, patience)));
-        async move { Ok::<_, Infallible>(answer.await?.map(|body| Held::new(body, under_way))) }
+        async move { Ok::<_, Infallible>(answer.await?.map(|body| AnswerBody::new(body, under_way))) }
     });
     let builder = auto::Builder::new(TokioExecutor::new());
     let mut served = pin!(builder.serve_connection(Written::new(TokioIo::new(stream), Arc::clone(&requests)), service));

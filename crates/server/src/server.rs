@@ -165,7 +165,7 @@ impl Server {
         control.recover().map_err(|error| Error::Recover(error.to_string()))?;
         control.keep_house();
         let mut places: Vec<_> = listeners.into_iter().map(|listener| (listener, router.clone())).collect();
-        places.extend(collector.as_mut().map(Collecting::places).unwrap_or_default());
+        places.extend(collector.as_mut().map(Collecting::listeners).unwrap_or_default());
         let (grace, drain) = (config.grace, config.drain);
         Ok(Server {
             control,

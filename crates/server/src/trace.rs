@@ -39,7 +39,7 @@ const KEPT_FOR: u32 = 5;
 
 /// The lifecycle of a run with what it says about its time.
 #[derive(Debug, Default)]
-pub(crate) struct Life {
+pub(crate) struct RunLifecycle {
     pub(crate) spans: Vec<Span>,
     pub(crate) explanation: Explanation,
 }
@@ -48,7 +48,7 @@ pub(crate) struct Life {
 #[derive(Debug)]
 pub(crate) struct Trace {
     pub(crate) id: TraceId,
-    pub(crate) life: Arc<Life>,
+    pub(crate) life: Arc<RunLifecycle>,
     /// Spans of others, the first to begin first.
     pub(crate) received: Vec<Received>,
     /// What was received and is not among them.
@@ -59,20 +59,20 @@ pub(crate) struct Trace {
 #[derive(Clone, Debug)]
 pub(crate) struct Traces {
     collector: Option<Collector>,
-    kept: Arc<Mutex<VecDeque<Kept>>>,
+    kept: Arc<Mutex<VecDeque<CachedLifecycle>>>,
 }
 
 /// A lifecycle that is kept.
 #[derive(Debug)]
-struct Kept {
+struct CachedLifecycle {
     run: RunKey,
-    life: Arc<Life>,
+    life: Arc<RunLifecycle>,
     changes: watch::Receiver<()>,
     /// None for a finished run: it does not change any more.
     until: Option<Instant>,
 }
 
-impl Kept {
+impl CachedLifecycle {
     fn is_good(&self) -> bool {
         // A sender that is gone is one of a run that nobody can change.
         self.until.is_none_or(|until| Instant::now() < until && !self.changes.has_changed().unwrap_or(false))
@@ -115,7 +115,7 @@ impl Traces {
         Ok(Trace { id, life, received, left_out })
     }
 
-    async fn life(&self, run: &RunHandle) -> Result<Arc<Life>, control::Error> {
+    async fn life(&self, run: &RunHandle) -> Result<Arc<RunLifecycle>, control::Error> {
         let key = run.key();
         let known =
             self.lock().iter().find(|kept| kept.run == key && kept.is_good()).map(|kept| Arc::clone(&kept.life));
@@ -129,17 +129,17 @@ impl Traces {
         {
             move_to(&mut spans, inbound);
         }
-        let explained = tokio::task::spawn_blocking(move || Life { explanation: explain(&spans), spans }).await;
+        let explained = tokio::task::spawn_blocking(move || RunLifecycle { explanation: explain(&spans), spans }).await;
         let life = Arc::new(explained.unwrap_or_default());
         let until = (!is_finished).then(|| Instant::now() + begun.elapsed() * KEPT_FOR);
         let mut kept = self.lock();
         kept.retain(|kept| kept.run != key);
-        kept.push_front(Kept { run: key, life: Arc::clone(&life), changes, until });
+        kept.push_front(CachedLifecycle { run: key, life: Arc::clone(&life), changes, until });
         kept.truncate(KEPT);
         Ok(life)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<Kept>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<CachedLifecycle>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -166,7 +166,7 @@ fn move_to(spans: &mut [Span], inbound: TraceParent) {
 
 /// Of a trace with more spans than are looked at, a run sees its own first: those under its lifecycle, those that name it, and those
 /// of its time.
-fn wanted(life: Arc<Life>, run: &RunHandle) -> impl FnOnce() -> Wanted + Send + 'static {
+fn wanted(life: Arc<RunLifecycle>, run: &RunHandle) -> impl FnOnce() -> Wanted + Send + 'static {
     let name = Some(AnyValue { value: Some(Value::StringValue(run.id().name.to_string())) });
     let mark = KeyValue { key: "flyte.run_name".to_owned(), value: name, ..KeyValue::default() }.encode_to_vec();
     let nanos = |at: spanwise_core::Timestamp| at.0.saturating_mul(1000);

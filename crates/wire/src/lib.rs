@@ -16,5 +16,5 @@ pub use invalid::Invalid;
 #[cfg(feature = "messages")]
 pub use messages::*;
 pub use names::{action_name, path_name, title};
-pub use spanwise_core::{CacheOptions, RunOptions};
+pub use spanwise_core::{CacheOptions, DEFAULT_DOMAIN, DEFAULT_PROJECT, RunOptions};
 pub use text::{is_bidi_control, shown, with_causes};

@@ -1,6 +1,8 @@
 //! The state of the repository: who uses whom, what is depended on, and how files look.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops with the reason")]
 
+mod checks;
+mod glossary;
 mod messages;
 mod rules;
 mod shape;

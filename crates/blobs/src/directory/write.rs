@@ -76,7 +76,7 @@ impl Directory {
     }
 
     async fn writer<'a>(&'a self, name: &'a str, announced: &'a Announced) -> Result<Writer<'a>, Error> {
-        self.check_place()?;
+        self.check_root()?;
         let staged = self.new_staged();
         let upload = self.inner.store.put_multipart(&staged.path).await;
         let upload = upload.map_err(|error| self.failed("store", name, error))?;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use serde_json::{Map, Value as Json, json};
+use spanwise::Phase;
 use spanwise_proto::flyteidl2::common::ListRequest;
 use spanwise_proto::flyteidl2::workflow::{
     Action, ActionDetails, GetActionDetailsRequest, GetRunDetailsRequest, ListActionsRequest, action_details,
@@ -13,7 +14,9 @@ use spanwise_wire::{RunOptions, options};
 use super::question::{Question, questions};
 use super::table::{phase_cell, table, text};
 use super::times::Times;
-use super::{Output, Server, Target, TargetOptions, as_it_is, explain, phase, print_json, say};
+use super::{
+    Ending, Output, Server, Target, TargetOptions, as_it_is, ending, explain, known_phase, phase, print_json, say,
+};
 
 /// Show a run: its actions as a tree, what failed, and where to look on.
 #[derive(clap::Args)]
@@ -41,11 +44,9 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<u8> {
     let options = options::of_message(&details.run_spec).shown();
     let root = details.action.into_option().unwrap_or_default();
     let actions = actions(&server, &target, &run).await?;
-    let read = match phase(root.status.phase).as_str() {
-        "SUCCEEDED" | "RECOVERED" => {
-            super::output(&server, &target, root.id.clone().into_option().unwrap_or_default()).await
-        }
-        _ => Ok(Json::Null),
+    let read = match ending(root.status.phase) {
+        Ending::WithOutputs => super::output(&server, &target, root.id.clone().into_option().unwrap_or_default()).await,
+        Ending::WithoutOutputs | Ending::Open => Ok(Json::Null),
     };
     // The run is shown without it.
     let (output_of_run, output_error) = match read {
@@ -66,8 +67,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<u8> {
         Output::Table => shown.print(&target, &run)?,
     }
     let root = &shown.root;
-    let failed = matches!(phase(root.status.phase).as_str(), "FAILED" | "TIMED_OUT" | "ABORTED");
-    Ok(u8::from(failed))
+    Ok(u8::from(ending(root.status.phase) == Ending::WithoutOutputs))
 }
 
 pub(crate) async fn actions(server: &Server, target: &Target, run: &str) -> anyhow::Result<Vec<Action>> {
@@ -88,12 +88,12 @@ pub(crate) async fn actions(server: &Server, target: &Target, run: &str) -> anyh
     }
 }
 
-/// Of so many actions that wait for a place it is said why: they mostly wait for the same.
+/// Of so many actions that wait for a slot it is said why: they mostly wait for the same.
 const WAITS_TOLD: usize = 10;
 
 /// What actions wait for that could be launched otherwise, by their names.
 async fn waits(server: &Server, target: &Target, actions: &[Action]) -> anyhow::Result<HashMap<String, String>> {
-    let waiting = |action: &&Action| phase(action.status.phase) == "WAITING_FOR_RESOURCES";
+    let waiting = |action: &&Action| known_phase(action.status.phase) == Some(Phase::WaitingForResources);
     let mut waits = HashMap::new();
     for action in actions.iter().filter(waiting).take(WAITS_TOLD) {
         let request = GetActionDetailsRequest { action_id: action.id.clone(), ..GetActionDetailsRequest::default() };
@@ -162,7 +162,7 @@ impl Shown {
             table.add_row(vec![
                 text(&format!("{}{}", "  ".repeat(depth), task_of(action))),
                 text(&action.id.name),
-                phase_cell(&phase(status.phase)),
+                phase_cell(&phase(status.phase), known_phase(status.phase)),
                 status.attempts.into(),
                 times.created().into(),
                 times.took().into(),

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value as Json, json};
+use spanwise::Phase;
 use spanwise_proto::flyteidl2::common::{Filter, ListRequest, filter};
 use spanwise_proto::flyteidl2::workflow::{ListRunsRequest, Run, action_metadata, list_runs_request};
 
 use super::table::{phase_cell, table, text, waiting_cell};
 use super::times::Times;
-use super::{Output, Server, Target, TargetOptions, as_it_is, explain, phase, print_json, say};
+use super::{Output, Server, Target, TargetOptions, as_it_is, explain, known_phase, phase, print_json, say};
 
 /// As many as one answer has.
 const PAGE: u32 = 1000;
@@ -84,7 +85,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<u8> {
                 table.add_row(vec![
                     text(&run.action.id.run.name),
                     text(task_of(run)),
-                    if waits(run) { waiting_cell() } else { phase_cell(&shown_phase(run)) },
+                    if waits(run) { waiting_cell() } else { phase_cell(&shown_phase(run), readable_phase(run)) },
                     times.created().into(),
                     times.took().into(),
                     times.ran().into(),
@@ -97,12 +98,16 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<u8> {
 }
 
 /// A run that the server cannot read has no phase that could be trusted.
+fn is_readable(run: &Run) -> bool {
+    !run.labels.contains_key("spanwise.unreadable")
+}
+
 fn shown_phase(run: &Run) -> String {
-    if run.labels.contains_key("spanwise.unreadable") {
-        "UNREADABLE".to_owned()
-    } else {
-        phase(run.action.status.phase)
-    }
+    if is_readable(run) { phase(run.action.status.phase) } else { "UNREADABLE".to_owned() }
+}
+
+fn readable_phase(run: &Run) -> Option<Phase> {
+    known_phase(run.action.status.phase).filter(|_| is_readable(run))
 }
 
 /// The names of the runs in which a condition waits for somebody.

@@ -1,19 +1,17 @@
 //! Conditions of a run that wait for somebody's answer.
 
 use serde_json::{Value as Json, json};
+use spanwise::Phase;
 use spanwise_proto::flyteidl2::common::{Filter, ListRequest, filter};
 use spanwise_proto::flyteidl2::core::{LiteralType, SimpleType, literal_type};
 use spanwise_proto::flyteidl2::workflow::{
     Action, ActionType, ConditionAction, GetActionDetailsRequest, ListActionsRequest, action_details, action_metadata,
 };
 
-use super::{Server, Target, explain, phase};
+use super::{Server, Target, explain, known_phase};
 
 /// As many as one answer has.
 const PAGE: u32 = 1000;
-
-/// The phase of a condition that waits.
-pub(super) const PAUSED: &str = "PAUSED";
 
 /// A condition, and what it asks.
 pub(super) struct Question {
@@ -79,7 +77,7 @@ pub(super) async fn conditions(
     server: &Server,
     target: &Target,
     run: &str,
-    in_phase: Option<&str>,
+    in_phase: Option<Phase>,
 ) -> anyhow::Result<Vec<Action>> {
     let equal = |field: &str, value: String| Filter {
         function: filter::Function::EQUAL.into(),
@@ -88,7 +86,7 @@ pub(super) async fn conditions(
         ..Filter::default()
     };
     let of_kind = equal("action_type", (ActionType::ACTION_TYPE_CONDITION as i32).to_string());
-    let filters = [Some(of_kind), in_phase.map(|phase| equal("phase", phase.to_owned()))];
+    let filters = [Some(of_kind), in_phase.map(|phase| equal("phase", phase.to_string()))];
     let filters: Vec<Filter> = filters.into_iter().flatten().collect();
     let (mut found, mut token) = (Vec::new(), String::new());
     loop {
@@ -110,12 +108,12 @@ pub(super) async fn conditions(
 /// What the waiting conditions of a run ask.
 pub(super) async fn questions(server: &Server, target: &Target, run: &str) -> anyhow::Result<Vec<Question>> {
     let mut questions = Vec::new();
-    for action in conditions(server, target, run, Some(PAUSED)).await? {
+    for action in conditions(server, target, run, Some(Phase::Paused)).await? {
         let request = GetActionDetailsRequest { action_id: action.id.clone(), ..GetActionDetailsRequest::default() };
         let details = server.runs().get_action_details(request).await.map_err(|error| explain(target, error))?;
         let details = details.into_owned().details.into_option().unwrap_or_default();
         // One that was answered meanwhile waits no more.
-        if phase(details.status.phase) == PAUSED
+        if known_phase(details.status.phase) == Some(Phase::Paused)
             && let Some(action_details::Spec::Condition(condition)) = details.spec
         {
             questions.push(Question { action: action.id.name.clone(), condition: *condition });

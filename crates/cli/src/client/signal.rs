@@ -1,13 +1,14 @@
 //! `spanwise signal`: answering a condition that waits.
 
 use anyhow::bail;
+use spanwise::Phase;
 use spanwise_proto::flyteidl2::actions::SignalRequest;
 use spanwise_proto::flyteidl2::common::{EnrichedIdentity, User, UserIdentifier};
 use spanwise_proto::flyteidl2::core::Literal;
 use spanwise_proto::flyteidl2::workflow::Action;
 
-use super::question::{PAUSED, condition_of, conditions, word};
-use super::{Ended, TargetOptions, explain, phase, say};
+use super::question::{condition_of, conditions, word};
+use super::{Ended, TargetOptions, explain, known_phase, phase, say};
 use crate::run::Misuse;
 
 /// Answer a condition that waits: give it a value of its type.
@@ -33,14 +34,14 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<u8> {
     let target = target.resolve()?;
     let server = target.server()?;
     // Those that wait are few, however many a run has had.
-    let waiting = conditions(&server, &target, &run, Some(PAUSED)).await?;
+    let waiting = conditions(&server, &target, &run, Some(Phase::Paused)).await?;
     let found = match waiting.iter().any(|action| is_meant(action, &condition)) {
         true => one_of(&run, &condition, waiting)?,
         false => one_of(&run, &condition, conditions(&server, &target, &run, None).await?)?,
     };
     let (name, simple) = condition_of(&found);
-    let now = phase(found.status.phase);
-    if now != PAUSED {
+    if known_phase(found.status.phase) != Some(Phase::Paused) {
+        let now = phase(found.status.phase);
         return Err(Ended(format!("condition `{name}` of {run} waits no more: it has ended already ({now})")).into());
     }
     let kind = word(simple);
@@ -81,7 +82,8 @@ fn one_of(run: &str, condition: &str, all: Vec<Action>) -> anyhow::Result<Action
         return Ok(action.clone());
     }
     let named: Vec<&Action> = all.iter().filter(|action| condition_of(action).0 == condition).collect();
-    let waiting: Vec<&Action> = named.iter().copied().filter(|action| phase(action.status.phase) == PAUSED).collect();
+    let waiting: Vec<&Action> =
+        named.iter().copied().filter(|action| known_phase(action.status.phase) == Some(Phase::Paused)).collect();
     match (&waiting[..], named.last()) {
         ([only], _) => Ok((*only).clone()),
         ([], Some(ended)) => Ok((*ended).clone()),

@@ -1,6 +1,7 @@
 //! Tables for people: columns as wide as they must be, no lines around them.
 
 use comfy_table::{Cell, Color, Table, presets};
+use spanwise::Phase;
 
 use crate::terminal::harmless;
 
@@ -21,14 +22,13 @@ pub(super) fn waiting_cell() -> Cell {
     Cell::new("RUNNING, waits for you").fg(Color::Yellow)
 }
 
-/// A phase in its colour; without a terminal there are no colours.
-pub(super) fn phase_cell(phase: &str) -> Cell {
-    let cell = Cell::new(phase);
-    match phase {
-        "SUCCEEDED" | "RECOVERED" => cell.fg(Color::Green),
-        "FAILED" | "TIMED_OUT" | "ABORTED" => cell.fg(Color::Red),
-        "RUNNING" | "INITIALIZING" => cell.fg(Color::Cyan),
-        "PAUSED" => cell.fg(Color::Yellow),
-        _ => cell.fg(Color::DarkGrey),
-    }
+/// A phase by its word, in its colour; without a terminal there are no colours. None is a phase that this program does not know.
+pub(super) fn phase_cell(word: &str, phase: Option<Phase>) -> Cell {
+    Cell::new(word).fg(match phase {
+        Some(Phase::Succeeded | Phase::Recovered) => Color::Green,
+        Some(Phase::Failed | Phase::TimedOut | Phase::Aborted) => Color::Red,
+        Some(Phase::Running | Phase::Initializing) => Color::Cyan,
+        Some(Phase::Paused) => Color::Yellow,
+        Some(Phase::Queued | Phase::WaitingForResources) | None => Color::DarkGrey,
+    })
 }

@@ -35,16 +35,16 @@ pub(super) struct Source {
     pub(super) provider: SdkTracerProvider,
     name: &'static str,
     resource: Resource,
-    spans: Kept,
+    spans: SharedSpans,
 }
 
-type Kept = Arc<Mutex<Vec<SpanData>>>;
+type SharedSpans = Arc<Mutex<Vec<SpanData>>>;
 
 /// Keeps spans in memory.
 #[derive(Debug)]
-struct Keep(Kept);
+struct SpanMemory(SharedSpans);
 
-impl SpanExporter for Keep {
+impl SpanExporter for SpanMemory {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(batch);
         Ok(())
@@ -96,12 +96,12 @@ impl Telemetry {
 impl Source {
     fn new(name: &'static str) -> Source {
         let resource = Resource::builder().with_service_name(name).build();
-        let spans = Kept::default();
+        let spans = SharedSpans::default();
         // Always on, whatever OTEL_TRACES_SAMPLER says: the demo is there to show the whole trace.
         let provider = SdkTracerProvider::builder()
             .with_resource(resource.clone())
             .with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOn)))
-            .with_simple_exporter(Keep(Arc::clone(&spans)))
+            .with_simple_exporter(SpanMemory(Arc::clone(&spans)))
             .build();
         Source { provider, name, resource, spans }
     }

@@ -6,7 +6,7 @@ use spanwise_proto::flyteidl2::core::parameter;
 use spanwise_proto::flyteidl2::dataproxy::{UploadInputsRequest, upload_inputs_request};
 use spanwise_proto::flyteidl2::task::{GetTaskDetailsRequest, Inputs, NamedLiteral, TaskIdentifier, TaskSpec};
 use spanwise_proto::flyteidl2::workflow::{CreateRunRequest, create_run_request};
-use spanwise_wire::{CustomContext, options};
+use spanwise_wire::options;
 
 use super::interface::Task;
 use super::{Chosen, How, Misuse, Options, choose, follow, task_name};
@@ -86,7 +86,7 @@ fn inputs(spec: &TaskSpec, chosen: &Chosen) -> Result<Inputs, Misuse> {
         };
         literals.push(NamedLiteral::new(name.clone(), literal));
     }
-    let context = CustomContext::from_pairs(chosen.options.how.context.iter().cloned()).to_message();
+    let context = chosen.options.how.context().to_message();
     Ok(Inputs { literals, context, ..Inputs::default() })
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use spanwise::__private::launch::{Started, Trouble};
-use spanwise::{ActionName, ActionView};
+use spanwise::{ActionName, ActionView, Phase};
 use spanwise_proto::flyteidl2::common::ActionIdentifier;
 use spanwise_proto::flyteidl2::workflow::{
     ActionDetails, GetRunDetailsRequest, WatchActionDetailsRequest, action_details, error_info,
@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use super::end::{self, End};
 use super::{How, Output};
 use crate::Signals;
-use crate::client::{self, Server, Target, explain};
+use crate::client::{self, Ending, Server, Target, explain};
 use crate::progress::{self, Seen};
 use crate::terminal::{Line, Screen, Style};
 
@@ -136,14 +136,15 @@ async fn end_of(server: &Server, target: &Target, run: &Started) -> anyhow::Resu
     let request = GetRunDetailsRequest { run_id: target.run(&run.run).into(), ..GetRunDetailsRequest::default() };
     let details = server.runs().get_run_details(request).await.map_err(|error| explain(target, error))?;
     let ended = details.into_owned().details.into_option().unwrap_or_default().action.into_option().unwrap_or_default();
-    let phase = client::phase(ended.status.phase);
-    if !matches!(phase.as_str(), "SUCCEEDED" | "RECOVERED") {
-        return Ok(End::Failed { trouble: trouble(&ended, &phase), phase });
+    match client::ending(ended.status.phase) {
+        Ending::WithOutputs => Ok(End::Succeeded(client::output(server, target, root(target, run)).await?)),
+        Ending::WithoutOutputs | Ending::Open => {
+            Ok(End::Failed { trouble: trouble(&ended), phase: client::phase(ended.status.phase) })
+        }
     }
-    Ok(End::Succeeded(client::output(server, target, root(target, run)).await?))
 }
 
-fn trouble(root: &ActionDetails, phase: &str) -> Trouble {
+fn trouble(root: &ActionDetails) -> Trouble {
     // A Rust task's causes are in the text, because the wire has no other place for them.
     let of = |kind: &str, code: &str, message: String| {
         let mut parts = message.split("\n  caused by: ").map(str::to_owned);
@@ -153,7 +154,7 @@ fn trouble(root: &ActionDetails, phase: &str) -> Trouble {
     match &root.result {
         Some(action_details::Result::ErrorInfo(error)) => {
             let kind = match error.kind.as_known() {
-                _ if phase == "TIMED_OUT" => "TimedOut",
+                _ if client::known_phase(root.status.phase) == Some(Phase::TimedOut) => "TimedOut",
                 Some(error_info::Kind::KIND_SYSTEM) => "System",
                 _ => "User",
             };

@@ -36,12 +36,12 @@ pub(super) struct Parameter {
 #[derive(Debug, Deserialize)]
 pub(super) struct Described {
     /// How it can be asked to start a task; a program made with an older crate does not say it.
-    pub(super) spanwise_run: Option<Asked>,
+    pub(super) spanwise_run: Option<RunSupport>,
     pub(super) tasks: Vec<Task>,
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Asked {
+pub(super) struct RunSupport {
     pub(super) version: u32,
     /// Whether it can start runs on a server.
     pub(super) on_servers: bool,

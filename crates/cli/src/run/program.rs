@@ -12,7 +12,7 @@ use anyhow::{Context as _, anyhow};
 use spanwise::__private::launch::{ARGUMENT, Event, Request, Started, VERSION};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::interface::{Asked, Described};
+use super::interface::{Described, RunSupport};
 use super::{Chosen, Misuse, end};
 use crate::client::Target;
 
@@ -64,7 +64,7 @@ fn wait(child: &mut Child) -> std::io::Result<Option<ExitStatus>> {
 }
 
 /// Whether a program can do what is asked for.
-pub(super) fn check(program: &Path, asked: Option<&Asked>, is_local: bool) -> Result<(), Misuse> {
+pub(super) fn check(program: &Path, asked: Option<&RunSupport>, is_local: bool) -> Result<(), Misuse> {
     let shown = program.display();
     match asked {
         None => Err(Misuse(format!(
@@ -91,8 +91,8 @@ pub(super) fn request(chosen: Chosen) -> Request {
         project: target.project,
         domain: target.domain,
         options: how.options(),
+        context: how.context().pairs().to_vec(),
         name: how.name,
-        context: how.context,
         ..Request::default()
     }
 }

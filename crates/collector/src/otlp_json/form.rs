@@ -130,9 +130,9 @@ scalar!(
 );
 
 /// Written whatever it is: readers look for it.
-pub(super) struct Kept<F>(PhantomData<F>);
+pub(super) struct Always<F>(PhantomData<F>);
 
-impl<F: Form> Form for Kept<F> {
+impl<F: Form> Form for Always<F> {
     type Value = F::Value;
 
     fn is_absent(_: &F::Value) -> bool {

@@ -21,7 +21,7 @@ const NAMED: usize = 5;
 pub enum Use {
     /// The user's code.
     Code,
-    /// Waiting for an executor or a place.
+    /// Waiting for an executor or a slot.
     Queue,
     /// From the launch to the first sign of life.
     StartUp,

@@ -1,4 +1,4 @@
-//! How a part of an action came out, and what that says in its span.
+//! How a part of an action ended, and what its span says of that.
 
 use super::{Attribute, Link, Moment, Span, Status, Value};
 use crate::Failure;

@@ -251,7 +251,7 @@ impl Lifecycle {
     fn looked_up(&mut self, action: ActionName, open: &mut Open, lookup: &Lookup, hit: bool, at: Timestamp) {
         let Now::Queued { since, held } = open.now else { return };
         let asked = lookup.asked.clamp(since, at.max(since));
-        // Held meanwhile means that another one computed the key: that is no wait for a place.
+        // Held meanwhile means that another one computed the key: that is no wait for a slot.
         self.queued(action, open, (since, asked), held && lookup.waited_for.is_none(), None);
         let status = if hit { "hit" } else { "miss" };
         open.cache = Some(status);

@@ -115,7 +115,7 @@ impl<'run> Facts<'run> {
         Ok(())
     }
 
-    /// True if a newcomer has to wait for a place. Its parent gives up its own by having a child to wait for.
+    /// True if a newcomer has to wait for a slot. Its parent gives up its own by having a child to wait for.
     fn is_full_for(&self, parent: Option<ActionName>) -> bool {
         let Some(limit) = self.run.limits.max_action_concurrency else { return false };
         let parent = parent.and_then(|parent| self.run.action(&parent));
@@ -317,8 +317,8 @@ impl<'run> Facts<'run> {
         Ok(true)
     }
 
-    /// Ends an action, and with it what must not go on: everything under a root, or under an action that was cut short; and
-    /// what only waits under one that failed, because nobody will ask for it any more.
+    /// Ends an action and aborts actions under it: all of them under a root, or under an action that was aborted or timed out; under one that
+    /// failed only those that are not launched, because nobody will ask for them any more.
     fn end(&mut self, action: ActionName, end: Fact) {
         let cut_short = matches!(end, Fact::Aborted { .. } | Fact::TimedOut { .. });
         let failed = matches!(end, Fact::Failed { .. });

@@ -1,4 +1,4 @@
-//! What has changed under a parent, for those who look on: each changed child once, however often it changed.
+//! Which children of a parent have changed, for whoever watches them: each child is told of once, however often it changed.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -1,4 +1,4 @@
-//! What is asked about a run of this process: nothing here changes it.
+//! Questions about a run of this process. Nothing here changes it.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Actions as lists and stores have them.
+//! Actions as rows of lists and of the store.
 
 use spanwise_core::{Action, ActionName, End, Failure, Timestamp};
 use spanwise_store::ActionRow;

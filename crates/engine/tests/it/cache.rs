@@ -167,7 +167,7 @@ async fn s4_a_dropped_call_that_waits_for_a_computation_is_aborted() {
             until(&run, "c", Action::is_finished).await;
             ok()
         };
-        Box::pin(attempt.scope.turns(attempt.run, body)) as Body
+        Box::pin(attempt.scope.run_body(attempt.run, body)) as Body
     });
     let (run, driven) = begin(&engine, "two", main_task(), caller);
     assert_eq!(outcome(driven).await, succeeded());

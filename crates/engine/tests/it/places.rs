@@ -284,7 +284,7 @@ async fn s4_whoever_waits_outside_of_its_run_gives_its_place_to_another() {
     stage.began(1).await;
     let (b, b_driven) = begin(&engine, "b", main_task(), stage.clone());
     until(&b, "a0", is_held).await;
-    let busy = |run: &RunHandle| WaitsFor::Place(Busy { limit: 1, who: vec![(run.id().clone(), ActionName::ROOT)] });
+    let busy = |run: &RunHandle| WaitsFor::Slot(Busy { limit: 1, who: vec![(run.id().clone(), ActionName::ROOT)] });
     assert_eq!(b.waits_for(&ActionName::ROOT), Some(busy(&a)));
     let waits = a.wait_outside(ActionName::ROOT, AttemptNo(1));
     stage.began(2).await;
@@ -319,7 +319,7 @@ async fn s7_a_limit_of_the_run_names_who_has_its_places() {
     stage.began(3).await;
     until(&a, "a3", is_held).await;
     let who = ["a1", "a2"].map(|action| (a.id().clone(), name(action))).to_vec();
-    assert_eq!(a.waits_for(&name("a3")), Some(WaitsFor::PlaceOfRun(Busy { limit: 2, who })));
+    assert_eq!(a.waits_for(&name("a3")), Some(WaitsFor::SlotOfRun(Busy { limit: 2, who })));
     assert_eq!(a.waits_for(&name("a1")), None);
     let waits = a.wait_outside(name("a1"), AttemptNo(1));
     stage.began(4).await;

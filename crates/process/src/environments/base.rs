@@ -43,11 +43,11 @@ pub struct Base {
     asked: PathBuf,
     /// What it has to have.
     sdk: &'static Sdk,
-    known: Result<Known, String>,
+    known: Result<InterpreterFacts, String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-struct Known {
+struct InterpreterFacts {
     executable: PathBuf,
     options: Vec<String>,
     version: [u32; 3],
@@ -144,7 +144,7 @@ impl Base {
                 "{python} does not work as an interpreter, so Python tasks cannot run: {problem}: give another one with --python \
                  that has the SDK, by `-m pip install {name}=={tried}`"
             )),
-            Ok(Known { sdk_location: None, .. }) => Some(format!(
+            Ok(InterpreterFacts { sdk_location: None, .. }) => Some(format!(
                 "{self} has no package `{name}`, so Python tasks cannot run: install it with \
                  `{python} -m pip install {name}=={tried}`, or give another interpreter with --python"
             )),
@@ -196,7 +196,7 @@ impl Base {
     /// What an environment that was made from it depends on.
     pub(super) fn stamp(&self) -> String {
         match &self.known {
-            Ok(Known { executable, version: [major, minor, patch], sdk, .. }) => {
+            Ok(InterpreterFacts { executable, version: [major, minor, patch], sdk, .. }) => {
                 let (name, version) = (self.sdk.name, sdk.as_deref().unwrap_or("none"));
                 format!("{} {major}.{minor}.{patch} {name} {version}", executable.display())
             }
@@ -209,7 +209,8 @@ impl Base {
 impl fmt::Display for Base {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.python().display())?;
-        let Ok(Known { version: [major, minor, patch], sdk, sdk_location, options, .. }) = &self.known else {
+        let Ok(InterpreterFacts { version: [major, minor, patch], sdk, sdk_location, options, .. }) = &self.known
+        else {
             return Ok(());
         };
         options.iter().try_for_each(|option| write!(f, " {option}"))?;
@@ -225,7 +226,7 @@ impl fmt::Display for Base {
     }
 }
 
-impl Known {
+impl InterpreterFacts {
     /// Found without importing it, which takes a second. What cannot be imported shows in the log of the first attempt.
     fn has(&self, sdk: &Sdk) -> bool {
         self.sdk_location.as_ref().is_some_and(|location| location.join(sdk.part).is_file())
@@ -238,7 +239,7 @@ impl Known {
     }
 }
 
-async fn ask(python: &Path, sdk: &Sdk) -> Result<Known, String> {
+async fn ask(python: &Path, sdk: &Sdk) -> Result<InterpreterFacts, String> {
     let given: BTreeMap<String, String> = Inherited::of_this_process(&[]).for_task().into_iter().collect();
     let mut command = Command::new(python);
     command.args(["-c", include_str!("base.py"), sdk.name]).env_clear().envs(&given);
@@ -250,7 +251,7 @@ async fn ask(python: &Path, sdk: &Sdk) -> Result<Known, String> {
     }
     // A wrapper may say something of its own before.
     let last = answer.stdout.trim_ascii_end().rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
-    let mut known: Known =
+    let mut known: InterpreterFacts =
         serde_json::from_slice(last).map_err(|error| format!("its answer is not understood: {error}"))?;
     if known.executable.as_os_str().is_empty() {
         known.executable = python.to_owned();

@@ -20,7 +20,7 @@ const CHUNK: usize = 64 * 1024;
 pub struct LogLine {
     /// Where in the file it begins, in bytes.
     pub offset: u64,
-    /// By when it had begun to be there, to about 100 ms.
+    /// When its first byte had been written at the latest, to about 100 ms.
     pub at: Timestamp,
     /// The text without the line's end; bytes that are not UTF-8 are replaced.
     pub message: String,

@@ -26,7 +26,7 @@ enum Until {
     Unknown { shared: Arc<Shared>, ended: BoxFuture<'static, ()> },
     /// The log may grow; its recording tells by how much.
     Growing { ended: BoxFuture<'static, ()>, length: watch::Receiver<u64>, _recording: Recording },
-    /// It is complete with this length. Whoever still writes to it is none of the attempt's.
+    /// It is complete with this length. What is written later comes from stray processes, and is ignored.
     Complete(u64),
 }
 

@@ -14,7 +14,7 @@ use spanwise_core::{ActionName, Failure, RunId, RunName, Scope, TaskName};
 use spanwise_engine::{
     Call, Engine, EngineConfig, Export, ExportLimits, NewRun as NewEngineRun, Relation, RunHandle, RunSettings, Storage,
 };
-use spanwise_wire::CustomContext;
+use spanwise_wire::{CustomContext, shown};
 use tokio::task::JoinHandle;
 
 use super::executor::InProcess;
@@ -110,7 +110,8 @@ impl Backend for Embedded {
             let id = self.run_id(options.new_name()?);
             let trace = self.run_trace(&options, &id, &context)?;
             spec.traceparent = context.span().filter(|_| trace.is_exported());
-            let settings = RunSettings { options: kept(&options)?, relation, trace, ..RunSettings::default() };
+            let settings =
+                RunSettings { options: options_of_run(&options)?, relation, trace, ..RunSettings::default() };
             let task = spec.task.clone();
             let definitions = Vec::new();
             let new = NewEngineRun { id: id.clone(), spec, inputs: inputs.clone(), settings, definitions };
@@ -138,7 +139,7 @@ impl Backend for Embedded {
             let links = source.span().into_iter().collect();
             let trace = RunTrace { links, ..self.run_trace(&options, &id, &context)? };
             spec.traceparent = context.span().filter(|_| trace.is_exported());
-            let mut kept = kept(&options)?;
+            let mut kept = options_of_run(&options)?;
             let limit = source.settings().options.max_action_concurrency;
             kept.max_action_concurrency = kept.max_action_concurrency.or(limit);
             let settings = RunSettings {
@@ -207,7 +208,10 @@ fn begin_export(engine: &Engine, exporter: Exporter) -> Result<Export> {
 }
 
 /// What is kept with a run whose tasks run in this process.
-fn kept(options: &RunOptions) -> Result<spanwise_core::RunOptions> {
+fn options_of_run(options: &RunOptions) -> Result<spanwise_core::RunOptions> {
+    if let Some(label) = options.chosen.label_with_nul() {
+        return Err(Error::usage(format!("the label `{}` holds a NUL", shown(label))));
+    }
     match options.chosen.env.keys().next() {
         Some(name) => Err(Error::usage(format!(
             "the variable `{name}` is given to the run's processes, but its tasks run in this one: set it here"

@@ -144,10 +144,7 @@ async fn start(config: Config, request: Request) -> Result<Run<Untyped>> {
     let literals = literals(task, &request)?;
     let client = Client::open(config.launched(&request))?;
     client::set_default(client.clone());
-    let mut context = CustomContext::new();
-    for (key, value) in request.context {
-        context.set(key, value);
-    }
+    let context = CustomContext::from_pairs(request.context).without_empty();
     let mut run = client.with_runcontext().custom_context(context).chosen(request.options);
     if let Some(name) = request.name {
         run = run.name(name);

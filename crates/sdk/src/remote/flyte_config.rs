@@ -74,7 +74,7 @@ impl FlyteConfig {
     /// the git repository, the one that `UCTL_CONFIG` or `FLYTECTL_CONFIG` names, `~/.union/config.yaml`, `~/.flyte/config.yaml`.
     pub fn find() -> Option<PathBuf> {
         let variable = |name: &str| std::env::var_os(name).filter(|path| !path.is_empty()).map(PathBuf::from);
-        Places {
+        Candidates {
             here: std::env::current_dir().unwrap_or_default(),
             named: ["UCTL_CONFIG", "FLYTECTL_CONFIG"].map(variable),
             home: variable("HOME"),
@@ -201,16 +201,16 @@ impl File<'_> {
 }
 
 /// Where the file may be.
-struct Places {
+struct Candidates {
     here: PathBuf,
     /// What the environment names; it is taken without a look at it.
     named: [Option<PathBuf>; 2],
     home: Option<PathBuf>,
 }
 
-impl Places {
+impl Candidates {
     fn find(self) -> Option<PathBuf> {
-        let Places { here, named, home } = self;
+        let Candidates { here, named, home } = self;
         let repository = here.ancestors().find(|folder| folder.join(".git").exists());
         let near = [Some(here.join("config.yaml")), Some(here.join(".flyte/config.yaml"))];
         let near = near.into_iter().chain([repository.map(|root| root.join(".flyte/config.yaml"))]);
@@ -297,7 +297,7 @@ mod tests {
         std::fs::create_dir_all(&here).unwrap();
         let find = |named: [Option<&str>; 2]| {
             let named = named.map(|path| path.map(PathBuf::from));
-            Places { here: here.clone(), named, home: Some(home.clone()) }.find()
+            Candidates { here: here.clone(), named, home: Some(home.clone()) }.find()
         };
         assert_eq!(find([None, None]), None);
         for (file, with_named) in [

@@ -66,6 +66,17 @@ async fn variables_for_processes_are_refused_where_there_are_none() {
 }
 
 #[tokio::test]
+async fn a_label_that_the_journal_would_shorten_is_refused_by_its_name() {
+    let client = spanwise::Client::open(spanwise::Config::new().in_memory()).unwrap();
+    for (label, value) in [("team", "a\0b"), ("te\0am", "a")] {
+        let refused = client.with_runcontext().label(label, value).run(crate::context::seen()).await.unwrap_err();
+        assert_eq!(refused.kind(), spanwise::ErrorKind::Usage);
+        assert!(refused.message().contains("holds a NUL"), "{refused}");
+    }
+    client.shutdown().await;
+}
+
+#[tokio::test]
 async fn labels_and_annotations_are_in_the_journal_of_the_engine_here() {
     use spanwise_engine::{Durability, Engine, EngineConfig, RunQuery, RunSettings, Storage};
     let directory = tempfile::tempdir().unwrap();

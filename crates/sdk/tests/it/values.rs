@@ -114,7 +114,21 @@ async fn gives_text(size: u64) -> spanwise::Result<String> {
 
 #[tokio::test]
 async fn s8_a_unit_is_no_output() {
-    memory().with_runcontext().run(nothing()).await.unwrap().output().await.unwrap();
+    use spanwise_engine::{Durability, Engine, EngineConfig, RunQuery, Storage};
+    let directory = tempfile::tempdir().unwrap();
+    let client = spanwise::Client::open(spanwise::Config::new().data_dir(directory.path())).unwrap();
+    client.with_runcontext().name("unit").run(nothing()).await.unwrap().output().await.unwrap();
+    client.with_runcontext().name("text").run(gives_text(1)).await.unwrap().output().await.unwrap();
+    client.shutdown().await;
+    drop(client);
+    let storage = Storage::Directory { path: directory.path().to_owned(), durability: Durability::Process };
+    let engine = Engine::open(EngineConfig::embedded(storage, Default::default())).unwrap();
+    for (_, row) in engine.runs(&RunQuery::newest(2)).unwrap() {
+        let run = engine.resume(&row.id).unwrap();
+        let (_, outputs) = run.payloads(&spanwise::ActionName::ROOT).await.unwrap();
+        // A message without fields has no bytes.
+        assert_eq!(outputs.unwrap().is_empty(), row.id.name.as_str() == "unit", "{}", row.id.name);
+    }
 }
 
 #[tokio::test]

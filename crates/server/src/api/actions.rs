@@ -13,7 +13,7 @@ use spanwise_proto::flyteidl2::actions::{
 };
 use spanwise_proto::flyteidl2::common::ActionIdentifier;
 use spanwise_proto::flyteidl2::workflow::{ActionUpdate, ControlMessage};
-use spanwise_wire::{Invalid, action_name, actions::Asked, details, details::Shown, ids};
+use spanwise_wire::{Invalid, action_name, actions::NewKind, details, details::Shown, ids};
 
 use super::Api;
 use crate::calls;
@@ -26,7 +26,7 @@ pub(super) struct Actions {
 }
 
 /// What a watching parent is told: something has changed, or the snapshot is complete.
-pub(super) enum Told {
+pub(super) enum WatchMessage {
     Update(Box<ActionUpdate>),
     Complete(ControlMessage),
 }
@@ -36,7 +36,7 @@ impl Actions {
         Actions { api }
     }
 
-    pub(super) async fn enqueue_action(&self, (new, what): (NewAction, Asked)) -> Result<(), ConnectError> {
+    pub(super) async fn enqueue_action(&self, (new, what): (NewAction, NewKind)) -> Result<(), ConnectError> {
         let (run, parent) = (new.run.clone(), new.parent);
         let enqueued = self.api.control.enqueue(new, what).await.map_err(ConnectError::from);
         if let Err(refused) = &enqueued
@@ -59,7 +59,7 @@ impl Actions {
     pub(super) fn watch_children(
         &self,
         id: &ActionIdentifier,
-    ) -> Result<impl Stream<Item = Result<Told, ConnectError>> + Send + use<>, ConnectError> {
+    ) -> Result<impl Stream<Item = Result<WatchMessage, ConnectError>> + Send + use<>, ConnectError> {
         let (run, parent) = ids::action_id(id)?;
         let run = self.api.control.run(&run)?;
         if run.action(&parent).is_none() {
@@ -87,12 +87,12 @@ struct Watch {
 }
 
 impl Watch {
-    async fn next(&mut self) -> Result<Vec<Told>, ConnectError> {
+    async fn next(&mut self) -> Result<Vec<WatchMessage>, ConnectError> {
         if !self.snapshot_sent {
             self.snapshot_sent = true;
             let children = self.run.children(&self.feed.parent());
             let mut told = self.updates(children).await?;
-            told.push(Told::Complete(ControlMessage { sentinel: true, ..ControlMessage::default() }));
+            told.push(WatchMessage::Complete(ControlMessage { sentinel: true, ..ControlMessage::default() }));
             return Ok(told);
         }
         let changed = self.feed.changed().await;
@@ -100,7 +100,7 @@ impl Watch {
     }
 
     /// The children as they are now; what is told is safe in the journal.
-    async fn updates(&self, children: Vec<ActionName>) -> Result<Vec<Told>, ConnectError> {
+    async fn updates(&self, children: Vec<ActionName>) -> Result<Vec<WatchMessage>, ConnectError> {
         let mut told = Vec::with_capacity(children.len());
         let directory = layout::directory(self.run.id());
         for name in children {
@@ -111,7 +111,7 @@ impl Watch {
             };
             let run = self.run.id();
             let shown = Shown { run, directory: &directory, name: &name, action: &action, definition: None };
-            told.push(Told::Update(Box::new(shown.update(outputs.as_deref()))));
+            told.push(WatchMessage::Update(Box::new(shown.update(outputs.as_deref()))));
         }
         self.run.safe().await.map_err(Error::from)?;
         Ok(told)
@@ -119,7 +119,7 @@ impl Watch {
 }
 
 /// An action as `ActionsService` sends it.
-fn new_action(action: Action) -> Result<(NewAction, Asked), Invalid> {
+fn new_action(action: Action) -> Result<(NewAction, NewKind), Invalid> {
     let id = action.action_id.as_option().ok_or(Invalid::Missing("action.action_id"))?;
     let (run, name) = ids::action_id(id)?;
     let parent = action.parent_action_name.as_deref().ok_or(Invalid::Missing("action.parent_action_name"))?;
@@ -131,9 +131,9 @@ fn new_action(action: Action) -> Result<(NewAction, Asked), Invalid> {
         group: action.group.clone(),
     };
     let asked = match action.spec.ok_or(Invalid::Missing("action.spec"))? {
-        action::Spec::Task(task) => Asked::from(task),
-        action::Spec::Trace(step) => Asked::from(step),
-        action::Spec::Condition(condition) => Asked::from(condition),
+        action::Spec::Task(task) => NewKind::from(task),
+        action::Spec::Trace(step) => NewKind::from(step),
+        action::Spec::Condition(condition) => NewKind::from(condition),
     };
     Ok((new, asked))
 }
@@ -162,8 +162,8 @@ impl ActionsService for Actions {
         let told = self.watch_children(parent)?;
         Response::stream_ok(told.map(|told| {
             let message = match told? {
-                Told::Update(update) => watch_for_updates_response::Message::ActionUpdate(update),
-                Told::Complete(control) => control.into(),
+                WatchMessage::Update(update) => watch_for_updates_response::Message::ActionUpdate(update),
+                WatchMessage::Complete(control) => control.into(),
             };
             Ok(WatchForUpdatesResponse { message: Some(message), ..WatchForUpdatesResponse::default() })
         }))

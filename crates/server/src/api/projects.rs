@@ -12,14 +12,11 @@ use spanwise_proto::flyteidl2::project::{
 
 use super::Api;
 use crate::control::Error;
-use spanwise_core::DEFAULT_ORG;
+use spanwise_core::{DEFAULT_DOMAIN, DEFAULT_ORG, DEFAULT_PROJECT};
 use spanwise_wire::{Invalid, shown};
 
 /// The domains that every project shows (Flyte's own three).
-const DOMAINS: [&str; 3] = ["development", "staging", "production"];
-
-/// The project of Flyte's examples, there from the beginning.
-const FIRST_PROJECT: &str = "flytesnacks";
+const DOMAINS: [&str; 3] = [DEFAULT_DOMAIN, "staging", "production"];
 
 /// The service.
 pub(super) struct Projects {
@@ -34,7 +31,7 @@ impl Projects {
     /// The names of all projects.
     fn names(&self) -> Result<BTreeSet<String>, Error> {
         let mut names = self.api.control.projects()?;
-        names.insert(FIRST_PROJECT.to_owned());
+        names.insert(DEFAULT_PROJECT.to_owned());
         Ok(names)
     }
 }

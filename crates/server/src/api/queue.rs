@@ -9,9 +9,9 @@ use spanwise_proto::flyteidl2::workflow::{
     EnqueueActionRequest, EnqueueActionResponse, GetRequest, GetResponse, PutRequest, PutResponse, QueueService,
     StateService, WatchRequest, WatchResponse, enqueue_action_request, watch_request, watch_response,
 };
-use spanwise_wire::{Invalid, action_name, actions::Asked, ids};
+use spanwise_wire::{Invalid, action_name, actions::NewKind, ids};
 
-use super::actions::{Actions, Told};
+use super::actions::{Actions, WatchMessage};
 use crate::control::NewAction;
 
 /// `QueueService`.
@@ -25,7 +25,7 @@ impl Queue {
     }
 }
 
-fn new_action(request: EnqueueActionRequest) -> Result<(NewAction, Asked), Invalid> {
+fn new_action(request: EnqueueActionRequest) -> Result<(NewAction, NewKind), Invalid> {
     let id = request.action_id.as_option().ok_or(Invalid::Missing("action_id"))?;
     let (run, name) = ids::action_id(id)?;
     let parent = request.parent_action_name.as_deref().ok_or(Invalid::Missing("parent_action_name"))?;
@@ -37,9 +37,9 @@ fn new_action(request: EnqueueActionRequest) -> Result<(NewAction, Asked), Inval
         group: request.group.clone(),
     };
     let asked = match request.spec.ok_or(Invalid::Missing("spec"))? {
-        enqueue_action_request::Spec::Task(task) => Asked::from(task),
-        enqueue_action_request::Spec::Trace(step) => Asked::from(step),
-        enqueue_action_request::Spec::Condition(condition) => Asked::from(condition),
+        enqueue_action_request::Spec::Task(task) => NewKind::from(task),
+        enqueue_action_request::Spec::Trace(step) => NewKind::from(step),
+        enqueue_action_request::Spec::Condition(condition) => NewKind::from(condition),
     };
     Ok((new, asked))
 }
@@ -112,8 +112,8 @@ impl StateService for States {
         let told = self.actions.watch_children(parent)?;
         Response::stream_ok(told.map(|told| {
             let message = match told? {
-                Told::Update(update) => watch_response::Message::ActionUpdate(update),
-                Told::Complete(control) => control.into(),
+                WatchMessage::Update(update) => watch_response::Message::ActionUpdate(update),
+                WatchMessage::Complete(control) => control.into(),
             };
             Ok(WatchResponse { message: Some(message), ..WatchResponse::default() })
         }))

@@ -207,7 +207,7 @@ impl RunService for Runs {
     ) -> ServiceResult<GetRunDetailsResponse> {
         let request = request.to_owned_message();
         let run = self.run(request.run_id.as_option())?;
-        self.api.asked(&ctx, &Found::root(&run)?);
+        self.api.note_watch(&ctx, &Found::root(&run)?);
         let details = self.api.run_details(run).await?;
         Response::ok(GetRunDetailsResponse { details: details.into(), ..GetRunDetailsResponse::default() })
     }
@@ -232,7 +232,7 @@ impl RunService for Runs {
     ) -> ServiceResult<GetActionDetailsResponse> {
         let request = request.to_owned_message();
         let found = self.api.find(request.action_id.as_option())?;
-        self.api.asked(&ctx, &found);
+        self.api.note_watch(&ctx, &found);
         let details = self.api.details(&found).await?;
         Response::ok(GetActionDetailsResponse { details: details.into(), ..GetActionDetailsResponse::default() })
     }

@@ -28,7 +28,7 @@ impl Api {
     }
 
     /// The same for one question of many.
-    pub(super) fn asked(&self, ctx: &RequestContext, watched: &Found) {
+    pub(super) fn note_watch(&self, ctx: &RequestContext, watched: &Found) {
         let Some(wait) = self.wait_of(ctx, watched) else { return };
         let (run, name, closing) = (watched.run.clone(), watched.name, self.control.closing().clone());
         tokio::spawn(async move {

@@ -24,7 +24,7 @@ pub(crate) struct Contract<'a> {
 
 /// Where an attempt finds and leaves its files.
 #[derive(Debug)]
-pub(crate) struct Places {
+pub(crate) struct FileUris {
     pub(crate) run_base: BlobUri,
     pub(crate) inputs: BlobUri,
     pub(crate) outputs: BlobUri,
@@ -42,9 +42,9 @@ pub(crate) fn checkpoint(run: &RunId, action: &ActionName, attempt: AttemptNo) -
 }
 
 impl Contract<'_> {
-    pub(crate) fn places(&self) -> Result<Places, BadUri> {
+    pub(crate) fn file_uris(&self) -> Result<FileUris, BadUri> {
         let outputs = layout::attempt(self.run, self.action, self.attempt)?;
-        Ok(Places {
+        Ok(FileUris {
             run_base: layout::run_base(self.run)?,
             inputs: outputs.join("inputs.pb")?,
             raw_data: layout::raw_data(self.run, self.action, self.attempt)?,
@@ -55,12 +55,12 @@ impl Contract<'_> {
     }
 
     /// The arguments with the placeholders filled in.
-    pub(crate) fn fill(&self, argv: &[String], places: &Places) -> Vec<String> {
+    pub(crate) fn fill(&self, argv: &[String], places: &FileUris) -> Vec<String> {
         argv.iter().map(|argument| substitute(argument, &|name| self.value(name, places))).collect()
     }
 
     /// The value of a placeholder; none for one that this contract does not have, which stays as it is.
-    fn value(&self, name: &str, places: &Places) -> Option<String> {
+    fn value(&self, name: &str, places: &FileUris) -> Option<String> {
         Some(match name.to_ascii_lowercase().as_str() {
             "input" => places.inputs.to_string(),
             "inputprefix" | "outputprefix" => places.outputs.to_string(),
@@ -76,7 +76,7 @@ impl Contract<'_> {
     }
 
     /// The variables that the contract sets, whatever the user has set.
-    pub(crate) fn variables(&self, places: &Places, context: &CustomContext) -> Vec<(String, String)> {
+    pub(crate) fn variables(&self, places: &FileUris, context: &CustomContext) -> Vec<(String, String)> {
         let endpoint = self.endpoint;
         let mut variables: Vec<(String, String)> = [
             ("ACTION_NAME", self.action.to_string()),
@@ -180,7 +180,7 @@ mod tests {
     fn placeholders_are_filled_in_whatever_their_spelling() {
         let run = run();
         let contract = contract(&run);
-        let places = contract.places().unwrap();
+        let places = contract.file_uris().unwrap();
         let argv = [
             "{{.input}}",
             "{{ $RunName }}/x",
@@ -209,7 +209,7 @@ mod tests {
     fn s1_11_trace_context_is_in_the_environment_and_attempts_count_from_zero() {
         let run = run();
         let contract = contract(&run);
-        let places = contract.places().unwrap();
+        let places = contract.file_uris().unwrap();
         let pairs = [("traceparent", "00-1-2-03"), ("tracestate", "")];
         let context = CustomContext::from_pairs(pairs.map(|(key, value)| (key.to_owned(), value.to_owned())));
         let variables = contract.variables(&places, &context);

@@ -13,7 +13,7 @@ use spanwise_process::{ProcessId, with_programs};
 use spanwise_wire::image::{self, Image, ImageRequest};
 use spanwise_wire::{task::Program, with_causes};
 
-use super::contract::Places;
+use super::contract::FileUris;
 use super::{Files, Shared, damaged, launcher, secrets, system, undefined, unstored};
 use crate::image_plan::ImagePlan;
 
@@ -54,7 +54,7 @@ impl Shared {
     pub(super) async fn build_image(
         &self,
         attempt: &Attempt,
-        places: &Places,
+        places: &FileUris,
         files: &Files,
     ) -> Result<Report, Failure> {
         let request = ImageRequest::read(&attempt.inputs);

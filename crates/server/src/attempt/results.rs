@@ -40,7 +40,7 @@ pub(super) async fn are_there(blobs: &Blobs, claim: &Path, directory: &BlobUri) 
             let Ok(uri) = directory.join(name) else { return false };
             blobs.exists(&uri).await.unwrap_or(true)
         };
-        if kept(claim, name).is_file() || is_delivered.await {
+        if beside_claim(claim, name).is_file() || is_delivered.await {
             return true;
         }
     }
@@ -49,7 +49,7 @@ pub(super) async fn are_there(blobs: &Blobs, claim: &Path, directory: &BlobUri) 
 
 async fn put_all(blobs: &Blobs, claim: &Path, directory: &BlobUri) -> Result<(), Box<dyn StdError + Send + Sync>> {
     for name in RESULTS {
-        put(blobs, &kept(claim, name), &directory.join(name)?).await?;
+        put(blobs, &beside_claim(claim, name), &directory.join(name)?).await?;
     }
     Ok(())
 }
@@ -69,21 +69,21 @@ async fn put(blobs: &Blobs, file: &Path, uri: &BlobUri) -> Result<(), Box<dyn St
 pub(super) fn lost(claim: &Path) -> Option<Report> {
     use std::io::Read as _;
     let mut words = String::new();
-    std::fs::File::open(kept(claim, LOST)).ok()?.take(LAST_WORDS).read_to_string(&mut words).ok()?;
+    std::fs::File::open(beside_claim(claim, LOST)).ok()?.take(LAST_WORDS).read_to_string(&mut words).ok()?;
     Some(Report::unblamed(format!("the store of the server could not be used: {words}")))
 }
 
 /// Removes what is left beside a claim.
 pub(super) fn remove(claim: &Path) {
     for name in RESULTS.into_iter().chain([LOST]) {
-        let file = kept(claim, name);
+        let file = beside_claim(claim, name);
         let _ = std::fs::remove_file(file.with_added_extension("new"));
         let _ = std::fs::remove_file(file);
     }
 }
 
 /// Where a process leaves something (`attempt.py`).
-fn kept(claim: &Path, name: &str) -> PathBuf {
+fn beside_claim(claim: &Path, name: &str) -> PathBuf {
     claim.with_extension(name)
 }
 

@@ -32,7 +32,7 @@ pub(crate) enum Outputs {
 
 /// What is known of an attempt beside its files.
 #[derive(Debug)]
-pub(crate) struct Known<'a> {
+pub(crate) struct Evidence<'a> {
     pub(crate) beginning: Beginning,
     pub(crate) ending: Ending,
     /// The task has outputs.
@@ -65,7 +65,7 @@ pub(crate) async fn read(blobs: &Blobs, directory: &BlobUri) -> Result<Left, blo
 }
 
 /// Judges an attempt.
-pub(crate) fn judge(left: Left, known: &Known<'_>) -> Report {
+pub(crate) fn judge(left: Left, known: &Evidence<'_>) -> Report {
     if let Some(error) = left.error {
         let failure = error.unwrap_or_else(|error| Failure {
             kind: FailureKind::Unknown,
@@ -131,7 +131,7 @@ pub(crate) fn cannot_start(why: &str) -> Failure {
 }
 
 /// The program ran, and left nothing.
-fn ended(known: &Known<'_>) -> Report {
+fn ended(known: &Evidence<'_>) -> Report {
     let failed = |code: &str, what: &str| Report::Failed(Failure::user(code, with(what, known.last_lines)));
     match known.ending {
         // Whatever the task has as outputs: its body has not come to its end.
@@ -198,7 +198,7 @@ mod tests {
         let (beginning, ending, has_outputs, last_lines) = seen;
         let left = Left { error: error.map(|error| failure::read(&failure::document(error))), outputs };
         let refused = Refused::default();
-        let known = Known { beginning, ending, has_outputs, last_lines, refused: &refused };
+        let known = Evidence { beginning, ending, has_outputs, last_lines, refused: &refused };
         assert_eq!(told(judge(left, &known)), expected, "{known:?}");
     }
 

@@ -5,7 +5,7 @@ use md5::{Digest as _, Md5};
 use spanwise_blobs::BlobUri;
 
 use super::{ControlPlane, Error, blob_uri};
-use crate::kept;
+use crate::upload_copies;
 
 impl ControlPlane {
     /// Refuses a task whose code is not here and cannot be found.
@@ -33,7 +33,7 @@ impl ControlPlane {
 
     /// A copy that cannot be made is missed only by who begins anew with the data directory.
     async fn keep(&self, bundle: &BlobUri) {
-        let content = match self.inner.blobs.get(bundle, kept::LARGEST).await {
+        let content = match self.inner.blobs.get(bundle, upload_copies::LARGEST).await {
             Ok(Some(content)) => content,
             _ => return,
         };

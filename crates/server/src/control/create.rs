@@ -7,7 +7,7 @@ use spanwise_core::{ActionName, RunId, RunName};
 use spanwise_engine::{Relation, RunHandle, RunOptions, RunSettings, Scope};
 use spanwise_wire::options::SentOptions;
 use spanwise_wire::task::{RunRules, TaskDefinition};
-use spanwise_wire::{Invalid, TaskInputs, inputs};
+use spanwise_wire::{Invalid, TaskInputs, inputs, shown};
 
 use super::{ControlPlane, Error};
 use crate::calls;
@@ -48,6 +48,7 @@ impl ControlPlane {
         let is_named = name.is_some();
         let id = scope.run(name.unwrap_or_else(|| RunName::from_random(spanwise_engine::random_bits())));
         let inbound = inputs.context.span();
+        check_labels(&sent.options)?;
         let trace = self.trace_of_new(&id, (&sent.options, relation.as_ref()), inbound)?;
         let trace = trace.with_state(inbound.and_then(|_| inputs.context.get(TRACESTATE)));
         spec.traceparent = inbound.filter(|_| trace.is_exported());
@@ -169,4 +170,27 @@ fn log_warnings(run: &RunHandle, task: &str) {
 /// Random bits as a name of a directory.
 pub(crate) fn random_name() -> String {
     base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(spanwise_engine::random_bits().to_be_bytes())
+}
+
+/// A label that the journal would shorten is refused.
+fn check_labels(options: &RunOptions) -> Result<(), Invalid> {
+    match options.label_with_nul() {
+        Some(label) => Err(Invalid::field(format!("run_spec.labels: `{}` holds a NUL", shown(label)))),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_with_a_nul_is_refused_by_its_field() {
+        let refused = |value: &str| {
+            let labels = [("team".to_owned(), value.to_owned())].into();
+            check_labels(&RunOptions { labels, ..RunOptions::default() }).map_err(|error| error.to_string())
+        };
+        assert_eq!(refused("a b"), Ok(()));
+        assert_eq!(refused("a\0b"), Err("run_spec.labels: `team` holds a NUL".to_owned()));
+    }
 }

@@ -5,7 +5,7 @@ use spanwise_blobs::BlobUri;
 use spanwise_core::lifecycle::STEPS_LABEL;
 use spanwise_core::{ActionName, ActionSpec, Failure, RunId};
 use spanwise_engine::{NewStep, RunHandle};
-use spanwise_wire::actions::{Asked, AskedCondition, AskedStep, AskedTask, TaskSource};
+use spanwise_wire::actions::{AskedCondition, AskedStep, AskedTask, NewKind, TaskSource};
 use spanwise_wire::{Invalid, failure, inputs, task::RunRules, title};
 
 use super::{ControlPlane, Error, MAX_INPUTS, blob_uri};
@@ -23,17 +23,17 @@ pub(crate) struct NewAction {
 
 impl ControlPlane {
     /// Accepts an action. After `Ok` it survives the process. A name that is there already stays as it is.
-    pub(crate) async fn enqueue(&self, new: NewAction, what: Asked) -> Result<(), Error> {
+    pub(crate) async fn enqueue(&self, new: NewAction, what: NewKind) -> Result<(), Error> {
         let run = self.run(&new.run)?;
         let is_known = run.action(&new.name).is_some();
         match what {
-            Asked::Step(step) => self.record_step(&run, &new, step).await,
+            NewKind::Step(step) => self.record_step(&run, &new, step).await,
             _ if is_known => Ok(run.committed().await?),
-            Asked::Task(asked) => {
+            NewKind::Task(asked) => {
                 self.inner.readiness.check().await?;
                 self.enqueue_task(&run, &new, asked).await
             }
-            Asked::Condition(asked) => {
+            NewKind::Condition(asked) => {
                 self.inner.readiness.check().await?;
                 self.enqueue_condition(&run, &new, asked).await
             }

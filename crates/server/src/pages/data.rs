@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use spanwise_collector::otlp_json;
 use spanwise_core::lifecycle::{Explanation, Share};
 
-use super::view::Place;
+use super::view::RunRoute;
 use super::{PageError, Pages, address};
 use crate::trace::timeline::Timeline;
-use crate::trace::{Life, jaeger, otlp, tree};
+use crate::trace::{RunLifecycle, jaeger, otlp, tree};
 
 /// What of a trace is not in its file, and where all of it is: the forms of other tools have no word for it.
 const LEFT_OUT: HeaderName = HeaderName::from_static("spanwise-left-out");
@@ -26,11 +26,11 @@ enum Form {
 }
 
 /// `trace.json`: OTLP, or with `?format=jaeger` what Jaeger's user interface loads, or with `?format=tree` the rows of the terminal.
-pub(super) async fn trace(State(pages): State<Pages>, Path(place): Path<Place>, uri: Uri) -> Response {
+pub(super) async fn trace(State(pages): State<Pages>, Path(place): Path<RunRoute>, uri: Uri) -> Response {
     trace_of(&pages, &place, &uri).await.unwrap_or_else(failed)
 }
 
-async fn trace_of(pages: &Pages, place: &Place, uri: &Uri) -> Result<Response, PageError> {
+async fn trace_of(pages: &Pages, place: &RunRoute, uri: &Uri) -> Result<Response, PageError> {
     let run = place.run(pages, uri)?;
     let format = address::pairs(uri).into_iter().find(|(name, _)| name == "format").map(|(_, value)| value);
     let form = match format.as_deref() {
@@ -68,11 +68,11 @@ async fn trace_of(pages: &Pages, place: &Place, uri: &Uri) -> Result<Response, P
 }
 
 /// `explain.json`.
-pub(super) async fn explanation(State(pages): State<Pages>, Path(place): Path<Place>, uri: Uri) -> Response {
+pub(super) async fn explanation(State(pages): State<Pages>, Path(place): Path<RunRoute>, uri: Uri) -> Response {
     explained(&pages, &place, &uri).await.unwrap_or_else(failed)
 }
 
-async fn explained(pages: &Pages, place: &Place, uri: &Uri) -> Result<Response, PageError> {
+async fn explained(pages: &Pages, place: &RunRoute, uri: &Uri) -> Result<Response, PageError> {
     let run = place.run(pages, uri)?;
     let trace = pages.traces.of(&run).await?;
     let body = json!({
@@ -96,7 +96,7 @@ fn share(share: &Share) -> Value {
     json!({ "use": share.used_for.as_str(), "us": micros(share.time), "largest": largest })
 }
 
-fn path(life: &Life, explanation: &Explanation) -> Vec<Value> {
+fn path(life: &RunLifecycle, explanation: &Explanation) -> Vec<Value> {
     let begin = explanation.path.first().map_or(0, |stretch| stretch.from.0);
     let stretch = |stretch: &spanwise_core::lifecycle::Stretch| {
         let span = &life.spans[stretch.span];

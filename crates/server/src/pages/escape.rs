@@ -24,7 +24,7 @@ impl Escaper for Html {
 }
 
 /// The same for text that a script puts on a page.
-pub(super) fn without_turns(text: &str) -> String {
+pub(super) fn without_directions(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut shown, character| {
         if is_bidi_control(character) {
             shown.extend(character.escape_unicode());
@@ -53,6 +53,6 @@ mod tests {
             Html.write_escaped_str(&mut written, text).unwrap();
             assert_eq!(written, expected, "{text:?}");
         }
-        assert_eq!(without_turns("a\u{202e}<"), "a\\u{202e}<");
+        assert_eq!(without_directions("a\u{202e}<"), "a\\u{202e}<");
     }
 }

@@ -11,7 +11,7 @@ use spanwise_engine::RunHandle;
 use spanwise_wire::condition::Given;
 
 use super::format::badge;
-use super::view::Place;
+use super::view::RunRoute;
 use super::{PageError, Pages, address, guard};
 use crate::control::{Answer, Caller};
 
@@ -63,7 +63,7 @@ fn then_show(done: Result<String, PageError>) -> Response {
 /// Aborts a run, or one of its actions with everything under it.
 pub(super) async fn abort(
     State(pages): State<Pages>,
-    Path(place): Path<Place>,
+    Path(place): Path<RunRoute>,
     uri: Uri,
     headers: HeaderMap,
     sent: Sent,
@@ -96,7 +96,7 @@ fn had_ended(run: &RunHandle, action: ActionName, phase: Phase) -> PageError {
 /// Gives a condition its value.
 pub(super) async fn signal(
     State(pages): State<Pages>,
-    Path(place): Path<Place>,
+    Path(place): Path<RunRoute>,
     uri: Uri,
     headers: HeaderMap,
     sent: Sent,
@@ -115,7 +115,7 @@ pub(super) async fn signal(
 /// Starts a run of the same task with the same inputs.
 pub(super) async fn rerun(
     State(pages): State<Pages>,
-    Path(place): Path<Place>,
+    Path(place): Path<RunRoute>,
     uri: Uri,
     headers: HeaderMap,
     sent: Sent,

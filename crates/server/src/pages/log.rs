@@ -14,8 +14,8 @@ use s3s::dto::Range;
 use serde::Deserialize;
 use spanwise_core::AttemptNo;
 
-use super::escape::without_turns;
-use super::view::Place;
+use super::escape::without_directions;
+use super::view::RunRoute;
 use super::{PageError, Pages, address};
 use crate::blobs::satisfied;
 use crate::control::AttemptLog;
@@ -25,7 +25,7 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// An attempt in an address.
 #[derive(Deserialize)]
-pub(super) struct AttemptPlace {
+pub(super) struct AttemptRoute {
     domain: String,
     project: String,
     run: String,
@@ -33,9 +33,9 @@ pub(super) struct AttemptPlace {
     attempt: u32,
 }
 
-impl AttemptPlace {
+impl AttemptRoute {
     fn log(&self, pages: &Pages, uri: &Uri) -> Result<AttemptLog, PageError> {
-        let place = Place { domain: self.domain.clone(), project: self.project.clone(), run: self.run.clone() };
+        let place = RunRoute { domain: self.domain.clone(), project: self.project.clone(), run: self.run.clone() };
         let run = place.run(pages, uri)?;
         let action =
             spanwise_wire::action_name(&self.action).map_err(|error| PageError::not_found(error.to_string()))?;
@@ -51,7 +51,7 @@ impl AttemptPlace {
 /// The whole log, or the range of it that is asked for, as plain text.
 pub(super) async fn download(
     State(pages): State<Pages>,
-    Path(place): Path<AttemptPlace>,
+    Path(place): Path<AttemptRoute>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
@@ -105,7 +105,7 @@ async fn send(log: &AttemptLog, headers: &HeaderMap) -> io::Result<Response> {
 /// Lines as they come, each batch with the place where the next one begins, until the attempt has ended.
 pub(super) async fn events(
     State(pages): State<Pages>,
-    Path(place): Path<AttemptPlace>,
+    Path(place): Path<AttemptRoute>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
@@ -119,7 +119,7 @@ pub(super) async fn events(
     let from = resumed.or(asked).unwrap_or(0);
     let lines = log.follow(from).take_while(|batch| std::future::ready(batch.is_ok())).filter_map(|batch| async move {
         let lines = batch.ok()?;
-        let texts: Vec<String> = lines.iter().map(|line| without_turns(&line.message)).collect();
+        let texts: Vec<String> = lines.iter().map(|line| without_directions(&line.message)).collect();
         // The place of the last line: it comes again after a break, and the page knows it by its place.
         let event = Event::default().event("lines").id(lines.last()?.offset.to_string());
         let offsets: Vec<u64> = lines.iter().map(|line| line.offset).collect();

@@ -238,14 +238,14 @@ fn facts(pages: &Pages, run: &RunHandle, name: &ActionName, action: &Action) -> 
     }
     facts.extend(timeouts(action).map(|text| Fact::text("Limits", text)));
     if let Some(definition) = pages.control.definition(&action.spec)? {
-        facts.extend(asked(&definition));
+        facts.extend(requested(&definition));
         facts.extend(definition.task_version().map(|version| Fact::text("Version", version)));
     }
     Ok(facts)
 }
 
 /// What a condition asks, of whatever state.
-fn asked(definition: &Definition) -> Vec<Fact> {
+fn requested(definition: &Definition) -> Vec<Fact> {
     let Some(condition) = definition.condition() else { return Vec::new() };
     let text = |label, text: &str| (!text.trim().is_empty()).then(|| Fact::text(label, text.trim()));
     let mut facts: Vec<Fact> = condition.python_type().map(|kind| Fact::text("Waits for", kind)).into_iter().collect();

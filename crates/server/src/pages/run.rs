@@ -17,7 +17,7 @@ use super::panel::Panel;
 use super::question::{self, Question};
 use super::span::{self, SpanDetail};
 use super::tree::{self, Row, Tree};
-use super::view::{Place, View};
+use super::view::{RunRoute, View};
 use super::{PageError, Pages, address, render};
 use crate::trace::Trace;
 use crate::trace::timeline::{At, Timeline};
@@ -94,7 +94,7 @@ impl RunPage {
 
 pub(super) async fn page(
     State(pages): State<Pages>,
-    Path(place): Path<Place>,
+    Path(place): Path<RunRoute>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
@@ -110,7 +110,7 @@ pub(super) async fn page(
     response
 }
 
-async fn build(pages: &Pages, place: &Place, uri: &Uri, token: &Token) -> Result<RunPage, PageError> {
+async fn build(pages: &Pages, place: &RunRoute, uri: &Uri, token: &Token) -> Result<RunPage, PageError> {
     let run = place.run(pages, uri)?;
     let view = View::of(uri);
     let unknown = |name: &ActionName| PageError::not_found(format!("run `{}` has no action `{name}`", run.id().name));
@@ -130,7 +130,7 @@ async fn build(pages: &Pages, place: &Place, uri: &Uri, token: &Token) -> Result
     let views = run.actions();
     let tree = Tree::new(&views, &timeline, run.now());
     let root = views.iter().find(|view| view.name.is_root()).ok_or_else(|| unknown(&ActionName::ROOT))?;
-    let at = chosen_span.or_else(|| timeline.action(&chosen).map(At::Life));
+    let at = chosen_span.or_else(|| timeline.action(&chosen).map(At::Lifecycle));
     let panel = match view.span {
         Some(_) => None,
         None => Some(Box::pin(Panel::of(pages, &run, chosen, &action, &view)).await?),

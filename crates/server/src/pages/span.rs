@@ -82,12 +82,12 @@ pub(super) fn detail(pages: &Pages, run: &RunHandle, timeline: &Timeline, at: At
     let looker = Looker { run, timeline, view };
     let (from, to) = timeline.times(at);
     let (begun, ended) = match at {
-        At::Life(_) => (from, to),
+        At::Lifecycle(_) => (from, to),
         At::User(user) => timeline.length_of(user),
     };
     let begin = run.accepted_at();
     let mut detail = match at {
-        At::Life(life) => looker.life(timeline.life(life)),
+        At::Lifecycle(life) => looker.life(timeline.life(life)),
         At::User(user) => looker.user(timeline.received(user), &timeline.remarks(user)),
     };
     detail.start = when(from, run.now());
@@ -202,7 +202,7 @@ impl Looker<'_> {
             |text: String, href: Option<String>, is_here: bool| LinkRow { why: cut(why, 60), text, href, is_here };
         if let Some(at) = self.timeline.find(id) {
             let (name, action) = match at {
-                At::Life(at) => {
+                At::Lifecycle(at) => {
                     let span = self.timeline.life(at);
                     let action = matches!(span.part, Part::Action | Part::Run | Part::Wait | Part::Step);
                     (span.name.to_string(), action.then_some(span.action))

@@ -242,7 +242,7 @@ impl<'a> Tree<'a> {
         let At::User(chosen) = self.timeline.find(view.span?)? else { return None };
         let above = self.timeline.chain(chosen).into_iter().filter_map(|at| match at {
             At::User(at) => Some(at),
-            At::Life(_) => None,
+            At::Lifecycle(_) => None,
         });
         let way: Vec<usize> = std::iter::once(chosen).chain(above).collect();
         let (from, to) = (way.len().checked_sub(FIRST_LEVELS)?, LAST_LEVELS);

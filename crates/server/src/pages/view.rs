@@ -12,13 +12,13 @@ use super::{PageError, Pages, address};
 
 /// A run in an address.
 #[derive(Deserialize)]
-pub(super) struct Place {
+pub(super) struct RunRoute {
     pub(super) domain: String,
     pub(super) project: String,
     pub(super) run: String,
 }
 
-impl Place {
+impl RunRoute {
     pub(super) fn run(&self, pages: &Pages, uri: &Uri) -> Result<RunHandle, PageError> {
         let org = address::pairs(uri).into_iter().find(|(name, _)| name == "org").map(|(_, org)| org);
         let id = address::run_id(&self.domain, &self.project, &self.run, &org.unwrap_or_default());
@@ -58,7 +58,7 @@ impl View {
                 "s" => view.span = span_id(&value),
                 "open" => view.open = keys(&value),
                 "shut" => view.shut = keys(&value),
-                "at" => view.at = places(&value),
+                "at" => view.at = positions(&value),
                 "show" => view.show = value,
                 "find" => view.find = value.trim().to_owned(),
                 "from" => view.from = value.parse().unwrap_or(0),
@@ -108,7 +108,7 @@ fn span_id(text: &str) -> Option<SpanId> {
     Some(SpanId(id.to_be_bytes()))
 }
 
-fn places(text: &str) -> BTreeMap<String, usize> {
+fn positions(text: &str) -> BTreeMap<String, usize> {
     let place = |part: &str| {
         let (key, at) = part.split_once(':')?;
         Some((key.to_owned(), at.parse().ok()?))

@@ -90,18 +90,18 @@ impl Body for Paced {
 
 /// The body of an answer, with the request that it belongs to.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct AnswerBody {
     body: AnyBody,
     _under_way: UnderWay,
 }
 
-impl Held {
-    pub(super) fn new(body: AnyBody, under_way: UnderWay) -> Held {
-        Held { body, _under_way: under_way }
+impl AnswerBody {
+    pub(super) fn new(body: AnyBody, under_way: UnderWay) -> AnswerBody {
+        AnswerBody { body, _under_way: under_way }
     }
 }
 
-impl Body for Held {
+impl Body for AnswerBody {
     type Data = Bytes;
     type Error = axum::Error;
 

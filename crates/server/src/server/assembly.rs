@@ -16,10 +16,10 @@ use crate::config::Config;
 use crate::control::{ControlPlane, Parts, TraceRules};
 use crate::definitions::Definitions;
 use crate::http;
-use crate::kept::Kept;
 use crate::layout::DataDir;
 use crate::readiness::Readiness;
 use crate::secrets::Secrets;
+use crate::upload_copies::UploadCopies;
 use spanwise_process::environments::{Base, Environments};
 
 /// The services, and the doors of the blobs. Everybody but those doors reaches blobs, engine and processes through the control plane.
@@ -68,7 +68,7 @@ pub(super) fn assemble(
         stopping,
     });
     let trace = TraceRules { level: config.trace, projects: config.project_traces.clone(), ratio: config.trace_ratio };
-    let kept = Kept::open(config.upload_cache.as_deref());
+    let kept = UploadCopies::open(config.upload_cache.as_deref());
     let strict = config.strict;
     let parts = Parts { engine, executor, definitions, blobs, secrets, data, readiness, kept, strict, trace };
     let base_url = format!("http://{}:{port}", http::host(config.address));

@@ -57,7 +57,7 @@ impl Collecting {
     }
 
     /// Its own listeners, once, and what it serves there.
-    pub(super) fn places(&mut self) -> Vec<(TcpListener, Router)> {
+    pub(super) fn listeners(&mut self) -> Vec<(TcpListener, Router)> {
         let router = http::guarded(http::received(&self.collector));
         self.listeners.drain(..).map(|listener| (listener, router.clone())).collect()
     }

@@ -47,11 +47,11 @@ fn drawn(timeline: &Timeline) -> HashMap<String, Drawn> {
     for row in timeline.rows() {
         let remarks = match row.at {
             At::User(at) => timeline.remarks(at),
-            At::Life(_) => Vec::new(),
+            At::Lifecycle(_) => Vec::new(),
         };
         all.insert(id(row.at), Drawn { parent: row.above.map(id), times: timeline.drawn(row.at), remarks });
     }
-    for at in (0..timeline.count()).filter(|at| !timeline.place_of(*at).is_here()) {
+    for at in (0..timeline.count()).filter(|at| !timeline.position_of(*at).is_here()) {
         let (parent, times) = (timeline.above(at).map(id), timeline.drawn(At::User(at)));
         all.insert(id(At::User(at)), Drawn { parent, times, remarks: timeline.remarks(at) });
     }

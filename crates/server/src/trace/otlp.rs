@@ -39,9 +39,9 @@ pub(super) fn in_order(timeline: &Timeline) -> Vec<usize> {
         .iter()
         .filter_map(|row| match row.at {
             At::User(at) => Some(at),
-            At::Life(_) => None,
+            At::Lifecycle(_) => None,
         })
         .collect();
-    order.extend((0..timeline.count()).filter(|at| !timeline.place_of(*at).is_here()));
+    order.extend((0..timeline.count()).filter(|at| !timeline.position_of(*at).is_here()));
     order
 }

@@ -14,7 +14,7 @@ use spanwise_core::lifecycle::{Part, Span};
 use spanwise_core::trace::SpanId;
 use spanwise_core::{ActionName, AttemptNo, RunId, Timestamp};
 
-use super::{LeftOut, Life, Trace, text};
+use super::{LeftOut, RunLifecycle, Trace, text};
 
 mod axis;
 mod rings;
@@ -28,14 +28,14 @@ pub(crate) use rows::Row;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum At {
     /// A lifecycle span.
-    Life(usize),
+    Lifecycle(usize),
     /// A received one.
     User(usize),
 }
 
 /// Why a span of the user's is where it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum Position {
     /// Under its parent, or where its attributes say.
     Known,
     /// Its parent is not here.
@@ -50,10 +50,10 @@ pub(crate) enum Place {
     Nowhere,
 }
 
-impl Place {
+impl Position {
     /// True for what is in the run's tree.
     pub(crate) fn is_here(self) -> bool {
-        !matches!(self, Place::OtherRun | Place::Nowhere)
+        !matches!(self, Position::OtherRun | Position::Nowhere)
     }
 }
 
@@ -73,9 +73,9 @@ pub(crate) enum Times {
 /// All spans of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Timeline {
-    life: Arc<Life>,
+    life: Arc<RunLifecycle>,
     received: Vec<Received>,
-    places: Vec<Place>,
+    places: Vec<Position>,
     /// What each received span is under.
     above: Vec<Option<At>>,
     /// The spans of this run's own among the received: they are under its lifecycle, or name the run.
@@ -98,7 +98,7 @@ impl Timeline {
         let Trace { life, received, left_out, .. } = trace;
         let mut timeline = Timeline { life, received, left_out, ..Timeline::default() };
         timeline.index_life();
-        timeline.place(run);
+        timeline.arrange(run);
         timeline.axis = timeline.own_axis();
         timeline
     }
@@ -106,7 +106,7 @@ impl Timeline {
     fn index_life(&mut self) {
         let life = Arc::clone(&self.life);
         for (at, span) in life.spans.iter().enumerate() {
-            self.by_id.insert(span.context.span, At::Life(at));
+            self.by_id.insert(span.context.span, At::Lifecycle(at));
             match (span.part, span.attempt) {
                 (Part::Action | Part::Step | Part::Wait, _) => {
                     self.actions.insert(span.action, at);
@@ -132,7 +132,7 @@ impl Timeline {
         }
     }
 
-    fn place(&mut self, run: &RunId) {
+    fn arrange(&mut self, run: &RunId) {
         for (at, received) in self.received.iter().enumerate() {
             if let Some(id) = span_id(&received.span.span_id) {
                 self.by_id.entry(id).or_insert(At::User(at));
@@ -142,12 +142,12 @@ impl Timeline {
         (self.above, self.places) = placed.into_iter().unzip();
         for head in rings::heads(&self.above, |at| self.order(at)) {
             self.above[head] = self.by_name(head).or_else(|| self.root());
-            self.places[head] = Place::Ring;
+            self.places[head] = Position::Ring;
         }
         self.tell_apart(run);
         for at in 0..self.received.len() {
             match (self.places[at], self.above[at]) {
-                (Place::OtherRun, _) => self.left_out.other_runs += 1,
+                (Position::OtherRun, _) => self.left_out.other_runs += 1,
                 (place, Some(above)) if place.is_here() => self.under.entry(above).or_default().push(at),
                 _ => self.left_out.nowhere += 1,
             }
@@ -165,45 +165,45 @@ impl Timeline {
             let above = self.above[at];
             let is_other = match (named, above) {
                 (Some(named), _) => named != run.name.as_str(),
-                (None, Some(At::User(above))) => self.places[above] == Place::OtherRun,
+                (None, Some(At::User(above))) => self.places[above] == Position::OtherRun,
                 (None, _) => false,
             };
             if is_other {
-                self.places[at] = Place::OtherRun;
+                self.places[at] = Position::OtherRun;
                 continue;
             }
             // It says itself that it is of this run, and what is above it is not.
             if above.is_some_and(|above| matches!(above, At::User(above) if !self.places[above].is_here())) {
-                (self.above[at], self.places[at]) = (self.root(), Place::Orphan);
+                (self.above[at], self.places[at]) = (self.root(), Position::Orphan);
             }
             self.own[at] = match self.above[at] {
                 _ if named.is_some() => true,
                 Some(At::User(above)) => self.own[above],
-                Some(At::Life(_)) => self.places[at] == Place::Known,
+                Some(At::Lifecycle(_)) => self.places[at] == Position::Known,
                 None => false,
             };
             if self.above[at].is_none() {
-                self.places[at] = Place::Nowhere;
+                self.places[at] = Position::Nowhere;
             }
         }
     }
 
     /// The span that one of the user's is shown under.
-    fn above_of(&self, at: usize) -> (Option<At>, Place) {
+    fn above_of(&self, at: usize) -> (Option<At>, Position) {
         let span = &self.received[at].span;
         let parent = span_id(&span.parent_span_id);
         let above = parent.and_then(|parent| self.by_id.get(&parent).copied());
         match above {
-            Some(above) if above == At::User(at) => (self.by_name(at).or_else(|| self.root()), Place::Ring),
+            Some(above) if above == At::User(at) => (self.by_name(at).or_else(|| self.root()), Position::Ring),
             // The span of an action's task under that of the task which asked for it: each is shown with its own action.
             Some(At::User(above)) if self.names_another_action(at, above) => {
-                (Some(self.by_name(at).unwrap_or(At::User(above))), Place::Known)
+                (Some(self.by_name(at).unwrap_or(At::User(above))), Position::Known)
             }
-            Some(above) => (Some(self.shown_for(above)), Place::Known),
+            Some(above) => (Some(self.shown_for(above)), Position::Known),
             None => match (self.by_name(at), parent) {
-                (Some(above), _) => (Some(above), Place::Known),
-                (None, Some(_)) => (self.root(), Place::Orphan),
-                (None, None) => (self.root(), Place::Outside),
+                (Some(above), _) => (Some(above), Position::Known),
+                (None, Some(_)) => (self.root(), Position::Orphan),
+                (None, None) => (self.root(), Position::Outside),
             },
         }
     }
@@ -223,13 +223,17 @@ impl Timeline {
     /// What has no other place is under the root action; without one, under the run.
     fn root(&self) -> Option<At> {
         let is_run = |span: &Span| span.part == Part::Run;
-        self.actions.get(&ActionName::ROOT).copied().or_else(|| self.life.spans.iter().position(is_run)).map(At::Life)
+        self.actions
+            .get(&ActionName::ROOT)
+            .copied()
+            .or_else(|| self.life.spans.iter().position(is_run))
+            .map(At::Lifecycle)
     }
 
     /// What stands on the page for a span: the run is its root there.
     fn shown_for(&self, at: At) -> At {
         match at {
-            At::Life(life) if self.life.spans[life].part == Part::Run => self.root().unwrap_or(at),
+            At::Lifecycle(life) if self.life.spans[life].part == Part::Run => self.root().unwrap_or(at),
             other => other,
         }
     }
@@ -245,7 +249,7 @@ impl Timeline {
             part.part == Part::Attempt && number.map_or(part.start <= start && start <= part.end, is_named)
         };
         let attempt = self.parts.get(&action).and_then(|parts| parts.iter().find(is_it));
-        attempt.or_else(|| self.actions.get(&action)).map(|at| At::Life(*at))
+        attempt.or_else(|| self.actions.get(&action)).map(|at| At::Lifecycle(*at))
     }
 
     /// The order among those that are under one span.
@@ -272,11 +276,11 @@ impl Timeline {
         self.above[at]
     }
 
-    pub(crate) fn place_of(&self, at: usize) -> Place {
+    pub(crate) fn position_of(&self, at: usize) -> Position {
         self.places[at]
     }
 
-    pub(crate) fn explained(&self) -> &Life {
+    pub(crate) fn explained(&self) -> &RunLifecycle {
         &self.life
     }
 
@@ -315,7 +319,7 @@ impl Timeline {
     pub(crate) fn chain(&self, at: usize) -> Vec<At> {
         let above = |at: &At| match at {
             At::User(at) => self.above[*at],
-            At::Life(_) => None,
+            At::Lifecycle(_) => None,
         };
         std::iter::successors(self.above[at], above).collect()
     }

@@ -28,7 +28,7 @@ pub(crate) fn document(timeline: &Timeline) -> Value {
 fn span(timeline: &Timeline, row: &Row) -> Value {
     let (from, to) = timeline.drawn(row.at);
     let mut span = match row.at {
-        At::Life(at) => life(timeline.life(at)),
+        At::Lifecycle(at) => life(timeline.life(at)),
         At::User(at) => user(timeline, at),
     };
     span["id"] = json!(id(timeline, row.at));
@@ -40,7 +40,7 @@ fn span(timeline: &Timeline, row: &Row) -> Value {
 
 pub(super) fn id(timeline: &Timeline, at: At) -> String {
     match at {
-        At::Life(at) => timeline.life(at).context.span.to_string(),
+        At::Lifecycle(at) => timeline.life(at).context.span.to_string(),
         At::User(at) => HEXLOWER.encode(&timeline.received(at).span.span_id),
     }
 }

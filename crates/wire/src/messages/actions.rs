@@ -14,7 +14,7 @@ use crate::{Invalid, Stored, times, title};
 
 /// Which kind of action is asked for, as it was sent.
 #[derive(Clone, Debug)]
-pub enum Asked {
+pub enum NewKind {
     /// A child task.
     Task(AskedTask),
     /// A completed step.
@@ -35,21 +35,21 @@ pub struct AskedStep(Box<TraceAction>);
 #[derive(Clone, Debug)]
 pub struct AskedCondition(Box<ConditionAction>);
 
-impl From<Box<TaskAction>> for Asked {
-    fn from(message: Box<TaskAction>) -> Asked {
-        Asked::Task(AskedTask(message))
+impl From<Box<TaskAction>> for NewKind {
+    fn from(message: Box<TaskAction>) -> NewKind {
+        NewKind::Task(AskedTask(message))
     }
 }
 
-impl From<Box<TraceAction>> for Asked {
-    fn from(message: Box<TraceAction>) -> Asked {
-        Asked::Step(AskedStep(message))
+impl From<Box<TraceAction>> for NewKind {
+    fn from(message: Box<TraceAction>) -> NewKind {
+        NewKind::Step(AskedStep(message))
     }
 }
 
-impl From<Box<ConditionAction>> for Asked {
-    fn from(message: Box<ConditionAction>) -> Asked {
-        Asked::Condition(AskedCondition(message))
+impl From<Box<ConditionAction>> for NewKind {
+    fn from(message: Box<ConditionAction>) -> NewKind {
+        NewKind::Condition(AskedCondition(message))
     }
 }
 

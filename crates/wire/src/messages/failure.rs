@@ -15,7 +15,7 @@ mod skim;
 pub use skim::skim;
 
 const CAUSE: &str = "\n  caused by: ";
-const PLACE: &str = "\n  at ";
+const SOURCE: &str = "\n  at ";
 
 /// The prefix of a code that says that retries are used up (`_internal/controllers/remote`).
 const EXHAUSTED: &str = "RetriesExhausted|";
@@ -140,7 +140,7 @@ fn text(failure: &Failure) -> String {
         text.push_str(cause);
     }
     if let Some(place) = &failure.place {
-        text.push_str(PLACE);
+        text.push_str(SOURCE);
         text.push_str(place);
     }
     text
@@ -149,7 +149,7 @@ fn text(failure: &Failure) -> String {
 /// The failure that was made into a [`text`].
 fn of_text(code: &str, text: &str, kind: FailureKind, recoverable: bool) -> Failure {
     let is_place = |place: &&str| !place.contains('\n') && place.rsplit(':').take(2).all(is_number);
-    let split = text.rsplit_once(PLACE).filter(|(_, place)| is_place(place));
+    let split = text.rsplit_once(SOURCE).filter(|(_, place)| is_place(place));
     let (text, place) = split.map_or((text, None), |(text, place)| (text, Some(place.to_owned())));
     let mut parts = text.split(CAUSE).map(str::to_owned);
     let message = parts.next().unwrap_or_default();

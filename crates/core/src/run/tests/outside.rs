@@ -1,4 +1,4 @@
-//! What comes from outside of the attempts: signals of conditions, outputs that were there already, places that are not the run's.
+//! What comes from outside of the attempts: signals of conditions, outputs that were there already, slots that are not the run's.
 
 use std::sync::Arc;
 

@@ -53,11 +53,11 @@ fn content(body: BodyDataStream) -> impl Stream<Item = io::Result<Bytes>> + Send
 #[derive(Default)]
 struct Decoder {
     buffer: BytesMut,
-    place: Place,
+    place: Position,
 }
 
 #[derive(Default)]
-enum Place {
+enum Position {
     #[default]
     Head,
     Content(usize),
@@ -75,29 +75,29 @@ impl Decoder {
     fn next(&mut self) -> io::Result<Step> {
         loop {
             match self.place {
-                Place::Head => {
+                Position::Head => {
                     let Some(end) = self.buffer.windows(2).position(|pair| pair == b"\r\n") else {
                         let too_long = self.buffer.len() > MAX_HEAD;
                         return if too_long { Err(malformed()) } else { Ok(Step::More) };
                     };
                     let size = size(&self.buffer[..end])?;
                     self.buffer.advance(end + 2);
-                    self.place = if size == 0 { Place::Trailers } else { Place::Content(size) };
+                    self.place = if size == 0 { Position::Trailers } else { Position::Content(size) };
                 }
-                Place::Content(0) => self.place = Place::Tail,
-                Place::Content(_) if self.buffer.is_empty() => return Ok(Step::More),
-                Place::Content(left) => {
+                Position::Content(0) => self.place = Position::Tail,
+                Position::Content(_) if self.buffer.is_empty() => return Ok(Step::More),
+                Position::Content(left) => {
                     let bytes = self.buffer.split_to(left.min(self.buffer.len()));
-                    self.place = Place::Content(left - bytes.len());
+                    self.place = Position::Content(left - bytes.len());
                     return Ok(Step::Content(bytes.freeze()));
                 }
-                Place::Tail if self.buffer.len() < 2 => return Ok(Step::More),
-                Place::Tail if self.buffer[..2] != *b"\r\n" => return Err(malformed()),
-                Place::Tail => {
+                Position::Tail if self.buffer.len() < 2 => return Ok(Step::More),
+                Position::Tail if self.buffer[..2] != *b"\r\n" => return Err(malformed()),
+                Position::Tail => {
                     self.buffer.advance(2);
-                    self.place = Place::Head;
+                    self.place = Position::Head;
                 }
-                Place::Trailers => return Ok(Step::End),
+                Position::Trailers => return Ok(Step::End),
             }
         }
     }

@@ -18,13 +18,14 @@ impl Tree<'_> {
     pub(super) fn has_parts(&self, at: usize) -> bool {
         let name = &self.views[at].name;
         !self.timeline.parts(name).is_empty()
-            || self.timeline.action(name).is_some_and(|span| !self.timeline.under(At::Life(span)).is_empty())
+            || self.timeline.action(name).is_some_and(|span| !self.timeline.under(At::Lifecycle(span)).is_empty())
     }
 
     /// The parts of an action, and the user's spans that are directly under it.
     pub(super) fn parts_of_action(&self, at: usize) -> Vec<Node> {
         let name = &self.views[at].name;
-        let of_user = self.timeline.action(name).map(|span| self.timeline.under(At::Life(span))).unwrap_or_default();
+        let of_user =
+            self.timeline.action(name).map(|span| self.timeline.under(At::Lifecycle(span))).unwrap_or_default();
         let parts = self.timeline.parts(name).iter().map(|part| Node::Part(*part));
         parts.chain(of_user.iter().map(|span| Node::User(*span))).collect()
     }
@@ -34,7 +35,7 @@ impl Tree<'_> {
         let is_attempt = part.part == Part::Attempt;
         let attempt = part.attempt.filter(|_| is_attempt);
         let starting = attempt.and_then(|attempt| self.timeline.starting(&part.action, attempt));
-        let of_user = self.timeline.under(At::Life(at)).iter().map(|span| Node::User(*span));
+        let of_user = self.timeline.under(At::Lifecycle(at)).iter().map(|span| Node::User(*span));
         starting.map(Node::Part).into_iter().chain(of_user).collect()
     }
 
@@ -66,7 +67,7 @@ impl Tree<'_> {
     /// The action of a span, and the nodes from the span up to it.
     pub(super) fn way_to_span(&self, id: SpanId) -> Option<(ActionName, Vec<Node>)> {
         let (mut nodes, life) = match self.timeline.find(id)? {
-            At::Life(at) => (Vec::new(), at),
+            At::Lifecycle(at) => (Vec::new(), at),
             At::User(at) => {
                 let chain = self.timeline.chain(at);
                 let mut nodes = vec![Node::User(at)];
@@ -74,7 +75,7 @@ impl Tree<'_> {
                 for above in chain {
                     match above {
                         At::User(user) => nodes.push(Node::User(user)),
-                        At::Life(at) => life = Some(at),
+                        At::Lifecycle(at) => life = Some(at),
                     }
                 }
                 (nodes, life?)

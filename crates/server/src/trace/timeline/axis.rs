@@ -32,7 +32,7 @@ impl Timeline {
     /// When a span was; one that ends before it begins has no length.
     pub(crate) fn times(&self, at: At) -> (Timestamp, Timestamp) {
         match at {
-            At::Life(at) => (self.life.spans[at].start, self.life.spans[at].end),
+            At::Lifecycle(at) => (self.life.spans[at].start, self.life.spans[at].end),
             At::User(at) => {
                 let span = &self.received[at].span;
                 (time(span.start_time_unix_nano), time(span.end_time_unix_nano.max(span.start_time_unix_nano)))
@@ -51,7 +51,7 @@ impl Timeline {
                 (known, known)
             }
             At::User(_) => (from.clamp(begin, end), to.clamp(begin, end)),
-            At::Life(_) => (from, to),
+            At::Lifecycle(_) => (from, to),
         }
     }
 
@@ -83,19 +83,19 @@ impl Timeline {
     /// What is to be said about a received span, if anything.
     pub(crate) fn remarks(&self, at: usize) -> Vec<&'static str> {
         let place = match self.places[at] {
-            Place::Known => None,
-            Place::Orphan => Some("parent not received"),
-            Place::Outside => Some("outside the run"),
-            Place::Ring => Some("its parents form a ring"),
-            Place::OtherRun => Some("of another run"),
-            Place::Nowhere => Some("without a place"),
+            Position::Known => None,
+            Position::Orphan => Some("parent not received"),
+            Position::Outside => Some("outside the run"),
+            Position::Ring => Some("its parents form a ring"),
+            Position::OtherRun => Some("of another run"),
+            Position::Nowhere => Some("without a place"),
         };
         let times = match self.oddity(at) {
             Times::Fine => None,
             Times::Missing => Some("without times"),
             Times::Reversed => Some("ends before it begins"),
             // Whoever is outside the run is allowed to be at another time.
-            Times::Elsewhere if self.places[at] == Place::Outside => None,
+            Times::Elsewhere if self.places[at] == Position::Outside => None,
             Times::Elsewhere => Some("not in the time of the run"),
         };
         place.into_iter().chain(times).collect()

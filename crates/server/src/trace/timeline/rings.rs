@@ -52,6 +52,6 @@ fn follow(above: &[Option<At>], mut found: impl FnMut(usize)) -> Vec<usize> {
 fn user_above(above: &[Option<At>], at: usize) -> Option<usize> {
     match above[at] {
         Some(At::User(above)) => Some(above),
-        Some(At::Life(_)) | None => None,
+        Some(At::Lifecycle(_)) | None => None,
     }
 }

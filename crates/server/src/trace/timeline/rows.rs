@@ -21,7 +21,7 @@ impl Timeline {
         let above_life = self.above_life();
         let mut below: HashMap<Option<At>, Vec<At>> = HashMap::new();
         for (at, above) in above_life.iter().enumerate() {
-            below.entry(*above).or_default().push(At::Life(at));
+            below.entry(*above).or_default().push(At::Lifecycle(at));
         }
         for (above, users) in &self.under {
             below.entry(Some(*above)).or_default().extend(users.iter().map(|at| At::User(*at)));
@@ -46,7 +46,7 @@ impl Timeline {
     /// Lifecycle spans that begin at one time are in the order of the journal, and before what others have sent.
     fn tie(&self, at: At) -> (bool, usize) {
         match at {
-            At::Life(at) => (false, at),
+            At::Lifecycle(at) => (false, at),
             At::User(at) => (true, at),
         }
     }
@@ -54,7 +54,7 @@ impl Timeline {
     /// What each lifecycle span is under.
     fn above_life(&self) -> Vec<Option<At>> {
         let structure = Structure::of(self);
-        let by_structure = |at: usize| structure.above(at).map(At::Life);
+        let by_structure = |at: usize| structure.above(at).map(At::Lifecycle);
         let all = 0..self.life.spans.len();
         let above: Vec<_> = all.clone().map(|at| self.own_parent(at).or_else(|| by_structure(at))).collect();
         // A program can name any span as the parent of an action, even one under that action. The structure has no rings.
@@ -66,7 +66,7 @@ impl Timeline {
         let span = &self.life.spans[at];
         let parent = self.find(span.parent?)?;
         let is_own = match parent {
-            At::Life(parent) => parent != at,
+            At::Lifecycle(parent) => parent != at,
             At::User(parent) => self.own[parent],
         };
         (is_own && span.part != Part::Run).then_some(parent)
@@ -76,7 +76,7 @@ impl Timeline {
         let lives = self.life.spans.len();
         // One numbering for both kinds: the received ones follow the lifecycle.
         let number = |at: At| match at {
-            At::Life(at) => At::User(at),
+            At::Lifecycle(at) => At::User(at),
             At::User(at) => At::User(lives + at),
         };
         let both: Vec<Option<At>> = above_life.iter().chain(&self.above).map(|above| above.map(number)).collect();

@@ -88,7 +88,7 @@ pub(crate) fn timeline(life: Vec<Span>, spans: Vec<UserSpan>) -> Timeline {
     let (resource, scope) = (Arc::new(Resource::default()), Arc::new(InstrumentationScope::default()));
     let received = |span| Received { span, resource: Arc::clone(&resource), scope: Arc::clone(&scope) };
     let received = spans.into_iter().map(received).collect();
-    let life = Arc::new(Life { explanation: spanwise_core::lifecycle::explain(&life), spans: life });
+    let life = Arc::new(RunLifecycle { explanation: spanwise_core::lifecycle::explain(&life), spans: life });
     Timeline::new(&run_id(), Trace { id: TraceId([7; 16]), life, received, left_out: LeftOut::of(TraceId([7; 16])) })
 }
 
@@ -157,7 +157,7 @@ proptest! {
 
         // The tree: one root, each span once, after what it is under.
         prop_assert_eq!(rows.iter().filter(|row| row.above.is_none()).count(), 1);
-        prop_assert_eq!(rows[0], Row { at: At::Life(0), above: None });
+        prop_assert_eq!(rows[0], Row { at: At::Lifecycle(0), above: None });
         let mut seen = HashSet::new();
         for row in &rows {
             prop_assert!(row.above.is_none_or(|above| seen.contains(&above)), "{:?} before what it is under", row);
@@ -197,7 +197,7 @@ proptest! {
             prop_assert!(begin.0 <= from && to <= end.0, "{}", span);
         }
         for (at, span) in spans.iter().enumerate() {
-            prop_assert_eq!(timeline.chain(at).iter().filter(|at| matches!(at, At::Life(_))).count(), 1, "{:?}", span);
+            prop_assert_eq!(timeline.chain(at).iter().filter(|at| matches!(at, At::Lifecycle(_))).count(), 1, "{:?}", span);
         }
     }
 
@@ -210,7 +210,7 @@ proptest! {
         prop_assert_eq!(timeline(lives(ROOT_ATTEMPT), own).axis(), (begin, end));
         // As long as the run before it and after it, at most.
         prop_assert!(begin.0 >= 2 * BEGIN - END && begin.0 <= BEGIN && end.0 >= END && end.0 <= 2 * END - BEGIN);
-        for at in (0..spans.len()).filter(|at| all.places[*at] != Place::OtherRun) {
+        for at in (0..spans.len()).filter(|at| all.places[*at] != Position::OtherRun) {
             let (from, to) = all.times(At::User(at));
             let is_on = spans[at].start_time_unix_nano > 0 && begin <= from && to <= end;
             prop_assert!(is_on || !all.remarks(at).is_empty(), "{:?} is drawn elsewhere, and nobody says so", spans[at]);
@@ -224,29 +224,29 @@ fn spans_are_where_their_parents_and_their_names_put_them() {
     let other = vec![("flyte.run_name", "r2"), ("flyte.action_name", "a0")];
     let cases = [
         // Under its parent, and under that one.
-        (user(1, ROOT_ATTEMPT, NORMAL, &[]), Place::Known, Some(At::Life(2))),
-        (user(2, 1, NORMAL, &[]), Place::Known, Some(At::User(0))),
+        (user(1, ROOT_ATTEMPT, NORMAL, &[]), Position::Known, Some(At::Lifecycle(2))),
+        (user(2, 1, NORMAL, &[]), Position::Known, Some(At::User(0))),
         // The run is its root action on the page.
-        (user(3, RUN, NORMAL, &[]), Place::Known, Some(At::Life(1))),
+        (user(3, RUN, NORMAL, &[]), Position::Known, Some(At::Lifecycle(1))),
         // Nobody's child, and the child of somebody who is not here.
-        (user(4, 0, NORMAL, &[]), Place::Outside, Some(At::Life(1))),
-        (user(5, 0xDEAD, NORMAL, &[]), Place::Orphan, Some(At::Life(1))),
+        (user(4, 0, NORMAL, &[]), Position::Outside, Some(At::Lifecycle(1))),
+        (user(5, 0xDEAD, NORMAL, &[]), Position::Orphan, Some(At::Lifecycle(1))),
         // By its name: without a parent, with one of another action, and with one of another run.
-        (user(6, 0xDEAD, NORMAL, &named("a1")), Place::Known, Some(At::Life(4))),
-        (user(7, 6, NORMAL, &named("a0")), Place::Known, Some(At::Life(2))),
-        (user(8, 9, NORMAL, &named("a0")), Place::Known, Some(At::Life(2))),
+        (user(6, 0xDEAD, NORMAL, &named("a1")), Position::Known, Some(At::Lifecycle(4))),
+        (user(7, 6, NORMAL, &named("a0")), Position::Known, Some(At::Lifecycle(2))),
+        (user(8, 9, NORMAL, &named("a0")), Position::Known, Some(At::Lifecycle(2))),
         // Another run's, and what is under it.
-        (user(9, 0xDEAD, NORMAL, &other), Place::OtherRun, Some(At::Life(2))),
-        (user(10, 9, NORMAL, &[]), Place::OtherRun, Some(At::User(8))),
+        (user(9, 0xDEAD, NORMAL, &other), Position::OtherRun, Some(At::Lifecycle(2))),
+        (user(10, 9, NORMAL, &[]), Position::OtherRun, Some(At::User(8))),
         // Its own parent; two that are each other's, the first to begin taken out; what is below.
-        (user(11, 11, NORMAL, &[]), Place::Ring, Some(At::Life(1))),
-        (user(12, 13, (at(100), at(200)), &[]), Place::Known, Some(At::User(12))),
-        (user(13, 12, (at(50), at(200)), &[]), Place::Ring, Some(At::Life(1))),
-        (user(14, 12, NORMAL, &[]), Place::Known, Some(At::User(11))),
+        (user(11, 11, NORMAL, &[]), Position::Ring, Some(At::Lifecycle(1))),
+        (user(12, 13, (at(100), at(200)), &[]), Position::Known, Some(At::User(12))),
+        (user(13, 12, (at(50), at(200)), &[]), Position::Ring, Some(At::Lifecycle(1))),
+        (user(14, 12, NORMAL, &[]), Position::Known, Some(At::User(11))),
     ];
     let timeline = timeline(lives(ROOT_ATTEMPT), cases.iter().map(|(span, ..)| span.clone()).collect());
     for (at, (span, place, above)) in cases.iter().enumerate() {
-        assert_eq!((timeline.place_of(at), timeline.above(at)), (*place, *above), "{}", span.name);
+        assert_eq!((timeline.position_of(at), timeline.above(at)), (*place, *above), "{}", span.name);
     }
     assert_eq!(timeline.left_out().of_tree(), ["2 received spans of other runs: they are on the pages of those runs"]);
 }
@@ -257,12 +257,12 @@ fn t10_a_run_that_exports_no_lifecycle_is_one_tree() {
     let timeline = timeline(lives(CALLER), vec![user(1, CALLER, NORMAL, &[]), user(2, 1, NORMAL, &[])]);
     let above: Vec<(At, Option<At>)> = timeline.rows().iter().map(|row| (row.at, row.above)).collect();
     let expected = [
-        (At::Life(0), None),
-        (At::Life(1), Some(At::Life(0))),
-        (At::Life(2), Some(At::Life(1))),
-        (At::Life(3), Some(At::Life(2))),
-        (At::Life(4), Some(At::Life(3))),
-        (At::User(0), Some(At::Life(1))),
+        (At::Lifecycle(0), None),
+        (At::Lifecycle(1), Some(At::Lifecycle(0))),
+        (At::Lifecycle(2), Some(At::Lifecycle(1))),
+        (At::Lifecycle(3), Some(At::Lifecycle(2))),
+        (At::Lifecycle(4), Some(At::Lifecycle(3))),
+        (At::User(0), Some(At::Lifecycle(1))),
         (At::User(1), Some(At::User(0))),
     ];
     assert_eq!(above, expected);
@@ -275,7 +275,7 @@ fn t10_a_run_that_exports_no_lifecycle_is_one_tree() {
     assert_eq!((timeline.remarks(0), timeline.remarks(1)), (Vec::new(), vec!["outside the run"]));
     // An action under the span of its own run that called it.
     let timeline = super::tests::timeline(lives(1), vec![user(1, ROOT_ATTEMPT, NORMAL, &[])]);
-    assert!(timeline.rows().contains(&Row { at: At::Life(3), above: Some(At::User(0)) }));
+    assert!(timeline.rows().contains(&Row { at: At::Lifecycle(3), above: Some(At::User(0)) }));
 }
 
 #[test]
@@ -316,7 +316,7 @@ fn a_chain_of_fifty_thousand_and_a_hundred_thousand_beside_each_other_are_placed
     let timeline = timeline(lives(ROOT_ATTEMPT), chain.chain(ring).chain(beside).collect());
     assert_eq!(timeline.rows().len(), 5 + 200_000);
     assert_eq!(timeline.chain(0).len(), 50_000);
-    assert_eq!((0..timeline.count()).filter(|at| timeline.place_of(*at) == Place::Ring).count(), 1);
+    assert_eq!((0..timeline.count()).filter(|at| timeline.position_of(*at) == Position::Ring).count(), 1);
 }
 
 #[test]

@@ -20,17 +20,17 @@ pub(crate) const LARGEST: u64 = 64 << 20;
 
 /// The copies, or none if there is no place for them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Kept(Option<PathBuf>);
+pub(crate) struct UploadCopies(Option<PathBuf>);
 
-impl Kept {
+impl UploadCopies {
     /// Keeps copies in a folder, for its owner alone. A folder that cannot be used keeps none: runs go on without it.
-    pub(crate) fn open(folder: Option<&Path>) -> Kept {
-        let Some(folder) = folder.filter(|folder| !folder.as_os_str().is_empty()) else { return Kept(None) };
+    pub(crate) fn open(folder: Option<&Path>) -> UploadCopies {
+        let Some(folder) = folder.filter(|folder| !folder.as_os_str().is_empty()) else { return UploadCopies(None) };
         match prepare(folder) {
-            Ok(()) => Kept(Some(folder.to_owned())),
+            Ok(()) => UploadCopies(Some(folder.to_owned())),
             Err(error) => {
                 tracing::warn!(folder = %folder.display(), %error, "uploads are not kept beside the data directory");
-                Kept(None)
+                UploadCopies(None)
             }
         }
     }
@@ -100,11 +100,11 @@ mod tests {
     fn copies_are_found_by_their_names_for_two_days() {
         let directory = tempfile::tempdir().unwrap();
         let folder = directory.path().join("cache/uploads");
-        let kept = Kept::open(Some(&folder));
+        let kept = UploadCopies::open(Some(&folder));
         assert!(kept.lacks("uploads/p/d/x/a") && kept.get("uploads/p/d/x/a").is_none());
         kept.put("uploads/p/d/x/a", b"code").unwrap();
         assert!(!kept.lacks("uploads/p/d/x/a") && kept.lacks("uploads/p/d/x/b"));
-        assert_eq!(Kept::open(Some(&folder)).get("uploads/p/d/x/a").unwrap(), "code");
+        assert_eq!(UploadCopies::open(Some(&folder)).get("uploads/p/d/x/a").unwrap(), "code");
         let file = std::fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
         let staged = tempfile(&file).unwrap().0;
         // The folder was somebody's before.
@@ -117,11 +117,11 @@ mod tests {
             std::fs::File::open(file).unwrap().set_modified(old).unwrap();
         }
         assert!(kept.lacks("uploads/p/d/x/a"), "it is made anew");
-        assert!(Kept::open(Some(&folder)).get("uploads/p/d/x/a").is_none());
+        assert!(UploadCopies::open(Some(&folder)).get("uploads/p/d/x/a").is_none());
         assert!(!staged.exists(), "{}", staged.display());
         assert!(others.iter().all(|other| other.exists()) && folder.join("b".repeat(43)).exists());
         for none in [None, Some(Path::new("")), Some(Path::new("/dev/null/x"))] {
-            let kept = Kept::open(none);
+            let kept = UploadCopies::open(none);
             assert!(!kept.lacks("a"));
             kept.put("a", b"x").unwrap();
             assert!(kept.get("a").is_none());
