@@ -19,7 +19,7 @@ const KEPT: usize = 4;
 /// ended, unless it reads inside of a read of its own: then the others might be waiting for it.
 const MOST: usize = 32;
 
-/// A read that has waited for so long is refused and says why: those before it do not end.
+/// A read that has waited for so long while no other has ended is refused and says why.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 thread_local! {
@@ -43,6 +43,8 @@ struct State {
     idle: Vec<Connection>,
     /// Reads that are under way.
     under_way: usize,
+    /// Reads that have ended.
+    ended: u64,
 }
 
 impl Readers {
@@ -77,18 +79,27 @@ impl Readers {
     fn begin(&self) -> Result<UnderWay<'_>, Error> {
         let mut state = self.state();
         if INSIDE.get() == 0 {
-            let is_crowded = |state: &mut State| state.under_way >= MOST;
-            let (waited, timeout) =
-                self.ended.wait_timeout_while(state, self.patience, is_crowded).unwrap_or_else(PoisonError::into_inner);
-            if timeout.timed_out() {
-                let source = format!("{MOST} reads are under way, and none has ended for {:?}", self.patience).into();
-                return Err(Error::Unusable { file: self.file.clone(), source });
-            }
-            state = waited;
+            state = self.wait_for_room(state)?;
         }
         state.under_way += 1;
         INSIDE.set(INSIDE.get() + 1);
         Ok(UnderWay(self))
+    }
+
+    /// Waits until fewer than the bound are under way, as long as reads end: others may be faster than this one.
+    fn wait_for_room<'a>(&self, mut state: MutexGuard<'a, State>) -> Result<MutexGuard<'a, State>, Error> {
+        while state.under_way >= MOST {
+            let ended = state.ended;
+            let stands_still = |state: &mut State| state.under_way >= MOST && state.ended == ended;
+            let waited = self.ended.wait_timeout_while(state, self.patience, stands_still);
+            let (after, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+            if timeout.timed_out() {
+                let source = format!("{MOST} reads are under way, and none has ended for {:?}", self.patience).into();
+                return Err(Error::Unusable { file: self.file.clone(), source });
+            }
+            state = after;
+        }
+        Ok(state)
     }
 
     /// A file that is gone is not made anew, and one that is not this journal any more is not read.
@@ -114,7 +125,10 @@ struct UnderWay<'a>(&'a Readers);
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
         INSIDE.set(INSIDE.get() - 1);
-        self.0.state().under_way -= 1;
+        let mut state = self.0.state();
+        state.under_way -= 1;
+        state.ended += 1;
+        drop(state);
         self.0.ended.notify_one();
     }
 }
@@ -189,6 +203,41 @@ mod tests {
         let panicking = || readers.with(|_| -> Result<(), Error> { panic!("a read that panics") });
         assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(panicking)).is_err());
         assert_eq!((INSIDE.get(), readers.state().under_way), (0, 0));
+    }
+
+    /// The room of what ends is taken by others at once, for longer than a read is patient.
+    #[test]
+    fn a_read_that_others_overtake_is_not_refused_as_long_as_reads_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut readers, _, _writer) = journal(directory.path());
+        readers.patience = Duration::from_secs(1);
+        let (readers, all_read, all_may_end) = (&readers, Barrier::new(MOST), Barrier::new(MOST));
+        std::thread::scope(|threads| {
+            for _ in 1..MOST {
+                threads.spawn(|| {
+                    let read = |connection: &Connection| {
+                        all_read.wait();
+                        all_may_end.wait();
+                        answer(connection)
+                    };
+                    readers.with(read).unwrap();
+                });
+            }
+            let read = |_: &Connection| {
+                all_read.wait();
+                let overtaken = threads.spawn(|| readers.with(answer));
+                let begun = std::time::Instant::now();
+                while begun.elapsed() < 2 * readers.patience + readers.patience / 2 {
+                    assert_eq!(nested(readers, 0), 42);
+                    std::thread::sleep(readers.patience / 20);
+                }
+                let is_waiting = !overtaken.is_finished();
+                all_may_end.wait();
+                Ok((is_waiting, overtaken))
+            };
+            let (is_waiting, overtaken) = readers.with(read).unwrap();
+            assert_eq!((is_waiting, overtaken.join().unwrap().unwrap()), (true, 42));
+        });
     }
 
     /// Both ways in which a path stops to lead to the journal, for a connection that is there and for a new one.
