@@ -82,6 +82,7 @@ impl Engine {
             if is_over { Ok(None) } else { Err(taken()) }
         };
         let cell = self.inner.runs.find_or_make(&new.id, found, create)?;
+        self.inner.unreadable.clear(&new.id);
         self.inner.exports.mark(&cell, 0, events);
         Ok(RunHandle::new(self.clone(), cell))
     }
@@ -132,9 +133,10 @@ impl Engine {
         if let Err(error) = &loaded
             && error.is_damage()
         {
-            self.note_unreadable(id.clone(), with_source(error));
+            self.inner.unreadable.note(id.clone(), with_source(error));
         }
         let cell = Arc::new(loaded?);
+        self.inner.unreadable.clear(id);
         if !cell.is_finished(&ActionName::ROOT) {
             return Ok(Made::Live(cell));
         }

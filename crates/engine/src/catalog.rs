@@ -19,18 +19,17 @@ impl Engine {
     /// [`Error::Store`] if the store cannot be read.
     pub fn runs(&self, query: &RunQuery) -> Result<Vec<(RunKey, RunRow)>, Error> {
         let mut rows = self.inner.journal.store().runs(query)?;
-        let unreadable = self.inner.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
+        let unreadable = &self.inner.unreadable;
         for (_, row) in rows.iter_mut().filter(|(_, row)| row.unreadable.is_none()) {
             let settings = || RunSettings::read(row).err().map(|error| error.to_string());
-            row.unreadable = unreadable.get(&row.id).cloned().or_else(settings);
+            row.unreadable = unreadable.cause(&row.id).or_else(settings);
         }
         Ok(rows)
     }
 
-    /// The runs that could not be read when they were asked for, and why.
+    /// The runs that could not be read when they were asked for last, and why.
     pub fn unreadable(&self) -> Vec<(RunId, String)> {
-        let unreadable = self.inner.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
-        unreadable.iter().map(|(id, cause)| (id.clone(), cause.clone())).collect()
+        self.inner.unreadable.all()
     }
 
     /// The row of a run with this name, from the journal, without loading the run.
@@ -148,7 +147,7 @@ impl Engine {
         let mut ids = Vec::new();
         for row in self.inner.journal.store().unfinished()? {
             match row.unreadable {
-                Some(cause) => self.note_unreadable(row.id, cause),
+                Some(cause) => self.inner.unreadable.note(row.id, cause),
                 None => ids.push(row.id),
             }
         }

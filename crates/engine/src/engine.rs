@@ -1,6 +1,6 @@
 //! The engine: a journal, and the runs of this process.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,6 +18,7 @@ use crate::journal::Journal;
 use crate::reservations::Reservations;
 use crate::runs::Runs;
 use crate::slots::EngineSlots;
+use crate::unreadable::Unreadable;
 
 /// Where an engine keeps its journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,8 +84,7 @@ pub(crate) struct Inner {
     pub(crate) pruned: Notify,
     /// Those that nobody has asked for yet.
     pub(crate) pruned_runs: Mutex<Vec<PrunedRun>>,
-    /// Runs that could not be read, and why.
-    pub(crate) unreadable: Mutex<HashMap<RunId, String>>,
+    pub(crate) unreadable: Arc<Unreadable>,
     finished_runs: AtomicU32,
     pub(crate) runs: Runs,
     /// The last finished runs that were looked at: nothing changes them, and a page asks for one many times.
@@ -132,16 +132,12 @@ impl Engine {
             retention: config.retention,
             pruned: Notify::new(),
             pruned_runs: Mutex::new(pruned.runs),
-            unreadable: Mutex::default(),
+            unreadable: Arc::default(),
             finished_runs: AtomicU32::new(0),
             runs: Runs::default(),
             finished: Mutex::default(),
         };
         Ok(Engine { inner: Arc::new(inner) })
-    }
-
-    pub(crate) fn note_unreadable(&self, id: RunId, cause: String) {
-        self.inner.unreadable.lock().unwrap_or_else(PoisonError::into_inner).insert(id, cause);
     }
 
     /// Gives every attempt back, for a process that ends while runs are under way: bodies are dropped, calls stay open without

@@ -26,6 +26,7 @@ mod runs;
 mod scope;
 mod settings;
 mod slots;
+mod unreadable;
 mod waiting;
 
 pub use accept::NewRun;

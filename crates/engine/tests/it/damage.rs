@@ -157,3 +157,28 @@ async fn outputs_of_an_ended_child_that_cannot_be_read_do_not_break_its_run_off(
     stage.succeeds("one/a0");
     assert_eq!(soon(root).await.unwrap().unwrap(), succeeded());
 }
+
+/// Both ways in which a run that could not be read is there again: it was mended, or its name belongs to another one.
+#[tokio::test]
+async fn a_run_that_can_be_read_again_is_no_longer_among_those_that_cannot() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = open(directory.path());
+    let keys = ["mended", "another"].map(|name| engine.create_run(new_run(name, main_task())).unwrap().key());
+    drop(engine);
+    let database = rusqlite::Connection::open(directory.path().join("journal.db")).unwrap();
+    assert_eq!(database.execute("UPDATE events SET v = v + 1", []).unwrap(), 2);
+    let engine = open(directory.path());
+    for name in ["mended", "another"] {
+        assert!(engine.resume(&id(name)).unwrap_err().is_damage(), "{name}");
+    }
+    assert_eq!(engine.unreadable().len(), 2);
+
+    assert_eq!(database.execute("UPDATE events SET v = v - 1 WHERE run = ?1", [keys[0].0]).unwrap(), 1);
+    engine.resume(&id("mended")).unwrap();
+    assert_eq!(engine.unreadable().into_iter().map(|(id, _)| id).collect::<Vec<_>>(), [id("another")]);
+    assert_eq!(database.execute("DELETE FROM runs WHERE key = ?1", [keys[1].0]).unwrap(), 1);
+    engine.create_run(new_run("another", main_task())).unwrap();
+    assert_eq!(engine.unreadable(), []);
+    let listed = engine.runs(&RunQuery::newest(10)).unwrap();
+    assert!(listed.len() == 2 && listed.iter().all(|(_, row)| row.unreadable.is_none()), "{listed:?}");
+}
