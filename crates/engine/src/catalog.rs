@@ -159,7 +159,11 @@ impl Engine {
     /// # Errors
     /// [`Error::Store`] if the store cannot be read.
     pub fn definition(&self, digest: &str) -> Result<Option<Bytes>, Error> {
-        // In this order: a run has it in memory until it is in the store.
+        // Almost always it is there, and no run has to be asked.
+        if let Some(body) = self.inner.journal.store().definition(digest)? {
+            return Ok(Some(body));
+        }
+        // The store once more: a run that has it no longer in memory has written it meanwhile.
         match self.inner.runs.all().iter().find_map(|run| run.unwritten_definition(digest)) {
             Some(body) => Ok(Some(body)),
             None => Ok(self.inner.journal.store().definition(digest)?),
