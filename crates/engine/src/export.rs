@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use spanwise_core::RunId;
 use spanwise_core::lifecycle::{Lifecycle, Span};
 use spanwise_store::{ExportState, RunKey, Store};
 use tokio::sync::watch;
@@ -18,8 +19,9 @@ use tokio::time::Instant;
 pub(crate) use self::pending::Exports;
 use crate::blocking::leave_runtime;
 use crate::engine::Engine;
-use crate::error::Error;
+use crate::error::{Error, with_source};
 use crate::settings::RunSettings;
+use crate::unreadable::Unreadable;
 
 mod pending;
 
@@ -38,7 +40,8 @@ pub trait LifecycleExporter: Send + Sync + 'static {
     /// Sends spans; `Ok` means that the receiver has them. Called again with the same ones after an error.
     fn export(&self, spans: Arc<[Span]>) -> Pin<Box<dyn Future<Output = Result<(), ExportError>> + Send + '_>>;
 
-    /// A batch could not be sent. With `given_up` it never will be; otherwise it is tried again.
+    /// Spans could not be sent. With `given_up` they never will be: so many, or 0 if a run cannot be read and nobody can count them.
+    /// Otherwise it is tried again.
     fn failed(&self, _error: &ExportError, _given_up: Option<usize>) {}
 }
 
@@ -89,7 +92,8 @@ impl Engine {
         }
         let (stop, stopping) = watch::channel(false);
         let exports = Arc::clone(&self.inner.exports);
-        let task = tokio::spawn(Loop { store, exports, exporter, limits, stopping }.run());
+        let unreadable = Arc::clone(&self.inner.unreadable);
+        let task = tokio::spawn(Loop { store, exports, exporter, unreadable, limits, stopping }.run());
         Ok(Export { stop, task })
     }
 }
@@ -112,6 +116,7 @@ struct Loop {
     store: Arc<dyn Store>,
     exports: Arc<Exports>,
     exporter: Arc<dyn LifecycleExporter>,
+    unreadable: Arc<Unreadable>,
     limits: ExportLimits,
     stopping: watch::Receiver<bool>,
 }
@@ -123,6 +128,13 @@ type Live = HashMap<RunKey, Tracked>;
 struct Tracked {
     lifecycle: Lifecycle,
     state: ExportState,
+}
+
+/// A run that could not be read; without its name if that could not be read either.
+struct Unread {
+    run: Option<RunId>,
+    key: RunKey,
+    error: Error,
 }
 
 /// Spans of some runs, and where these runs are when the spans have arrived.
@@ -154,17 +166,26 @@ impl Loop {
             }
             let (store, exports, limit) = (Arc::clone(&self.store), Arc::clone(&self.exports), self.limits.batch);
             let gathered = leave_runtime(move || {
-                let (batch, error) = gather(&*store, &exports, &mut live, limit);
-                (live, batch, error)
+                let (batch, unread) = gather(&*store, &exports, &mut live, limit);
+                (live, batch, unread)
             });
-            let Ok((back, batch, error)) = gathered.await else { return };
+            let Ok((back, batch, unread)) = gathered.await else { return };
             live = back;
             is_behind = batch.spans.len() >= self.limits.batch;
-            if let Some(error) = error {
-                self.exporter.failed(&ExportError(format!("read the journal: {error}")), None);
-            }
+            unread.into_iter().for_each(|unread| self.tell(unread));
             self.send(batch, &mut live).await;
         }
+    }
+
+    /// Tells why a run could not be read. What cannot be understood now cannot be later either.
+    fn tell(&self, Unread { run, key, error }: Unread) {
+        let (is_damage, cause) = (error.is_damage(), with_source(&error));
+        let named = run.as_ref().map_or_else(|| format!("number {}", key.0), |run| format!("`{}`", run.name));
+        let told = ExportError(format!("read run {named}: {cause}"));
+        if let Some(run) = run.filter(|_| is_damage) {
+            self.unreadable.note(run, cause);
+        }
+        self.exporter.failed(&told, is_damage.then_some(0));
     }
 
     /// Sends a batch until it has arrived or is given up, then moves the positions.
@@ -199,8 +220,8 @@ impl Loop {
 
 /// Reads on in the runs that have new events until there is enough for a batch. An error is that of one run, which is left alone
 /// until it has events again.
-fn gather(store: &dyn Store, exports: &Exports, live: &mut Live, enough: usize) -> (Batch, Option<Error>) {
-    let (mut batch, mut failed) = (Batch::default(), None);
+fn gather(store: &dyn Store, exports: &Exports, live: &mut Live, enough: usize) -> (Batch, Vec<Unread>) {
+    let (mut batch, mut unread) = (Batch::default(), Vec::new());
     while batch.spans.len() < enough
         && let Some(run) = exports.next()
     {
@@ -219,11 +240,12 @@ fn gather(store: &dyn Store, exports: &Exports, live: &mut Live, enough: usize) 
             Err(error) => {
                 live.remove(&run);
                 exports.pass(run, u64::MAX);
-                failed = Some(error);
+                let row = store.run(run).ok().flatten();
+                unread.push(Unread { run: row.map(|row| row.id), key: run, error });
             }
         }
     }
-    (batch, failed)
+    (batch, unread)
 }
 
 /// The next spans of a run, where it is then, and whether there may be more. None if it is gone, or is not traced.

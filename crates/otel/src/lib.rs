@@ -133,9 +133,10 @@ impl<E: SpanExporter + 'static> LifecycleExporter for Exporting<E> {
     }
 
     fn failed(&self, error: &ExportError, given_up: Option<usize>) {
-        if let Some(count) = given_up {
-            (self.log)(&format!("{count} lifecycle spans were given up: {error}"));
-            return;
+        match given_up {
+            Some(0) => return (self.log)(&format!("lifecycle spans were given up: {error}")),
+            Some(count) => return (self.log)(&format!("{count} lifecycle spans were given up: {error}")),
+            None => {}
         }
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         if told.as_deref() != Some(&error.0) {

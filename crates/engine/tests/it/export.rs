@@ -16,6 +16,7 @@ use crate::stage::soon;
 struct Receiver {
     spans: Mutex<Vec<Span>>,
     given_up: Mutex<usize>,
+    told: Mutex<Vec<(String, Option<usize>)>>,
     is_away: AtomicBool,
 }
 
@@ -30,7 +31,8 @@ impl LifecycleExporter for Receiver {
         })
     }
 
-    fn failed(&self, _error: &ExportError, given_up: Option<usize>) {
+    fn failed(&self, error: &ExportError, given_up: Option<usize>) {
+        self.told.lock().unwrap().push((error.0.clone(), given_up));
         *self.given_up.lock().unwrap() += given_up.unwrap_or(0);
     }
 }
@@ -236,4 +238,35 @@ async fn t7_a_run_that_never_pauses_is_exported_while_it_goes_on() {
     let spans = receiver.spans.lock().unwrap();
     assert!(spans.iter().all(|span| span.part != Part::Action), "the action has not ended");
     assert!(spans.iter().any(|span| span.part == Part::Attempt));
+}
+
+#[tokio::test]
+async fn t7_each_run_that_cannot_be_read_is_named_with_its_cause_and_not_tried_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let receiver = Arc::new(Receiver::default());
+    let engine = open(directory.path());
+    let export = engine.export_lifecycle(Arc::clone(&receiver) as _, quick()).unwrap();
+    for name in ["one", "two"] {
+        engine.create_run(traced(name, main_task())).unwrap();
+    }
+    export.finish(Duration::from_secs(5)).await;
+    drop(engine);
+    let database = rusqlite::Connection::open(directory.path().join("journal.db")).unwrap();
+    assert_eq!(database.execute("UPDATE runs SET settings = '{\"warnings\":7}'", []).unwrap(), 2);
+
+    let engine = open(directory.path());
+    let _export = engine.export_lifecycle(Arc::clone(&receiver) as _, quick()).unwrap();
+    soon(async {
+        while receiver.told.lock().unwrap().len() < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    for (name, (told, given_up)) in ["one", "two"].iter().zip(receiver.told.lock().unwrap().iter()) {
+        assert!(told.starts_with(&format!("read run `{name}`: ")) && told.contains("invalid type"), "{told}");
+        assert_eq!(*given_up, Some(0), "{told}");
+    }
+    let mut unreadable: Vec<_> = engine.unreadable().into_iter().map(|(id, _)| id.name.to_string()).collect();
+    unreadable.sort_unstable();
+    assert_eq!(unreadable, ["one", "two"]);
 }
