@@ -99,7 +99,7 @@ impl Engine {
         new: NewRun,
         begin: impl FnOnce(&RunHandle) + Send + 'static,
     ) -> Result<RunHandle, Error> {
-        let stays = stays(self.is_alone(), self.inner.journal.costs_nothing());
+        let stays = stays(self.is_alone_with_its_caller(), self.inner.journal.costs_nothing());
         let engine = self.clone();
         let accept = move || engine.create_run(new).inspect(begin);
         if stays { accept() } else { leave_runtime(accept).await? }

@@ -214,12 +214,17 @@ impl Engine {
         &self,
         question: impl FnOnce(&dyn Store) -> Result<T, spanwise_store::Error> + Send + 'static,
     ) -> Result<T, Error> {
-        self.inner.journal.ask(self.is_alone(), question).await
+        self.inner.journal.ask(self.is_alone_with_its_caller(), question).await
     }
 
     /// True if one action at most is doing something: its commit has nobody to be grouped with.
     pub(crate) fn is_alone(&self) -> bool {
         self.inner.leaves.load(Ordering::Acquire) <= 1
+    }
+
+    /// The same for what is asked by others than drivers too: on a server, whose attempts outlive it, requests may wait for the thread.
+    pub(crate) fn is_alone_with_its_caller(&self) -> bool {
+        !self.inner.attempts_outlive_the_process && self.is_alone()
     }
 
     /// Forgets a finished run's memory; it stays in the journal until retention takes it.

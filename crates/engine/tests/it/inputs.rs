@@ -1,12 +1,13 @@
 //! What comes with a run or an action: its definitions, stored with it, and its inputs, which a driver may have in hand.
 
+use std::future::Future;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use spanwise_core::{ActionName, ActionSpec, Timestamp};
 use spanwise_engine::{
-    Attempt, Call, Definition, Engine, EngineConfig, Executor, NewAction, NewRun, NewStep, Retention, RunHandle,
-    RunSettings, Scope, Storage, TaskRow,
+    Attempt, Call, Definition, Durability, Engine, EngineConfig, Executor, NewAction, NewRun, NewStep, Retention,
+    RunHandle, RunSettings, Scope, Storage, TaskRow,
 };
 
 use crate::stage::*;
@@ -111,6 +112,30 @@ async fn inputs_in_hand_are_not_read_from_the_journal_unless_they_are_large_and_
         stage.succeeds(&format!("{case}/a0"));
         assert_eq!(soon(driven).await.unwrap().unwrap(), succeeded());
         assert_eq!(noted.lock().unwrap().iter().collect::<Vec<_>>(), [expected], "{case}");
+    }
+}
+
+/// What comes of it at the first look.
+async fn at_once<T>(what: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        done = what => Some(done),
+        () = std::future::ready(()) => None,
+    }
+}
+
+/// On a server, whose attempts outlive it, requests want the thread although at most one action is doing something.
+#[tokio::test]
+async fn what_is_asked_of_the_store_stays_on_its_callers_thread_only_if_nobody_else_may_want_it() {
+    for (attempts_outlive_the_process, stays) in [(false, true), (true, false)] {
+        let directory = tempfile::tempdir().unwrap();
+        let storage = Storage::Directory { path: directory.path().to_owned(), durability: Durability::Process };
+        let config = EngineConfig::embedded(storage, Retention::default());
+        let engine = Engine::open(EngineConfig { attempts_outlive_the_process, ..config }).unwrap();
+        let run = engine.create_run(new_run("one", main_task())).unwrap();
+        let read = at_once(run.payloads(&ActionName::ROOT)).await;
+        let accepted = at_once(engine.accept_run(new_run("two", main_task()), |_| {})).await;
+        assert_eq!((read.is_some(), accepted.is_some()), (stays, stays), "{attempts_outlive_the_process}");
     }
 }
 
