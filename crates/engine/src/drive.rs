@@ -22,8 +22,13 @@ use crate::reservations::Reservation;
 use crate::run::{Outcome, RunHandle};
 use crate::scope::AttemptScope;
 
-/// Inputs up to so many bytes stay in memory while their action waits; larger ones are read from the journal again.
+/// Inputs up to so many bytes stay in memory while their action waits or runs; larger ones are read from the journal again.
 const KEPT_INPUTS: usize = 4096;
+
+/// True for inputs that nobody keeps who waits.
+fn is_large(inputs: &mut Bytes) -> bool {
+    inputs.len() > KEPT_INPUTS
+}
 
 /// An action to be driven.
 #[derive(Clone, Debug)]
@@ -90,11 +95,15 @@ impl Driver<'_> {
             match self.run.cell.advance(&mut self.rules, self.run.process_facts(), self.run.now())? {
                 Next::Finished(end) => return self.run.outcome(self.call.action, end, self.delivered.take()).await,
                 Next::GiveBack => {
+                    self.drop_large_inputs();
                     self.give_back();
                     // The caller must not take the interruption for an answer: it is dropped where it waits.
                     return std::future::pending().await;
                 }
-                Next::AwaitRoom => self.run.room().await?,
+                Next::AwaitRoom => {
+                    self.drop_large_inputs();
+                    self.run.room().await?;
+                }
                 Next::Leave => return Err(self.run.cell.broken().unwrap_or(Error::Interrupted)),
                 Next::Adopt { attempt } => {
                     self.reservation = self.run.try_reserve(&self.call.action);
@@ -107,7 +116,7 @@ impl Driver<'_> {
                     self.rules.set_watching();
                 }
                 Next::Hold { due } | Next::Wait { due } => {
-                    self.call.inputs.take_if(|inputs| inputs.len() > KEPT_INPUTS);
+                    self.drop_large_inputs();
                     self.wait(watch.as_ref(), due).await;
                 }
             }
@@ -126,10 +135,16 @@ impl Driver<'_> {
             }
             self.run.engine.inner.journal.write_soon(&self.run.cell);
             let due = self.run.cell.due(&action);
+            let inputs = &mut self.call.inputs;
+            let changed = async {
+                // Somebody else computes, for as long as that takes.
+                inputs.take_if(is_large);
+                watch.changed().await;
+            };
             tokio::select! {
                 biased;
                 reservation = &mut reserve => break reservation,
-                () = watch.changed() => {}
+                () = changed => {}
                 () = self.run.until(due), if due.is_some() => self.tick(),
             }
         };
@@ -139,8 +154,10 @@ impl Driver<'_> {
 
     async fn run_attempt(&mut self, attempt: AttemptNo, adopted: bool, executor: &dyn Executor) -> Result<(), Error> {
         let action = self.call.action;
-        let inputs = match &self.call.inputs {
-            Some(inputs) => inputs.clone(),
+        // Large ones are the body's alone: a retry reads them again.
+        let in_hand = self.call.inputs.take_if(is_large).or_else(|| self.call.inputs.clone());
+        let inputs = match in_hand {
+            Some(inputs) => inputs,
             None => match self.run.stored(&action).await {
                 Ok((inputs, _)) => inputs.unwrap_or_default(),
                 Err(error) if self.is_damage_of_its_own(&error) => return self.end_damaged(attempt, &error),
@@ -170,6 +187,11 @@ impl Driver<'_> {
     /// True if the lookup or the attempt that this driver is in the middle of goes on.
     fn goes_on(&self) -> bool {
         self.run.cell.goes_on(&self.rules, self.run.engine.is_interrupted())
+    }
+
+    /// Before a wait that may be long: the journal has them.
+    fn drop_large_inputs(&mut self) {
+        self.call.inputs.take_if(is_large);
     }
 
     /// True if only what is stored of this action cannot be understood: the run itself goes on.

@@ -201,6 +201,32 @@ async fn s4_a_full_disk_delays_what_is_under_way_refuses_what_is_new_and_loses_n
     assert_eq!(phases, expected.map(|(name, phase)| (name.to_owned(), phase)));
 }
 
+/// Ends at once, and shows what it was given.
+struct Echo;
+
+impl Executor for Echo {
+    fn execute(&self, attempt: Attempt) -> Pin<Box<dyn Future<Output = Report> + Send>> {
+        Box::pin(async move { Report::Succeeded(attempt.inputs) })
+    }
+}
+
+/// What is in hand is told from what is stored by being something else.
+#[tokio::test]
+async fn s4_who_waits_for_room_keeps_no_large_inputs() {
+    let disk = Disk::new(true);
+    let (full, run) = (disk.create("full").unwrap(), disk.create("run").unwrap());
+    disk.fills();
+    let spec = ActionSpec { parent: Some(ActionName::ROOT), ..ActionSpec::task("env.child") };
+    full.enqueue(ActionName::new("c").unwrap(), spec, Bytes::from(vec![7; LARGE])).unwrap();
+    assert_refused("commit", full.committed().await);
+    let call = Call { action: ActionName::ROOT, inputs: Some(Bytes::from(vec![8; LARGE])), caller: None };
+    let driven = tokio::spawn(async move { run.drive(call, &Echo).await });
+    // It looks at the disk when it is polled for the first time.
+    tokio::task::yield_now().await;
+    disk.has_room();
+    assert_eq!(soon(driven).await.unwrap().unwrap(), Outcome::Succeeded(Bytes::from(vec![7; 1])));
+}
+
 #[tokio::test]
 async fn s4_what_is_being_tried_again_is_not_safe_yet() {
     let disk = Disk::new(true);

@@ -4,14 +4,15 @@ use std::future::Future;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use spanwise_core::{ActionName, ActionSpec, Timestamp};
+use spanwise_core::{ActionName, ActionSpec, RetryPolicy, Timestamp};
 use spanwise_engine::{
     Attempt, Call, Definition, Durability, Engine, EngineConfig, Executor, NewAction, NewRun, NewStep, Retention,
     RunHandle, RunSettings, Scope, Storage, TaskRow,
 };
 
+use crate::cache::{alone, cached, is_held as is_waiting};
 use crate::stage::*;
-use crate::{Body, Error, id, main_task, new_run, open};
+use crate::{Body, Error, id, main_task, memory, new_run, open};
 
 fn definition(digest: &str) -> Definition {
     Definition { digest: digest.to_owned(), body: Bytes::from(format!("body of {digest}")) }
@@ -112,6 +113,41 @@ async fn inputs_in_hand_are_not_read_from_the_journal_unless_they_are_large_and_
         stage.succeeds(&format!("{case}/a0"));
         assert_eq!(soon(driven).await.unwrap().unwrap(), succeeded());
         assert_eq!(noted.lock().unwrap().iter().collect::<Vec<_>>(), [expected], "{case}");
+    }
+}
+
+/// Each wait for somebody else's computation, and each attempt after the first. The key is free, or the one before fails to compute it.
+#[tokio::test]
+async fn large_inputs_are_kept_neither_while_somebody_else_computes_nor_for_a_second_attempt() {
+    let (small, large) = (Bytes::from_static(b"in hand"), Bytes::from(vec![7; 100_000]));
+    let stored = Bytes::from_static(b"in");
+    let retry = RetryPolicy { retries: 1, backoff: None };
+    let (of_key, again) = (cached(alone()), ActionSpec { retry, ..main_task() });
+    let cases = [
+        ("large-of-free-key", false, &of_key, &large, vec![&large]),
+        ("small-of-key", true, &of_key, &small, vec![&small]),
+        ("large-of-key", true, &of_key, &large, vec![&stored]),
+        ("small-again", false, &again, &small, vec![&small, &small]),
+        ("large-again", false, &again, &large, vec![&large, &stored]),
+    ];
+    for (case, is_held, spec, in_hand, expected) in cases {
+        let (engine, stage, noted) = (memory(), Stage::new(), Arc::new(Mutex::default()));
+        let before = is_held.then(|| begin(&engine, "before", of_key.clone(), stage.clone()));
+        if is_held {
+            stage.began(1).await;
+        }
+        let run = engine.create_run(new_run(case, spec.clone())).unwrap();
+        let call = Call { action: ActionName::ROOT, inputs: Some(in_hand.clone()), caller: None };
+        let (driven, executor) = (run.clone(), Noting(Arc::clone(&noted), stage.clone()));
+        let driven = tokio::spawn(async move { driven.drive(call, &executor).await });
+        if let Some((_, before)) = before {
+            until(&run, "a0", is_waiting).await;
+            stage.ends("before/a0", broken());
+            soon(before).await.unwrap().unwrap();
+        }
+        stage.ends(&format!("{case}/a0"), broken());
+        soon(driven).await.unwrap().unwrap();
+        assert_eq!(noted.lock().unwrap().iter().collect::<Vec<_>>(), expected, "{case}");
     }
 }
 
