@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use spanwise_core::{ActionName, AttemptNo, CachePolicy, Command, Lookup, Source};
-use spanwise_store::{CachedOutputs, Payloads};
+use spanwise_store::{CachedOutputs, Payloads, Store};
 
 use crate::error::Error;
 use crate::executor::Executor;
@@ -106,12 +106,15 @@ impl RunHandle {
     }
 
     /// Keeps the outputs of a success for later actions with the same key. If the store refuses them, they are computed again.
+    ///
+    /// # Cancellation
+    /// Once the write has begun it goes on, and the next one in line has the reservation when it has ended.
     pub(crate) async fn fill_cache(
         &self,
-        action: ActionName,
-        attempt: AttemptNo,
+        (action, attempt): (ActionName, AttemptNo),
         policy: &CachePolicy,
         outputs: bytes::Bytes,
+        reservation: Option<Reservation>,
     ) -> Result<(), Error> {
         // Nobody may be given outputs whose own success is not safe yet.
         self.safe().await?;
@@ -120,7 +123,67 @@ impl RunHandle {
         let value = CachedOutputs { run, action, attempt, outputs, stored_at, producer };
         // The success stands; a store that cannot be written at all is found out by the next commit.
         let key = policy.key.clone();
-        let _ = self.engine.ask(move |store| store.cache(&key, &value)).await;
+        let write = move |store: &dyn Store| {
+            let written = store.cache(&key, &value);
+            drop(reservation);
+            written
+        };
+        let _ = self.engine.ask(write).await;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::sync::mpsc;
+    use std::task::Poll;
+
+    use bytes::Bytes;
+    use spanwise_core::{ActionSpec, RunId, RunName};
+    use spanwise_store::{Durability, Retention};
+
+    use super::*;
+    use crate::blocking::in_background;
+    use crate::{Engine, EngineConfig, NewRun, RunSettings, Storage};
+
+    fn engine(directory: &std::path::Path) -> Engine {
+        let storage = Storage::Directory { path: directory.to_owned(), durability: Durability::Process };
+        let config = EngineConfig::embedded(storage, Retention::default());
+        // What it asks of the store leaves the caller's thread.
+        Engine::open(EngineConfig { attempts_outlive_the_process: true, ..config }).unwrap()
+    }
+
+    /// The only thread for blocking work is taken, so that the write cannot have ended when whoever waits for it goes away.
+    #[test]
+    fn s5_who_goes_away_while_the_cache_is_filled_leaves_the_key_to_the_write() {
+        let directory = tempfile::tempdir().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build().unwrap();
+        runtime.block_on(async {
+            let engine = engine(directory.path());
+            let (org, project, domain) = (String::new(), "p".to_owned(), "d".to_owned());
+            let id = RunId { org, project, domain, name: RunName::new("one").unwrap() };
+            let policy = CachePolicy { key: "k".to_owned(), overwrite: false, serialize: true, max_age_seconds: None };
+            let spec = ActionSpec { cache: Some(policy.clone()), ..ActionSpec::task("env.main") };
+            let (settings, definitions) = (RunSettings::default(), Vec::new());
+            let run = engine.create_run(NewRun { id, spec, inputs: Bytes::new(), settings, definitions }).unwrap();
+            let reservation = run.reserve(ActionName::ROOT, &policy, &mut Lookup::default()).await;
+            assert!(reservation.is_some());
+
+            let (let_go, gate) = mpsc::channel::<()>();
+            in_background(move || gate.recv().unwrap());
+            {
+                let of = (ActionName::ROOT, AttemptNo(1));
+                let mut fill = Box::pin(run.fill_cache(of, &policy, Bytes::from_static(b"ok"), reservation));
+                assert!(poll_fn(|cx| Poll::Ready(fill.as_mut().poll(cx))).await.is_pending());
+            }
+            let lock = engine.inner.reservations.of(&policy.key);
+            assert!(lock.try_lock().is_err(), "nobody may compute it again");
+            let_go.send(()).unwrap();
+            let _next = lock.lock().await;
+            let found = engine.inner.journal.store().cached(&policy.key).unwrap();
+            assert_eq!(found.unwrap().outputs, Bytes::from_static(b"ok"));
+        });
     }
 }

@@ -179,7 +179,10 @@ impl Driver<'_> {
         let Some(outputs) = outputs else { return Ok(()) };
         self.delivered = Some(outputs.clone());
         match self.run.cell.cache_policy(&action) {
-            Some(policy) => self.run.fill_cache(action, attempt, &policy, outputs).await,
+            Some(policy) => {
+                let reservation = self.reservation.take();
+                self.run.fill_cache((action, attempt), &policy, outputs, reservation).await
+            }
             None => Ok(()),
         }
     }
