@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -28,6 +28,9 @@ use crate::task;
 /// How long a program that ends waits for the receiver of its lifecycle spans. What is left is sent by its next process.
 const LAST_EXPORT: Duration = Duration::from_secs(5);
 
+/// Those who drive root actions here.
+type Drivers = Arc<Mutex<Vec<JoinHandle<()>>>>;
+
 /// The engine of this process.
 pub(crate) struct Embedded {
     engine: Engine,
@@ -37,7 +40,7 @@ pub(crate) struct Embedded {
     tracing: Tracing,
     export: Mutex<Option<Export>>,
     /// The drivers of root actions.
-    drivers: Mutex<Vec<JoinHandle<()>>>,
+    drivers: Drivers,
 }
 
 impl Embedded {
@@ -57,30 +60,37 @@ impl Embedded {
         };
         let engine = Engine::open(config)?;
         let export = Mutex::new(exporter.map(|exporter| begin_export(&engine, exporter)).transpose()?);
-        Ok(Embedded { engine, scope, directory, tracing, export, drivers: Mutex::default() })
+        Ok(Embedded { engine, scope, directory, tracing, export, drivers: Drivers::default() })
     }
 
     fn run_id(&self, name: RunName) -> RunId {
         self.scope.clone().run(name)
     }
 
-    /// Drives a run's root in the background, unless it is at its end. `inputs` are the root's, if they have just been frozen.
-    fn drive(&self, handle: RunHandle, inputs: Option<Bytes>) -> Result<AnyRun> {
+    /// Drives the root of a run that was there already in the background, unless it is at its end.
+    fn drive(&self, handle: RunHandle) -> Result<AnyRun> {
         if handle.is_finished() {
             return Ok(Box::new(EmbeddedRun(handle)));
         }
         let name = handle.root_task().ok_or_else(no_root)?;
-        let task = task::find(&name)?;
-        let driven = handle.clone();
-        let driver = tokio::spawn(async move {
-            let call = Call { action: ActionName::ROOT, inputs, caller: None };
-            // Whoever waits for the run learns of a failed journal from its own wait.
-            let _ = driven.drive(call, &InProcess { task, depth: 0 }).await;
-        });
-        let mut drivers = self.drivers.lock().unwrap_or_else(PoisonError::into_inner);
-        drivers.retain(|driver| !driver.is_finished());
-        drivers.push(driver);
+        self.driving(&name, None)?(&handle);
         Ok(Box::new(EmbeddedRun(handle)))
+    }
+
+    /// What drives the root of a run of this task in the background. `inputs` are the root's, if they have just been frozen.
+    fn driving(&self, task: &TaskName, inputs: Option<Bytes>) -> Result<impl FnOnce(&RunHandle) + Send + use<>> {
+        let (task, drivers) = (task::find(task)?, Arc::clone(&self.drivers));
+        Ok(move |run: &RunHandle| {
+            let driven = run.clone();
+            let driver = tokio::spawn(async move {
+                let call = Call { action: ActionName::ROOT, inputs, caller: None };
+                // Whoever waits for the run learns of a failed journal from its own wait.
+                let _ = driven.drive(call, &InProcess { task, depth: 0 }).await;
+            });
+            let mut drivers = drivers.lock().unwrap_or_else(PoisonError::into_inner);
+            drivers.retain(|driver| !driver.is_finished());
+            drivers.push(driver);
+        })
     }
 
     /// How a run is traced.
@@ -106,7 +116,7 @@ impl Backend for Embedded {
             };
             let inputs = freeze(literals, &context)?;
             let mut spec = task::spec(task, &overrides);
-            task::find(&spec.task)?;
+            let begin = self.driving(&spec.task, Some(inputs.clone()))?;
             let id = self.run_id(options.new_name()?);
             let trace = self.run_trace(&options, &id, &context)?;
             spec.traceparent = context.span().filter(|_| trace.is_exported());
@@ -115,12 +125,12 @@ impl Backend for Embedded {
             let task = spec.task.clone();
             let definitions = Vec::new();
             let new = NewEngineRun { id: id.clone(), spec, inputs: inputs.clone(), settings, definitions };
-            match self.engine.create_run(new) {
-                Ok(created) => self.drive(created, Some(inputs)),
+            match self.engine.accept_run(new, begin).await {
+                Ok(begun) => Ok(Box::new(EmbeddedRun(begun)) as AnyRun),
                 Err(taken @ spanwise_engine::Error::AlreadyExists(_)) => {
                     let existing = self.engine.resume(&id)?;
                     same_run(&existing, &task, &inputs).await.map_err(|why| already_exists(&taken, &why))?;
-                    self.drive(existing, None)
+                    self.drive(existing)
                 }
                 Err(error) => Err(error.into()),
             }
@@ -150,13 +160,14 @@ impl Backend for Embedded {
             };
             let inputs = freeze(literals, &context)?;
             let definitions = Vec::new();
-            let new = NewEngineRun { id, spec, inputs: inputs.clone(), settings, definitions };
-            self.drive(self.engine.create_run(new)?, Some(inputs))
+            let begin = self.driving(&spec.task, Some(inputs.clone()))?;
+            let new = NewEngineRun { id, spec, inputs, settings, definitions };
+            Ok(Box::new(EmbeddedRun(self.engine.accept_run(new, begin).await?)) as AnyRun)
         })
     }
 
     fn resume(&self, name: RunName) -> Pending<'_, AnyRun> {
-        Box::pin(async move { self.drive(self.engine.resume(&self.run_id(name))?, None) })
+        Box::pin(async move { self.drive(self.engine.resume(&self.run_id(name))?) })
     }
 
     fn deploy(&self) -> Pending<'_, (String, Vec<String>)> {

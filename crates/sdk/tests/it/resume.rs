@@ -96,3 +96,42 @@ async fn a_data_directory_that_cannot_be_made_is_named() {
     let error = Client::open(Config::new().data_dir(file.join("inside"))).unwrap_err();
     assert!(format!("{error:#}").contains("inside"), "{error:#}");
 }
+
+static BEGUN: AtomicU32 = AtomicU32::new(0);
+
+#[task(env = ENV)]
+async fn begun(stays: bool) -> spanwise::Result<bool> {
+    BEGUN.fetch_add(1, Ordering::SeqCst);
+    if stays {
+        std::future::pending::<()>().await;
+    }
+    Ok(stays)
+}
+
+async fn until_begun(count: u32) {
+    let all = async {
+        while BEGUN.load(Ordering::SeqCst) < count {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), all).await.unwrap();
+}
+
+/// While others are under way, the write of a new run is not waited for on their thread.
+#[tokio::test]
+async fn a_run_is_accepted_beside_others_and_begins_also_if_whoever_started_it_has_gone() {
+    let directory = tempfile::tempdir().unwrap();
+    let client = open(directory.path());
+    for name in ["a", "b"] {
+        client.with_runcontext().name(name).run(begun(true)).await.unwrap();
+    }
+    until_begun(2).await;
+    tokio::select! {
+        biased;
+        started = async { client.with_runcontext().name("c").run(begun(false)).await } => panic!("{:?}", started.map(drop)),
+        () = std::future::ready(()) => {}
+    }
+    until_begun(3).await;
+    assert!(!client.resume::<bool>("c").await.unwrap().output().await.unwrap());
+    client.shutdown().await;
+}
