@@ -228,11 +228,16 @@ fn tidy(directory: &Path, before: SystemTime) -> io::Result<()> {
     };
     for entry in entries {
         let entry = entry?;
-        if !entry.file_type()?.is_dir() {
+        let metadata = match entry.metadata() {
+            // Whoever has emptied it has taken it away.
+            Err(error) if failed::is_absent(&error) => continue,
+            metadata => metadata?,
+        };
+        if !metadata.is_dir() {
             continue;
         }
         // What it was changed by last: taking an empty directory out of it is a change too.
-        let changed = entry.metadata()?.modified()?;
+        let changed = metadata.modified()?;
         tidy(&entry.path(), before)?;
         if changed < before {
             let _ = std::fs::remove_dir(entry.path());

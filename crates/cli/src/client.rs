@@ -126,6 +126,7 @@ impl Target {
         }
         let uri = url.parse().with_context(|| format!("endpoint `{url}`"))?;
         let config = ClientConfig::new(uri).with_default_max_message_size(MAX_MESSAGE);
+        let config = config.with_default_element_memory_limit(spanwise_proto::VALUES_IN_MEMORY);
         Ok(Server { config, transport: HttpClient::plaintext() })
     }
 

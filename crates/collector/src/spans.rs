@@ -207,7 +207,7 @@ impl SpanStore {
     pub fn prune(&self, max_age: Option<Duration>, max_bytes: Option<u64>, now: Timestamp) -> Result<u64, Error> {
         let database = self.database();
         let failed = |error| self.sorted(error);
-        let now = database.writer().newest()?.map_or(now, |newest| now.min(newest));
+        let now = database.writer().newest().map_err(failed)?.map_or(now, |newest| now.min(newest));
         let oldest = max_age.map_or(i64::MIN, |age| now.before(age).0);
         let mut pruned = 0;
         loop {
@@ -216,12 +216,12 @@ impl SpanStore {
             let used = used_bytes(&writer.connection).map_err(failed)?;
             let deleted = match max_bytes.filter(|most| used > *most) {
                 Some(most) => {
-                    let count = writer.share(1.0 - most as f64 / used as f64)?;
+                    let count = writer.share(1.0 - most as f64 / used as f64).map_err(failed)?;
                     writer.delete_oldest(count, i64::MAX)
                 }
                 None => writer.delete_oldest(prune::PRUNED_AT_ONCE, oldest),
             };
-            match deleted? {
+            match deleted.map_err(failed)? {
                 0 => {
                     if pruned > 0 {
                         prune::give_back(&writer.connection).map_err(failed)?;

@@ -123,8 +123,14 @@ impl Engine {
         let store = self.inner.journal.store();
         match store.action_of_each(runs, &ActionName::ROOT) {
             Err(error) if error.is_damage() => {
-                let root = |run: &RunKey| Some((*run, store.action(*run, &ActionName::ROOT).ok()??));
-                Ok(runs.iter().filter_map(root).collect())
+                let mut roots = Vec::new();
+                for run in runs {
+                    match store.action(*run, &ActionName::ROOT) {
+                        Err(error) if error.is_damage() => {}
+                        root => roots.extend(root?.map(|root| (*run, root))),
+                    }
+                }
+                Ok(roots)
             }
             rows => Ok(rows?),
         }

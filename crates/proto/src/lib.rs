@@ -30,3 +30,12 @@ mod structure;
 pub use buffa::{DecodeError, DecodeOptions, EnumValue, HasMessageView, Message, MessageField};
 pub use generated::{flyteidl2, google};
 pub use image::Image;
+
+/// What the values of one message may take up in memory: the smallest literals of a list that fills the largest inputs and outputs have 8
+/// bytes there, and some 150 here.
+pub const VALUES_IN_MEMORY: usize = 256 << 20;
+
+/// How inputs and outputs are read, by whoever reads them: with another limit one reader would refuse what another has taken.
+pub fn decoding_values() -> DecodeOptions {
+    DecodeOptions::new().with_element_memory_limit(VALUES_IN_MEMORY)
+}

@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use spanwise_core::{Failure, FailureKind, code};
 use spanwise_engine::Outcome;
-use spanwise_proto::Message;
 use spanwise_proto::flyteidl2::core::Literal;
 use spanwise_proto::flyteidl2::task::{Inputs, NamedLiteral, Outputs};
+use spanwise_proto::{Message, decoding_values};
 use spanwise_wire::CustomContext;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -40,7 +40,7 @@ fn too_large(what: &str, size: usize, literals: &[NamedLiteral]) -> ValueError {
 
 /// Frozen inputs, read back.
 pub(crate) fn thaw(bytes: &[u8]) -> Result<(Vec<NamedLiteral>, CustomContext)> {
-    Ok(split(Inputs::decode_from_slice(bytes)?))
+    Ok(split(decoding_values().decode_from_slice(bytes)?))
 }
 
 /// Inputs and their context.
@@ -70,7 +70,7 @@ fn failed_kind(failure: &Failure) -> ErrorKind {
 
 /// The output of a task or a step.
 pub(crate) fn read_outputs<T: TaskOutput>(bytes: &[u8]) -> Result<T> {
-    let outputs = Outputs::decode_from_slice(bytes)?;
+    let outputs: Outputs = decoding_values().decode_from_slice(bytes)?;
     let output = outputs.literals.iter().find(|literal| literal.name == OUTPUT);
     let output = output.and_then(|output| output.value.as_option());
     Ok(T::from_output(output).map_err(|error| error.at(OUTPUT))?)

@@ -1,10 +1,12 @@
 //! The control plane: runs are created, actions enqueued, driven and taken up again after a restart.
 
 use std::collections::{BTreeMap, HashMap};
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use spanwise_blobs::{BlobUri, Blobs};
 use spanwise_core::lifecycle::TraceLevel;
 use spanwise_core::{ActionKind, ActionName, Phase, RunId, Timestamp};
@@ -255,7 +257,7 @@ impl ControlPlane {
         if !is_driven_here(run) {
             return;
         }
-        for action in run.unfinished() {
+        for action in run.unfinished().into_iter().filter(|action| !run.is_driven(action)) {
             self.drive(run, action, None);
         }
         let paused = run.actions().into_iter().filter(|action| action.phase == Phase::Paused);
@@ -286,13 +288,17 @@ impl ControlPlane {
         let (run, executor, plane) = (run.clone(), self.inner.executor.clone(), self.clone());
         self.inner.drivers.spawn(async move {
             let call = Call { action, inputs, caller: None };
-            let driven = async {
-                plane.recover_action(&run, action).await?;
-                run.drive(call, &executor).await.map_err(Error::from)
+            if plane.inner.closing.run_until_cancelled(plane.recovered(&run, action)).await.is_none() {
+                return;
+            }
+            let driven = AssertUnwindSafe(run.drive(call, &executor)).catch_unwind().await;
+            let cause = match driven {
+                Ok(Ok(_)) => None,
+                Ok(Err(error)) => Some(in_one_line(&error)),
+                Err(_) => Some("its driver has panicked".to_owned()),
             };
-            if let Err(error) = driven.await {
+            if let Some(cause) = cause {
                 let trace_id = run.span().map(|span| tracing::field::display(span.trace));
-                let cause = in_one_line(&error);
                 tracing::error!(run = %run.id().name, %action, trace_id, cause, "an action cannot go on");
                 plane.take_up_again(run.id());
             }

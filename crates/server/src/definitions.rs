@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use spanwise_core::{ActionSpec, RunOptions};
+use spanwise_core::{ActionKind, ActionSpec, RunOptions};
 use spanwise_engine::{Engine, RunSettings};
 use spanwise_wire::{Definition, Invalid, Stored, options, task, task::Program, task::TaskDefinition};
 
@@ -78,7 +78,11 @@ impl Definitions {
         if let Some(known) = self.cache().definitions.get(digest) {
             return Ok(Some(Arc::clone(known)));
         }
-        let body = self.body(digest)?;
+        let body = match self.body(digest) {
+            // Of old steps it may have gone before the run: they are shown without it.
+            Err(Error::Missing(_)) if spec.kind == ActionKind::Step => return Ok(None),
+            body => body?,
+        };
         let definition = Arc::new(Definition::decode(spec.kind, &body)?);
         if body.len() <= LARGEST_KEPT {
             insert(&mut self.cache().definitions, digest, &definition);

@@ -76,6 +76,7 @@ impl Connection {
         let address = format!("http://{host}");
         let uri = address.parse().map_err(|error: http::uri::InvalidUri| refused(&error.to_string()))?;
         let streams = ClientConfig::new(uri).with_default_max_message_size(MAX_MESSAGE);
+        let streams = streams.with_default_element_memory_limit(spanwise_proto::VALUES_IN_MEMORY);
         Ok(Connection(Arc::new(Inner {
             transport: HttpClient::plaintext(),
             unary: streams.clone().with_default_timeout(CALL_LIMIT),

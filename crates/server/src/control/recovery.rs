@@ -1,25 +1,41 @@
 //! What a run that recovers another one does not do again.
 
+use std::time::Duration;
+
 use spanwise_core::{ActionName, End, Phase, RunId, Source};
 use spanwise_engine::{Relation, RunHandle};
 
 use super::{ControlPlane, Error};
 
+/// How long a store rests that could not be read.
+const ASKED_AGAIN: Duration = Duration::from_secs(1);
+
 impl ControlPlane {
+    /// Sees to it, before an action is driven, that it is not done again; tries until that can be said.
+    pub(super) async fn recovered(&self, run: &RunHandle, action: ActionName) {
+        let mut is_told = false;
+        while let Err(error) = self.recover_action(run, action).await {
+            if !std::mem::replace(&mut is_told, true) {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(run = %run.id().name, %action, error, "what the recovered run has of an action is asked for again");
+            }
+            tokio::time::sleep(ASKED_AGAIN).await;
+        }
+    }
+
     /// In a run that recovers another one, an action that has succeeded there is at its end with what it delivered there. One that
     /// cannot be read there any more is run again, and said.
-    pub(super) async fn recover_action(&self, run: &RunHandle, action: ActionName) -> Result<(), Error> {
+    async fn recover_action(&self, run: &RunHandle, action: ActionName) -> Result<(), Error> {
         let Some(Relation::Recover { run: source }) = &run.settings().relation else { return Ok(()) };
         let is_fresh = |phase| matches!(phase, Phase::Queued | Phase::WaitingForResources);
         if action == ActionName::ROOT || !run.action(&action).is_some_and(|action| is_fresh(action.phase())) {
             return Ok(());
         }
-        if self.options(run)?.rerun_actions.iter().any(|name| name == action.as_str()) {
-            return Ok(());
-        }
         let source = RunId { name: source.clone(), ..run.id().clone() };
-        match self.delivered_in(&source, action).await {
+        match self.delivered_in(&source, run, action).await {
             Ok(None) => Ok(()),
+            // Retention has deleted it meanwhile.
+            Err(Error::NotFound(_)) => Ok(()),
             Ok(Some((from, outputs))) => Ok(run.reuse(action, from, outputs, &self.inner.executor).await?),
             Err(error) if is_for_good(&error) => {
                 let error = &error as &dyn std::error::Error;
@@ -30,8 +46,16 @@ impl ControlPlane {
         }
     }
 
-    /// What an action of another run has delivered, and where it is from.
-    async fn delivered_in(&self, id: &RunId, action: ActionName) -> Result<Option<(Source, bytes::Bytes)>, Error> {
+    /// What an action of the run that is recovered has delivered, and where it is from; none if the action is to be run again.
+    async fn delivered_in(
+        &self,
+        id: &RunId,
+        run: &RunHandle,
+        action: ActionName,
+    ) -> Result<Option<(Source, bytes::Bytes)>, Error> {
+        if self.options(run)?.rerun_actions.iter().any(|name| name == action.as_str()) {
+            return Ok(None);
+        }
         let source = self.run(id)?;
         let Some(earlier) = source.action(&action) else { return Ok(None) };
         let attempt = match earlier.end() {
@@ -46,9 +70,10 @@ impl ControlPlane {
 
 /// True if it would be the same the next time.
 fn is_for_good(error: &Error) -> bool {
+    use crate::definitions::Error::{Engine, Invalid, Missing};
     match error {
-        Error::NotFound(_) | Error::Unreadable { .. } => true,
-        Error::Engine(error) => error.is_damage(),
+        Error::Unreadable { .. } | Error::Definition(Missing(_) | Invalid(_)) => true,
+        Error::Engine(error) | Error::Definition(Engine(error)) => error.is_damage(),
         _ => false,
     }
 }

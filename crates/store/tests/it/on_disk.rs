@@ -124,6 +124,36 @@ fn a_database_of_version_2_knows_what_its_runs_are_made_from() {
     assert_eq!(store.unfinished().unwrap().len(), 2);
 }
 
+/// What a step was made from was stored beside its run then, and not noted with it.
+#[test]
+fn a_database_of_version_5_keeps_what_its_steps_were_made_from() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = rusqlite_open(directory.path());
+    for migration in [
+        include_str!("../../migrations/sqlite/0001_journal.sql"),
+        include_str!("../../migrations/sqlite/0002_control_plane.sql"),
+        include_str!("../../migrations/sqlite/0003_lifecycle.sql"),
+        include_str!("../../migrations/sqlite/0004_retention.sql"),
+        include_str!("../../migrations/sqlite/0005_run_fields.sql"),
+    ] {
+        database.execute_batch(migration).unwrap();
+    }
+    database
+        .execute_batch(
+            r#"INSERT INTO runs (key, org, project, domain, name, task, phase, created_at, settings)
+                   VALUES (7, '', 'p', 'development', 'one', 'env.main', 4, 1, '{}');
+               INSERT INTO events VALUES
+                   (7, 0, 1, 's1', 1, '[[1,{"type":"step_recorded","spec":{"parent":"a0","kind":"step","task":"load","definition":"step"},"started":1,"ended":2,"outcome":"succeeded"}]]'),
+                   (7, 1, 1, 's2', 1, '{no JSON');
+               INSERT INTO definitions (digest, body) VALUES ('step', x'01'), ('of-nothing', x'03');
+               PRAGMA user_version = 5;"#,
+        )
+        .unwrap();
+    drop(database);
+    let store = Sqlite::open(directory.path(), Durability::Process).unwrap();
+    assert_eq!(["step", "of-nothing"].map(|digest| store.definition(digest).unwrap().is_some()), [true, false]);
+}
+
 /// Labels, definition and version of a run stood in its settings then.
 #[test]
 fn a_database_of_version_4_keeps_what_its_runs_are_found_by() {

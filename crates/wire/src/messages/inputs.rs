@@ -5,7 +5,7 @@ use bytes::Bytes;
 use spanwise_core::trace::{TRACEPARENT, TraceParent};
 use spanwise_proto::flyteidl2::core::KeyValuePair;
 use spanwise_proto::flyteidl2::task::Inputs;
-use spanwise_proto::{HasMessageView as _, Message as _};
+use spanwise_proto::{HasMessageView as _, Message as _, decoding_values};
 
 use crate::{CustomContext, Invalid, values};
 
@@ -59,7 +59,7 @@ pub fn context(inputs: &[u8]) -> Result<CustomContext, Invalid> {
 
 /// The context, and how many pairs it was made of.
 fn context_and_count(inputs: &[u8]) -> Result<(CustomContext, usize), Invalid> {
-    let read = Inputs::decode_view_with_options(inputs, &values::decoding());
+    let read = Inputs::decode_view_with_options(inputs, &decoding_values());
     let read = read.map_err(|source| Invalid::Decode { what: "inputs.pb", source })?;
     let pairs = read.context.iter().map(|pair| (pair.key.to_owned(), pair.value.to_owned()));
     Ok((CustomContext::from_pairs(pairs), read.context.len()))

@@ -5,25 +5,16 @@ use spanwise_proto::flyteidl2::core::{Literal, LiteralType, SimpleType, literal,
 use spanwise_proto::flyteidl2::task::{Inputs, NamedLiteral, Outputs};
 use spanwise_proto::flyteidl2::workflow::EventPayload;
 use spanwise_proto::flyteidl2::workflow::event_payload;
-use spanwise_proto::{DecodeOptions, Message};
+use spanwise_proto::{Message, decoding_values};
 
 use crate::{Invalid, shown};
-
-/// What the values of one message may take up in memory: the smallest literals of a list that fills the largest inputs and outputs have 8
-/// bytes there, and some 150 here. Whoever reads values has this limit, or what one reader takes another would refuse.
-const IN_MEMORY: usize = 256 << 20;
-
-/// How values are read, whole or in part.
-pub(super) fn decoding() -> DecodeOptions {
-    DecodeOptions::new().with_element_memory_limit(IN_MEMORY)
-}
 
 /// Reads `inputs.pb`.
 ///
 /// # Errors
 /// [`Invalid::Decode`] if it is none.
 pub fn inputs(bytes: &[u8]) -> Result<Inputs, Invalid> {
-    decoding().decode_from_slice(bytes).map_err(|source| Invalid::Decode { what: "inputs.pb", source })
+    decoding_values().decode_from_slice(bytes).map_err(|source| Invalid::Decode { what: "inputs.pb", source })
 }
 
 /// Reads `outputs.pb`; a task without outputs leaves it empty.
@@ -31,7 +22,7 @@ pub fn inputs(bytes: &[u8]) -> Result<Inputs, Invalid> {
 /// # Errors
 /// [`Invalid::Decode`] if it is none.
 pub fn outputs(bytes: &[u8]) -> Result<Outputs, Invalid> {
-    decoding().decode_from_slice(bytes).map_err(|source| Invalid::Decode { what: "outputs.pb", source })
+    decoding_values().decode_from_slice(bytes).map_err(|source| Invalid::Decode { what: "outputs.pb", source })
 }
 
 /// Writes `inputs.pb`.
