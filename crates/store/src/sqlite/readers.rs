@@ -13,9 +13,12 @@ use super::lock::DirectoryLock;
 use crate::Error;
 
 /// So many are kept open while nobody reads; more than that read at one time only in a burst.
-const KEPT: usize = 4;
+const KEPT: usize = 8;
 
-/// So many read at one time: each has descriptors and up to two megabytes of its own. Whoever comes on top waits until one of them has
+/// What one keeps of the pages that it has read, in KiB: a read begins in few of them, and the system has the others.
+const CACHE_KIB: i64 = 256;
+
+/// So many read at one time: each has descriptors and memory of its own. Whoever comes on top waits until one of them has
 /// ended, unless it reads inside of a read of its own: then the others might be waiting for it.
 const MOST: usize = 32;
 
@@ -108,6 +111,7 @@ impl Readers {
         let flags = OpenFlags::default() & !OpenFlags::SQLITE_OPEN_CREATE;
         let connection = Connection::open_with_flags(&self.file, flags).map_err(failed)?;
         connection.pragma_update(None, "query_only", true).map_err(failed)?;
+        connection.pragma_update(None, "cache_size", -CACHE_KIB).map_err(failed)?;
         // Whatever was there before, this is what was opened.
         self.lock.check()?;
         Ok(connection)
