@@ -52,24 +52,22 @@ impl Definitions {
 
     /// Remembers the task of a new action: what is in hand is not read back from the journal.
     pub(crate) fn remember(&self, task: TaskDefinition) {
-        let digest = task.stored.digest.clone();
+        let (digest, size) = (task.stored.digest.clone(), task.stored.body.len());
         let is_known = |cache: &Cache| cache.definitions.contains_key(&digest) && cache.programs.contains_key(&digest);
-        if task.stored.body.len() > LARGEST_KEPT || is_known(&self.cache()) {
+        if size > LARGEST_KEPT || is_known(&self.cache()) {
             return;
         }
         // One that is none fails its attempt, which reads it again.
         let program = task.program().ok().map(Arc::new);
         let definition = Arc::new(Definition::from(task));
         let mut cache = self.cache();
-        program.iter().for_each(|program| insert(&mut cache.programs, &digest, program));
-        insert(&mut cache.definitions, &digest, &definition);
+        program.iter().for_each(|program| insert(&mut cache.programs, (&digest, size), program));
+        insert(&mut cache.definitions, (&digest, size), &definition);
     }
 
     /// Remembers the options of a new run.
     pub(crate) fn remember_options(&self, stored: Stored, options: RunOptions) {
-        if stored.body.len() <= LARGEST_KEPT {
-            insert(&mut self.cache().options, &stored.digest, &Arc::new(options));
-        }
+        insert(&mut self.cache().options, (&stored.digest, stored.body.len()), &Arc::new(options));
     }
 
     /// What an action was made from; none if it has no definition.
@@ -84,9 +82,7 @@ impl Definitions {
             body => body?,
         };
         let definition = Arc::new(Definition::decode(spec.kind, &body)?);
-        if body.len() <= LARGEST_KEPT {
-            insert(&mut self.cache().definitions, digest, &definition);
-        }
+        insert(&mut self.cache().definitions, (digest, body.len()), &definition);
         Ok(Some(definition))
     }
 
@@ -98,9 +94,7 @@ impl Definitions {
         }
         let body = self.body(digest)?;
         let program = Arc::new(task::program(&task::decode(&body)?)?);
-        if body.len() <= LARGEST_KEPT {
-            insert(&mut self.cache().programs, digest, &program);
-        }
+        insert(&mut self.cache().programs, (digest, body.len()), &program);
         Ok(program)
     }
 
@@ -120,8 +114,8 @@ impl Definitions {
         }
         let sent = self.sent_options(settings)?;
         let read = Arc::new(options::of_message(&options::decode(&sent)?));
-        if let Some(digest) = settings.definition.as_deref().filter(|_| sent.len() <= LARGEST_KEPT) {
-            insert(&mut self.cache().options, digest, &read);
+        if let Some(digest) = settings.definition.as_deref() {
+            insert(&mut self.cache().options, (digest, sent.len()), &read);
         }
         Ok(read)
     }
@@ -135,8 +129,12 @@ impl Definitions {
     }
 }
 
-/// Keeps what was read. Starts anew when there is too much: what is in use comes back with one read each.
-fn insert<T>(cache: &mut HashMap<String, Arc<T>>, digest: &str, read: &Arc<T>) {
+/// Keeps what was read of a body of this size, unless that is large. Starts anew when there is too much: what is in use comes back with one
+/// read each.
+fn insert<T>(cache: &mut HashMap<String, Arc<T>>, (digest, size): (&str, usize), read: &Arc<T>) {
+    if size > LARGEST_KEPT {
+        return;
+    }
     if cache.len() >= KEPT && !cache.contains_key(digest) {
         cache.clear();
     }

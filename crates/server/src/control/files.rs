@@ -27,32 +27,26 @@ impl ControlPlane {
         Ok(uri)
     }
 
-    /// Where the inputs of an action are for readers. Those of a task are put there when the first one asks, unless its parent has done
-    /// so: its attempts have theirs in directories of their own. Where they cannot be put, the name is told all the same: whoever only
-    /// wants to know it needs no room.
-    pub(crate) async fn readable_inputs(
-        &self,
-        run: &RunHandle,
-        action: &ActionName,
-        kind: ActionKind,
-    ) -> Result<BlobUri, Error> {
-        let uri = layout::inputs(run.id(), action)?;
+    /// Puts the inputs of an action where readers look for them. Those of a task are put there when the first one asks, unless its parent has
+    /// done so: its attempts have theirs in directories of their own. Where they cannot be put, that is only said: whoever wants to know no more
+    /// than their name needs no room.
+    pub(crate) async fn make_inputs_readable(&self, run: &RunHandle, action: &ActionName, kind: ActionKind) {
         if kind == ActionKind::Task
-            && let Err(error) = self.copy_inputs(run, action, &uri).await
+            && let Err(error) = self.copy_inputs(run, action).await
         {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(run = %run.id().name, %action, error, "inputs are not there for readers");
         }
-        Ok(uri)
     }
 
-    async fn copy_inputs(&self, run: &RunHandle, action: &ActionName, uri: &BlobUri) -> Result<(), Error> {
+    async fn copy_inputs(&self, run: &RunHandle, action: &ActionName) -> Result<(), Error> {
+        let uri = layout::inputs(run.id(), action)?;
         // A later run of the name must not find those of this one.
         let _untouched = self.inner.leftovers.untouched().await;
-        if !self.is_there(uri).await?
+        if !self.is_there(&uri).await?
             && let Some(inputs) = run.payloads(action).await?.0
         {
-            self.inner.blobs.put(uri, inputs).await?;
+            self.inner.blobs.put(&uri, inputs).await?;
         }
         Ok(())
     }

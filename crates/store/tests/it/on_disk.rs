@@ -35,6 +35,20 @@ fn a_second_owner_of_the_directory_is_refused_and_told_who_has_it() {
     open(directory.path()).unwrap();
 }
 
+/// An empty database as a version of the schema left it; whoever fills it says so in `user_version`.
+fn of_version(version: usize, directory: &std::path::Path) -> rusqlite::Connection {
+    let migrations = [
+        include_str!("../../migrations/sqlite/0001_journal.sql"),
+        include_str!("../../migrations/sqlite/0002_control_plane.sql"),
+        include_str!("../../migrations/sqlite/0003_lifecycle.sql"),
+        include_str!("../../migrations/sqlite/0004_retention.sql"),
+        include_str!("../../migrations/sqlite/0005_run_fields.sql"),
+    ];
+    let database = rusqlite_open(directory);
+    migrations[..version].iter().for_each(|migration| database.execute_batch(migration).unwrap());
+    database
+}
+
 /// A database as version 1 of the schema left it, with a run under way.
 fn version_1(directory: &std::path::Path) {
     let database = rusqlite_open(directory);
@@ -100,13 +114,7 @@ fn a_database_of_version_1_keeps_its_rows_and_takes_the_new_ones() {
 #[test]
 fn a_database_of_version_2_knows_what_its_runs_are_made_from() {
     let directory = tempfile::tempdir().unwrap();
-    let database = rusqlite_open(directory.path());
-    for migration in [
-        include_str!("../../migrations/sqlite/0001_journal.sql"),
-        include_str!("../../migrations/sqlite/0002_control_plane.sql"),
-    ] {
-        database.execute_batch(migration).unwrap();
-    }
+    let database = of_version(2, directory.path());
     database
         .execute_batch(
             r#"INSERT INTO runs VALUES (7, '', 'p', 'development', 'one', 'env.main', 4, 1, NULL, '{"definition":"s"}');
@@ -128,16 +136,7 @@ fn a_database_of_version_2_knows_what_its_runs_are_made_from() {
 #[test]
 fn a_database_of_version_5_keeps_what_its_steps_were_made_from() {
     let directory = tempfile::tempdir().unwrap();
-    let database = rusqlite_open(directory.path());
-    for migration in [
-        include_str!("../../migrations/sqlite/0001_journal.sql"),
-        include_str!("../../migrations/sqlite/0002_control_plane.sql"),
-        include_str!("../../migrations/sqlite/0003_lifecycle.sql"),
-        include_str!("../../migrations/sqlite/0004_retention.sql"),
-        include_str!("../../migrations/sqlite/0005_run_fields.sql"),
-    ] {
-        database.execute_batch(migration).unwrap();
-    }
+    let database = of_version(5, directory.path());
     database
         .execute_batch(
             r#"INSERT INTO runs (key, org, project, domain, name, task, phase, created_at, settings)
@@ -158,15 +157,7 @@ fn a_database_of_version_5_keeps_what_its_steps_were_made_from() {
 #[test]
 fn a_database_of_version_4_keeps_what_its_runs_are_found_by() {
     let directory = tempfile::tempdir().unwrap();
-    let database = rusqlite_open(directory.path());
-    for migration in [
-        include_str!("../../migrations/sqlite/0001_journal.sql"),
-        include_str!("../../migrations/sqlite/0002_control_plane.sql"),
-        include_str!("../../migrations/sqlite/0003_lifecycle.sql"),
-        include_str!("../../migrations/sqlite/0004_retention.sql"),
-    ] {
-        database.execute_batch(migration).unwrap();
-    }
+    let database = of_version(4, directory.path());
     let settings = r#"{"max_action_concurrency":3,"labels":{"team":"data","a.b/c \"q\" ж":"it's"},"definition":"d","task_version":"v1"}"#;
     let insert = "INSERT INTO runs (key, org, project, domain, name, task, phase, created_at, settings)
                   VALUES (?1, '', 'p', 'development', ?2, 'env.main', 1, 1, ?3)";
