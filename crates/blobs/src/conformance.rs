@@ -107,14 +107,14 @@ pub async fn a_range_is_a_part_and_one_that_cannot_be_satisfied_is_nothing(blobs
     put(blobs, "large", large.clone()).await;
     put(blobs, "small", "0123456789").await;
     let from = |first, last| ByteRange::From { first, last };
-    for asked in [from(0, None), from(7, Some(7)), from(5, Some(2_500_000)), ByteRange::Last(2_000_000)] {
-        let read = blobs.content(&uri("large"), Some(asked)).await.unwrap().unwrap();
+    for wanted in [from(0, None), from(7, Some(7)), from(5, Some(2_500_000)), ByteRange::Last(2_000_000)] {
+        let read = blobs.content(&uri("large"), Some(wanted)).await.unwrap().unwrap();
         let range = read.range.clone().unwrap();
-        assert_eq!((read.object.size, Some(&range)), (3_000_000, asked.of(3_000_000).as_ref()));
-        assert!(read.read().await.unwrap() == large[range.start as usize..range.end as usize], "{asked:?}");
+        assert_eq!((read.object.size, Some(&range)), (3_000_000, wanted.of(3_000_000).as_ref()));
+        assert!(read.read().await.unwrap() == large[range.start as usize..range.end as usize], "{wanted:?}");
     }
-    for (asked, expected) in [(from(2, Some(4)), "234"), (from(8, Some(99)), "89"), (ByteRange::Last(3), "789")] {
-        let read = blobs.content(&uri("small"), Some(asked)).await.unwrap().unwrap();
+    for (wanted, expected) in [(from(2, Some(4)), "234"), (from(8, Some(99)), "89"), (ByteRange::Last(3), "789")] {
+        let read = blobs.content(&uri("small"), Some(wanted)).await.unwrap().unwrap();
         assert_eq!(read.read().await.unwrap(), expected);
     }
     for nothing in [from(10, None), ByteRange::Last(0), from(5, Some(4))] {

@@ -198,8 +198,8 @@ mod tests {
             (from(1, Some(9)), 3, Some(1..3)),
             (from(1, Some(u64::MAX)), 3, Some(1..3)),
         ];
-        for (asked, size, expected) in cases {
-            assert_eq!(asked.of(size), expected, "{asked:?} of {size}");
+        for (wanted, size, expected) in cases {
+            assert_eq!(wanted.of(size), expected, "{wanted:?} of {size}");
         }
     }
 }

@@ -250,7 +250,7 @@ pub(crate) fn ending(phase: EnumValue<ActionPhase>) -> Ending {
 /// The word for a phase; for one that this program does not know, its number.
 pub(crate) fn phase(phase: EnumValue<ActionPhase>) -> String {
     match phase.as_known() {
-        Some(known) => short(&format!("{known:?}"), "ACTION_PHASE_"),
+        Some(phase_sent) => short(&format!("{phase_sent:?}"), "ACTION_PHASE_"),
         None => phase.to_i32().to_string(),
     }
 }

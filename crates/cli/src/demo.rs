@@ -78,7 +78,7 @@ pub(crate) async fn run(options: Options, stop: impl Future<Output = u8>) -> any
         biased;
         code = stop => {
             match &options.data_dir {
-                Some(kept) => eprintln!("interrupted: what was done is kept in {}", kept.display()),
+                Some(directory) => eprintln!("interrupted: what was done is kept in {}", directory.display()),
                 None => eprintln!("interrupted"),
             }
             Ok(code)
@@ -91,21 +91,21 @@ pub(crate) async fn run(options: Options, stop: impl Future<Output = u8>) -> any
 
 /// Where the journal is: a place that the user named, or one that is deleted at the end.
 enum Directory {
-    Kept(PathBuf),
+    Named(PathBuf),
     Temporary(tempfile::TempDir),
 }
 
 impl Directory {
     fn open(named: Option<PathBuf>) -> io::Result<Directory> {
         match named {
-            Some(path) => Ok(Directory::Kept(path)),
+            Some(path) => Ok(Directory::Named(path)),
             None => Ok(Directory::Temporary(tempfile::Builder::new().prefix("spanwise-demo-").tempdir()?)),
         }
     }
 
     fn path(&self) -> &Path {
         match self {
-            Directory::Kept(path) => path,
+            Directory::Named(path) => path,
             Directory::Temporary(directory) => directory.path(),
         }
     }

@@ -51,9 +51,9 @@ pub(crate) async fn serve(config: Config, mut signals: Signals) -> anyhow::Resul
     for warning in server.warnings() {
         eprintln!("warning: {warning}");
     }
-    let (tell, told) = oneshot::channel();
+    let (tell, ready) = oneshot::channel();
     let serving = Box::pin(server.run(async {
-        let _ = told.await;
+        let _ = ready.await;
     }));
     let ended_twice = async {
         signals.next().await;

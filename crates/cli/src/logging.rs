@@ -11,8 +11,8 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 /// # Errors
 /// If the variable is no filter.
 pub(crate) fn init() -> anyhow::Result<()> {
-    let asked = std::env::var("SPANWISE_LOG").unwrap_or_else(|_| "warn".to_owned());
-    let filter: Targets = asked.parse().map_err(|error| anyhow::anyhow!("SPANWISE_LOG `{asked}`: {error}"))?;
+    let text = std::env::var("SPANWISE_LOG").unwrap_or_else(|_| "warn".to_owned());
+    let filter: Targets = text.parse().map_err(|error| anyhow::anyhow!("SPANWISE_LOG `{text}`: {error}"))?;
     // The S3 library logs each missing key as an error, and the SDK asks for keys that are not there.
     let filter = filter.with_target("s3s", LevelFilter::OFF);
     let lines = tracing_subscriber::fmt::layer()

@@ -106,9 +106,9 @@ fn perform(command: Command) -> anyhow::Result<u8> {
             Command::Dev(options) => dev::run(options, signals).await,
             Command::Run(options) => run::run(options, &mut signals).await,
             Command::Serve(options) => serve::run(options, signals).await,
-            asked => tokio::select! {
+            command => tokio::select! {
                 code = signals.next() => Ok(code),
-                done = ask(asked) => done,
+                done = ask(command) => done,
             },
         }
     });

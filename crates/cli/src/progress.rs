@@ -71,13 +71,13 @@ fn families(actions: &[ActionView], parent: ActionName) -> Vec<Vec<&ActionView>>
     }
     let is_apart = |child: &ActionView| child.group.is_none() && counts[child.task.as_str()] <= MOST_APART;
     let mut families: Vec<Vec<&ActionView>> = Vec::new();
-    let mut places: HashMap<(Option<&str>, &str), usize> = HashMap::new();
+    let mut positions: HashMap<(Option<&str>, &str), usize> = HashMap::new();
     for child in children() {
         let task = if child.group.is_some() { "" } else { child.task.as_str() };
-        match places.get(&(child.group.as_deref(), task)).filter(|_| !is_apart(child)) {
-            Some(place) => families[*place].push(child),
+        match positions.get(&(child.group.as_deref(), task)).filter(|_| !is_apart(child)) {
+            Some(position) => families[*position].push(child),
             None => {
-                places.insert((child.group.as_deref(), task), families.len());
+                positions.insert((child.group.as_deref(), task), families.len());
                 families.push(vec![child]);
             }
         }

@@ -151,10 +151,10 @@ pub(crate) async fn run(options: Options, signals: &mut Signals) -> anyhow::Resu
         return deployed::run(options, signals).await;
     }
     let program = program_of(&options.what[0]);
-    let asked = program.clone();
+    let path = program.clone();
     let described = tokio::select! {
         code = signals.next() => return Ok(code),
-        described = tokio::task::spawn_blocking(move || program::describe(&asked)) => described.context("ask the program")??,
+        described = tokio::task::spawn_blocking(move || program::describe(&path)) => described.context("ask the program")??,
     };
     let Some(name) = options.what.get(1).filter(|name| !is_help(name)) else {
         return list(&program, &described);

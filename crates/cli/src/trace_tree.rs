@@ -65,7 +65,7 @@ impl Span {
 
 fn notes(data: &SpanData) -> Vec<String> {
     let attribute = |attributes: &[opentelemetry::KeyValue], key: &str| -> Option<Value> {
-        attributes.iter().find(|known| known.key.as_str() == key).map(|known| known.value.clone())
+        attributes.iter().find(|attribute| attribute.key.as_str() == key).map(|attribute| attribute.value.clone())
     };
     let mut notes = Vec::new();
     notes.extend(attribute(&data.attributes, "http.response.status_code").map(|status| format!("HTTP {status}")));
@@ -93,16 +93,16 @@ struct Row<'a> {
 }
 
 fn draw<'a>(spans: &'a [Span], home: &'a str) -> Vec<Row<'a>> {
-    let known: HashSet<SpanId> = spans.iter().map(|span| span.id).collect();
+    let ids: HashSet<SpanId> = spans.iter().map(|span| span.id).collect();
     let mut children: HashMap<Option<SpanId>, Vec<&Span>> = HashMap::new();
     for span in spans {
-        children.entry(span.parent.filter(|parent| known.contains(parent))).or_default().push(span);
+        children.entry(span.parent.filter(|parent| ids.contains(parent))).or_default().push(span);
     }
     for siblings in children.values_mut() {
         siblings.sort_by_key(|span| (span.start, span.id.to_bytes()));
     }
     let roots = children.remove(&None).unwrap_or_default();
-    let mut tree = Tree { known, children, home, rows: Vec::new() };
+    let mut tree = Tree { ids, children, home, rows: Vec::new() };
     tree.draw(roots);
     // Spans that are each other's parents are under no root: the first of them stands for one.
     while let Some(first) =
@@ -116,7 +116,7 @@ fn draw<'a>(spans: &'a [Span], home: &'a str) -> Vec<Row<'a>> {
 }
 
 struct Tree<'a> {
-    known: HashSet<SpanId>,
+    ids: HashSet<SpanId>,
     children: HashMap<Option<SpanId>, Vec<&'a Span>>,
     home: &'a str,
     rows: Vec<Row<'a>>,
@@ -162,7 +162,7 @@ impl<'a> Tree<'a> {
     fn line(&self, span: &Span, prefix: &str) -> Line {
         let mut line = Line::new().add(Style::Dim, prefix).add(Style::Strong, &span.name);
         line = line.add(Style::Plain, format!("  {}", human(span.length)));
-        let missing = span.parent.filter(|parent| !self.known.contains(parent));
+        let missing = span.parent.filter(|parent| !self.ids.contains(parent));
         let kind = match span.kind {
             SpanKind::Internal => None,
             ref kind => Some(format!("{kind:?}").to_uppercase()),
@@ -243,11 +243,11 @@ fn fold<'a>(siblings: &[&'a Span]) -> Vec<Branch<'a>> {
             branches.push(Branch::One(span));
             continue;
         }
-        let place = *folds.entry(name).or_insert_with(|| {
+        let position = *folds.entry(name).or_insert_with(|| {
             branches.push(Branch::Folded(Vec::new()));
             branches.len() - 1
         });
-        if let Branch::Folded(folded) = &mut branches[place] {
+        if let Branch::Folded(folded) = &mut branches[position] {
             folded.push(span);
         }
     }

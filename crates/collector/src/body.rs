@@ -29,7 +29,7 @@ pub(super) struct Memory(Arc<Semaphore>);
 #[derive(Debug)]
 pub(super) struct Share {
     memory: Memory,
-    held: Option<OwnedSemaphorePermit>,
+    permits: Option<OwnedSemaphorePermit>,
 }
 
 impl Memory {
@@ -38,7 +38,7 @@ impl Memory {
     }
 
     pub(super) fn share(&self) -> Share {
-        Share { memory: self.clone(), held: None }
+        Share { memory: self.clone(), permits: None }
     }
 }
 
@@ -47,9 +47,9 @@ impl Share {
     pub(super) fn grow(&mut self, bytes: usize) -> Result<(), Refusal> {
         let bytes = u32::try_from(bytes).map_err(|_| Refusal::TooLarge)?;
         let more = Arc::clone(&self.memory.0).try_acquire_many_owned(bytes).map_err(|_| Refusal::Busy)?;
-        match &mut self.held {
-            Some(held) => held.merge(more),
-            None => self.held = Some(more),
+        match &mut self.permits {
+            Some(permits) => permits.merge(more),
+            None => self.permits = Some(more),
         }
         Ok(())
     }
@@ -72,7 +72,7 @@ pub(super) async fn read(body: Body, share: &mut Share) -> Result<Bytes, Refusal
                     Err(refusal) => {
                         refused = Some(refusal);
                         read = BytesMut::new();
-                        share.held = None;
+                        share.permits = None;
                     }
                 }
             }

@@ -54,8 +54,8 @@ async fn answer(collector: Collector, is_kept: bool, request: Request) -> Respon
         Ok(body) => body,
         Err(refusal) => return refusal.status().into_http::<Body>(),
     };
-    let turn = collector.inner.unpacking.clone().acquire_owned().await.ok();
-    let method = Export { collector, share: Some(share), turn, is_kept };
+    let permit = collector.inner.unpacking.clone().acquire_owned().await.ok();
+    let method = Export { collector, share: Some(share), permit, is_kept };
     let mut grpc = Grpc::new(Raw)
         .accept_compressed(CompressionEncoding::Gzip)
         // With the bytes in front of the message.
@@ -67,7 +67,7 @@ struct Export {
     collector: Collector,
     share: Option<Share>,
     /// Given back when the message is unpacked.
-    turn: Option<OwnedSemaphorePermit>,
+    permit: Option<OwnedSemaphorePermit>,
     is_kept: bool,
 }
 
@@ -76,7 +76,7 @@ impl UnaryService<Bytes> for Export {
     type Future = BoxFuture<'static, Result<tonic::Response<Bytes>, Status>>;
 
     fn call(&mut self, request: tonic::Request<Bytes>) -> Self::Future {
-        drop(self.turn.take());
+        drop(self.permit.take());
         let (collector, share, is_kept) = (self.collector.clone(), self.share.take(), self.is_kept);
         let message = request.into_inner();
         Box::pin(async move {

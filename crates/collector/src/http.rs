@@ -89,9 +89,9 @@ async fn receive(
     let mut message = body::read(request.into_body(), &mut share).await?;
     let mut refused = Refused::default();
     if packed || encoding == Encoding::Json {
-        let turn = collector.inner.unpacking.clone().acquire_owned().await;
+        let permit = collector.inner.unpacking.clone().acquire_owned().await;
         let work = move || {
-            let _turn = turn;
+            let _permit = permit;
             if packed {
                 message = body::unpack(&message, &mut share)?;
             }
@@ -118,7 +118,7 @@ fn is_packed(headers: &HeaderMap) -> Result<bool, Refusal> {
     let codings: Vec<&str> = codings.filter(|coding| !coding.eq_ignore_ascii_case("identity")).collect();
     match codings[..] {
         [] => Ok(false),
-        [coding] if ["gzip", "x-gzip"].iter().any(|known| coding.eq_ignore_ascii_case(known)) => Ok(true),
+        [coding] if ["gzip", "x-gzip"].iter().any(|name| coding.eq_ignore_ascii_case(name)) => Ok(true),
         _ => Err(Refusal::Unsupported(format!("content-encoding `{}` is not understood: gzip is", shown(&given)))),
     }
 }

@@ -36,15 +36,15 @@ pub(super) fn to_protobuf(text: &[u8], refused: &mut Refused) -> Result<Vec<u8>,
     let request: &RawValue = serde_json::from_str(&text).map_err(|error| error.to_string())?;
     let [list] = fields(request, [["resourceSpans", "resource_spans"]])?;
     let mut message = Vec::new();
-    each("resourceSpans", list, |place, element| {
+    each("resourceSpans", list, |position, element| {
         let [resource, list, schema_url] =
             fields(element, [["resource"; 2], ["scopeSpans", "scope_spans"], ["schemaUrl", "schema_url"]])?;
         let common =
             encoded::<Resource>("resource", resource).and_then(|resource| Ok((resource, address(schema_url)?)));
         let mut parts = Vec::new();
         each("scopeSpans", list, |inner, element| {
-            let place = format!("{place}: {inner}");
-            put_scope(&mut parts, element, &place, common.as_ref().err(), refused)
+            let position = format!("{position}: {inner}");
+            put_scope(&mut parts, element, &position, common.as_ref().err(), refused)
         })?;
         if let Ok((resource, schema_url)) = &common {
             decode::put_resource_spans(&mut message, resource, &parts, schema_url.as_bytes());
@@ -58,7 +58,7 @@ pub(super) fn to_protobuf(text: &[u8], refused: &mut Refused) -> Result<Vec<u8>,
 fn put_scope(
     parts: &mut Vec<u8>,
     element: &RawValue,
-    place: &str,
+    position: &str,
     unusable: Option<&Unusable>,
     refused: &mut Refused,
 ) -> Result<(), String> {
@@ -81,7 +81,7 @@ fn put_scope(
             Ok(Some(span)) => decode::put_part(&mut part, &span),
             // No element is nothing that could be refused.
             Ok(None) => {}
-            Err(Unusable { reason, why }) => refused.add_for(reason, || format!("{place}: {inner}: {why}")),
+            Err(Unusable { reason, why }) => refused.add_for(reason, || format!("{position}: {inner}: {why}")),
         }
         Ok(())
     })?;
@@ -187,7 +187,7 @@ impl<'de, const N: usize> Visitor<'de> for FieldsVisitor<'_, N> {
         let mut found = [None; N];
         while let Some(Name(key)) = map.next_key()? {
             match self.names.iter().position(|names| names.contains(&&*key)) {
-                Some(place) => found[place] = Some(map.next_value()?),
+                Some(position) => found[position] = Some(map.next_value()?),
                 None => drop(map.next_value::<IgnoredAny>()?),
             }
         }

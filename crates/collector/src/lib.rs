@@ -140,7 +140,7 @@ impl Collector {
 
     /// What to tell about stored spans that could not be read any more.
     pub fn set_aside(&self) -> Vec<String> {
-        writer::told(self.inner.store.set_aside())
+        writer::set_aside_warnings(self.inner.store.set_aside())
     }
 
     /// The routes of OTLP: over HTTP, over gRPC, and of a trace that is read back. Their answers hold what others have sent: they are
@@ -252,7 +252,7 @@ type Origin = ([u8; 32], Arc<Resource>, Arc<InstrumentationScope>);
 /// Decodes a stored span; what made it is decoded once for all that follow each other and have it in common.
 fn received(last: &mut Option<Origin>, stored: &StoredSpan) -> Option<Received> {
     let digest = stored.origin.digest;
-    if last.as_ref().is_none_or(|(known, ..)| *known != digest) {
+    if last.as_ref().is_none_or(|(digest_before, ..)| *digest_before != digest) {
         // What was stored has been decoded before, but for what a program put in the place of a resource.
         let mut origin = ResourceSpans::decode(&stored.origin.body[..]).unwrap_or_default();
         let scope = origin.scope_spans.pop().and_then(|spans| spans.scope).unwrap_or_default();

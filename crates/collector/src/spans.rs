@@ -54,7 +54,7 @@ pub struct Inserted {
     /// How many were stored.
     pub new: usize,
     /// The places of those whose ids were taken; what was there has stayed.
-    pub known: Vec<usize>,
+    pub repeated: Vec<usize>,
 }
 
 /// A store of spans, one for a data directory: who opens it holds the journal's lock.

@@ -105,7 +105,7 @@ impl Drop for Writer {
 }
 
 /// What to tell about files of spans that were set aside.
-pub(super) fn told(aside: Vec<std::path::PathBuf>) -> Vec<String> {
+pub(super) fn set_aside_warnings(aside: Vec<std::path::PathBuf>) -> Vec<String> {
     let warning = |file: std::path::PathBuf| {
         format!(
             "the file of received spans was damaged: it is `{}` now, and a new one was begun; earlier spans are not shown",
@@ -129,8 +129,8 @@ impl Writing {
             for answer in answers {
                 let _ = answer.send(refused.clone().map_or(Ok(()), Err));
             }
-            if let Ok(known) = written {
-                self.after(&spans, &known);
+            if let Ok(repeated) = written {
+                self.after(&spans, &repeated);
             }
         }
     }
@@ -152,10 +152,10 @@ impl Writing {
         match self.store.insert(spans, (self.now)()) {
             Ok(inserted) => {
                 self.is_failing = false;
-                told(self.store.set_aside()).iter().for_each(|warning| tracing::warn!("{warning}"));
+                set_aside_warnings(self.store.set_aside()).iter().for_each(|warning| tracing::warn!("{warning}"));
                 self.unpruned += inserted.new;
                 self.unfreed += inserted.new;
-                Ok(inserted.known)
+                Ok(inserted.repeated)
             }
             Err(error) => {
                 if !std::mem::replace(&mut self.is_failing, true) {
@@ -167,11 +167,11 @@ impl Writing {
     }
 
     /// What the senders need not wait for.
-    fn after(&mut self, spans: &[StoredSpan], known: &[usize]) {
+    fn after(&mut self, spans: &[StoredSpan], repeated: &[usize]) {
         if let Some(tee) = &self.tee {
             // A sender that tries again sends what is already on its way.
-            let new = spans.iter().enumerate().filter(|(place, _)| known.binary_search(place).is_err());
-            tee.offer(decode::request_of(new.map(|(_, span)| span)), spans.len() - known.len());
+            let new = spans.iter().enumerate().filter(|(position, _)| repeated.binary_search(position).is_err());
+            tee.offer(decode::request_of(new.map(|(_, span)| span)), spans.len() - repeated.len());
         }
         if self.unpruned >= PRUNE_EVERY {
             self.prune();

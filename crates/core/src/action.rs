@@ -19,8 +19,8 @@ pub enum State {
     Queued {
         /// Since when; `max_queued_time` counts from here.
         since: Timestamp,
-        /// True if it waits for a slot ([`Fact::Held`]).
-        held: bool,
+        /// True if it waits for a slot ([`Fact::WaitsForSlot`]).
+        waits_for_slot: bool,
     },
     /// An executor has taken the attempt ([`Fact::Launched`]).
     Launched {
@@ -126,7 +126,7 @@ impl Action {
             unblamed_losses: 0,
             unblamed_since: None,
             timed_out: None,
-            state: State::Queued { since: at, held: false },
+            state: State::Queued { since: at, waits_for_slot: false },
             live_children: 0,
             outside: 0,
             counted_from: at,
@@ -138,7 +138,7 @@ impl Action {
     /// The phase to show.
     pub fn phase(&self) -> Phase {
         match &self.state {
-            State::Queued { held: true, .. } => Phase::WaitingForResources,
+            State::Queued { waits_for_slot: true, .. } => Phase::WaitingForResources,
             State::Queued { .. } | State::Backoff { .. } | State::Judged => Phase::Queued,
             State::Launched { .. } => Phase::Initializing,
             State::Running { .. } => Phase::Running,
@@ -278,10 +278,10 @@ impl State {
         match fact {
             Fact::Enqueued { .. } if kind == ActionKind::Condition => State::Paused,
             Fact::Enqueued { .. } | Fact::Requeued | Fact::AttemptReleased { .. } => {
-                State::Queued { since: at, held: false }
+                State::Queued { since: at, waits_for_slot: false }
             }
-            Fact::Held => match self {
-                State::Queued { since, .. } => State::Queued { since, held: true },
+            Fact::WaitsForSlot => match self {
+                State::Queued { since, .. } => State::Queued { since, waits_for_slot: true },
                 other => other,
             },
             Fact::Launched { attempt } => State::Launched { attempt: *attempt },

@@ -27,8 +27,9 @@ pub enum Fact {
         /// Everything that is fixed about it.
         spec: Arc<ActionSpec>,
     },
-    /// No place was free: the action waits for one.
-    Held,
+    /// No slot was free: the action waits for one.
+    #[serde(rename = "held")]
+    WaitsForSlot,
     /// An attempt was handed to an executor.
     Launched {
         /// Its number.
@@ -136,8 +137,9 @@ pub enum Fact {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Lookup {
-    /// When it was asked.
-    pub asked: Timestamp,
+    /// When the cache was asked.
+    #[serde(rename = "asked")]
+    pub asked_at: Timestamp,
     /// The action that computed the key meanwhile, by its span.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waited_for: Option<TraceParent>,

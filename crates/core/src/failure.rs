@@ -63,8 +63,8 @@ pub struct Failure {
     #[serde(default)]
     pub causes: Vec<String>,
     /// Where it happened (`file:line:column`), if that is known.
-    #[serde(default)]
-    pub place: Option<String>,
+    #[serde(default, rename = "place")]
+    pub position: Option<String>,
 }
 
 impl Failure {
@@ -76,7 +76,7 @@ impl Failure {
             kind: FailureKind::User,
             recoverable: true,
             causes: Vec::new(),
-            place: None,
+            position: None,
         }
     }
 
@@ -109,14 +109,14 @@ mod tests {
         for text in ["m", "ü", "漢"] {
             let long = Failure {
                 causes: vec![text.repeat(MAX_CAUSE); 40],
-                place: Some("src/main.rs:1:1".to_owned()),
+                position: Some("src/main.rs:1:1".to_owned()),
                 ..Failure::system("Code", text.repeat(MAX_MESSAGE)).terminal()
             };
             let long = Failure { message: format!("{}{text}", long.message), ..long };
             let short = long.clone().shortened();
             assert!(short.message.len() <= MAX_MESSAGE && short.message.ends_with(CUT));
             assert!(long.message.starts_with(short.message.strip_suffix(CUT).unwrap()));
-            assert_eq!((short.causes.len(), &short.code, &short.place), (MAX_CAUSES, &long.code, &long.place));
+            assert_eq!((short.causes.len(), &short.code, &short.position), (MAX_CAUSES, &long.code, &long.position));
             assert_eq!((short.kind, short.recoverable), (FailureKind::System, false));
             assert_eq!(short.clone().shortened(), short);
         }

@@ -228,7 +228,7 @@ impl<S: RunSlots> LiveRun<S> {
 
     /// Why an action is held back; none if it is not.
     pub fn held_by(&self, action: &ActionName) -> Option<HeldBy> {
-        let State::Queued { held: true, .. } = self.run.action(action)?.state else { return None };
+        let State::Queued { waits_for_slot: true, .. } = self.run.action(action)?.state else { return None };
         Some(match self.drivers.looking_up.contains(action) {
             true => HeldBy::Key,
             false if !self.run.has_free_slot() => HeldBy::Run,

@@ -19,8 +19,8 @@ impl AttemptScope {
     pub async fn run_body(self: Arc<Self>, run: RunHandle, body: impl Future<Output = Report>) -> Report {
         let has_failed = |report: &Report| matches!(report, Report::Failed(_) | Report::Lost { .. });
         let settle = |(action, attempt), caller: Caller| {
-            let known = if caller == Caller::CutShort { run.fate_under(&self) } else { None };
-            run.settle(action, attempt, known.unwrap_or(caller.fate()));
+            let fate = if caller == Caller::CutShort { run.fate_under(&self) } else { None };
+            run.settle(action, attempt, fate.unwrap_or(caller.fate()));
         };
         self.dropped.settle_during(body, has_failed, settle).await
     }

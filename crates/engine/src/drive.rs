@@ -127,7 +127,7 @@ impl Driver<'_> {
     async fn look_up(&mut self, policy: &CachePolicy, executor: &dyn Executor) -> Result<(), Error> {
         let action = self.call.action;
         let watch = self.run.cell.watch(action);
-        let mut lookup = Lookup { asked: self.run.now(), ..Lookup::default() };
+        let mut lookup = Lookup { asked_at: self.run.now(), ..Lookup::default() };
         let mut reserve = Box::pin(self.run.reserve(action, policy, &mut lookup));
         self.reservation = loop {
             if !self.goes_on() {

@@ -116,7 +116,7 @@ impl<C, S: FnMut(C, Caller)> Settling<'_, C, S> {
         let mut state = self.dropped.lock();
         state.is_polled = true;
         match &mut state.waker {
-            Some(known) => known.clone_from(waker),
+            Some(earlier) => earlier.clone_from(waker),
             none => *none = Some(waker.clone()),
         }
     }

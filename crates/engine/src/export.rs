@@ -181,11 +181,11 @@ impl Loop {
     fn tell(&self, Unread { run, key, error }: Unread) {
         let (is_damage, cause) = (error.is_damage(), with_source(&error));
         let named = run.as_ref().map_or_else(|| format!("number {}", key.0), |run| format!("`{}`", run.name));
-        let told = ExportError(format!("read run {named}: {cause}"));
+        let failure = ExportError(format!("read run {named}: {cause}"));
         if let Some(run) = run.filter(|_| is_damage) {
             self.unreadable.note(run, cause);
         }
-        self.exporter.failed(&told, is_damage.then_some(0));
+        self.exporter.failed(&failure, is_damage.then_some(0));
     }
 
     /// Sends a batch until it has arrived or is given up, then moves the positions.
@@ -227,8 +227,8 @@ fn gather(store: &dyn Store, exports: &Exports, live: &mut Live, enough: usize) 
     {
         match read_on(store, exports, run, live) {
             Ok(Some((spans, state, more))) => {
-                let known = batch.moves.remove(&run).map_or(0, |earlier| earlier.spans);
-                batch.moves.insert(run, Move { state, spans: known + spans.len() as u64 });
+                let before = batch.moves.remove(&run).map_or(0, |earlier| earlier.spans);
+                batch.moves.insert(run, Move { state, spans: before + spans.len() as u64 });
                 batch.spans.extend(spans);
                 if more {
                     exports.add(run);
@@ -256,7 +256,7 @@ fn read_on(
     live: &mut Live,
 ) -> Result<Option<(Vec<Span>, ExportState, bool)>, Error> {
     let tracked = match live.entry(run) {
-        Entry::Occupied(known) => known.into_mut(),
+        Entry::Occupied(entry) => entry.into_mut(),
         Entry::Vacant(entry) => match Tracked::load(store, run)? {
             Some(tracked) => entry.insert(tracked),
             None => return Ok(None),
@@ -286,8 +286,8 @@ impl Tracked {
             if events.is_empty() {
                 break;
             }
-            let known = events.iter().take(usize::try_from(state.next_seq - seq).unwrap_or(usize::MAX));
-            known.for_each(|event| lifecycle.apply(event));
+            let exported = events.iter().take(usize::try_from(state.next_seq - seq).unwrap_or(usize::MAX));
+            exported.for_each(|event| lifecycle.apply(event));
             seq += events.len() as u64;
             lifecycle.take();
         }

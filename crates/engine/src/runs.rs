@@ -58,8 +58,8 @@ impl Runs {
     ) -> Result<Arc<RunCell>, Error> {
         let there = lock(&entry.cell).clone();
         if let Some(there) = there {
-            if let Some(kept) = found(there)? {
-                return Ok(kept);
+            if let Some(run) = found(there)? {
+                return Ok(run);
             }
             *lock(&entry.cell) = None;
         }

@@ -13,9 +13,9 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> syn::Result<T
     let function: ItemFn = syn::parse2(item)?;
     check(&function)?;
     let ItemFn { attrs, vis, sig, block } = &function;
-    let (output, place) = (&sig.output, sig.output.span());
+    let (output, span) = (&sig.output, sig.output.span());
     // The value of the block is checked against what is written behind the arrow, and there.
-    let result = quote::quote_spanned!(place=> ::spanwise::__private::result(__main().await));
+    let result = quote::quote_spanned!(span=> ::spanwise::__private::result(__main().await));
     Ok(quote! {
         #(#attrs)*
         #vis fn main() -> ::spanwise::ExitCode {

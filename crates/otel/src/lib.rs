@@ -105,14 +105,14 @@ pub struct Exporting<E> {
     exporter: Arc<E>,
     log: Box<dyn Fn(&str) + Send + Sync>,
     /// What was said last: one trouble is told once.
-    told: Mutex<Option<String>>,
+    last: Mutex<Option<String>>,
 }
 
 impl<E: SpanExporter> Exporting<E> {
     /// Wraps an exporter. `log` is told when spans cannot be sent, once for each reason, and of each batch that is given up.
     pub fn new(mut exporter: E, log: impl Fn(&str) + Send + Sync + 'static) -> Exporting<E> {
         exporter.set_resource(&resource());
-        Exporting { exporter: Arc::new(exporter), log: Box::new(log), told: Mutex::default() }
+        Exporting { exporter: Arc::new(exporter), log: Box::new(log), last: Mutex::default() }
     }
 }
 
@@ -127,7 +127,7 @@ impl<E: SpanExporter + 'static> LifecycleExporter for Exporting<E> {
             });
             let sent = sent.await.map_err(|error| ExportError(format!("the exporter panicked: {error}")))?;
             sent.map_err(|error| ExportError(error.to_string()))?;
-            *self.told.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            *self.last.lock().unwrap_or_else(PoisonError::into_inner) = None;
             Ok(())
         })
     }
@@ -138,10 +138,10 @@ impl<E: SpanExporter + 'static> LifecycleExporter for Exporting<E> {
             Some(count) => return (self.log)(&format!("{count} lifecycle spans were given up: {error}")),
             None => {}
         }
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.as_deref() != Some(&error.0) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.as_deref() != Some(&error.0) {
             (self.log)(&format!("lifecycle spans cannot be sent, which is tried again: {error}"));
-            *told = Some(error.0.clone());
+            *last = Some(error.0.clone());
         }
     }
 }

@@ -129,7 +129,7 @@ struct Inner {
     grace: Duration,
     /// Builds that are being undone.
     stopping: TaskTracker,
-    known: Mutex<HashMap<ImageKey, Arc<Environment>>>,
+    environments: Mutex<HashMap<ImageKey, Arc<Environment>>>,
     /// Held by whoever builds an image: two builds of one image happen one after the other, and the second finds it done.
     building: Mutex<HashMap<ImageKey, Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -141,10 +141,10 @@ impl Environments {
         if let Err(error) = record::remove_unfinished(&directory, None) {
             tracing::warn!(directory = %directory.display(), %error, "remove the remains of unfinished image builds");
         }
-        let (known, building) = (Mutex::default(), Mutex::default());
+        let (environments, building) = (Mutex::default(), Mutex::default());
         let (at_start, base) = (base.to_string(), RwLock::new(Arc::new(base)));
         let asking = tokio::sync::Mutex::default();
-        let inner = Inner { directory, base, at_start, asking, grace, stopping, known, building };
+        let inner = Inner { directory, base, at_start, asking, grace, stopping, environments, building };
         Environments { inner: Arc::new(inner) }
     }
 
@@ -155,13 +155,13 @@ impl Environments {
 
     /// The same, asked again if it may be another one by now: it is gone, or its packages have changed.
     pub async fn current(&self) -> Arc<Base> {
-        let known = self.base();
-        if known.problem().is_none() && known.is_unchanged() {
-            return known;
+        let base = self.base();
+        if base.problem().is_none() && base.is_unchanged() {
+            return base;
         }
         let _one = self.inner.asking.lock().await;
         let before = self.base();
-        if !Arc::ptr_eq(&known, &before) {
+        if !Arc::ptr_eq(&base, &before) {
             return before;
         }
         let now = Arc::new(before.again().await);
@@ -190,13 +190,13 @@ impl Environments {
 
     /// The environment of an image, if it is complete and was made from the interpreter that the server has now.
     pub fn find(&self, key: &ImageKey) -> Option<Arc<Environment>> {
-        let known = self.known().get(key).cloned();
-        if let Some(known) = known.filter(|environment| environment.bin.join("python").exists()) {
-            return Some(known);
+        let found = self.environments().get(key).cloned();
+        if let Some(found) = found.filter(|environment| environment.bin.join("python").exists()) {
+            return Some(found);
         }
-        self.known().remove(key);
+        self.environments().remove(key);
         let environment = Arc::new(Record::read(&self.inner.directory, key)?.environment(&self.inner)?);
-        self.known().insert(key.clone(), Arc::clone(&environment));
+        self.environments().insert(key.clone(), Arc::clone(&environment));
         Some(environment)
     }
 
@@ -211,12 +211,12 @@ impl Environments {
     /// Safe: the programs that take part are stopped and what they have written is removed. A call that waits for this one makes
     /// the environment itself.
     pub async fn ensure(&self, build: &Build<'_>) -> Result<Arc<Environment>, Error> {
-        let turn = Arc::clone(self.building().entry(build.key.clone()).or_default());
-        let _turn = match turn.try_lock() {
-            Ok(turn) => turn,
+        let lock = Arc::clone(self.building().entry(build.key.clone()).or_default());
+        let _building = match lock.try_lock() {
+            Ok(lock) => lock,
             Err(_) => {
                 site::say(build.log, "another build of this image is under way: waiting for it")?;
-                turn.lock().await
+                lock.lock().await
             }
         };
         if !build.fresh
@@ -226,7 +226,7 @@ impl Environments {
             return Ok(environment);
         }
         let record = build::run(&self.inner, build).await?;
-        self.known().remove(build.key);
+        self.environments().remove(build.key);
         let missing = || io::Error::new(io::ErrorKind::NotFound, "it is gone again");
         self.find(build.key).ok_or_else(|| Error::Io {
             doing: "use the new environment",
@@ -240,16 +240,16 @@ impl Environments {
     /// # Errors
     /// If the directory cannot be read, or what is in it not be removed.
     pub fn remove_unfinished(&self, key: &ImageKey) -> io::Result<()> {
-        let turn = Arc::clone(self.building().entry(key.clone()).or_default());
-        match turn.try_lock() {
-            Ok(_turn) => record::remove_unfinished(&self.inner.directory, Some(key)),
+        let lock = Arc::clone(self.building().entry(key.clone()).or_default());
+        match lock.try_lock() {
+            Ok(_building) => record::remove_unfinished(&self.inner.directory, Some(key)),
             // Another build is at it: what is left now goes with the next start.
             Err(_) => Ok(()),
         }
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<ImageKey, Arc<Environment>>> {
-        self.inner.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn environments(&self) -> std::sync::MutexGuard<'_, HashMap<ImageKey, Arc<Environment>>> {
+        self.inner.environments.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn building(&self) -> std::sync::MutexGuard<'_, HashMap<ImageKey, Arc<tokio::sync::Mutex<()>>>> {

@@ -50,14 +50,14 @@ pub struct Inherited {
 
 impl Inherited {
     /// Of this process, with the variables that are passed on because somebody has asked for them by name.
-    pub fn of_this_process(asked: &[String]) -> Inherited {
-        Inherited::of(std::env::vars_os(), asked)
+    pub fn of_this_process(passed_on: &[String]) -> Inherited {
+        Inherited::of(std::env::vars_os(), passed_on)
     }
 
-    fn of(server: impl Iterator<Item = (OsString, OsString)>, asked: &[String]) -> Inherited {
+    fn of(server: impl Iterator<Item = (OsString, OsString)>, passed_on: &[String]) -> Inherited {
         let on_list = |name: &str| {
             let is_named = NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix));
-            (is_named && !NEVER.contains(&name)) || asked.iter().any(|asked| asked == name)
+            (is_named && !NEVER.contains(&name)) || passed_on.iter().any(|passed_on| passed_on == name)
         };
         let (mut tasks, mut installers) = (BTreeMap::new(), BTreeMap::new());
         // What is no text cannot be handed on: arguments and environments of attempts are texts.
@@ -97,9 +97,9 @@ pub fn with_programs(mut variables: Vec<(String, String)>, directories: &[PathBu
 mod tests {
     use super::*;
 
-    fn of(server: &[(&str, &str)], asked: &[&str]) -> Inherited {
-        let asked: Vec<String> = asked.iter().map(|name| (*name).to_owned()).collect();
-        Inherited::of(server.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))), &asked)
+    fn of(server: &[(&str, &str)], passed_on: &[&str]) -> Inherited {
+        let passed_on: Vec<String> = passed_on.iter().map(|name| (*name).to_owned()).collect();
+        Inherited::of(server.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))), &passed_on)
     }
 
     fn names(variables: &[(String, String)]) -> Vec<&str> {
@@ -124,7 +124,7 @@ mod tests {
             "USER",
             "no_proxy",
         ];
-        let kept = [
+        let reserved = [
             "AWS_SECRET_ACCESS_KEY",
             "EAGER_API_KEY",
             "FLYTE_AUTH_TOKEN",
@@ -140,7 +140,7 @@ mod tests {
             "_U_EP_OVERRIDE",
             "path",
         ];
-        let server: Vec<_> = passed.iter().chain(&kept).map(|name| (*name, "x")).collect();
+        let server: Vec<_> = passed.iter().chain(&reserved).map(|name| (*name, "x")).collect();
         let inherited = of(&server, &[]);
         assert_eq!(names(&inherited.for_task()), passed);
         let inherited = of(&server, &["GITHUB_TOKEN", "NOT_THERE"]);

@@ -281,14 +281,14 @@ impl Process {
         let group = id.raw().ok().map(|raw| (raw, Group::new(id.clone(), raw)));
         let process = Process { id: id.clone(), group: group.clone().map(|(_, group)| group), ending };
         tokio::spawn(async move {
-            let known = loop {
+            let ending = loop {
                 let Some((raw, group)) = &group else { break (&mut ended).await };
                 match find(&id, *raw) {
                     Ok(Some(watched)) => {
                         watched.ended().await;
                         match group.end(&watched) {
                             Ending::Gone => break (&mut ended).await,
-                            known => break Ok(known),
+                            ending => break Ok(ending),
                         }
                     }
                     // So short that it is gone already. Its group is ended by whoever reaps it.
@@ -305,7 +305,7 @@ impl Process {
                     }
                 }
             };
-            report.send_replace(Some(known.unwrap_or(Ending::Gone)));
+            report.send_replace(Some(ending.unwrap_or(Ending::Gone)));
         });
         process
     }
@@ -322,9 +322,9 @@ impl Process {
     /// Safe: the next call returns the same.
     pub async fn wait(&self) -> Ending {
         let mut ending = self.ending.clone();
-        let ended = ending.wait_for(Option::is_some).await.map(|known| *known);
+        let ended = ending.wait_for(Option::is_some).await.map(|ending| *ending);
         match ended {
-            Ok(known) => known.unwrap_or(Ending::Gone),
+            Ok(ending) => ending.unwrap_or(Ending::Gone),
             // The watching task is gone without a report: its runtime is shutting down.
             Err(_) => std::future::pending().await,
         }
@@ -368,9 +368,9 @@ mod tests {
             let mut child = Command::new("sleep").arg("600").process_group(0).spawn().unwrap();
             let id = ProcessId::of(child.id()).unwrap();
             let (report, ended) = oneshot::channel();
-            let asked = AtomicU32::new(0);
+            let calls = AtomicU32::new(0);
             let process = Process::reported_by(id, ended, move |id, raw| {
-                if asked.fetch_add(1, Ordering::Relaxed) < misses {
+                if calls.fetch_add(1, Ordering::Relaxed) < misses {
                     return Err(rustix::io::Errno::MFILE.into());
                 }
                 find(id, raw)

@@ -162,7 +162,8 @@ impl Growing {
         }
         drop(times);
         // One that is written on is looked at again in a moment, although its length stays.
-        self.length.send_if_modified(|known| std::mem::replace(known, length.max(*known)) < length) || written > length
+        self.length.send_if_modified(|longest| std::mem::replace(longest, length.max(*longest)) < length)
+            || written > length
     }
 }
 
@@ -179,7 +180,7 @@ impl Drop for Growing {
 }
 
 enum Wake {
-    Told(Option<io::Result<Change>>),
+    Changed(Option<io::Result<Change>>),
     Due,
 }
 
@@ -190,19 +191,19 @@ async fn watch_files(shared: Weak<Shared>, mut changes: Changes) {
     loop {
         let due = resting.front().map(|(due, _)| *due);
         let wake = tokio::select! {
-            change = changes.next() => Wake::Told(change),
+            change = changes.next() => Wake::Changed(change),
             () = sleep_until(due) => Wake::Due,
         };
         let grown = match wake {
-            Wake::Told(Some(Ok(change))) => {
+            Wake::Changed(Some(Ok(change))) => {
                 let Some(shared) = shared.upgrade() else { return };
                 changed(&shared, &change)
             }
-            Wake::Told(Some(Err(error))) => {
+            Wake::Changed(Some(Err(error))) => {
                 tracing::error!(%error, "watch files: the logs of processes that run now get no more times");
                 return;
             }
-            Wake::Told(None) => return,
+            Wake::Changed(None) => return,
             Wake::Due => {
                 let now = Instant::now();
                 let due = resting.partition_point(|(due, _)| *due <= now);

@@ -70,7 +70,7 @@ impl Literal {
     pub fn from_json(kind: &LiteralType, json: &Json) -> Result<Literal, Misfit> {
         if kind.enum_type.is_set() {
             let names = &kind.enum_type.values;
-            let name = json.as_str().filter(|name| names.iter().any(|known| known == name));
+            let name = json.as_str().filter(|name| names.iter().any(|other| other == name));
             let expected = || format!("one of {}", names.join(", "));
             return name.map(Literal::string).ok_or_else(|| Misfit::new(expected(), json));
         }

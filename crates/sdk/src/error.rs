@@ -136,7 +136,7 @@ impl Error {
 
     /// Where it happened (`file:line:column`), if that is known; for a panic it is.
     pub fn place(&self) -> Option<&str> {
-        self.0.failure.place.as_deref()
+        self.0.failure.position.as_deref()
     }
 
     /// True if a retry cannot help.
@@ -225,8 +225,8 @@ impl fmt::Display for Error {
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "[{}] {}", self.code(), self.message())?;
-        if let Some(place) = self.place() {
-            write!(f, " at {place}")?;
+        if let Some(position) = self.place() {
+            write!(f, " at {position}")?;
         }
         for cause in self.causes() {
             write!(f, "\n  caused by: {cause}")?;

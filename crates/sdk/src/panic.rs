@@ -14,7 +14,7 @@ thread_local! {
 struct Said {
     #[cfg(feature = "otel")]
     message: Option<String>,
-    place: Option<String>,
+    position: Option<String>,
 }
 
 /// Adds the reading of places to the panic hook of the program, which goes on to do what it did.
@@ -26,7 +26,7 @@ pub(crate) fn install_hook() {
             let said = Said {
                 #[cfg(feature = "otel")]
                 message: panic.payload_as_str().map(str::to_owned),
-                place: panic.location().map(ToString::to_string),
+                position: panic.location().map(ToString::to_string),
             };
             LAST.with(|slot| *slot.borrow_mut() = Some(said));
             previous(panic);
@@ -48,6 +48,6 @@ pub(crate) fn failure(payload: &(dyn Any + Send)) -> Failure {
         (_, Some(text)) => text.clone(),
         _ => "a panic with a value that is no text".to_owned(),
     };
-    let place = LAST.with(|slot| slot.borrow_mut().take()).and_then(|said| said.place);
-    Failure { place, ..Failure::user(code::PANIC, message) }
+    let position = LAST.with(|slot| slot.borrow_mut().take()).and_then(|said| said.position);
+    Failure { position, ..Failure::user(code::PANIC, message) }
 }

@@ -175,8 +175,8 @@ impl Shared {
         let files = Files::of(&self.data, run, &action, number);
         // From the beginning: a process that an earlier server has started must not go on beside the next attempt.
         let mut charge = Charge::of(&self, &attempt, &files);
-        let known = run.action(&action);
-        let spec = known.ok_or_else(|| Failure::system("SystemError", "the action is not known").terminal())?.spec;
+        let existing = run.action(&action);
+        let spec = existing.ok_or_else(|| Failure::system("SystemError", "the action is not known").terminal())?.spec;
         let program = self.definitions.program(&spec);
         let program = program.map_err(|error| undefined("read the task's definition", &error))?;
         let contract = Contract {
@@ -187,13 +187,13 @@ impl Shared {
             run_started_at: run.accepted_at(),
             endpoint: &self.endpoint,
         };
-        let places = contract.file_uris().map_err(|error| damaged("name the attempt's files", &error))?;
+        let uris = contract.file_uris().map_err(|error| damaged("name the attempt's files", &error))?;
         if program.task_type == IMAGE_BUILD {
             charge.leave();
-            return self.build_image(&attempt, &places, &files).await;
+            return self.build_image(&attempt, &uris, &files).await;
         }
         // Before the process is there: nothing it does may be missed.
-        let sign = self.signs.of(places.inputs.key());
+        let sign = self.signs.of(uris.inputs.key());
         let refused = self.refusals.of(run.key(), action);
         let (launched, badly) = self.process_of(&attempt, &program, contract, &files).await?;
         let ending = match launched {
@@ -210,9 +210,9 @@ impl Shared {
         let last_lines = self.logs.last_lines(&files.log, LAST_LINES).await.unwrap_or_default();
         let beginning = patiently(READ_CLAIM, || self.runner.beginning_of(&files.process)).await;
         if self.is_of_this_boot(&files).await {
-            results::deliver(&self.blobs, &files.process, &places.outputs).await;
+            results::deliver(&self.blobs, &files.process, &uris.outputs).await;
         }
-        let read = || verdict::read(&self.blobs, &places.outputs);
+        let read = || verdict::read(&self.blobs, &uris.outputs);
         let left = patiently("read what the attempt has left", read).await;
         let lost = results::lost(&files.process).filter(|_| !left.has_outputs());
         charge.reported();
@@ -290,11 +290,11 @@ impl Shared {
             return self.runner.claim_of(&files.process).await.map_err(|error| system(READ_CLAIM, &error));
         }
         let claim = || patiently(READ_CLAIM, || self.runner.claim_of(&files.process));
-        let known = claim().await;
-        if known == Claim::Free && patiently("give an attempt up", || self.runner.give_up(&files.process)).await {
+        let claimed = claim().await;
+        if claimed == Claim::Free && patiently("give an attempt up", || self.runner.give_up(&files.process)).await {
             return Ok(Claim::GivenUp);
         }
-        Ok(if known == Claim::Free { claim().await } else { known })
+        Ok(if claimed == Claim::Free { claim().await } else { claimed })
     }
 
     /// Launches when there is room for what a process needs to begin: a full disk costs no attempt. What has made its claim is not
@@ -308,10 +308,10 @@ impl Shared {
     ) -> Result<Process, Failure> {
         let previous = self.previous(contract.run, contract.action, contract.attempt).await;
         let contract = Contract { previous, ..contract };
-        let places = contract.file_uris().map_err(|error| damaged("name the attempt's files", &error))?;
+        let uris = contract.file_uris().map_err(|error| damaged("name the attempt's files", &error))?;
         loop {
             self.readiness.room().await;
-            let failure = match self.launch(attempt, program, &contract, &places, files).await {
+            let failure = match self.launch(attempt, program, &contract, &uris, files).await {
                 Ok(process) => return Ok(process),
                 Err(failure) => failure,
             };
@@ -345,19 +345,19 @@ impl Shared {
         attempt: &Attempt,
         program: &Program,
         contract: &Contract<'_>,
-        places: &FileUris,
+        uris: &FileUris,
         files: &Files,
     ) -> Result<Process, Failure> {
         if !matches!(program.task_type.as_str(), "python" | "actor" | "rust") {
-            let known = "tasks of type `python` and `rust` can be run";
-            return Err(bad_task(format!("task type `{}` of `{}`: {known}", program.task_type, program.name)));
+            let runnable = "tasks of type `python` and `rust` can be run";
+            return Err(bad_task(format!("task type `{}` of `{}`: {runnable}", program.task_type, program.name)));
         }
         if program.argv.is_empty() {
             return Err(bad_task(format!("`{}` has no container: there is nothing to start", program.name)));
         }
         let delivered = inputs::delivered(&attempt.inputs, attempt.span);
         let (delivered, context) = delivered.map_err(|error| damaged("read the frozen inputs", &error))?;
-        self.deliver_inputs(delivered, places).await?;
+        self.deliver_inputs(delivered, uris).await?;
         files.make().map_err(|error| system("make the attempt's directory", &error))?;
         let python = self.launcher.environment(program).await?;
         for note in python.notes() {
@@ -372,13 +372,13 @@ impl Shared {
             program.env.clone(),
             options.env.clone().into_iter().collect(),
             secrets::variables(&self.secrets, attempt.run.id(), program)?,
-            contract.variables(places, &context),
+            contract.variables(uris, &context),
         ];
         if !contract::names_an_exporter(&layers) {
             layers.insert(0, self.defaults.clone());
         }
         let env = contract::merge(layers);
-        let mut argv = contract.fill(&program.argv, places);
+        let mut argv = contract.fill(&program.argv, uris);
         if let Some(file) = self.programs.file(&argv[0]).await? {
             argv[0] = file.display().to_string();
         }
@@ -395,8 +395,8 @@ impl Shared {
 
     /// Writes the inputs where the process looks for them. They are the frozen ones, whatever a later attempt of the parent may
     /// have written in their place (semantics S1.5).
-    async fn deliver_inputs(&self, inputs: Bytes, places: &FileUris) -> Result<(), Failure> {
-        self.blobs.put(&places.inputs, inputs).await.map_err(|error| unstored("deliver inputs", &error))?;
+    async fn deliver_inputs(&self, inputs: Bytes, uris: &FileUris) -> Result<(), Failure> {
+        self.blobs.put(&uris.inputs, inputs).await.map_err(|error| unstored("deliver inputs", &error))?;
         Ok(())
     }
 }

@@ -12,16 +12,16 @@ use spanwise_blobs::ByteRange;
 pub use upload::{BadUpload, upload_uri};
 
 /// A range as HTTP has it.
-fn byte_range(asked: s3s::dto::Range) -> ByteRange {
-    match asked {
+fn byte_range(range: s3s::dto::Range) -> ByteRange {
+    match range {
         s3s::dto::Range::Int { first, last } => ByteRange::From { first, last },
         s3s::dto::Range::Suffix { length } => ByteRange::Last(length),
     }
 }
 
 /// The bytes of a content of this size that a range asks for; none if it cannot be satisfied, as no range of nothing can.
-pub(crate) fn satisfied(asked: s3s::dto::Range, size: u64) -> Option<Range<u64>> {
-    byte_range(asked).of(size)
+pub(crate) fn satisfied(range: s3s::dto::Range, size: u64) -> Option<Range<u64>> {
+    byte_range(range).of(size)
 }
 
 #[cfg(test)]
@@ -40,8 +40,8 @@ mod tests {
             ("bytes=-2", 3, Some(1..3)),
             ("bytes=1-9", 3, Some(1..3)),
         ];
-        for (asked, size, expected) in cases {
-            assert_eq!(satisfied(s3s::dto::Range::parse(asked).unwrap(), size), expected, "{asked} of {size}");
+        for (range, size, expected) in cases {
+            assert_eq!(satisfied(s3s::dto::Range::parse(range).unwrap(), size), expected, "{range} of {size}");
         }
     }
 }

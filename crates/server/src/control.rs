@@ -122,7 +122,7 @@ pub(crate) struct Parts {
     pub(crate) secrets: Secrets,
     pub(crate) data: DataDir,
     pub(crate) readiness: Readiness,
-    pub(crate) kept: UploadCopies,
+    pub(crate) upload_copies: UploadCopies,
     /// A run that asks for something which is not honoured is refused instead of warned about.
     pub(crate) strict: bool,
     pub(crate) trace: TraceRules,
@@ -165,7 +165,7 @@ struct Inner {
     blobs: Blobs,
     secrets: Secrets,
     data: DataDir,
-    kept: UploadCopies,
+    upload_copies: UploadCopies,
     /// Deployments that were refused because their version has another content, and when.
     refused: Mutex<HashMap<TaskKey, Timestamp>>,
     leftovers: Leftovers,
@@ -185,7 +185,8 @@ pub(crate) fn is_driven_here(run: &RunHandle) -> bool {
 
 impl ControlPlane {
     pub(crate) fn new(parts: Parts) -> ControlPlane {
-        let Parts { engine, executor, definitions, blobs, secrets, data, readiness, kept, strict, trace } = parts;
+        let Parts { engine, executor, definitions, blobs, secrets, data, readiness, upload_copies, strict, trace } =
+            parts;
         let (drivers, closing) = (TaskTracker::new(), CancellationToken::new());
         let leftovers = Leftovers::new(engine.clone(), blobs.clone(), data.clone());
         let inner = Inner {
@@ -195,7 +196,7 @@ impl ControlPlane {
             blobs,
             secrets,
             data,
-            kept,
+            upload_copies,
             refused: Mutex::default(),
             leftovers,
             readiness,

@@ -9,7 +9,7 @@ use spanwise_engine::{Engine, RunSettings};
 use spanwise_wire::{Definition, Invalid, Stored, options, task, task::Program, task::TaskDefinition};
 
 /// Decoded definitions that are kept; a run has a handful, and one is some kilobytes.
-const KEPT: usize = 512;
+const MOST_CACHED: usize = 512;
 
 /// A larger one is not kept: it is rare, and reading it costs little beside what made it large.
 const LARGEST_KEPT: usize = 64 << 10;
@@ -73,8 +73,8 @@ impl Definitions {
     /// What an action was made from; none if it has no definition.
     pub(crate) fn of(&self, spec: &ActionSpec) -> Result<Option<Arc<Definition>>, Error> {
         let Some(digest) = spec.definition.as_deref() else { return Ok(None) };
-        if let Some(known) = self.cache().definitions.get(digest) {
-            return Ok(Some(Arc::clone(known)));
+        if let Some(cached) = self.cache().definitions.get(digest) {
+            return Ok(Some(Arc::clone(cached)));
         }
         let body = match self.body(digest) {
             // Of old steps it may have gone before the run: they are shown without it.
@@ -89,8 +89,8 @@ impl Definitions {
     /// What a process needs to run a task action.
     pub(crate) fn program(&self, spec: &ActionSpec) -> Result<Arc<Program>, Error> {
         let digest = spec.definition.as_deref().ok_or_else(|| Error::Missing(spec.task.to_string()))?;
-        if let Some(known) = self.cache().programs.get(digest) {
-            return Ok(Arc::clone(known));
+        if let Some(cached) = self.cache().programs.get(digest) {
+            return Ok(Arc::clone(cached));
         }
         let body = self.body(digest)?;
         let program = Arc::new(task::program(&task::decode(&body)?)?);
@@ -108,9 +108,9 @@ impl Definitions {
 
     /// What the starter of a run has chosen: read once, however many actions the run has.
     pub(crate) fn options(&self, settings: &RunSettings) -> Result<Arc<RunOptions>, Error> {
-        let known = |digest: &str| self.cache().options.get(digest).cloned();
-        if let Some(known) = settings.definition.as_deref().and_then(known) {
-            return Ok(known);
+        let cached = |digest: &str| self.cache().options.get(digest).cloned();
+        if let Some(cached) = settings.definition.as_deref().and_then(cached) {
+            return Ok(cached);
         }
         let sent = self.sent_options(settings)?;
         let read = Arc::new(options::of_message(&options::decode(&sent)?));
@@ -135,7 +135,7 @@ fn insert<T>(cache: &mut HashMap<String, Arc<T>>, (digest, size): (&str, usize),
     if size > LARGEST_KEPT {
         return;
     }
-    if cache.len() >= KEPT && !cache.contains_key(digest) {
+    if cache.len() >= MOST_CACHED && !cache.contains_key(digest) {
         cache.clear();
     }
     cache.insert(digest.to_owned(), Arc::clone(read));

@@ -224,7 +224,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
 
 /// The decoder of this name.
 pub fn target(name: &str) -> Option<fn(&[u8])> {
-    TARGETS.iter().find(|(known, _)| *known == name).map(|(_, decode)| *decode)
+    TARGETS.iter().find(|(other, _)| *other == name).map(|(_, decode)| *decode)
 }
 
 /// Their names, in one line.

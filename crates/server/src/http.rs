@@ -45,11 +45,11 @@ pub(crate) fn router(rooms: Rooms<'_>) -> Router {
     let Rooms { api, blobs, running, ending, collector, calls, trace_url } = rooms;
     let traces = Traces::new(collector.cloned());
     let pages = Pages::new(api.control.clone(), api.signer.clone(), &api.base_url, traces, trace_url);
-    let (asked, ready) = (api.control.clone(), api.control.clone());
+    let (alive, ready) = (api.control.clone(), api.control.clone());
     let router = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(move || async move { readiness(ending.is_cancelled(), &ready).await }))
-        .route(running::PATH, get(move || answer(running, asked)))
+        .route(running::PATH, get(move || answer(running, alive)))
         .merge(pages::router(pages))
         .merge(blobs)
         .merge(collector.map(received).unwrap_or_default())

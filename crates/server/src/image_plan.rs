@@ -53,9 +53,9 @@ impl ImagePlan {
                 let step = Step::Requirements { file: inside(&file)?, options: self.arguments(options)? };
                 self.plan.steps.push(step);
             }
-            Layer::Wheel { directory, package, options } => {
+            Layer::PythonWheel { directory, package, options } => {
                 let (directory, options) = (inside(&directory)?, self.arguments(options)?);
-                self.plan.steps.push(Step::Wheel { directory, package, options });
+                self.plan.steps.push(Step::PythonWheel { directory, package, options });
             }
             Layer::UvProject { project, lock, options } => {
                 let (directory, lock, options) = (inside(&project)?, inside(&lock)?, self.arguments(options)?);
@@ -93,7 +93,7 @@ impl ImagePlan {
             if OF_CONTAINERS.contains(&name.as_str()) {
                 self.warn(format!("the variable {name} is not set: it names places in a container"));
             } else {
-                self.plan.env.retain(|(known, _)| *known != name);
+                self.plan.env.retain(|(other, _)| *other != name);
                 self.plan.env.push((name, value));
             }
         }

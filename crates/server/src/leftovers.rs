@@ -59,7 +59,7 @@ pub(crate) struct Leftovers {
     /// What retention has deleted and still has directories.
     pruned: Mutex<Vec<PrunedRun>>,
     /// How many unknown directories were told of last.
-    told: Mutex<usize>,
+    last_count: Mutex<usize>,
 }
 
 /// While this is held, nothing is removed.
@@ -69,13 +69,13 @@ pub(crate) type Untouched = OwnedRwLockReadGuard<()>;
 #[derive(Debug, Default)]
 struct Unknown {
     removed: Vec<String>,
-    kept: Vec<String>,
+    left: Vec<String>,
 }
 
 impl Leftovers {
     pub(crate) fn new(engine: Engine, blobs: Blobs, data: DataDir) -> Leftovers {
-        let (removal, pruned, told) = (Arc::default(), Mutex::default(), Mutex::default());
-        Leftovers { engine, blobs, data, removal, pruned, told }
+        let (removal, pruned, last_count) = (Arc::default(), Mutex::default(), Mutex::default());
+        Leftovers { engine, blobs, data, removal, pruned, last_count }
     }
 
     /// Removes now, whenever retention has deleted runs, and once a day.
@@ -100,10 +100,10 @@ impl Leftovers {
                 "directories of runs were removed that the journal does not know, older than a day"
             );
         }
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = unknown.kept.len();
-        if std::mem::replace(&mut *told, count) < count
-            && let Some(first) = unknown.kept.first()
+        let mut last_count = self.last_count.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = unknown.left.len();
+        if std::mem::replace(&mut *last_count, count) < count
+            && let Some(first) = unknown.left.first()
         {
             tracing::warn!(
                 count,
@@ -189,12 +189,12 @@ impl Leftovers {
         let mut unowned = Vec::new();
         for (base, id) in unlisted.await? {
             if !pruned.contains(&id) {
-                let place = self.blobs.location(&base);
+                let location = self.blobs.location(&base);
                 if !self.is_old(&base, age).await? {
-                    unknown.kept.push(place);
+                    unknown.left.push(location);
                     continue;
                 }
-                unknown.removed.push(place);
+                unknown.removed.push(location);
             }
             unowned.push((base, id));
         }
@@ -273,7 +273,7 @@ fn remove_unowned(
         let text = path.display().to_string();
         if !pruned.contains(&key) {
             if !newest(&path).is_ok_and(|newest| age.allows(newest)) {
-                unknown.kept.push(text);
+                unknown.left.push(text);
                 continue;
             }
             unknown.removed.push(text);

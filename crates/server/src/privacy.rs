@@ -58,19 +58,19 @@ fn is_file_of_ours(name: &OsString) -> bool {
 /// # Errors
 /// If the directory cannot be read.
 pub(crate) fn close(data: &DataDir, ownership: Ownership) -> io::Result<Option<String>> {
-    let (place, mode) = (data.path().display(), fs::metadata(data.path())?.mode());
+    let (directory, mode) = (data.path().display(), fs::metadata(data.path())?.mode());
     let is_open = mode & OTHERS != 0;
     let warning = match ownership {
         _ if !is_open => None,
         Ownership::Ours => match take_away(data.path(), mode) {
-            Ok(_) => Some(format!("other users of this machine could read `{place}`: it is closed to them now")),
+            Ok(_) => Some(format!("other users of this machine could read `{directory}`: it is closed to them now")),
             Err(error) => Some(format!(
-                "other users of this machine may read `{place}`, and it cannot be closed to them ({error}): give the server a \
+                "other users of this machine may read `{directory}`, and it cannot be closed to them ({error}): give the server a \
                  directory of its own"
             )),
         },
         Ownership::Shared | Ownership::Foreign => Some(format!(
-            "other users of this machine may read `{place}`, which stays open to them because it has more than a server's data: \
+            "other users of this machine may read `{directory}`, which stays open to them because it has more than a server's data: \
              give the server a directory of its own"
         )),
     };

@@ -43,7 +43,7 @@ pub(crate) fn is_secret(key: &str) -> bool {
     let is_last = |word: &String| LAST_WORDS.contains(&word.as_str()) || is_one_word_token(word);
     words.iter().any(|word| WORDS.iter().any(|secret| word.ends_with(secret)))
         || words.last().is_some_and(is_last)
-        || words.windows(2).any(|pair| PAIRS.iter().any(|known| pair[0].ends_with(known[0]) && pair[1] == known[1]))
+        || words.windows(2).any(|pair| PAIRS.iter().any(|secret| pair[0].ends_with(secret[0]) && pair[1] == secret[1]))
 }
 
 fn is_one_word_token(word: &str) -> bool {

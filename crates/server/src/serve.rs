@@ -96,7 +96,7 @@ impl Entrance {
     /// True once in a while for each kind of trouble, so that it does not fill the log.
     fn may_say(&self, what: &'static str) -> bool {
         let mut said = self.said.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        match said.iter_mut().find(|(known, _)| *known == what) {
+        match said.iter_mut().find(|(said_of, _)| *said_of == what) {
             Some((_, at)) if at.elapsed() < QUIET_LOG => return false,
             Some((_, at)) => *at = Instant::now(),
             None => said.push((what, Instant::now())),
@@ -145,17 +145,17 @@ impl Entrance {
 
     async fn peer(&self, stream: &TcpStream, peer: SocketAddr) -> Peer {
         let Some(peers) = &self.peers else { return Peer::Admitted };
-        let known = match stream.local_addr() {
+        let admitted = match stream.local_addr() {
             Ok(local) if peers.is_quick() => peers.of(peer, local),
             Ok(local) => {
                 let peers = Arc::clone(peers);
-                let asked = tokio::task::spawn_blocking(move || peers.of(peer, local)).await;
-                asked.unwrap_or_else(|error| Err(io::Error::other(error)))
+                let answer = tokio::task::spawn_blocking(move || peers.of(peer, local)).await;
+                answer.unwrap_or_else(|error| Err(io::Error::other(error)))
             }
             Err(error) => Err(error),
         };
         // What cannot be known is refused: it could be known at the start.
-        known.unwrap_or_else(|error| {
+        admitted.unwrap_or_else(|error| {
             if self.may_say("peer") {
                 tracing::error!(%error, "it is not known whose a connection is: it is refused");
             }
@@ -167,10 +167,10 @@ impl Entrance {
         if self.may_say("refuse") {
             tracing::warn!(user, "a connection of another user of this machine is refused (--users all allows them)");
         }
-        if let Ok(turn) = Arc::clone(&self.telling).try_acquire_owned() {
+        if let Ok(permit) = Arc::clone(&self.telling).try_acquire_owned() {
             tokio::spawn(async move {
                 let _ = tokio::time::timeout(LEAVE, tell(stream)).await;
-                drop(turn);
+                drop(permit);
             });
         }
     }

@@ -104,7 +104,7 @@ fn by(holder: Option<&Running>) -> String {
 pub struct Server {
     control: ControlPlane,
     /// Where it listens, and what it serves there.
-    places: Vec<(TcpListener, axum::Router)>,
+    listeners: Vec<(TcpListener, axum::Router)>,
     host: String,
     port: u16,
     entrance: Entrance,
@@ -164,12 +164,12 @@ impl Server {
         });
         control.recover().map_err(|error| Error::Recover(error.to_string()))?;
         control.keep_house();
-        let mut places: Vec<_> = listeners.into_iter().map(|listener| (listener, router.clone())).collect();
-        places.extend(collector.as_mut().map(Collecting::listeners).unwrap_or_default());
+        let mut listeners: Vec<_> = listeners.into_iter().map(|listener| (listener, router.clone())).collect();
+        listeners.extend(collector.as_mut().map(Collecting::listeners).unwrap_or_default());
         let (grace, drain) = (config.grace, config.drain);
         Ok(Server {
             control,
-            places,
+            listeners,
             host: http::host(config.address),
             port,
             entrance,
@@ -233,7 +233,7 @@ impl Server {
         let closing = self.control.closing().clone();
         let entrance = Arc::new(self.entrance);
         let servers: Vec<_> = self
-            .places
+            .listeners
             .into_iter()
             .map(|(listener, router)| tokio::spawn(serve(listener, router, Arc::clone(&entrance), closing.clone())))
             .collect();

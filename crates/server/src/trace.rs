@@ -31,7 +31,7 @@ pub(crate) use left_out::LeftOut;
 const MOST_RECEIVED: usize = 20_000;
 
 /// Runs whose lifecycle is kept for the next page.
-const KEPT: usize = 8;
+const MOST_CACHED: usize = 8;
 
 /// The lifecycle of a run that goes on is kept for this many times what it took to make, if nothing happens meanwhile: what is
 /// under way would be too short on the page otherwise.
@@ -48,7 +48,7 @@ pub(crate) struct RunLifecycle {
 #[derive(Debug)]
 pub(crate) struct Trace {
     pub(crate) id: TraceId,
-    pub(crate) life: Arc<RunLifecycle>,
+    pub(crate) lifecycle: Arc<RunLifecycle>,
     /// Spans of others, the first to begin first.
     pub(crate) received: Vec<Received>,
     /// What was received and is not among them.
@@ -59,14 +59,14 @@ pub(crate) struct Trace {
 #[derive(Clone, Debug)]
 pub(crate) struct Traces {
     collector: Option<Collector>,
-    kept: Arc<Mutex<VecDeque<CachedLifecycle>>>,
+    cache: Arc<Mutex<VecDeque<CachedLifecycle>>>,
 }
 
 /// A lifecycle that is kept.
 #[derive(Debug)]
 struct CachedLifecycle {
     run: RunKey,
-    life: Arc<RunLifecycle>,
+    lifecycle: Arc<RunLifecycle>,
     changes: watch::Receiver<()>,
     /// None for a finished run: it does not change any more.
     until: Option<Instant>,
@@ -81,18 +81,18 @@ impl CachedLifecycle {
 
 impl Traces {
     pub(crate) fn new(collector: Option<Collector>) -> Traces {
-        Traces { collector, kept: Arc::default() }
+        Traces { collector, cache: Arc::default() }
     }
 
     /// The trace of a run as it is now.
     pub(crate) async fn of(&self, run: &RunHandle) -> Result<Trace, control::Error> {
-        let life = self.life(run).await?;
-        let id = life.spans.iter().find(|span| span.part == Part::Run).map(|span| span.context.trace);
+        let lifecycle = self.lifecycle(run).await?;
+        let id = lifecycle.spans.iter().find(|span| span.part == Part::Run).map(|span| span.context.trace);
         let id = id.unwrap_or_else(|| spanwise_core::trace::derived_trace_id(run.id()));
         let mut left_out = LeftOut::of(id);
         let mut received = match &self.collector {
             Some(collector) => {
-                let wanted = wanted(Arc::clone(&life), run);
+                let wanted = wanted(Arc::clone(&lifecycle), run);
                 let read = collector.spans_of(id.0, MOST_RECEIVED, wanted).await;
                 let (received, count) = read.unwrap_or_else(|error| {
                     tracing::error!(error = &error as &dyn std::error::Error, "received spans are not shown");
@@ -106,21 +106,24 @@ impl Traces {
             None => Vec::new(),
         };
         // The engine's own spans may have been sent here as well; what else has an id of theirs is no span that could be told apart.
-        let known: HashSet<&[u8]> = life.spans.iter().map(|span| &span.context.span.0[..]).collect();
+        let ids: HashSet<&[u8]> = lifecycle.spans.iter().map(|span| &span.context.span.0[..]).collect();
         received.retain(|received| {
-            let is_known = known.contains(&received.span.span_id[..]);
+            let is_known = ids.contains(&received.span.span_id[..]);
             left_out.same_ids += usize::from(is_known && received.scope.name != spanwise_otel::SCOPE);
             !is_known
         });
-        Ok(Trace { id, life, received, left_out })
+        Ok(Trace { id, lifecycle, received, left_out })
     }
 
-    async fn life(&self, run: &RunHandle) -> Result<Arc<RunLifecycle>, control::Error> {
+    async fn lifecycle(&self, run: &RunHandle) -> Result<Arc<RunLifecycle>, control::Error> {
         let key = run.key();
-        let known =
-            self.lock().iter().find(|kept| kept.run == key && kept.is_good()).map(|kept| Arc::clone(&kept.life));
-        if let Some(life) = known {
-            return Ok(life);
+        let cached = self
+            .lock()
+            .iter()
+            .find(|entry| entry.run == key && entry.is_good())
+            .map(|entry| Arc::clone(&entry.lifecycle));
+        if let Some(lifecycle) = cached {
+            return Ok(lifecycle);
         }
         let (begun, changes, is_finished) = (Instant::now(), run.subscribe(), run.is_finished());
         let mut spans = run.lifecycle().await?;
@@ -130,17 +133,17 @@ impl Traces {
             move_to(&mut spans, inbound);
         }
         let explained = tokio::task::spawn_blocking(move || RunLifecycle { explanation: explain(&spans), spans }).await;
-        let life = Arc::new(explained.unwrap_or_default());
+        let lifecycle = Arc::new(explained.unwrap_or_default());
         let until = (!is_finished).then(|| Instant::now() + begun.elapsed() * KEPT_FOR);
-        let mut kept = self.lock();
-        kept.retain(|kept| kept.run != key);
-        kept.push_front(CachedLifecycle { run: key, life: Arc::clone(&life), changes, until });
-        kept.truncate(KEPT);
-        Ok(life)
+        let mut cache = self.lock();
+        cache.retain(|entry| entry.run != key);
+        cache.push_front(CachedLifecycle { run: key, lifecycle: Arc::clone(&lifecycle), changes, until });
+        cache.truncate(MOST_CACHED);
+        Ok(lifecycle)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<CachedLifecycle>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -166,13 +169,18 @@ fn move_to(spans: &mut [Span], inbound: TraceParent) {
 
 /// Of a trace with more spans than are looked at, a run sees its own first: those under its lifecycle, those that name it, and those
 /// of its time.
-fn wanted(life: Arc<RunLifecycle>, run: &RunHandle) -> impl FnOnce() -> Wanted + Send + 'static {
+fn wanted(lifecycle: Arc<RunLifecycle>, run: &RunHandle) -> impl FnOnce() -> Wanted + Send + 'static {
     let name = Some(AnyValue { value: Some(Value::StringValue(run.id().name.to_string())) });
     let mark = KeyValue { key: "flyte.run_name".to_owned(), value: name, ..KeyValue::default() }.encode_to_vec();
     let nanos = |at: spanwise_core::Timestamp| at.0.saturating_mul(1000);
     let (from, to) = (nanos(run.accepted_at()), nanos(run.now()));
     move || {
-        let end = life.spans.iter().map(|span| nanos(span.end)).max();
-        Wanted { under: life.spans.iter().map(|span| span.context.span.0).collect(), mark, from, to: end.unwrap_or(to) }
+        let end = lifecycle.spans.iter().map(|span| nanos(span.end)).max();
+        Wanted {
+            under: lifecycle.spans.iter().map(|span| span.context.span.0).collect(),
+            mark,
+            from,
+            to: end.unwrap_or(to),
+        }
     }
 }

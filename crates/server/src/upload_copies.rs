@@ -100,10 +100,10 @@ mod tests {
     fn copies_are_found_by_their_names_for_two_days() {
         let directory = tempfile::tempdir().unwrap();
         let folder = directory.path().join("cache/uploads");
-        let kept = UploadCopies::open(Some(&folder));
-        assert!(kept.lacks("uploads/p/d/x/a") && kept.get("uploads/p/d/x/a").is_none());
-        kept.put("uploads/p/d/x/a", b"code").unwrap();
-        assert!(!kept.lacks("uploads/p/d/x/a") && kept.lacks("uploads/p/d/x/b"));
+        let copies = UploadCopies::open(Some(&folder));
+        assert!(copies.lacks("uploads/p/d/x/a") && copies.get("uploads/p/d/x/a").is_none());
+        copies.put("uploads/p/d/x/a", b"code").unwrap();
+        assert!(!copies.lacks("uploads/p/d/x/a") && copies.lacks("uploads/p/d/x/b"));
         assert_eq!(UploadCopies::open(Some(&folder)).get("uploads/p/d/x/a").unwrap(), "code");
         let file = std::fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
         let staged = tempfile(&file).unwrap().0;
@@ -116,15 +116,15 @@ mod tests {
             let old = SystemTime::now() - LIFETIME - Duration::from_secs(1);
             std::fs::File::open(file).unwrap().set_modified(old).unwrap();
         }
-        assert!(kept.lacks("uploads/p/d/x/a"), "it is made anew");
+        assert!(copies.lacks("uploads/p/d/x/a"), "it is made anew");
         assert!(UploadCopies::open(Some(&folder)).get("uploads/p/d/x/a").is_none());
         assert!(!staged.exists(), "{}", staged.display());
         assert!(others.iter().all(|other| other.exists()) && folder.join("b".repeat(43)).exists());
         for none in [None, Some(Path::new("")), Some(Path::new("/dev/null/x"))] {
-            let kept = UploadCopies::open(none);
-            assert!(!kept.lacks("a"));
-            kept.put("a", b"x").unwrap();
-            assert!(kept.get("a").is_none());
+            let copies = UploadCopies::open(none);
+            assert!(!copies.lacks("a"));
+            copies.put("a", b"x").unwrap();
+            assert!(copies.get("a").is_none());
         }
     }
 }

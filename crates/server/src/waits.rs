@@ -6,7 +6,7 @@ use spanwise_engine::{Busy, WaitsFor};
 const NAMED: usize = 8;
 
 /// What an action waits for.
-pub(crate) fn told(waits: &WaitsFor) -> String {
+pub(crate) fn text(waits: &WaitsFor) -> String {
     match waits {
         WaitsFor::Slot(busy) => {
             told_busy(busy, "", busy.who.iter().map(|(run, action)| format!("{} {action}", run.name)))
@@ -42,9 +42,9 @@ mod tests {
             name: RunName::new(name).unwrap(),
         };
         let who = |count: usize| (0..count).map(|n| (run(&format!("r{n}")), ActionName::ROOT)).collect();
-        assert_eq!(told(&WaitsFor::Slot(Busy { limit: 2, who: who(2) })), "2 of 2 slots busy: r0 a0, r1 a0");
-        assert_eq!(told(&WaitsFor::SlotOfRun(Busy { limit: 1, who: who(1) })), "1 of 1 slots of the run busy: a0");
-        let many = told(&WaitsFor::Slot(Busy { limit: 10, who: who(10) }));
+        assert_eq!(text(&WaitsFor::Slot(Busy { limit: 2, who: who(2) })), "2 of 2 slots busy: r0 a0, r1 a0");
+        assert_eq!(text(&WaitsFor::SlotOfRun(Busy { limit: 1, who: who(1) })), "1 of 1 slots of the run busy: a0");
+        let many = text(&WaitsFor::Slot(Busy { limit: 10, who: who(10) }));
         assert!(many.ends_with("r6 a0, r7 a0 and 2 more"), "{many}");
     }
 }

@@ -71,16 +71,16 @@ impl MemoryRun {
 
     fn used_bytes(&self) -> usize {
         let len = |value: &Option<Bytes>| value.as_ref().map_or(0, Bytes::len);
-        let payloads: usize = self.actions.values().map(|(_, kept)| len(&kept.inputs) + len(&kept.outputs)).sum();
+        let payloads: usize = self.actions.values().map(|(_, stored)| len(&stored.inputs) + len(&stored.outputs)).sum();
         payloads + USUAL_BYTES * (self.events.len() + self.actions.len())
     }
 
     fn append(&mut self, append: &Append) {
         self.events.extend(append.events.iter().cloned());
         for (row, payloads) in &append.actions {
-            let known = self.actions.entry(row.name).or_insert_with(|| (row.clone(), Payloads::default()));
-            known.0 = row.clone();
-            known.1.take_new(payloads.clone());
+            let stored = self.actions.entry(row.name).or_insert_with(|| (row.clone(), Payloads::default()));
+            stored.0 = row.clone();
+            stored.1.take_new(payloads.clone());
         }
         self.definitions.extend(append.definitions.iter().map(|definition| definition.digest.clone()));
         if let Some((phase, ended_at)) = append.run_phase {
@@ -133,8 +133,8 @@ impl Store for Memory {
 
     fn payloads(&self, run: RunKey, action: &ActionName) -> Result<Payloads, Error> {
         let inner = self.lock();
-        let known = inner.runs.get(&run).and_then(|run| run.actions.get(action));
-        Ok(known.map(|(_, payloads)| payloads.clone()).unwrap_or_default())
+        let found = inner.runs.get(&run).and_then(|run| run.actions.get(action));
+        Ok(found.map(|(_, payloads)| payloads.clone()).unwrap_or_default())
     }
 
     fn action(&self, run: RunKey, action: &ActionName) -> Result<Option<ActionRow>, Error> {
@@ -209,7 +209,7 @@ impl Store for Memory {
     fn deploy_task(&self, task: &TaskRow, definition: &Bytes) -> Result<(), Error> {
         let mut inner = self.lock();
         let name = |task: &TaskRow| (task.scope.clone(), task.name.clone(), task.version.clone());
-        if inner.tasks.iter().any(|known| name(known) == name(task)) {
+        if inner.tasks.iter().any(|other| name(other) == name(task)) {
             return Err(Error::AlreadyExists(format!("{} {}", task.name, task.version)));
         }
         inner.tasks.push(task.clone());

@@ -34,7 +34,7 @@ impl CustomContext {
 
     /// The value of a key. Reserved keys have none.
     pub fn get(&self, key: &str) -> Option<&str> {
-        self.iter().find(|(known, _)| *known == key).map(|(_, value)| value)
+        self.iter().find(|(other, _)| *other == key).map(|(_, value)| value)
     }
 
     /// Sets a key; an empty value leaves the map as it is.
@@ -44,7 +44,7 @@ impl CustomContext {
             return;
         }
         let entries = Arc::make_mut(&mut self.entries);
-        match entries.iter_mut().find(|(known, _)| *known == key) {
+        match entries.iter_mut().find(|(other, _)| *other == key) {
             Some((_, old)) => *old = value,
             None => entries.push((key, value)),
         }
@@ -121,7 +121,7 @@ impl CustomContext {
         let mut positions: HashMap<String, usize> = HashMap::new();
         for (key, value) in pairs {
             match positions.entry(key) {
-                Entry::Occupied(known) => entries[*known.get()].1 = value,
+                Entry::Occupied(entry) => entries[*entry.get()].1 = value,
                 Entry::Vacant(new) => {
                     entries.push((new.key().clone(), value));
                     new.insert(entries.len() - 1);

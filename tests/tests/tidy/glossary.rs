@@ -1,14 +1,17 @@
-//! Names say one thing each: what `ARCHITECTURE.md` lists under "Words that say too little" names no type, function or module.
+//! Names say one thing each: what `ARCHITECTURE.md` lists under "Words that say too little" names nothing.
 
 use std::path::Path;
 
+use proc_macro2::{TokenStream, TokenTree};
 use spanwise_e2e::cargo;
 
 use crate::{assert_none, rust_files};
 
-/// Names of the public interface that stay, each with the reason. A line that is no longer needed fails.
-const STAY: [(&str, &str, &str); 1] =
-    [("crates/sdk/src/error.rs", "place", "users read where in their program an error arose with it")];
+/// Names that stay in a file, each with the reason. A line that is no longer needed fails.
+const STAY: [(&str, &str, &str); 2] = [
+    ("crates/sdk/src/error.rs", "place", "users read where in their program an error arose with it"),
+    ("crates/sdk/src/blocking.rs", "block_in_place", "it is tokio's"),
+];
 
 /// A word that no name consists of, or that stands in none if it is a noun of many meanings; and what to say instead.
 struct Word {
@@ -36,17 +39,25 @@ fn words() -> Vec<Word> {
     .collect::<Vec<_>>()
 }
 
-/// The name that a line declares: of a type, a function, a module or a constant.
-fn declared(line: &str) -> Option<&str> {
-    let kinds = ["struct", "enum", "trait", "type", "fn", "mod", "const", "static", "union"];
-    let is_before =
-        |word: &str| word.starts_with("pub") || ["async", "unsafe", "in", "super)", "crate)"].contains(&word);
-    let mut words = line.trim_start().split(' ').skip_while(|word| is_before(word)).peekable();
-    let kind = words.next().filter(|word| kinds.contains(word))?;
-    // `const fn`
-    let named = words.next().filter(|word| !(kind == "const" && *word == "fn")).or_else(|| words.next())?;
-    let end = named.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(named.len());
-    Some(&named[..end]).filter(|name| !name.is_empty())
+/// The names in the code of a file, each with its line, whatever they are of: types, functions, fields, variants, variables. Comments, texts and
+/// `mod tests` have none.
+fn names(code: TokenStream) -> Vec<(usize, String)> {
+    let (mut names, mut before) = (Vec::new(), [String::new(), String::new()]);
+    for token in code {
+        let mut word = String::new();
+        match token {
+            TokenTree::Group(_) if before == ["mod", "tests"] => {}
+            TokenTree::Group(group) => names.extend(self::names(group.stream())),
+            TokenTree::Ident(name) => {
+                word = name.to_string();
+                names.push((name.span().start().line, word.clone()));
+            }
+            TokenTree::Punct(_) | TokenTree::Literal(_) => {}
+        }
+        let [_, last] = before;
+        before = [last, word];
+    }
+    names
 }
 
 /// The words of a name: `place_of`, `AttemptPlace` and `PLACES` are two, two and one.
@@ -76,12 +87,18 @@ fn is_code(file: &Path) -> bool {
 
 #[test]
 fn a_name_is_read_and_taken_apart() {
-    assert_eq!(declared("    pub(crate) async fn place_of(&self) {"), Some("place_of"));
-    assert_eq!(declared("pub(in crate::run) const fn at() {}"), None);
-    assert_eq!(declared("const fn at<T>() {}"), Some("at"));
-    assert_eq!(declared("struct Told;"), Some("Told"));
-    assert_eq!(declared("// struct Told;"), None);
-    assert_eq!(declared("let place = 1;"), None);
+    let code = r#"
+        struct Held { place: u8 } // told
+        /// known
+        fn told(asked: u8) { let kept = |life| assert!(wheel, "{turn}"); }
+        mod tests { fn place() {} }
+    "#;
+    let names: Vec<(usize, String)> = names(code.parse().unwrap());
+    let found = |name: &str| names.iter().find(|(_, found)| found == name).map(|(line, _)| *line);
+    let lines = ["Held", "place", "told", "asked", "kept", "life", "wheel"].map(found);
+    assert_eq!(lines, [2, 2, 4, 4, 4, 4, 4].map(Some));
+    assert_eq!((found("known"), found("turn")), (None, None));
+    assert_eq!(names.iter().filter(|(_, name)| name == "place").count(), 1);
     assert_eq!(parts("AttemptPlace"), ["attempt", "place"]);
     assert_eq!(parts("replace_of"), ["replace", "of"]);
     assert_eq!(parts("PLACES"), ["places"]);
@@ -94,12 +111,11 @@ fn names_say_one_thing_each() {
     let mut stay = STAY.to_vec();
     let mut problems = Vec::new();
     for (file, text) in rust_files().filter(|(file, _)| is_code(file)) {
-        let code = text.lines().take_while(|line| line.trim() != "mod tests {").enumerate();
-        for (at, name) in code.filter_map(|(at, line)| Some((at, declared(line)?))) {
-            let Some(word) = words.iter().find(|word| word.is_used_by(name)) else { continue };
-            match stay.iter().position(|(of, stays, _)| file == Path::new(of) && name == *stays) {
-                Some(excused) => drop(stay.remove(excused)),
-                None => problems.push(format!("{}:{}: `{name}`: say {}", file.display(), at + 1, word.instead)),
+        for (line, name) in names(text.parse().unwrap()) {
+            let Some(word) = words.iter().find(|word| word.is_used_by(&name)) else { continue };
+            match STAY.iter().find(|(of, stays, _)| file == Path::new(of) && name == *stays) {
+                Some(excused) => stay.retain(|other| other != excused),
+                None => problems.push(format!("{}:{line}: `{name}`: say {}", file.display(), word.instead)),
             }
         }
     }

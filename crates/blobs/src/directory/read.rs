@@ -35,9 +35,9 @@ pub(super) struct OpenBlob {
 
 impl OpenBlob {
     /// What a range asks for, or all of it.
-    pub(super) fn content(self, asked: Option<ByteRange>) -> Content {
+    pub(super) fn content(self, wanted: Option<ByteRange>) -> Content {
         let object = self.object.clone();
-        let range = asked.map_or(Some(0..object.size), |asked| asked.of(object.size));
+        let range = wanted.map_or(Some(0..object.size), |wanted| wanted.of(object.size));
         let bytes = Box::pin(self.read(range.clone().unwrap_or(0..0)));
         Content { object, range, bytes }
     }

@@ -23,8 +23,8 @@ pub(super) async fn read_noting(target: &Target, run: &str, file: &str) -> anyho
     // Refuses what cannot be spoken to, with its reason.
     target.server()?;
     let part = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-    let place = format!("/v2/domain/{}/project/{}/runs/{}", part(&target.domain), part(&target.project), part(run));
-    let (server, address) = (target.url(), format!("{}{place}/{file}", target.url()));
+    let route = format!("/v2/domain/{}/project/{}/runs/{}", part(&target.domain), part(&target.project), part(run));
+    let (server, address) = (target.url(), format!("{}{route}/{file}", target.url()));
     tokio::task::spawn_blocking(move || get(&server, &address)).await.context("wait for the answer")?
 }
 

@@ -99,8 +99,9 @@ async fn waits(server: &Server, target: &Target, actions: &[Action]) -> anyhow::
         let request = GetActionDetailsRequest { action_id: action.id.clone(), ..GetActionDetailsRequest::default() };
         let answer = server.runs().get_action_details(request).await.map_err(|error| explain(target, error))?;
         let attempts = answer.into_owned().details.attempts.clone();
-        let told = attempts.last().and_then(|attempt| attempt.cluster_events.last()).map(|event| event.message.clone());
-        waits.extend(told.map(|told| (action.id.name.clone(), told)));
+        let reason =
+            attempts.last().and_then(|attempt| attempt.cluster_events.last()).map(|event| event.message.clone());
+        waits.extend(reason.map(|reason| (action.id.name.clone(), reason)));
     }
     Ok(waits)
 }
@@ -171,8 +172,8 @@ impl Shown {
         }
         as_it_is(format!("\n{table}"))?;
         for action in &self.actions {
-            if let Some(told) = self.waits.get(action.id.name.as_str()) {
-                say(format!("{} waits: {told}", action.id.name))?;
+            if let Some(reason) = self.waits.get(action.id.name.as_str()) {
+                say(format!("{} waits: {reason}", action.id.name))?;
             }
         }
         if let Some(error) = &self.output_error {

@@ -89,11 +89,11 @@ fn one_of(run: &str, condition: &str, all: Vec<Action>) -> anyhow::Result<Action
         ([], Some(ended)) => Ok((*ended).clone()),
         ([], None) if all.is_empty() => bail!("run {run} has no condition"),
         ([], None) => {
-            let known: Vec<String> = all
+            let names: Vec<String> = all
                 .iter()
                 .map(|action| format!("{} ({})", condition_of(action).0, phase(action.status.phase)))
                 .collect();
-            bail!("run {run} has no condition `{condition}`; it has {}", known.join(", "))
+            bail!("run {run} has no condition `{condition}`; it has {}", names.join(", "))
         }
         (several, _) => {
             let actions: Vec<&str> = several.iter().map(|action| action.id.name.as_str()).collect();

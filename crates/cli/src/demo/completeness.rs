@@ -22,7 +22,7 @@ pub(super) fn promised(actions: &[ActionView]) -> BTreeMap<String, usize> {
 /// What is wrong with the trace; nothing if it is whole. `answered`: the spans of the service that was called are known too.
 pub(super) fn problems(spans: &[Span], promised: &BTreeMap<String, usize>, answered: bool) -> Vec<String> {
     let mut problems = Vec::new();
-    let known: HashSet<SpanId> = spans.iter().map(|span| span.id).collect();
+    let ids: HashSet<SpanId> = spans.iter().map(|span| span.id).collect();
     let traces: HashSet<_> = spans.iter().map(|span| span.trace).collect();
     if traces.len() != 1 {
         problems.push(format!("there are {} trace ids instead of one", traces.len()));
@@ -31,7 +31,7 @@ pub(super) fn problems(spans: &[Span], promised: &BTreeMap<String, usize>, answe
     if roots != 1 {
         problems.push(format!("there are {roots} roots instead of one"));
     }
-    let orphans = spans.iter().filter(|span| span.parent.is_some_and(|parent| !known.contains(&parent)));
+    let orphans = spans.iter().filter(|span| span.parent.is_some_and(|parent| !ids.contains(&parent)));
     problems.extend(orphans.map(|span| format!("the parent of `{}` is missing", span.name)));
     for (name, expected) in promised {
         let found = spans.iter().filter(|span| span.name == *name).count();

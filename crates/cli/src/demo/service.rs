@@ -42,14 +42,14 @@ async fn server_span(State(tracer): State<SdkTracer>, request: Request, next: Ne
         propagator.extract_with_context(&Context::new(), &HeaderExtractor(request.headers()))
     });
     let (method, path) = (request.method().to_string(), request.uri().path().to_owned());
-    let known = path == ROUTE;
-    let name = if known { format!("{method} {ROUTE}") } else { method.clone() };
+    let is_route = path == ROUTE;
+    let name = if is_route { format!("{method} {ROUTE}") } else { method.clone() };
     let mut attributes = vec![
         KeyValue::new("http.request.method", method),
         KeyValue::new("url.scheme", "http"),
         KeyValue::new("url.path", path),
     ];
-    if known {
+    if is_route {
         attributes.push(KeyValue::new("http.route", ROUTE));
     }
     let span = tracer.span_builder(name).with_kind(SpanKind::Server).with_attributes(attributes);

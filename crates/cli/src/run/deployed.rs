@@ -57,8 +57,8 @@ async fn definition(target: &Target, name: &str, version: Option<&str>) -> anyho
     let found = target.server()?.tasks().get_task_details(request).await.map_err(|error| match error.code {
         connectrpc::ErrorCode::NotFound => {
             let version = version.map(|version| format!(" in version {version}")).unwrap_or_default();
-            let place = format!("{}/{}", target.project, target.domain);
-            Misuse(format!("no task `{name}` is deployed{version} in {place}: `spanwise tasks` lists those that are"))
+            let scope = format!("{}/{}", target.project, target.domain);
+            Misuse(format!("no task `{name}` is deployed{version} in {scope}: `spanwise tasks` lists those that are"))
                 .into()
         }
         _ => explain(target, error),

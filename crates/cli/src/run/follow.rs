@@ -108,7 +108,7 @@ async fn list(
     target: &Target,
     run: &Started,
     view: &mut View,
-    known: Vec<ActionView>,
+    last: Vec<ActionView>,
 ) -> anyhow::Result<Vec<ActionView>> {
     let began = Instant::now();
     let mut is_said = false;
@@ -121,7 +121,7 @@ async fn list(
                 }
                 tokio::time::sleep(PAUSE).await;
                 if view.is_live() {
-                    view.show(&run.run, &known)?;
+                    view.show(&run.run, &last)?;
                 }
             }
             Err(error) => {

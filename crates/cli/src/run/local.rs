@@ -24,7 +24,7 @@ pub(super) async fn run(program: &Path, chosen: Chosen, signals: &mut Signals) -
     request.options.env.clear();
     let mut asking = Asking::start(program, &request, &how.env)?;
     let mut state =
-        State { how, started: None, ended: None, refused: None, actions: Vec::new(), places: HashMap::new() };
+        State { how, started: None, ended: None, refused: None, actions: Vec::new(), positions: HashMap::new() };
     let mut view = View::new();
     let mut clock = tokio::time::interval(crate::progress::FRAME);
     loop {
@@ -53,7 +53,7 @@ struct State {
     refused: Option<Trouble>,
     actions: Vec<ActionView>,
     /// Where each action is in the list.
-    places: HashMap<spanwise::ActionName, usize>,
+    positions: HashMap<spanwise::ActionName, usize>,
 }
 
 impl State {
@@ -69,10 +69,10 @@ impl State {
             }
             Event::Actions { actions } => {
                 for action in actions {
-                    match self.places.get(&action.name) {
-                        Some(place) => self.actions[*place] = action,
+                    match self.positions.get(&action.name) {
+                        Some(position) => self.actions[*position] = action,
                         None => {
-                            self.places.insert(action.name, self.actions.len());
+                            self.positions.insert(action.name, self.actions.len());
                             self.actions.push(action);
                         }
                     }

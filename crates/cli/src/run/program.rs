@@ -64,17 +64,17 @@ fn wait(child: &mut Child) -> std::io::Result<Option<ExitStatus>> {
 }
 
 /// Whether a program can do what is asked for.
-pub(super) fn check(program: &Path, asked: Option<&RunSupport>, is_local: bool) -> Result<(), Misuse> {
+pub(super) fn check(program: &Path, support: Option<&RunSupport>, is_local: bool) -> Result<(), Misuse> {
     let shown = program.display();
-    match asked {
+    match support {
         None => Err(Misuse(format!(
             "{shown} is built with a version of the crate `spanwise` that this command cannot start"
         ))),
-        Some(asked) if asked.version != VERSION => Err(Misuse(format!(
+        Some(support) if support.version != VERSION => Err(Misuse(format!(
             "{shown} is built with another version of the crate `spanwise`: it takes version {} of what this command says in version {VERSION}",
-            asked.version
+            support.version
         ))),
-        Some(asked) if !asked.on_servers && !is_local => Err(Misuse(format!(
+        Some(support) if !support.on_servers && !is_local => Err(Misuse(format!(
             "{shown} is built without the feature `remote` of the crate `spanwise`, so no server can run it: build it with that, or run it here with --local"
         ))),
         Some(_) => Ok(()),

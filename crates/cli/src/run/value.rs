@@ -141,7 +141,7 @@ fn read_alternatives(schema: &Json, alternatives: &[&Json], text: &str) -> Resul
 
 /// JSON in line or in a file.
 fn structure(schema: &Json, text: &str) -> Result<Json, String> {
-    let (place, content) = match text.strip_prefix('@') {
+    let (source, content) = match text.strip_prefix('@') {
         Some(file) => {
             let content = String::from_utf8(read_file(file)?).map_err(|_| format!("{file} is no UTF-8"))?;
             (format!(" in {file}"), content)
@@ -149,11 +149,11 @@ fn structure(schema: &Json, text: &str) -> Result<Json, String> {
         None => (String::new(), text.to_owned()),
     };
     let value: Json = serde_json::from_str(&content).map_err(|error| {
-        let hint = if place.is_empty() { "; write it in quotes, or @FILE" } else { "" };
-        format!("expected JSON{place} ({}): {error}{hint}", words(schema))
+        let hint = if source.is_empty() { "; write it in quotes, or @FILE" } else { "" };
+        format!("expected JSON{source} ({}): {error}{hint}", words(schema))
     })?;
     // What times and numbers look like is checked by the program.
-    spanwise_proto::json::check(schema, &value).map(|_| value).map_err(|misfit| format!("{misfit}{place}"))
+    spanwise_proto::json::check(schema, &value).map(|_| value).map_err(|misfit| format!("{misfit}{source}"))
 }
 
 fn read_file(file: &str) -> Result<Vec<u8>, String> {

@@ -48,11 +48,11 @@ pub(super) fn read(file: &Path) -> anyhow::Result<BTreeMap<String, String>> {
     let text = std::fs::read_to_string(file).with_context(|| format!("read the settings in {}", file.display()))?;
     let bad = |what: String| BadFile { file: file.to_owned(), what };
     let table: toml::Table = toml::from_str(&text).map_err(|error| bad(error.to_string().trim_end().to_owned()))?;
-    let known = Settings::augment_args(Command::new("settings"));
+    let settings = Settings::augment_args(Command::new("settings"));
     let mut values = BTreeMap::new();
     for (key, value) in table {
-        let Some(arg) = known.get_arguments().find(|arg| arg.get_id() == key.as_str()) else {
-            return Err(bad(unknown(&key, &known)).into());
+        let Some(arg) = settings.get_arguments().find(|arg| arg.get_id() == key.as_str()) else {
+            return Err(bad(unknown(&key, &settings)).into());
         };
         let Some(text) = text_of(&key, value, arg).map_err(bad)? else { continue };
         values.insert(key, text);
@@ -90,11 +90,10 @@ fn joined(list: &[toml::Value]) -> Option<String> {
 }
 
 /// Names the known key that is the nearest to one that is not.
-fn unknown(key: &str, known: &Command) -> String {
-    let keys = known.get_arguments().map(|arg| arg.get_id().as_str());
+fn unknown(key: &str, settings: &Command) -> String {
+    let keys = settings.get_arguments().map(|arg| arg.get_id().as_str());
     // The beginning of a key is nearer than a word that happens to look like it.
-    let nearest =
-        keys.min_by_key(|known| (!known.starts_with(key), strsim::levenshtein(key, known))).unwrap_or_default();
+    let nearest = keys.min_by_key(|name| (!name.starts_with(key), strsim::levenshtein(key, name))).unwrap_or_default();
     format!("`{key}` is no setting: the nearest one is `{nearest}` (all: spanwise config)")
 }
 

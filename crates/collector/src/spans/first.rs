@@ -25,7 +25,7 @@ pub struct Wanted {
 struct Scanned {
     rows: Vec<Row>,
     /// Where each id is among the rows.
-    places: HashMap<[u8; 8], usize>,
+    positions: HashMap<[u8; 8], usize>,
 }
 
 /// What is known of a span without reading all of it.
@@ -67,18 +67,18 @@ fn scan(connection: &Connection, trace_id: [u8; 16], mark: &[u8]) -> rusqlite::R
          WHERE trace_id = ?1 AND key > (SELECT ifnull(max(key), 0) - ?3 FROM spans)",
     )?;
     let mut found = select.query(params![&trace_id[..], mark, MOST_SCANNED])?;
-    let Scanned { mut rows, mut places } = Scanned::default();
+    let Scanned { mut rows, mut positions } = Scanned::default();
     while let Some(row) = found.next()? {
-        places.insert(row.get(1)?, rows.len());
+        positions.insert(row.get(1)?, rows.len());
         rows.push(Row { key: row.get(0)?, parent: row.get(2)?, start: row.get(3)?, is_wanted: row.get(4)? });
     }
-    Ok(Scanned { rows, places })
+    Ok(Scanned { rows, positions })
 }
 
 impl Scanned {
     /// Whatever is under a wanted span is wanted. Each span is looked at once, however deep it is, and rings end.
     fn mark_descendants(&mut self, under: &HashSet<[u8; 8]>) {
-        let Scanned { rows, places } = self;
+        let Scanned { rows, positions } = self;
         let mut is_known = vec![false; rows.len()];
         let mut way = Vec::new();
         for at in 0..rows.len() {
@@ -96,7 +96,7 @@ impl Scanned {
                     is_wanted = true;
                     break;
                 }
-                next = row.parent.and_then(|parent| places.get(&parent)).copied();
+                next = row.parent.and_then(|parent| positions.get(&parent)).copied();
             }
             for here in way.drain(..) {
                 rows[here].is_wanted = is_wanted;

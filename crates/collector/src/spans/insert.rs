@@ -51,7 +51,7 @@ pub(super) fn insert(
                 &span.body[..],
             ])?;
             match changed {
-                0 => inserted.known.push(index),
+                0 => inserted.repeated.push(index),
                 _ => inserted.new += 1,
             }
         }
@@ -74,11 +74,11 @@ fn origin_key(
     if let Some(key) = origins.get(&origin.digest) {
         return Ok(*key);
     }
-    let known = transaction
+    let stored = transaction
         .prepare_cached("SELECT key FROM origins WHERE digest = ?1")?
         .query_row([&origin.digest[..]], |row| row.get(0))
         .optional()?;
-    let key = match known {
+    let key = match stored {
         Some(key) => key,
         None => {
             transaction

@@ -41,7 +41,7 @@ impl TeeTarget {
         let path = if address.ends_with("/v1/traces") { "" } else { "/v1/traces" };
         let url = format!("{address}{path}");
         let pairs = headers.split(',').filter(|pair| !pair.trim().is_empty()).enumerate();
-        let headers = pairs.map(|(place, pair)| header(pair).ok_or(BadTarget::Header(place + 1)));
+        let headers = pairs.map(|(position, pair)| header(pair).ok_or(BadTarget::Header(position + 1)));
         Ok(TeeTarget { url: url.parse().map_err(|_| bad())?, headers: headers.collect::<Result<_, _>>()? })
     }
 }
@@ -88,14 +88,14 @@ mod tests {
     fn headers_are_decoded_and_never_shown() {
         let target = TeeTarget::new("http://x", "api-key = s%3De%2Ccret,Authorization=Basic%20abc==,").unwrap();
         let text = |name: &str| {
-            let (_, value) = target.headers.iter().find(|(known, _)| known == name).unwrap();
+            let (_, value) = target.headers.iter().find(|(header_name, _)| header_name == name).unwrap();
             value.to_str().unwrap().to_owned()
         };
         assert_eq!((text("api-key"), text("authorization")), ("s=e,cret".to_owned(), "Basic abc==".to_owned()));
         assert!(!format!("{target:?} {:?}", target.headers).contains("abc"), "{target:?}");
-        for (headers, place) in [("secret", 1), ("a=b,c d=e", 2), ("a=%0a", 1), ("=x", 1)] {
+        for (headers, position) in [("secret", 1), ("a=b,c d=e", 2), ("a=%0a", 1), ("=x", 1)] {
             let error = TeeTarget::new("http://x", headers).unwrap_err();
-            assert_eq!(error, BadTarget::Header(place), "{headers}");
+            assert_eq!(error, BadTarget::Header(position), "{headers}");
             assert!(!error.to_string().contains("secret"));
         }
     }

@@ -45,7 +45,7 @@ fn what_was_stored_is_there_after_a_crash() {
     let (one, two) = (origin("one"), origin("two"));
     let spans = [span(1, 0, &one), span(1, 1, &two), span(1, 2, &one), span(2, 0, &one)];
     let store = open(&directory);
-    assert_eq!(store.insert(&spans, NOW).unwrap(), Inserted { new: 4, known: Vec::new() });
+    assert_eq!(store.insert(&spans, NOW).unwrap(), Inserted { new: 4, repeated: Vec::new() });
     // As after a kill: nobody closes it, the log is not folded, and another one opens the files.
     let copy = tempfile::tempdir().unwrap();
     for file in ["spans.db", "spans.db-wal"] {
@@ -65,8 +65,8 @@ fn the_first_of_an_id_stays() {
     let second = StoredSpan { name: "other".to_owned(), ..span(1, 0, &origin("two")) };
     // In one insertion, and in the next one.
     let inserted = store.insert(&[first.clone(), second.clone(), span(1, 1, &origin("two"))], NOW).unwrap();
-    assert_eq!(inserted, Inserted { new: 2, known: vec![1] });
-    assert_eq!(store.insert(&[second], NOW).unwrap(), Inserted { new: 0, known: vec![0] });
+    assert_eq!(inserted, Inserted { new: 2, repeated: vec![1] });
+    assert_eq!(store.insert(&[second], NOW).unwrap(), Inserted { new: 0, repeated: vec![0] });
     assert_eq!(store.of_trace(trace_of(&first), 1).unwrap(), [first]);
 }
 
@@ -322,7 +322,7 @@ fn a_file_that_turns_out_to_be_damaged_is_replaced_by_the_next_spans() {
     overwrite(&file, 4096, usize::try_from(length - 4096).unwrap());
     let store = open(&directory);
     assert!(store.set_aside().is_empty(), "nobody has looked at the rest yet");
-    assert_eq!(store.insert(&[span(1, 0, &origin("one"))], NOW).unwrap(), Inserted { new: 1, known: vec![] });
+    assert_eq!(store.insert(&[span(1, 0, &origin("one"))], NOW).unwrap(), Inserted { new: 1, repeated: vec![] });
     assert_eq!(store.set_aside(), [directory.path().join("spans.db.damaged-1")]);
     assert_eq!(store.of_trace(trace_of(&span(1, 0, &origin(""))), 10).unwrap(), [span(1, 0, &origin("one"))]);
 }

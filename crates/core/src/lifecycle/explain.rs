@@ -205,11 +205,11 @@ impl Index {
 
     /// The first sign of life of an attempt. One that was heard of at its end only has lived from the beginning.
     fn alive_since(&self, span: &Span) -> Timestamp {
-        let told = span.attempt.and_then(|attempt| self.alive.get(&(span.action, attempt)));
+        let sign_of_life = span.attempt.and_then(|attempt| self.alive.get(&(span.action, attempt)));
         let has_reported = span.details.iter().any(|(key, value)| {
             *key == "spanwise.attempt.result" && [Value::from("success"), Value::from("failure")].contains(value)
         });
-        told.copied().unwrap_or(if has_reported { span.start } else { span.end })
+        sign_of_life.copied().unwrap_or(if has_reported { span.start } else { span.end })
     }
 
     /// True for time that a later attempt spent again.

@@ -50,7 +50,7 @@ struct Open {
 enum Now {
     Queued {
         since: Timestamp,
-        held: bool,
+        waits_for_slot: bool,
     },
     Attempt {
         attempt: AttemptNo,
@@ -171,7 +171,7 @@ impl Lifecycle {
         let context = above.at(self.id(&action, part, 0, 0));
         let now = match part {
             Part::Wait => Now::Nothing,
-            _ => Now::Queued { since: at, held: false },
+            _ => Now::Queued { since: at, waits_for_slot: false },
         };
         let open = Open {
             spec: Arc::clone(spec),
@@ -200,9 +200,9 @@ impl Lifecycle {
     /// What a fact means for an open action; the outcome if it is at its end.
     fn of_action(&mut self, action: ActionName, open: &mut Open, fact: &Fact, at: Timestamp) -> Option<Outcome> {
         match fact {
-            Fact::Held => {
-                if let Now::Queued { held, .. } = &mut open.now {
-                    *held = true;
+            Fact::WaitsForSlot => {
+                if let Now::Queued { waits_for_slot, .. } = &mut open.now {
+                    *waits_for_slot = true;
                 }
             }
             Fact::LookedUp { lookup, hit } => self.looked_up(action, open, lookup, *hit, at),
@@ -231,12 +231,12 @@ impl Lifecycle {
             }
             Fact::AttemptReleased { .. } => {
                 self.end_part(action, open, &Outcome::new(Status::Unset, "released"), at);
-                open.now = Now::Queued { since: at, held: false };
+                open.now = Now::Queued { since: at, waits_for_slot: false };
             }
             Fact::BackedOff { .. } => open.now = Now::Backoff { since: at },
             Fact::Requeued => {
                 self.end_part(action, open, &Outcome::new(Status::Unset, "success"), at);
-                open.now = Now::Queued { since: at, held: false };
+                open.now = Now::Queued { since: at, waits_for_slot: false };
             }
             end => {
                 let outcome = outcome_of(end)?;
@@ -249,18 +249,18 @@ impl Lifecycle {
     }
 
     fn looked_up(&mut self, action: ActionName, open: &mut Open, lookup: &Lookup, hit: bool, at: Timestamp) {
-        let Now::Queued { since, held } = open.now else { return };
-        let asked = lookup.asked.clamp(since, at.max(since));
+        let Now::Queued { since, waits_for_slot } = open.now else { return };
+        let asked_at = lookup.asked_at.clamp(since, at.max(since));
         // Held meanwhile means that another one computed the key: that is no wait for a slot.
-        self.queued(action, open, (since, asked), held && lookup.waited_for.is_none(), None);
+        self.queued(action, open, (since, asked_at), waits_for_slot && lookup.waited_for.is_none(), None);
         let status = if hit { "hit" } else { "miss" };
         open.cache = Some(status);
-        let mut span = self.part(action, open, Part::Lookup, None, (asked, at));
+        let mut span = self.part(action, open, Part::Lookup, None, (asked_at, at));
         span.details.push(("spanwise.cache.status", Value::Word(status)));
         span.links.extend(lookup.waited_for.map(|to| Link { to, why: "waited for" }));
         span.links.extend(lookup.producer.filter(|_| hit).map(|to| Link { to, why: "producer" }));
         self.close(span);
-        open.now = Now::Queued { since: at.max(since), held: false };
+        open.now = Now::Queued { since: at.max(since), waits_for_slot: false };
     }
 
     fn started(&mut self, action: ActionName, open: &mut Open, at: Timestamp) {
@@ -275,11 +275,12 @@ impl Lifecycle {
         action: ActionName,
         open: &mut Open,
         times: (Timestamp, Timestamp),
-        held: bool,
+        waits_for_slot: bool,
         outcome: Option<&Outcome>,
     ) {
         let mut span = self.part(action, open, Part::Queued, None, times);
-        span.details.push(("spanwise.queued.reason", Value::Word(if held { "concurrency" } else { "launch" })));
+        span.details
+            .push(("spanwise.queued.reason", Value::Word(if waits_for_slot { "concurrency" } else { "launch" })));
         if let Some(failed) = outcome.filter(|outcome| outcome.failure.is_some()) {
             failed.describe(&mut span);
         }
@@ -289,7 +290,9 @@ impl Lifecycle {
     /// Ends what an open action does at the moment.
     fn end_part(&mut self, action: ActionName, open: &mut Open, outcome: &Outcome, at: Timestamp) {
         match std::mem::replace(&mut open.now, Now::Nothing) {
-            Now::Queued { since, held } => self.queued(action, open, (since, at), held, Some(outcome)),
+            Now::Queued { since, waits_for_slot } => {
+                self.queued(action, open, (since, at), waits_for_slot, Some(outcome))
+            }
             Now::Attempt { attempt, context, launched, moments } => {
                 let mut span = self.span(action, open, Part::Attempt, Some(attempt), (launched, at));
                 span.name = format!("attempt {attempt}").into();

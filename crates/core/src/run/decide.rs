@@ -37,21 +37,21 @@ impl Run {
                 facts.push(*action, Fact::AttemptReleased { attempt: *attempt });
             }
             Command::Hold { action } => {
-                if let State::Queued { held: false, .. } = facts.known(*action)?.state {
-                    facts.push(*action, Fact::Held);
+                if let State::Queued { waits_for_slot: false, .. } = facts.existing(*action)?.state {
+                    facts.push(*action, Fact::WaitsForSlot);
                 }
             }
             Command::Reuse { action, source, lookup } => facts.reuse(*action, source, lookup.as_ref())?,
             Command::Miss { action, lookup } => facts.miss(*action, lookup)?,
             Command::Signal { action, by, from } => {
-                let State::Paused = facts.known(*action)?.state else {
+                let State::Paused = facts.existing(*action)?.state else {
                     return Err(facts.wrong_state("signal", *action));
                 };
                 facts.end(*action, Fact::Signalled { by: by.clone(), from: *from });
             }
             Command::Tick { action } => facts.tick(*action)?,
             Command::Abort { action, by, reason } => {
-                if !facts.known(*action)?.is_finished() {
+                if !facts.existing(*action)?.is_finished() {
                     facts.end(*action, Fact::Aborted { by: by.clone(), reason: reason.clone() });
                 }
             }
@@ -79,15 +79,15 @@ impl<'run> Facts<'run> {
         self.events.push(Event { action, at: self.now, fact });
     }
 
-    fn known(&self, action: ActionName) -> Result<&'run Action, Rejection> {
+    fn existing(&self, action: ActionName) -> Result<&'run Action, Rejection> {
         self.run.action(&action).ok_or(Rejection::NotFound(action))
     }
 
     /// The action, if this very attempt is under way: a late report of an old attempt is fenced here.
     fn under_way(&self, action: ActionName, attempt: AttemptNo) -> Result<&'run Action, Rejection> {
-        let known = self.known(action)?;
-        if known.attempt() == Some(attempt) {
-            return Ok(known);
+        let current = self.existing(action)?;
+        if current.attempt() == Some(attempt) {
+            return Ok(current);
         }
         Err(Rejection::Stale { action, attempt })
     }
@@ -99,7 +99,7 @@ impl<'run> Facts<'run> {
         self.parent_accepts(action, spec)?;
         self.push(action, Fact::Enqueued { spec: Arc::clone(spec) });
         if spec.kind == ActionKind::Task && self.is_full_for(spec.parent) {
-            self.push(action, Fact::Held);
+            self.push(action, Fact::WaitsForSlot);
         }
         Ok(())
     }
@@ -109,7 +109,7 @@ impl<'run> Facts<'run> {
             return Err(Rejection::RunEnded(action));
         }
         let Some(parent) = spec.parent else { return Ok(()) };
-        if self.known(parent)?.is_finished() {
+        if self.existing(parent)?.is_finished() {
             return Err(Rejection::ParentEnded { parent, action });
         }
         Ok(())
@@ -124,7 +124,7 @@ impl<'run> Facts<'run> {
     }
 
     fn reuse(&mut self, action: ActionName, source: &Source, lookup: Option<&Lookup>) -> Result<(), Rejection> {
-        let (State::Queued { .. } | State::Backoff { .. }) = self.known(action)?.state else {
+        let (State::Queued { .. } | State::Backoff { .. }) = self.existing(action)?.state else {
             return Err(self.wrong_state("reuse outputs for", action));
         };
         if let Some(lookup) = lookup {
@@ -135,7 +135,7 @@ impl<'run> Facts<'run> {
     }
 
     fn miss(&mut self, action: ActionName, lookup: &Lookup) -> Result<(), Rejection> {
-        let State::Queued { .. } = self.known(action)?.state else {
+        let State::Queued { .. } = self.existing(action)?.state else {
             return Err(self.wrong_state("look up outputs for", action));
         };
         self.push(action, Fact::LookedUp { lookup: lookup.clone(), hit: false });
@@ -143,11 +143,11 @@ impl<'run> Facts<'run> {
     }
 
     fn launch(&mut self, action: ActionName) -> Result<(), Rejection> {
-        let known = self.known(action)?;
-        match known.state {
+        let current = self.existing(action)?;
+        match current.state {
             State::Queued { .. } if !self.run.has_free_slot() => Err(Rejection::NoSlot(action)),
             State::Queued { .. } => {
-                self.push(action, Fact::Launched { attempt: known.next_attempt() });
+                self.push(action, Fact::Launched { attempt: current.next_attempt() });
                 Ok(())
             }
             _ => Err(self.wrong_state("launch", action)),
@@ -156,38 +156,38 @@ impl<'run> Facts<'run> {
 
     fn wrong_state(&self, command: &'static str, action: ActionName) -> Rejection {
         match self.run.action(&action) {
-            Some(known) => Rejection::WrongState { command, action, phase: known.phase() },
+            Some(current) => Rejection::WrongState { command, action, phase: current.phase() },
             None => Rejection::NotFound(action),
         }
     }
 
     fn attempt_failed(&mut self, action: ActionName, attempt: AttemptNo, failure: &Failure) -> Result<(), Rejection> {
-        let known = self.under_way(action, attempt)?;
+        let current = self.under_way(action, attempt)?;
         let mut failure = failure.clone().shortened();
-        if failure.kind == FailureKind::System && self.is_told_on(known, &failure) {
+        if failure.kind == FailureKind::System && self.is_told_on(current, &failure) {
             failure.kind = FailureKind::User;
         }
         self.push(action, Fact::AttemptFailed { attempt, failure: failure.clone() });
         if !failure.recoverable {
             self.end(action, Fact::Failed { failure });
         } else if failure.kind == FailureKind::System {
-            self.after_system_failure(action, known, &failure.message);
+            self.after_system_failure(action, current, &failure.message);
         } else {
-            self.retry_or(action, known, Fact::Failed { failure });
+            self.retry_or(action, current, Fact::Failed { failure });
         }
         Ok(())
     }
 
     /// True if it is the failure of a child that the body has told on. The child had the system's attempts already; that the
     /// body did not handle its failure is the user's.
-    fn is_told_on(&self, known: &Action, failure: &Failure) -> bool {
+    fn is_told_on(&self, current: &Action, failure: &Failure) -> bool {
         let is_it = |child: &Action| match child.end() {
             Some(End::Failed(of_child) | End::TimedOut(of_child)) if child.spec.kind == ActionKind::Task => {
                 of_child.code == failure.code && failure.message.contains(&of_child.message)
             }
             _ => false,
         };
-        known.children.iter().filter_map(|child| self.run.action(child)).any(is_it)
+        current.children.iter().filter_map(|child| self.run.action(child)).any(is_it)
     }
 
     fn attempt_lost(
@@ -197,24 +197,24 @@ impl<'run> Facts<'run> {
         reason: &str,
         blamed: bool,
     ) -> Result<(), Rejection> {
-        let known = self.under_way(action, attempt)?;
-        let waits = self.waits_for_a_child(known);
+        let current = self.under_way(action, attempt)?;
+        let waits = self.waits_for_a_child(current);
         self.push(action, Fact::AttemptLost { attempt, reason: reason.to_owned(), blamed: blamed && !waits });
         if blamed && !waits {
-            self.after_system_failure(action, known, reason);
+            self.after_system_failure(action, current, reason);
         } else if blamed {
             self.requeue(action);
         } else {
-            self.after_unblamed_loss(action, known, reason);
+            self.after_unblamed_loss(action, current, reason);
         }
         Ok(())
     }
 
     /// The first one is made up for at once; a machine that fails again and again is left alone for longer and longer, and is given up
     /// in the end.
-    fn after_unblamed_loss(&mut self, action: ActionName, known: &Action, last: &str) {
+    fn after_unblamed_loss(&mut self, action: ActionName, current: &Action, last: &str) {
         let (lost, lasts) =
-            (known.unblamed_losses.saturating_add(1), known.unblamed_since.map(|at| self.now.since(at)));
+            (current.unblamed_losses.saturating_add(1), current.unblamed_since.map(|at| self.now.since(at)));
         let (most, longest) = UNBLAMED_BUDGET;
         match lasts.filter(|lasts| lost > most && *lasts > longest) {
             Some(lasts) => {
@@ -228,7 +228,7 @@ impl<'run> Facts<'run> {
                 );
             }
             None => {
-                let pause = known.unblamed_losses.checked_sub(1).map(|n| UNBLAMED_PAUSE.delay(n));
+                let pause = current.unblamed_losses.checked_sub(1).map(|n| UNBLAMED_PAUSE.delay(n));
                 self.requeue_after(action, pause.unwrap_or_default());
             }
         }
@@ -236,17 +236,20 @@ impl<'run> Facts<'run> {
 
     /// True if a child of the action is on its way: the action itself did nothing when its process ended. A child that is
     /// only queued does not count, its parent may never ask for it again.
-    fn waits_for_a_child(&self, known: &Action) -> bool {
+    fn waits_for_a_child(&self, current: &Action) -> bool {
         let on_its_way = |child: &Action| {
             child.attempt().is_some()
-                || matches!(child.state, State::Backoff { .. } | State::Paused | State::Queued { held: true, .. })
+                || matches!(
+                    child.state,
+                    State::Backoff { .. } | State::Paused | State::Queued { waits_for_slot: true, .. }
+                )
         };
-        known.children.iter().filter_map(|child| self.run.action(child)).any(on_its_way)
+        current.children.iter().filter_map(|child| self.run.action(child)).any(on_its_way)
     }
 
     /// The system's budget is its own: it does not cost a retry of the user.
-    fn after_system_failure(&mut self, action: ActionName, known: &Action, last: &str) {
-        if known.system_failures + 1 < SYSTEM_FAILURE_BUDGET {
+    fn after_system_failure(&mut self, action: ActionName, current: &Action, last: &str) {
+        if current.system_failures + 1 < SYSTEM_FAILURE_BUDGET {
             self.requeue(action);
             return;
         }
@@ -257,13 +260,13 @@ impl<'run> Facts<'run> {
     }
 
     /// Another attempt if the policy has one left, else the given end.
-    fn retry_or(&mut self, action: ActionName, known: &Action, end: Fact) {
-        let retry = &known.spec.retry;
-        if known.failures >= retry.retries {
+    fn retry_or(&mut self, action: ActionName, current: &Action, end: Fact) {
+        let retry = &current.spec.retry;
+        if current.failures >= retry.retries {
             self.end(action, end);
             return;
         }
-        let delay = retry.backoff.as_ref().map(|backoff| backoff.delay(known.failures)).unwrap_or_default();
+        let delay = retry.backoff.as_ref().map(|backoff| backoff.delay(current.failures)).unwrap_or_default();
         self.requeue_after(action, delay);
     }
 
@@ -280,25 +283,25 @@ impl<'run> Facts<'run> {
     }
 
     fn tick(&mut self, action: ActionName) -> Result<(), Rejection> {
-        let known = self.known(action)?;
-        if known.due().is_none_or(|due| due > self.now) {
+        let current = self.existing(action)?;
+        if current.due().is_none_or(|due| due > self.now) {
             return Ok(());
         }
-        let timeouts = known.spec.timeouts;
-        if known.deadline().is_some_and(|deadline| deadline <= self.now) {
+        let timeouts = current.spec.timeouts;
+        if current.deadline().is_some_and(|deadline| deadline <= self.now) {
             self.end(action, timed_out(code::DEADLINE_EXCEEDED, "deadline", timeouts.deadline));
             return Ok(());
         }
-        match known.state {
+        match current.state {
             State::Queued { .. } => {
                 self.push(action, Fact::QueueTimedOut);
                 let end = timed_out(code::QUEUED_TIMEOUT_EXCEEDED, "max_queued_time", timeouts.max_queued_time);
-                self.retry_or(action, known, end);
+                self.retry_or(action, current, end);
             }
             State::Running { attempt, .. } => {
                 self.push(action, Fact::AttemptTimedOut { attempt });
                 let end = timed_out(code::MAX_RUNTIME_EXCEEDED, "max_runtime", timeouts.max_runtime);
-                self.retry_or(action, known, end);
+                self.retry_or(action, current, end);
             }
             State::Backoff { .. } => self.requeue(action),
             State::Launched { .. } | State::Paused | State::Judged | State::Finished(_) => {}
@@ -308,7 +311,7 @@ impl<'run> Facts<'run> {
 
     /// False if the step stands as it is: only a recoverable failure is tried again and recorded over (semantics S6).
     fn may_record_step(&self, action: ActionName, spec: &Arc<ActionSpec>) -> Result<bool, Rejection> {
-        match self.run.action(&action).map(|known| (known.spec.kind, known.end())) {
+        match self.run.action(&action).map(|current| (current.spec.kind, current.end())) {
             Some((ActionKind::Step, Some(End::Failed(failure)))) if failure.recoverable => {}
             Some(_) => return Ok(false),
             None => {}
@@ -335,16 +338,16 @@ impl<'run> Facts<'run> {
         while let Some(name) = pending.pop() {
             let Some(action) = self.run.action(&name) else { continue };
             for child in &action.children {
-                let Some(known) = self.run.action(child) else { continue };
-                let live = !known.is_finished();
-                if live && !which(known) {
+                let Some(current) = self.run.action(child) else { continue };
+                let live = !current.is_finished();
+                if live && !which(current) {
                     continue;
                 }
                 if live {
                     let (by, reason) = ("spanwise".to_owned(), format!("`{ended}` ended"));
                     self.push(*child, Fact::Aborted { by, reason });
                 }
-                if !known.children.is_empty() {
+                if !current.children.is_empty() {
                     pending.push(*child);
                 }
             }

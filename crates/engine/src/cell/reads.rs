@@ -23,17 +23,17 @@ impl RunCell {
     /// When an action began and ended, and how, if it has.
     pub(crate) fn recorded(&self, action: &ActionName) -> Option<(Timestamp, Timestamp, End)> {
         let state = self.lock();
-        let known = state.live.run().action(action)?;
-        Some((known.enqueued_at, known.updated_at, known.end()?.clone()))
+        let current = state.live.run().action(action)?;
+        Some((current.enqueued_at, current.updated_at, current.end()?.clone()))
     }
 
     /// The code of the timeout that cut an attempt short, if one did.
     pub(crate) fn timeout_of(&self, action: &ActionName, attempt: AttemptNo) -> Option<String> {
         let state = self.lock();
-        let known = state.live.run().action(action)?;
-        match known.end() {
-            Some(End::TimedOut(failure)) if known.attempts == attempt.0 => Some(failure.code.clone()),
-            _ => (known.timed_out == Some(attempt)).then(|| spanwise_core::code::MAX_RUNTIME_EXCEEDED.to_owned()),
+        let current = state.live.run().action(action)?;
+        match current.end() {
+            Some(End::TimedOut(failure)) if current.attempts == attempt.0 => Some(failure.code.clone()),
+            _ => (current.timed_out == Some(attempt)).then(|| spanwise_core::code::MAX_RUNTIME_EXCEEDED.to_owned()),
         }
     }
 
@@ -57,7 +57,7 @@ impl RunCell {
         let above = |name: &ActionName| state.live.run().action(name)?.spec.parent;
         // A map without a span leaves the action in the trace of its caller.
         let nearest = std::iter::successors(Some(*action), above)
-            .find_map(|name| state.live.run().action(&name).and_then(|known| known.spec.traceparent));
+            .find_map(|name| state.live.run().action(&name).and_then(|current| current.spec.traceparent));
         let inbound = state.live.run().root().and_then(|root| root.spec.traceparent);
         drop(state);
         Some(nearest.unwrap_or_else(|| Lifecycle::run_span(&self.id, inbound)))
@@ -96,8 +96,8 @@ impl RunCell {
     /// How the action ended, if it has.
     pub(crate) fn end(&self, action: &ActionName) -> Result<Option<End>, Rejection> {
         let state = self.lock();
-        let known = state.live.run().action(action).ok_or(Rejection::NotFound(*action))?;
-        Ok(known.end().cloned())
+        let current = state.live.run().action(action).ok_or(Rejection::NotFound(*action))?;
+        Ok(current.end().cloned())
     }
 
     /// Actions that take up a slot, the oldest first.

@@ -28,10 +28,10 @@ pub(crate) struct Exports {
 #[derive(Debug, Default)]
 struct Pending {
     order: VecDeque<RunKey>,
-    known: HashSet<RunKey>,
+    queued: HashSet<RunKey>,
     tails: HashMap<RunKey, Tail>,
     /// Events that are in the tails.
-    kept: usize,
+    buffered: usize,
     /// Events that ever came.
     arrived: u64,
 }
@@ -63,7 +63,7 @@ impl Exports {
 
     pub(super) fn add(&self, run: RunKey) {
         let mut pending = self.lock();
-        if pending.known.insert(run) {
+        if pending.queued.insert(run) {
             pending.order.push_back(run);
             self.wake.notify_one();
         }
@@ -73,7 +73,7 @@ impl Exports {
     pub(super) fn next(&self) -> Option<RunKey> {
         let mut pending = self.lock();
         let run = pending.order.pop_front()?;
-        pending.known.remove(&run);
+        pending.queued.remove(&run);
         Some(run)
     }
 
@@ -91,7 +91,7 @@ impl Exports {
             let before = self.lock().arrived;
             tokio::time::sleep(quiet).await;
             let pending = self.lock();
-            if pending.arrived == before || pending.kept > ROOM / 4 * 3 || begun.elapsed() >= patience {
+            if pending.arrived == before || pending.buffered > ROOM / 4 * 3 || begun.elapsed() >= patience {
                 return;
             }
         }
@@ -100,11 +100,11 @@ impl Exports {
     /// The events of a run from this number on, at most `limit`; none if they are to be read from the journal.
     pub(super) fn take(&self, run: RunKey, seq: u64, limit: usize) -> Vec<Event> {
         let mut pending = self.lock();
-        let Pending { tails, kept, .. } = &mut *pending;
+        let Pending { tails, buffered, .. } = &mut *pending;
         let Entry::Occupied(mut tail) = tails.entry(run) else { return Vec::new() };
         let before = tail.get().events.len();
         let taken = tail.get_mut().take(seq, limit);
-        *kept -= before - tail.get().events.len();
+        *buffered -= before - tail.get().events.len();
         if tail.get().events.is_empty() {
             tail.remove();
         }
@@ -127,7 +127,7 @@ impl Pending {
     fn keep(&mut self, run: RunKey, first_seq: u64, events: Vec<Event>) {
         let count = events.len();
         self.arrived += count as u64;
-        if self.kept + count > ROOM {
+        if self.buffered + count > ROOM {
             return;
         }
         match self.tails.entry(run) {
@@ -137,7 +137,7 @@ impl Pending {
             Entry::Occupied(mut tail) if tail.get().end() == first_seq => tail.get_mut().events.extend(events),
             Entry::Occupied(_) => return,
         }
-        self.kept += count;
+        self.buffered += count;
     }
 }
 
@@ -168,7 +168,9 @@ mod tests {
     const RUN: RunKey = RunKey(1);
 
     fn events(numbers: std::ops::Range<u64>) -> Vec<Event> {
-        numbers.map(|at| Event { action: ActionName::ROOT, at: Timestamp(at as i64), fact: Fact::Held }).collect()
+        numbers
+            .map(|at| Event { action: ActionName::ROOT, at: Timestamp(at as i64), fact: Fact::WaitsForSlot })
+            .collect()
     }
 
     fn keep(exports: &Exports, numbers: std::ops::Range<u64>) {
@@ -184,7 +186,7 @@ mod tests {
         assert_eq!(exports.take(RUN, 5, 5), events(5..7));
         assert_eq!(exports.take(RUN, 7, 5), []);
         assert!(exports.lock().tails.is_empty());
-        assert_eq!(exports.lock().kept, 0);
+        assert_eq!(exports.lock().buffered, 0);
     }
 
     #[test]
@@ -196,7 +198,7 @@ mod tests {
         keep(&exports, 20..22);
         keep(&exports, 25..30);
         assert_eq!(exports.take(RUN, 20, 100), events(20..22), "after a gap nothing is kept");
-        assert_eq!(exports.lock().kept, 0);
+        assert_eq!(exports.lock().buffered, 0);
     }
 
     #[test]
@@ -204,9 +206,9 @@ mod tests {
         let exports = Exports::default();
         keep(&exports, 10..20);
         exports.pass(RUN, 15);
-        assert_eq!(exports.lock().kept, 5);
+        assert_eq!(exports.lock().buffered, 5);
         exports.pass(RUN, u64::MAX);
-        assert_eq!(exports.lock().kept, 0);
+        assert_eq!(exports.lock().buffered, 0);
         assert!(exports.lock().tails.is_empty());
     }
 
@@ -216,7 +218,7 @@ mod tests {
         let room = ROOM as u64;
         keep(&exports, 0..room - 1);
         keep(&exports, room - 1..room + 1);
-        assert_eq!(exports.lock().kept, ROOM - 1);
+        assert_eq!(exports.lock().buffered, ROOM - 1);
         assert_eq!(exports.take(RUN, 0, ROOM).len(), ROOM - 1);
         keep(&exports, room + 1..room + 2);
         assert_eq!(exports.take(RUN, room - 1, 10), []);

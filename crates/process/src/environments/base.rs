@@ -40,10 +40,10 @@ pub struct NoPython;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Base {
     /// As it was given or found.
-    asked: PathBuf,
+    given: PathBuf,
     /// What it has to have.
     sdk: &'static Sdk,
-    known: Result<InterpreterFacts, String>,
+    facts: Result<InterpreterFacts, String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -55,7 +55,7 @@ struct InterpreterFacts {
     sdk_location: Option<PathBuf>,
     has_pip: bool,
     /// Where it looks for modules.
-    places: Vec<PathBuf>,
+    paths: Vec<PathBuf>,
     /// Those of them that have packages.
     packages: Vec<String>,
     environment: BTreeMap<String, String>,
@@ -87,24 +87,24 @@ impl Base {
 
     /// Asks an interpreter what it has. One that does not answer is known by its [`Base::problem`].
     pub async fn probe(python: &Path, sdk: &'static Sdk) -> Base {
-        let known = ask(python, sdk).await;
-        let has_sdk = known.as_ref().is_ok_and(|known| known.has(sdk));
+        let facts = ask(python, sdk).await;
+        let has_sdk = facts.as_ref().is_ok_and(|facts| facts.has(sdk));
         // A link to the interpreter of a virtual environment is that of no environment, as Python sees it. Whoever made the link
         // has meant the environment.
         if let Some(linked) = (!has_sdk).then(|| in_environment(python)).flatten()
-            && let Ok(known) = ask(&linked, sdk).await
-            && known.has(sdk)
+            && let Ok(facts) = ask(&linked, sdk).await
+            && facts.has(sdk)
         {
-            return Base { asked: python.to_owned(), sdk, known: Ok(known) };
+            return Base { given: python.to_owned(), sdk, facts: Ok(facts) };
         }
-        Base { asked: python.to_owned(), sdk, known }
+        Base { given: python.to_owned(), sdk, facts }
     }
 
     /// Asks it again. If it had the SDK a moment ago and has not now, it may be between an old and a new one.
     pub(super) async fn again(&self) -> Base {
         let deadline = Instant::now() + UPGRADE;
         loop {
-            let base = Base::probe(&self.asked, self.sdk).await;
+            let base = Base::probe(&self.given, self.sdk).await;
             if base.problem().is_none() || self.problem().is_some() || Instant::now() > deadline {
                 return base;
             }
@@ -114,22 +114,22 @@ impl Base {
 
     /// False if it may answer differently now: it is gone, or packages were installed, upgraded or removed.
     pub(super) fn is_unchanged(&self) -> bool {
-        self.known.as_ref().is_ok_and(|known| known.state == known.look())
+        self.facts.as_ref().is_ok_and(|facts| facts.state == facts.look())
     }
 
     /// The interpreter.
     pub fn python(&self) -> &Path {
-        self.known.as_ref().map_or(&self.asked, |known| &known.executable)
+        self.facts.as_ref().map_or(&self.given, |facts| &facts.executable)
     }
 
     /// What a wrapper puts between the interpreter and its arguments.
     pub fn options(&self) -> &[String] {
-        self.known.as_ref().map_or(&[], |known| &known.options)
+        self.facts.as_ref().map_or(&[], |facts| &facts.options)
     }
 
     /// An environment with what a wrapper changes in it.
     pub fn within(&self, mut environment: Vec<(String, String)>) -> Vec<(String, String)> {
-        for (name, value) in self.known.iter().flat_map(|known| &known.set) {
+        for (name, value) in self.facts.iter().flat_map(|facts| &facts.set) {
             environment.retain(|(other, _)| other != name);
             environment.extend(value.clone().map(|value| (name.clone(), value)));
         }
@@ -138,8 +138,8 @@ impl Base {
 
     /// Why Python tasks cannot run with it, and what to do about it; none if they can.
     pub fn problem(&self) -> Option<String> {
-        let (python, Sdk { name, tried, title, .. }) = (self.asked.display(), self.sdk);
-        match &self.known {
+        let (python, Sdk { name, tried, title, .. }) = (self.given.display(), self.sdk);
+        match &self.facts {
             Err(problem) => Some(format!(
                 "{python} does not work as an interpreter, so Python tasks cannot run: {problem}: give another one with --python \
                  that has the SDK, by `-m pip install {name}=={tried}`"
@@ -148,7 +148,7 @@ impl Base {
                 "{self} has no package `{name}`, so Python tasks cannot run: install it with \
                  `{python} -m pip install {name}=={tried}`, or give another interpreter with --python"
             )),
-            Ok(known) if !known.has(self.sdk) => Some(format!(
+            Ok(facts) if !facts.has(self.sdk) => Some(format!(
                 "{self} has a package `{name}` that is not {title}, so Python tasks cannot run: install it with \
                  `{python} -m pip install --upgrade {name}=={tried}`, or give another interpreter with --python"
             )),
@@ -158,9 +158,9 @@ impl Base {
 
     /// What is unusual about it, although tasks can run.
     pub fn warning(&self) -> Option<String> {
-        let known = self.known.as_ref().ok().filter(|known| known.has(self.sdk))?;
+        let facts = self.facts.as_ref().ok().filter(|facts| facts.has(self.sdk))?;
         let Sdk { name, series, tried, .. } = self.sdk;
-        let version = known.sdk.as_deref().unwrap_or("of an unknown version");
+        let version = facts.sdk.as_deref().unwrap_or("of an unknown version");
         let python = self.python().display();
         let was_tried = version.starts_with(series);
         (!was_tried)
@@ -169,7 +169,7 @@ impl Base {
 
     /// The SDK in the version that it has, as installers have it; none if tasks cannot run with it.
     pub(super) fn requirement(&self) -> Option<String> {
-        let version = self.known.as_ref().ok()?.sdk.as_deref()?;
+        let version = self.facts.as_ref().ok()?.sdk.as_deref()?;
         Some(format!("{}=={version}", self.sdk.name))
     }
 
@@ -180,27 +180,27 @@ impl Base {
 
     /// Its version without the last number.
     pub(super) fn version(&self) -> Option<(u32, u32)> {
-        let [major, minor, _] = self.known.as_ref().ok()?.version;
+        let [major, minor, _] = self.facts.as_ref().ok()?.version;
         Some((major, minor))
     }
 
     pub(super) fn has_pip(&self) -> bool {
-        self.known.as_ref().is_ok_and(|known| known.has_pip)
+        self.facts.as_ref().is_ok_and(|facts| facts.has_pip)
     }
 
     /// The directories of its packages.
     pub(super) fn packages(&self) -> &[String] {
-        self.known.as_ref().map_or(&[], |known| &known.packages)
+        self.facts.as_ref().map_or(&[], |facts| &facts.packages)
     }
 
     /// What an environment that was made from it depends on.
     pub(super) fn stamp(&self) -> String {
-        match &self.known {
+        match &self.facts {
             Ok(InterpreterFacts { executable, version: [major, minor, patch], sdk, .. }) => {
                 let (name, version) = (self.sdk.name, sdk.as_deref().unwrap_or("none"));
                 format!("{} {major}.{minor}.{patch} {name} {version}", executable.display())
             }
-            Err(_) => self.asked.display().to_string(),
+            Err(_) => self.given.display().to_string(),
         }
     }
 }
@@ -209,7 +209,7 @@ impl Base {
 impl fmt::Display for Base {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.python().display())?;
-        let Ok(InterpreterFacts { version: [major, minor, patch], sdk, sdk_location, options, .. }) = &self.known
+        let Ok(InterpreterFacts { version: [major, minor, patch], sdk, sdk_location, options, .. }) = &self.facts
         else {
             return Ok(());
         };
@@ -219,8 +219,8 @@ impl fmt::Display for Base {
             write!(f, ", {} {} in {}", self.sdk.name, sdk.as_deref().unwrap_or("?"), location.display())?;
         }
         write!(f, ")")?;
-        if self.asked != self.python() {
-            write!(f, ", by {}", self.asked.display())?;
+        if self.given != self.python() {
+            write!(f, ", by {}", self.given.display())?;
         }
         Ok(())
     }
@@ -233,7 +233,7 @@ impl InterpreterFacts {
     }
 
     fn look(&self) -> Vec<Option<(u64, i64, i64)>> {
-        let parts = std::iter::once(&self.executable).chain(&self.places).chain(&self.sdk_location);
+        let parts = std::iter::once(&self.executable).chain(&self.paths).chain(&self.sdk_location);
         let state = |path: &PathBuf| path.metadata().ok().map(|found| (found.ino(), found.mtime(), found.mtime_nsec()));
         parts.map(state).collect()
     }
@@ -251,14 +251,14 @@ async fn ask(python: &Path, sdk: &Sdk) -> Result<InterpreterFacts, String> {
     }
     // A wrapper may say something of its own before.
     let last = answer.stdout.trim_ascii_end().rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
-    let mut known: InterpreterFacts =
+    let mut facts: InterpreterFacts =
         serde_json::from_slice(last).map_err(|error| format!("its answer is not understood: {error}"))?;
-    if known.executable.as_os_str().is_empty() {
-        known.executable = python.to_owned();
+    if facts.executable.as_os_str().is_empty() {
+        facts.executable = python.to_owned();
     }
-    known.set = changes(&given, &known.environment);
-    known.state = known.look();
-    Ok(known)
+    facts.set = changes(&given, &facts.environment);
+    facts.state = facts.look();
+    Ok(facts)
 }
 
 fn changes(before: &BTreeMap<String, String>, after: &BTreeMap<String, String>) -> Vec<(String, Option<String>)> {

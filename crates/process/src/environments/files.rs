@@ -15,7 +15,7 @@ pub(super) fn on_path(program: &str) -> Option<PathBuf> {
 pub(super) fn first_on_path(programs: &[&str]) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     let mut candidates =
-        std::env::split_paths(&path).flat_map(|place| programs.iter().map(move |program| place.join(program)));
+        std::env::split_paths(&path).flat_map(|directory| programs.iter().map(move |program| directory.join(program)));
     candidates.find(|candidate| candidate.is_file() && access(candidate, Access::EXEC_OK).is_ok())
 }
 

@@ -51,7 +51,7 @@ impl Installer {
                 }
                 self.run(site, &format!("requirements from {file}"), options.clone(), what).await
             }
-            Step::Wheel { directory, package, options } => {
+            Step::PythonWheel { directory, package, options } => {
                 let mut options = options.clone();
                 options.extend(["--find-links".to_owned(), in_context(directory)]);
                 let what = vec![package.clone()];

@@ -20,7 +20,7 @@ pub(super) enum Origin {
 
 impl Origin {
     pub(super) fn of(base: &Base, plan: &Plan) -> Origin {
-        let Some((major, minor)) = plan.python.filter(|asked| Some(*asked) != base.version()) else {
+        let Some((major, minor)) = plan.python.filter(|version| Some(*version) != base.version()) else {
             return Origin::Base;
         };
         let installed = || files::on_path(&format!("python{major}.{minor}")).map(Origin::Other);

@@ -31,7 +31,7 @@ pub enum Step {
         options: Vec<String>,
     },
     /// A package as a file, with its dependencies from the index.
-    Wheel {
+    PythonWheel {
         /// Where the file is.
         directory: String,
         /// The name of the package.

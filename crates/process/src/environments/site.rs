@@ -97,7 +97,7 @@ impl Site<'_> {
         // What would make the installer look or write elsewhere.
         let misleading =
             ["PYTHONPATH", "PYTHONHOME", "PIP_TARGET", "PIP_PREFIX", "PIP_USER", "PIP_PYTHON", "UV_PYTHON"];
-        env.retain(|(name, _)| !misleading.contains(&name.as_str()) && set.iter().all(|(known, _)| name != known));
+        env.retain(|(name, _)| !misleading.contains(&name.as_str()) && set.iter().all(|(own, _)| name != own));
         env.extend(set.map(|(name, value)| (name.to_owned(), value)));
         env
     }

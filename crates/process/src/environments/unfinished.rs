@@ -17,28 +17,28 @@ pub(super) struct Unfinished {
     pub(super) process: Option<Process>,
     grace: Duration,
     stopping: TaskTracker,
-    kept: bool,
+    is_over: bool,
 }
 
 impl Unfinished {
     pub(super) fn new(inner: &Inner, name: &str) -> Unfinished {
         let (directory, stopping) = (inner.directory.join(name), inner.stopping.clone());
-        Unfinished { directory, process: None, grace: inner.grace, stopping, kept: false }
+        Unfinished { directory, process: None, grace: inner.grace, stopping, is_over: false }
     }
 
     pub(super) fn keep(&mut self) {
-        self.kept = true;
+        self.is_over = true;
     }
 
     pub(super) async fn remove(&mut self) {
-        self.kept = true;
+        self.is_over = true;
         remove(self.directory.clone()).await;
     }
 }
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
-        if self.kept {
+        if self.is_over {
             return;
         }
         let (directory, process, grace) = (self.directory.clone(), self.process.take(), self.grace);

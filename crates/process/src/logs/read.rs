@@ -20,7 +20,7 @@ const CHUNK: usize = 64 * 1024;
 pub struct LogLine {
     /// Where in the file it begins, in bytes.
     pub offset: u64,
-    /// When its first byte had been written at the latest, to about 100 ms.
+    /// When its first byte length_before been written at the latest, to about 100 ms.
     pub at: Timestamp,
     /// The text without the line's end; bytes that are not UTF-8 are replaced.
     pub message: String,
@@ -124,16 +124,16 @@ impl Lines {
         self.buffer.drain(..self.begin);
         self.searched -= self.begin;
         self.begin = 0;
-        let known = self.buffer.len();
-        let from = self.offset + known as u64;
+        let length_before = self.buffer.len();
+        let from = self.offset + length_before as u64;
         let room = usize::try_from(length.saturating_sub(from)).unwrap_or(CHUNK).min(CHUNK);
         if room == 0 {
             return Ok(false);
         }
         let mut chunk = std::mem::take(&mut self.buffer);
-        chunk.resize(known + room, 0);
-        let read = self.file().and_then(|file| file.read_at(&mut chunk[known..], from));
-        chunk.truncate(known + *read.as_ref().unwrap_or(&0));
+        chunk.resize(length_before + room, 0);
+        let read = self.file().and_then(|file| file.read_at(&mut chunk[length_before..], from));
+        chunk.truncate(length_before + *read.as_ref().unwrap_or(&0));
         self.buffer = chunk;
         Ok(read? > 0)
     }

@@ -139,9 +139,9 @@ fn is_marked(pid: Pid, variable: &str) -> bool {
 
 /// Looks once more after it is held: its number may have passed to another process.
 pub(crate) fn signal_marked(pid: Pid, variable: &str, signal: Signal) {
-    let Ok(held) = pidfd_open(pid, PidfdFlags::empty()) else { return };
+    let Ok(descriptor) = pidfd_open(pid, PidfdFlags::empty()) else { return };
     if is_marked(pid, variable) {
-        let _ = pidfd_send_signal(&held, signal);
+        let _ = pidfd_send_signal(&descriptor, signal);
     }
 }
 
@@ -192,7 +192,7 @@ impl Watches {
 
     /// Nobody is interested in a file any more.
     pub(crate) fn forget(&self, path: &Path) {
-        let of_path: Vec<_> = lock(&self.paths).extract_if(|_, known| known == path).collect();
+        let of_path: Vec<_> = lock(&self.paths).extract_if(|_, watched_path| watched_path == path).collect();
         for (watch, _) in of_path {
             // The kernel has removed it already if it has fired meanwhile.
             let _ = self.watches.clone().remove(watch);

@@ -179,7 +179,7 @@ impl Watches {
     /// # Errors
     /// If the system refuses one.
     pub(crate) fn open() -> io::Result<(Watches, Changes)> {
-        let (tell, told) = mpsc::unbounded_channel();
+        let (tell, changes) = mpsc::unbounded_channel();
         let armed = Armed::default();
         let waiting = armed.clone();
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| match event {
@@ -195,7 +195,7 @@ impl Watches {
             Err(error) => drop(tell.send(Err(io::Error::other(error)))),
         });
         let watcher = Mutex::new(watcher.map_err(io::Error::other)?);
-        Ok((Watches { watcher, watched: Mutex::default(), armed }, Changes(told)))
+        Ok((Watches { watcher, watched: Mutex::default(), armed }, Changes(changes)))
     }
 
     /// Asks for one change at the next write.

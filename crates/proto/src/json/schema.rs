@@ -124,12 +124,13 @@ impl<'a> Checker<'a> {
         if let Some(missing) = required.into_iter().find(|field| !fields.contains_key(*field)) {
             return Err(Misfit::new(format!("an object with the field `{missing}`"), value));
         }
-        let known = schema["properties"].as_object();
+        let properties = schema["properties"].as_object();
         let mut checked = Map::new();
         for (name, field) in fields {
-            let of_field = known.and_then(|known| known.get(name)).unwrap_or(&schema["additionalProperties"]);
+            let of_field =
+                properties.and_then(|properties| properties.get(name)).unwrap_or(&schema["additionalProperties"]);
             if of_field == &Json::Bool(false) {
-                let names: Vec<&str> = known.into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+                let names: Vec<&str> = properties.into_iter().flatten().map(|(name, _)| name.as_str()).collect();
                 let expected = format!("an object with no field but {}", names.join(", "));
                 return Err(Misfit { path: String::new(), expected, found: format!("the field `{name}`") });
             }

@@ -149,11 +149,11 @@ impl Backend for Embedded {
             let links = source.span().into_iter().collect();
             let trace = RunTrace { links, ..self.run_trace(&options, &id, &context)? };
             spec.traceparent = context.span().filter(|_| trace.is_exported());
-            let mut kept = options_of_run(&options)?;
+            let mut limited = options_of_run(&options)?;
             let limit = source.settings().options.max_action_concurrency;
-            kept.max_action_concurrency = kept.max_action_concurrency.or(limit);
+            limited.max_action_concurrency = limited.max_action_concurrency.or(limit);
             let settings = RunSettings {
-                options: kept,
+                options: limited,
                 relation: Some(Relation::Rerun { run: source.id().name.clone() }),
                 trace,
                 ..RunSettings::default()

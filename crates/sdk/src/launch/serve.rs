@@ -78,10 +78,10 @@ impl Launcher {
         let request = serde_json::from_str(&line).map_err(|error| doing("understand the request", error.into()))?;
 
         let gone = Arc::new(Notify::new());
-        let told = Arc::clone(&gone);
+        let notify = Arc::clone(&gone);
         std::thread::spawn(move || {
             let _ = std::io::copy(&mut reading, &mut std::io::sink());
-            told.notify_one();
+            notify.notify_one();
         });
         let (events, unwritten) = mpsc::channel::<Event>();
         let writer = std::thread::spawn(move || {
@@ -156,9 +156,9 @@ async fn start(config: Config, request: Request) -> Result<Run<Untyped>> {
 fn literals(task: &dyn AnyTask, request: &Request) -> Result<Vec<NamedLiteral>> {
     let interface = task.interface();
     let variables = &interface.inputs.variables;
-    if let Some(unknown) = request.inputs.keys().find(|name| variables.iter().all(|known| known.key != **name)) {
-        let known: Vec<&str> = variables.iter().map(|variable| variable.key.as_str()).collect();
-        let message = format!("task `{}` has no such input; it has {known:?}", request.task);
+    if let Some(unknown) = request.inputs.keys().find(|name| variables.iter().all(|variable| variable.key != **name)) {
+        let names: Vec<&str> = variables.iter().map(|variable| variable.key.as_str()).collect();
+        let message = format!("task `{}` has no such input; it has {names:?}", request.task);
         return Err(ValueError::new(message).at(unknown).into());
     }
     let mut literals = Vec::with_capacity(variables.len());
@@ -190,12 +190,12 @@ fn started(run: &Run<Untyped>) -> Started {
 
 /// Tells how the run goes until it has ended.
 async fn follow(launcher: &Launcher, run: &Run<Untyped>) -> u8 {
-    let mut told = HashMap::new();
+    let mut seen = HashMap::new();
     let mut changes = run.subscribe();
     let output = run.output();
     tokio::pin!(output);
     let done = loop {
-        tell_changes(launcher, run, &mut told).await;
+        tell_changes(launcher, run, &mut seen).await;
         tokio::select! {
             biased;
             done = &mut output => break done,
@@ -206,7 +206,7 @@ async fn follow(launcher: &Launcher, run: &Run<Untyped>) -> u8 {
             }
         }
     };
-    tell_changes(launcher, run, &mut told).await;
+    tell_changes(launcher, run, &mut seen).await;
     match done {
         Ok(Untyped(output)) => {
             launcher
@@ -220,11 +220,11 @@ async fn follow(launcher: &Launcher, run: &Run<Untyped>) -> u8 {
     }
 }
 
-async fn tell_changes(launcher: &Launcher, run: &Run<Untyped>, told: &mut HashMap<ActionName, (Phase, u32)>) {
+async fn tell_changes(launcher: &Launcher, run: &Run<Untyped>, seen: &mut HashMap<ActionName, (Phase, u32)>) {
     let actions = run.actions().await.unwrap_or_default();
     let mut is_new = |action: &ActionView| {
         let now = (action.phase, action.attempts);
-        told.insert(action.name, now) != Some(now)
+        seen.insert(action.name, now) != Some(now)
     };
     let actions: Vec<_> = actions.into_iter().filter(|action| is_new(action)).collect();
     if !actions.is_empty() {

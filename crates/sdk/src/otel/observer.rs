@@ -135,8 +135,8 @@ fn run_attributes(task: &TaskContext, action: ActionName) -> Vec<KeyValue> {
         ("flyte.domain", &run.domain),
         ("flyte.org", &run.org),
     ];
-    let known = all.into_iter().filter(|(_, value)| !value.is_empty());
-    known.map(|(key, value)| KeyValue::new(key, value.to_owned())).collect()
+    let present = all.into_iter().filter(|(_, value)| !value.is_empty());
+    present.map(|(key, value)| KeyValue::new(key, value.to_owned())).collect()
 }
 
 /// OK, or ERROR with the exception event.

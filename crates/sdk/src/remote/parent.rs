@@ -111,7 +111,7 @@ impl Parent {
         let client = self.0.connection.actions();
         let doing = || format!("enqueue action `{action}`");
         match self.ask(|| client.enqueue(request.clone())).await {
-            Err(known) if known.code == ErrorCode::AlreadyExists => Ok(()),
+            Err(error) if error.code == ErrorCode::AlreadyExists => Ok(()),
             answer => answer.map(drop).map_err(|source| error(&doing(), &source)),
         }
     }

@@ -69,9 +69,11 @@ impl RemoteTask {
     pub(super) fn literals(self, spec: &TaskSpec) -> Result<Vec<NamedLiteral>, ValueError> {
         let interface = task::interface(spec);
         let variables = &interface.inputs.variables;
-        if let Some(unknown) = self.inputs.iter().find(|input| variables.iter().all(|known| known.key != input.name)) {
-            let known: Vec<&str> = variables.iter().map(|variable| variable.key.as_str()).collect();
-            let message = format!("task `{}` has no such input; it has {known:?}", self.name);
+        if let Some(unknown) =
+            self.inputs.iter().find(|input| variables.iter().all(|variable| variable.key != input.name))
+        {
+            let names: Vec<&str> = variables.iter().map(|variable| variable.key.as_str()).collect();
+            let message = format!("task `{}` has no such input; it has {names:?}", self.name);
             return Err(ValueError::new(message).at(&unknown.name));
         }
         let (task, mut given) = (self.name, self.inputs);

@@ -97,8 +97,8 @@ impl RemoteRun {
             ..AbortRunRequest::default()
         };
         let runs = self.connection.runs();
-        let asked = persist(SHORT, || runs.abort_run(request.clone())).await;
-        asked.map_err(|source| error(&format!("abort run `{}`", self.id.name), &source))?;
+        let answer = persist(SHORT, || runs.abort_run(request.clone())).await;
+        answer.map_err(|source| error(&format!("abort run `{}`", self.id.name), &source))?;
         Ok(())
     }
 

@@ -93,7 +93,7 @@ impl Server {
             };
             match persist(SHORT, || client.deploy_task(request.clone())).await {
                 // This very program has been deployed before.
-                Err(known) if known.code == ErrorCode::AlreadyExists => {}
+                Err(error) if error.code == ErrorCode::AlreadyExists => {}
                 deployed => {
                     deployed.map_err(|source| error(&format!("deploy task `{name}`"), &source))?;
                 }

@@ -72,11 +72,11 @@ impl Actions {
             let batch = watch.next().await;
             Some((batch, watch))
         });
-        let told = batches.flat_map(|batch| match batch {
-            Ok(told) => stream::iter(told.into_iter().map(Ok).collect::<Vec<_>>()),
+        let messages = batches.flat_map(|batch| match batch {
+            Ok(messages) => stream::iter(messages.into_iter().map(Ok).collect::<Vec<_>>()),
             Err(error) => stream::iter(vec![Err(error)]),
         });
-        Ok(told.take_until(self.api.control.closing().clone().cancelled_owned()))
+        Ok(messages.take_until(self.api.control.closing().clone().cancelled_owned()))
     }
 }
 
@@ -91,9 +91,9 @@ impl Watch {
         if !self.snapshot_sent {
             self.snapshot_sent = true;
             let children = self.run.children(&self.feed.parent());
-            let mut told = self.updates(children).await?;
-            told.push(WatchMessage::Complete(ControlMessage { sentinel: true, ..ControlMessage::default() }));
-            return Ok(told);
+            let mut messages = self.updates(children).await?;
+            messages.push(WatchMessage::Complete(ControlMessage { sentinel: true, ..ControlMessage::default() }));
+            return Ok(messages);
         }
         let changed = self.feed.changed().await;
         self.updates(changed).await
@@ -101,7 +101,7 @@ impl Watch {
 
     /// The children as they are now; what is told is safe in the journal.
     async fn updates(&self, children: Vec<ActionName>) -> Result<Vec<WatchMessage>, ConnectError> {
-        let mut told = Vec::with_capacity(children.len());
+        let mut messages = Vec::with_capacity(children.len());
         let directory = layout::directory(self.run.id());
         for name in children {
             let Some(action) = self.run.action(&name) else { continue };
@@ -111,10 +111,10 @@ impl Watch {
             };
             let run = self.run.id();
             let shown = Shown { run, directory: &directory, name: &name, action: &action, definition: None };
-            told.push(WatchMessage::Update(Box::new(shown.update(outputs.as_deref()))));
+            messages.push(WatchMessage::Update(Box::new(shown.update(outputs.as_deref()))));
         }
         self.run.safe().await.map_err(Error::from)?;
-        Ok(told)
+        Ok(messages)
     }
 }
 
@@ -130,12 +130,12 @@ fn new_action(action: Action) -> Result<(NewAction, NewKind), Invalid> {
         input_uri: action.input_uri.clone(),
         group: action.group.clone(),
     };
-    let asked = match action.spec.ok_or(Invalid::Missing("action.spec"))? {
+    let kind = match action.spec.ok_or(Invalid::Missing("action.spec"))? {
         action::Spec::Task(task) => NewKind::from(task),
         action::Spec::Trace(step) => NewKind::from(step),
         action::Spec::Condition(condition) => NewKind::from(condition),
     };
-    Ok((new, asked))
+    Ok((new, kind))
 }
 
 impl ActionsService for Actions {
@@ -159,9 +159,9 @@ impl ActionsService for Actions {
         let Some(watch_for_updates_request::Filter::ParentActionId(parent)) = &request.filter else {
             return Err(Invalid::Missing("parent_action_id").into());
         };
-        let told = self.watch_children(parent)?;
-        Response::stream_ok(told.map(|told| {
-            let message = match told? {
+        let messages = self.watch_children(parent)?;
+        Response::stream_ok(messages.map(|message| {
+            let message = match message? {
                 WatchMessage::Update(update) => watch_for_updates_response::Message::ActionUpdate(update),
                 WatchMessage::Complete(control) => control.into(),
             };

@@ -48,9 +48,9 @@ impl Data {
         &self,
         right: Right,
         uri: &BlobUri,
-        asked: Option<Duration>,
+        expires_in: Option<Duration>,
     ) -> Result<(String, SystemTime), Error> {
-        let expires_at = SystemTime::now() + asked.unwrap_or(DEFAULT_EXPIRY).min(LONGEST_EXPIRY);
+        let expires_at = SystemTime::now() + expires_in.unwrap_or(DEFAULT_EXPIRY).min(LONGEST_EXPIRY);
         let of_the_store = self.api.control.presigned(right, uri, expires_at).await?;
         let url = of_the_store
             .unwrap_or_else(|| format!("{}{}", self.api.base_url, self.api.signer.sign(right, uri, expires_at)));
@@ -138,9 +138,9 @@ impl DataProxyService for Data {
         let uri = uri.map_err(|error| ConnectError::invalid_argument(spanwise_wire::with_causes(&error)))?;
         // Code that comes means a run that comes.
         self.api.control.expect_run();
-        let asked = times::from_duration(request.expires_in.as_option());
+        let expires_in = times::from_duration(request.expires_in.as_option());
         let bound = Bound { md5: request.content_md5[..].try_into().ok(), size: announced(request.content_length)? };
-        let (signed_url, expires_at) = self.signed(Right::Write(bound), &uri, asked).await?;
+        let (signed_url, expires_at) = self.signed(Right::Write(bound), &uri, expires_in).await?;
         Response::ok(CreateUploadLocationResponse {
             signed_url,
             native_url: uri.to_string(),
@@ -187,8 +187,8 @@ impl DataProxyService for Data {
         if !self.api.control.is_there(&uri).await? {
             return Err(ConnectError::not_found(format!("`{uri}` is not there")));
         }
-        let asked = times::from_duration(request.expires_in.as_option());
-        let (url, expires_at) = self.signed(Right::Read, &uri, asked).await?;
+        let expires_in = times::from_duration(request.expires_in.as_option());
+        let (url, expires_at) = self.signed(Right::Read, &uri, expires_in).await?;
         let urls = PreSignedURLs {
             signed_url: vec![url],
             expires_at: wire_time(expires_at).into(),

@@ -36,7 +36,7 @@ impl Page {
 fn limit(request: &ListRequest) -> usize {
     match request.limit as usize {
         0 => DEFAULT_PAGE,
-        asked => asked.min(LARGEST_PAGE),
+        size => size.min(LARGEST_PAGE),
     }
 }
 
@@ -115,7 +115,8 @@ fn add_filter(query: &mut RunQuery, filter: &Filter) -> Result<(), Invalid> {
 /// What is said of a filter that cannot be honoured.
 pub(crate) fn refused(what: &str, filter: &Filter) -> Invalid {
     let (field, function) = (shown(&filter.field), filter.function.as_known());
-    let function = function.map_or_else(|| filter.function.to_i32().to_string(), |known| format!("{known:?}"));
+    let function =
+        function.map_or_else(|| filter.function.to_i32().to_string(), |function_sent| format!("{function_sent:?}"));
     Invalid::field(format!("request.filters: {what} cannot be filtered by `{field}` with {function}"))
 }
 
@@ -145,8 +146,8 @@ impl Between<'_> {
             _ => return Ok(false),
         };
         *bound = Some(match *bound {
-            Some(known) if later => known.max(at),
-            Some(known) => known.min(at),
+            Some(other) if later => other.max(at),
+            Some(other) => other.min(at),
             None => at,
         });
         Ok(true)

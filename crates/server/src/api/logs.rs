@@ -18,8 +18,8 @@ const SILENCE: Duration = Duration::from_secs(10);
 
 impl Found {
     /// The attempt that is asked for; 0 is the last one.
-    pub(super) fn attempt_or_last(&self, asked: u32) -> AttemptNo {
-        AttemptNo(if asked == 0 { self.action.attempts.max(1) } else { asked })
+    pub(super) fn attempt_or_last(&self, number: u32) -> AttemptNo {
+        AttemptNo(if number == 0 { self.action.attempts.max(1) } else { number })
     }
 }
 

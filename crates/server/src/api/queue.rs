@@ -36,12 +36,12 @@ fn new_action(request: EnqueueActionRequest) -> Result<(NewAction, NewKind), Inv
         input_uri: request.input_uri.clone(),
         group: request.group.clone(),
     };
-    let asked = match request.spec.ok_or(Invalid::Missing("spec"))? {
+    let kind = match request.spec.ok_or(Invalid::Missing("spec"))? {
         enqueue_action_request::Spec::Task(task) => NewKind::from(task),
         enqueue_action_request::Spec::Trace(step) => NewKind::from(step),
         enqueue_action_request::Spec::Condition(condition) => NewKind::from(condition),
     };
-    Ok((new, asked))
+    Ok((new, kind))
 }
 
 impl QueueService for Queue {
@@ -109,9 +109,9 @@ impl StateService for States {
         let Some(watch_request::Filter::ParentActionId(parent)) = &request.filter else {
             return Err(Invalid::Missing("parent_action_id").into());
         };
-        let told = self.actions.watch_children(parent)?;
-        Response::stream_ok(told.map(|told| {
-            let message = match told? {
+        let messages = self.actions.watch_children(parent)?;
+        Response::stream_ok(messages.map(|message| {
+            let message = match message? {
                 WatchMessage::Update(update) => watch_response::Message::ActionUpdate(update),
                 WatchMessage::Complete(control) => control.into(),
             };

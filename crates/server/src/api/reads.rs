@@ -62,7 +62,7 @@ impl Api {
         };
         let mut details = shown.details(&history::attempts(&events), outputs.as_deref());
         let waits = found.run.waits_for(&found.name);
-        details.attempts.extend(waits.map(|waits| details::pending_attempt(&found.action, waits::told(&waits))));
+        details.attempts.extend(waits.map(|waits| details::pending_attempt(&found.action, waits::text(&waits))));
         Ok(details)
     }
 

@@ -197,7 +197,7 @@ impl RunService for Runs {
         let run = self.run(request.run_id.as_option())?;
         let reason = request.reason.unwrap_or_default();
         let had_ended = self.api.control.abort(&run, ActionName::ROOT, &Caller::user(), &reason).await?;
-        told(AbortRunResponse::default(), had_ended)
+        with_former_end(AbortRunResponse::default(), had_ended)
     }
 
     async fn get_run_details(
@@ -353,7 +353,7 @@ impl RunService for Runs {
         let found = self.api.find(request.action_id.as_option())?;
         let (run, caller) = (&found.run, Caller::user());
         let had_ended = self.api.control.abort(run, found.name, &caller, &request.reason).await?;
-        told(AbortActionResponse::default(), had_ended)
+        with_former_end(AbortActionResponse::default(), had_ended)
     }
 
     async fn signal_event(
@@ -406,7 +406,7 @@ impl RunService for Runs {
 const HAD_ENDED: &str = "spanwise-had-ended";
 
 /// The answer to an abort, which is no error if there was nothing left to end: the stock SDK would show it as one.
-fn told<T: Send + 'static>(answer: T, had_ended: Option<Phase>) -> ServiceResult<T> {
+fn with_former_end<T: Send + 'static>(answer: T, had_ended: Option<Phase>) -> ServiceResult<T> {
     let response = Response::new(answer);
     Ok(match had_ended {
         Some(phase) => response.with_header(HAD_ENDED, phase.as_str()),

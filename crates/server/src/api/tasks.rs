@@ -133,8 +133,8 @@ impl TaskService for Tasks {
         for filter in &request.request.filters {
             add_filter(&mut query, filter)?;
         }
-        for known in &request.known_filters {
-            match &known.filter_by {
+        for filter in &request.known_filters {
+            match &filter.filter_by {
                 Some(FilterBy::DeployedBy(by)) if by == SUBJECT => {}
                 // Nobody else has deployed any.
                 Some(FilterBy::DeployedBy(_)) => query.limit = 0,

@@ -85,7 +85,7 @@ impl Drop for Charge {
         let (shared, files, adopted) = (Arc::clone(&self.shared), self.files.clone(), self.adopted);
         self.shared.stopping.spawn(async move {
             shared.end(of, adopted, &files).await;
-            let is_under_way = run.action(&action).is_some_and(|known| known.attempt() == Some(number));
+            let is_under_way = run.action(&action).is_some_and(|action_now| action_now.attempt() == Some(number));
             let Ok(directory) = layout::attempt(run.id(), &action, number) else { return };
             if is_under_way && results::are_there(&shared.blobs, &files.process, &directory).await {
                 // The store outlives a restart of the machine, too. Without room for it, it stays beside the claim.
@@ -112,8 +112,8 @@ impl Shared {
             },
         };
         if let Some(process) = process {
-            let asked = self.runner.ask_remains(&files.process, process.id());
-            tokio::join!(asked, process.stop(self.grace));
+            let remains = self.runner.ask_remains(&files.process, process.id());
+            tokio::join!(remains, process.stop(self.grace));
         }
         self.runner.end_remains(&files.process).await;
     }

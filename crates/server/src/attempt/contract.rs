@@ -55,18 +55,18 @@ impl Contract<'_> {
     }
 
     /// The arguments with the placeholders filled in.
-    pub(crate) fn fill(&self, argv: &[String], places: &FileUris) -> Vec<String> {
-        argv.iter().map(|argument| substitute(argument, &|name| self.value(name, places))).collect()
+    pub(crate) fn fill(&self, argv: &[String], uris: &FileUris) -> Vec<String> {
+        argv.iter().map(|argument| substitute(argument, &|name| self.value(name, uris))).collect()
     }
 
     /// The value of a placeholder; none for one that this contract does not have, which stays as it is.
-    fn value(&self, name: &str, places: &FileUris) -> Option<String> {
+    fn value(&self, name: &str, uris: &FileUris) -> Option<String> {
         Some(match name.to_ascii_lowercase().as_str() {
-            "input" => places.inputs.to_string(),
-            "inputprefix" | "outputprefix" => places.outputs.to_string(),
-            "rawoutputdataprefix" => places.raw_data.to_string(),
-            "checkpointoutputprefix" => places.checkpoint.to_string(),
-            "prevcheckpointprefix" => places.previous_checkpoint.as_ref().map(BlobUri::to_string).unwrap_or_default(),
+            "input" => uris.inputs.to_string(),
+            "inputprefix" | "outputprefix" => uris.outputs.to_string(),
+            "rawoutputdataprefix" => uris.raw_data.to_string(),
+            "checkpointoutputprefix" => uris.checkpoint.to_string(),
+            "prevcheckpointprefix" => uris.previous_checkpoint.as_ref().map(BlobUri::to_string).unwrap_or_default(),
             "runname" => self.run.name.to_string(),
             "actionname" => self.action.to_string(),
             "runstarttime" => crate::text::rfc3339(self.run_started_at),
@@ -76,7 +76,7 @@ impl Contract<'_> {
     }
 
     /// The variables that the contract sets, whatever the user has set.
-    pub(crate) fn variables(&self, places: &FileUris, context: &CustomContext) -> Vec<(String, String)> {
+    pub(crate) fn variables(&self, uris: &FileUris, context: &CustomContext) -> Vec<(String, String)> {
         let endpoint = self.endpoint;
         let mut variables: Vec<(String, String)> = [
             ("ACTION_NAME", self.action.to_string()),
@@ -85,7 +85,7 @@ impl Contract<'_> {
             ("FLYTE_INTERNAL_EXECUTION_DOMAIN", self.run.domain.clone()),
             ("FLYTE_ATTEMPT_NUMBER", self.attempt.0.saturating_sub(1).to_string()),
             ("_U_ORG_NAME", self.run.org.clone()),
-            ("_U_RUN_BASE", places.run_base.to_string()),
+            ("_U_RUN_BASE", uris.run_base.to_string()),
             ("_U_EP_OVERRIDE", endpoint.to_owned()),
             ("_U_INSECURE", "true".to_owned()),
             ("_U_USE_ACTIONS", "1".to_owned()),
@@ -180,7 +180,7 @@ mod tests {
     fn placeholders_are_filled_in_whatever_their_spelling() {
         let run = run();
         let contract = contract(&run);
-        let places = contract.file_uris().unwrap();
+        let uris = contract.file_uris().unwrap();
         let argv = [
             "{{.input}}",
             "{{ $RunName }}/x",
@@ -191,7 +191,7 @@ mod tests {
             "a{{.b",
         ]
         .map(str::to_owned);
-        let filled = contract.fill(&argv, &places);
+        let filled = contract.fill(&argv, &uris);
         let base = "s3://spanwise/runs/local/p/development/r1/a0";
         let expected = [
             &format!("{base}/2/inputs.pb"),
@@ -209,11 +209,11 @@ mod tests {
     fn s1_11_trace_context_is_in_the_environment_and_attempts_count_from_zero() {
         let run = run();
         let contract = contract(&run);
-        let places = contract.file_uris().unwrap();
+        let uris = contract.file_uris().unwrap();
         let pairs = [("traceparent", "00-1-2-03"), ("tracestate", "")];
         let context = CustomContext::from_pairs(pairs.map(|(key, value)| (key.to_owned(), value.to_owned())));
-        let variables = contract.variables(&places, &context);
-        let get = |name: &str| variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+        let variables = contract.variables(&uris, &context);
+        let get = |name: &str| variables.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str());
         assert_eq!(get("TRACEPARENT"), Some("00-1-2-03"));
         assert_eq!(get("TRACESTATE"), None);
         assert_eq!(get("FLYTE_ATTEMPT_NUMBER"), Some("1"));

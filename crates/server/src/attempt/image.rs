@@ -54,7 +54,7 @@ impl Shared {
     pub(super) async fn build_image(
         &self,
         attempt: &Attempt,
-        places: &FileUris,
+        uris: &FileUris,
         files: &Files,
     ) -> Result<Report, Failure> {
         let request = ImageRequest::read(&attempt.inputs);
@@ -74,7 +74,7 @@ impl Shared {
             recording.finish();
         }
         let outputs = image::outputs(&environment?.image);
-        let uri = places.outputs.join("outputs.pb").map_err(|error| system("name the outputs", &error))?;
+        let uri = uris.outputs.join("outputs.pb").map_err(|error| system("name the outputs", &error))?;
         self.blobs.put(&uri, outputs.clone()).await.map_err(|error| unstored("write the outputs", &error))?;
         Ok(Report::Succeeded(outputs))
     }

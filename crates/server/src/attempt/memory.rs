@@ -47,7 +47,7 @@ mod tests {
     #[test]
     fn the_limit_is_named_where_a_task_has_met_it_and_nowhere_else() {
         let limit = MemoryLimit { bytes: 512 << 20, written: "512Mi".to_owned() };
-        let told = |failure: Failure, limit: Option<&MemoryLimit>| match named(Report::Failed(failure), limit) {
+        let shown = |failure: Failure, limit: Option<&MemoryLimit>| match named(Report::Failed(failure), limit) {
             Report::Failed(failure) => (failure.code.to_string(), failure.message, failure.recoverable),
             _ => panic!("it is still a failure"),
         };
@@ -59,13 +59,13 @@ mod tests {
             ("OSError", "[Errno 12] Cannot allocate memory"),
             ("TaskProcessFailed", "signal 6; it last printed:\nmemory allocation of 1073741824 bytes failed"),
         ] {
-            let (told_code, text, recoverable) = told(Failure::user(code, message), Some(&limit));
+            let (told_code, text, recoverable) = shown(Failure::user(code, message), Some(&limit));
             assert_eq!((told_code.as_str(), recoverable), ("OOMKilled", true), "{code}");
             assert!(text.contains("its limit of 512Mi") && text.contains(message), "{text}");
-            let (code_without, text, _) = told(Failure::user(code, message), None);
+            let (code_without, text, _) = shown(Failure::user(code, message), None);
             assert_eq!((code_without.as_str(), text.as_str()), (code, message), "a task without a limit");
         }
-        let (code, text, _) = told(Failure::user("ValueError", "no"), Some(&limit));
+        let (code, text, _) = shown(Failure::user("ValueError", "no"), Some(&limit));
         assert_eq!((code.as_str(), text.as_str()), ("ValueError", "no"));
     }
 

@@ -8,7 +8,7 @@ use spanwise_core::{ActionName, Failure, FailureKind};
 use spanwise_engine::RunKey;
 
 /// Refusals that are kept of one attempt; a body that goes on asking in vain gets the same answer.
-const KEPT: usize = 64;
+const MOST_OF_ACTION: usize = 64;
 
 /// What each was told.
 type Said = HashMap<(RunKey, ActionName), Vec<String>>;
@@ -39,11 +39,11 @@ impl Refusals {
 
     /// An attempt asked for what makes no sense, and was told so in these words.
     pub(crate) fn note(&self, run: RunKey, action: ActionName, said: &str) {
-        if let Some(known) = self.lock().get_mut(&(run, action))
-            && known.len() < KEPT
+        if let Some(refusals) = self.lock().get_mut(&(run, action))
+            && refusals.len() < MOST_OF_ACTION
             && !said.is_empty()
         {
-            known.push(said.to_owned());
+            refusals.push(said.to_owned());
         }
     }
 }
@@ -52,8 +52,8 @@ impl Refused {
     /// A failure that repeats a refusal is the user's, whoever the SDK says it is of.
     pub(super) fn judge(&self, failure: Failure) -> Failure {
         let was_refused = || {
-            let known = self.refusals.lock();
-            let said = self.of.as_ref().and_then(|of| known.get(of));
+            let by_action = self.refusals.lock();
+            let said = self.of.as_ref().and_then(|of| by_action.get(of));
             said.into_iter().flatten().any(|said| failure.message.contains(said.as_str()))
         };
         let kind = if failure.kind == FailureKind::System && was_refused() { FailureKind::User } else { failure.kind };

@@ -105,14 +105,14 @@ where
     E: Into<Box<dyn StdError + Send + Sync>>,
     F: Future<Output = Result<T, E>>,
 {
-    let (mut pause, mut told) = (FIRST_PAUSE, None::<Instant>);
+    let (mut pause, mut said_at) = (FIRST_PAUSE, None::<Instant>);
     loop {
         match ask().await {
             Ok(said) => return said,
-            Err(error) if told.is_none_or(|at| at.elapsed() >= QUIET_LOG) => {
+            Err(error) if said_at.is_none_or(|at| at.elapsed() >= QUIET_LOG) => {
                 let error = error.into();
                 tracing::warn!(error = &*error as &dyn StdError, "{doing}: tried again until it can be done");
-                told = Some(Instant::now());
+                said_at = Some(Instant::now());
             }
             Err(_) => {}
         }
@@ -160,10 +160,10 @@ mod tests {
 
     #[tokio::test]
     async fn s4_what_decides_about_an_attempt_is_asked_for_until_the_machine_can_say() {
-        let mut asked = 0;
+        let mut calls = 0;
         let said = patiently("x", || {
-            asked += 1;
-            std::future::ready(if asked < 4 { Err(io::Error::from_raw_os_error(13)) } else { Ok(asked) })
+            calls += 1;
+            std::future::ready(if calls < 4 { Err(io::Error::from_raw_os_error(13)) } else { Ok(calls) })
         });
         assert_eq!(said.await, 4);
     }

@@ -30,7 +30,7 @@ pub(crate) enum Outputs {
     TooLarge(u64),
 }
 
-/// What is known of an attempt beside its files.
+/// What is evidence of an attempt beside its files.
 #[derive(Debug)]
 pub(crate) struct Evidence<'a> {
     pub(crate) beginning: Beginning,
@@ -65,23 +65,23 @@ pub(crate) async fn read(blobs: &Blobs, directory: &BlobUri) -> Result<Left, blo
 }
 
 /// Judges an attempt.
-pub(crate) fn judge(left: Left, known: &Evidence<'_>) -> Report {
+pub(crate) fn judge(left: Left, evidence: &Evidence<'_>) -> Report {
     if let Some(error) = left.error {
         let failure = error.unwrap_or_else(|error| Failure {
             kind: FailureKind::Unknown,
             ..Failure::user("UnreadableError", error.to_string())
         });
-        return Report::Failed(known.refused.judge(failure));
+        return Report::Failed(evidence.refused.judge(failure));
     }
     match left.outputs {
-        Outputs::Content(content) => return outputs(content, known.has_outputs),
+        Outputs::Content(content) => return outputs(content, evidence.has_outputs),
         Outputs::TooLarge(size) => return Report::Failed(too_large(size)),
         Outputs::None => {}
     }
-    match known.beginning {
-        Beginning::Never => Report::unblamed(format!("its process never began ({})", said(known.ending))),
-        Beginning::NotStarted => not_started(known.last_lines),
-        Beginning::Began => ended(known),
+    match evidence.beginning {
+        Beginning::Never => Report::unblamed(format!("its process never began ({})", said(evidence.ending))),
+        Beginning::NotStarted => not_started(evidence.last_lines),
+        Beginning::Began => ended(evidence),
     }
 }
 
@@ -131,16 +131,16 @@ pub(crate) fn cannot_start(why: &str) -> Failure {
 }
 
 /// The program ran, and left nothing.
-fn ended(known: &Evidence<'_>) -> Report {
-    let failed = |code: &str, what: &str| Report::Failed(Failure::user(code, with(what, known.last_lines)));
-    match known.ending {
+fn ended(evidence: &Evidence<'_>) -> Report {
+    let failed = |code: &str, what: &str| Report::Failed(Failure::user(code, with(what, evidence.last_lines)));
+    match evidence.ending {
         // Whatever the task has as outputs: its body has not come to its end.
         Ending::Exited(0) => Report::Failed(Failure::system(
             "MissingOutputs",
             with(
                 "the process ended with code 0 before the task had ended: it left neither outputs nor an error, as when \
                  something in it exits the interpreter",
-                known.last_lines,
+                evidence.last_lines,
             ),
         )),
         Ending::Exited(code) => failed("TaskProcessFailed", &format!("the process exited with {code}")),
@@ -185,7 +185,7 @@ mod tests {
         Outputs::Content(values::single_output(Literal::integer(7)))
     }
 
-    fn told(report: Report) -> String {
+    fn judged(report: Report) -> String {
         match report {
             Report::Succeeded(outputs) => format!("ok {}", !outputs.is_empty()),
             Report::Failed(failure) => format!("{} {:?} {}", failure.code, failure.kind, failure.recoverable),
@@ -198,8 +198,8 @@ mod tests {
         let (beginning, ending, has_outputs, last_lines) = seen;
         let left = Left { error: error.map(|error| failure::read(&failure::document(error))), outputs };
         let refused = Refused::default();
-        let known = Evidence { beginning, ending, has_outputs, last_lines, refused: &refused };
-        assert_eq!(told(judge(left, &known)), expected, "{known:?}");
+        let evidence = Evidence { beginning, ending, has_outputs, last_lines, refused: &refused };
+        assert_eq!(judged(judge(left, &evidence)), expected, "{evidence:?}");
     }
 
     #[test]

@@ -13,12 +13,12 @@ impl ControlPlane {
         let Some(bundle) = bundle else { return Ok(()) };
         let bundle = blob_uri("task_spec.task_template.container.args", bundle)?;
         if self.inner.blobs.exists(&bundle).await? {
-            if self.inner.kept.lacks(bundle.key()) {
+            if self.inner.upload_copies.lacks(bundle.key()) {
                 self.keep(&bundle).await;
             }
             return Ok(());
         }
-        if let Some(content) = self.inner.kept.get(bundle.key()).filter(|content| is_named(&bundle, content)) {
+        if let Some(content) = self.inner.upload_copies.get(bundle.key()).filter(|content| is_named(&bundle, content)) {
             tracing::info!(%bundle, "a client remembers an upload to another data directory: its copy is taken");
             self.inner.blobs.put(&bundle, content).await?;
             return Ok(());
@@ -37,8 +37,8 @@ impl ControlPlane {
             Ok(Some(content)) => content,
             _ => return,
         };
-        let (kept, key) = (self.inner.kept.clone(), bundle.key().to_owned());
-        if let Ok(Err(error)) = tokio::task::spawn_blocking(move || kept.put(&key, &content)).await {
+        let (upload_copies, key) = (self.inner.upload_copies.clone(), bundle.key().to_owned());
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(move || upload_copies.put(&key, &content)).await {
             tracing::warn!(%bundle, %error, "keep a copy of a code bundle");
         }
     }

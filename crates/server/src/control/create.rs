@@ -131,9 +131,10 @@ impl ControlPlane {
         (options, relation): (&RunOptions, Option<&Relation>),
         inbound: Option<TraceParent>,
     ) -> Result<RunTrace, Error> {
-        let asked = options.trace.as_ref().map(|level| level.parse::<TraceLevel>());
-        let asked =
-            asked.transpose().map_err(|error| Invalid::field(format!("run_spec.labels.{TRACE_LABEL}: {error}")))?;
+        let level_asked = options.trace.as_ref().map(|level| level.parse::<TraceLevel>());
+        let level_asked = level_asked
+            .transpose()
+            .map_err(|error| Invalid::field(format!("run_spec.labels.{TRACE_LABEL}: {error}")))?;
         if let Some(steps) = options.labels.get(STEPS_LABEL).filter(|steps| !["on", "off"].contains(&steps.as_str())) {
             let steps = steps.chars().take(40).collect::<String>();
             return Err(
@@ -141,7 +142,7 @@ impl ControlPlane {
             );
         }
         let rules = &self.inner.trace;
-        let level = asked.unwrap_or_else(|| rules.level_in(&id.project));
+        let level = level_asked.unwrap_or_else(|| rules.level_in(&id.project));
         let links = match relation {
             Some(Relation::Rerun { run } | Relation::Recover { run }) => {
                 self.run(&RunId { name: run.clone(), ..id.clone() })?.span()

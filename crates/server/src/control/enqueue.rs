@@ -29,20 +29,20 @@ impl ControlPlane {
         match what {
             NewKind::Step(step) => self.record_step(&run, &new, step).await,
             _ if is_known => Ok(run.committed().await?),
-            NewKind::Task(asked) => {
+            NewKind::Task(new_task) => {
                 self.inner.readiness.check().await?;
-                self.enqueue_task(&run, &new, asked).await
+                self.enqueue_task(&run, &new, new_task).await
             }
-            NewKind::Condition(asked) => {
+            NewKind::Condition(new_condition) => {
                 self.inner.readiness.check().await?;
-                self.enqueue_condition(&run, &new, asked).await
+                self.enqueue_condition(&run, &new, new_condition).await
             }
         }
     }
 
-    async fn enqueue_task(&self, run: &RunHandle, new: &NewAction, asked: AskedTask) -> Result<(), Error> {
-        let asked = asked.read()?;
-        let task = match asked.task {
+    async fn enqueue_task(&self, run: &RunHandle, new: &NewAction, new_task: AskedTask) -> Result<(), Error> {
+        let new_task = new_task.read()?;
+        let task = match new_task.task {
             TaskSource::Sent(task) => *task,
             TaskSource::Deployed(key) => self.deployed(&key)?,
         };
@@ -52,7 +52,7 @@ impl ControlPlane {
         let options = self.options(run)?;
         let scope = run.id().scope();
         let rules = RunRules { scope: &scope, options: &options };
-        let mut spec = task.action_spec(Some(new.parent), &new.group, asked.cache_key.as_deref(), &rules)?;
+        let mut spec = task.action_spec(Some(new.parent), &new.group, new_task.cache_key.as_deref(), &rules)?;
         spec.traceparent = context.span().filter(|_| run.is_traced());
         let definition = Some(to_store(task.stored.clone()));
         let is_new = run.enqueue(new.name, spanwise_engine::NewAction { spec, definition }, inputs.clone())?;
@@ -71,9 +71,14 @@ impl ControlPlane {
         }
     }
 
-    async fn enqueue_condition(&self, run: &RunHandle, new: &NewAction, asked: AskedCondition) -> Result<(), Error> {
+    async fn enqueue_condition(
+        &self,
+        run: &RunHandle,
+        new: &NewAction,
+        new_condition: AskedCondition,
+    ) -> Result<(), Error> {
         title("group", &new.group)?;
-        let condition = asked.read()?;
+        let condition = new_condition.read()?;
         let mut spec = ActionSpec::condition(condition.name.as_str(), new.parent);
         spec.definition = Some(condition.definition.digest.as_str().into());
         spec.group = (!new.group.is_empty()).then(|| new.group.clone());
@@ -87,9 +92,9 @@ impl ControlPlane {
     }
 
     /// Records a completed step, with what it left in the blob store.
-    async fn record_step(&self, run: &RunHandle, new: &NewAction, asked: AskedStep) -> Result<(), Error> {
+    async fn record_step(&self, run: &RunHandle, new: &NewAction, new_step: AskedStep) -> Result<(), Error> {
         title("group", &new.group)?;
-        let step = asked.read()?;
+        let step = new_step.read()?;
         let mut spec = ActionSpec::step(step.name.as_str(), new.parent);
         spec.definition = Some(step.definition.digest.as_str().into());
         spec.group = (!new.group.is_empty()).then(|| new.group.clone());

@@ -29,21 +29,21 @@ impl ControlPlane {
     /// A condition that can be answered.
     pub(crate) fn waiting(&self, run: &RunHandle, action: ActionName) -> Result<Condition, Error> {
         let name = &run.id().name;
-        let known = run
+        let current = run
             .action(&action)
             .ok_or_else(|| Error::NotFound(format!("action `{action}` is not known to run `{name}`")))?;
-        if known.spec.kind != ActionKind::Condition {
+        if current.spec.kind != ActionKind::Condition {
             return Err(Error::Unmet(format!("action `{action}` of run `{name}` is no condition")));
         }
-        let ended = |how: &str| Error::Unmet(format!("condition `{}` ({action}) {how}", known.spec.task));
-        match known.end() {
+        let ended = |how: &str| Error::Unmet(format!("condition `{}` ({action}) {how}", current.spec.task));
+        match current.end() {
             Some(End::Signalled { by }) => return Err(ended(&format!("was answered already, by {by}"))),
-            Some(_) if known.phase() == Phase::TimedOut => return Err(ended("has timed out: nobody waits any more")),
-            Some(_) => return Err(ended(&format!("has ended ({}): nobody waits any more", known.phase()))),
+            Some(_) if current.phase() == Phase::TimedOut => return Err(ended("has timed out: nobody waits any more")),
+            Some(_) => return Err(ended(&format!("has ended ({}): nobody waits any more", current.phase()))),
             None => {}
         }
-        let definition = self.inner.definitions.of(&known.spec)?;
-        let missing = || Error::NotFound(format!("the definition of condition `{}` ({action})", known.spec.task));
+        let definition = self.inner.definitions.of(&current.spec)?;
+        let missing = || Error::NotFound(format!("the definition of condition `{}` ({action})", current.spec.task));
         definition.and_then(|definition| definition.condition()).ok_or_else(missing)
     }
 }

@@ -143,7 +143,7 @@ async fn what_the_journal_does_not_know_goes_after_a_day_and_what_is_older_than_
     let young = house.leave(RunKey(901), &id("unknown-young"), 23 * HOUR).await;
     let unknown = house.leftovers.sweep().await.unwrap();
     assert!(
-        unknown.removed.is_empty() && unknown.kept.len() == 8,
+        unknown.removed.is_empty() && unknown.left.len() == 8,
         "a journal without facts knows no time: {unknown:?}"
     );
 
@@ -151,14 +151,14 @@ async fn what_the_journal_does_not_know_goes_after_a_day_and_what_is_older_than_
     // One file that is young keeps what it is in.
     std::fs::write(old[0].join("a0/1/file"), "now").unwrap();
     let unknown = house.leftovers.sweep().await.unwrap();
-    assert_eq!((unknown.removed.len(), unknown.kept.len()), (3, 5), "{unknown:?}");
+    assert_eq!((unknown.removed.len(), unknown.left.len()), (3, 5), "{unknown:?}");
     assert!(old[0].exists() && old[1..].iter().all(|path| !path.exists()) && young.iter().all(|path| path.exists()));
 
     // From now on it is known that there was another journal.
     let ancient = house.leave(RunKey(902), &id("unknown-ancient"), 1_000 * HOUR).await;
     house.engine.follows_another(RunKey(902)).unwrap();
     let unknown = house.leftovers.sweep().await.unwrap();
-    assert_eq!((unknown.removed.len(), unknown.kept.len()), (0, 9), "{unknown:?}");
+    assert_eq!((unknown.removed.len(), unknown.left.len()), (0, 9), "{unknown:?}");
     assert!(ancient.iter().all(|path| path.exists()));
     assert_eq!(create(&house.engine, "next").key(), RunKey(903));
 }

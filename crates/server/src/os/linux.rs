@@ -22,7 +22,7 @@ pub(crate) enum Sockets {
 #[derive(Debug)]
 pub(crate) struct Diag {
     socket: OwnedFd,
-    asked: u32,
+    sequence: u32,
 }
 
 impl Sockets {
@@ -94,28 +94,28 @@ fn question(number: u32, from: SocketAddr, to: SocketAddr) -> Vec<u8> {
 
 impl Diag {
     fn open() -> io::Result<Diag> {
-        Ok(Diag { socket: netlink_socket()?, asked: 0 })
+        Ok(Diag { socket: netlink_socket()?, sequence: 0 })
     }
 
     /// Asks one question. After one that went wrong nothing of it is left for the next one.
     fn ask(&mut self, from: SocketAddr, to: SocketAddr) -> io::Result<Option<Owner>> {
         let answer = self.answer(from, to);
         if answer.is_err() {
-            *self = Diag { socket: netlink_socket()?, asked: self.asked };
+            *self = Diag { socket: netlink_socket()?, sequence: self.sequence };
         }
         answer
     }
 
     fn answer(&mut self, from: SocketAddr, to: SocketAddr) -> io::Result<Option<Owner>> {
-        self.asked = self.asked.wrapping_add(1);
-        send(&self.socket, &question(self.asked, from, to), SendFlags::empty())?;
+        self.sequence = self.sequence.wrapping_add(1);
+        send(&self.socket, &question(self.sequence, from, to), SendFlags::empty())?;
         let mut answer = [0; 1024];
         loop {
             // The kernel answers before it returns from the question.
             let (length, _) = recv(&self.socket, &mut answer, RecvFlags::DONTWAIT)?;
             let answer = &answer[..length.min(1024)];
             // The answer to an earlier question is about another connection.
-            if answer.get(SEQUENCE..SEQUENCE + 4) == Some(&self.asked.to_ne_bytes()[..]) {
+            if answer.get(SEQUENCE..SEQUENCE + 4) == Some(&self.sequence.to_ne_bytes()[..]) {
                 return understood(answer);
             }
         }
@@ -194,12 +194,12 @@ mod tests {
         let (server, peer) = listener.accept().unwrap();
         let local = server.local_addr().unwrap();
         let mut diag = Diag::open().unwrap();
-        let known = diag.ask(peer, local).unwrap().unwrap();
-        assert_ne!(known.inode, 0);
+        let entry = diag.ask(peer, local).unwrap().unwrap();
+        assert_ne!(entry.inode, 0);
         // About a socket that is not there.
         let other = "127.0.0.1:1".parse().unwrap();
-        send(&diag.socket, &question(diag.asked, other, local), SendFlags::empty()).unwrap();
-        assert_eq!(diag.ask(peer, local).unwrap(), Some(known));
+        send(&diag.socket, &question(diag.sequence, other, local), SendFlags::empty()).unwrap();
+        assert_eq!(diag.ask(peer, local).unwrap(), Some(entry));
         assert_eq!(diag.ask(other, local).unwrap(), None);
         // A socket that is of no use is replaced.
         diag.socket = client.into();

@@ -26,12 +26,12 @@ enum Form {
 }
 
 /// `trace.json`: OTLP, or with `?format=jaeger` what Jaeger's user interface loads, or with `?format=tree` the rows of the terminal.
-pub(super) async fn trace(State(pages): State<Pages>, Path(place): Path<RunRoute>, uri: Uri) -> Response {
-    trace_of(&pages, &place, &uri).await.unwrap_or_else(failed)
+pub(super) async fn trace(State(pages): State<Pages>, Path(route): Path<RunRoute>, uri: Uri) -> Response {
+    trace_of(&pages, &route, &uri).await.unwrap_or_else(failed)
 }
 
-async fn trace_of(pages: &Pages, place: &RunRoute, uri: &Uri) -> Result<Response, PageError> {
-    let run = place.run(pages, uri)?;
+async fn trace_of(pages: &Pages, route: &RunRoute, uri: &Uri) -> Result<Response, PageError> {
+    let run = route.run(pages, uri)?;
     let format = address::pairs(uri).into_iter().find(|(name, _)| name == "format").map(|(_, value)| value);
     let form = match format.as_deref() {
         None | Some("" | "otlp" | "otlp-json") => Form::Otlp,
@@ -68,21 +68,21 @@ async fn trace_of(pages: &Pages, place: &RunRoute, uri: &Uri) -> Result<Response
 }
 
 /// `explain.json`.
-pub(super) async fn explanation(State(pages): State<Pages>, Path(place): Path<RunRoute>, uri: Uri) -> Response {
-    explained(&pages, &place, &uri).await.unwrap_or_else(failed)
+pub(super) async fn explanation(State(pages): State<Pages>, Path(route): Path<RunRoute>, uri: Uri) -> Response {
+    explained(&pages, &route, &uri).await.unwrap_or_else(failed)
 }
 
-async fn explained(pages: &Pages, place: &RunRoute, uri: &Uri) -> Result<Response, PageError> {
-    let run = place.run(pages, uri)?;
+async fn explained(pages: &Pages, route: &RunRoute, uri: &Uri) -> Result<Response, PageError> {
+    let run = route.run(pages, uri)?;
     let trace = pages.traces.of(&run).await?;
     let body = json!({
         "run": run.id().name.as_str(),
         "finished": run.is_finished(),
         "trace_id": trace.id.to_string(),
-        "wall_us": micros(trace.life.explanation.wall),
-        "retried_us": micros(trace.life.explanation.retried),
-        "uses": trace.life.explanation.shares.iter().map(share).collect::<Vec<_>>(),
-        "critical_path": path(&trace.life, &trace.life.explanation),
+        "wall_us": micros(trace.lifecycle.explanation.wall),
+        "retried_us": micros(trace.lifecycle.explanation.retried),
+        "uses": trace.lifecycle.explanation.shares.iter().map(share).collect::<Vec<_>>(),
+        "critical_path": path(&trace.lifecycle, &trace.lifecycle.explanation),
     });
     Ok(file(&format!("{}-explain.json", run.id().name), body.to_string().into_bytes()))
 }
@@ -96,10 +96,10 @@ fn share(share: &Share) -> Value {
     json!({ "use": share.used_for.as_str(), "us": micros(share.time), "largest": largest })
 }
 
-fn path(life: &RunLifecycle, explanation: &Explanation) -> Vec<Value> {
+fn path(lifecycle: &RunLifecycle, explanation: &Explanation) -> Vec<Value> {
     let begin = explanation.path.first().map_or(0, |stretch| stretch.from.0);
     let stretch = |stretch: &spanwise_core::lifecycle::Stretch| {
-        let span = &life.spans[stretch.span];
+        let span = &lifecycle.spans[stretch.span];
         json!({
             "use": stretch.used_for.as_str(),
             "span": &*span.name,

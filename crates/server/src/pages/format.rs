@@ -118,7 +118,7 @@ pub(super) fn cut(text: &str, most: usize) -> String {
 
 /// An attribute of a lifecycle span that is a text.
 pub(super) fn detail<'a>(span: &'a LifeSpan, key: &str) -> Option<&'a str> {
-    span.details.iter().find(|(known, _)| *known == key)?.1.as_text()
+    span.details.iter().find(|(name, _)| *name == key)?.1.as_text()
 }
 
 /// How an attempt came out.

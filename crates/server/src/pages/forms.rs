@@ -63,14 +63,14 @@ fn then_show(done: Result<String, PageError>) -> Response {
 /// Aborts a run, or one of its actions with everything under it.
 pub(super) async fn abort(
     State(pages): State<Pages>,
-    Path(place): Path<RunRoute>,
+    Path(route): Path<RunRoute>,
     uri: Uri,
     headers: HeaderMap,
     sent: Sent,
 ) -> Response {
     let aborted = async {
         let fields = allowed(&uri, &headers, sent)?;
-        let run = place.run(&pages, &uri)?;
+        let run = route.run(&pages, &uri)?;
         let action = fields.action()?;
         let reason = fields.reason.trim();
         let reason = if reason.is_empty() { "from the console" } else { reason };
@@ -96,14 +96,14 @@ fn had_ended(run: &RunHandle, action: ActionName, phase: Phase) -> PageError {
 /// Gives a condition its value.
 pub(super) async fn signal(
     State(pages): State<Pages>,
-    Path(place): Path<RunRoute>,
+    Path(route): Path<RunRoute>,
     uri: Uri,
     headers: HeaderMap,
     sent: Sent,
 ) -> Response {
     let answered = async {
         let fields = allowed(&uri, &headers, sent)?;
-        let run = place.run(&pages, &uri)?;
+        let run = route.run(&pages, &uri)?;
         let action = fields.action()?;
         let answer = Answer { by: Caller::user(), from: None, value: Given::Text(fields.value) };
         pages.control.signal(&run, action, answer).await?;
@@ -115,14 +115,14 @@ pub(super) async fn signal(
 /// Starts a run of the same task with the same inputs.
 pub(super) async fn rerun(
     State(pages): State<Pages>,
-    Path(place): Path<RunRoute>,
+    Path(route): Path<RunRoute>,
     uri: Uri,
     headers: HeaderMap,
     sent: Sent,
 ) -> Response {
     let started = async {
         allowed(&uri, &headers, sent)?;
-        let run = pages.control.rerun(&place.run(&pages, &uri)?).await?;
+        let run = pages.control.rerun(&route.run(&pages, &uri)?).await?;
         Ok(address::run(run.id(), None))
     };
     then_show(Box::pin(started).await)

@@ -51,7 +51,7 @@ pub(super) fn check(uri: &Uri, headers: &HeaderMap, token: &str) -> Result<(), R
         return Err(Refused::Foreign);
     }
     match cookie(headers) {
-        Some(known) if same(known, token) => Ok(()),
+        Some(sent) if same(sent, token) => Ok(()),
         _ => Err(Refused::Token),
     }
 }

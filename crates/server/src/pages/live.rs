@@ -17,8 +17,8 @@ const PAUSE: Duration = Duration::from_millis(250);
 
 /// One event at the beginning, so that nothing that happened since the page was made is missed; then one for each change, or
 /// several of them; at the end of the run the last. While nothing happens, nothing is sent.
-pub(super) async fn events(State(pages): State<Pages>, Path(place): Path<RunRoute>, uri: Uri) -> Response {
-    let run = match place.run(&pages, &uri) {
+pub(super) async fn events(State(pages): State<Pages>, Path(route): Path<RunRoute>, uri: Uri) -> Response {
+    let run = match route.run(&pages, &uri) {
         Ok(run) => run,
         Err(error) => return error.into_response(),
     };

@@ -35,8 +35,8 @@ pub(super) struct AttemptRoute {
 
 impl AttemptRoute {
     fn log(&self, pages: &Pages, uri: &Uri) -> Result<AttemptLog, PageError> {
-        let place = RunRoute { domain: self.domain.clone(), project: self.project.clone(), run: self.run.clone() };
-        let run = place.run(pages, uri)?;
+        let route = RunRoute { domain: self.domain.clone(), project: self.project.clone(), run: self.run.clone() };
+        let run = route.run(pages, uri)?;
         let action =
             spanwise_wire::action_name(&self.action).map_err(|error| PageError::not_found(error.to_string()))?;
         let attempt = AttemptNo(self.attempt);
@@ -51,11 +51,11 @@ impl AttemptRoute {
 /// The whole log, or the range of it that is asked for, as plain text.
 pub(super) async fn download(
     State(pages): State<Pages>,
-    Path(place): Path<AttemptRoute>,
+    Path(route): Path<AttemptRoute>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    let log = match place.log(&pages, &uri) {
+    let log = match route.log(&pages, &uri) {
         Ok(log) => log,
         Err(error) => return error.into_response(),
     };
@@ -76,8 +76,8 @@ fn sealed(mut response: Response) -> Response {
 
 async fn send(log: &AttemptLog, headers: &HeaderMap) -> io::Result<Response> {
     let size = log.length().await?;
-    let asked = headers.get(RANGE).and_then(|value| value.to_str().ok()).and_then(|value| Range::parse(value).ok());
-    let (status, range) = match asked.map(|range| satisfied(range, size)) {
+    let range = headers.get(RANGE).and_then(|value| value.to_str().ok()).and_then(|value| Range::parse(value).ok());
+    let (status, range) = match range.map(|range| satisfied(range, size)) {
         None => (StatusCode::OK, 0..size),
         Some(Some(range)) => (StatusCode::PARTIAL_CONTENT, range),
         Some(None) => {
@@ -105,18 +105,18 @@ async fn send(log: &AttemptLog, headers: &HeaderMap) -> io::Result<Response> {
 /// Lines as they come, each batch with the place where the next one begins, until the attempt has ended.
 pub(super) async fn events(
     State(pages): State<Pages>,
-    Path(place): Path<AttemptRoute>,
+    Path(route): Path<AttemptRoute>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    let log = match place.log(&pages, &uri) {
+    let log = match route.log(&pages, &uri) {
         Ok(log) => log,
         Err(error) => return error.into_response(),
     };
     let resumed = headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok()).and_then(|id| id.parse().ok());
-    let asked =
+    let offset =
         address::pairs(&uri).into_iter().find(|(name, _)| name == "from").and_then(|(_, from)| from.parse().ok());
-    let from = resumed.or(asked).unwrap_or(0);
+    let from = resumed.or(offset).unwrap_or(0);
     let lines = log.follow(from).take_while(|batch| std::future::ready(batch.is_ok())).filter_map(|batch| async move {
         let lines = batch.ok()?;
         let texts: Vec<String> = lines.iter().map(|line| without_directions(&line.message)).collect();

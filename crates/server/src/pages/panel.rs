@@ -76,7 +76,7 @@ pub(super) struct ErrorView {
     pub(super) title: String,
     pub(super) message: String,
     pub(super) causes: Vec<String>,
-    pub(super) place: Option<String>,
+    pub(super) position: Option<String>,
     pub(super) note: &'static str,
 }
 
@@ -90,7 +90,7 @@ fn error_view(failure: &Failure) -> ErrorView {
         title: failure.code.clone(),
         message: failure.message.trim_end().to_owned(),
         causes: failure.causes.clone(),
-        place: failure.place.clone(),
+        position: failure.position.clone(),
         note,
     }
 }
@@ -262,7 +262,7 @@ fn state(run: &RunHandle, name: &ActionName, action: &Action, now: Timestamp) ->
         State::Backoff { until } => {
             Fact::text("Waits", format!("{} before its next attempt", length(until.since(now))))
         }
-        State::Queued { held: true, .. } => Fact::text("Waits", crate::waits::told(&run.waits_for(name)?)),
+        State::Queued { waits_for_slot: true, .. } => Fact::text("Waits", crate::waits::text(&run.waits_for(name)?)),
         State::Finished(End::Signalled { by }) => Fact::text("Signalled by", by),
         _ => return None,
     })
@@ -317,7 +317,7 @@ fn error(action: &Action, history: &[AttemptHistory]) -> Option<ErrorView> {
             title: format!("Aborted by {by}"),
             message: reason.clone(),
             causes: Vec::new(),
-            place: None,
+            position: None,
             note: "",
         }),
         Some(_) => None,
@@ -386,7 +386,7 @@ fn log_view(
         download: address::log(run.id(), &name, attempt, ""),
         span: run.attempt_span(&name, attempt).map(|span| {
             let trace = span.trace.to_string();
-            let ended = history.iter().find(|known| known.attempt == attempt).and_then(|known| known.end.as_ref());
+            let ended = history.iter().find(|other| other.attempt == attempt).and_then(|other| other.end.as_ref());
             let times = (action.enqueued_at, ended.map_or_else(|| run.now(), |(at, _)| *at));
             LogSpan { id: span.span.to_string(), elsewhere: elsewhere(pages, run, &trace, times), trace }
         }),

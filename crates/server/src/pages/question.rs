@@ -37,7 +37,7 @@ impl Question {
     fn of(pages: &Pages, run: &RunHandle, action: &ActionView, view: &View) -> Option<Question> {
         // One that is answered meanwhile is no question any more.
         let condition = pages.control.waiting(run, action.name).ok()?;
-        let known = run.action(&action.name)?;
+        let current = run.action(&action.name)?;
         Some(Question {
             action: action.name.to_string(),
             name: action.task.to_string(),
@@ -45,7 +45,7 @@ impl Question {
             prompt: condition.prompt.trim().to_owned(),
             description: condition.description.trim().to_owned(),
             since: when(action.enqueued_at, run.now()),
-            limit: known.spec.timeouts.deadline.map(length).unwrap_or_default(),
+            limit: current.spec.timeouts.deadline.map(length).unwrap_or_default(),
             href: address(view, action.name),
         })
     }

@@ -94,12 +94,12 @@ impl RunPage {
 
 pub(super) async fn page(
     State(pages): State<Pages>,
-    Path(place): Path<RunRoute>,
+    Path(route): Path<RunRoute>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
     let token = Token::of(&headers);
-    let page = match Box::pin(build(&pages, &place, &uri, &token)).await {
+    let page = match Box::pin(build(&pages, &route, &uri, &token)).await {
         Ok(page) => page,
         Err(error) => return error.into_response(),
     };
@@ -110,13 +110,13 @@ pub(super) async fn page(
     response
 }
 
-async fn build(pages: &Pages, place: &RunRoute, uri: &Uri, token: &Token) -> Result<RunPage, PageError> {
-    let run = place.run(pages, uri)?;
+async fn build(pages: &Pages, route: &RunRoute, uri: &Uri, token: &Token) -> Result<RunPage, PageError> {
+    let run = route.run(pages, uri)?;
     let view = View::of(uri);
     let unknown = |name: &ActionName| PageError::not_found(format!("run `{}` has no action `{name}`", run.id().name));
-    let asked = address::pairs(uri).into_iter().find(|(name, value)| name == "i" && !value.is_empty());
-    if let (Some((_, asked)), None) = (&asked, view.selected) {
-        return Err(PageError::not_found(format!("run `{}` has no action `{asked}`", run.id().name)));
+    let selected = address::pairs(uri).into_iter().find(|(name, value)| name == "i" && !value.is_empty());
+    if let (Some((_, selected)), None) = (&selected, view.selected) {
+        return Err(PageError::not_found(format!("run `{}` has no action `{selected}`", run.id().name)));
     }
     let trace = pages.traces.of(&run).await?;
     let trace_id = trace.id.to_string();

@@ -107,8 +107,8 @@ impl Filter {
 
     fn is_narrowed(&self) -> bool {
         let own = [&self.phase, &self.task, &self.label, &self.since];
-        let place = [&self.project, &self.domain];
-        own.iter().any(|field| !field.is_empty()) || (!self.fixed && place.iter().any(|field| !field.is_empty()))
+        let scope = [&self.project, &self.domain];
+        own.iter().any(|field| !field.is_empty()) || (!self.fixed && scope.iter().any(|field| !field.is_empty()))
     }
 
     fn query(&self, now: Timestamp) -> Result<RunQuery, String> {
@@ -164,8 +164,8 @@ struct Row {
     name: String,
     address: String,
     task: String,
-    place: String,
-    place_address: String,
+    scope: String,
+    scope_address: String,
     badge: Badge,
     created: When,
     took: Span,
@@ -181,8 +181,8 @@ impl Row {
             name: row.id.name.to_string(),
             address: address::run(&row.id, None),
             task: row.task.to_string(),
-            place: format!("{} / {}", row.id.project, row.id.domain),
-            place_address: address::runs(&row.id.project, &row.id.domain),
+            scope: format!("{} / {}", row.id.project, row.id.domain),
+            scope_address: address::runs(&row.id.project, &row.id.domain),
             badge: match row.unreadable {
                 Some(_) => UNREADABLE,
                 None if waits => WAITING,
@@ -260,7 +260,7 @@ fn show(pages: &Pages, filter: Filter, headers: &HeaderMap) -> Response {
     let waiting: BTreeSet<RunKey> = waiting.into_iter().map(|(key, _)| key).collect();
     // The page is the same as long as its rows are: what only gets older is not sent again.
     let etag = etag(&rows, &waiting, problem.as_deref());
-    if headers.get(IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag.as_bytes()) {
+    if headers.get(IF_NONE_MATCH).is_some_and(|tag| tag.as_bytes() == etag.as_bytes()) {
         return (StatusCode::NOT_MODIFIED, [(ETAG, etag)]).into_response();
     }
     let next = rows.get(PAGE - 1).filter(|_| rows.len() > PAGE).map(|(key, _)| filter.address(&key.0.to_string()));
@@ -316,16 +316,16 @@ mod tests {
         assert_eq!(query.after, Some(RunKey(7)));
         assert_eq!(since("2023-11-14 22:13:20", now).unwrap(), now);
         assert_eq!(since("2023-11-14", now).unwrap(), Timestamp(1_699_920_000_000_000));
-        let place = |address: &str| {
+        let scope = |address: &str| {
             let filter = Filter::of(&address.parse().unwrap());
             let query = filter.query(now).unwrap();
             (query.project, query.domain, filter.is_narrowed())
         };
         let (billing, production) = (Some("billing".to_owned()), Some("production".to_owned()));
-        assert_eq!(place("/?project=billing&domain="), (billing.clone(), None, true), "in any domain");
-        assert_eq!(place("/?domain=production"), (None, production.clone(), true), "in any project");
-        assert_eq!(place("/?project=billing&domain=production"), (billing, production, true));
-        assert_eq!(place("/?project=&domain="), (None, None, false));
+        assert_eq!(scope("/?project=billing&domain="), (billing.clone(), None, true), "in any domain");
+        assert_eq!(scope("/?domain=production"), (None, production.clone(), true), "in any project");
+        assert_eq!(scope("/?project=billing&domain=production"), (billing, production, true));
+        assert_eq!(scope("/?project=&domain="), (None, None, false));
         for (wrong, named) in [
             ("/?domain=a%20b", "domain"),
             ("/?phase=red", "`red`"),

@@ -87,7 +87,7 @@ pub(super) fn detail(pages: &Pages, run: &RunHandle, timeline: &Timeline, at: At
     };
     let begin = run.accepted_at();
     let mut detail = match at {
-        At::Lifecycle(life) => looker.life(timeline.life(life)),
+        At::Lifecycle(at) => looker.lifecycle(timeline.lifecycle_span(at)),
         At::User(user) => looker.user(timeline.received(user), &timeline.remarks(user)),
     };
     detail.start = when(from, run.now());
@@ -130,7 +130,7 @@ struct Looker<'a> {
 }
 
 impl Looker<'_> {
-    fn life(&self, span: &LifeSpan) -> SpanDetail {
+    fn lifecycle(&self, span: &LifeSpan) -> SpanDetail {
         let mut detail = empty(&span.name, span.context.trace.to_string(), span.context.span.to_string());
         detail.what = format!("{} of {}", span.part.as_str(), span.task);
         detail.badge = result_of(span).filter(|_| span.part == Part::Attempt);
@@ -203,7 +203,7 @@ impl Looker<'_> {
         if let Some(at) = self.timeline.find(id) {
             let (name, action) = match at {
                 At::Lifecycle(at) => {
-                    let span = self.timeline.life(at);
+                    let span = self.timeline.lifecycle_span(at);
                     let action = matches!(span.part, Part::Action | Part::Run | Part::Wait | Part::Step);
                     (span.name.to_string(), action.then_some(span.action))
                 }

@@ -282,13 +282,13 @@ impl<'a> Tree<'a> {
             }
             let key = self.key(node);
             let on_path = path.contains(&node) && !self.is_chosen(node, view);
-            let asked = is_root || on_path || view.open.contains(&key);
-            if view.shut.contains(&key) || !(asked || (room > 0 && self.opens_by_itself(node))) {
+            let is_wanted = is_root || on_path || view.open.contains(&key);
+            if view.shut.contains(&key) || !(is_wanted || (room > 0 && self.opens_by_itself(node))) {
                 continue;
             }
             let (head, paged) = self.below(node);
             let count = head.len() + paged.len();
-            if !asked && count > room.min(PAGE) {
+            if !is_wanted && count > room.min(PAGE) {
                 continue;
             }
             room = room.saturating_sub(count);
@@ -384,8 +384,8 @@ pub(super) fn counts(views: &[ActionView]) -> Vec<(Badge, usize)> {
     let mut counts: BTreeMap<usize, (Badge, usize)> = BTreeMap::new();
     for view in views {
         let badge = badge(view.phase);
-        let place = ORDER.iter().position(|class| *class == badge.class).unwrap_or(ORDER.len());
-        counts.entry(place).or_insert((badge, 0)).1 += 1;
+        let position = ORDER.iter().position(|class| *class == badge.class).unwrap_or(ORDER.len());
+        counts.entry(position).or_insert((badge, 0)).1 += 1;
     }
     counts.into_values().collect()
 }

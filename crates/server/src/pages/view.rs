@@ -109,11 +109,11 @@ fn span_id(text: &str) -> Option<SpanId> {
 }
 
 fn positions(text: &str) -> BTreeMap<String, usize> {
-    let place = |part: &str| {
+    let key = |part: &str| {
         let (key, at) = part.split_once(':')?;
         Some((key.to_owned(), at.parse().ok()?))
     };
-    text.split(',').take(100).filter_map(place).collect()
+    text.split(',').take(100).filter_map(key).collect()
 }
 
 /// Keys of nodes in an address.

@@ -28,8 +28,8 @@ pub(crate) fn is_too_slow(error: &(dyn StdError + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
         // What an `io::Error` holds is not its source.
-        let held = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        if error.is::<TooSlow>() || held.is_some_and(|held| is_too_slow(held)) {
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        if error.is::<TooSlow>() || inner.is_some_and(|inner| is_too_slow(inner)) {
             return true;
         }
         next = error.source();

@@ -30,9 +30,9 @@ impl Collecting {
         data: &Path,
         warnings: &mut Vec<String>,
     ) -> Result<Option<Collecting>, Error> {
-        let Some(asked) = &config.collector else { return Ok(None) };
+        let Some(settings) = &config.collector else { return Ok(None) };
         let clock = Clock::start();
-        let collector = match Collector::open(data, config.durability, asked, move || clock.now()) {
+        let collector = match Collector::open(data, config.durability, settings, move || clock.now()) {
             Err(CollectorError::Store(error)) if error.may_pass() => {
                 let cause = std::error::Error::source(&error).map(|cause| format!(" ({cause})")).unwrap_or_default();
                 warnings.push(format!("the collector is off until the server is started again: {error}{cause}"));
@@ -41,7 +41,7 @@ impl Collecting {
             opened => opened?,
         };
         warnings.extend(collector.set_aside());
-        let address = SocketAddr::new(config.address, asked.port);
+        let address = SocketAddr::new(config.address, settings.port);
         let listeners = http::listen(address).await.unwrap_or_else(|(taken, error)| {
             warnings
                 .push(format!("the collector does not listen on {taken}: {error}; the server's port takes gRPC too"));

@@ -10,8 +10,8 @@ use super::timeline::{At, Timeline};
 
 /// The lifecycle, then the spans of the run in the order of its tree, then those of other runs.
 pub(crate) fn resource_spans(timeline: &Timeline) -> Vec<ResourceSpans> {
-    let life = timeline.explained().spans.iter().map(spanwise_otel::span_data).collect();
-    let mut resource_spans = group_spans_by_resource_and_scope(life, &(&spanwise_otel::resource()).into());
+    let lifecycle = timeline.explained().spans.iter().map(spanwise_otel::span_data).collect();
+    let mut resource_spans = group_spans_by_resource_and_scope(lifecycle, &(&spanwise_otel::resource()).into());
     let mut last: Option<&Received> = None;
     for at in in_order(timeline) {
         let received = timeline.received(at);

@@ -79,7 +79,7 @@ fn is_number(value: &AnyValue) -> bool {
 
 /// An attribute that is a text.
 pub(crate) fn attribute<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a str> {
-    let value = attributes.iter().find(|known| known.key == key)?.value.as_ref()?.value.as_ref()?;
+    let value = attributes.iter().find(|attribute| attribute.key == key)?.value.as_ref()?.value.as_ref()?;
     match value {
         Value::StringValue(text) => Some(text),
         _ => None,
@@ -88,7 +88,7 @@ pub(crate) fn attribute<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a
 
 /// An attribute that is a number.
 pub(crate) fn number(attributes: &[KeyValue], key: &str) -> Option<i64> {
-    match attributes.iter().find(|known| known.key == key)?.value.as_ref()?.value.as_ref()? {
+    match attributes.iter().find(|attribute| attribute.key == key)?.value.as_ref()?.value.as_ref()? {
         Value::IntValue(number) => Some(*number),
         _ => None,
     }

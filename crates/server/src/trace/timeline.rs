@@ -37,7 +37,7 @@ pub(crate) enum At {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Position {
     /// Under its parent, or where its attributes say.
-    Known,
+    Found,
     /// Its parent is not here.
     Orphan,
     /// It has no parent: it is of the same trace and not of the run.
@@ -73,9 +73,9 @@ pub(crate) enum Times {
 /// All spans of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Timeline {
-    life: Arc<RunLifecycle>,
+    lifecycle: Arc<RunLifecycle>,
     received: Vec<Received>,
-    places: Vec<Position>,
+    positions: Vec<Position>,
     /// What each received span is under.
     above: Vec<Option<At>>,
     /// The spans of this run's own among the received: they are under its lifecycle, or name the run.
@@ -95,8 +95,8 @@ pub(crate) struct Timeline {
 
 impl Timeline {
     pub(crate) fn new(run: &RunId, trace: Trace) -> Timeline {
-        let Trace { life, received, left_out, .. } = trace;
-        let mut timeline = Timeline { life, received, left_out, ..Timeline::default() };
+        let Trace { lifecycle, received, left_out, .. } = trace;
+        let mut timeline = Timeline { lifecycle, received, left_out, ..Timeline::default() };
         timeline.index_life();
         timeline.arrange(run);
         timeline.axis = timeline.own_axis();
@@ -104,8 +104,8 @@ impl Timeline {
     }
 
     fn index_life(&mut self) {
-        let life = Arc::clone(&self.life);
-        for (at, span) in life.spans.iter().enumerate() {
+        let lifecycle = Arc::clone(&self.lifecycle);
+        for (at, span) in lifecycle.spans.iter().enumerate() {
             self.by_id.insert(span.context.span, At::Lifecycle(at));
             match (span.part, span.attempt) {
                 (Part::Action | Part::Step | Part::Wait, _) => {
@@ -121,10 +121,10 @@ impl Timeline {
             }
         }
         for parts in self.parts.values_mut() {
-            parts.sort_by_key(|part| (life.spans[*part].start, life.spans[*part].end));
+            parts.sort_by_key(|part| (lifecycle.spans[*part].start, lifecycle.spans[*part].end));
         }
-        for stretch in &life.explanation.path {
-            let times = self.critical.entry(life.spans[stretch.span].action).or_default();
+        for stretch in &lifecycle.explanation.path {
+            let times = self.critical.entry(lifecycle.spans[stretch.span].action).or_default();
             match times.last_mut() {
                 Some(last) if last.1 == stretch.from => last.1 = stretch.to,
                 _ => times.push((stretch.from, stretch.to)),
@@ -139,16 +139,16 @@ impl Timeline {
             }
         }
         let placed: Vec<_> = (0..self.received.len()).map(|at| self.above_of(at)).collect();
-        (self.above, self.places) = placed.into_iter().unzip();
+        (self.above, self.positions) = placed.into_iter().unzip();
         for head in rings::heads(&self.above, |at| self.order(at)) {
             self.above[head] = self.by_name(head).or_else(|| self.root());
-            self.places[head] = Position::Ring;
+            self.positions[head] = Position::Ring;
         }
         self.tell_apart(run);
         for at in 0..self.received.len() {
-            match (self.places[at], self.above[at]) {
+            match (self.positions[at], self.above[at]) {
                 (Position::OtherRun, _) => self.left_out.other_runs += 1,
-                (place, Some(above)) if place.is_here() => self.under.entry(above).or_default().push(at),
+                (position, Some(above)) if position.is_here() => self.under.entry(above).or_default().push(at),
                 _ => self.left_out.nowhere += 1,
             }
         }
@@ -165,25 +165,25 @@ impl Timeline {
             let above = self.above[at];
             let is_other = match (named, above) {
                 (Some(named), _) => named != run.name.as_str(),
-                (None, Some(At::User(above))) => self.places[above] == Position::OtherRun,
+                (None, Some(At::User(above))) => self.positions[above] == Position::OtherRun,
                 (None, _) => false,
             };
             if is_other {
-                self.places[at] = Position::OtherRun;
+                self.positions[at] = Position::OtherRun;
                 continue;
             }
             // It says itself that it is of this run, and what is above it is not.
-            if above.is_some_and(|above| matches!(above, At::User(above) if !self.places[above].is_here())) {
-                (self.above[at], self.places[at]) = (self.root(), Position::Orphan);
+            if above.is_some_and(|above| matches!(above, At::User(above) if !self.positions[above].is_here())) {
+                (self.above[at], self.positions[at]) = (self.root(), Position::Orphan);
             }
             self.own[at] = match self.above[at] {
                 _ if named.is_some() => true,
                 Some(At::User(above)) => self.own[above],
-                Some(At::Lifecycle(_)) => self.places[at] == Position::Known,
+                Some(At::Lifecycle(_)) => self.positions[at] == Position::Found,
                 None => false,
             };
             if self.above[at].is_none() {
-                self.places[at] = Position::Nowhere;
+                self.positions[at] = Position::Nowhere;
             }
         }
     }
@@ -197,11 +197,11 @@ impl Timeline {
             Some(above) if above == At::User(at) => (self.by_name(at).or_else(|| self.root()), Position::Ring),
             // The span of an action's task under that of the task which asked for it: each is shown with its own action.
             Some(At::User(above)) if self.names_another_action(at, above) => {
-                (Some(self.by_name(at).unwrap_or(At::User(above))), Position::Known)
+                (Some(self.by_name(at).unwrap_or(At::User(above))), Position::Found)
             }
-            Some(above) => (Some(self.shown_for(above)), Position::Known),
+            Some(above) => (Some(self.shown_for(above)), Position::Found),
             None => match (self.by_name(at), parent) {
-                (Some(above), _) => (Some(above), Position::Known),
+                (Some(above), _) => (Some(above), Position::Found),
                 (None, Some(_)) => (self.root(), Position::Orphan),
                 (None, None) => (self.root(), Position::Outside),
             },
@@ -226,14 +226,14 @@ impl Timeline {
         self.actions
             .get(&ActionName::ROOT)
             .copied()
-            .or_else(|| self.life.spans.iter().position(is_run))
+            .or_else(|| self.lifecycle.spans.iter().position(is_run))
             .map(At::Lifecycle)
     }
 
     /// What stands on the page for a span: the run is its root there.
     fn shown_for(&self, at: At) -> At {
         match at {
-            At::Lifecycle(life) if self.life.spans[life].part == Part::Run => self.root().unwrap_or(at),
+            At::Lifecycle(index) if self.lifecycle.spans[index].part == Part::Run => self.root().unwrap_or(at),
             other => other,
         }
     }
@@ -244,7 +244,7 @@ impl Timeline {
             .or_else(|| text::attribute(&span.attributes, "flyte.attempt").and_then(|number| number.parse().ok()));
         let start = time(span.start_time_unix_nano);
         let is_it = |part: &&usize| {
-            let part = &self.life.spans[**part];
+            let part = &self.lifecycle.spans[**part];
             let is_named = |number| part.attempt.is_some_and(|attempt| i64::from(attempt.0) == number);
             part.part == Part::Attempt && number.map_or(part.start <= start && start <= part.end, is_named)
         };
@@ -258,8 +258,8 @@ impl Timeline {
         (span.start_time_unix_nano, &span.span_id, at)
     }
 
-    pub(crate) fn life(&self, at: usize) -> &Span {
-        &self.life.spans[at]
+    pub(crate) fn lifecycle_span(&self, at: usize) -> &Span {
+        &self.lifecycle.spans[at]
     }
 
     pub(crate) fn received(&self, at: usize) -> &Received {
@@ -277,11 +277,11 @@ impl Timeline {
     }
 
     pub(crate) fn position_of(&self, at: usize) -> Position {
-        self.places[at]
+        self.positions[at]
     }
 
     pub(crate) fn explained(&self) -> &RunLifecycle {
-        &self.life
+        &self.lifecycle
     }
 
     /// What of the trace is not here.

@@ -28,7 +28,7 @@ pub(crate) fn document(timeline: &Timeline) -> Value {
 fn span(timeline: &Timeline, row: &Row) -> Value {
     let (from, to) = timeline.drawn(row.at);
     let mut span = match row.at {
-        At::Lifecycle(at) => life(timeline.life(at)),
+        At::Lifecycle(at) => lifecycle(timeline.lifecycle_span(at)),
         At::User(at) => user(timeline, at),
     };
     span["id"] = json!(id(timeline, row.at));
@@ -40,12 +40,12 @@ fn span(timeline: &Timeline, row: &Row) -> Value {
 
 pub(super) fn id(timeline: &Timeline, at: At) -> String {
     match at {
-        At::Lifecycle(at) => timeline.life(at).context.span.to_string(),
+        At::Lifecycle(at) => timeline.lifecycle_span(at).context.span.to_string(),
         At::User(at) => HEXLOWER.encode(&timeline.received(at).span.span_id),
     }
 }
 
-fn life(span: &Span) -> Value {
+fn lifecycle(span: &Span) -> Value {
     let error = match &span.status {
         Status::Error(reason) => Some(first_line(reason)),
         _ => None,
@@ -86,7 +86,7 @@ fn length(from: Timestamp, to: Timestamp) -> u64 {
 }
 
 fn detail<'a>(span: &'a Span, key: &str) -> Option<&'a str> {
-    span.details.iter().find(|(known, _)| *known == key)?.1.as_text()
+    span.details.iter().find(|(name, _)| *name == key)?.1.as_text()
 }
 
 fn first_line(text: &str) -> &str {

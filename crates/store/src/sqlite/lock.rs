@@ -65,11 +65,11 @@ impl DirectoryLock {
                 Err(error) => return Err(gone(format!("`{}`: {error}", file.display()))),
             }
         }
-        let mut held = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let mine = held.metadata().map(|metadata| id(&metadata)).ok();
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let mine = file.metadata().map(|metadata| id(&metadata)).ok();
         let there = std::fs::metadata(self.directory.join(FILE)).map(|metadata| id(&metadata)).ok();
         if there.is_none() || there != mine {
-            *held = lock(&self.directory).map_err(|error| match error {
+            *file = lock(&self.directory).map_err(|error| match error {
                 Error::InUse { holder, .. } => gone(format!("its lock was deleted, and {holder} has taken it")),
                 other => gone(format!("its lock was deleted, and cannot be made anew: {other}")),
             })?;

@@ -13,7 +13,7 @@ use super::lock::DirectoryLock;
 use crate::Error;
 
 /// So many are kept open while nobody reads; more than that read at one time only in a burst.
-const KEPT: usize = 8;
+const MOST_IDLE: usize = 8;
 
 /// What one keeps of the pages that it has read, in KiB: a read begins in few of them, and the system has the others.
 const CACHE_KIB: i64 = 256;
@@ -67,7 +67,7 @@ impl Readers {
         let connection = idle.map_or_else(|| self.open_one(), Ok)?;
         let done = work(&connection);
         let mut state = self.state();
-        if state.idle.len() < KEPT {
+        if state.idle.len() < MOST_IDLE {
             state.idle.push(connection);
         }
         done
@@ -170,7 +170,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (readers, file, writer) = journal(directory.path());
         assert_eq!(nested(&readers, 9), 420);
-        assert_eq!(readers.state().idle.len(), KEPT);
+        assert_eq!(readers.state().idle.len(), MOST_IDLE);
         assert!(readers.with(|connection| connection.execute("DELETE FROM answer", []).map_err(failed)).is_err());
         readers.forget_pages();
 

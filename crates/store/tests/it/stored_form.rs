@@ -13,7 +13,7 @@ fn each_fact_of_version_1_reads_and_writes_as_it_always_did() {
     let attempt = AttemptNo(1);
     let failure = Failure {
         causes: vec!["no route".to_owned()],
-        place: Some("a.rs:1:2".to_owned()),
+        position: Some("a.rs:1:2".to_owned()),
         ..Failure::user("E", "broken")
     };
     let spec = ActionSpec {
@@ -48,7 +48,7 @@ fn each_fact_of_version_1_reads_and_writes_as_it_always_did() {
     let facts = [
         Fact::Enqueued { spec: Arc::new(spec) },
         Fact::Enqueued { spec: Arc::new(ActionSpec::task("env.main")) },
-        Fact::Held,
+        Fact::WaitsForSlot,
         Fact::Launched { attempt },
         Fact::Started { attempt },
         Fact::Succeeded { attempt },
@@ -78,10 +78,10 @@ fn each_fact_of_version_1_reads_and_writes_as_it_always_did() {
         Fact::Signalled { by: "ann".to_owned(), from: None },
         Fact::Signalled { by: "ann".to_owned(), from: Some(span) },
         Fact::LookedUp {
-            lookup: Lookup { asked: Timestamp(1), waited_for: Some(span), producer: Some(span) },
+            lookup: Lookup { asked_at: Timestamp(1), waited_for: Some(span), producer: Some(span) },
             hit: true,
         },
-        Fact::LookedUp { lookup: Lookup { asked: Timestamp(1), ..Lookup::default() }, hit: false },
+        Fact::LookedUp { lookup: Lookup { asked_at: Timestamp(1), ..Lookup::default() }, hit: false },
         Fact::StepRecorded { spec: step, started, ended, outcome: StepOutcome::Succeeded, observed: true },
         Fact::Enqueued { spec: Arc::new(ActionSpec { traceparent: Some(span), ..ActionSpec::task("env.main") }) },
     ];

@@ -139,22 +139,22 @@ fn text(failure: &Failure) -> String {
         text.push_str(CAUSE);
         text.push_str(cause);
     }
-    if let Some(place) = &failure.place {
+    if let Some(position) = &failure.position {
         text.push_str(SOURCE);
-        text.push_str(place);
+        text.push_str(position);
     }
     text
 }
 
 /// The failure that was made into a [`text`].
 fn of_text(code: &str, text: &str, kind: FailureKind, recoverable: bool) -> Failure {
-    let is_place = |place: &&str| !place.contains('\n') && place.rsplit(':').take(2).all(is_number);
-    let split = text.rsplit_once(SOURCE).filter(|(_, place)| is_place(place));
-    let (text, place) = split.map_or((text, None), |(text, place)| (text, Some(place.to_owned())));
+    let is_position = |position: &&str| !position.contains('\n') && position.rsplit(':').take(2).all(is_number);
+    let split = text.rsplit_once(SOURCE).filter(|(_, position)| is_position(position));
+    let (text, position) = split.map_or((text, None), |(text, position)| (text, Some(position.to_owned())));
     let mut parts = text.split(CAUSE).map(str::to_owned);
     let message = parts.next().unwrap_or_default();
     let code = code.strip_prefix(EXHAUSTED).unwrap_or(code);
-    Failure { kind, recoverable, causes: parts.collect(), place, ..Failure::user(code, message) }
+    Failure { kind, recoverable, causes: parts.collect(), position, ..Failure::user(code, message) }
 }
 
 fn is_number(text: &str) -> bool {
@@ -166,23 +166,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn causes_and_place_cross_the_wire_in_the_text() {
+    fn causes_and_position_cross_the_wire_in_the_text() {
         let failure = Failure {
             causes: vec!["inner".to_owned(), "of two\nlines".to_owned()],
-            place: Some("src/main.rs:7:9".to_owned()),
+            position: Some("src/main.rs:7:9".to_owned()),
             ..Failure::user("Outer", "what\nhappened").terminal()
         };
         let document = ErrorDocument::decode_from_slice(&document(&failure)).unwrap();
         let error = document.error.as_option().unwrap();
-        let told = ExecutionError {
+        let sent = ExecutionError {
             code: format!("{EXHAUSTED}{}", error.code),
             message: error.message.clone(),
             kind: error.origin,
             recoverability: error.kind,
             ..ExecutionError::default()
         };
-        assert_eq!(of_execution(&told), failure);
-        let python = ExecutionError { message: "x\n  at home".to_owned(), ..told };
+        assert_eq!(of_execution(&sent), failure);
+        let python = ExecutionError { message: "x\n  at home".to_owned(), ..sent };
         assert_eq!(of_execution(&python).message, "x\n  at home");
     }
 }

@@ -41,7 +41,7 @@ pub enum Layer {
         options: InstallOptions,
     },
     /// A package as a file.
-    Wheel {
+    PythonWheel {
         /// Where the file is.
         directory: String,
         /// The name of the package.
@@ -121,7 +121,7 @@ fn layer(layer: &imagebuilder::Layer) -> Layer {
         Kind::Requirements(layer) => {
             Layer::Requirements { file: layer.file.clone(), options: options(&layer.options, &layer.secret_mounts) }
         }
-        Kind::PythonWheels(layer) => Layer::Wheel {
+        Kind::PythonWheels(layer) => Layer::PythonWheel {
             directory: layer.dir.clone(),
             package: layer.package_name.clone(),
             options: options(&layer.options, &layer.secret_mounts),

@@ -122,7 +122,7 @@ pub fn not_honoured(spec: &RunSpec) -> Vec<String> {
         (spec.security_context.is_set(), "run_spec.security_context", "tasks run as the server's user"),
     ]
     .into_iter()
-    .filter(|(asked, ..)| *asked)
+    .filter(|(is_set, ..)| *is_set)
     .map(|(_, field, instead)| format!("{field} is not honoured: {instead}"))
     .collect()
 }

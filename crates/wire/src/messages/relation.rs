@@ -18,9 +18,9 @@ pub fn to_message(run: &RunId, relation: &Relation) -> common::Relation {
 }
 
 /// The relation that a server tells of; none if it names no run or none of the three.
-pub fn of_message(told: &common::Relation) -> Option<Relation> {
-    let run = RunName::new(&told.related_to.name).ok()?;
-    match told.relation_type.as_known()? {
+pub fn of_message(message: &common::Relation) -> Option<Relation> {
+    let run = RunName::new(&message.related_to.name).ok()?;
+    match message.relation_type.as_known()? {
         RelationType::RELATION_TYPE_SPAWN => Some(Relation::Spawn { run }),
         RelationType::RELATION_TYPE_RERUN => Some(Relation::Rerun { run }),
         RelationType::RELATION_TYPE_RECOVER => Some(Relation::Recover { run }),
@@ -88,20 +88,20 @@ mod tests {
         let run = RunName::new("r1").unwrap();
         let source = scope.clone().run(run.clone());
         let other = Scope { project: "q".to_owned(), ..scope.clone() }.run(run.clone());
-        let known = [
+        let relations = [
             Relation::Spawn { run: run.clone() },
             Relation::Rerun { run: run.clone() },
             Relation::Recover { run: run.clone() },
         ];
-        for relation in known {
-            let asked = |from: &RunId| asked_for(Some(&to_message(from, &relation)), &scope);
-            assert_eq!(asked(&source).unwrap(), relation.clone().into());
+        for relation in relations {
+            let relation_from = |from: &RunId| asked_for(Some(&to_message(from, &relation)), &scope);
+            assert_eq!(relation_from(&source).unwrap(), relation.clone().into());
             match &relation {
                 Relation::Spawn { .. } => {
-                    let told = asked(&other).unwrap();
-                    assert!(told.recorded.is_none() && told.warning.unwrap().contains("belongs elsewhere"));
+                    let relation = relation_from(&other).unwrap();
+                    assert!(relation.recorded.is_none() && relation.warning.unwrap().contains("belongs elsewhere"));
                 }
-                _ => assert!(asked(&other).unwrap_err().to_string().contains("cannot be repeated")),
+                _ => assert!(relation_from(&other).unwrap_err().to_string().contains("cannot be repeated")),
             }
         }
         assert_eq!(asked_for(None, &scope).unwrap(), AskedRelation::default());

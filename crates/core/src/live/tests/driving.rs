@@ -280,7 +280,7 @@ impl World {
         let driver = self.drivers.get_mut(&id).expect("it takes a step");
         driver.has_read = true;
         driver.key = is_holder.then(|| policy.key.clone());
-        let lookup = Lookup { asked: self.now, ..Lookup::default() };
+        let lookup = Lookup { asked_at: self.now, ..Lookup::default() };
         if policy.overwrite {
         } else if self.cached.contains(&policy.key) {
             let source = Source::Cache { run: "r".to_owned(), action, attempt: AttemptNo(1) };

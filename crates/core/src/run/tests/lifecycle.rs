@@ -146,7 +146,7 @@ fn s5_a_hit_links_to_who_made_the_outputs_and_a_wait_to_whom_it_waited_for() {
     let policy = crate::CachePolicy { key: "k".into(), overwrite: false, serialize: true, max_age_seconds: None };
     story.enqueue("a0", ActionSpec { cache: Some(policy.clone()), ..root() });
     let (producer, other) = (caller(), caller().at(crate::trace::SpanId([9; 8])));
-    let lookup = Lookup { asked: story.wait(ms(2)).now, waited_for: Some(other), producer: Some(producer) };
+    let lookup = Lookup { asked_at: story.wait(ms(2)).now, waited_for: Some(other), producer: Some(producer) };
     let source = Source::Cache { run: "r0".into(), action: ActionName::ROOT, attempt: AttemptNo(1) };
     story.wait(ms(5));
     story.send(Command::Reuse { action: name("a0"), source, lookup: Some(lookup) }).unwrap();

@@ -49,7 +49,7 @@ fn any_source() -> impl Strategy<Value = Source> {
 }
 
 fn any_lookup() -> impl Strategy<Value = Lookup> {
-    (0i64..200_000).prop_map(|asked| Lookup { asked: Timestamp(asked), ..Lookup::default() })
+    (0i64..200_000).prop_map(|at| Lookup { asked_at: Timestamp(at), ..Lookup::default() })
 }
 
 #[derive(Clone, Debug)]

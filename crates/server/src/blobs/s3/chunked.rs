@@ -53,7 +53,7 @@ fn content(body: BodyDataStream) -> impl Stream<Item = io::Result<Bytes>> + Send
 #[derive(Default)]
 struct Decoder {
     buffer: BytesMut,
-    place: Position,
+    position: Position,
 }
 
 #[derive(Default)]
@@ -74,7 +74,7 @@ enum Step {
 impl Decoder {
     fn next(&mut self) -> io::Result<Step> {
         loop {
-            match self.place {
+            match self.position {
                 Position::Head => {
                     let Some(end) = self.buffer.windows(2).position(|pair| pair == b"\r\n") else {
                         let too_long = self.buffer.len() > MAX_HEAD;
@@ -82,20 +82,20 @@ impl Decoder {
                     };
                     let size = size(&self.buffer[..end])?;
                     self.buffer.advance(end + 2);
-                    self.place = if size == 0 { Position::Trailers } else { Position::Content(size) };
+                    self.position = if size == 0 { Position::Trailers } else { Position::Content(size) };
                 }
-                Position::Content(0) => self.place = Position::Tail,
+                Position::Content(0) => self.position = Position::Tail,
                 Position::Content(_) if self.buffer.is_empty() => return Ok(Step::More),
                 Position::Content(left) => {
                     let bytes = self.buffer.split_to(left.min(self.buffer.len()));
-                    self.place = Position::Content(left - bytes.len());
+                    self.position = Position::Content(left - bytes.len());
                     return Ok(Step::Content(bytes.freeze()));
                 }
                 Position::Tail if self.buffer.len() < 2 => return Ok(Step::More),
                 Position::Tail if self.buffer[..2] != *b"\r\n" => return Err(malformed()),
                 Position::Tail => {
                     self.buffer.advance(2);
-                    self.place = Position::Head;
+                    self.position = Position::Head;
                 }
                 Position::Trailers => return Ok(Step::End),
             }

@@ -8,7 +8,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use s3s::dto::*;
 use s3s::{S3, S3Error, S3Request, S3Response, S3Result, s3_error};
-use spanwise_blobs::{Announced, BUCKET, BlobUri, Blobs, Content, Listed, Mode, Object as Known, Page, Part, Query};
+use spanwise_blobs::{
+    Announced, BUCKET, BlobUri, Blobs, Content, Listed, Mode, Object as BlobObject, Page, Part, Query,
+};
 
 use super::answer::refused;
 use crate::blobs::byte_range;
@@ -26,7 +28,7 @@ impl Objects {
         Objects { blobs }
     }
 
-    async fn find(&self, bucket: &str, key: &str) -> S3Result<(BlobUri, Known)> {
+    async fn find(&self, bucket: &str, key: &str) -> S3Result<(BlobUri, BlobObject)> {
         let uri = source(bucket, key)?;
         let object = self.blobs.head(&uri).await.map_err(refused)?.ok_or_else(|| missing(key))?;
         Ok((uri, object))
@@ -74,8 +76,8 @@ fn target(bucket: &str, key: &str) -> S3Result<BlobUri> {
     BlobUri::from_key(key).map_err(|error| s3_error!(InvalidArgument, "{error}"))
 }
 
-fn page_size(asked: Option<i32>) -> i32 {
-    asked.map_or(MAX_PAGE, |asked| asked.min(MAX_PAGE))
+fn page_size(most: Option<i32>) -> i32 {
+    most.map_or(MAX_PAGE, |most| most.min(MAX_PAGE))
 }
 
 fn bytes(number: u64) -> i64 {
@@ -104,7 +106,11 @@ fn mode(if_match: Option<&IfMatch>, if_none_match: Option<&IfNoneMatch>) -> S3Re
 }
 
 /// The conditions of RFC 9110 on tags; those on times have a resolution of a second and are left out.
-fn check_conditions(object: &Known, if_match: Option<&IfMatch>, if_none_match: Option<&IfNoneMatch>) -> S3Result<()> {
+fn check_conditions(
+    object: &BlobObject,
+    if_match: Option<&IfMatch>,
+    if_none_match: Option<&IfNoneMatch>,
+) -> S3Result<()> {
     let holds = |condition: &ETagCondition| match condition {
         ETagCondition::Any => true,
         ETagCondition::ETag(etag) => etag.value() == object.etag,
@@ -118,11 +124,11 @@ fn check_conditions(object: &Known, if_match: Option<&IfMatch>, if_none_match: O
     Ok(())
 }
 
-fn etag(object: &Known) -> Option<ETag> {
+fn etag(object: &BlobObject) -> Option<ETag> {
     Some(ETag::Strong(object.etag.clone()))
 }
 
-fn modified(object: &Known) -> Option<Timestamp> {
+fn modified(object: &BlobObject) -> Option<Timestamp> {
     Some(object.modified.into())
 }
 

@@ -103,14 +103,14 @@ async fn put(server: &Server, uri: &BlobUri, bound: Bound, headers: &HeaderMap, 
 async fn get(server: &Server, uri: &BlobUri, headers: &HeaderMap, is_head: bool) -> Result<Response, Error> {
     let missing = || Error::Missing { uri: uri.clone() };
     // A range that makes no sense is to be ignored (RFC 9110, 14.2), and so is one in a HEAD.
-    let asked = headers.get(RANGE).and_then(|value| value.to_str().ok()).and_then(|value| Range::parse(value).ok());
-    let asked = asked.filter(|_| !is_head).map(byte_range);
+    let wanted = headers.get(RANGE).and_then(|value| value.to_str().ok()).and_then(|value| Range::parse(value).ok());
+    let wanted = wanted.filter(|_| !is_head).map(byte_range);
     let (object, range, body) = if is_head {
         let object = server.blobs.head(uri).await?.ok_or_else(missing)?;
         let whole = 0..object.size;
         (object, Some(whole), Body::empty())
     } else {
-        let content = server.blobs.content(uri, asked).await?.ok_or_else(missing)?;
+        let content = server.blobs.content(uri, wanted).await?.ok_or_else(missing)?;
         (content.object, content.range, Body::from_stream(content.bytes))
     };
     let size = object.size;
@@ -119,7 +119,7 @@ async fn get(server: &Server, uri: &BlobUri, headers: &HeaderMap, is_head: bool)
         return Ok((StatusCode::RANGE_NOT_SATISFIABLE, [(CONTENT_RANGE, text)]).into_response());
     };
     let mut response = Response::builder().header(ACCEPT_RANGES, "bytes").header(ETAG, quoted(&object));
-    if asked.is_some() {
+    if wanted.is_some() {
         let text = format!("bytes {}-{}/{size}", range.start, range.end - 1);
         response = response.status(StatusCode::PARTIAL_CONTENT).header(CONTENT_RANGE, text);
     }

@@ -70,8 +70,8 @@ impl Tree<'_> {
         let mut bar = if parts.is_empty() || parts.len() > MOST_PIECES {
             self.plain_bar(action.enqueued_at, action.started_at, action.ended_at, class)
         } else {
-            let last = parts.iter().rev().find(|part| self.timeline.life(**part).part == Part::Attempt);
-            let spans = parts.iter().map(|part| (self.timeline.life(*part), Some(part) == last));
+            let last = parts.iter().rev().find(|part| self.timeline.lifecycle_span(**part).part == Part::Attempt);
+            let spans = parts.iter().map(|part| (self.timeline.lifecycle_span(*part), Some(part) == last));
             Bar {
                 pieces: spans.flat_map(|(span, is_last)| self.pieces(span, action, is_last)).collect(),
                 critical: Vec::new(),
@@ -88,7 +88,7 @@ impl Tree<'_> {
             return if is_seen { vec![self.piece(class_of_part(span), span.start, span.end)] } else { Vec::new() };
         }
         let starting = span.attempt.and_then(|attempt| self.timeline.starting(&span.action, attempt));
-        let alive = starting.map_or(span.start, |at| self.timeline.life(at).end);
+        let alive = starting.map_or(span.start, |at| self.timeline.lifecycle_span(at).end);
         let class = if is_last { class_of(badge(action.phase).class) } else { class_of_part(span) };
         let mut pieces = Vec::new();
         if self.x(alive) - self.x(span.start) >= 0.5 {

@@ -31,7 +31,7 @@ impl Tree<'_> {
     }
 
     pub(super) fn spans_of_part(&self, at: usize) -> Vec<Node> {
-        let part = self.timeline.life(at);
+        let part = self.timeline.lifecycle_span(at);
         let is_attempt = part.part == Part::Attempt;
         let attempt = part.attempt.filter(|_| is_attempt);
         let starting = attempt.and_then(|attempt| self.timeline.starting(&part.action, attempt));
@@ -41,7 +41,7 @@ impl Tree<'_> {
 
     pub(super) fn has_error(&self, node: Node) -> bool {
         match node {
-            Node::Part(at) => matches!(self.timeline.life(at).status, Status::Error(_)),
+            Node::Part(at) => matches!(self.timeline.lifecycle_span(at).status, Status::Error(_)),
             Node::User(at) => is_error(&self.timeline.received(at).span),
             Node::Action(_) | Node::Group { .. } => false,
         }
@@ -49,7 +49,7 @@ impl Tree<'_> {
 
     pub(super) fn id_of(&self, node: Node) -> Option<SpanId> {
         match node {
-            Node::Part(at) => Some(self.timeline.life(at).context.span),
+            Node::Part(at) => Some(self.timeline.lifecycle_span(at).context.span),
             Node::User(at) => span_id(&self.timeline.received(at).span.span_id),
             Node::Action(_) | Node::Group { .. } => None,
         }
@@ -66,26 +66,26 @@ impl Tree<'_> {
 
     /// The action of a span, and the nodes from the span up to it.
     pub(super) fn way_to_span(&self, id: SpanId) -> Option<(ActionName, Vec<Node>)> {
-        let (mut nodes, life) = match self.timeline.find(id)? {
+        let (mut nodes, lifecycle) = match self.timeline.find(id)? {
             At::Lifecycle(at) => (Vec::new(), at),
             At::User(at) => {
                 let chain = self.timeline.chain(at);
                 let mut nodes = vec![Node::User(at)];
-                let mut life = None;
+                let mut lifecycle = None;
                 for above in chain {
                     match above {
                         At::User(user) => nodes.push(Node::User(user)),
-                        At::Lifecycle(at) => life = Some(at),
+                        At::Lifecycle(at) => lifecycle = Some(at),
                     }
                 }
-                (nodes, life?)
+                (nodes, lifecycle?)
             }
         };
-        let span = self.timeline.life(life);
-        nodes.push(Node::Part(life));
+        let span = self.timeline.lifecycle_span(lifecycle);
+        nodes.push(Node::Part(lifecycle));
         if span.part == Part::Starting {
             let is_it = |part: &&usize| {
-                let part = self.timeline.life(**part);
+                let part = self.timeline.lifecycle_span(**part);
                 part.part == Part::Attempt && part.attempt == span.attempt
             };
             nodes.extend(self.timeline.parts(&span.action).iter().find(is_it).map(|attempt| Node::Part(*attempt)));
@@ -94,7 +94,7 @@ impl Tree<'_> {
     }
 
     pub(super) fn part_row(&self, at: usize, level: usize, view: &View) -> NodeRow {
-        let part = self.timeline.life(at);
+        let part = self.timeline.lifecycle_span(at);
         let badge = if part.part == Part::Attempt { result_of(part) } else { None };
         let is_last = self.timeline.parts(&part.action).last() == Some(&at);
         let action = self.by_name.get(&part.action).map(|at| &self.views[*at]);

@@ -13,8 +13,8 @@ impl Timeline {
     }
 
     pub(super) fn own_axis(&self) -> (Timestamp, Timestamp) {
-        let run = self.life.spans.iter().find(|span| span.part == Part::Run);
-        let all = || self.life.spans.iter();
+        let run = self.lifecycle.spans.iter().find(|span| span.part == Part::Run);
+        let all = || self.lifecycle.spans.iter();
         let begin = run.map(|run| run.start).or_else(|| all().map(|span| span.start).min());
         let (Some(begin), Some(end)) = (begin, all().map(|span| span.end).max()) else { return Default::default() };
         let reach = end.since(begin).max(NEAR);
@@ -32,7 +32,7 @@ impl Timeline {
     /// When a span was; one that ends before it begins has no length.
     pub(crate) fn times(&self, at: At) -> (Timestamp, Timestamp) {
         match at {
-            At::Lifecycle(at) => (self.life.spans[at].start, self.life.spans[at].end),
+            At::Lifecycle(at) => (self.lifecycle.spans[at].start, self.lifecycle.spans[at].end),
             At::User(at) => {
                 let span = &self.received[at].span;
                 (time(span.start_time_unix_nano), time(span.end_time_unix_nano.max(span.start_time_unix_nano)))
@@ -46,9 +46,9 @@ impl Timeline {
         let (begin, end) = self.axis;
         match at {
             At::User(user) if self.order_of_times(user) == Times::Missing => {
-                let known = if from.0 == 0 { to } else { from };
-                let known = if known.0 == 0 { begin } else { known.clamp(begin, end) };
-                (known, known)
+                let moment = if from.0 == 0 { to } else { from };
+                let moment = if moment.0 == 0 { begin } else { moment.clamp(begin, end) };
+                (moment, moment)
             }
             At::User(_) => (from.clamp(begin, end), to.clamp(begin, end)),
             At::Lifecycle(_) => (from, to),
@@ -82,8 +82,8 @@ impl Timeline {
 
     /// What is to be said about a received span, if anything.
     pub(crate) fn remarks(&self, at: usize) -> Vec<&'static str> {
-        let place = match self.places[at] {
-            Position::Known => None,
+        let position = match self.positions[at] {
+            Position::Found => None,
             Position::Orphan => Some("parent not received"),
             Position::Outside => Some("outside the run"),
             Position::Ring => Some("its parents form a ring"),
@@ -95,9 +95,9 @@ impl Timeline {
             Times::Missing => Some("without times"),
             Times::Reversed => Some("ends before it begins"),
             // Whoever is outside the run is allowed to be at another time.
-            Times::Elsewhere if self.places[at] == Position::Outside => None,
+            Times::Elsewhere if self.positions[at] == Position::Outside => None,
             Times::Elsewhere => Some("not in the time of the run"),
         };
-        place.into_iter().chain(times).collect()
+        position.into_iter().chain(times).collect()
     }
 }

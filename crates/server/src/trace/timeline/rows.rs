@@ -29,7 +29,7 @@ impl Timeline {
         for siblings in below.values_mut() {
             siblings.sort_by_key(|at| (self.drawn(*at), self.tie(*at)));
         }
-        let mut rows = Vec::with_capacity(self.life.spans.len() + self.received.len());
+        let mut rows = Vec::with_capacity(self.lifecycle.spans.len() + self.received.len());
         let mut waiting: Vec<Row> = Vec::new();
         let push = |above: Option<At>, waiting: &mut Vec<Row>| {
             let siblings = below.get(&above).into_iter().flatten().rev();
@@ -55,7 +55,7 @@ impl Timeline {
     fn above_life(&self) -> Vec<Option<At>> {
         let structure = Structure::of(self);
         let by_structure = |at: usize| structure.above(at).map(At::Lifecycle);
-        let all = 0..self.life.spans.len();
+        let all = 0..self.lifecycle.spans.len();
         let above: Vec<_> = all.clone().map(|at| self.own_parent(at).or_else(|| by_structure(at))).collect();
         // A program can name any span as the parent of an action, even one under that action. The structure has no rings.
         if self.has_ring(&above) { all.map(by_structure).collect() } else { above }
@@ -63,7 +63,7 @@ impl Timeline {
 
     /// The parent that a lifecycle span says it has, if it is the run's own.
     fn own_parent(&self, at: usize) -> Option<At> {
-        let span = &self.life.spans[at];
+        let span = &self.lifecycle.spans[at];
         let parent = self.find(span.parent?)?;
         let is_own = match parent {
             At::Lifecycle(parent) => parent != at,
@@ -73,7 +73,7 @@ impl Timeline {
     }
 
     fn has_ring(&self, above_life: &[Option<At>]) -> bool {
-        let lives = self.life.spans.len();
+        let lives = self.lifecycle.spans.len();
         // One numbering for both kinds: the received ones follow the lifecycle.
         let number = |at: At| match at {
             At::Lifecycle(at) => At::User(at),
@@ -92,12 +92,12 @@ struct Structure<'a> {
 
 impl Structure<'_> {
     fn of(timeline: &Timeline) -> Structure<'_> {
-        let run = timeline.life.spans.iter().position(|span| span.part == Part::Run);
+        let run = timeline.lifecycle.spans.iter().position(|span| span.part == Part::Run);
         Structure { timeline, run }
     }
 
     fn above(&self, at: usize) -> Option<usize> {
-        let span = self.timeline.life(at);
+        let span = self.timeline.lifecycle_span(at);
         let action = || self.timeline.action(&span.action);
         let above = match span.part {
             Part::Run => return None,
@@ -113,10 +113,10 @@ impl Structure<'_> {
     fn attempt_of(&self, caller: &ActionName, span: &Span) -> Option<usize> {
         let attempts = || {
             let parts = self.timeline.parts(caller).iter().copied();
-            parts.filter(|part| self.timeline.life(*part).part == Part::Attempt)
+            parts.filter(|part| self.timeline.lifecycle_span(*part).part == Part::Attempt)
         };
         let is_under_way = |part: &usize| {
-            let part = self.timeline.life(*part);
+            let part = self.timeline.lifecycle_span(*part);
             part.start <= span.start && span.start <= part.end
         };
         attempts().find(is_under_way).or_else(|| attempts().next_back()).or_else(|| self.timeline.action(caller))
@@ -124,7 +124,7 @@ impl Structure<'_> {
 
     fn starting_attempt(&self, span: &Span) -> Option<usize> {
         let is_it = |part: &&usize| {
-            let part = self.timeline.life(**part);
+            let part = self.timeline.lifecycle_span(**part);
             part.part == Part::Attempt && part.attempt == span.attempt
         };
         self.timeline.parts(&span.action).iter().find(is_it).copied()

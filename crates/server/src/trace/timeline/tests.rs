@@ -31,7 +31,7 @@ pub(crate) fn run_id() -> RunId {
     RunId { org: String::new(), project: "p".to_owned(), domain: "d".to_owned(), name: RunName::new("r1").unwrap() }
 }
 
-fn life(part: Part, id: u64, parent: Option<u64>, action: &str, caller: Option<&str>) -> Span {
+fn lifecycle(part: Part, id: u64, parent: Option<u64>, action: &str, caller: Option<&str>) -> Span {
     let name = |name: &str| ActionName::new(name).unwrap();
     let span = |id: u64| SpanId(id.to_be_bytes());
     Span {
@@ -58,11 +58,11 @@ fn life(part: Part, id: u64, parent: Option<u64>, action: &str, caller: Option<&
 /// A run with a child, whose span says that it is under `parent`.
 pub(crate) fn lives(parent: u64) -> Vec<Span> {
     vec![
-        life(Part::Run, RUN, Some(CALLER), "a0", None),
-        life(Part::Action, ROOT, Some(RUN), "a0", None),
-        life(Part::Attempt, ROOT_ATTEMPT, Some(ROOT), "a0", None),
-        life(Part::Action, CHILD, Some(parent), "a1", Some("a0")),
-        life(Part::Attempt, CHILD_ATTEMPT, Some(CHILD), "a1", None),
+        lifecycle(Part::Run, RUN, Some(CALLER), "a0", None),
+        lifecycle(Part::Action, ROOT, Some(RUN), "a0", None),
+        lifecycle(Part::Attempt, ROOT_ATTEMPT, Some(ROOT), "a0", None),
+        lifecycle(Part::Action, CHILD, Some(parent), "a1", Some("a0")),
+        lifecycle(Part::Attempt, CHILD_ATTEMPT, Some(CHILD), "a1", None),
     ]
 }
 
@@ -84,12 +84,16 @@ pub(crate) fn user(id: u64, parent: u64, times: (u64, u64), attributes: &[(&str,
     }
 }
 
-pub(crate) fn timeline(life: Vec<Span>, spans: Vec<UserSpan>) -> Timeline {
+pub(crate) fn timeline(lifecycle: Vec<Span>, spans: Vec<UserSpan>) -> Timeline {
     let (resource, scope) = (Arc::new(Resource::default()), Arc::new(InstrumentationScope::default()));
     let received = |span| Received { span, resource: Arc::clone(&resource), scope: Arc::clone(&scope) };
     let received = spans.into_iter().map(received).collect();
-    let life = Arc::new(RunLifecycle { explanation: spanwise_core::lifecycle::explain(&life), spans: life });
-    Timeline::new(&run_id(), Trace { id: TraceId([7; 16]), life, received, left_out: LeftOut::of(TraceId([7; 16])) })
+    let lifecycle =
+        Arc::new(RunLifecycle { explanation: spanwise_core::lifecycle::explain(&lifecycle), spans: lifecycle });
+    Timeline::new(
+        &run_id(),
+        Trace { id: TraceId([7; 16]), lifecycle, received, left_out: LeftOut::of(TraceId([7; 16])) },
+    )
 }
 
 const fn at(millis: i64) -> u64 {
@@ -210,7 +214,7 @@ proptest! {
         prop_assert_eq!(timeline(lives(ROOT_ATTEMPT), own).axis(), (begin, end));
         // As long as the run before it and after it, at most.
         prop_assert!(begin.0 >= 2 * BEGIN - END && begin.0 <= BEGIN && end.0 >= END && end.0 <= 2 * END - BEGIN);
-        for at in (0..spans.len()).filter(|at| all.places[*at] != Position::OtherRun) {
+        for at in (0..spans.len()).filter(|at| all.positions[*at] != Position::OtherRun) {
             let (from, to) = all.times(At::User(at));
             let is_on = spans[at].start_time_unix_nano > 0 && begin <= from && to <= end;
             prop_assert!(is_on || !all.remarks(at).is_empty(), "{:?} is drawn elsewhere, and nobody says so", spans[at]);
@@ -224,25 +228,25 @@ fn spans_are_where_their_parents_and_their_names_put_them() {
     let other = vec![("flyte.run_name", "r2"), ("flyte.action_name", "a0")];
     let cases = [
         // Under its parent, and under that one.
-        (user(1, ROOT_ATTEMPT, NORMAL, &[]), Position::Known, Some(At::Lifecycle(2))),
-        (user(2, 1, NORMAL, &[]), Position::Known, Some(At::User(0))),
+        (user(1, ROOT_ATTEMPT, NORMAL, &[]), Position::Found, Some(At::Lifecycle(2))),
+        (user(2, 1, NORMAL, &[]), Position::Found, Some(At::User(0))),
         // The run is its root action on the page.
-        (user(3, RUN, NORMAL, &[]), Position::Known, Some(At::Lifecycle(1))),
+        (user(3, RUN, NORMAL, &[]), Position::Found, Some(At::Lifecycle(1))),
         // Nobody's child, and the child of somebody who is not here.
         (user(4, 0, NORMAL, &[]), Position::Outside, Some(At::Lifecycle(1))),
         (user(5, 0xDEAD, NORMAL, &[]), Position::Orphan, Some(At::Lifecycle(1))),
         // By its name: without a parent, with one of another action, and with one of another run.
-        (user(6, 0xDEAD, NORMAL, &named("a1")), Position::Known, Some(At::Lifecycle(4))),
-        (user(7, 6, NORMAL, &named("a0")), Position::Known, Some(At::Lifecycle(2))),
-        (user(8, 9, NORMAL, &named("a0")), Position::Known, Some(At::Lifecycle(2))),
+        (user(6, 0xDEAD, NORMAL, &named("a1")), Position::Found, Some(At::Lifecycle(4))),
+        (user(7, 6, NORMAL, &named("a0")), Position::Found, Some(At::Lifecycle(2))),
+        (user(8, 9, NORMAL, &named("a0")), Position::Found, Some(At::Lifecycle(2))),
         // Another run's, and what is under it.
         (user(9, 0xDEAD, NORMAL, &other), Position::OtherRun, Some(At::Lifecycle(2))),
         (user(10, 9, NORMAL, &[]), Position::OtherRun, Some(At::User(8))),
         // Its own parent; two that are each other's, the first to begin taken out; what is below.
         (user(11, 11, NORMAL, &[]), Position::Ring, Some(At::Lifecycle(1))),
-        (user(12, 13, (at(100), at(200)), &[]), Position::Known, Some(At::User(12))),
+        (user(12, 13, (at(100), at(200)), &[]), Position::Found, Some(At::User(12))),
         (user(13, 12, (at(50), at(200)), &[]), Position::Ring, Some(At::Lifecycle(1))),
-        (user(14, 12, NORMAL, &[]), Position::Known, Some(At::User(11))),
+        (user(14, 12, NORMAL, &[]), Position::Found, Some(At::User(11))),
     ];
     let timeline = timeline(lives(ROOT_ATTEMPT), cases.iter().map(|(span, ..)| span.clone()).collect());
     for (at, (span, place, above)) in cases.iter().enumerate() {

@@ -159,8 +159,8 @@ mod tests {
         let sent = TaskDefinition::of(message("s3://b/code.tgz")).unwrap();
         let short_description = "Says it.".to_owned();
         let documentation = DocumentationEntity { short_description, ..DocumentationEntity::default() }.into();
-        let told = TaskDefinition::of(TaskSpec { documentation, ..sent.message().clone() }).unwrap();
-        assert!(sent.stored != told.stored && sent.does_what_does(&told));
+        let other = TaskDefinition::of(TaskSpec { documentation, ..sent.message().clone() }).unwrap();
+        assert!(sent.stored != other.stored && sent.does_what_does(&other));
         assert!(!sent.does_what_does(&TaskDefinition::of(message("s3://b/other.tgz")).unwrap()));
     }
 }

@@ -6,8 +6,8 @@ use spanwise_proto::flyteidl2::task::TaskSpec;
 /// What is asked for and not honoured, one sentence each (semantics S10).
 pub fn not_honoured(spec: &TaskSpec) -> Vec<String> {
     let mut warnings = Vec::new();
-    let mut warn = |asked: bool, field: &str, instead: &str| {
-        if asked {
+    let mut warn = |is_set: bool, field: &str, instead: &str| {
+        if is_set {
             warnings.push(format!("{field} is not honoured: {instead}"));
         }
     };
