@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use bytes::Bytes;
 use spanwise_core::{ActionName, ActionSpec, Phase, RunId, RunName};
 use spanwise_store::{Durability, Retention, RunQuery, Sqlite};
-use tokio::sync::Notify;
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use super::*;
@@ -89,18 +89,31 @@ async fn soon<T>(what: impl Future<Output = T>) -> T {
 }
 
 /// Bodies that end with large outputs when they are told to.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct Bodies {
     began: Arc<AtomicU32>,
-    end: Arc<Notify>,
+    may_end: Arc<Semaphore>,
+}
+
+impl Default for Bodies {
+    fn default() -> Bodies {
+        Bodies { began: Arc::default(), may_end: Arc::new(Semaphore::new(0)) }
+    }
+}
+
+impl Bodies {
+    /// So many of them end, whichever they are: now, or when they begin.
+    fn end(&self, count: usize) {
+        self.may_end.add_permits(count);
+    }
 }
 
 impl Executor for Bodies {
     fn execute(&self, _attempt: Attempt) -> Pin<Box<dyn Future<Output = Report> + Send>> {
-        let end = Arc::clone(&self.end);
+        let may_end = Arc::clone(&self.may_end);
         self.began.fetch_add(1, Ordering::SeqCst);
         Box::pin(async move {
-            end.notified().await;
+            may_end.acquire().await.unwrap().forget();
             Report::Succeeded(Bytes::from(vec![7; LARGE]))
         })
     }
@@ -151,7 +164,7 @@ async fn s4_a_full_disk_delays_what_is_under_way_refuses_what_is_new_and_loses_n
         run.committed().await.unwrap();
     }
     disk.fills();
-    ending.end.notify_one();
+    ending.end(1);
     disk.stalls().await;
 
     // Every entry says the same.
@@ -180,7 +193,7 @@ async fn s4_a_full_disk_delays_what_is_under_way_refuses_what_is_new_and_loses_n
     assert_eq!(soon(driven).await.unwrap().unwrap(), large());
     let aborted = soon(long_driven).await.unwrap().unwrap();
     assert_eq!(aborted, Outcome::Aborted { by: "ann".to_owned(), reason: "it fills the disk".to_owned() });
-    other.end.notify_one();
+    other.end(1);
     assert_eq!(soon(waiting).await.unwrap().unwrap(), large());
     let new = disk.create("new").unwrap();
     assert!(new.enqueue(child, spec(), Bytes::new()).unwrap());
@@ -264,7 +277,7 @@ async fn s4_a_run_that_met_a_full_disk_in_an_engine_that_does_not_wait_goes_on_w
     let driven = drive(&run, &bodies);
     until(&run, Phase::Running).await;
     disk.fills();
-    bodies.end.notify_one();
+    bodies.end(1);
     assert_refused("drive", soon(driven).await.unwrap());
     assert_refused("create", disk.create("new"));
     assert!(disk.engine.resume(&id("run")).unwrap().is_broken());
@@ -344,7 +357,7 @@ async fn a_run_that_somebody_else_has_written_to_ends_its_drivers_here_and_harms
 
     disk.engine.probe().unwrap();
     disk.create("new").unwrap();
-    other_bodies.end.notify_one();
+    other_bodies.end(1);
     assert_eq!(soon(other_driven).await.unwrap().unwrap(), large());
     // As the journal has it: with what somebody else has written, without what was refused.
     let again = disk.engine.resume(&id("lost")).unwrap();
@@ -407,10 +420,11 @@ async fn s4_a_run_that_is_taken_up_again_has_its_places_once() {
     let third = disk.create("third").unwrap();
     let waiting = drive(&third, &bodies);
     until(&third, Phase::WaitingForResources).await;
+    // Told at once: which of the two hears it first is not theirs to choose.
+    bodies.end(2);
     for body in driven {
-        bodies.end.notify_one();
         soon(body).await.unwrap().unwrap();
     }
-    bodies.end.notify_one();
+    bodies.end(1);
     assert_eq!(soon(waiting).await.unwrap().unwrap(), large());
 }
