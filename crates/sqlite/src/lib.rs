@@ -49,12 +49,16 @@ fn migrate(connection: &mut Connection, migrations: &[&str]) -> Result<(), Error
     if applied > migrations.len() {
         return Err(Error::Newer { what: format!("schema {applied}, this version knows {}", migrations.len()) });
     }
-    for (index, migration) in migrations.iter().enumerate().skip(applied) {
-        let transaction = connection.transaction()?;
-        transaction.execute_batch(migration)?;
-        transaction.pragma_update(None, "user_version", index as i64 + 1)?;
-        transaction.commit()?;
+    if applied == migrations.len() {
+        return Ok(());
     }
+    // All or none, and one wait for the disk: a new database takes them all.
+    let transaction = connection.transaction()?;
+    for migration in &migrations[applied..] {
+        transaction.execute_batch(migration)?;
+    }
+    transaction.pragma_update(None, "user_version", migrations.len() as i64)?;
+    transaction.commit()?;
     Ok(())
 }
 
