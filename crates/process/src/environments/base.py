@@ -57,7 +57,7 @@ print(
             "sdk": version(sdk),
             "sdk_location": location(sdk),
             "has_pip": importlib.util.find_spec("pip") is not None,
-            "places": places,
+            "paths": places,
             "packages": [place for place in places if has_packages(place)],
         }
     )
