@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::trace::TraceParent;
-use crate::{ActionName, AttemptNo, Failure, RetryPolicy, TaskName, Timeouts, Timestamp};
+use crate::{ActionName, AttemptNo, Failure, RetryPolicy, RunId, RunName, Scope, TaskName, Timeouts, Timestamp};
 
 /// Something that happened to an action. Stored, never edited; a later version may only add optional fields.
 #[derive(Clone, Debug, PartialEq)]
@@ -188,6 +188,9 @@ pub enum Source {
     Cache {
         /// The run that computed them.
         run: String,
+        /// Where that run belongs, if it is not where the run belongs that reuses them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        scope: Option<Box<Scope>>,
         /// The action that computed them.
         action: ActionName,
         /// Its attempt that computed them.
@@ -200,6 +203,18 @@ pub enum Source {
         /// The attempt that computed them.
         attempt: AttemptNo,
     },
+}
+
+impl Source {
+    /// The run that the outputs come from, as the run that reuses them reads it; none if its name can be none of a run.
+    pub fn run_id(&self, reader: &RunId) -> Option<RunId> {
+        let (run, scope) = match self {
+            Source::Cache { run, scope, .. } => (run, scope.as_deref().cloned()),
+            Source::Recovery { run, .. } => (run, None),
+        };
+        let name = RunName::new(run).ok()?;
+        Some(scope.unwrap_or_else(|| reader.scope()).run(name))
+    }
 }
 
 /// How an action uses the cache (semantics S5).

@@ -139,7 +139,8 @@ pub struct RunId {
 }
 
 /// Where runs and tasks belong.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Scope {
     /// The organisation, often empty.
     pub org: String,

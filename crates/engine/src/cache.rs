@@ -59,7 +59,8 @@ impl RunHandle {
         let hit = match found.filter(|found| !policy.is_too_old(found.stored_at, self.now())) {
             Some(found) => {
                 lookup.producer = found.producer;
-                let source = Source::Cache { run: found.run, action: found.action, attempt: found.attempt };
+                let scope = found.scope.filter(|scope| *scope != self.id().scope()).map(Box::new);
+                let source = Source::Cache { run: found.run, scope, action: found.action, attempt: found.attempt };
                 let command = Command::Reuse { action, source, lookup: Some(lookup.clone()) };
                 self.deliver(command, action, found.outputs, executor).await
             }
@@ -118,9 +119,9 @@ impl RunHandle {
     ) -> Result<(), Error> {
         // Nobody may be given outputs whose own success is not safe yet.
         self.safe().await?;
-        let (run, stored_at) = (self.id().name.to_string(), self.now());
-        let producer = self.cell.attempt_span(&action, attempt);
-        let value = CachedOutputs { run, action, attempt, outputs, stored_at, producer };
+        let (run, scope) = (self.id().name.to_string(), Some(self.id().scope()));
+        let (stored_at, producer) = (self.now(), self.cell.attempt_span(&action, attempt));
+        let value = CachedOutputs { run, scope, action, attempt, outputs, stored_at, producer };
         // The success stands; a store that cannot be written at all is found out by the next commit.
         let key = policy.key.clone();
         let write = move |store: &dyn Store| {

@@ -173,6 +173,8 @@ pub struct TaskQuery {
 pub struct CachedOutputs {
     /// The run that computed them.
     pub run: String,
+    /// Where it belongs; none if they were stored before this was noted.
+    pub scope: Option<Scope>,
     /// The action that computed them.
     pub action: ActionName,
     /// Its attempt that computed them.

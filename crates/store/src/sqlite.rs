@@ -42,13 +42,14 @@ pub struct Sqlite {
 const FILE: &str = "journal.db";
 
 /// Steps from an empty database to today's, in order.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("../migrations/sqlite/0001_journal.sql"),
     include_str!("../migrations/sqlite/0002_control_plane.sql"),
     include_str!("../migrations/sqlite/0003_lifecycle.sql"),
     include_str!("../migrations/sqlite/0004_retention.sql"),
     include_str!("../migrations/sqlite/0005_run_fields.sql"),
     include_str!("../migrations/sqlite/0006_definitions.sql"),
+    include_str!("../migrations/sqlite/0007_cache_scope.sql"),
 ];
 
 impl Sqlite {

@@ -1,8 +1,8 @@
 //! How a part of an action ended, and what its span says of that.
 
 use super::{Attribute, Link, Moment, Span, Status, Value};
-use crate::Failure;
 use crate::event::{Fact, Source};
+use crate::{Failure, Scope};
 
 /// How a part came out.
 pub(super) struct Outcome {
@@ -56,12 +56,17 @@ pub(super) fn outcome_of(fact: &Fact) -> Option<Outcome> {
         }
         Fact::Reused { source } => {
             let mut outcome = Outcome::new(Status::Ok, "success");
-            let (from, run) = match source {
-                Source::Cache { run, .. } => ("cache", run),
-                Source::Recovery { run, .. } => ("recovery", run),
+            let (from, run, scope) = match source {
+                Source::Cache { run, scope, .. } => ("cache", run, scope.as_deref()),
+                Source::Recovery { run, .. } => ("recovery", run, None),
             };
             outcome.details.push(("spanwise.reused.from", Value::from(from)));
             outcome.details.push(("spanwise.reused.run", Value::from(run.as_str())));
+            if let Some(Scope { org, project, domain }) = scope {
+                outcome.details.push(("spanwise.reused.org", Value::from(org.as_str())));
+                outcome.details.push(("spanwise.reused.project", Value::from(project.as_str())));
+                outcome.details.push(("spanwise.reused.domain", Value::from(domain.as_str())));
+            }
             outcome
         }
         Fact::Signalled { by, from } => {

@@ -5,13 +5,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use spanwise_core::{Action, ActionName, ActionSpec, AttemptNo, CachePolicy, End, Failure, Phase, Source, Timeouts};
+use spanwise_core::{
+    Action, ActionName, ActionSpec, AttemptNo, CachePolicy, End, Failure, Phase, RunId, Source, Timeouts,
+};
 use spanwise_engine::{
-    Attempt, Call, Durability, Engine, EngineConfig, Executor, Outcome, Report, Retention, RunHandle, Storage,
+    Attempt, Call, Durability, Engine, EngineConfig, Executor, NewRun, Outcome, Report, Retention, RunHandle, Storage,
 };
 
 use crate::stage::*;
-use crate::{Body, Run, done, main_task, memory, open, phase};
+use crate::{Body, Run, done, main_task, memory, new_run, open, phase};
 
 fn policy() -> CachePolicy {
     CachePolicy { key: "p:d:k".to_owned(), overwrite: false, serialize: false, max_age_seconds: None }
@@ -58,11 +60,32 @@ async fn s5_a_hit_has_the_outputs_no_attempt_and_the_name_of_its_source() {
     let engine = open(directory.path());
     let (run, driven) = begin(&engine, "two", cached(policy()), never());
     assert_eq!(outcome(driven).await, text("first"));
-    let source = Source::Cache { run: "one".to_owned(), action: ActionName::ROOT, attempt: AttemptNo(1) };
+    let source = Source::Cache { run: "one".to_owned(), scope: None, action: ActionName::ROOT, attempt: AttemptNo(1) };
     assert_eq!((root(&run).end(), root(&run).attempts), (Some(&End::Reused(source)), 0));
     drop((run, engine));
     let again = open(directory.path()).resume(&crate::id("two")).unwrap();
     assert_eq!(outcome(drive(&again, "a0", never())).await, text("first"));
+}
+
+/// A key of every project: the source says where it belongs if that is not where the reader belongs.
+#[tokio::test]
+async fn s5_a_hit_names_the_project_of_its_source_if_it_is_another_one() {
+    let engine = memory();
+    let of = |project: &str, name: &str| {
+        let new = new_run(name, cached(policy()));
+        NewRun { id: RunId { project: project.to_owned(), ..new.id }, ..new }
+    };
+    let (_, driven) = begin_with(&engine, of("q", "one"), Run(|_| done("first")));
+    assert_eq!(outcome(driven).await, text("first"));
+    for (project, name, is_elsewhere) in [("p", "two", true), ("q", "three", false), ("p", "one", true)] {
+        let (run, driven) = begin_with(&engine, of(project, name), never());
+        assert_eq!(outcome(driven).await, text("first"));
+        let source = of("q", "one").id;
+        let root = root(&run);
+        let Some(End::Reused(found @ Source::Cache { run: bare, scope, .. })) = root.end() else { panic!("{root:?}") };
+        assert_eq!((bare.as_str(), found.run_id(run.id())), ("one", Some(source.clone())), "{project} {name}");
+        assert_eq!(scope.as_deref(), Some(&source.scope()).filter(|_| is_elsewhere), "{project} {name}");
+    }
 }
 
 #[tokio::test]
@@ -120,7 +143,7 @@ async fn s5_one_computation_at_a_time_and_the_next_takes_over_if_it_fails() {
     stage.succeeds("two/a0");
     assert_eq!(outcome(two).await, succeeded());
     assert_eq!(outcome(three).await, succeeded());
-    let source = Source::Cache { run: "two".to_owned(), action: ActionName::ROOT, attempt: AttemptNo(1) };
+    let source = Source::Cache { run: "two".to_owned(), scope: None, action: ActionName::ROOT, attempt: AttemptNo(1) };
     assert_eq!(root(&three_run).end(), Some(&End::Reused(source)));
 }
 

@@ -2,7 +2,7 @@
 
 use spanwise_core::history::{self, AttemptEnd, AttemptHistory};
 use spanwise_core::{
-    Action, ActionKind, ActionName, AttemptNo, End, Failure, FailureKind, Phase, RunName, Source, State, Timestamp,
+    Action, ActionKind, ActionName, AttemptNo, End, Failure, FailureKind, Phase, Scope, Source, State, Timestamp,
 };
 use spanwise_engine::RunHandle;
 use spanwise_wire::{Definition, display, display::Budget, display::Named};
@@ -224,8 +224,8 @@ fn facts(pages: &Pages, run: &RunHandle, name: &ActionName, action: &Action) -> 
     if let Some(policy) = &action.spec.cache {
         facts.push(cache(run, action, policy.overwrite));
     }
-    if let Some(End::Reused(Source::Recovery { run: source, .. })) = action.end() {
-        facts.push(source_link("Outputs from", run, source, None));
+    if let Some(End::Reused(source @ Source::Recovery { .. })) = action.end() {
+        facts.push(source_link("Outputs from", run, source));
     }
     if let Some(parent) = action.spec.parent {
         let task = run.action(&parent).map(|parent| parent.spec.task.short().to_owned());
@@ -278,26 +278,30 @@ fn timeouts(action: &Action) -> Option<String> {
 
 fn cache(run: &RunHandle, action: &Action, overwrite: bool) -> Fact {
     match action.end() {
-        Some(End::Reused(Source::Cache { run: source, action, .. })) => {
-            source_link("Cache hit", run, source, Some(action))
-        }
+        Some(End::Reused(source @ Source::Cache { .. })) => source_link("Cache hit", run, source),
         Some(End::Succeeded { .. }) => Fact::text("Cache", if overwrite { "replaced" } else { "miss, now stored" }),
         _ if overwrite => Fact::text("Cache", "not asked: the run overwrites it"),
         _ => Fact::text("Cache", "miss"),
     }
 }
 
-fn source_link(label: &'static str, run: &RunHandle, source: &str, action: Option<&ActionName>) -> Fact {
-    let text = match action {
-        Some(action) if !action.is_root() => format!("{source}, {action}"),
-        _ => source.to_owned(),
-    };
-    match RunName::new(source) {
-        Ok(name) => {
-            let id = spanwise_core::RunId { name, ..run.id().clone() };
-            Fact::link(label, text, address::run(&id, action))
+fn source_link(label: &'static str, run: &RunHandle, source: &Source) -> Fact {
+    let (name, scope, action) = match source {
+        Source::Cache { run, scope, action, .. } => {
+            (run, scope.as_deref(), Some(action).filter(|name| !name.is_root()))
         }
-        Err(_) => Fact::text(label, text),
+        Source::Recovery { run, .. } => (run, None, None),
+    };
+    let mut text = match action {
+        Some(action) => format!("{name}, {action}"),
+        None => name.clone(),
+    };
+    if let Some(Scope { project, domain, .. }) = scope {
+        text = format!("{text} of {project}/{domain}");
+    }
+    match source.run_id(run.id()) {
+        Some(id) => Fact::link(label, text, address::run(&id, action)),
+        None => Fact::text(label, text),
     }
 }
 

@@ -7,7 +7,7 @@ use opentelemetry_proto::tonic::common::v1::KeyValue;
 use spanwise_collector::Received;
 use spanwise_core::lifecycle::{Attribute, Part, Span as LifeSpan, Status, Value};
 use spanwise_core::trace::{SpanId, TraceId};
-use spanwise_core::{ActionName, End, RunName, Source, Timestamp};
+use spanwise_core::{ActionName, End, RunId, Source, Timestamp};
 use spanwise_engine::{Relation, RunHandle};
 
 use super::format::{Badge, When, cut, length, result_of, when};
@@ -216,28 +216,27 @@ impl Looker<'_> {
             });
             return row(name, Some(href), true);
         }
-        if let Some((name, action)) = of.and_then(|span| self.elsewhere(why, span)) {
-            let run = spanwise_core::RunId { name: name.clone(), ..self.run.id().clone() };
-            return row(format!("run {name}"), Some(address::run(&run, action.as_ref())), false);
+        if let Some((run, action)) = of.and_then(|span| self.elsewhere(why, span)) {
+            return row(format!("run {}", run.name), Some(address::run(&run, action.as_ref())), false);
         }
         row(format!("{trace} · {id}"), None, false)
     }
 
     /// The run, and its action, that a link of the engine's leads to.
-    fn elsewhere(&self, why: &str, span: &LifeSpan) -> Option<(RunName, Option<ActionName>)> {
+    fn elsewhere(&self, why: &str, span: &LifeSpan) -> Option<(RunId, Option<ActionName>)> {
         match why {
             "producer" | "waited for" => {
                 let action = self.run.action(&span.action)?;
                 match action.end()? {
-                    End::Reused(Source::Cache { run, action, .. }) => {
-                        Some((RunName::new(run.as_str()).ok()?, Some(*action)))
+                    End::Reused(source @ Source::Cache { action, .. }) => {
+                        Some((source.run_id(self.run.id())?, Some(*action)))
                     }
                     _ => None,
                 }
             }
             "source run" => match self.run.settings().relation.as_ref()? {
                 Relation::Spawn { run } | Relation::Rerun { run } | Relation::Recover { run } => {
-                    Some((run.clone(), None))
+                    Some((self.run.id().scope().run(run.clone()), None))
                 }
             },
             _ => None,

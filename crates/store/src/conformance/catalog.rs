@@ -114,6 +114,7 @@ pub fn a_list_of_tasks_has_each_once_in_its_newest_version(store: &dyn Store) {
 pub fn cached_outputs_are_replaced_under_their_key(store: &dyn Store) {
     let outputs = |text: &str, attempt: u32| CachedOutputs {
         run: "one".to_owned(),
+        scope: (attempt != 2).then(|| Scope { org: String::new(), project: "p".to_owned(), domain: text.to_owned() }),
         action: ActionName::new("c").unwrap(),
         attempt: AttemptNo(attempt),
         outputs: Bytes::copy_from_slice(text.as_bytes()),

@@ -22,7 +22,7 @@ fn finish(store: &dyn Store, run: &RunRow, events: Vec<Event>, ended: i64) -> Ru
 fn cached(size: usize, stored_at: i64) -> CachedOutputs {
     let (action, outputs) = (ActionName::new("c").unwrap(), Bytes::from(vec![7; size]));
     let (run, stored_at) = ("one".to_owned(), Timestamp(stored_at));
-    CachedOutputs { run, action, attempt: AttemptNo(1), outputs, stored_at, producer: None }
+    CachedOutputs { run, scope: None, action, attempt: AttemptNo(1), outputs, stored_at, producer: None }
 }
 
 /// Something that happened at a time, which is as old as the store then.

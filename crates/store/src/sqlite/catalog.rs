@@ -137,12 +137,19 @@ fn read_row(row: &Row<'_>) -> Result<TaskRow, Error> {
 
 pub(super) fn cached(connection: &Connection, key: &str) -> Result<Option<CachedOutputs>, Error> {
     let mut statement = connection
-        .prepare_cached("SELECT run, action, attempt, outputs, stored_at, producer FROM cache WHERE key = ?1")
+        .prepare_cached(
+            "SELECT run, action, attempt, outputs, stored_at, producer, org, project, domain FROM cache WHERE key = ?1",
+        )
         .map_err(failed)?;
     let mut rows = statement.query([key]).map_err(failed)?;
     let Some(row) = rows.next().map_err(failed)? else { return Ok(None) };
+    let scope = match (get(row, 6)?, get(row, 7)?, get(row, 8)?) {
+        (Some(org), Some(project), Some(domain)) => Some(Scope { org, project, domain }),
+        _ => None,
+    };
     Ok(Some(CachedOutputs {
         run: get(row, 0)?,
+        scope,
         action: read_name(&get::<String>(row, 1)?)?,
         attempt: AttemptNo(get(row, 2)?),
         outputs: Bytes::from(get::<Vec<u8>>(row, 3)?),
@@ -152,6 +159,7 @@ pub(super) fn cached(connection: &Connection, key: &str) -> Result<Option<Cached
 }
 
 pub(super) fn cache(transaction: &Transaction<'_>, key: &str, value: &CachedOutputs) -> Result<(), Error> {
+    let scope = value.scope.as_ref();
     let values = params![
         key,
         value.run,
@@ -160,13 +168,14 @@ pub(super) fn cache(transaction: &Transaction<'_>, key: &str, value: &CachedOutp
         &value.outputs[..],
         value.stored_at.0,
         value.producer.map(String::from),
+        scope.map(|scope| &scope.org),
+        scope.map(|scope| &scope.project),
+        scope.map(|scope| &scope.domain),
     ];
     transaction
         .prepare_cached(
-            "INSERT INTO cache (key, run, action, attempt, outputs, stored_at, producer)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-             ON CONFLICT (key) DO UPDATE SET run = excluded.run, action = excluded.action, attempt = excluded.attempt,
-                 outputs = excluded.outputs, stored_at = excluded.stored_at, producer = excluded.producer",
+            "INSERT OR REPLACE INTO cache (key, run, action, attempt, outputs, stored_at, producer, org, project, domain)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         )
         .and_then(|mut upsert| upsert.execute(values))
         .map_err(failed)?;

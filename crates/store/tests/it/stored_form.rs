@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use spanwise_core::{
-    ActionName, ActionSpec, AttemptNo, Backoff, CachePolicy, Fact, Failure, Lookup, RetryPolicy, Source, StepOutcome,
-    Timeouts, Timestamp,
+    ActionName, ActionSpec, AttemptNo, Backoff, CachePolicy, Fact, Failure, Lookup, RetryPolicy, Scope, Source,
+    StepOutcome, Timeouts, Timestamp,
 };
 
 #[test]
@@ -42,7 +42,9 @@ fn each_fact_of_version_1_reads_and_writes_as_it_always_did() {
         ..ActionSpec::task("env.fetch")
     };
     let run = "earlier".to_owned();
-    let cache = Source::Cache { run: run.clone(), action: ActionName::ROOT, attempt };
+    let cache = Source::Cache { run: run.clone(), scope: None, action: ActionName::ROOT, attempt };
+    let scope = Scope { org: String::new(), project: "q".to_owned(), domain: "d".to_owned() };
+    let elsewhere = Source::Cache { run: run.clone(), scope: Some(Box::new(scope)), action: ActionName::ROOT, attempt };
     let span = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-03".parse().unwrap();
     let (started, ended) = (Timestamp(1), Timestamp(2));
     let facts = [
@@ -84,6 +86,7 @@ fn each_fact_of_version_1_reads_and_writes_as_it_always_did() {
         Fact::LookedUp { lookup: Lookup { asked_at: Timestamp(1), ..Lookup::default() }, hit: false },
         Fact::StepRecorded { spec: step, started, ended, outcome: StepOutcome::Succeeded, observed: true },
         Fact::Enqueued { spec: Arc::new(ActionSpec { traceparent: Some(span), ..ActionSpec::task("env.main") }) },
+        Fact::Reused { source: elsewhere },
     ];
     let golden = include_str!("events.v1.jsonl");
     let written: Vec<String> = facts.iter().map(|fact| serde_json::to_string(fact).unwrap()).collect();

@@ -283,7 +283,7 @@ impl World {
         let lookup = Lookup { asked_at: self.now, ..Lookup::default() };
         if policy.overwrite {
         } else if self.cached.contains(&policy.key) {
-            let source = Source::Cache { run: "r".to_owned(), action, attempt: AttemptNo(1) };
+            let source = Source::Cache { run: "r".to_owned(), scope: None, action, attempt: AttemptNo(1) };
             self.command(run, &Command::Reuse { action, source, lookup: Some(lookup) });
         } else {
             self.command(run, &Command::Miss { action, lookup });

@@ -147,7 +147,7 @@ fn s5_a_hit_links_to_who_made_the_outputs_and_a_wait_to_whom_it_waited_for() {
     story.enqueue("a0", ActionSpec { cache: Some(policy.clone()), ..root() });
     let (producer, other) = (caller(), caller().at(crate::trace::SpanId([9; 8])));
     let lookup = Lookup { asked_at: story.wait(ms(2)).now, waited_for: Some(other), producer: Some(producer) };
-    let source = Source::Cache { run: "r0".into(), action: ActionName::ROOT, attempt: AttemptNo(1) };
+    let source = Source::Cache { run: "r0".into(), scope: None, action: ActionName::ROOT, attempt: AttemptNo(1) };
     story.wait(ms(5));
     story.send(Command::Reuse { action: name("a0"), source, lookup: Some(lookup) }).unwrap();
     check(&story);
@@ -160,6 +160,23 @@ fn s5_a_hit_links_to_who_made_the_outputs_and_a_wait_to_whom_it_waited_for() {
     let action = one(&spans, "a0", Part::Action);
     assert_eq!(detail(action, "spanwise.reused.run"), "r0");
     assert_eq!(action.status, Status::Ok);
+    assert!(!action.details.iter().any(|(key, _)| *key == "spanwise.reused.project"));
+}
+
+#[test]
+fn s5_a_hit_of_another_project_says_where_the_outputs_come_from() {
+    let mut story = Story::new();
+    story.enqueue("a0", root()).wait(ms(1));
+    let (org, project, domain) = (String::new(), "q".to_owned(), "staging".to_owned());
+    let scope = Some(Box::new(crate::Scope { org, project, domain }));
+    let source = Source::Cache { run: "r0".into(), scope, action: ActionName::ROOT, attempt: AttemptNo(1) };
+    story.send(Command::Reuse { action: name("a0"), source, lookup: None }).unwrap();
+    check(&story);
+    let spans = spans(&story);
+    let action = one(&spans, "a0", Part::Action);
+    for (key, value) in [("run", "r0"), ("org", ""), ("project", "q"), ("domain", "staging")] {
+        assert_eq!(detail(action, &format!("spanwise.reused.{key}")), value);
+    }
 }
 
 #[test]

@@ -14,7 +14,7 @@ fn signal(action: &str) -> Command {
 }
 
 fn cached() -> Source {
-    Source::Cache { run: "earlier".to_owned(), action: name("c"), attempt: AttemptNo(2) }
+    Source::Cache { run: "earlier".to_owned(), scope: None, action: name("c"), attempt: AttemptNo(2) }
 }
 
 fn recovered() -> Source {

@@ -44,7 +44,7 @@ fn any_spec() -> impl Strategy<Value = ActionSpec> {
 fn any_source() -> impl Strategy<Value = Source> {
     (any_name(), any::<bool>()).prop_map(|(action, recovery)| {
         let (run, attempt) = ("earlier".to_owned(), AttemptNo(1));
-        if recovery { Source::Recovery { run, attempt } } else { Source::Cache { run, action, attempt } }
+        if recovery { Source::Recovery { run, attempt } } else { Source::Cache { run, scope: None, action, attempt } }
     })
 }
 

@@ -1,8 +1,9 @@
 //! The waterfall: parts, spans of others that may say anything, links, files, and ten thousand of everything.
 
 use serde_json::{Value, json};
+use spanwise_core::lifecycle::{RunTrace, TraceLevel};
 use spanwise_core::trace::derived_trace_id;
-use spanwise_core::{Backoff, RetryPolicy};
+use spanwise_core::{Backoff, CachePolicy, RetryPolicy};
 use spanwise_wire::{ids, values};
 
 use super::*;
@@ -57,6 +58,35 @@ async fn retried(console: &Console) -> (RunHandle, String, String) {
     let attempt = run.lifecycle().await.unwrap().into_iter().find(|span| &*span.name == "attempt 2").unwrap();
     let trace = derived_trace_id(run.id()).to_string();
     (run, trace, attempt.context.span.to_string())
+}
+
+/// Wherever the page says which run the outputs come from, it leads to the project of that run.
+#[tokio::test]
+async fn s5_what_was_reused_leads_to_the_run_that_made_it_in_whichever_project() {
+    let console = Console::start().await;
+    let key = CachePolicy { key: "k".to_owned(), overwrite: false, serialize: false, max_age_seconds: None };
+    let (scope, other) = (ids::scope("", "p", "d").unwrap(), ids::scope("", "q", "d").unwrap());
+    for (scope, name) in [(&other, "made"), (&scope, "here"), (&other, "there")] {
+        let id = scope.clone().run(RunName::new(name).unwrap());
+        let traceparent = Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().unwrap());
+        let spec = ActionSpec { cache: Some(key.clone()), traceparent, ..ActionSpec::task("env.main") };
+        let inputs = values::encode_inputs(&Inputs::default());
+        let trace = RunTrace { level: TraceLevel::Lifecycle, sampled: true, links: Vec::new(), state: None };
+        let settings = RunSettings { trace, ..RunSettings::default() };
+        let new = NewRun { id, spec, inputs, settings, definitions: Vec::new() };
+        drive(&console.control.engine().create_run(new).unwrap(), ActionName::ROOT).await;
+    }
+    for (project, name, text) in [("p", "here", "made of q/d"), ("q", "there", "made")] {
+        let path = format!("/v2/domain/d/project/{project}/runs/{name}");
+        let made = "href=\"/v2/domain/d/project/q/runs/made\"";
+        let page = console.get(&path).await.body;
+        assert!(page.contains(&format!("{made}>{text}</a>")), "{path}: {page}");
+        let id = ids::scope("", project, "d").unwrap().run(RunName::new(name).unwrap());
+        let run = console.control.engine().resume(&id).unwrap();
+        let lookup = run.lifecycle().await.unwrap().into_iter().find(|span| &*span.name == "cache lookup").unwrap();
+        let page = console.get(&format!("{path}?s={}", lookup.context.span)).await.body;
+        assert!(page.contains("producer") && page.contains(&format!("{made}>run made</a>")), "{path}: {page}");
+    }
 }
 
 #[tokio::test]
