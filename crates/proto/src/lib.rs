@@ -2,7 +2,7 @@
 //!
 //! All functions are pure. The messages come from our own .proto files in `proto/`, with Flyte's names and numbers; the code
 //! generated from them is committed under `src/generated`. Fields that are not declared, and those of newer peers, survive
-//! decoding and encoding: left out are artifacts, identities to run as, roles and policies, and schemas.
+//! decoding and encoding: left out are schemas, roles and policies, and services that Spanwise does not have.
 //!
 //! Two features add the services of a control plane, generated for the crate `connectrpc`:
 //! - `services`: a trait for each service with its routes, in the module of its package ([`flyteidl2`]), and the messages that only
@@ -16,6 +16,8 @@
 //! "Stock Flyte" is the Python SDK 2.12.1; doc comments name its files relative to its package `flyte`.
 
 mod digest;
+#[cfg(feature = "services")]
+pub mod fields;
 mod generated;
 pub mod hash;
 pub mod image;

@@ -9,7 +9,6 @@ use crate::blobs::signed::Signer;
 use crate::control::ControlPlane;
 
 mod actions;
-mod cache;
 mod clusters;
 mod data;
 mod error;
@@ -20,11 +19,14 @@ mod logs;
 mod projects;
 mod queue;
 mod reads;
+mod refusing;
 mod runs;
 mod secrets;
 mod tasks;
 mod triggers;
 mod waiting;
+
+use refusing::Refusing;
 
 /// The largest request: inline inputs of 10 MiB, with room for what is around them. Code and files come by PUT.
 const MAX_REQUEST: usize = 24 << 20;
@@ -39,16 +41,14 @@ pub(crate) struct Api {
 }
 
 /// All services, for Connect, gRPC and gRPC-Web.
-pub(crate) fn service(api: Api) -> ConnectRpcService {
+pub(crate) fn service(api: Api) -> ConnectRpcService<Refusing> {
     let api = Arc::new(api);
     let actions = Arc::new(actions::Actions::new(Arc::clone(&api)));
     let router = Router::new()
         .add_service(Arc::clone(&actions))
-        .add_service(Arc::new(cache::Cache))
         .add_service(Arc::new(clusters::Clusters))
         .add_service(Arc::new(data::Data::new(Arc::clone(&api))))
         .add_service(Arc::new(identity::Identity))
-        .add_service(Arc::new(identity::AuthMetadata))
         .add_service(Arc::new(images::Images::new(Arc::clone(&api))))
         .add_service(Arc::new(projects::Projects::new(Arc::clone(&api))))
         .add_service(Arc::new(queue::Queue::new(Arc::clone(&actions))))
@@ -61,5 +61,5 @@ pub(crate) fn service(api: Api) -> ConnectRpcService {
         .with_max_request_body_size(MAX_REQUEST)
         .with_max_message_size(MAX_REQUEST)
         .with_element_memory_limit(8 * MAX_REQUEST);
-    ConnectRpcService::new(router).with_limits(limits)
+    ConnectRpcService::new(Refusing(router)).with_limits(limits)
 }

@@ -14,8 +14,8 @@ use spanwise_proto::flyteidl2::task::{TaskIdentifier, TaskSpec};
 use spanwise_proto::flyteidl2::{actions, cacheservice, dataproxy, project, secret, trigger, workflow};
 use spanwise_proto::{Message, hash, msgpack};
 use spanwise_wire::{
-    CustomContext, Definition, action_name, failure, ids, options, path_name, shown, task, task::RunRules, title,
-    values,
+    CustomContext, Definition, action_name, failure, ids, options, path_name, shown, support, task, task::RunRules,
+    title, values,
 };
 
 use crate::api::listing;
@@ -89,7 +89,7 @@ fn definitions(data: &[u8]) {
     }
     let Ok(spec) = task::decode(data) else { return };
     let run_spec = options::decode(data).unwrap_or_default();
-    let _ = options::not_honoured(&run_spec);
+    let _ = support::not_honoured(&run_spec);
     definition(&spec, &options::of_message(&run_spec));
 }
 
@@ -97,7 +97,7 @@ fn definition(spec: &TaskSpec, options: &RunOptions) {
     let scope = Scope { org: "local".to_owned(), project: "p".to_owned(), domain: "d".to_owned() };
     let rules = RunRules { scope: &scope, options };
     let _ = task::program(spec);
-    let _ = task::not_honoured(spec);
+    let _ = support::not_honoured(spec);
     let inputs = task::with_defaults(spec, Default::default());
     let key = task::root_cache_key(spec, &inputs).unwrap_or_default();
     if let Ok(action) = task::action_spec(spec, "", None, "", key.as_deref(), &rules) {

@@ -12,6 +12,7 @@ pub mod inputs;
 pub mod options;
 pub mod policy;
 pub mod relation;
+pub mod support;
 pub mod task;
 pub mod times;
 pub mod values;

@@ -3,6 +3,1844 @@
 #[allow(non_camel_case_types)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[repr(i32)]
+pub enum Granularity {
+    UNSET = 0i32,
+    MINUTE = 1i32,
+    HOUR = 2i32,
+    DAY = 3i32,
+    MONTH = 4i32,
+    WEEK = 5i32,
+}
+impl Granularity {
+    ///Idiomatic alias for [`Self::UNSET`]; `Debug` prints the variant name.
+    #[allow(non_upper_case_globals)]
+    pub const Unset: Self = Self::UNSET;
+    ///Idiomatic alias for [`Self::MINUTE`]; `Debug` prints the variant name.
+    #[allow(non_upper_case_globals)]
+    pub const Minute: Self = Self::MINUTE;
+    ///Idiomatic alias for [`Self::HOUR`]; `Debug` prints the variant name.
+    #[allow(non_upper_case_globals)]
+    pub const Hour: Self = Self::HOUR;
+    ///Idiomatic alias for [`Self::DAY`]; `Debug` prints the variant name.
+    #[allow(non_upper_case_globals)]
+    pub const Day: Self = Self::DAY;
+    ///Idiomatic alias for [`Self::MONTH`]; `Debug` prints the variant name.
+    #[allow(non_upper_case_globals)]
+    pub const Month: Self = Self::MONTH;
+    ///Idiomatic alias for [`Self::WEEK`]; `Debug` prints the variant name.
+    #[allow(non_upper_case_globals)]
+    pub const Week: Self = Self::WEEK;
+}
+impl ::core::default::Default for Granularity {
+    fn default() -> Self {
+        Self::UNSET
+    }
+}
+impl ::buffa::Enumeration for Granularity {
+    fn from_i32(value: i32) -> ::core::option::Option<Self> {
+        match value {
+            0i32 => ::core::option::Option::Some(Self::UNSET),
+            1i32 => ::core::option::Option::Some(Self::MINUTE),
+            2i32 => ::core::option::Option::Some(Self::HOUR),
+            3i32 => ::core::option::Option::Some(Self::DAY),
+            4i32 => ::core::option::Option::Some(Self::MONTH),
+            5i32 => ::core::option::Option::Some(Self::WEEK),
+            _ => ::core::option::Option::None,
+        }
+    }
+    fn to_i32(&self) -> i32 {
+        *self as i32
+    }
+    fn proto_name(&self) -> &'static str {
+        match self {
+            Self::UNSET => "UNSET",
+            Self::MINUTE => "MINUTE",
+            Self::HOUR => "HOUR",
+            Self::DAY => "DAY",
+            Self::MONTH => "MONTH",
+            Self::WEEK => "WEEK",
+        }
+    }
+    fn from_proto_name(name: &str) -> ::core::option::Option<Self> {
+        match name {
+            "UNSET" => ::core::option::Option::Some(Self::UNSET),
+            "MINUTE" => ::core::option::Option::Some(Self::MINUTE),
+            "HOUR" => ::core::option::Option::Some(Self::HOUR),
+            "DAY" => ::core::option::Option::Some(Self::DAY),
+            "MONTH" => ::core::option::Option::Some(Self::MONTH),
+            "WEEK" => ::core::option::Option::Some(Self::WEEK),
+            _ => ::core::option::Option::None,
+        }
+    }
+    fn values() -> &'static [Self] {
+        &[Self::UNSET, Self::MINUTE, Self::HOUR, Self::DAY, Self::MONTH, Self::WEEK]
+    }
+}
+#[allow(non_camel_case_types)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[repr(i32)]
+pub enum Operator {
+    MINUS = 0i32,
+    PLUS = 1i32,
+}
+impl Operator {
+    ///Idiomatic alias for [`Self::MINUS`]; `Debug` prints the variant name.
+    #[allow(non_upper_case_globals)]
+    pub const Minus: Self = Self::MINUS;
+    ///Idiomatic alias for [`Self::PLUS`]; `Debug` prints the variant name.
+    #[allow(non_upper_case_globals)]
+    pub const Plus: Self = Self::PLUS;
+}
+impl ::core::default::Default for Operator {
+    fn default() -> Self {
+        Self::MINUS
+    }
+}
+impl ::buffa::Enumeration for Operator {
+    fn from_i32(value: i32) -> ::core::option::Option<Self> {
+        match value {
+            0i32 => ::core::option::Option::Some(Self::MINUS),
+            1i32 => ::core::option::Option::Some(Self::PLUS),
+            _ => ::core::option::Option::None,
+        }
+    }
+    fn to_i32(&self) -> i32 {
+        *self as i32
+    }
+    fn proto_name(&self) -> &'static str {
+        match self {
+            Self::MINUS => "MINUS",
+            Self::PLUS => "PLUS",
+        }
+    }
+    fn from_proto_name(name: &str) -> ::core::option::Option<Self> {
+        match name {
+            "MINUS" => ::core::option::Option::Some(Self::MINUS),
+            "PLUS" => ::core::option::Option::Some(Self::PLUS),
+            _ => ::core::option::Option::None,
+        }
+    }
+    fn values() -> &'static [Self] {
+        &[Self::MINUS, Self::PLUS]
+    }
+}
+#[derive(Clone, PartialEq, Default)]
+pub struct ArtifactKey {
+    /// Field 1: `project`
+    pub project: ::buffa::alloc::string::String,
+    /// Field 2: `domain`
+    pub domain: ::buffa::alloc::string::String,
+    /// Field 3: `name`
+    pub name: ::buffa::alloc::string::String,
+    /// Field 4: `org`
+    pub org: ::buffa::alloc::string::String,
+    #[doc(hidden)]
+    pub __buffa_unknown_fields: ::buffa::UnknownFields,
+}
+impl ::core::fmt::Debug for ArtifactKey {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        f.debug_struct("ArtifactKey")
+            .field("project", &self.project)
+            .field("domain", &self.domain)
+            .field("name", &self.name)
+            .field("org", &self.org)
+            .finish()
+    }
+}
+impl ArtifactKey {
+    /// Protobuf type URL for this message, for use with `Any::pack` and
+    /// `Any::unpack_if`.
+    ///
+    /// Format: `type.googleapis.com/<fully.qualified.TypeName>`
+    pub const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.core.ArtifactKey";
+}
+::buffa::impl_default_instance!(ArtifactKey);
+impl ::buffa::MessageName for ArtifactKey {
+    const PACKAGE: &'static str = "flyteidl2.core";
+    const NAME: &'static str = "ArtifactKey";
+    const FULL_NAME: &'static str = "flyteidl2.core.ArtifactKey";
+    const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.core.ArtifactKey";
+}
+impl ::buffa::Message for ArtifactKey {
+    /// Returns the total encoded size in bytes.
+    ///
+    /// Accumulates in `u64` (which cannot overflow for in-memory
+    /// data) and saturates to `u32` at return, so a message whose
+    /// encoded size exceeds the 2 GiB protobuf limit yields a value
+    /// above [`::buffa::MAX_MESSAGE_BYTES`] that the encode entry
+    /// points reject, never a silently wrapped size.
+    #[allow(clippy::let_and_return)]
+    fn compute_size(&self, _cache: &mut ::buffa::SizeCache) -> u32 {
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        let mut size = 0u64;
+        if !self.project.is_empty() {
+            size += 1u64 + ::buffa::types::string_encoded_len(&self.project) as u64;
+        }
+        if !self.domain.is_empty() {
+            size += 1u64 + ::buffa::types::string_encoded_len(&self.domain) as u64;
+        }
+        if !self.name.is_empty() {
+            size += 1u64 + ::buffa::types::string_encoded_len(&self.name) as u64;
+        }
+        if !self.org.is_empty() {
+            size += 1u64 + ::buffa::types::string_encoded_len(&self.org) as u64;
+        }
+        size += self.__buffa_unknown_fields.encoded_len() as u64;
+        ::buffa::saturate_size(size)
+    }
+    fn write_to(
+        &self,
+        _cache: &mut ::buffa::SizeCache,
+        buf: &mut impl ::buffa::EncodeSink,
+    ) {
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        if !self.project.is_empty() {
+            ::buffa::types::put_string_field(1u32, &self.project, buf);
+        }
+        if !self.domain.is_empty() {
+            ::buffa::types::put_string_field(2u32, &self.domain, buf);
+        }
+        if !self.name.is_empty() {
+            ::buffa::types::put_string_field(3u32, &self.name, buf);
+        }
+        if !self.org.is_empty() {
+            ::buffa::types::put_string_field(4u32, &self.org, buf);
+        }
+        self.__buffa_unknown_fields.write_to(buf);
+    }
+    fn merge_field(
+        &mut self,
+        tag: ::buffa::encoding::Tag,
+        buf: &mut impl ::buffa::bytes::Buf,
+        ctx: ::buffa::DecodeContext<'_>,
+    ) -> ::core::result::Result<(), ::buffa::DecodeError> {
+        #[allow(unused_imports)]
+        use ::buffa::bytes::Buf as _;
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        match tag.field_number() {
+            1u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::types::merge_string(&mut self.project, buf)?;
+            }
+            2u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::types::merge_string(&mut self.domain, buf)?;
+            }
+            3u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::types::merge_string(&mut self.name, buf)?;
+            }
+            4u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::types::merge_string(&mut self.org, buf)?;
+            }
+            _ => {
+                self.__buffa_unknown_fields
+                    .push(::buffa::encoding::decode_unknown_field(tag, buf, ctx)?);
+            }
+        }
+        ::core::result::Result::Ok(())
+    }
+    fn clear(&mut self) {
+        self.project.clear();
+        self.domain.clear();
+        self.name.clear();
+        self.org.clear();
+        self.__buffa_unknown_fields.clear();
+    }
+}
+impl ::buffa::ExtensionSet for ArtifactKey {
+    const PROTO_FQN: &'static str = "flyteidl2.core.ArtifactKey";
+    fn unknown_fields(&self) -> &::buffa::UnknownFields {
+        &self.__buffa_unknown_fields
+    }
+    fn unknown_fields_mut(&mut self) -> &mut ::buffa::UnknownFields {
+        &mut self.__buffa_unknown_fields
+    }
+}
+#[derive(Clone, PartialEq, Default)]
+pub struct TimeTransform {
+    /// Field 1: `transform`
+    pub transform: ::buffa::alloc::string::String,
+    /// Field 2: `op`
+    pub op: ::buffa::EnumValue<Operator>,
+    #[doc(hidden)]
+    pub __buffa_unknown_fields: ::buffa::UnknownFields,
+}
+impl ::core::fmt::Debug for TimeTransform {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        f.debug_struct("TimeTransform")
+            .field("transform", &self.transform)
+            .field("op", &self.op)
+            .finish()
+    }
+}
+impl TimeTransform {
+    /// Protobuf type URL for this message, for use with `Any::pack` and
+    /// `Any::unpack_if`.
+    ///
+    /// Format: `type.googleapis.com/<fully.qualified.TypeName>`
+    pub const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.core.TimeTransform";
+}
+::buffa::impl_default_instance!(TimeTransform);
+impl ::buffa::MessageName for TimeTransform {
+    const PACKAGE: &'static str = "flyteidl2.core";
+    const NAME: &'static str = "TimeTransform";
+    const FULL_NAME: &'static str = "flyteidl2.core.TimeTransform";
+    const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.core.TimeTransform";
+}
+impl ::buffa::Message for TimeTransform {
+    /// Returns the total encoded size in bytes.
+    ///
+    /// Accumulates in `u64` (which cannot overflow for in-memory
+    /// data) and saturates to `u32` at return, so a message whose
+    /// encoded size exceeds the 2 GiB protobuf limit yields a value
+    /// above [`::buffa::MAX_MESSAGE_BYTES`] that the encode entry
+    /// points reject, never a silently wrapped size.
+    #[allow(clippy::let_and_return)]
+    fn compute_size(&self, _cache: &mut ::buffa::SizeCache) -> u32 {
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        let mut size = 0u64;
+        if !self.transform.is_empty() {
+            size += 1u64 + ::buffa::types::string_encoded_len(&self.transform) as u64;
+        }
+        {
+            let val = self.op.to_i32();
+            if val != 0 {
+                size += 1u64 + ::buffa::types::int32_encoded_len(val) as u64;
+            }
+        }
+        size += self.__buffa_unknown_fields.encoded_len() as u64;
+        ::buffa::saturate_size(size)
+    }
+    fn write_to(
+        &self,
+        _cache: &mut ::buffa::SizeCache,
+        buf: &mut impl ::buffa::EncodeSink,
+    ) {
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        if !self.transform.is_empty() {
+            ::buffa::types::put_string_field(1u32, &self.transform, buf);
+        }
+        {
+            let val = self.op.to_i32();
+            if val != 0 {
+                ::buffa::types::put_int32_field(2u32, val, buf);
+            }
+        }
+        self.__buffa_unknown_fields.write_to(buf);
+    }
+    fn merge_field(
+        &mut self,
+        tag: ::buffa::encoding::Tag,
+        buf: &mut impl ::buffa::bytes::Buf,
+        ctx: ::buffa::DecodeContext<'_>,
+    ) -> ::core::result::Result<(), ::buffa::DecodeError> {
+        #[allow(unused_imports)]
+        use ::buffa::bytes::Buf as _;
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        match tag.field_number() {
+            1u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::types::merge_string(&mut self.transform, buf)?;
+            }
+            2u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::Varint,
+                )?;
+                self.op = ::buffa::EnumValue::from(::buffa::types::decode_int32(buf)?);
+            }
+            _ => {
+                self.__buffa_unknown_fields
+                    .push(::buffa::encoding::decode_unknown_field(tag, buf, ctx)?);
+            }
+        }
+        ::core::result::Result::Ok(())
+    }
+    fn clear(&mut self) {
+        self.transform.clear();
+        self.op = ::buffa::EnumValue::from(0);
+        self.__buffa_unknown_fields.clear();
+    }
+}
+impl ::buffa::ExtensionSet for TimeTransform {
+    const PROTO_FQN: &'static str = "flyteidl2.core.TimeTransform";
+    fn unknown_fields(&self) -> &::buffa::UnknownFields {
+        &self.__buffa_unknown_fields
+    }
+    fn unknown_fields_mut(&mut self) -> &mut ::buffa::UnknownFields {
+        &mut self.__buffa_unknown_fields
+    }
+}
+#[derive(Clone, PartialEq, Default)]
+pub struct ArtifactBindingData {
+    /// Field 7: `time_transform`
+    pub time_transform: ::buffa::MessageField<
+        TimeTransform,
+        ::buffa::Inline<TimeTransform>,
+    >,
+    pub partition_data: ::core::option::Option<
+        __buffa::oneof::artifact_binding_data::PartitionData,
+    >,
+    #[doc(hidden)]
+    pub __buffa_unknown_fields: ::buffa::UnknownFields,
+}
+impl ::core::fmt::Debug for ArtifactBindingData {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        f.debug_struct("ArtifactBindingData")
+            .field("time_transform", &self.time_transform)
+            .field("partition_data", &self.partition_data)
+            .finish()
+    }
+}
+impl ArtifactBindingData {
+    /// Protobuf type URL for this message, for use with `Any::pack` and
+    /// `Any::unpack_if`.
+    ///
+    /// Format: `type.googleapis.com/<fully.qualified.TypeName>`
+    pub const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.core.ArtifactBindingData";
+}
+::buffa::impl_default_instance!(ArtifactBindingData);
+impl ::buffa::MessageName for ArtifactBindingData {
+    const PACKAGE: &'static str = "flyteidl2.core";
+    const NAME: &'static str = "ArtifactBindingData";
+    const FULL_NAME: &'static str = "flyteidl2.core.ArtifactBindingData";
+    const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.core.ArtifactBindingData";
+}
+impl ::buffa::Message for ArtifactBindingData {
+    /// Returns the total encoded size in bytes.
+    ///
+    /// Accumulates in `u64` (which cannot overflow for in-memory
+    /// data) and saturates to `u32` at return, so a message whose
+    /// encoded size exceeds the 2 GiB protobuf limit yields a value
+    /// above [`::buffa::MAX_MESSAGE_BYTES`] that the encode entry
+    /// points reject, never a silently wrapped size.
+    #[allow(clippy::let_and_return)]
+    fn compute_size(&self, __cache: &mut ::buffa::SizeCache) -> u32 {
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        let mut size = 0u64;
+        if let ::core::option::Option::Some(ref v) = self.partition_data {
+            match v {
+                __buffa::oneof::artifact_binding_data::PartitionData::PartitionKey(
+                    x,
+                ) => {
+                    size += 1u64 + ::buffa::types::string_encoded_len(x) as u64;
+                }
+                __buffa::oneof::artifact_binding_data::PartitionData::BindToTimePartition(
+                    _x,
+                ) => {
+                    size += 1u64 + ::buffa::types::BOOL_ENCODED_LEN as u64;
+                }
+            }
+        }
+        if self.time_transform.is_set() {
+            let __slot = __cache.reserve();
+            let inner_size = self.time_transform.compute_size(__cache);
+            __cache.set(__slot, inner_size);
+            size
+                += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                    + inner_size as u64;
+        }
+        size += self.__buffa_unknown_fields.encoded_len() as u64;
+        ::buffa::saturate_size(size)
+    }
+    fn write_to(
+        &self,
+        __cache: &mut ::buffa::SizeCache,
+        buf: &mut impl ::buffa::EncodeSink,
+    ) {
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        if let ::core::option::Option::Some(ref v) = self.partition_data {
+            match v {
+                __buffa::oneof::artifact_binding_data::PartitionData::PartitionKey(
+                    x,
+                ) => {
+                    ::buffa::types::put_string_field(5u32, x, buf);
+                }
+                __buffa::oneof::artifact_binding_data::PartitionData::BindToTimePartition(
+                    x,
+                ) => {
+                    ::buffa::types::put_bool_field(6u32, *x, buf);
+                }
+            }
+        }
+        if self.time_transform.is_set() {
+            ::buffa::types::put_len_delimited_header(
+                7u32,
+                u64::from(__cache.consume_next()),
+                buf,
+            );
+            self.time_transform.write_to(__cache, buf);
+        }
+        self.__buffa_unknown_fields.write_to(buf);
+    }
+    fn merge_field(
+        &mut self,
+        tag: ::buffa::encoding::Tag,
+        buf: &mut impl ::buffa::bytes::Buf,
+        ctx: ::buffa::DecodeContext<'_>,
+    ) -> ::core::result::Result<(), ::buffa::DecodeError> {
+        #[allow(unused_imports)]
+        use ::buffa::bytes::Buf as _;
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        match tag.field_number() {
+            5u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                self.partition_data = ::core::option::Option::Some(
+                    __buffa::oneof::artifact_binding_data::PartitionData::PartitionKey(
+                        ::buffa::types::decode_string(buf)?,
+                    ),
+                );
+            }
+            6u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::Varint,
+                )?;
+                self.partition_data = ::core::option::Option::Some(
+                    __buffa::oneof::artifact_binding_data::PartitionData::BindToTimePartition(
+                        ::buffa::types::decode_bool(buf)?,
+                    ),
+                );
+            }
+            7u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::Message::merge_length_delimited(
+                    self.time_transform.get_or_insert_default(),
+                    buf,
+                    ctx,
+                )?;
+            }
+            _ => {
+                self.__buffa_unknown_fields
+                    .push(::buffa::encoding::decode_unknown_field(tag, buf, ctx)?);
+            }
+        }
+        ::core::result::Result::Ok(())
+    }
+    fn clear(&mut self) {
+        self.partition_data = ::core::option::Option::None;
+        self.time_transform = ::buffa::MessageField::none();
+        self.__buffa_unknown_fields.clear();
+    }
+}
+impl ::buffa::ExtensionSet for ArtifactBindingData {
+    const PROTO_FQN: &'static str = "flyteidl2.core.ArtifactBindingData";
+    fn unknown_fields(&self) -> &::buffa::UnknownFields {
+        &self.__buffa_unknown_fields
+    }
+    fn unknown_fields_mut(&mut self) -> &mut ::buffa::UnknownFields {
+        &mut self.__buffa_unknown_fields
+    }
+}
+pub mod artifact_binding_data {
+    #[allow(unused_imports)]
+    use super::*;
+    #[doc(inline)]
+    pub use super::__buffa::oneof::artifact_binding_data::PartitionData;
+    #[cfg(feature = "services")]
+    #[doc(inline)]
+    pub use super::__buffa::view::oneof::artifact_binding_data::PartitionData as PartitionDataView;
+}
+#[derive(Clone, PartialEq, Default)]
+pub struct InputBindingData {
+    /// Field 1: `var`
+    pub var: ::buffa::alloc::string::String,
+    #[doc(hidden)]
+    pub __buffa_unknown_fields: ::buffa::UnknownFields,
+}
+impl ::core::fmt::Debug for InputBindingData {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        f.debug_struct("InputBindingData").field("var", &self.var).finish()
+    }
+}
+impl InputBindingData {
+    /// Protobuf type URL for this message, for use with `Any::pack` and
+    /// `Any::unpack_if`.
+    ///
+    /// Format: `type.googleapis.com/<fully.qualified.TypeName>`
+    pub const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.core.InputBindingData";
+}
+::buffa::impl_default_instance!(InputBindingData);
+impl ::buffa::MessageName for InputBindingData {
+    const PACKAGE: &'static str = "flyteidl2.core";
+    const NAME: &'static str = "InputBindingData";
+    const FULL_NAME: &'static str = "flyteidl2.core.InputBindingData";
+    const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.core.InputBindingData";
+}
+impl ::buffa::Message for InputBindingData {
+    /// Returns the total encoded size in bytes.
+    ///
+    /// Accumulates in `u64` (which cannot overflow for in-memory
+    /// data) and saturates to `u32` at return, so a message whose
+    /// encoded size exceeds the 2 GiB protobuf limit yields a value
+    /// above [`::buffa::MAX_MESSAGE_BYTES`] that the encode entry
+    /// points reject, never a silently wrapped size.
+    #[allow(clippy::let_and_return)]
+    fn compute_size(&self, _cache: &mut ::buffa::SizeCache) -> u32 {
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        let mut size = 0u64;
+        if !self.var.is_empty() {
+            size += 1u64 + ::buffa::types::string_encoded_len(&self.var) as u64;
+        }
+        size += self.__buffa_unknown_fields.encoded_len() as u64;
+        ::buffa::saturate_size(size)
+    }
+    fn write_to(
+        &self,
+        _cache: &mut ::buffa::SizeCache,
+        buf: &mut impl ::buffa::EncodeSink,
+    ) {
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        if !self.var.is_empty() {
+            ::buffa::types::put_string_field(1u32, &self.var, buf);
+        }
+        self.__buffa_unknown_fields.write_to(buf);
+    }
+    fn merge_field(
+        &mut self,
+        tag: ::buffa::encoding::Tag,
+        buf: &mut impl ::buffa::bytes::Buf,
+        ctx: ::buffa::DecodeContext<'_>,
+    ) -> ::core::result::Result<(), ::buffa::DecodeError> {
+        #[allow(unused_imports)]
+        use ::buffa::bytes::Buf as _;
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        match tag.field_number() {
+            1u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::types::merge_string(&mut self.var, buf)?;
+            }
+            _ => {
+                self.__buffa_unknown_fields
+                    .push(::buffa::encoding::decode_unknown_field(tag, buf, ctx)?);
+            }
+        }
+        ::core::result::Result::Ok(())
+    }
+    fn clear(&mut self) {
+        self.var.clear();
+        self.__buffa_unknown_fields.clear();
+    }
+}
+impl ::buffa::ExtensionSet for InputBindingData {
+    const PROTO_FQN: &'static str = "flyteidl2.core.InputBindingData";
+    fn unknown_fields(&self) -> &::buffa::UnknownFields {
+        &self.__buffa_unknown_fields
+    }
+    fn unknown_fields_mut(&mut self) -> &mut ::buffa::UnknownFields {
+        &mut self.__buffa_unknown_fields
+    }
+}
+#[derive(Clone, PartialEq, Default)]
+pub struct RuntimeBinding {
+    #[doc(hidden)]
+    pub __buffa_unknown_fields: ::buffa::UnknownFields,
+}
+impl ::core::fmt::Debug for RuntimeBinding {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        f.debug_struct("RuntimeBinding").finish()
+    }
+}
+impl RuntimeBinding {
+    /// Protobuf type URL for this message, for use with `Any::pack` and
+    /// `Any::unpack_if`.
+    ///
+    /// Format: `type.googleapis.com/<fully.qualified.TypeName>`
+    pub const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.core.RuntimeBinding";
+}
+::buffa::impl_default_instance!(RuntimeBinding);
+impl ::buffa::MessageName for RuntimeBinding {
+    const PACKAGE: &'static str = "flyteidl2.core";
+    const NAME: &'static str = "RuntimeBinding";
+    const FULL_NAME: &'static str = "flyteidl2.core.RuntimeBinding";
+    const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.core.RuntimeBinding";
+}
+impl ::buffa::Message for RuntimeBinding {
+    /// Returns the total encoded size in bytes.
+    ///
+    /// Accumulates in `u64` (which cannot overflow for in-memory
+    /// data) and saturates to `u32` at return, so a message whose
+    /// encoded size exceeds the 2 GiB protobuf limit yields a value
+    /// above [`::buffa::MAX_MESSAGE_BYTES`] that the encode entry
+    /// points reject, never a silently wrapped size.
+    #[allow(clippy::let_and_return)]
+    fn compute_size(&self, _cache: &mut ::buffa::SizeCache) -> u32 {
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        let mut size = 0u64;
+        size += self.__buffa_unknown_fields.encoded_len() as u64;
+        ::buffa::saturate_size(size)
+    }
+    fn write_to(
+        &self,
+        _cache: &mut ::buffa::SizeCache,
+        buf: &mut impl ::buffa::EncodeSink,
+    ) {
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        self.__buffa_unknown_fields.write_to(buf);
+    }
+    fn merge_field(
+        &mut self,
+        tag: ::buffa::encoding::Tag,
+        buf: &mut impl ::buffa::bytes::Buf,
+        ctx: ::buffa::DecodeContext<'_>,
+    ) -> ::core::result::Result<(), ::buffa::DecodeError> {
+        #[allow(unused_imports)]
+        use ::buffa::bytes::Buf as _;
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        match tag.field_number() {
+            _ => {
+                self.__buffa_unknown_fields
+                    .push(::buffa::encoding::decode_unknown_field(tag, buf, ctx)?);
+            }
+        }
+        ::core::result::Result::Ok(())
+    }
+    fn clear(&mut self) {
+        self.__buffa_unknown_fields.clear();
+    }
+}
+impl ::buffa::ExtensionSet for RuntimeBinding {
+    const PROTO_FQN: &'static str = "flyteidl2.core.RuntimeBinding";
+    fn unknown_fields(&self) -> &::buffa::UnknownFields {
+        &self.__buffa_unknown_fields
+    }
+    fn unknown_fields_mut(&mut self) -> &mut ::buffa::UnknownFields {
+        &mut self.__buffa_unknown_fields
+    }
+}
+#[derive(Clone, PartialEq, Default)]
+pub struct LabelValue {
+    pub value: ::core::option::Option<__buffa::oneof::label_value::Value>,
+    #[doc(hidden)]
+    pub __buffa_unknown_fields: ::buffa::UnknownFields,
+}
+impl ::core::fmt::Debug for LabelValue {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        f.debug_struct("LabelValue").field("value", &self.value).finish()
+    }
+}
+impl LabelValue {
+    /// Protobuf type URL for this message, for use with `Any::pack` and
+    /// `Any::unpack_if`.
+    ///
+    /// Format: `type.googleapis.com/<fully.qualified.TypeName>`
+    pub const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.core.LabelValue";
+}
+::buffa::impl_default_instance!(LabelValue);
+impl ::buffa::MessageName for LabelValue {
+    const PACKAGE: &'static str = "flyteidl2.core";
+    const NAME: &'static str = "LabelValue";
+    const FULL_NAME: &'static str = "flyteidl2.core.LabelValue";
+    const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.core.LabelValue";
+}
+impl ::buffa::Message for LabelValue {
+    /// Returns the total encoded size in bytes.
+    ///
+    /// Accumulates in `u64` (which cannot overflow for in-memory
+    /// data) and saturates to `u32` at return, so a message whose
+    /// encoded size exceeds the 2 GiB protobuf limit yields a value
+    /// above [`::buffa::MAX_MESSAGE_BYTES`] that the encode entry
+    /// points reject, never a silently wrapped size.
+    #[allow(clippy::let_and_return)]
+    fn compute_size(&self, __cache: &mut ::buffa::SizeCache) -> u32 {
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        let mut size = 0u64;
+        if let ::core::option::Option::Some(ref v) = self.value {
+            match v {
+                __buffa::oneof::label_value::Value::StaticValue(x) => {
+                    size += 1u64 + ::buffa::types::string_encoded_len(x) as u64;
+                }
+                __buffa::oneof::label_value::Value::TimeValue(x) => {
+                    let __slot = __cache.reserve();
+                    let inner = x.compute_size(__cache);
+                    __cache.set(__slot, inner);
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(inner as u64) as u64
+                            + inner as u64;
+                }
+                __buffa::oneof::label_value::Value::TriggeredBinding(x) => {
+                    let __slot = __cache.reserve();
+                    let inner = x.compute_size(__cache);
+                    __cache.set(__slot, inner);
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(inner as u64) as u64
+                            + inner as u64;
+                }
+                __buffa::oneof::label_value::Value::InputBinding(x) => {
+                    let __slot = __cache.reserve();
+                    let inner = x.compute_size(__cache);
+                    __cache.set(__slot, inner);
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(inner as u64) as u64
+                            + inner as u64;
+                }
+                __buffa::oneof::label_value::Value::RuntimeBinding(x) => {
+                    let __slot = __cache.reserve();
+                    let inner = x.compute_size(__cache);
+                    __cache.set(__slot, inner);
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(inner as u64) as u64
+                            + inner as u64;
+                }
+            }
+        }
+        size += self.__buffa_unknown_fields.encoded_len() as u64;
+        ::buffa::saturate_size(size)
+    }
+    fn write_to(
+        &self,
+        __cache: &mut ::buffa::SizeCache,
+        buf: &mut impl ::buffa::EncodeSink,
+    ) {
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        if let ::core::option::Option::Some(ref v) = self.value {
+            match v {
+                __buffa::oneof::label_value::Value::StaticValue(x) => {
+                    ::buffa::types::put_string_field(1u32, x, buf);
+                }
+                __buffa::oneof::label_value::Value::TimeValue(x) => {
+                    ::buffa::types::put_len_delimited_header(
+                        2u32,
+                        u64::from(__cache.consume_next()),
+                        buf,
+                    );
+                    x.write_to(__cache, buf);
+                }
+                __buffa::oneof::label_value::Value::TriggeredBinding(x) => {
+                    ::buffa::types::put_len_delimited_header(
+                        3u32,
+                        u64::from(__cache.consume_next()),
+                        buf,
+                    );
+                    x.write_to(__cache, buf);
+                }
+                __buffa::oneof::label_value::Value::InputBinding(x) => {
+                    ::buffa::types::put_len_delimited_header(
+                        4u32,
+                        u64::from(__cache.consume_next()),
+                        buf,
+                    );
+                    x.write_to(__cache, buf);
+                }
+                __buffa::oneof::label_value::Value::RuntimeBinding(x) => {
+                    ::buffa::types::put_len_delimited_header(
+                        5u32,
+                        u64::from(__cache.consume_next()),
+                        buf,
+                    );
+                    x.write_to(__cache, buf);
+                }
+            }
+        }
+        self.__buffa_unknown_fields.write_to(buf);
+    }
+    fn merge_field(
+        &mut self,
+        tag: ::buffa::encoding::Tag,
+        buf: &mut impl ::buffa::bytes::Buf,
+        ctx: ::buffa::DecodeContext<'_>,
+    ) -> ::core::result::Result<(), ::buffa::DecodeError> {
+        #[allow(unused_imports)]
+        use ::buffa::bytes::Buf as _;
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        match tag.field_number() {
+            1u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                self.value = ::core::option::Option::Some(
+                    __buffa::oneof::label_value::Value::StaticValue(
+                        ::buffa::types::decode_string(buf)?,
+                    ),
+                );
+            }
+            2u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                if let ::core::option::Option::Some(
+                    __buffa::oneof::label_value::Value::TimeValue(ref mut existing),
+                ) = self.value
+                {
+                    ::buffa::Message::merge_length_delimited(&mut **existing, buf, ctx)?;
+                } else {
+                    let mut val = ::core::default::Default::default();
+                    ::buffa::Message::merge_length_delimited(&mut val, buf, ctx)?;
+                    self.value = ::core::option::Option::Some(
+                        __buffa::oneof::label_value::Value::TimeValue(
+                            ::buffa::alloc::boxed::Box::new(val),
+                        ),
+                    );
+                }
+            }
+            3u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                if let ::core::option::Option::Some(
+                    __buffa::oneof::label_value::Value::TriggeredBinding(
+                        ref mut existing,
+                    ),
+                ) = self.value
+                {
+                    ::buffa::Message::merge_length_delimited(&mut **existing, buf, ctx)?;
+                } else {
+                    let mut val = ::core::default::Default::default();
+                    ::buffa::Message::merge_length_delimited(&mut val, buf, ctx)?;
+                    self.value = ::core::option::Option::Some(
+                        __buffa::oneof::label_value::Value::TriggeredBinding(
+                            ::buffa::alloc::boxed::Box::new(val),
+                        ),
+                    );
+                }
+            }
+            4u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                if let ::core::option::Option::Some(
+                    __buffa::oneof::label_value::Value::InputBinding(ref mut existing),
+                ) = self.value
+                {
+                    ::buffa::Message::merge_length_delimited(&mut **existing, buf, ctx)?;
+                } else {
+                    let mut val = ::core::default::Default::default();
+                    ::buffa::Message::merge_length_delimited(&mut val, buf, ctx)?;
+                    self.value = ::core::option::Option::Some(
+                        __buffa::oneof::label_value::Value::InputBinding(
+                            ::buffa::alloc::boxed::Box::new(val),
+                        ),
+                    );
+                }
+            }
+            5u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                if let ::core::option::Option::Some(
+                    __buffa::oneof::label_value::Value::RuntimeBinding(ref mut existing),
+                ) = self.value
+                {
+                    ::buffa::Message::merge_length_delimited(&mut **existing, buf, ctx)?;
+                } else {
+                    let mut val = ::core::default::Default::default();
+                    ::buffa::Message::merge_length_delimited(&mut val, buf, ctx)?;
+                    self.value = ::core::option::Option::Some(
+                        __buffa::oneof::label_value::Value::RuntimeBinding(
+                            ::buffa::alloc::boxed::Box::new(val),
+                        ),
+                    );
+                }
+            }
+            _ => {
+                self.__buffa_unknown_fields
+                    .push(::buffa::encoding::decode_unknown_field(tag, buf, ctx)?);
+            }
+        }
+        ::core::result::Result::Ok(())
+    }
+    fn clear(&mut self) {
+        self.value = ::core::option::Option::None;
+        self.__buffa_unknown_fields.clear();
+    }
+}
+impl ::buffa::ExtensionSet for LabelValue {
+    const PROTO_FQN: &'static str = "flyteidl2.core.LabelValue";
+    fn unknown_fields(&self) -> &::buffa::UnknownFields {
+        &self.__buffa_unknown_fields
+    }
+    fn unknown_fields_mut(&mut self) -> &mut ::buffa::UnknownFields {
+        &mut self.__buffa_unknown_fields
+    }
+}
+pub mod label_value {
+    #[allow(unused_imports)]
+    use super::*;
+    #[doc(inline)]
+    pub use super::__buffa::oneof::label_value::Value;
+    #[cfg(feature = "services")]
+    #[doc(inline)]
+    pub use super::__buffa::view::oneof::label_value::Value as ValueView;
+}
+#[derive(Clone, PartialEq, Default)]
+pub struct Partitions {
+    /// Field 1: `value`
+    pub value: ::buffa::alloc::collections::BTreeMap<
+        ::buffa::alloc::string::String,
+        LabelValue,
+    >,
+    #[doc(hidden)]
+    pub __buffa_unknown_fields: ::buffa::UnknownFields,
+}
+impl ::core::fmt::Debug for Partitions {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        f.debug_struct("Partitions").field("value", &self.value).finish()
+    }
+}
+impl Partitions {
+    /// Protobuf type URL for this message, for use with `Any::pack` and
+    /// `Any::unpack_if`.
+    ///
+    /// Format: `type.googleapis.com/<fully.qualified.TypeName>`
+    pub const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.core.Partitions";
+}
+::buffa::impl_default_instance!(Partitions);
+impl ::buffa::MessageName for Partitions {
+    const PACKAGE: &'static str = "flyteidl2.core";
+    const NAME: &'static str = "Partitions";
+    const FULL_NAME: &'static str = "flyteidl2.core.Partitions";
+    const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.core.Partitions";
+}
+impl ::buffa::Message for Partitions {
+    /// Returns the total encoded size in bytes.
+    ///
+    /// Accumulates in `u64` (which cannot overflow for in-memory
+    /// data) and saturates to `u32` at return, so a message whose
+    /// encoded size exceeds the 2 GiB protobuf limit yields a value
+    /// above [`::buffa::MAX_MESSAGE_BYTES`] that the encode entry
+    /// points reject, never a silently wrapped size.
+    #[allow(clippy::let_and_return)]
+    fn compute_size(&self, __cache: &mut ::buffa::SizeCache) -> u32 {
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        let mut size = 0u64;
+        size
+            += ::buffa::map_codec::message_field_len::<
+                ::buffa::map_codec::Str,
+                _,
+                _,
+            >(&self.value, 1u64, __cache);
+        size += self.__buffa_unknown_fields.encoded_len() as u64;
+        ::buffa::saturate_size(size)
+    }
+    fn write_to(
+        &self,
+        __cache: &mut ::buffa::SizeCache,
+        buf: &mut impl ::buffa::EncodeSink,
+    ) {
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        ::buffa::map_codec::write_message_field::<
+            ::buffa::map_codec::Str,
+            _,
+            _,
+        >(&self.value, 1u32, __cache, buf);
+        self.__buffa_unknown_fields.write_to(buf);
+    }
+    fn merge_field(
+        &mut self,
+        tag: ::buffa::encoding::Tag,
+        buf: &mut impl ::buffa::bytes::Buf,
+        ctx: ::buffa::DecodeContext<'_>,
+    ) -> ::core::result::Result<(), ::buffa::DecodeError> {
+        #[allow(unused_imports)]
+        use ::buffa::bytes::Buf as _;
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        match tag.field_number() {
+            1u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::map_codec::merge_entry::<
+                    ::buffa::map_codec::Str,
+                    ::buffa::map_codec::Msg<_>,
+                    _,
+                >(&mut self.value, buf, ctx)?;
+            }
+            _ => {
+                self.__buffa_unknown_fields
+                    .push(::buffa::encoding::decode_unknown_field(tag, buf, ctx)?);
+            }
+        }
+        ::core::result::Result::Ok(())
+    }
+    fn clear(&mut self) {
+        ::buffa::map_codec::MapStorage::storage_clear(&mut self.value);
+        self.__buffa_unknown_fields.clear();
+    }
+}
+impl ::buffa::ExtensionSet for Partitions {
+    const PROTO_FQN: &'static str = "flyteidl2.core.Partitions";
+    fn unknown_fields(&self) -> &::buffa::UnknownFields {
+        &self.__buffa_unknown_fields
+    }
+    fn unknown_fields_mut(&mut self) -> &mut ::buffa::UnknownFields {
+        &mut self.__buffa_unknown_fields
+    }
+}
+#[derive(Clone, PartialEq, Default)]
+pub struct TimePartition {
+    /// Field 1: `value`
+    pub value: ::buffa::MessageField<LabelValue, ::buffa::Inline<LabelValue>>,
+    /// Field 2: `granularity`
+    pub granularity: ::buffa::EnumValue<Granularity>,
+    /// Field 3: `key`
+    pub key: ::buffa::alloc::string::String,
+    #[doc(hidden)]
+    pub __buffa_unknown_fields: ::buffa::UnknownFields,
+}
+impl ::core::fmt::Debug for TimePartition {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        f.debug_struct("TimePartition")
+            .field("value", &self.value)
+            .field("granularity", &self.granularity)
+            .field("key", &self.key)
+            .finish()
+    }
+}
+impl TimePartition {
+    /// Protobuf type URL for this message, for use with `Any::pack` and
+    /// `Any::unpack_if`.
+    ///
+    /// Format: `type.googleapis.com/<fully.qualified.TypeName>`
+    pub const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.core.TimePartition";
+}
+::buffa::impl_default_instance!(TimePartition);
+impl ::buffa::MessageName for TimePartition {
+    const PACKAGE: &'static str = "flyteidl2.core";
+    const NAME: &'static str = "TimePartition";
+    const FULL_NAME: &'static str = "flyteidl2.core.TimePartition";
+    const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.core.TimePartition";
+}
+impl ::buffa::Message for TimePartition {
+    /// Returns the total encoded size in bytes.
+    ///
+    /// Accumulates in `u64` (which cannot overflow for in-memory
+    /// data) and saturates to `u32` at return, so a message whose
+    /// encoded size exceeds the 2 GiB protobuf limit yields a value
+    /// above [`::buffa::MAX_MESSAGE_BYTES`] that the encode entry
+    /// points reject, never a silently wrapped size.
+    #[allow(clippy::let_and_return)]
+    fn compute_size(&self, __cache: &mut ::buffa::SizeCache) -> u32 {
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        let mut size = 0u64;
+        if self.value.is_set() {
+            let __slot = __cache.reserve();
+            let inner_size = self.value.compute_size(__cache);
+            __cache.set(__slot, inner_size);
+            size
+                += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                    + inner_size as u64;
+        }
+        {
+            let val = self.granularity.to_i32();
+            if val != 0 {
+                size += 1u64 + ::buffa::types::int32_encoded_len(val) as u64;
+            }
+        }
+        if !self.key.is_empty() {
+            size += 1u64 + ::buffa::types::string_encoded_len(&self.key) as u64;
+        }
+        size += self.__buffa_unknown_fields.encoded_len() as u64;
+        ::buffa::saturate_size(size)
+    }
+    fn write_to(
+        &self,
+        __cache: &mut ::buffa::SizeCache,
+        buf: &mut impl ::buffa::EncodeSink,
+    ) {
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        if self.value.is_set() {
+            ::buffa::types::put_len_delimited_header(
+                1u32,
+                u64::from(__cache.consume_next()),
+                buf,
+            );
+            self.value.write_to(__cache, buf);
+        }
+        {
+            let val = self.granularity.to_i32();
+            if val != 0 {
+                ::buffa::types::put_int32_field(2u32, val, buf);
+            }
+        }
+        if !self.key.is_empty() {
+            ::buffa::types::put_string_field(3u32, &self.key, buf);
+        }
+        self.__buffa_unknown_fields.write_to(buf);
+    }
+    fn merge_field(
+        &mut self,
+        tag: ::buffa::encoding::Tag,
+        buf: &mut impl ::buffa::bytes::Buf,
+        ctx: ::buffa::DecodeContext<'_>,
+    ) -> ::core::result::Result<(), ::buffa::DecodeError> {
+        #[allow(unused_imports)]
+        use ::buffa::bytes::Buf as _;
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        match tag.field_number() {
+            1u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::Message::merge_length_delimited(
+                    self.value.get_or_insert_default(),
+                    buf,
+                    ctx,
+                )?;
+            }
+            2u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::Varint,
+                )?;
+                self.granularity = ::buffa::EnumValue::from(
+                    ::buffa::types::decode_int32(buf)?,
+                );
+            }
+            3u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::types::merge_string(&mut self.key, buf)?;
+            }
+            _ => {
+                self.__buffa_unknown_fields
+                    .push(::buffa::encoding::decode_unknown_field(tag, buf, ctx)?);
+            }
+        }
+        ::core::result::Result::Ok(())
+    }
+    fn clear(&mut self) {
+        self.value = ::buffa::MessageField::none();
+        self.granularity = ::buffa::EnumValue::from(0);
+        self.key.clear();
+        self.__buffa_unknown_fields.clear();
+    }
+}
+impl ::buffa::ExtensionSet for TimePartition {
+    const PROTO_FQN: &'static str = "flyteidl2.core.TimePartition";
+    fn unknown_fields(&self) -> &::buffa::UnknownFields {
+        &self.__buffa_unknown_fields
+    }
+    fn unknown_fields_mut(&mut self) -> &mut ::buffa::UnknownFields {
+        &mut self.__buffa_unknown_fields
+    }
+}
+#[derive(Clone, PartialEq, Default)]
+pub struct ArtifactID {
+    /// Field 1: `artifact_key`
+    pub artifact_key: ::buffa::MessageField<ArtifactKey, ::buffa::Inline<ArtifactKey>>,
+    /// Field 2: `version`
+    pub version: ::buffa::alloc::string::String,
+    /// Field 3: `partitions`
+    pub partitions: ::buffa::MessageField<Partitions, ::buffa::Inline<Partitions>>,
+    /// Field 4: `time_partition`
+    pub time_partition: ::buffa::MessageField<
+        TimePartition,
+        ::buffa::Inline<TimePartition>,
+    >,
+    #[doc(hidden)]
+    pub __buffa_unknown_fields: ::buffa::UnknownFields,
+}
+impl ::core::fmt::Debug for ArtifactID {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        f.debug_struct("ArtifactID")
+            .field("artifact_key", &self.artifact_key)
+            .field("version", &self.version)
+            .field("partitions", &self.partitions)
+            .field("time_partition", &self.time_partition)
+            .finish()
+    }
+}
+impl ArtifactID {
+    /// Protobuf type URL for this message, for use with `Any::pack` and
+    /// `Any::unpack_if`.
+    ///
+    /// Format: `type.googleapis.com/<fully.qualified.TypeName>`
+    pub const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.core.ArtifactID";
+}
+::buffa::impl_default_instance!(ArtifactID);
+impl ::buffa::MessageName for ArtifactID {
+    const PACKAGE: &'static str = "flyteidl2.core";
+    const NAME: &'static str = "ArtifactID";
+    const FULL_NAME: &'static str = "flyteidl2.core.ArtifactID";
+    const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.core.ArtifactID";
+}
+impl ::buffa::Message for ArtifactID {
+    /// Returns the total encoded size in bytes.
+    ///
+    /// Accumulates in `u64` (which cannot overflow for in-memory
+    /// data) and saturates to `u32` at return, so a message whose
+    /// encoded size exceeds the 2 GiB protobuf limit yields a value
+    /// above [`::buffa::MAX_MESSAGE_BYTES`] that the encode entry
+    /// points reject, never a silently wrapped size.
+    #[allow(clippy::let_and_return)]
+    fn compute_size(&self, __cache: &mut ::buffa::SizeCache) -> u32 {
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        let mut size = 0u64;
+        if self.artifact_key.is_set() {
+            let __slot = __cache.reserve();
+            let inner_size = self.artifact_key.compute_size(__cache);
+            __cache.set(__slot, inner_size);
+            size
+                += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                    + inner_size as u64;
+        }
+        if !self.version.is_empty() {
+            size += 1u64 + ::buffa::types::string_encoded_len(&self.version) as u64;
+        }
+        if self.partitions.is_set() {
+            let __slot = __cache.reserve();
+            let inner_size = self.partitions.compute_size(__cache);
+            __cache.set(__slot, inner_size);
+            size
+                += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                    + inner_size as u64;
+        }
+        if self.time_partition.is_set() {
+            let __slot = __cache.reserve();
+            let inner_size = self.time_partition.compute_size(__cache);
+            __cache.set(__slot, inner_size);
+            size
+                += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                    + inner_size as u64;
+        }
+        size += self.__buffa_unknown_fields.encoded_len() as u64;
+        ::buffa::saturate_size(size)
+    }
+    fn write_to(
+        &self,
+        __cache: &mut ::buffa::SizeCache,
+        buf: &mut impl ::buffa::EncodeSink,
+    ) {
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        if self.artifact_key.is_set() {
+            ::buffa::types::put_len_delimited_header(
+                1u32,
+                u64::from(__cache.consume_next()),
+                buf,
+            );
+            self.artifact_key.write_to(__cache, buf);
+        }
+        if !self.version.is_empty() {
+            ::buffa::types::put_string_field(2u32, &self.version, buf);
+        }
+        if self.partitions.is_set() {
+            ::buffa::types::put_len_delimited_header(
+                3u32,
+                u64::from(__cache.consume_next()),
+                buf,
+            );
+            self.partitions.write_to(__cache, buf);
+        }
+        if self.time_partition.is_set() {
+            ::buffa::types::put_len_delimited_header(
+                4u32,
+                u64::from(__cache.consume_next()),
+                buf,
+            );
+            self.time_partition.write_to(__cache, buf);
+        }
+        self.__buffa_unknown_fields.write_to(buf);
+    }
+    fn merge_field(
+        &mut self,
+        tag: ::buffa::encoding::Tag,
+        buf: &mut impl ::buffa::bytes::Buf,
+        ctx: ::buffa::DecodeContext<'_>,
+    ) -> ::core::result::Result<(), ::buffa::DecodeError> {
+        #[allow(unused_imports)]
+        use ::buffa::bytes::Buf as _;
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        match tag.field_number() {
+            1u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::Message::merge_length_delimited(
+                    self.artifact_key.get_or_insert_default(),
+                    buf,
+                    ctx,
+                )?;
+            }
+            2u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::types::merge_string(&mut self.version, buf)?;
+            }
+            3u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::Message::merge_length_delimited(
+                    self.partitions.get_or_insert_default(),
+                    buf,
+                    ctx,
+                )?;
+            }
+            4u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::Message::merge_length_delimited(
+                    self.time_partition.get_or_insert_default(),
+                    buf,
+                    ctx,
+                )?;
+            }
+            _ => {
+                self.__buffa_unknown_fields
+                    .push(::buffa::encoding::decode_unknown_field(tag, buf, ctx)?);
+            }
+        }
+        ::core::result::Result::Ok(())
+    }
+    fn clear(&mut self) {
+        self.artifact_key = ::buffa::MessageField::none();
+        self.version.clear();
+        self.partitions = ::buffa::MessageField::none();
+        self.time_partition = ::buffa::MessageField::none();
+        self.__buffa_unknown_fields.clear();
+    }
+}
+impl ::buffa::ExtensionSet for ArtifactID {
+    const PROTO_FQN: &'static str = "flyteidl2.core.ArtifactID";
+    fn unknown_fields(&self) -> &::buffa::UnknownFields {
+        &self.__buffa_unknown_fields
+    }
+    fn unknown_fields_mut(&mut self) -> &mut ::buffa::UnknownFields {
+        &mut self.__buffa_unknown_fields
+    }
+}
+#[derive(Clone, PartialEq, Default)]
+pub struct ArtifactTag {
+    /// Field 1: `artifact_key`
+    pub artifact_key: ::buffa::MessageField<ArtifactKey, ::buffa::Inline<ArtifactKey>>,
+    /// Field 2: `value`
+    pub value: ::buffa::MessageField<LabelValue, ::buffa::Inline<LabelValue>>,
+    #[doc(hidden)]
+    pub __buffa_unknown_fields: ::buffa::UnknownFields,
+}
+impl ::core::fmt::Debug for ArtifactTag {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        f.debug_struct("ArtifactTag")
+            .field("artifact_key", &self.artifact_key)
+            .field("value", &self.value)
+            .finish()
+    }
+}
+impl ArtifactTag {
+    /// Protobuf type URL for this message, for use with `Any::pack` and
+    /// `Any::unpack_if`.
+    ///
+    /// Format: `type.googleapis.com/<fully.qualified.TypeName>`
+    pub const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.core.ArtifactTag";
+}
+::buffa::impl_default_instance!(ArtifactTag);
+impl ::buffa::MessageName for ArtifactTag {
+    const PACKAGE: &'static str = "flyteidl2.core";
+    const NAME: &'static str = "ArtifactTag";
+    const FULL_NAME: &'static str = "flyteidl2.core.ArtifactTag";
+    const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.core.ArtifactTag";
+}
+impl ::buffa::Message for ArtifactTag {
+    /// Returns the total encoded size in bytes.
+    ///
+    /// Accumulates in `u64` (which cannot overflow for in-memory
+    /// data) and saturates to `u32` at return, so a message whose
+    /// encoded size exceeds the 2 GiB protobuf limit yields a value
+    /// above [`::buffa::MAX_MESSAGE_BYTES`] that the encode entry
+    /// points reject, never a silently wrapped size.
+    #[allow(clippy::let_and_return)]
+    fn compute_size(&self, __cache: &mut ::buffa::SizeCache) -> u32 {
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        let mut size = 0u64;
+        if self.artifact_key.is_set() {
+            let __slot = __cache.reserve();
+            let inner_size = self.artifact_key.compute_size(__cache);
+            __cache.set(__slot, inner_size);
+            size
+                += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                    + inner_size as u64;
+        }
+        if self.value.is_set() {
+            let __slot = __cache.reserve();
+            let inner_size = self.value.compute_size(__cache);
+            __cache.set(__slot, inner_size);
+            size
+                += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                    + inner_size as u64;
+        }
+        size += self.__buffa_unknown_fields.encoded_len() as u64;
+        ::buffa::saturate_size(size)
+    }
+    fn write_to(
+        &self,
+        __cache: &mut ::buffa::SizeCache,
+        buf: &mut impl ::buffa::EncodeSink,
+    ) {
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        if self.artifact_key.is_set() {
+            ::buffa::types::put_len_delimited_header(
+                1u32,
+                u64::from(__cache.consume_next()),
+                buf,
+            );
+            self.artifact_key.write_to(__cache, buf);
+        }
+        if self.value.is_set() {
+            ::buffa::types::put_len_delimited_header(
+                2u32,
+                u64::from(__cache.consume_next()),
+                buf,
+            );
+            self.value.write_to(__cache, buf);
+        }
+        self.__buffa_unknown_fields.write_to(buf);
+    }
+    fn merge_field(
+        &mut self,
+        tag: ::buffa::encoding::Tag,
+        buf: &mut impl ::buffa::bytes::Buf,
+        ctx: ::buffa::DecodeContext<'_>,
+    ) -> ::core::result::Result<(), ::buffa::DecodeError> {
+        #[allow(unused_imports)]
+        use ::buffa::bytes::Buf as _;
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        match tag.field_number() {
+            1u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::Message::merge_length_delimited(
+                    self.artifact_key.get_or_insert_default(),
+                    buf,
+                    ctx,
+                )?;
+            }
+            2u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::Message::merge_length_delimited(
+                    self.value.get_or_insert_default(),
+                    buf,
+                    ctx,
+                )?;
+            }
+            _ => {
+                self.__buffa_unknown_fields
+                    .push(::buffa::encoding::decode_unknown_field(tag, buf, ctx)?);
+            }
+        }
+        ::core::result::Result::Ok(())
+    }
+    fn clear(&mut self) {
+        self.artifact_key = ::buffa::MessageField::none();
+        self.value = ::buffa::MessageField::none();
+        self.__buffa_unknown_fields.clear();
+    }
+}
+impl ::buffa::ExtensionSet for ArtifactTag {
+    const PROTO_FQN: &'static str = "flyteidl2.core.ArtifactTag";
+    fn unknown_fields(&self) -> &::buffa::UnknownFields {
+        &self.__buffa_unknown_fields
+    }
+    fn unknown_fields_mut(&mut self) -> &mut ::buffa::UnknownFields {
+        &mut self.__buffa_unknown_fields
+    }
+}
+#[derive(Clone, PartialEq, Default)]
+pub struct ArtifactQuery {
+    pub identifier: ::core::option::Option<__buffa::oneof::artifact_query::Identifier>,
+    #[doc(hidden)]
+    pub __buffa_unknown_fields: ::buffa::UnknownFields,
+}
+impl ::core::fmt::Debug for ArtifactQuery {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        f.debug_struct("ArtifactQuery").field("identifier", &self.identifier).finish()
+    }
+}
+impl ArtifactQuery {
+    /// Protobuf type URL for this message, for use with `Any::pack` and
+    /// `Any::unpack_if`.
+    ///
+    /// Format: `type.googleapis.com/<fully.qualified.TypeName>`
+    pub const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.core.ArtifactQuery";
+}
+::buffa::impl_default_instance!(ArtifactQuery);
+impl ::buffa::MessageName for ArtifactQuery {
+    const PACKAGE: &'static str = "flyteidl2.core";
+    const NAME: &'static str = "ArtifactQuery";
+    const FULL_NAME: &'static str = "flyteidl2.core.ArtifactQuery";
+    const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.core.ArtifactQuery";
+}
+impl ::buffa::Message for ArtifactQuery {
+    /// Returns the total encoded size in bytes.
+    ///
+    /// Accumulates in `u64` (which cannot overflow for in-memory
+    /// data) and saturates to `u32` at return, so a message whose
+    /// encoded size exceeds the 2 GiB protobuf limit yields a value
+    /// above [`::buffa::MAX_MESSAGE_BYTES`] that the encode entry
+    /// points reject, never a silently wrapped size.
+    #[allow(clippy::let_and_return)]
+    fn compute_size(&self, __cache: &mut ::buffa::SizeCache) -> u32 {
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        let mut size = 0u64;
+        if let ::core::option::Option::Some(ref v) = self.identifier {
+            match v {
+                __buffa::oneof::artifact_query::Identifier::ArtifactId(x) => {
+                    let __slot = __cache.reserve();
+                    let inner = x.compute_size(__cache);
+                    __cache.set(__slot, inner);
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(inner as u64) as u64
+                            + inner as u64;
+                }
+                __buffa::oneof::artifact_query::Identifier::ArtifactTag(x) => {
+                    let __slot = __cache.reserve();
+                    let inner = x.compute_size(__cache);
+                    __cache.set(__slot, inner);
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(inner as u64) as u64
+                            + inner as u64;
+                }
+                __buffa::oneof::artifact_query::Identifier::Uri(x) => {
+                    size += 1u64 + ::buffa::types::string_encoded_len(x) as u64;
+                }
+                __buffa::oneof::artifact_query::Identifier::Binding(x) => {
+                    let __slot = __cache.reserve();
+                    let inner = x.compute_size(__cache);
+                    __cache.set(__slot, inner);
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(inner as u64) as u64
+                            + inner as u64;
+                }
+            }
+        }
+        size += self.__buffa_unknown_fields.encoded_len() as u64;
+        ::buffa::saturate_size(size)
+    }
+    fn write_to(
+        &self,
+        __cache: &mut ::buffa::SizeCache,
+        buf: &mut impl ::buffa::EncodeSink,
+    ) {
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        if let ::core::option::Option::Some(ref v) = self.identifier {
+            match v {
+                __buffa::oneof::artifact_query::Identifier::ArtifactId(x) => {
+                    ::buffa::types::put_len_delimited_header(
+                        1u32,
+                        u64::from(__cache.consume_next()),
+                        buf,
+                    );
+                    x.write_to(__cache, buf);
+                }
+                __buffa::oneof::artifact_query::Identifier::ArtifactTag(x) => {
+                    ::buffa::types::put_len_delimited_header(
+                        2u32,
+                        u64::from(__cache.consume_next()),
+                        buf,
+                    );
+                    x.write_to(__cache, buf);
+                }
+                __buffa::oneof::artifact_query::Identifier::Uri(x) => {
+                    ::buffa::types::put_string_field(3u32, x, buf);
+                }
+                __buffa::oneof::artifact_query::Identifier::Binding(x) => {
+                    ::buffa::types::put_len_delimited_header(
+                        4u32,
+                        u64::from(__cache.consume_next()),
+                        buf,
+                    );
+                    x.write_to(__cache, buf);
+                }
+            }
+        }
+        self.__buffa_unknown_fields.write_to(buf);
+    }
+    fn merge_field(
+        &mut self,
+        tag: ::buffa::encoding::Tag,
+        buf: &mut impl ::buffa::bytes::Buf,
+        ctx: ::buffa::DecodeContext<'_>,
+    ) -> ::core::result::Result<(), ::buffa::DecodeError> {
+        #[allow(unused_imports)]
+        use ::buffa::bytes::Buf as _;
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        match tag.field_number() {
+            1u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                if let ::core::option::Option::Some(
+                    __buffa::oneof::artifact_query::Identifier::ArtifactId(
+                        ref mut existing,
+                    ),
+                ) = self.identifier
+                {
+                    ::buffa::Message::merge_length_delimited(&mut **existing, buf, ctx)?;
+                } else {
+                    let mut val = ::core::default::Default::default();
+                    ::buffa::Message::merge_length_delimited(&mut val, buf, ctx)?;
+                    self.identifier = ::core::option::Option::Some(
+                        __buffa::oneof::artifact_query::Identifier::ArtifactId(
+                            ::buffa::alloc::boxed::Box::new(val),
+                        ),
+                    );
+                }
+            }
+            2u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                if let ::core::option::Option::Some(
+                    __buffa::oneof::artifact_query::Identifier::ArtifactTag(
+                        ref mut existing,
+                    ),
+                ) = self.identifier
+                {
+                    ::buffa::Message::merge_length_delimited(&mut **existing, buf, ctx)?;
+                } else {
+                    let mut val = ::core::default::Default::default();
+                    ::buffa::Message::merge_length_delimited(&mut val, buf, ctx)?;
+                    self.identifier = ::core::option::Option::Some(
+                        __buffa::oneof::artifact_query::Identifier::ArtifactTag(
+                            ::buffa::alloc::boxed::Box::new(val),
+                        ),
+                    );
+                }
+            }
+            3u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                self.identifier = ::core::option::Option::Some(
+                    __buffa::oneof::artifact_query::Identifier::Uri(
+                        ::buffa::types::decode_string(buf)?,
+                    ),
+                );
+            }
+            4u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                if let ::core::option::Option::Some(
+                    __buffa::oneof::artifact_query::Identifier::Binding(ref mut existing),
+                ) = self.identifier
+                {
+                    ::buffa::Message::merge_length_delimited(&mut **existing, buf, ctx)?;
+                } else {
+                    let mut val = ::core::default::Default::default();
+                    ::buffa::Message::merge_length_delimited(&mut val, buf, ctx)?;
+                    self.identifier = ::core::option::Option::Some(
+                        __buffa::oneof::artifact_query::Identifier::Binding(
+                            ::buffa::alloc::boxed::Box::new(val),
+                        ),
+                    );
+                }
+            }
+            _ => {
+                self.__buffa_unknown_fields
+                    .push(::buffa::encoding::decode_unknown_field(tag, buf, ctx)?);
+            }
+        }
+        ::core::result::Result::Ok(())
+    }
+    fn clear(&mut self) {
+        self.identifier = ::core::option::Option::None;
+        self.__buffa_unknown_fields.clear();
+    }
+}
+impl ::buffa::ExtensionSet for ArtifactQuery {
+    const PROTO_FQN: &'static str = "flyteidl2.core.ArtifactQuery";
+    fn unknown_fields(&self) -> &::buffa::UnknownFields {
+        &self.__buffa_unknown_fields
+    }
+    fn unknown_fields_mut(&mut self) -> &mut ::buffa::UnknownFields {
+        &mut self.__buffa_unknown_fields
+    }
+}
+pub mod artifact_query {
+    #[allow(unused_imports)]
+    use super::*;
+    #[doc(inline)]
+    pub use super::__buffa::oneof::artifact_query::Identifier;
+    #[cfg(feature = "services")]
+    #[doc(inline)]
+    pub use super::__buffa::view::oneof::artifact_query::Identifier as IdentifierView;
+}
+#[allow(non_camel_case_types)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[repr(i32)]
 pub enum CatalogCacheStatus {
     CACHE_DISABLED = 0i32,
     CACHE_MISS = 1i32,
@@ -2604,6 +4442,13 @@ pub struct Variable {
     pub r#type: ::buffa::MessageField<LiteralType, ::buffa::Inline<LiteralType>>,
     /// Field 2: `description`
     pub description: ::buffa::alloc::string::String,
+    /// Field 3: `artifact_partial_id`
+    pub artifact_partial_id: ::buffa::MessageField<
+        ArtifactID,
+        ::buffa::Inline<ArtifactID>,
+    >,
+    /// Field 4: `artifact_tag`
+    pub artifact_tag: ::buffa::MessageField<ArtifactTag, ::buffa::Inline<ArtifactTag>>,
     #[doc(hidden)]
     pub __buffa_unknown_fields: ::buffa::UnknownFields,
 }
@@ -2612,6 +4457,8 @@ impl ::core::fmt::Debug for Variable {
         f.debug_struct("Variable")
             .field("type", &self.r#type)
             .field("description", &self.description)
+            .field("artifact_partial_id", &self.artifact_partial_id)
+            .field("artifact_tag", &self.artifact_tag)
             .finish()
     }
 }
@@ -2653,6 +4500,22 @@ impl ::buffa::Message for Variable {
         if !self.description.is_empty() {
             size += 1u64 + ::buffa::types::string_encoded_len(&self.description) as u64;
         }
+        if self.artifact_partial_id.is_set() {
+            let __slot = __cache.reserve();
+            let inner_size = self.artifact_partial_id.compute_size(__cache);
+            __cache.set(__slot, inner_size);
+            size
+                += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                    + inner_size as u64;
+        }
+        if self.artifact_tag.is_set() {
+            let __slot = __cache.reserve();
+            let inner_size = self.artifact_tag.compute_size(__cache);
+            __cache.set(__slot, inner_size);
+            size
+                += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                    + inner_size as u64;
+        }
         size += self.__buffa_unknown_fields.encoded_len() as u64;
         ::buffa::saturate_size(size)
     }
@@ -2673,6 +4536,22 @@ impl ::buffa::Message for Variable {
         }
         if !self.description.is_empty() {
             ::buffa::types::put_string_field(2u32, &self.description, buf);
+        }
+        if self.artifact_partial_id.is_set() {
+            ::buffa::types::put_len_delimited_header(
+                3u32,
+                u64::from(__cache.consume_next()),
+                buf,
+            );
+            self.artifact_partial_id.write_to(__cache, buf);
+        }
+        if self.artifact_tag.is_set() {
+            ::buffa::types::put_len_delimited_header(
+                4u32,
+                u64::from(__cache.consume_next()),
+                buf,
+            );
+            self.artifact_tag.write_to(__cache, buf);
         }
         self.__buffa_unknown_fields.write_to(buf);
     }
@@ -2705,6 +4584,28 @@ impl ::buffa::Message for Variable {
                 )?;
                 ::buffa::types::merge_string(&mut self.description, buf)?;
             }
+            3u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::Message::merge_length_delimited(
+                    self.artifact_partial_id.get_or_insert_default(),
+                    buf,
+                    ctx,
+                )?;
+            }
+            4u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::Message::merge_length_delimited(
+                    self.artifact_tag.get_or_insert_default(),
+                    buf,
+                    ctx,
+                )?;
+            }
             _ => {
                 self.__buffa_unknown_fields
                     .push(::buffa::encoding::decode_unknown_field(tag, buf, ctx)?);
@@ -2715,6 +4616,8 @@ impl ::buffa::Message for Variable {
     fn clear(&mut self) {
         self.r#type = ::buffa::MessageField::none();
         self.description.clear();
+        self.artifact_partial_id = ::buffa::MessageField::none();
+        self.artifact_tag = ::buffa::MessageField::none();
         self.__buffa_unknown_fields.clear();
     }
 }
@@ -3174,6 +5077,22 @@ impl ::buffa::Message for Parameter {
                 __buffa::oneof::parameter::Behavior::Required(_x) => {
                     size += 1u64 + ::buffa::types::BOOL_ENCODED_LEN as u64;
                 }
+                __buffa::oneof::parameter::Behavior::ArtifactQuery(x) => {
+                    let __slot = __cache.reserve();
+                    let inner = x.compute_size(__cache);
+                    __cache.set(__slot, inner);
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(inner as u64) as u64
+                            + inner as u64;
+                }
+                __buffa::oneof::parameter::Behavior::ArtifactId(x) => {
+                    let __slot = __cache.reserve();
+                    let inner = x.compute_size(__cache);
+                    __cache.set(__slot, inner);
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(inner as u64) as u64
+                            + inner as u64;
+                }
             }
         }
         size += self.__buffa_unknown_fields.encoded_len() as u64;
@@ -3206,6 +5125,22 @@ impl ::buffa::Message for Parameter {
                 }
                 __buffa::oneof::parameter::Behavior::Required(x) => {
                     ::buffa::types::put_bool_field(3u32, *x, buf);
+                }
+                __buffa::oneof::parameter::Behavior::ArtifactQuery(x) => {
+                    ::buffa::types::put_len_delimited_header(
+                        4u32,
+                        u64::from(__cache.consume_next()),
+                        buf,
+                    );
+                    x.write_to(__cache, buf);
+                }
+                __buffa::oneof::parameter::Behavior::ArtifactId(x) => {
+                    ::buffa::types::put_len_delimited_header(
+                        5u32,
+                        u64::from(__cache.consume_next()),
+                        buf,
+                    );
+                    x.write_to(__cache, buf);
                 }
             }
         }
@@ -3263,6 +5198,46 @@ impl ::buffa::Message for Parameter {
                         ::buffa::types::decode_bool(buf)?,
                     ),
                 );
+            }
+            4u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                if let ::core::option::Option::Some(
+                    __buffa::oneof::parameter::Behavior::ArtifactQuery(ref mut existing),
+                ) = self.behavior
+                {
+                    ::buffa::Message::merge_length_delimited(&mut **existing, buf, ctx)?;
+                } else {
+                    let mut val = ::core::default::Default::default();
+                    ::buffa::Message::merge_length_delimited(&mut val, buf, ctx)?;
+                    self.behavior = ::core::option::Option::Some(
+                        __buffa::oneof::parameter::Behavior::ArtifactQuery(
+                            ::buffa::alloc::boxed::Box::new(val),
+                        ),
+                    );
+                }
+            }
+            5u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                if let ::core::option::Option::Some(
+                    __buffa::oneof::parameter::Behavior::ArtifactId(ref mut existing),
+                ) = self.behavior
+                {
+                    ::buffa::Message::merge_length_delimited(&mut **existing, buf, ctx)?;
+                } else {
+                    let mut val = ::core::default::Default::default();
+                    ::buffa::Message::merge_length_delimited(&mut val, buf, ctx)?;
+                    self.behavior = ::core::option::Option::Some(
+                        __buffa::oneof::parameter::Behavior::ArtifactId(
+                            ::buffa::alloc::boxed::Box::new(val),
+                        ),
+                    );
+                }
             }
             _ => {
                 self.__buffa_unknown_fields
@@ -6200,15 +8175,564 @@ pub mod secret {
     }
 }
 #[derive(Clone, PartialEq, Default)]
+pub struct OAuth2Client {
+    /// Field 1: `client_id`
+    pub client_id: ::buffa::alloc::string::String,
+    /// Field 2: `client_secret`
+    pub client_secret: ::buffa::MessageField<Secret, ::buffa::Inline<Secret>>,
+    #[doc(hidden)]
+    pub __buffa_unknown_fields: ::buffa::UnknownFields,
+}
+impl ::core::fmt::Debug for OAuth2Client {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        f.debug_struct("OAuth2Client")
+            .field("client_id", &self.client_id)
+            .field("client_secret", &self.client_secret)
+            .finish()
+    }
+}
+impl OAuth2Client {
+    /// Protobuf type URL for this message, for use with `Any::pack` and
+    /// `Any::unpack_if`.
+    ///
+    /// Format: `type.googleapis.com/<fully.qualified.TypeName>`
+    pub const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.core.OAuth2Client";
+}
+::buffa::impl_default_instance!(OAuth2Client);
+impl ::buffa::MessageName for OAuth2Client {
+    const PACKAGE: &'static str = "flyteidl2.core";
+    const NAME: &'static str = "OAuth2Client";
+    const FULL_NAME: &'static str = "flyteidl2.core.OAuth2Client";
+    const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.core.OAuth2Client";
+}
+impl ::buffa::Message for OAuth2Client {
+    /// Returns the total encoded size in bytes.
+    ///
+    /// Accumulates in `u64` (which cannot overflow for in-memory
+    /// data) and saturates to `u32` at return, so a message whose
+    /// encoded size exceeds the 2 GiB protobuf limit yields a value
+    /// above [`::buffa::MAX_MESSAGE_BYTES`] that the encode entry
+    /// points reject, never a silently wrapped size.
+    #[allow(clippy::let_and_return)]
+    fn compute_size(&self, __cache: &mut ::buffa::SizeCache) -> u32 {
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        let mut size = 0u64;
+        if !self.client_id.is_empty() {
+            size += 1u64 + ::buffa::types::string_encoded_len(&self.client_id) as u64;
+        }
+        if self.client_secret.is_set() {
+            let __slot = __cache.reserve();
+            let inner_size = self.client_secret.compute_size(__cache);
+            __cache.set(__slot, inner_size);
+            size
+                += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                    + inner_size as u64;
+        }
+        size += self.__buffa_unknown_fields.encoded_len() as u64;
+        ::buffa::saturate_size(size)
+    }
+    fn write_to(
+        &self,
+        __cache: &mut ::buffa::SizeCache,
+        buf: &mut impl ::buffa::EncodeSink,
+    ) {
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        if !self.client_id.is_empty() {
+            ::buffa::types::put_string_field(1u32, &self.client_id, buf);
+        }
+        if self.client_secret.is_set() {
+            ::buffa::types::put_len_delimited_header(
+                2u32,
+                u64::from(__cache.consume_next()),
+                buf,
+            );
+            self.client_secret.write_to(__cache, buf);
+        }
+        self.__buffa_unknown_fields.write_to(buf);
+    }
+    fn merge_field(
+        &mut self,
+        tag: ::buffa::encoding::Tag,
+        buf: &mut impl ::buffa::bytes::Buf,
+        ctx: ::buffa::DecodeContext<'_>,
+    ) -> ::core::result::Result<(), ::buffa::DecodeError> {
+        #[allow(unused_imports)]
+        use ::buffa::bytes::Buf as _;
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        match tag.field_number() {
+            1u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::types::merge_string(&mut self.client_id, buf)?;
+            }
+            2u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::Message::merge_length_delimited(
+                    self.client_secret.get_or_insert_default(),
+                    buf,
+                    ctx,
+                )?;
+            }
+            _ => {
+                self.__buffa_unknown_fields
+                    .push(::buffa::encoding::decode_unknown_field(tag, buf, ctx)?);
+            }
+        }
+        ::core::result::Result::Ok(())
+    }
+    fn clear(&mut self) {
+        self.client_id.clear();
+        self.client_secret = ::buffa::MessageField::none();
+        self.__buffa_unknown_fields.clear();
+    }
+}
+impl ::buffa::ExtensionSet for OAuth2Client {
+    const PROTO_FQN: &'static str = "flyteidl2.core.OAuth2Client";
+    fn unknown_fields(&self) -> &::buffa::UnknownFields {
+        &self.__buffa_unknown_fields
+    }
+    fn unknown_fields_mut(&mut self) -> &mut ::buffa::UnknownFields {
+        &mut self.__buffa_unknown_fields
+    }
+}
+#[derive(Clone, PartialEq, Default)]
+pub struct Identity {
+    /// Field 1: `iam_role`
+    pub iam_role: ::buffa::alloc::string::String,
+    /// Field 2: `k8s_service_account`
+    pub k8s_service_account: ::buffa::alloc::string::String,
+    /// Field 3: `oauth2_client`
+    pub oauth2_client: ::buffa::MessageField<
+        OAuth2Client,
+        ::buffa::Inline<OAuth2Client>,
+    >,
+    /// Field 4: `execution_identity`
+    pub execution_identity: ::buffa::alloc::string::String,
+    #[doc(hidden)]
+    pub __buffa_unknown_fields: ::buffa::UnknownFields,
+}
+impl ::core::fmt::Debug for Identity {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        f.debug_struct("Identity")
+            .field("iam_role", &self.iam_role)
+            .field("k8s_service_account", &self.k8s_service_account)
+            .field("oauth2_client", &self.oauth2_client)
+            .field("execution_identity", &self.execution_identity)
+            .finish()
+    }
+}
+impl Identity {
+    /// Protobuf type URL for this message, for use with `Any::pack` and
+    /// `Any::unpack_if`.
+    ///
+    /// Format: `type.googleapis.com/<fully.qualified.TypeName>`
+    pub const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.core.Identity";
+}
+::buffa::impl_default_instance!(Identity);
+impl ::buffa::MessageName for Identity {
+    const PACKAGE: &'static str = "flyteidl2.core";
+    const NAME: &'static str = "Identity";
+    const FULL_NAME: &'static str = "flyteidl2.core.Identity";
+    const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.core.Identity";
+}
+impl ::buffa::Message for Identity {
+    /// Returns the total encoded size in bytes.
+    ///
+    /// Accumulates in `u64` (which cannot overflow for in-memory
+    /// data) and saturates to `u32` at return, so a message whose
+    /// encoded size exceeds the 2 GiB protobuf limit yields a value
+    /// above [`::buffa::MAX_MESSAGE_BYTES`] that the encode entry
+    /// points reject, never a silently wrapped size.
+    #[allow(clippy::let_and_return)]
+    fn compute_size(&self, __cache: &mut ::buffa::SizeCache) -> u32 {
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        let mut size = 0u64;
+        if !self.iam_role.is_empty() {
+            size += 1u64 + ::buffa::types::string_encoded_len(&self.iam_role) as u64;
+        }
+        if !self.k8s_service_account.is_empty() {
+            size
+                += 1u64
+                    + ::buffa::types::string_encoded_len(&self.k8s_service_account)
+                        as u64;
+        }
+        if self.oauth2_client.is_set() {
+            let __slot = __cache.reserve();
+            let inner_size = self.oauth2_client.compute_size(__cache);
+            __cache.set(__slot, inner_size);
+            size
+                += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                    + inner_size as u64;
+        }
+        if !self.execution_identity.is_empty() {
+            size
+                += 1u64
+                    + ::buffa::types::string_encoded_len(&self.execution_identity)
+                        as u64;
+        }
+        size += self.__buffa_unknown_fields.encoded_len() as u64;
+        ::buffa::saturate_size(size)
+    }
+    fn write_to(
+        &self,
+        __cache: &mut ::buffa::SizeCache,
+        buf: &mut impl ::buffa::EncodeSink,
+    ) {
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        if !self.iam_role.is_empty() {
+            ::buffa::types::put_string_field(1u32, &self.iam_role, buf);
+        }
+        if !self.k8s_service_account.is_empty() {
+            ::buffa::types::put_string_field(2u32, &self.k8s_service_account, buf);
+        }
+        if self.oauth2_client.is_set() {
+            ::buffa::types::put_len_delimited_header(
+                3u32,
+                u64::from(__cache.consume_next()),
+                buf,
+            );
+            self.oauth2_client.write_to(__cache, buf);
+        }
+        if !self.execution_identity.is_empty() {
+            ::buffa::types::put_string_field(4u32, &self.execution_identity, buf);
+        }
+        self.__buffa_unknown_fields.write_to(buf);
+    }
+    fn merge_field(
+        &mut self,
+        tag: ::buffa::encoding::Tag,
+        buf: &mut impl ::buffa::bytes::Buf,
+        ctx: ::buffa::DecodeContext<'_>,
+    ) -> ::core::result::Result<(), ::buffa::DecodeError> {
+        #[allow(unused_imports)]
+        use ::buffa::bytes::Buf as _;
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        match tag.field_number() {
+            1u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::types::merge_string(&mut self.iam_role, buf)?;
+            }
+            2u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::types::merge_string(&mut self.k8s_service_account, buf)?;
+            }
+            3u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::Message::merge_length_delimited(
+                    self.oauth2_client.get_or_insert_default(),
+                    buf,
+                    ctx,
+                )?;
+            }
+            4u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::types::merge_string(&mut self.execution_identity, buf)?;
+            }
+            _ => {
+                self.__buffa_unknown_fields
+                    .push(::buffa::encoding::decode_unknown_field(tag, buf, ctx)?);
+            }
+        }
+        ::core::result::Result::Ok(())
+    }
+    fn clear(&mut self) {
+        self.iam_role.clear();
+        self.k8s_service_account.clear();
+        self.oauth2_client = ::buffa::MessageField::none();
+        self.execution_identity.clear();
+        self.__buffa_unknown_fields.clear();
+    }
+}
+impl ::buffa::ExtensionSet for Identity {
+    const PROTO_FQN: &'static str = "flyteidl2.core.Identity";
+    fn unknown_fields(&self) -> &::buffa::UnknownFields {
+        &self.__buffa_unknown_fields
+    }
+    fn unknown_fields_mut(&mut self) -> &mut ::buffa::UnknownFields {
+        &mut self.__buffa_unknown_fields
+    }
+}
+#[derive(Clone, PartialEq, Default)]
+pub struct OAuth2TokenRequest {
+    /// Field 1: `name`
+    pub name: ::buffa::alloc::string::String,
+    /// Field 2: `type`
+    pub r#type: ::buffa::EnumValue<o_auth2token_request::Type>,
+    /// Field 3: `client`
+    pub client: ::buffa::MessageField<OAuth2Client, ::buffa::Inline<OAuth2Client>>,
+    /// Field 4: `idp_discovery_endpoint`
+    pub idp_discovery_endpoint: ::buffa::alloc::string::String,
+    /// Field 5: `token_endpoint`
+    pub token_endpoint: ::buffa::alloc::string::String,
+    #[doc(hidden)]
+    pub __buffa_unknown_fields: ::buffa::UnknownFields,
+}
+impl ::core::fmt::Debug for OAuth2TokenRequest {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        f.debug_struct("OAuth2TokenRequest")
+            .field("name", &self.name)
+            .field("type", &self.r#type)
+            .field("client", &self.client)
+            .field("idp_discovery_endpoint", &self.idp_discovery_endpoint)
+            .field("token_endpoint", &self.token_endpoint)
+            .finish()
+    }
+}
+impl OAuth2TokenRequest {
+    /// Protobuf type URL for this message, for use with `Any::pack` and
+    /// `Any::unpack_if`.
+    ///
+    /// Format: `type.googleapis.com/<fully.qualified.TypeName>`
+    pub const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.core.OAuth2TokenRequest";
+}
+::buffa::impl_default_instance!(OAuth2TokenRequest);
+impl ::buffa::MessageName for OAuth2TokenRequest {
+    const PACKAGE: &'static str = "flyteidl2.core";
+    const NAME: &'static str = "OAuth2TokenRequest";
+    const FULL_NAME: &'static str = "flyteidl2.core.OAuth2TokenRequest";
+    const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.core.OAuth2TokenRequest";
+}
+impl ::buffa::Message for OAuth2TokenRequest {
+    /// Returns the total encoded size in bytes.
+    ///
+    /// Accumulates in `u64` (which cannot overflow for in-memory
+    /// data) and saturates to `u32` at return, so a message whose
+    /// encoded size exceeds the 2 GiB protobuf limit yields a value
+    /// above [`::buffa::MAX_MESSAGE_BYTES`] that the encode entry
+    /// points reject, never a silently wrapped size.
+    #[allow(clippy::let_and_return)]
+    fn compute_size(&self, __cache: &mut ::buffa::SizeCache) -> u32 {
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        let mut size = 0u64;
+        if !self.name.is_empty() {
+            size += 1u64 + ::buffa::types::string_encoded_len(&self.name) as u64;
+        }
+        {
+            let val = self.r#type.to_i32();
+            if val != 0 {
+                size += 1u64 + ::buffa::types::int32_encoded_len(val) as u64;
+            }
+        }
+        if self.client.is_set() {
+            let __slot = __cache.reserve();
+            let inner_size = self.client.compute_size(__cache);
+            __cache.set(__slot, inner_size);
+            size
+                += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                    + inner_size as u64;
+        }
+        if !self.idp_discovery_endpoint.is_empty() {
+            size
+                += 1u64
+                    + ::buffa::types::string_encoded_len(&self.idp_discovery_endpoint)
+                        as u64;
+        }
+        if !self.token_endpoint.is_empty() {
+            size
+                += 1u64
+                    + ::buffa::types::string_encoded_len(&self.token_endpoint) as u64;
+        }
+        size += self.__buffa_unknown_fields.encoded_len() as u64;
+        ::buffa::saturate_size(size)
+    }
+    fn write_to(
+        &self,
+        __cache: &mut ::buffa::SizeCache,
+        buf: &mut impl ::buffa::EncodeSink,
+    ) {
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        if !self.name.is_empty() {
+            ::buffa::types::put_string_field(1u32, &self.name, buf);
+        }
+        {
+            let val = self.r#type.to_i32();
+            if val != 0 {
+                ::buffa::types::put_int32_field(2u32, val, buf);
+            }
+        }
+        if self.client.is_set() {
+            ::buffa::types::put_len_delimited_header(
+                3u32,
+                u64::from(__cache.consume_next()),
+                buf,
+            );
+            self.client.write_to(__cache, buf);
+        }
+        if !self.idp_discovery_endpoint.is_empty() {
+            ::buffa::types::put_string_field(4u32, &self.idp_discovery_endpoint, buf);
+        }
+        if !self.token_endpoint.is_empty() {
+            ::buffa::types::put_string_field(5u32, &self.token_endpoint, buf);
+        }
+        self.__buffa_unknown_fields.write_to(buf);
+    }
+    fn merge_field(
+        &mut self,
+        tag: ::buffa::encoding::Tag,
+        buf: &mut impl ::buffa::bytes::Buf,
+        ctx: ::buffa::DecodeContext<'_>,
+    ) -> ::core::result::Result<(), ::buffa::DecodeError> {
+        #[allow(unused_imports)]
+        use ::buffa::bytes::Buf as _;
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        match tag.field_number() {
+            1u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::types::merge_string(&mut self.name, buf)?;
+            }
+            2u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::Varint,
+                )?;
+                self.r#type = ::buffa::EnumValue::from(
+                    ::buffa::types::decode_int32(buf)?,
+                );
+            }
+            3u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::Message::merge_length_delimited(
+                    self.client.get_or_insert_default(),
+                    buf,
+                    ctx,
+                )?;
+            }
+            4u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::types::merge_string(&mut self.idp_discovery_endpoint, buf)?;
+            }
+            5u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::types::merge_string(&mut self.token_endpoint, buf)?;
+            }
+            _ => {
+                self.__buffa_unknown_fields
+                    .push(::buffa::encoding::decode_unknown_field(tag, buf, ctx)?);
+            }
+        }
+        ::core::result::Result::Ok(())
+    }
+    fn clear(&mut self) {
+        self.name.clear();
+        self.r#type = ::buffa::EnumValue::from(0);
+        self.client = ::buffa::MessageField::none();
+        self.idp_discovery_endpoint.clear();
+        self.token_endpoint.clear();
+        self.__buffa_unknown_fields.clear();
+    }
+}
+impl ::buffa::ExtensionSet for OAuth2TokenRequest {
+    const PROTO_FQN: &'static str = "flyteidl2.core.OAuth2TokenRequest";
+    fn unknown_fields(&self) -> &::buffa::UnknownFields {
+        &self.__buffa_unknown_fields
+    }
+    fn unknown_fields_mut(&mut self) -> &mut ::buffa::UnknownFields {
+        &mut self.__buffa_unknown_fields
+    }
+}
+pub mod o_auth2token_request {
+    #[allow(unused_imports)]
+    use super::*;
+    #[allow(non_camel_case_types)]
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+    #[repr(i32)]
+    pub enum Type {
+        CLIENT_CREDENTIALS = 0i32,
+    }
+    impl Type {
+        ///Idiomatic alias for [`Self::CLIENT_CREDENTIALS`]; `Debug` prints the variant name.
+        #[allow(non_upper_case_globals)]
+        pub const ClientCredentials: Self = Self::CLIENT_CREDENTIALS;
+    }
+    impl ::core::default::Default for Type {
+        fn default() -> Self {
+            Self::CLIENT_CREDENTIALS
+        }
+    }
+    impl ::buffa::Enumeration for Type {
+        fn from_i32(value: i32) -> ::core::option::Option<Self> {
+            match value {
+                0i32 => ::core::option::Option::Some(Self::CLIENT_CREDENTIALS),
+                _ => ::core::option::Option::None,
+            }
+        }
+        fn to_i32(&self) -> i32 {
+            *self as i32
+        }
+        fn proto_name(&self) -> &'static str {
+            match self {
+                Self::CLIENT_CREDENTIALS => "CLIENT_CREDENTIALS",
+            }
+        }
+        fn from_proto_name(name: &str) -> ::core::option::Option<Self> {
+            match name {
+                "CLIENT_CREDENTIALS" => {
+                    ::core::option::Option::Some(Self::CLIENT_CREDENTIALS)
+                }
+                _ => ::core::option::Option::None,
+            }
+        }
+        fn values() -> &'static [Self] {
+            &[Self::CLIENT_CREDENTIALS]
+        }
+    }
+}
+#[derive(Clone, PartialEq, Default)]
 pub struct SecurityContext {
+    /// Field 1: `run_as`
+    pub run_as: ::buffa::MessageField<Identity, ::buffa::Inline<Identity>>,
     /// Field 2: `secrets`
     pub secrets: ::buffa::alloc::vec::Vec<Secret>,
+    /// Field 3: `tokens`
+    pub tokens: ::buffa::alloc::vec::Vec<OAuth2TokenRequest>,
     #[doc(hidden)]
     pub __buffa_unknown_fields: ::buffa::UnknownFields,
 }
 impl ::core::fmt::Debug for SecurityContext {
     fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-        f.debug_struct("SecurityContext").field("secrets", &self.secrets).finish()
+        f.debug_struct("SecurityContext")
+            .field("run_as", &self.run_as)
+            .field("secrets", &self.secrets)
+            .field("tokens", &self.tokens)
+            .finish()
     }
 }
 impl SecurityContext {
@@ -6238,7 +8762,23 @@ impl ::buffa::Message for SecurityContext {
         #[allow(unused_imports)]
         use ::buffa::Enumeration as _;
         let mut size = 0u64;
+        if self.run_as.is_set() {
+            let __slot = __cache.reserve();
+            let inner_size = self.run_as.compute_size(__cache);
+            __cache.set(__slot, inner_size);
+            size
+                += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                    + inner_size as u64;
+        }
         for v in &self.secrets {
+            let __slot = __cache.reserve();
+            let inner_size = v.compute_size(__cache);
+            __cache.set(__slot, inner_size);
+            size
+                += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                    + inner_size as u64;
+        }
+        for v in &self.tokens {
             let __slot = __cache.reserve();
             let inner_size = v.compute_size(__cache);
             __cache.set(__slot, inner_size);
@@ -6256,9 +8796,25 @@ impl ::buffa::Message for SecurityContext {
     ) {
         #[allow(unused_imports)]
         use ::buffa::Enumeration as _;
+        if self.run_as.is_set() {
+            ::buffa::types::put_len_delimited_header(
+                1u32,
+                u64::from(__cache.consume_next()),
+                buf,
+            );
+            self.run_as.write_to(__cache, buf);
+        }
         for v in &self.secrets {
             ::buffa::types::put_len_delimited_header(
                 2u32,
+                u64::from(__cache.consume_next()),
+                buf,
+            );
+            v.write_to(__cache, buf);
+        }
+        for v in &self.tokens {
+            ::buffa::types::put_len_delimited_header(
+                3u32,
                 u64::from(__cache.consume_next()),
                 buf,
             );
@@ -6277,6 +8833,17 @@ impl ::buffa::Message for SecurityContext {
         #[allow(unused_imports)]
         use ::buffa::Enumeration as _;
         match tag.field_number() {
+            1u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::Message::merge_length_delimited(
+                    self.run_as.get_or_insert_default(),
+                    buf,
+                    ctx,
+                )?;
+            }
             2u32 => {
                 ::buffa::encoding::check_wire_type(
                     tag,
@@ -6289,6 +8856,18 @@ impl ::buffa::Message for SecurityContext {
                 ::buffa::Message::merge_length_delimited(&mut elem, buf, ctx)?;
                 self.secrets.push(elem);
             }
+            3u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                let mut elem = ::core::default::Default::default();
+                ctx.register_element_memory(
+                    ::buffa::__private::element_footprint(&elem),
+                )?;
+                ::buffa::Message::merge_length_delimited(&mut elem, buf, ctx)?;
+                self.tokens.push(elem);
+            }
             _ => {
                 self.__buffa_unknown_fields
                     .push(::buffa::encoding::decode_unknown_field(tag, buf, ctx)?);
@@ -6297,7 +8876,9 @@ impl ::buffa::Message for SecurityContext {
         ::core::result::Result::Ok(())
     }
     fn clear(&mut self) {
+        self.run_as = ::buffa::MessageField::none();
         self.secrets.clear();
+        self.tokens.clear();
         self.__buffa_unknown_fields.clear();
     }
 }
@@ -12513,6 +15094,3723 @@ pub mod __buffa {
         #[allow(unused_imports)]
         use super::*;
         #[derive(Clone, Debug, Default)]
+        pub struct ArtifactKeyView<'a> {
+            /// Field 1: `project`
+            pub project: &'a str,
+            /// Field 2: `domain`
+            pub domain: &'a str,
+            /// Field 3: `name`
+            pub name: &'a str,
+            /// Field 4: `org`
+            pub org: &'a str,
+            pub __buffa_unknown_fields: ::buffa::UnknownFieldsView<'a>,
+        }
+        impl<'a> ::buffa::MessageView<'a> for ArtifactKeyView<'a> {
+            type Owned = super::super::ArtifactKey;
+            fn decode_view(
+                buf: &'a [u8],
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                let __limit = ::core::cell::Cell::new(
+                    ::buffa::DEFAULT_UNKNOWN_FIELD_LIMIT,
+                );
+                let __elem = ::core::cell::Cell::new(
+                    ::buffa::DEFAULT_ELEMENT_MEMORY_LIMIT,
+                );
+                <Self as ::buffa::MessageView>::decode_view_ctx(
+                    buf,
+                    ::buffa::DecodeContext::new(::buffa::RECURSION_LIMIT, &__limit)
+                        .with_element_memory(&__elem),
+                )
+            }
+            fn decode_view_with_ctx(
+                buf: &'a [u8],
+                ctx: ::buffa::DecodeContext<'_>,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                <Self as ::buffa::MessageView>::decode_view_ctx(buf, ctx)
+            }
+            #[inline]
+            fn merge_view_field(
+                &mut self,
+                tag: ::buffa::encoding::Tag,
+                cur: &'a [u8],
+                before_tag: &'a [u8],
+                ctx: ::buffa::DecodeContext<'_>,
+            ) -> ::core::result::Result<&'a [u8], ::buffa::DecodeError> {
+                let _ = ctx;
+                #[allow(unused_variables)]
+                let view = self;
+                let mut cur = cur;
+                match tag.field_number() {
+                    1u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        view.project = ::buffa::types::borrow_str(&mut cur)?;
+                    }
+                    2u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        view.domain = ::buffa::types::borrow_str(&mut cur)?;
+                    }
+                    3u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        view.name = ::buffa::types::borrow_str(&mut cur)?;
+                    }
+                    4u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        view.org = ::buffa::types::borrow_str(&mut cur)?;
+                    }
+                    _ => {
+                        ::buffa::encoding::skip_field_depth(tag, &mut cur, ctx.depth())?;
+                        let span_len = before_tag.len() - cur.len();
+                        view.__buffa_unknown_fields
+                            .push_record(before_tag, span_len, ctx)?;
+                    }
+                }
+                ::core::result::Result::Ok(cur)
+            }
+            fn to_owned_message(
+                &self,
+            ) -> ::core::result::Result<
+                super::super::ArtifactKey,
+                ::buffa::DecodeError,
+            > {
+                self.to_owned_from_source(None)
+            }
+            #[allow(clippy::useless_conversion, clippy::needless_update)]
+            fn to_owned_from_source(
+                &self,
+                __buffa_src: ::core::option::Option<&::buffa::bytes::Bytes>,
+            ) -> ::core::result::Result<
+                super::super::ArtifactKey,
+                ::buffa::DecodeError,
+            > {
+                #[allow(unused_imports)]
+                use ::buffa::alloc::string::ToString as _;
+                let _ = __buffa_src;
+                ::core::result::Result::Ok(super::super::ArtifactKey {
+                    project: self.project.to_string(),
+                    domain: self.domain.to_string(),
+                    name: self.name.to_string(),
+                    org: self.org.to_string(),
+                    __buffa_unknown_fields: self
+                        .__buffa_unknown_fields
+                        .to_owned()?
+                        .into(),
+                    ..::core::default::Default::default()
+                })
+            }
+        }
+        impl<'a> ::buffa::ViewEncode<'a> for ArtifactKeyView<'a> {
+            #[allow(clippy::needless_borrow, clippy::let_and_return)]
+            fn compute_size(&self, _cache: &mut ::buffa::SizeCache) -> u32 {
+                #[allow(unused_imports)]
+                use ::buffa::Enumeration as _;
+                let mut size = 0u64;
+                if !self.project.is_empty() {
+                    size
+                        += 1u64
+                            + ::buffa::types::string_encoded_len(&self.project) as u64;
+                }
+                if !self.domain.is_empty() {
+                    size
+                        += 1u64
+                            + ::buffa::types::string_encoded_len(&self.domain) as u64;
+                }
+                if !self.name.is_empty() {
+                    size += 1u64 + ::buffa::types::string_encoded_len(&self.name) as u64;
+                }
+                if !self.org.is_empty() {
+                    size += 1u64 + ::buffa::types::string_encoded_len(&self.org) as u64;
+                }
+                size += self.__buffa_unknown_fields.encoded_len() as u64;
+                ::buffa::saturate_size(size)
+            }
+            #[allow(clippy::needless_borrow)]
+            fn write_to(
+                &self,
+                _cache: &mut ::buffa::SizeCache,
+                buf: &mut impl ::buffa::EncodeSink,
+            ) {
+                #[allow(unused_imports)]
+                use ::buffa::Enumeration as _;
+                if !self.project.is_empty() {
+                    ::buffa::types::put_string_field(1u32, &self.project, buf);
+                }
+                if !self.domain.is_empty() {
+                    ::buffa::types::put_string_field(2u32, &self.domain, buf);
+                }
+                if !self.name.is_empty() {
+                    ::buffa::types::put_string_field(3u32, &self.name, buf);
+                }
+                if !self.org.is_empty() {
+                    ::buffa::types::put_string_field(4u32, &self.org, buf);
+                }
+                self.__buffa_unknown_fields.write_to(buf);
+            }
+        }
+        impl<'a> ::buffa::MessageName for ArtifactKeyView<'a> {
+            const PACKAGE: &'static str = "flyteidl2.core";
+            const NAME: &'static str = "ArtifactKey";
+            const FULL_NAME: &'static str = "flyteidl2.core.ArtifactKey";
+            const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.core.ArtifactKey";
+        }
+        ::buffa::impl_default_view_instance!(ArtifactKeyView);
+        ::buffa::impl_view_reborrow!(ArtifactKeyView);
+        /** Self-contained, `'static` owned view of a `ArtifactKey` message.
+
+ Wraps [`::buffa::OwnedView`]`<`[`ArtifactKeyView`]`<'static>>`: the decoded view and the [`::buffa::bytes::Bytes`] buffer it borrows from travel together, so the handle is `'static` and `Send + Sync` — suitable for async handlers, spawned tasks, and anywhere a `'static` bound is required.
+
+ Field accessors return borrows tied to `&self`. Use [`Self::view`] to get the full [`ArtifactKeyView`] when you need struct patterns, iteration helpers, or to pass the view to lifetime-parameterised code.*/
+        #[derive(Clone, Debug)]
+        pub struct ArtifactKeyOwnedView(::buffa::OwnedView<ArtifactKeyView<'static>>);
+        impl ArtifactKeyOwnedView {
+            /// Decode an owned view from a [`::buffa::bytes::Bytes`] buffer.
+            ///
+            /// The view borrows directly from the buffer's data; the buffer is
+            /// retained inside the returned handle.
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError`] if the buffer contains invalid
+            /// protobuf data.
+            pub fn decode(
+                bytes: ::buffa::bytes::Bytes,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    ArtifactKeyOwnedView(::buffa::OwnedView::decode(bytes)?),
+                )
+            }
+            /// Decode with custom [`::buffa::DecodeOptions`] (recursion limit,
+            /// max message size).
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError`] if the buffer is invalid or
+            /// exceeds the configured limits.
+            pub fn decode_with_options(
+                bytes: ::buffa::bytes::Bytes,
+                opts: &::buffa::DecodeOptions,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    ArtifactKeyOwnedView(
+                        ::buffa::OwnedView::decode_with_options(bytes, opts)?,
+                    ),
+                )
+            }
+            /// Build from an owned message via an encode → decode round-trip.
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError::MessageTooLarge`] if the
+            /// message's encoded size exceeds the 2 GiB protobuf limit, or
+            /// another [`::buffa::DecodeError`] if the re-encoded bytes are
+            /// somehow invalid (should not happen for well-formed messages).
+            pub fn from_owned(
+                msg: &super::super::ArtifactKey,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    ArtifactKeyOwnedView(::buffa::OwnedView::from_owned(msg)?),
+                )
+            }
+            /// Borrow the full [`ArtifactKeyView`] with its lifetime tied to `&self`.
+            #[must_use]
+            pub fn view(&self) -> &ArtifactKeyView<'_> {
+                self.0.reborrow()
+            }
+            /// Convert to the owned message type.
+            ///
+            /// Infallible: this type's constructors wire-decode their
+            /// buffer, and a view produced by wire decoding always
+            /// converts. Delegates to [`::buffa::OwnedView::to_owned_message`],
+            /// whose contract also governs handles converted from a raw
+            /// [`::buffa::OwnedView`].
+            #[must_use]
+            pub fn to_owned_message(&self) -> super::super::ArtifactKey {
+                self.0.to_owned_message()
+            }
+            /// The underlying bytes buffer.
+            #[must_use]
+            pub fn bytes(&self) -> &::buffa::bytes::Bytes {
+                self.0.bytes()
+            }
+            /// Consume the handle, returning the underlying bytes buffer.
+            #[must_use]
+            pub fn into_bytes(self) -> ::buffa::bytes::Bytes {
+                self.0.into_bytes()
+            }
+            /// Field 1: `project`
+            #[must_use]
+            pub fn project(&self) -> &'_ str {
+                self.0.reborrow().project
+            }
+            /// Field 2: `domain`
+            #[must_use]
+            pub fn domain(&self) -> &'_ str {
+                self.0.reborrow().domain
+            }
+            /// Field 3: `name`
+            #[must_use]
+            pub fn name(&self) -> &'_ str {
+                self.0.reborrow().name
+            }
+            /// Field 4: `org`
+            #[must_use]
+            pub fn org(&self) -> &'_ str {
+                self.0.reborrow().org
+            }
+        }
+        impl ::core::convert::From<::buffa::OwnedView<ArtifactKeyView<'static>>>
+        for ArtifactKeyOwnedView {
+            fn from(inner: ::buffa::OwnedView<ArtifactKeyView<'static>>) -> Self {
+                ArtifactKeyOwnedView(inner)
+            }
+        }
+        impl ::core::convert::From<ArtifactKeyOwnedView>
+        for ::buffa::OwnedView<ArtifactKeyView<'static>> {
+            fn from(wrapper: ArtifactKeyOwnedView) -> Self {
+                wrapper.0
+            }
+        }
+        impl ::core::convert::AsRef<::buffa::OwnedView<ArtifactKeyView<'static>>>
+        for ArtifactKeyOwnedView {
+            fn as_ref(&self) -> &::buffa::OwnedView<ArtifactKeyView<'static>> {
+                &self.0
+            }
+        }
+        impl ::buffa::HasMessageView for super::super::ArtifactKey {
+            type View<'a> = ArtifactKeyView<'a>;
+            type ViewHandle = ArtifactKeyOwnedView;
+        }
+        #[derive(Clone, Debug, Default)]
+        pub struct TimeTransformView<'a> {
+            /// Field 1: `transform`
+            pub transform: &'a str,
+            /// Field 2: `op`
+            pub op: ::buffa::EnumValue<super::super::Operator>,
+            pub __buffa_unknown_fields: ::buffa::UnknownFieldsView<'a>,
+        }
+        impl<'a> ::buffa::MessageView<'a> for TimeTransformView<'a> {
+            type Owned = super::super::TimeTransform;
+            fn decode_view(
+                buf: &'a [u8],
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                let __limit = ::core::cell::Cell::new(
+                    ::buffa::DEFAULT_UNKNOWN_FIELD_LIMIT,
+                );
+                let __elem = ::core::cell::Cell::new(
+                    ::buffa::DEFAULT_ELEMENT_MEMORY_LIMIT,
+                );
+                <Self as ::buffa::MessageView>::decode_view_ctx(
+                    buf,
+                    ::buffa::DecodeContext::new(::buffa::RECURSION_LIMIT, &__limit)
+                        .with_element_memory(&__elem),
+                )
+            }
+            fn decode_view_with_ctx(
+                buf: &'a [u8],
+                ctx: ::buffa::DecodeContext<'_>,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                <Self as ::buffa::MessageView>::decode_view_ctx(buf, ctx)
+            }
+            #[inline]
+            fn merge_view_field(
+                &mut self,
+                tag: ::buffa::encoding::Tag,
+                cur: &'a [u8],
+                before_tag: &'a [u8],
+                ctx: ::buffa::DecodeContext<'_>,
+            ) -> ::core::result::Result<&'a [u8], ::buffa::DecodeError> {
+                let _ = ctx;
+                #[allow(unused_variables)]
+                let view = self;
+                let mut cur = cur;
+                match tag.field_number() {
+                    1u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        view.transform = ::buffa::types::borrow_str(&mut cur)?;
+                    }
+                    2u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::Varint,
+                        )?;
+                        view.op = ::buffa::EnumValue::from(
+                            ::buffa::types::decode_int32(&mut cur)?,
+                        );
+                    }
+                    _ => {
+                        ::buffa::encoding::skip_field_depth(tag, &mut cur, ctx.depth())?;
+                        let span_len = before_tag.len() - cur.len();
+                        view.__buffa_unknown_fields
+                            .push_record(before_tag, span_len, ctx)?;
+                    }
+                }
+                ::core::result::Result::Ok(cur)
+            }
+            fn to_owned_message(
+                &self,
+            ) -> ::core::result::Result<
+                super::super::TimeTransform,
+                ::buffa::DecodeError,
+            > {
+                self.to_owned_from_source(None)
+            }
+            #[allow(clippy::useless_conversion, clippy::needless_update)]
+            fn to_owned_from_source(
+                &self,
+                __buffa_src: ::core::option::Option<&::buffa::bytes::Bytes>,
+            ) -> ::core::result::Result<
+                super::super::TimeTransform,
+                ::buffa::DecodeError,
+            > {
+                #[allow(unused_imports)]
+                use ::buffa::alloc::string::ToString as _;
+                let _ = __buffa_src;
+                ::core::result::Result::Ok(super::super::TimeTransform {
+                    transform: self.transform.to_string(),
+                    op: self.op,
+                    __buffa_unknown_fields: self
+                        .__buffa_unknown_fields
+                        .to_owned()?
+                        .into(),
+                    ..::core::default::Default::default()
+                })
+            }
+        }
+        impl<'a> ::buffa::ViewEncode<'a> for TimeTransformView<'a> {
+            #[allow(clippy::needless_borrow, clippy::let_and_return)]
+            fn compute_size(&self, _cache: &mut ::buffa::SizeCache) -> u32 {
+                #[allow(unused_imports)]
+                use ::buffa::Enumeration as _;
+                let mut size = 0u64;
+                if !self.transform.is_empty() {
+                    size
+                        += 1u64
+                            + ::buffa::types::string_encoded_len(&self.transform) as u64;
+                }
+                {
+                    let val = self.op.to_i32();
+                    if val != 0 {
+                        size += 1u64 + ::buffa::types::int32_encoded_len(val) as u64;
+                    }
+                }
+                size += self.__buffa_unknown_fields.encoded_len() as u64;
+                ::buffa::saturate_size(size)
+            }
+            #[allow(clippy::needless_borrow)]
+            fn write_to(
+                &self,
+                _cache: &mut ::buffa::SizeCache,
+                buf: &mut impl ::buffa::EncodeSink,
+            ) {
+                #[allow(unused_imports)]
+                use ::buffa::Enumeration as _;
+                if !self.transform.is_empty() {
+                    ::buffa::types::put_string_field(1u32, &self.transform, buf);
+                }
+                {
+                    let val = self.op.to_i32();
+                    if val != 0 {
+                        ::buffa::types::put_int32_field(2u32, val, buf);
+                    }
+                }
+                self.__buffa_unknown_fields.write_to(buf);
+            }
+        }
+        impl<'a> ::buffa::MessageName for TimeTransformView<'a> {
+            const PACKAGE: &'static str = "flyteidl2.core";
+            const NAME: &'static str = "TimeTransform";
+            const FULL_NAME: &'static str = "flyteidl2.core.TimeTransform";
+            const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.core.TimeTransform";
+        }
+        ::buffa::impl_default_view_instance!(TimeTransformView);
+        ::buffa::impl_view_reborrow!(TimeTransformView);
+        /** Self-contained, `'static` owned view of a `TimeTransform` message.
+
+ Wraps [`::buffa::OwnedView`]`<`[`TimeTransformView`]`<'static>>`: the decoded view and the [`::buffa::bytes::Bytes`] buffer it borrows from travel together, so the handle is `'static` and `Send + Sync` — suitable for async handlers, spawned tasks, and anywhere a `'static` bound is required.
+
+ Field accessors return borrows tied to `&self`. Use [`Self::view`] to get the full [`TimeTransformView`] when you need struct patterns, iteration helpers, or to pass the view to lifetime-parameterised code.*/
+        #[derive(Clone, Debug)]
+        pub struct TimeTransformOwnedView(
+            ::buffa::OwnedView<TimeTransformView<'static>>,
+        );
+        impl TimeTransformOwnedView {
+            /// Decode an owned view from a [`::buffa::bytes::Bytes`] buffer.
+            ///
+            /// The view borrows directly from the buffer's data; the buffer is
+            /// retained inside the returned handle.
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError`] if the buffer contains invalid
+            /// protobuf data.
+            pub fn decode(
+                bytes: ::buffa::bytes::Bytes,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    TimeTransformOwnedView(::buffa::OwnedView::decode(bytes)?),
+                )
+            }
+            /// Decode with custom [`::buffa::DecodeOptions`] (recursion limit,
+            /// max message size).
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError`] if the buffer is invalid or
+            /// exceeds the configured limits.
+            pub fn decode_with_options(
+                bytes: ::buffa::bytes::Bytes,
+                opts: &::buffa::DecodeOptions,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    TimeTransformOwnedView(
+                        ::buffa::OwnedView::decode_with_options(bytes, opts)?,
+                    ),
+                )
+            }
+            /// Build from an owned message via an encode → decode round-trip.
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError::MessageTooLarge`] if the
+            /// message's encoded size exceeds the 2 GiB protobuf limit, or
+            /// another [`::buffa::DecodeError`] if the re-encoded bytes are
+            /// somehow invalid (should not happen for well-formed messages).
+            pub fn from_owned(
+                msg: &super::super::TimeTransform,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    TimeTransformOwnedView(::buffa::OwnedView::from_owned(msg)?),
+                )
+            }
+            /// Borrow the full [`TimeTransformView`] with its lifetime tied to `&self`.
+            #[must_use]
+            pub fn view(&self) -> &TimeTransformView<'_> {
+                self.0.reborrow()
+            }
+            /// Convert to the owned message type.
+            ///
+            /// Infallible: this type's constructors wire-decode their
+            /// buffer, and a view produced by wire decoding always
+            /// converts. Delegates to [`::buffa::OwnedView::to_owned_message`],
+            /// whose contract also governs handles converted from a raw
+            /// [`::buffa::OwnedView`].
+            #[must_use]
+            pub fn to_owned_message(&self) -> super::super::TimeTransform {
+                self.0.to_owned_message()
+            }
+            /// The underlying bytes buffer.
+            #[must_use]
+            pub fn bytes(&self) -> &::buffa::bytes::Bytes {
+                self.0.bytes()
+            }
+            /// Consume the handle, returning the underlying bytes buffer.
+            #[must_use]
+            pub fn into_bytes(self) -> ::buffa::bytes::Bytes {
+                self.0.into_bytes()
+            }
+            /// Field 1: `transform`
+            #[must_use]
+            pub fn transform(&self) -> &'_ str {
+                self.0.reborrow().transform
+            }
+            /// Field 2: `op`
+            #[must_use]
+            pub fn op(&self) -> ::buffa::EnumValue<super::super::Operator> {
+                self.0.reborrow().op
+            }
+        }
+        impl ::core::convert::From<::buffa::OwnedView<TimeTransformView<'static>>>
+        for TimeTransformOwnedView {
+            fn from(inner: ::buffa::OwnedView<TimeTransformView<'static>>) -> Self {
+                TimeTransformOwnedView(inner)
+            }
+        }
+        impl ::core::convert::From<TimeTransformOwnedView>
+        for ::buffa::OwnedView<TimeTransformView<'static>> {
+            fn from(wrapper: TimeTransformOwnedView) -> Self {
+                wrapper.0
+            }
+        }
+        impl ::core::convert::AsRef<::buffa::OwnedView<TimeTransformView<'static>>>
+        for TimeTransformOwnedView {
+            fn as_ref(&self) -> &::buffa::OwnedView<TimeTransformView<'static>> {
+                &self.0
+            }
+        }
+        impl ::buffa::HasMessageView for super::super::TimeTransform {
+            type View<'a> = TimeTransformView<'a>;
+            type ViewHandle = TimeTransformOwnedView;
+        }
+        #[derive(Clone, Debug, Default)]
+        pub struct ArtifactBindingDataView<'a> {
+            /// Field 7: `time_transform`
+            pub time_transform: ::buffa::MessageFieldView<
+                super::super::__buffa::view::TimeTransformView<'a>,
+            >,
+            pub partition_data: ::core::option::Option<
+                super::super::__buffa::view::oneof::artifact_binding_data::PartitionData<
+                    'a,
+                >,
+            >,
+            pub __buffa_unknown_fields: ::buffa::UnknownFieldsView<'a>,
+        }
+        impl<'a> ::buffa::MessageView<'a> for ArtifactBindingDataView<'a> {
+            type Owned = super::super::ArtifactBindingData;
+            fn decode_view(
+                buf: &'a [u8],
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                let __limit = ::core::cell::Cell::new(
+                    ::buffa::DEFAULT_UNKNOWN_FIELD_LIMIT,
+                );
+                let __elem = ::core::cell::Cell::new(
+                    ::buffa::DEFAULT_ELEMENT_MEMORY_LIMIT,
+                );
+                <Self as ::buffa::MessageView>::decode_view_ctx(
+                    buf,
+                    ::buffa::DecodeContext::new(::buffa::RECURSION_LIMIT, &__limit)
+                        .with_element_memory(&__elem),
+                )
+            }
+            fn decode_view_with_ctx(
+                buf: &'a [u8],
+                ctx: ::buffa::DecodeContext<'_>,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                <Self as ::buffa::MessageView>::decode_view_ctx(buf, ctx)
+            }
+            #[inline]
+            fn merge_view_field(
+                &mut self,
+                tag: ::buffa::encoding::Tag,
+                cur: &'a [u8],
+                before_tag: &'a [u8],
+                ctx: ::buffa::DecodeContext<'_>,
+            ) -> ::core::result::Result<&'a [u8], ::buffa::DecodeError> {
+                let _ = ctx;
+                #[allow(unused_variables)]
+                let view = self;
+                let mut cur = cur;
+                match tag.field_number() {
+                    7u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let __sub_ctx = ctx.descend()?;
+                        let sub = ::buffa::types::borrow_bytes(&mut cur)?;
+                        match view.time_transform.as_mut() {
+                            Some(existing) => {
+                                ::buffa::MessageView::merge_into_view(
+                                    existing,
+                                    sub,
+                                    __sub_ctx,
+                                )?
+                            }
+                            None => {
+                                view.time_transform = ::buffa::MessageFieldView::set(
+                                    <super::super::__buffa::view::TimeTransformView as ::buffa::MessageView>::decode_view_ctx(
+                                        sub,
+                                        __sub_ctx,
+                                    )?,
+                                );
+                            }
+                        }
+                    }
+                    5u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        view.partition_data = Some(
+                            super::super::__buffa::view::oneof::artifact_binding_data::PartitionData::PartitionKey(
+                                ::buffa::types::borrow_str(&mut cur)?,
+                            ),
+                        );
+                    }
+                    6u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::Varint,
+                        )?;
+                        view.partition_data = Some(
+                            super::super::__buffa::view::oneof::artifact_binding_data::PartitionData::BindToTimePartition(
+                                ::buffa::types::decode_bool(&mut cur)?,
+                            ),
+                        );
+                    }
+                    _ => {
+                        ::buffa::encoding::skip_field_depth(tag, &mut cur, ctx.depth())?;
+                        let span_len = before_tag.len() - cur.len();
+                        view.__buffa_unknown_fields
+                            .push_record(before_tag, span_len, ctx)?;
+                    }
+                }
+                ::core::result::Result::Ok(cur)
+            }
+            fn to_owned_message(
+                &self,
+            ) -> ::core::result::Result<
+                super::super::ArtifactBindingData,
+                ::buffa::DecodeError,
+            > {
+                self.to_owned_from_source(None)
+            }
+            #[allow(clippy::useless_conversion, clippy::needless_update)]
+            fn to_owned_from_source(
+                &self,
+                __buffa_src: ::core::option::Option<&::buffa::bytes::Bytes>,
+            ) -> ::core::result::Result<
+                super::super::ArtifactBindingData,
+                ::buffa::DecodeError,
+            > {
+                #[allow(unused_imports)]
+                use ::buffa::alloc::string::ToString as _;
+                let _ = __buffa_src;
+                ::core::result::Result::Ok(super::super::ArtifactBindingData {
+                    time_transform: match self.time_transform.as_option() {
+                        Some(v) => {
+                            ::buffa::MessageField::<
+                                super::super::TimeTransform,
+                                ::buffa::Inline<super::super::TimeTransform>,
+                            >::some(v.to_owned_from_source(__buffa_src)?)
+                        }
+                        None => ::buffa::MessageField::none(),
+                    },
+                    partition_data: self
+                        .partition_data
+                        .as_ref()
+                        .map(|v| match v {
+                            super::super::__buffa::view::oneof::artifact_binding_data::PartitionData::PartitionKey(
+                                v,
+                            ) => {
+                                super::super::__buffa::oneof::artifact_binding_data::PartitionData::PartitionKey(
+                                    v.to_string(),
+                                )
+                            }
+                            super::super::__buffa::view::oneof::artifact_binding_data::PartitionData::BindToTimePartition(
+                                v,
+                            ) => {
+                                super::super::__buffa::oneof::artifact_binding_data::PartitionData::BindToTimePartition(
+                                    *v,
+                                )
+                            }
+                        }),
+                    __buffa_unknown_fields: self
+                        .__buffa_unknown_fields
+                        .to_owned()?
+                        .into(),
+                    ..::core::default::Default::default()
+                })
+            }
+        }
+        impl<'a> ::buffa::ViewEncode<'a> for ArtifactBindingDataView<'a> {
+            #[allow(clippy::needless_borrow, clippy::let_and_return)]
+            fn compute_size(&self, __cache: &mut ::buffa::SizeCache) -> u32 {
+                #[allow(unused_imports)]
+                use ::buffa::Enumeration as _;
+                let mut size = 0u64;
+                if let ::core::option::Option::Some(ref v) = self.partition_data {
+                    match v {
+                        super::super::__buffa::view::oneof::artifact_binding_data::PartitionData::PartitionKey(
+                            x,
+                        ) => {
+                            size += 1u64 + ::buffa::types::string_encoded_len(x) as u64;
+                        }
+                        super::super::__buffa::view::oneof::artifact_binding_data::PartitionData::BindToTimePartition(
+                            _x,
+                        ) => {
+                            size += 1u64 + ::buffa::types::BOOL_ENCODED_LEN as u64;
+                        }
+                    }
+                }
+                if self.time_transform.is_set() {
+                    let __slot = __cache.reserve();
+                    let inner_size = self.time_transform.compute_size(__cache);
+                    __cache.set(__slot, inner_size);
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                            + inner_size as u64;
+                }
+                size += self.__buffa_unknown_fields.encoded_len() as u64;
+                ::buffa::saturate_size(size)
+            }
+            #[allow(clippy::needless_borrow)]
+            fn write_to(
+                &self,
+                __cache: &mut ::buffa::SizeCache,
+                buf: &mut impl ::buffa::EncodeSink,
+            ) {
+                #[allow(unused_imports)]
+                use ::buffa::Enumeration as _;
+                if let ::core::option::Option::Some(ref v) = self.partition_data {
+                    match v {
+                        super::super::__buffa::view::oneof::artifact_binding_data::PartitionData::PartitionKey(
+                            x,
+                        ) => {
+                            ::buffa::types::put_string_field(5u32, x, buf);
+                        }
+                        super::super::__buffa::view::oneof::artifact_binding_data::PartitionData::BindToTimePartition(
+                            x,
+                        ) => {
+                            ::buffa::types::put_bool_field(6u32, *x, buf);
+                        }
+                    }
+                }
+                if self.time_transform.is_set() {
+                    ::buffa::types::put_len_delimited_header(
+                        7u32,
+                        u64::from(__cache.consume_next()),
+                        buf,
+                    );
+                    self.time_transform.write_to(__cache, buf);
+                }
+                self.__buffa_unknown_fields.write_to(buf);
+            }
+        }
+        impl<'a> ::buffa::MessageName for ArtifactBindingDataView<'a> {
+            const PACKAGE: &'static str = "flyteidl2.core";
+            const NAME: &'static str = "ArtifactBindingData";
+            const FULL_NAME: &'static str = "flyteidl2.core.ArtifactBindingData";
+            const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.core.ArtifactBindingData";
+        }
+        ::buffa::impl_default_view_instance!(ArtifactBindingDataView);
+        ::buffa::impl_view_reborrow!(ArtifactBindingDataView);
+        /** Self-contained, `'static` owned view of a `ArtifactBindingData` message.
+
+ Wraps [`::buffa::OwnedView`]`<`[`ArtifactBindingDataView`]`<'static>>`: the decoded view and the [`::buffa::bytes::Bytes`] buffer it borrows from travel together, so the handle is `'static` and `Send + Sync` — suitable for async handlers, spawned tasks, and anywhere a `'static` bound is required.
+
+ Field accessors return borrows tied to `&self`. Use [`Self::view`] to get the full [`ArtifactBindingDataView`] when you need struct patterns, iteration helpers, or to pass the view to lifetime-parameterised code.*/
+        #[derive(Clone, Debug)]
+        pub struct ArtifactBindingDataOwnedView(
+            ::buffa::OwnedView<ArtifactBindingDataView<'static>>,
+        );
+        impl ArtifactBindingDataOwnedView {
+            /// Decode an owned view from a [`::buffa::bytes::Bytes`] buffer.
+            ///
+            /// The view borrows directly from the buffer's data; the buffer is
+            /// retained inside the returned handle.
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError`] if the buffer contains invalid
+            /// protobuf data.
+            pub fn decode(
+                bytes: ::buffa::bytes::Bytes,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    ArtifactBindingDataOwnedView(::buffa::OwnedView::decode(bytes)?),
+                )
+            }
+            /// Decode with custom [`::buffa::DecodeOptions`] (recursion limit,
+            /// max message size).
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError`] if the buffer is invalid or
+            /// exceeds the configured limits.
+            pub fn decode_with_options(
+                bytes: ::buffa::bytes::Bytes,
+                opts: &::buffa::DecodeOptions,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    ArtifactBindingDataOwnedView(
+                        ::buffa::OwnedView::decode_with_options(bytes, opts)?,
+                    ),
+                )
+            }
+            /// Build from an owned message via an encode → decode round-trip.
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError::MessageTooLarge`] if the
+            /// message's encoded size exceeds the 2 GiB protobuf limit, or
+            /// another [`::buffa::DecodeError`] if the re-encoded bytes are
+            /// somehow invalid (should not happen for well-formed messages).
+            pub fn from_owned(
+                msg: &super::super::ArtifactBindingData,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    ArtifactBindingDataOwnedView(::buffa::OwnedView::from_owned(msg)?),
+                )
+            }
+            /// Borrow the full [`ArtifactBindingDataView`] with its lifetime tied to `&self`.
+            #[must_use]
+            pub fn view(&self) -> &ArtifactBindingDataView<'_> {
+                self.0.reborrow()
+            }
+            /// Convert to the owned message type.
+            ///
+            /// Infallible: this type's constructors wire-decode their
+            /// buffer, and a view produced by wire decoding always
+            /// converts. Delegates to [`::buffa::OwnedView::to_owned_message`],
+            /// whose contract also governs handles converted from a raw
+            /// [`::buffa::OwnedView`].
+            #[must_use]
+            pub fn to_owned_message(&self) -> super::super::ArtifactBindingData {
+                self.0.to_owned_message()
+            }
+            /// The underlying bytes buffer.
+            #[must_use]
+            pub fn bytes(&self) -> &::buffa::bytes::Bytes {
+                self.0.bytes()
+            }
+            /// Consume the handle, returning the underlying bytes buffer.
+            #[must_use]
+            pub fn into_bytes(self) -> ::buffa::bytes::Bytes {
+                self.0.into_bytes()
+            }
+            /// Field 7: `time_transform`
+            #[must_use]
+            pub fn time_transform(
+                &self,
+            ) -> &::buffa::MessageFieldView<
+                super::super::__buffa::view::TimeTransformView<'_>,
+            > {
+                &self.0.reborrow().time_transform
+            }
+            /// Oneof `partition_data`.
+            #[must_use]
+            pub fn partition_data(
+                &self,
+            ) -> ::core::option::Option<
+                &super::super::__buffa::view::oneof::artifact_binding_data::PartitionData<
+                    '_,
+                >,
+            > {
+                self.0.reborrow().partition_data.as_ref()
+            }
+        }
+        impl ::core::convert::From<::buffa::OwnedView<ArtifactBindingDataView<'static>>>
+        for ArtifactBindingDataOwnedView {
+            fn from(
+                inner: ::buffa::OwnedView<ArtifactBindingDataView<'static>>,
+            ) -> Self {
+                ArtifactBindingDataOwnedView(inner)
+            }
+        }
+        impl ::core::convert::From<ArtifactBindingDataOwnedView>
+        for ::buffa::OwnedView<ArtifactBindingDataView<'static>> {
+            fn from(wrapper: ArtifactBindingDataOwnedView) -> Self {
+                wrapper.0
+            }
+        }
+        impl ::core::convert::AsRef<::buffa::OwnedView<ArtifactBindingDataView<'static>>>
+        for ArtifactBindingDataOwnedView {
+            fn as_ref(&self) -> &::buffa::OwnedView<ArtifactBindingDataView<'static>> {
+                &self.0
+            }
+        }
+        impl ::buffa::HasMessageView for super::super::ArtifactBindingData {
+            type View<'a> = ArtifactBindingDataView<'a>;
+            type ViewHandle = ArtifactBindingDataOwnedView;
+        }
+        #[derive(Clone, Debug, Default)]
+        pub struct InputBindingDataView<'a> {
+            /// Field 1: `var`
+            pub var: &'a str,
+            pub __buffa_unknown_fields: ::buffa::UnknownFieldsView<'a>,
+        }
+        impl<'a> ::buffa::MessageView<'a> for InputBindingDataView<'a> {
+            type Owned = super::super::InputBindingData;
+            fn decode_view(
+                buf: &'a [u8],
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                let __limit = ::core::cell::Cell::new(
+                    ::buffa::DEFAULT_UNKNOWN_FIELD_LIMIT,
+                );
+                let __elem = ::core::cell::Cell::new(
+                    ::buffa::DEFAULT_ELEMENT_MEMORY_LIMIT,
+                );
+                <Self as ::buffa::MessageView>::decode_view_ctx(
+                    buf,
+                    ::buffa::DecodeContext::new(::buffa::RECURSION_LIMIT, &__limit)
+                        .with_element_memory(&__elem),
+                )
+            }
+            fn decode_view_with_ctx(
+                buf: &'a [u8],
+                ctx: ::buffa::DecodeContext<'_>,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                <Self as ::buffa::MessageView>::decode_view_ctx(buf, ctx)
+            }
+            #[inline]
+            fn merge_view_field(
+                &mut self,
+                tag: ::buffa::encoding::Tag,
+                cur: &'a [u8],
+                before_tag: &'a [u8],
+                ctx: ::buffa::DecodeContext<'_>,
+            ) -> ::core::result::Result<&'a [u8], ::buffa::DecodeError> {
+                let _ = ctx;
+                #[allow(unused_variables)]
+                let view = self;
+                let mut cur = cur;
+                match tag.field_number() {
+                    1u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        view.var = ::buffa::types::borrow_str(&mut cur)?;
+                    }
+                    _ => {
+                        ::buffa::encoding::skip_field_depth(tag, &mut cur, ctx.depth())?;
+                        let span_len = before_tag.len() - cur.len();
+                        view.__buffa_unknown_fields
+                            .push_record(before_tag, span_len, ctx)?;
+                    }
+                }
+                ::core::result::Result::Ok(cur)
+            }
+            fn to_owned_message(
+                &self,
+            ) -> ::core::result::Result<
+                super::super::InputBindingData,
+                ::buffa::DecodeError,
+            > {
+                self.to_owned_from_source(None)
+            }
+            #[allow(clippy::useless_conversion, clippy::needless_update)]
+            fn to_owned_from_source(
+                &self,
+                __buffa_src: ::core::option::Option<&::buffa::bytes::Bytes>,
+            ) -> ::core::result::Result<
+                super::super::InputBindingData,
+                ::buffa::DecodeError,
+            > {
+                #[allow(unused_imports)]
+                use ::buffa::alloc::string::ToString as _;
+                let _ = __buffa_src;
+                ::core::result::Result::Ok(super::super::InputBindingData {
+                    var: self.var.to_string(),
+                    __buffa_unknown_fields: self
+                        .__buffa_unknown_fields
+                        .to_owned()?
+                        .into(),
+                    ..::core::default::Default::default()
+                })
+            }
+        }
+        impl<'a> ::buffa::ViewEncode<'a> for InputBindingDataView<'a> {
+            #[allow(clippy::needless_borrow, clippy::let_and_return)]
+            fn compute_size(&self, _cache: &mut ::buffa::SizeCache) -> u32 {
+                #[allow(unused_imports)]
+                use ::buffa::Enumeration as _;
+                let mut size = 0u64;
+                if !self.var.is_empty() {
+                    size += 1u64 + ::buffa::types::string_encoded_len(&self.var) as u64;
+                }
+                size += self.__buffa_unknown_fields.encoded_len() as u64;
+                ::buffa::saturate_size(size)
+            }
+            #[allow(clippy::needless_borrow)]
+            fn write_to(
+                &self,
+                _cache: &mut ::buffa::SizeCache,
+                buf: &mut impl ::buffa::EncodeSink,
+            ) {
+                #[allow(unused_imports)]
+                use ::buffa::Enumeration as _;
+                if !self.var.is_empty() {
+                    ::buffa::types::put_string_field(1u32, &self.var, buf);
+                }
+                self.__buffa_unknown_fields.write_to(buf);
+            }
+        }
+        impl<'a> ::buffa::MessageName for InputBindingDataView<'a> {
+            const PACKAGE: &'static str = "flyteidl2.core";
+            const NAME: &'static str = "InputBindingData";
+            const FULL_NAME: &'static str = "flyteidl2.core.InputBindingData";
+            const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.core.InputBindingData";
+        }
+        ::buffa::impl_default_view_instance!(InputBindingDataView);
+        ::buffa::impl_view_reborrow!(InputBindingDataView);
+        /** Self-contained, `'static` owned view of a `InputBindingData` message.
+
+ Wraps [`::buffa::OwnedView`]`<`[`InputBindingDataView`]`<'static>>`: the decoded view and the [`::buffa::bytes::Bytes`] buffer it borrows from travel together, so the handle is `'static` and `Send + Sync` — suitable for async handlers, spawned tasks, and anywhere a `'static` bound is required.
+
+ Field accessors return borrows tied to `&self`. Use [`Self::view`] to get the full [`InputBindingDataView`] when you need struct patterns, iteration helpers, or to pass the view to lifetime-parameterised code.*/
+        #[derive(Clone, Debug)]
+        pub struct InputBindingDataOwnedView(
+            ::buffa::OwnedView<InputBindingDataView<'static>>,
+        );
+        impl InputBindingDataOwnedView {
+            /// Decode an owned view from a [`::buffa::bytes::Bytes`] buffer.
+            ///
+            /// The view borrows directly from the buffer's data; the buffer is
+            /// retained inside the returned handle.
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError`] if the buffer contains invalid
+            /// protobuf data.
+            pub fn decode(
+                bytes: ::buffa::bytes::Bytes,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    InputBindingDataOwnedView(::buffa::OwnedView::decode(bytes)?),
+                )
+            }
+            /// Decode with custom [`::buffa::DecodeOptions`] (recursion limit,
+            /// max message size).
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError`] if the buffer is invalid or
+            /// exceeds the configured limits.
+            pub fn decode_with_options(
+                bytes: ::buffa::bytes::Bytes,
+                opts: &::buffa::DecodeOptions,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    InputBindingDataOwnedView(
+                        ::buffa::OwnedView::decode_with_options(bytes, opts)?,
+                    ),
+                )
+            }
+            /// Build from an owned message via an encode → decode round-trip.
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError::MessageTooLarge`] if the
+            /// message's encoded size exceeds the 2 GiB protobuf limit, or
+            /// another [`::buffa::DecodeError`] if the re-encoded bytes are
+            /// somehow invalid (should not happen for well-formed messages).
+            pub fn from_owned(
+                msg: &super::super::InputBindingData,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    InputBindingDataOwnedView(::buffa::OwnedView::from_owned(msg)?),
+                )
+            }
+            /// Borrow the full [`InputBindingDataView`] with its lifetime tied to `&self`.
+            #[must_use]
+            pub fn view(&self) -> &InputBindingDataView<'_> {
+                self.0.reborrow()
+            }
+            /// Convert to the owned message type.
+            ///
+            /// Infallible: this type's constructors wire-decode their
+            /// buffer, and a view produced by wire decoding always
+            /// converts. Delegates to [`::buffa::OwnedView::to_owned_message`],
+            /// whose contract also governs handles converted from a raw
+            /// [`::buffa::OwnedView`].
+            #[must_use]
+            pub fn to_owned_message(&self) -> super::super::InputBindingData {
+                self.0.to_owned_message()
+            }
+            /// The underlying bytes buffer.
+            #[must_use]
+            pub fn bytes(&self) -> &::buffa::bytes::Bytes {
+                self.0.bytes()
+            }
+            /// Consume the handle, returning the underlying bytes buffer.
+            #[must_use]
+            pub fn into_bytes(self) -> ::buffa::bytes::Bytes {
+                self.0.into_bytes()
+            }
+            /// Field 1: `var`
+            #[must_use]
+            pub fn var(&self) -> &'_ str {
+                self.0.reborrow().var
+            }
+        }
+        impl ::core::convert::From<::buffa::OwnedView<InputBindingDataView<'static>>>
+        for InputBindingDataOwnedView {
+            fn from(inner: ::buffa::OwnedView<InputBindingDataView<'static>>) -> Self {
+                InputBindingDataOwnedView(inner)
+            }
+        }
+        impl ::core::convert::From<InputBindingDataOwnedView>
+        for ::buffa::OwnedView<InputBindingDataView<'static>> {
+            fn from(wrapper: InputBindingDataOwnedView) -> Self {
+                wrapper.0
+            }
+        }
+        impl ::core::convert::AsRef<::buffa::OwnedView<InputBindingDataView<'static>>>
+        for InputBindingDataOwnedView {
+            fn as_ref(&self) -> &::buffa::OwnedView<InputBindingDataView<'static>> {
+                &self.0
+            }
+        }
+        impl ::buffa::HasMessageView for super::super::InputBindingData {
+            type View<'a> = InputBindingDataView<'a>;
+            type ViewHandle = InputBindingDataOwnedView;
+        }
+        #[derive(Clone, Debug, Default)]
+        pub struct RuntimeBindingView<'a> {
+            pub __buffa_unknown_fields: ::buffa::UnknownFieldsView<'a>,
+        }
+        impl<'a> ::buffa::MessageView<'a> for RuntimeBindingView<'a> {
+            type Owned = super::super::RuntimeBinding;
+            fn decode_view(
+                buf: &'a [u8],
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                let __limit = ::core::cell::Cell::new(
+                    ::buffa::DEFAULT_UNKNOWN_FIELD_LIMIT,
+                );
+                let __elem = ::core::cell::Cell::new(
+                    ::buffa::DEFAULT_ELEMENT_MEMORY_LIMIT,
+                );
+                <Self as ::buffa::MessageView>::decode_view_ctx(
+                    buf,
+                    ::buffa::DecodeContext::new(::buffa::RECURSION_LIMIT, &__limit)
+                        .with_element_memory(&__elem),
+                )
+            }
+            fn decode_view_with_ctx(
+                buf: &'a [u8],
+                ctx: ::buffa::DecodeContext<'_>,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                <Self as ::buffa::MessageView>::decode_view_ctx(buf, ctx)
+            }
+            #[inline]
+            fn merge_view_field(
+                &mut self,
+                tag: ::buffa::encoding::Tag,
+                cur: &'a [u8],
+                before_tag: &'a [u8],
+                ctx: ::buffa::DecodeContext<'_>,
+            ) -> ::core::result::Result<&'a [u8], ::buffa::DecodeError> {
+                let _ = ctx;
+                #[allow(unused_variables)]
+                let view = self;
+                let mut cur = cur;
+                match tag.field_number() {
+                    _ => {
+                        ::buffa::encoding::skip_field_depth(tag, &mut cur, ctx.depth())?;
+                        let span_len = before_tag.len() - cur.len();
+                        view.__buffa_unknown_fields
+                            .push_record(before_tag, span_len, ctx)?;
+                    }
+                }
+                ::core::result::Result::Ok(cur)
+            }
+            fn to_owned_message(
+                &self,
+            ) -> ::core::result::Result<
+                super::super::RuntimeBinding,
+                ::buffa::DecodeError,
+            > {
+                self.to_owned_from_source(None)
+            }
+            #[allow(clippy::useless_conversion, clippy::needless_update)]
+            fn to_owned_from_source(
+                &self,
+                __buffa_src: ::core::option::Option<&::buffa::bytes::Bytes>,
+            ) -> ::core::result::Result<
+                super::super::RuntimeBinding,
+                ::buffa::DecodeError,
+            > {
+                #[allow(unused_imports)]
+                use ::buffa::alloc::string::ToString as _;
+                let _ = __buffa_src;
+                ::core::result::Result::Ok(super::super::RuntimeBinding {
+                    __buffa_unknown_fields: self
+                        .__buffa_unknown_fields
+                        .to_owned()?
+                        .into(),
+                    ..::core::default::Default::default()
+                })
+            }
+        }
+        impl<'a> ::buffa::ViewEncode<'a> for RuntimeBindingView<'a> {
+            #[allow(clippy::needless_borrow, clippy::let_and_return)]
+            fn compute_size(&self, _cache: &mut ::buffa::SizeCache) -> u32 {
+                #[allow(unused_imports)]
+                use ::buffa::Enumeration as _;
+                let mut size = 0u64;
+                size += self.__buffa_unknown_fields.encoded_len() as u64;
+                ::buffa::saturate_size(size)
+            }
+            #[allow(clippy::needless_borrow)]
+            fn write_to(
+                &self,
+                _cache: &mut ::buffa::SizeCache,
+                buf: &mut impl ::buffa::EncodeSink,
+            ) {
+                #[allow(unused_imports)]
+                use ::buffa::Enumeration as _;
+                self.__buffa_unknown_fields.write_to(buf);
+            }
+        }
+        impl<'a> ::buffa::MessageName for RuntimeBindingView<'a> {
+            const PACKAGE: &'static str = "flyteidl2.core";
+            const NAME: &'static str = "RuntimeBinding";
+            const FULL_NAME: &'static str = "flyteidl2.core.RuntimeBinding";
+            const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.core.RuntimeBinding";
+        }
+        ::buffa::impl_default_view_instance!(RuntimeBindingView);
+        ::buffa::impl_view_reborrow!(RuntimeBindingView);
+        /** Self-contained, `'static` owned view of a `RuntimeBinding` message.
+
+ Wraps [`::buffa::OwnedView`]`<`[`RuntimeBindingView`]`<'static>>`: the decoded view and the [`::buffa::bytes::Bytes`] buffer it borrows from travel together, so the handle is `'static` and `Send + Sync` — suitable for async handlers, spawned tasks, and anywhere a `'static` bound is required.
+
+ Field accessors return borrows tied to `&self`. Use [`Self::view`] to get the full [`RuntimeBindingView`] when you need struct patterns, iteration helpers, or to pass the view to lifetime-parameterised code.*/
+        #[derive(Clone, Debug)]
+        pub struct RuntimeBindingOwnedView(
+            ::buffa::OwnedView<RuntimeBindingView<'static>>,
+        );
+        impl RuntimeBindingOwnedView {
+            /// Decode an owned view from a [`::buffa::bytes::Bytes`] buffer.
+            ///
+            /// The view borrows directly from the buffer's data; the buffer is
+            /// retained inside the returned handle.
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError`] if the buffer contains invalid
+            /// protobuf data.
+            pub fn decode(
+                bytes: ::buffa::bytes::Bytes,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    RuntimeBindingOwnedView(::buffa::OwnedView::decode(bytes)?),
+                )
+            }
+            /// Decode with custom [`::buffa::DecodeOptions`] (recursion limit,
+            /// max message size).
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError`] if the buffer is invalid or
+            /// exceeds the configured limits.
+            pub fn decode_with_options(
+                bytes: ::buffa::bytes::Bytes,
+                opts: &::buffa::DecodeOptions,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    RuntimeBindingOwnedView(
+                        ::buffa::OwnedView::decode_with_options(bytes, opts)?,
+                    ),
+                )
+            }
+            /// Build from an owned message via an encode → decode round-trip.
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError::MessageTooLarge`] if the
+            /// message's encoded size exceeds the 2 GiB protobuf limit, or
+            /// another [`::buffa::DecodeError`] if the re-encoded bytes are
+            /// somehow invalid (should not happen for well-formed messages).
+            pub fn from_owned(
+                msg: &super::super::RuntimeBinding,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    RuntimeBindingOwnedView(::buffa::OwnedView::from_owned(msg)?),
+                )
+            }
+            /// Borrow the full [`RuntimeBindingView`] with its lifetime tied to `&self`.
+            #[must_use]
+            pub fn view(&self) -> &RuntimeBindingView<'_> {
+                self.0.reborrow()
+            }
+            /// Convert to the owned message type.
+            ///
+            /// Infallible: this type's constructors wire-decode their
+            /// buffer, and a view produced by wire decoding always
+            /// converts. Delegates to [`::buffa::OwnedView::to_owned_message`],
+            /// whose contract also governs handles converted from a raw
+            /// [`::buffa::OwnedView`].
+            #[must_use]
+            pub fn to_owned_message(&self) -> super::super::RuntimeBinding {
+                self.0.to_owned_message()
+            }
+            /// The underlying bytes buffer.
+            #[must_use]
+            pub fn bytes(&self) -> &::buffa::bytes::Bytes {
+                self.0.bytes()
+            }
+            /// Consume the handle, returning the underlying bytes buffer.
+            #[must_use]
+            pub fn into_bytes(self) -> ::buffa::bytes::Bytes {
+                self.0.into_bytes()
+            }
+        }
+        impl ::core::convert::From<::buffa::OwnedView<RuntimeBindingView<'static>>>
+        for RuntimeBindingOwnedView {
+            fn from(inner: ::buffa::OwnedView<RuntimeBindingView<'static>>) -> Self {
+                RuntimeBindingOwnedView(inner)
+            }
+        }
+        impl ::core::convert::From<RuntimeBindingOwnedView>
+        for ::buffa::OwnedView<RuntimeBindingView<'static>> {
+            fn from(wrapper: RuntimeBindingOwnedView) -> Self {
+                wrapper.0
+            }
+        }
+        impl ::core::convert::AsRef<::buffa::OwnedView<RuntimeBindingView<'static>>>
+        for RuntimeBindingOwnedView {
+            fn as_ref(&self) -> &::buffa::OwnedView<RuntimeBindingView<'static>> {
+                &self.0
+            }
+        }
+        impl ::buffa::HasMessageView for super::super::RuntimeBinding {
+            type View<'a> = RuntimeBindingView<'a>;
+            type ViewHandle = RuntimeBindingOwnedView;
+        }
+        #[derive(Clone, Debug, Default)]
+        pub struct LabelValueView<'a> {
+            pub value: ::core::option::Option<
+                super::super::__buffa::view::oneof::label_value::Value<'a>,
+            >,
+            pub __buffa_unknown_fields: ::buffa::UnknownFieldsView<'a>,
+        }
+        impl<'a> ::buffa::MessageView<'a> for LabelValueView<'a> {
+            type Owned = super::super::LabelValue;
+            fn decode_view(
+                buf: &'a [u8],
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                let __limit = ::core::cell::Cell::new(
+                    ::buffa::DEFAULT_UNKNOWN_FIELD_LIMIT,
+                );
+                let __elem = ::core::cell::Cell::new(
+                    ::buffa::DEFAULT_ELEMENT_MEMORY_LIMIT,
+                );
+                <Self as ::buffa::MessageView>::decode_view_ctx(
+                    buf,
+                    ::buffa::DecodeContext::new(::buffa::RECURSION_LIMIT, &__limit)
+                        .with_element_memory(&__elem),
+                )
+            }
+            fn decode_view_with_ctx(
+                buf: &'a [u8],
+                ctx: ::buffa::DecodeContext<'_>,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                <Self as ::buffa::MessageView>::decode_view_ctx(buf, ctx)
+            }
+            #[inline]
+            fn merge_view_field(
+                &mut self,
+                tag: ::buffa::encoding::Tag,
+                cur: &'a [u8],
+                before_tag: &'a [u8],
+                ctx: ::buffa::DecodeContext<'_>,
+            ) -> ::core::result::Result<&'a [u8], ::buffa::DecodeError> {
+                let _ = ctx;
+                #[allow(unused_variables)]
+                let view = self;
+                let mut cur = cur;
+                match tag.field_number() {
+                    1u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        view.value = Some(
+                            super::super::__buffa::view::oneof::label_value::Value::StaticValue(
+                                ::buffa::types::borrow_str(&mut cur)?,
+                            ),
+                        );
+                    }
+                    2u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let __sub_ctx = ctx.descend()?;
+                        let sub = ::buffa::types::borrow_bytes(&mut cur)?;
+                        if let Some(
+                            super::super::__buffa::view::oneof::label_value::Value::TimeValue(
+                                ref mut existing,
+                            ),
+                        ) = view.value
+                        {
+                            ::buffa::MessageView::merge_into_view(
+                                &mut **existing,
+                                sub,
+                                __sub_ctx,
+                            )?;
+                        } else {
+                            view.value = Some(
+                                super::super::__buffa::view::oneof::label_value::Value::TimeValue(
+                                    ::buffa::alloc::boxed::Box::new(
+                                        <super::super::super::super::google::protobuf::__buffa::view::TimestampView as ::buffa::MessageView>::decode_view_ctx(
+                                            sub,
+                                            __sub_ctx,
+                                        )?,
+                                    ),
+                                ),
+                            );
+                        }
+                    }
+                    3u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let __sub_ctx = ctx.descend()?;
+                        let sub = ::buffa::types::borrow_bytes(&mut cur)?;
+                        if let Some(
+                            super::super::__buffa::view::oneof::label_value::Value::TriggeredBinding(
+                                ref mut existing,
+                            ),
+                        ) = view.value
+                        {
+                            ::buffa::MessageView::merge_into_view(
+                                &mut **existing,
+                                sub,
+                                __sub_ctx,
+                            )?;
+                        } else {
+                            view.value = Some(
+                                super::super::__buffa::view::oneof::label_value::Value::TriggeredBinding(
+                                    ::buffa::alloc::boxed::Box::new(
+                                        <super::super::__buffa::view::ArtifactBindingDataView as ::buffa::MessageView>::decode_view_ctx(
+                                            sub,
+                                            __sub_ctx,
+                                        )?,
+                                    ),
+                                ),
+                            );
+                        }
+                    }
+                    4u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let __sub_ctx = ctx.descend()?;
+                        let sub = ::buffa::types::borrow_bytes(&mut cur)?;
+                        if let Some(
+                            super::super::__buffa::view::oneof::label_value::Value::InputBinding(
+                                ref mut existing,
+                            ),
+                        ) = view.value
+                        {
+                            ::buffa::MessageView::merge_into_view(
+                                &mut **existing,
+                                sub,
+                                __sub_ctx,
+                            )?;
+                        } else {
+                            view.value = Some(
+                                super::super::__buffa::view::oneof::label_value::Value::InputBinding(
+                                    ::buffa::alloc::boxed::Box::new(
+                                        <super::super::__buffa::view::InputBindingDataView as ::buffa::MessageView>::decode_view_ctx(
+                                            sub,
+                                            __sub_ctx,
+                                        )?,
+                                    ),
+                                ),
+                            );
+                        }
+                    }
+                    5u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let __sub_ctx = ctx.descend()?;
+                        let sub = ::buffa::types::borrow_bytes(&mut cur)?;
+                        if let Some(
+                            super::super::__buffa::view::oneof::label_value::Value::RuntimeBinding(
+                                ref mut existing,
+                            ),
+                        ) = view.value
+                        {
+                            ::buffa::MessageView::merge_into_view(
+                                &mut **existing,
+                                sub,
+                                __sub_ctx,
+                            )?;
+                        } else {
+                            view.value = Some(
+                                super::super::__buffa::view::oneof::label_value::Value::RuntimeBinding(
+                                    ::buffa::alloc::boxed::Box::new(
+                                        <super::super::__buffa::view::RuntimeBindingView as ::buffa::MessageView>::decode_view_ctx(
+                                            sub,
+                                            __sub_ctx,
+                                        )?,
+                                    ),
+                                ),
+                            );
+                        }
+                    }
+                    _ => {
+                        ::buffa::encoding::skip_field_depth(tag, &mut cur, ctx.depth())?;
+                        let span_len = before_tag.len() - cur.len();
+                        view.__buffa_unknown_fields
+                            .push_record(before_tag, span_len, ctx)?;
+                    }
+                }
+                ::core::result::Result::Ok(cur)
+            }
+            fn to_owned_message(
+                &self,
+            ) -> ::core::result::Result<super::super::LabelValue, ::buffa::DecodeError> {
+                self.to_owned_from_source(None)
+            }
+            #[allow(clippy::useless_conversion, clippy::needless_update)]
+            fn to_owned_from_source(
+                &self,
+                __buffa_src: ::core::option::Option<&::buffa::bytes::Bytes>,
+            ) -> ::core::result::Result<super::super::LabelValue, ::buffa::DecodeError> {
+                #[allow(unused_imports)]
+                use ::buffa::alloc::string::ToString as _;
+                let _ = __buffa_src;
+                ::core::result::Result::Ok(super::super::LabelValue {
+                    value: match self.value.as_ref() {
+                        ::core::option::Option::Some(v) => {
+                            ::core::option::Option::Some(
+                                match v {
+                                    super::super::__buffa::view::oneof::label_value::Value::StaticValue(
+                                        v,
+                                    ) => {
+                                        super::super::__buffa::oneof::label_value::Value::StaticValue(
+                                            v.to_string(),
+                                        )
+                                    }
+                                    super::super::__buffa::view::oneof::label_value::Value::TimeValue(
+                                        v,
+                                    ) => {
+                                        super::super::__buffa::oneof::label_value::Value::TimeValue(
+                                            ::buffa::alloc::boxed::Box::new(
+                                                v.to_owned_from_source(__buffa_src)?,
+                                            ),
+                                        )
+                                    }
+                                    super::super::__buffa::view::oneof::label_value::Value::TriggeredBinding(
+                                        v,
+                                    ) => {
+                                        super::super::__buffa::oneof::label_value::Value::TriggeredBinding(
+                                            ::buffa::alloc::boxed::Box::new(
+                                                v.to_owned_from_source(__buffa_src)?,
+                                            ),
+                                        )
+                                    }
+                                    super::super::__buffa::view::oneof::label_value::Value::InputBinding(
+                                        v,
+                                    ) => {
+                                        super::super::__buffa::oneof::label_value::Value::InputBinding(
+                                            ::buffa::alloc::boxed::Box::new(
+                                                v.to_owned_from_source(__buffa_src)?,
+                                            ),
+                                        )
+                                    }
+                                    super::super::__buffa::view::oneof::label_value::Value::RuntimeBinding(
+                                        v,
+                                    ) => {
+                                        super::super::__buffa::oneof::label_value::Value::RuntimeBinding(
+                                            ::buffa::alloc::boxed::Box::new(
+                                                v.to_owned_from_source(__buffa_src)?,
+                                            ),
+                                        )
+                                    }
+                                },
+                            )
+                        }
+                        ::core::option::Option::None => ::core::option::Option::None,
+                    },
+                    __buffa_unknown_fields: self
+                        .__buffa_unknown_fields
+                        .to_owned()?
+                        .into(),
+                    ..::core::default::Default::default()
+                })
+            }
+        }
+        impl<'a> ::buffa::ViewEncode<'a> for LabelValueView<'a> {
+            #[allow(clippy::needless_borrow, clippy::let_and_return)]
+            fn compute_size(&self, __cache: &mut ::buffa::SizeCache) -> u32 {
+                #[allow(unused_imports)]
+                use ::buffa::Enumeration as _;
+                let mut size = 0u64;
+                if let ::core::option::Option::Some(ref v) = self.value {
+                    match v {
+                        super::super::__buffa::view::oneof::label_value::Value::StaticValue(
+                            x,
+                        ) => {
+                            size += 1u64 + ::buffa::types::string_encoded_len(x) as u64;
+                        }
+                        super::super::__buffa::view::oneof::label_value::Value::TimeValue(
+                            x,
+                        ) => {
+                            let __slot = __cache.reserve();
+                            let inner = x.compute_size(__cache);
+                            __cache.set(__slot, inner);
+                            size
+                                += 1u64 + ::buffa::encoding::varint_len(inner as u64) as u64
+                                    + inner as u64;
+                        }
+                        super::super::__buffa::view::oneof::label_value::Value::TriggeredBinding(
+                            x,
+                        ) => {
+                            let __slot = __cache.reserve();
+                            let inner = x.compute_size(__cache);
+                            __cache.set(__slot, inner);
+                            size
+                                += 1u64 + ::buffa::encoding::varint_len(inner as u64) as u64
+                                    + inner as u64;
+                        }
+                        super::super::__buffa::view::oneof::label_value::Value::InputBinding(
+                            x,
+                        ) => {
+                            let __slot = __cache.reserve();
+                            let inner = x.compute_size(__cache);
+                            __cache.set(__slot, inner);
+                            size
+                                += 1u64 + ::buffa::encoding::varint_len(inner as u64) as u64
+                                    + inner as u64;
+                        }
+                        super::super::__buffa::view::oneof::label_value::Value::RuntimeBinding(
+                            x,
+                        ) => {
+                            let __slot = __cache.reserve();
+                            let inner = x.compute_size(__cache);
+                            __cache.set(__slot, inner);
+                            size
+                                += 1u64 + ::buffa::encoding::varint_len(inner as u64) as u64
+                                    + inner as u64;
+                        }
+                    }
+                }
+                size += self.__buffa_unknown_fields.encoded_len() as u64;
+                ::buffa::saturate_size(size)
+            }
+            #[allow(clippy::needless_borrow)]
+            fn write_to(
+                &self,
+                __cache: &mut ::buffa::SizeCache,
+                buf: &mut impl ::buffa::EncodeSink,
+            ) {
+                #[allow(unused_imports)]
+                use ::buffa::Enumeration as _;
+                if let ::core::option::Option::Some(ref v) = self.value {
+                    match v {
+                        super::super::__buffa::view::oneof::label_value::Value::StaticValue(
+                            x,
+                        ) => {
+                            ::buffa::types::put_string_field(1u32, x, buf);
+                        }
+                        super::super::__buffa::view::oneof::label_value::Value::TimeValue(
+                            x,
+                        ) => {
+                            ::buffa::types::put_len_delimited_header(
+                                2u32,
+                                u64::from(__cache.consume_next()),
+                                buf,
+                            );
+                            x.write_to(__cache, buf);
+                        }
+                        super::super::__buffa::view::oneof::label_value::Value::TriggeredBinding(
+                            x,
+                        ) => {
+                            ::buffa::types::put_len_delimited_header(
+                                3u32,
+                                u64::from(__cache.consume_next()),
+                                buf,
+                            );
+                            x.write_to(__cache, buf);
+                        }
+                        super::super::__buffa::view::oneof::label_value::Value::InputBinding(
+                            x,
+                        ) => {
+                            ::buffa::types::put_len_delimited_header(
+                                4u32,
+                                u64::from(__cache.consume_next()),
+                                buf,
+                            );
+                            x.write_to(__cache, buf);
+                        }
+                        super::super::__buffa::view::oneof::label_value::Value::RuntimeBinding(
+                            x,
+                        ) => {
+                            ::buffa::types::put_len_delimited_header(
+                                5u32,
+                                u64::from(__cache.consume_next()),
+                                buf,
+                            );
+                            x.write_to(__cache, buf);
+                        }
+                    }
+                }
+                self.__buffa_unknown_fields.write_to(buf);
+            }
+        }
+        impl<'a> ::buffa::MessageName for LabelValueView<'a> {
+            const PACKAGE: &'static str = "flyteidl2.core";
+            const NAME: &'static str = "LabelValue";
+            const FULL_NAME: &'static str = "flyteidl2.core.LabelValue";
+            const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.core.LabelValue";
+        }
+        ::buffa::impl_default_view_instance!(LabelValueView);
+        ::buffa::impl_view_reborrow!(LabelValueView);
+        /** Self-contained, `'static` owned view of a `LabelValue` message.
+
+ Wraps [`::buffa::OwnedView`]`<`[`LabelValueView`]`<'static>>`: the decoded view and the [`::buffa::bytes::Bytes`] buffer it borrows from travel together, so the handle is `'static` and `Send + Sync` — suitable for async handlers, spawned tasks, and anywhere a `'static` bound is required.
+
+ Field accessors return borrows tied to `&self`. Use [`Self::view`] to get the full [`LabelValueView`] when you need struct patterns, iteration helpers, or to pass the view to lifetime-parameterised code.*/
+        #[derive(Clone, Debug)]
+        pub struct LabelValueOwnedView(::buffa::OwnedView<LabelValueView<'static>>);
+        impl LabelValueOwnedView {
+            /// Decode an owned view from a [`::buffa::bytes::Bytes`] buffer.
+            ///
+            /// The view borrows directly from the buffer's data; the buffer is
+            /// retained inside the returned handle.
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError`] if the buffer contains invalid
+            /// protobuf data.
+            pub fn decode(
+                bytes: ::buffa::bytes::Bytes,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    LabelValueOwnedView(::buffa::OwnedView::decode(bytes)?),
+                )
+            }
+            /// Decode with custom [`::buffa::DecodeOptions`] (recursion limit,
+            /// max message size).
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError`] if the buffer is invalid or
+            /// exceeds the configured limits.
+            pub fn decode_with_options(
+                bytes: ::buffa::bytes::Bytes,
+                opts: &::buffa::DecodeOptions,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    LabelValueOwnedView(
+                        ::buffa::OwnedView::decode_with_options(bytes, opts)?,
+                    ),
+                )
+            }
+            /// Build from an owned message via an encode → decode round-trip.
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError::MessageTooLarge`] if the
+            /// message's encoded size exceeds the 2 GiB protobuf limit, or
+            /// another [`::buffa::DecodeError`] if the re-encoded bytes are
+            /// somehow invalid (should not happen for well-formed messages).
+            pub fn from_owned(
+                msg: &super::super::LabelValue,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    LabelValueOwnedView(::buffa::OwnedView::from_owned(msg)?),
+                )
+            }
+            /// Borrow the full [`LabelValueView`] with its lifetime tied to `&self`.
+            #[must_use]
+            pub fn view(&self) -> &LabelValueView<'_> {
+                self.0.reborrow()
+            }
+            /// Convert to the owned message type.
+            ///
+            /// Infallible: this type's constructors wire-decode their
+            /// buffer, and a view produced by wire decoding always
+            /// converts. Delegates to [`::buffa::OwnedView::to_owned_message`],
+            /// whose contract also governs handles converted from a raw
+            /// [`::buffa::OwnedView`].
+            #[must_use]
+            pub fn to_owned_message(&self) -> super::super::LabelValue {
+                self.0.to_owned_message()
+            }
+            /// The underlying bytes buffer.
+            #[must_use]
+            pub fn bytes(&self) -> &::buffa::bytes::Bytes {
+                self.0.bytes()
+            }
+            /// Consume the handle, returning the underlying bytes buffer.
+            #[must_use]
+            pub fn into_bytes(self) -> ::buffa::bytes::Bytes {
+                self.0.into_bytes()
+            }
+            /// Oneof `value`.
+            #[must_use]
+            pub fn value(
+                &self,
+            ) -> ::core::option::Option<
+                &super::super::__buffa::view::oneof::label_value::Value<'_>,
+            > {
+                self.0.reborrow().value.as_ref()
+            }
+        }
+        impl ::core::convert::From<::buffa::OwnedView<LabelValueView<'static>>>
+        for LabelValueOwnedView {
+            fn from(inner: ::buffa::OwnedView<LabelValueView<'static>>) -> Self {
+                LabelValueOwnedView(inner)
+            }
+        }
+        impl ::core::convert::From<LabelValueOwnedView>
+        for ::buffa::OwnedView<LabelValueView<'static>> {
+            fn from(wrapper: LabelValueOwnedView) -> Self {
+                wrapper.0
+            }
+        }
+        impl ::core::convert::AsRef<::buffa::OwnedView<LabelValueView<'static>>>
+        for LabelValueOwnedView {
+            fn as_ref(&self) -> &::buffa::OwnedView<LabelValueView<'static>> {
+                &self.0
+            }
+        }
+        impl ::buffa::HasMessageView for super::super::LabelValue {
+            type View<'a> = LabelValueView<'a>;
+            type ViewHandle = LabelValueOwnedView;
+        }
+        #[derive(Clone, Debug, Default)]
+        pub struct PartitionsView<'a> {
+            /// Field 1: `value` (map)
+            pub value: ::buffa::MapView<
+                'a,
+                &'a str,
+                super::super::__buffa::view::LabelValueView<'a>,
+            >,
+            pub __buffa_unknown_fields: ::buffa::UnknownFieldsView<'a>,
+        }
+        impl<'a> ::buffa::MessageView<'a> for PartitionsView<'a> {
+            type Owned = super::super::Partitions;
+            fn decode_view(
+                buf: &'a [u8],
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                let __limit = ::core::cell::Cell::new(
+                    ::buffa::DEFAULT_UNKNOWN_FIELD_LIMIT,
+                );
+                let __elem = ::core::cell::Cell::new(
+                    ::buffa::DEFAULT_ELEMENT_MEMORY_LIMIT,
+                );
+                <Self as ::buffa::MessageView>::decode_view_ctx(
+                    buf,
+                    ::buffa::DecodeContext::new(::buffa::RECURSION_LIMIT, &__limit)
+                        .with_element_memory(&__elem),
+                )
+            }
+            fn decode_view_with_ctx(
+                buf: &'a [u8],
+                ctx: ::buffa::DecodeContext<'_>,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                <Self as ::buffa::MessageView>::decode_view_ctx(buf, ctx)
+            }
+            #[inline]
+            fn merge_view_field(
+                &mut self,
+                tag: ::buffa::encoding::Tag,
+                cur: &'a [u8],
+                before_tag: &'a [u8],
+                ctx: ::buffa::DecodeContext<'_>,
+            ) -> ::core::result::Result<&'a [u8], ::buffa::DecodeError> {
+                let _ = ctx;
+                #[allow(unused_variables)]
+                let view = self;
+                let mut cur = cur;
+                match tag.field_number() {
+                    1u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let entry_bytes = ::buffa::types::borrow_bytes(&mut cur)?;
+                        let mut entry_cur: &'a [u8] = entry_bytes;
+                        let mut key = "";
+                        let mut val = ::core::default::Default::default();
+                        ctx.register_element_memory(
+                            ::buffa::__private::element_footprint(&key)
+                                + ::buffa::__private::element_footprint(&val),
+                        )?;
+                        while !entry_cur.is_empty() {
+                            let entry_tag = ::buffa::encoding::Tag::decode(
+                                &mut entry_cur,
+                            )?;
+                            match entry_tag.field_number() {
+                                1 => {
+                                    ::buffa::encoding::check_wire_type(
+                                        entry_tag,
+                                        ::buffa::encoding::WireType::LengthDelimited,
+                                    )?;
+                                    key = ::buffa::types::borrow_str(&mut entry_cur)?;
+                                }
+                                2 => {
+                                    ::buffa::encoding::check_wire_type(
+                                        entry_tag,
+                                        ::buffa::encoding::WireType::LengthDelimited,
+                                    )?;
+                                    let __sub_ctx = ctx.descend()?;
+                                    let sub = ::buffa::types::borrow_bytes(&mut entry_cur)?;
+                                    <super::super::__buffa::view::LabelValueView as ::buffa::MessageView>::merge_into_view(
+                                        &mut val,
+                                        sub,
+                                        __sub_ctx,
+                                    )?;
+                                }
+                                _ => {
+                                    ::buffa::encoding::skip_field_depth(
+                                        entry_tag,
+                                        &mut entry_cur,
+                                        ctx.depth(),
+                                    )?;
+                                }
+                            }
+                        }
+                        view.value.push(key, val);
+                    }
+                    _ => {
+                        ::buffa::encoding::skip_field_depth(tag, &mut cur, ctx.depth())?;
+                        let span_len = before_tag.len() - cur.len();
+                        view.__buffa_unknown_fields
+                            .push_record(before_tag, span_len, ctx)?;
+                    }
+                }
+                ::core::result::Result::Ok(cur)
+            }
+            fn to_owned_message(
+                &self,
+            ) -> ::core::result::Result<super::super::Partitions, ::buffa::DecodeError> {
+                self.to_owned_from_source(None)
+            }
+            #[allow(clippy::useless_conversion, clippy::needless_update)]
+            fn to_owned_from_source(
+                &self,
+                __buffa_src: ::core::option::Option<&::buffa::bytes::Bytes>,
+            ) -> ::core::result::Result<super::super::Partitions, ::buffa::DecodeError> {
+                #[allow(unused_imports)]
+                use ::buffa::alloc::string::ToString as _;
+                let _ = __buffa_src;
+                ::core::result::Result::Ok(super::super::Partitions {
+                    value: self
+                        .value
+                        .iter()
+                        .map(|(k, v)| {
+                            ::core::result::Result::<
+                                _,
+                                ::buffa::DecodeError,
+                            >::Ok((k.to_string(), v.to_owned_from_source(__buffa_src)?))
+                        })
+                        .collect::<::core::result::Result<_, ::buffa::DecodeError>>()?,
+                    __buffa_unknown_fields: self
+                        .__buffa_unknown_fields
+                        .to_owned()?
+                        .into(),
+                    ..::core::default::Default::default()
+                })
+            }
+        }
+        impl<'a> ::buffa::ViewEncode<'a> for PartitionsView<'a> {
+            #[allow(clippy::needless_borrow, clippy::let_and_return)]
+            fn compute_size(&self, __cache: &mut ::buffa::SizeCache) -> u32 {
+                #[allow(unused_imports)]
+                use ::buffa::Enumeration as _;
+                let mut size = 0u64;
+                #[allow(clippy::for_kv_map)]
+                for (k, v) in &self.value {
+                    let entry_size: u64 = 1u64
+                        + ::buffa::types::string_encoded_len(k) as u64 + 1u64
+                        + {
+                            let __slot = __cache.reserve();
+                            let inner = v.compute_size(__cache);
+                            __cache.set(__slot, inner);
+                            ::buffa::encoding::varint_len(inner as u64) as u64
+                                + inner as u64
+                        };
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(entry_size) as u64
+                            + entry_size;
+                }
+                size += self.__buffa_unknown_fields.encoded_len() as u64;
+                ::buffa::saturate_size(size)
+            }
+            #[allow(clippy::needless_borrow)]
+            fn write_to(
+                &self,
+                __cache: &mut ::buffa::SizeCache,
+                buf: &mut impl ::buffa::EncodeSink,
+            ) {
+                #[allow(unused_imports)]
+                use ::buffa::Enumeration as _;
+                for (k, v) in &self.value {
+                    let __v_len = __cache.consume_next();
+                    let entry_size: u64 = 1u64
+                        + ::buffa::types::string_encoded_len(k) as u64 + 1u64
+                        + (::buffa::encoding::varint_len(__v_len as u64) as u64
+                            + __v_len as u64);
+                    ::buffa::encoding::Tag::new(
+                            1u32,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )
+                        .encode(buf);
+                    ::buffa::encoding::encode_varint(entry_size, buf);
+                    ::buffa::encoding::Tag::new(
+                            1u32,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )
+                        .encode(buf);
+                    ::buffa::types::encode_string(k, buf);
+                    ::buffa::encoding::Tag::new(
+                            2u32,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )
+                        .encode(buf);
+                    ::buffa::encoding::encode_varint(__v_len as u64, buf);
+                    v.write_to(__cache, buf);
+                }
+                self.__buffa_unknown_fields.write_to(buf);
+            }
+        }
+        impl<'a> ::buffa::MessageName for PartitionsView<'a> {
+            const PACKAGE: &'static str = "flyteidl2.core";
+            const NAME: &'static str = "Partitions";
+            const FULL_NAME: &'static str = "flyteidl2.core.Partitions";
+            const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.core.Partitions";
+        }
+        ::buffa::impl_default_view_instance!(PartitionsView);
+        ::buffa::impl_view_reborrow!(PartitionsView);
+        /** Self-contained, `'static` owned view of a `Partitions` message.
+
+ Wraps [`::buffa::OwnedView`]`<`[`PartitionsView`]`<'static>>`: the decoded view and the [`::buffa::bytes::Bytes`] buffer it borrows from travel together, so the handle is `'static` and `Send + Sync` — suitable for async handlers, spawned tasks, and anywhere a `'static` bound is required.
+
+ Field accessors return borrows tied to `&self`. Use [`Self::view`] to get the full [`PartitionsView`] when you need struct patterns, iteration helpers, or to pass the view to lifetime-parameterised code.*/
+        #[derive(Clone, Debug)]
+        pub struct PartitionsOwnedView(::buffa::OwnedView<PartitionsView<'static>>);
+        impl PartitionsOwnedView {
+            /// Decode an owned view from a [`::buffa::bytes::Bytes`] buffer.
+            ///
+            /// The view borrows directly from the buffer's data; the buffer is
+            /// retained inside the returned handle.
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError`] if the buffer contains invalid
+            /// protobuf data.
+            pub fn decode(
+                bytes: ::buffa::bytes::Bytes,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    PartitionsOwnedView(::buffa::OwnedView::decode(bytes)?),
+                )
+            }
+            /// Decode with custom [`::buffa::DecodeOptions`] (recursion limit,
+            /// max message size).
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError`] if the buffer is invalid or
+            /// exceeds the configured limits.
+            pub fn decode_with_options(
+                bytes: ::buffa::bytes::Bytes,
+                opts: &::buffa::DecodeOptions,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    PartitionsOwnedView(
+                        ::buffa::OwnedView::decode_with_options(bytes, opts)?,
+                    ),
+                )
+            }
+            /// Build from an owned message via an encode → decode round-trip.
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError::MessageTooLarge`] if the
+            /// message's encoded size exceeds the 2 GiB protobuf limit, or
+            /// another [`::buffa::DecodeError`] if the re-encoded bytes are
+            /// somehow invalid (should not happen for well-formed messages).
+            pub fn from_owned(
+                msg: &super::super::Partitions,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    PartitionsOwnedView(::buffa::OwnedView::from_owned(msg)?),
+                )
+            }
+            /// Borrow the full [`PartitionsView`] with its lifetime tied to `&self`.
+            #[must_use]
+            pub fn view(&self) -> &PartitionsView<'_> {
+                self.0.reborrow()
+            }
+            /// Convert to the owned message type.
+            ///
+            /// Infallible: this type's constructors wire-decode their
+            /// buffer, and a view produced by wire decoding always
+            /// converts. Delegates to [`::buffa::OwnedView::to_owned_message`],
+            /// whose contract also governs handles converted from a raw
+            /// [`::buffa::OwnedView`].
+            #[must_use]
+            pub fn to_owned_message(&self) -> super::super::Partitions {
+                self.0.to_owned_message()
+            }
+            /// The underlying bytes buffer.
+            #[must_use]
+            pub fn bytes(&self) -> &::buffa::bytes::Bytes {
+                self.0.bytes()
+            }
+            /// Consume the handle, returning the underlying bytes buffer.
+            #[must_use]
+            pub fn into_bytes(self) -> ::buffa::bytes::Bytes {
+                self.0.into_bytes()
+            }
+            /// Field 1: `value` (map)
+            #[must_use]
+            pub fn value(
+                &self,
+            ) -> &::buffa::MapView<
+                '_,
+                &'_ str,
+                super::super::__buffa::view::LabelValueView<'_>,
+            > {
+                &self.0.reborrow().value
+            }
+        }
+        impl ::core::convert::From<::buffa::OwnedView<PartitionsView<'static>>>
+        for PartitionsOwnedView {
+            fn from(inner: ::buffa::OwnedView<PartitionsView<'static>>) -> Self {
+                PartitionsOwnedView(inner)
+            }
+        }
+        impl ::core::convert::From<PartitionsOwnedView>
+        for ::buffa::OwnedView<PartitionsView<'static>> {
+            fn from(wrapper: PartitionsOwnedView) -> Self {
+                wrapper.0
+            }
+        }
+        impl ::core::convert::AsRef<::buffa::OwnedView<PartitionsView<'static>>>
+        for PartitionsOwnedView {
+            fn as_ref(&self) -> &::buffa::OwnedView<PartitionsView<'static>> {
+                &self.0
+            }
+        }
+        impl ::buffa::HasMessageView for super::super::Partitions {
+            type View<'a> = PartitionsView<'a>;
+            type ViewHandle = PartitionsOwnedView;
+        }
+        #[derive(Clone, Debug, Default)]
+        pub struct TimePartitionView<'a> {
+            /// Field 1: `value`
+            pub value: ::buffa::MessageFieldView<
+                super::super::__buffa::view::LabelValueView<'a>,
+            >,
+            /// Field 2: `granularity`
+            pub granularity: ::buffa::EnumValue<super::super::Granularity>,
+            /// Field 3: `key`
+            pub key: &'a str,
+            pub __buffa_unknown_fields: ::buffa::UnknownFieldsView<'a>,
+        }
+        impl<'a> ::buffa::MessageView<'a> for TimePartitionView<'a> {
+            type Owned = super::super::TimePartition;
+            fn decode_view(
+                buf: &'a [u8],
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                let __limit = ::core::cell::Cell::new(
+                    ::buffa::DEFAULT_UNKNOWN_FIELD_LIMIT,
+                );
+                let __elem = ::core::cell::Cell::new(
+                    ::buffa::DEFAULT_ELEMENT_MEMORY_LIMIT,
+                );
+                <Self as ::buffa::MessageView>::decode_view_ctx(
+                    buf,
+                    ::buffa::DecodeContext::new(::buffa::RECURSION_LIMIT, &__limit)
+                        .with_element_memory(&__elem),
+                )
+            }
+            fn decode_view_with_ctx(
+                buf: &'a [u8],
+                ctx: ::buffa::DecodeContext<'_>,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                <Self as ::buffa::MessageView>::decode_view_ctx(buf, ctx)
+            }
+            #[inline]
+            fn merge_view_field(
+                &mut self,
+                tag: ::buffa::encoding::Tag,
+                cur: &'a [u8],
+                before_tag: &'a [u8],
+                ctx: ::buffa::DecodeContext<'_>,
+            ) -> ::core::result::Result<&'a [u8], ::buffa::DecodeError> {
+                let _ = ctx;
+                #[allow(unused_variables)]
+                let view = self;
+                let mut cur = cur;
+                match tag.field_number() {
+                    1u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let __sub_ctx = ctx.descend()?;
+                        let sub = ::buffa::types::borrow_bytes(&mut cur)?;
+                        match view.value.as_mut() {
+                            Some(existing) => {
+                                ::buffa::MessageView::merge_into_view(
+                                    existing,
+                                    sub,
+                                    __sub_ctx,
+                                )?
+                            }
+                            None => {
+                                view.value = ::buffa::MessageFieldView::set(
+                                    <super::super::__buffa::view::LabelValueView as ::buffa::MessageView>::decode_view_ctx(
+                                        sub,
+                                        __sub_ctx,
+                                    )?,
+                                );
+                            }
+                        }
+                    }
+                    2u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::Varint,
+                        )?;
+                        view.granularity = ::buffa::EnumValue::from(
+                            ::buffa::types::decode_int32(&mut cur)?,
+                        );
+                    }
+                    3u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        view.key = ::buffa::types::borrow_str(&mut cur)?;
+                    }
+                    _ => {
+                        ::buffa::encoding::skip_field_depth(tag, &mut cur, ctx.depth())?;
+                        let span_len = before_tag.len() - cur.len();
+                        view.__buffa_unknown_fields
+                            .push_record(before_tag, span_len, ctx)?;
+                    }
+                }
+                ::core::result::Result::Ok(cur)
+            }
+            fn to_owned_message(
+                &self,
+            ) -> ::core::result::Result<
+                super::super::TimePartition,
+                ::buffa::DecodeError,
+            > {
+                self.to_owned_from_source(None)
+            }
+            #[allow(clippy::useless_conversion, clippy::needless_update)]
+            fn to_owned_from_source(
+                &self,
+                __buffa_src: ::core::option::Option<&::buffa::bytes::Bytes>,
+            ) -> ::core::result::Result<
+                super::super::TimePartition,
+                ::buffa::DecodeError,
+            > {
+                #[allow(unused_imports)]
+                use ::buffa::alloc::string::ToString as _;
+                let _ = __buffa_src;
+                ::core::result::Result::Ok(super::super::TimePartition {
+                    value: match self.value.as_option() {
+                        Some(v) => {
+                            ::buffa::MessageField::<
+                                super::super::LabelValue,
+                                ::buffa::Inline<super::super::LabelValue>,
+                            >::some(v.to_owned_from_source(__buffa_src)?)
+                        }
+                        None => ::buffa::MessageField::none(),
+                    },
+                    granularity: self.granularity,
+                    key: self.key.to_string(),
+                    __buffa_unknown_fields: self
+                        .__buffa_unknown_fields
+                        .to_owned()?
+                        .into(),
+                    ..::core::default::Default::default()
+                })
+            }
+        }
+        impl<'a> ::buffa::ViewEncode<'a> for TimePartitionView<'a> {
+            #[allow(clippy::needless_borrow, clippy::let_and_return)]
+            fn compute_size(&self, __cache: &mut ::buffa::SizeCache) -> u32 {
+                #[allow(unused_imports)]
+                use ::buffa::Enumeration as _;
+                let mut size = 0u64;
+                if self.value.is_set() {
+                    let __slot = __cache.reserve();
+                    let inner_size = self.value.compute_size(__cache);
+                    __cache.set(__slot, inner_size);
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                            + inner_size as u64;
+                }
+                {
+                    let val = self.granularity.to_i32();
+                    if val != 0 {
+                        size += 1u64 + ::buffa::types::int32_encoded_len(val) as u64;
+                    }
+                }
+                if !self.key.is_empty() {
+                    size += 1u64 + ::buffa::types::string_encoded_len(&self.key) as u64;
+                }
+                size += self.__buffa_unknown_fields.encoded_len() as u64;
+                ::buffa::saturate_size(size)
+            }
+            #[allow(clippy::needless_borrow)]
+            fn write_to(
+                &self,
+                __cache: &mut ::buffa::SizeCache,
+                buf: &mut impl ::buffa::EncodeSink,
+            ) {
+                #[allow(unused_imports)]
+                use ::buffa::Enumeration as _;
+                if self.value.is_set() {
+                    ::buffa::types::put_len_delimited_header(
+                        1u32,
+                        u64::from(__cache.consume_next()),
+                        buf,
+                    );
+                    self.value.write_to(__cache, buf);
+                }
+                {
+                    let val = self.granularity.to_i32();
+                    if val != 0 {
+                        ::buffa::types::put_int32_field(2u32, val, buf);
+                    }
+                }
+                if !self.key.is_empty() {
+                    ::buffa::types::put_string_field(3u32, &self.key, buf);
+                }
+                self.__buffa_unknown_fields.write_to(buf);
+            }
+        }
+        impl<'a> ::buffa::MessageName for TimePartitionView<'a> {
+            const PACKAGE: &'static str = "flyteidl2.core";
+            const NAME: &'static str = "TimePartition";
+            const FULL_NAME: &'static str = "flyteidl2.core.TimePartition";
+            const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.core.TimePartition";
+        }
+        ::buffa::impl_default_view_instance!(TimePartitionView);
+        ::buffa::impl_view_reborrow!(TimePartitionView);
+        /** Self-contained, `'static` owned view of a `TimePartition` message.
+
+ Wraps [`::buffa::OwnedView`]`<`[`TimePartitionView`]`<'static>>`: the decoded view and the [`::buffa::bytes::Bytes`] buffer it borrows from travel together, so the handle is `'static` and `Send + Sync` — suitable for async handlers, spawned tasks, and anywhere a `'static` bound is required.
+
+ Field accessors return borrows tied to `&self`. Use [`Self::view`] to get the full [`TimePartitionView`] when you need struct patterns, iteration helpers, or to pass the view to lifetime-parameterised code.*/
+        #[derive(Clone, Debug)]
+        pub struct TimePartitionOwnedView(
+            ::buffa::OwnedView<TimePartitionView<'static>>,
+        );
+        impl TimePartitionOwnedView {
+            /// Decode an owned view from a [`::buffa::bytes::Bytes`] buffer.
+            ///
+            /// The view borrows directly from the buffer's data; the buffer is
+            /// retained inside the returned handle.
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError`] if the buffer contains invalid
+            /// protobuf data.
+            pub fn decode(
+                bytes: ::buffa::bytes::Bytes,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    TimePartitionOwnedView(::buffa::OwnedView::decode(bytes)?),
+                )
+            }
+            /// Decode with custom [`::buffa::DecodeOptions`] (recursion limit,
+            /// max message size).
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError`] if the buffer is invalid or
+            /// exceeds the configured limits.
+            pub fn decode_with_options(
+                bytes: ::buffa::bytes::Bytes,
+                opts: &::buffa::DecodeOptions,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    TimePartitionOwnedView(
+                        ::buffa::OwnedView::decode_with_options(bytes, opts)?,
+                    ),
+                )
+            }
+            /// Build from an owned message via an encode → decode round-trip.
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError::MessageTooLarge`] if the
+            /// message's encoded size exceeds the 2 GiB protobuf limit, or
+            /// another [`::buffa::DecodeError`] if the re-encoded bytes are
+            /// somehow invalid (should not happen for well-formed messages).
+            pub fn from_owned(
+                msg: &super::super::TimePartition,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    TimePartitionOwnedView(::buffa::OwnedView::from_owned(msg)?),
+                )
+            }
+            /// Borrow the full [`TimePartitionView`] with its lifetime tied to `&self`.
+            #[must_use]
+            pub fn view(&self) -> &TimePartitionView<'_> {
+                self.0.reborrow()
+            }
+            /// Convert to the owned message type.
+            ///
+            /// Infallible: this type's constructors wire-decode their
+            /// buffer, and a view produced by wire decoding always
+            /// converts. Delegates to [`::buffa::OwnedView::to_owned_message`],
+            /// whose contract also governs handles converted from a raw
+            /// [`::buffa::OwnedView`].
+            #[must_use]
+            pub fn to_owned_message(&self) -> super::super::TimePartition {
+                self.0.to_owned_message()
+            }
+            /// The underlying bytes buffer.
+            #[must_use]
+            pub fn bytes(&self) -> &::buffa::bytes::Bytes {
+                self.0.bytes()
+            }
+            /// Consume the handle, returning the underlying bytes buffer.
+            #[must_use]
+            pub fn into_bytes(self) -> ::buffa::bytes::Bytes {
+                self.0.into_bytes()
+            }
+            /// Field 1: `value`
+            #[must_use]
+            pub fn value(
+                &self,
+            ) -> &::buffa::MessageFieldView<
+                super::super::__buffa::view::LabelValueView<'_>,
+            > {
+                &self.0.reborrow().value
+            }
+            /// Field 2: `granularity`
+            #[must_use]
+            pub fn granularity(&self) -> ::buffa::EnumValue<super::super::Granularity> {
+                self.0.reborrow().granularity
+            }
+            /// Field 3: `key`
+            #[must_use]
+            pub fn key(&self) -> &'_ str {
+                self.0.reborrow().key
+            }
+        }
+        impl ::core::convert::From<::buffa::OwnedView<TimePartitionView<'static>>>
+        for TimePartitionOwnedView {
+            fn from(inner: ::buffa::OwnedView<TimePartitionView<'static>>) -> Self {
+                TimePartitionOwnedView(inner)
+            }
+        }
+        impl ::core::convert::From<TimePartitionOwnedView>
+        for ::buffa::OwnedView<TimePartitionView<'static>> {
+            fn from(wrapper: TimePartitionOwnedView) -> Self {
+                wrapper.0
+            }
+        }
+        impl ::core::convert::AsRef<::buffa::OwnedView<TimePartitionView<'static>>>
+        for TimePartitionOwnedView {
+            fn as_ref(&self) -> &::buffa::OwnedView<TimePartitionView<'static>> {
+                &self.0
+            }
+        }
+        impl ::buffa::HasMessageView for super::super::TimePartition {
+            type View<'a> = TimePartitionView<'a>;
+            type ViewHandle = TimePartitionOwnedView;
+        }
+        #[derive(Clone, Debug, Default)]
+        pub struct ArtifactIDView<'a> {
+            /// Field 1: `artifact_key`
+            pub artifact_key: ::buffa::MessageFieldView<
+                super::super::__buffa::view::ArtifactKeyView<'a>,
+            >,
+            /// Field 2: `version`
+            pub version: &'a str,
+            /// Field 3: `partitions`
+            pub partitions: ::buffa::MessageFieldView<
+                super::super::__buffa::view::PartitionsView<'a>,
+            >,
+            /// Field 4: `time_partition`
+            pub time_partition: ::buffa::MessageFieldView<
+                super::super::__buffa::view::TimePartitionView<'a>,
+            >,
+            pub __buffa_unknown_fields: ::buffa::UnknownFieldsView<'a>,
+        }
+        impl<'a> ::buffa::MessageView<'a> for ArtifactIDView<'a> {
+            type Owned = super::super::ArtifactID;
+            fn decode_view(
+                buf: &'a [u8],
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                let __limit = ::core::cell::Cell::new(
+                    ::buffa::DEFAULT_UNKNOWN_FIELD_LIMIT,
+                );
+                let __elem = ::core::cell::Cell::new(
+                    ::buffa::DEFAULT_ELEMENT_MEMORY_LIMIT,
+                );
+                <Self as ::buffa::MessageView>::decode_view_ctx(
+                    buf,
+                    ::buffa::DecodeContext::new(::buffa::RECURSION_LIMIT, &__limit)
+                        .with_element_memory(&__elem),
+                )
+            }
+            fn decode_view_with_ctx(
+                buf: &'a [u8],
+                ctx: ::buffa::DecodeContext<'_>,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                <Self as ::buffa::MessageView>::decode_view_ctx(buf, ctx)
+            }
+            #[inline]
+            fn merge_view_field(
+                &mut self,
+                tag: ::buffa::encoding::Tag,
+                cur: &'a [u8],
+                before_tag: &'a [u8],
+                ctx: ::buffa::DecodeContext<'_>,
+            ) -> ::core::result::Result<&'a [u8], ::buffa::DecodeError> {
+                let _ = ctx;
+                #[allow(unused_variables)]
+                let view = self;
+                let mut cur = cur;
+                match tag.field_number() {
+                    1u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let __sub_ctx = ctx.descend()?;
+                        let sub = ::buffa::types::borrow_bytes(&mut cur)?;
+                        match view.artifact_key.as_mut() {
+                            Some(existing) => {
+                                ::buffa::MessageView::merge_into_view(
+                                    existing,
+                                    sub,
+                                    __sub_ctx,
+                                )?
+                            }
+                            None => {
+                                view.artifact_key = ::buffa::MessageFieldView::set(
+                                    <super::super::__buffa::view::ArtifactKeyView as ::buffa::MessageView>::decode_view_ctx(
+                                        sub,
+                                        __sub_ctx,
+                                    )?,
+                                );
+                            }
+                        }
+                    }
+                    2u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        view.version = ::buffa::types::borrow_str(&mut cur)?;
+                    }
+                    3u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let __sub_ctx = ctx.descend()?;
+                        let sub = ::buffa::types::borrow_bytes(&mut cur)?;
+                        match view.partitions.as_mut() {
+                            Some(existing) => {
+                                ::buffa::MessageView::merge_into_view(
+                                    existing,
+                                    sub,
+                                    __sub_ctx,
+                                )?
+                            }
+                            None => {
+                                view.partitions = ::buffa::MessageFieldView::set(
+                                    <super::super::__buffa::view::PartitionsView as ::buffa::MessageView>::decode_view_ctx(
+                                        sub,
+                                        __sub_ctx,
+                                    )?,
+                                );
+                            }
+                        }
+                    }
+                    4u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let __sub_ctx = ctx.descend()?;
+                        let sub = ::buffa::types::borrow_bytes(&mut cur)?;
+                        match view.time_partition.as_mut() {
+                            Some(existing) => {
+                                ::buffa::MessageView::merge_into_view(
+                                    existing,
+                                    sub,
+                                    __sub_ctx,
+                                )?
+                            }
+                            None => {
+                                view.time_partition = ::buffa::MessageFieldView::set(
+                                    <super::super::__buffa::view::TimePartitionView as ::buffa::MessageView>::decode_view_ctx(
+                                        sub,
+                                        __sub_ctx,
+                                    )?,
+                                );
+                            }
+                        }
+                    }
+                    _ => {
+                        ::buffa::encoding::skip_field_depth(tag, &mut cur, ctx.depth())?;
+                        let span_len = before_tag.len() - cur.len();
+                        view.__buffa_unknown_fields
+                            .push_record(before_tag, span_len, ctx)?;
+                    }
+                }
+                ::core::result::Result::Ok(cur)
+            }
+            fn to_owned_message(
+                &self,
+            ) -> ::core::result::Result<super::super::ArtifactID, ::buffa::DecodeError> {
+                self.to_owned_from_source(None)
+            }
+            #[allow(clippy::useless_conversion, clippy::needless_update)]
+            fn to_owned_from_source(
+                &self,
+                __buffa_src: ::core::option::Option<&::buffa::bytes::Bytes>,
+            ) -> ::core::result::Result<super::super::ArtifactID, ::buffa::DecodeError> {
+                #[allow(unused_imports)]
+                use ::buffa::alloc::string::ToString as _;
+                let _ = __buffa_src;
+                ::core::result::Result::Ok(super::super::ArtifactID {
+                    artifact_key: match self.artifact_key.as_option() {
+                        Some(v) => {
+                            ::buffa::MessageField::<
+                                super::super::ArtifactKey,
+                                ::buffa::Inline<super::super::ArtifactKey>,
+                            >::some(v.to_owned_from_source(__buffa_src)?)
+                        }
+                        None => ::buffa::MessageField::none(),
+                    },
+                    version: self.version.to_string(),
+                    partitions: match self.partitions.as_option() {
+                        Some(v) => {
+                            ::buffa::MessageField::<
+                                super::super::Partitions,
+                                ::buffa::Inline<super::super::Partitions>,
+                            >::some(v.to_owned_from_source(__buffa_src)?)
+                        }
+                        None => ::buffa::MessageField::none(),
+                    },
+                    time_partition: match self.time_partition.as_option() {
+                        Some(v) => {
+                            ::buffa::MessageField::<
+                                super::super::TimePartition,
+                                ::buffa::Inline<super::super::TimePartition>,
+                            >::some(v.to_owned_from_source(__buffa_src)?)
+                        }
+                        None => ::buffa::MessageField::none(),
+                    },
+                    __buffa_unknown_fields: self
+                        .__buffa_unknown_fields
+                        .to_owned()?
+                        .into(),
+                    ..::core::default::Default::default()
+                })
+            }
+        }
+        impl<'a> ::buffa::ViewEncode<'a> for ArtifactIDView<'a> {
+            #[allow(clippy::needless_borrow, clippy::let_and_return)]
+            fn compute_size(&self, __cache: &mut ::buffa::SizeCache) -> u32 {
+                #[allow(unused_imports)]
+                use ::buffa::Enumeration as _;
+                let mut size = 0u64;
+                if self.artifact_key.is_set() {
+                    let __slot = __cache.reserve();
+                    let inner_size = self.artifact_key.compute_size(__cache);
+                    __cache.set(__slot, inner_size);
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                            + inner_size as u64;
+                }
+                if !self.version.is_empty() {
+                    size
+                        += 1u64
+                            + ::buffa::types::string_encoded_len(&self.version) as u64;
+                }
+                if self.partitions.is_set() {
+                    let __slot = __cache.reserve();
+                    let inner_size = self.partitions.compute_size(__cache);
+                    __cache.set(__slot, inner_size);
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                            + inner_size as u64;
+                }
+                if self.time_partition.is_set() {
+                    let __slot = __cache.reserve();
+                    let inner_size = self.time_partition.compute_size(__cache);
+                    __cache.set(__slot, inner_size);
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                            + inner_size as u64;
+                }
+                size += self.__buffa_unknown_fields.encoded_len() as u64;
+                ::buffa::saturate_size(size)
+            }
+            #[allow(clippy::needless_borrow)]
+            fn write_to(
+                &self,
+                __cache: &mut ::buffa::SizeCache,
+                buf: &mut impl ::buffa::EncodeSink,
+            ) {
+                #[allow(unused_imports)]
+                use ::buffa::Enumeration as _;
+                if self.artifact_key.is_set() {
+                    ::buffa::types::put_len_delimited_header(
+                        1u32,
+                        u64::from(__cache.consume_next()),
+                        buf,
+                    );
+                    self.artifact_key.write_to(__cache, buf);
+                }
+                if !self.version.is_empty() {
+                    ::buffa::types::put_string_field(2u32, &self.version, buf);
+                }
+                if self.partitions.is_set() {
+                    ::buffa::types::put_len_delimited_header(
+                        3u32,
+                        u64::from(__cache.consume_next()),
+                        buf,
+                    );
+                    self.partitions.write_to(__cache, buf);
+                }
+                if self.time_partition.is_set() {
+                    ::buffa::types::put_len_delimited_header(
+                        4u32,
+                        u64::from(__cache.consume_next()),
+                        buf,
+                    );
+                    self.time_partition.write_to(__cache, buf);
+                }
+                self.__buffa_unknown_fields.write_to(buf);
+            }
+        }
+        impl<'a> ::buffa::MessageName for ArtifactIDView<'a> {
+            const PACKAGE: &'static str = "flyteidl2.core";
+            const NAME: &'static str = "ArtifactID";
+            const FULL_NAME: &'static str = "flyteidl2.core.ArtifactID";
+            const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.core.ArtifactID";
+        }
+        ::buffa::impl_default_view_instance!(ArtifactIDView);
+        ::buffa::impl_view_reborrow!(ArtifactIDView);
+        /** Self-contained, `'static` owned view of a `ArtifactID` message.
+
+ Wraps [`::buffa::OwnedView`]`<`[`ArtifactIDView`]`<'static>>`: the decoded view and the [`::buffa::bytes::Bytes`] buffer it borrows from travel together, so the handle is `'static` and `Send + Sync` — suitable for async handlers, spawned tasks, and anywhere a `'static` bound is required.
+
+ Field accessors return borrows tied to `&self`. Use [`Self::view`] to get the full [`ArtifactIDView`] when you need struct patterns, iteration helpers, or to pass the view to lifetime-parameterised code.*/
+        #[derive(Clone, Debug)]
+        pub struct ArtifactIDOwnedView(::buffa::OwnedView<ArtifactIDView<'static>>);
+        impl ArtifactIDOwnedView {
+            /// Decode an owned view from a [`::buffa::bytes::Bytes`] buffer.
+            ///
+            /// The view borrows directly from the buffer's data; the buffer is
+            /// retained inside the returned handle.
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError`] if the buffer contains invalid
+            /// protobuf data.
+            pub fn decode(
+                bytes: ::buffa::bytes::Bytes,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    ArtifactIDOwnedView(::buffa::OwnedView::decode(bytes)?),
+                )
+            }
+            /// Decode with custom [`::buffa::DecodeOptions`] (recursion limit,
+            /// max message size).
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError`] if the buffer is invalid or
+            /// exceeds the configured limits.
+            pub fn decode_with_options(
+                bytes: ::buffa::bytes::Bytes,
+                opts: &::buffa::DecodeOptions,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    ArtifactIDOwnedView(
+                        ::buffa::OwnedView::decode_with_options(bytes, opts)?,
+                    ),
+                )
+            }
+            /// Build from an owned message via an encode → decode round-trip.
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError::MessageTooLarge`] if the
+            /// message's encoded size exceeds the 2 GiB protobuf limit, or
+            /// another [`::buffa::DecodeError`] if the re-encoded bytes are
+            /// somehow invalid (should not happen for well-formed messages).
+            pub fn from_owned(
+                msg: &super::super::ArtifactID,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    ArtifactIDOwnedView(::buffa::OwnedView::from_owned(msg)?),
+                )
+            }
+            /// Borrow the full [`ArtifactIDView`] with its lifetime tied to `&self`.
+            #[must_use]
+            pub fn view(&self) -> &ArtifactIDView<'_> {
+                self.0.reborrow()
+            }
+            /// Convert to the owned message type.
+            ///
+            /// Infallible: this type's constructors wire-decode their
+            /// buffer, and a view produced by wire decoding always
+            /// converts. Delegates to [`::buffa::OwnedView::to_owned_message`],
+            /// whose contract also governs handles converted from a raw
+            /// [`::buffa::OwnedView`].
+            #[must_use]
+            pub fn to_owned_message(&self) -> super::super::ArtifactID {
+                self.0.to_owned_message()
+            }
+            /// The underlying bytes buffer.
+            #[must_use]
+            pub fn bytes(&self) -> &::buffa::bytes::Bytes {
+                self.0.bytes()
+            }
+            /// Consume the handle, returning the underlying bytes buffer.
+            #[must_use]
+            pub fn into_bytes(self) -> ::buffa::bytes::Bytes {
+                self.0.into_bytes()
+            }
+            /// Field 1: `artifact_key`
+            #[must_use]
+            pub fn artifact_key(
+                &self,
+            ) -> &::buffa::MessageFieldView<
+                super::super::__buffa::view::ArtifactKeyView<'_>,
+            > {
+                &self.0.reborrow().artifact_key
+            }
+            /// Field 2: `version`
+            #[must_use]
+            pub fn version(&self) -> &'_ str {
+                self.0.reborrow().version
+            }
+            /// Field 3: `partitions`
+            #[must_use]
+            pub fn partitions(
+                &self,
+            ) -> &::buffa::MessageFieldView<
+                super::super::__buffa::view::PartitionsView<'_>,
+            > {
+                &self.0.reborrow().partitions
+            }
+            /// Field 4: `time_partition`
+            #[must_use]
+            pub fn time_partition(
+                &self,
+            ) -> &::buffa::MessageFieldView<
+                super::super::__buffa::view::TimePartitionView<'_>,
+            > {
+                &self.0.reborrow().time_partition
+            }
+        }
+        impl ::core::convert::From<::buffa::OwnedView<ArtifactIDView<'static>>>
+        for ArtifactIDOwnedView {
+            fn from(inner: ::buffa::OwnedView<ArtifactIDView<'static>>) -> Self {
+                ArtifactIDOwnedView(inner)
+            }
+        }
+        impl ::core::convert::From<ArtifactIDOwnedView>
+        for ::buffa::OwnedView<ArtifactIDView<'static>> {
+            fn from(wrapper: ArtifactIDOwnedView) -> Self {
+                wrapper.0
+            }
+        }
+        impl ::core::convert::AsRef<::buffa::OwnedView<ArtifactIDView<'static>>>
+        for ArtifactIDOwnedView {
+            fn as_ref(&self) -> &::buffa::OwnedView<ArtifactIDView<'static>> {
+                &self.0
+            }
+        }
+        impl ::buffa::HasMessageView for super::super::ArtifactID {
+            type View<'a> = ArtifactIDView<'a>;
+            type ViewHandle = ArtifactIDOwnedView;
+        }
+        #[derive(Clone, Debug, Default)]
+        pub struct ArtifactTagView<'a> {
+            /// Field 1: `artifact_key`
+            pub artifact_key: ::buffa::MessageFieldView<
+                super::super::__buffa::view::ArtifactKeyView<'a>,
+            >,
+            /// Field 2: `value`
+            pub value: ::buffa::MessageFieldView<
+                super::super::__buffa::view::LabelValueView<'a>,
+            >,
+            pub __buffa_unknown_fields: ::buffa::UnknownFieldsView<'a>,
+        }
+        impl<'a> ::buffa::MessageView<'a> for ArtifactTagView<'a> {
+            type Owned = super::super::ArtifactTag;
+            fn decode_view(
+                buf: &'a [u8],
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                let __limit = ::core::cell::Cell::new(
+                    ::buffa::DEFAULT_UNKNOWN_FIELD_LIMIT,
+                );
+                let __elem = ::core::cell::Cell::new(
+                    ::buffa::DEFAULT_ELEMENT_MEMORY_LIMIT,
+                );
+                <Self as ::buffa::MessageView>::decode_view_ctx(
+                    buf,
+                    ::buffa::DecodeContext::new(::buffa::RECURSION_LIMIT, &__limit)
+                        .with_element_memory(&__elem),
+                )
+            }
+            fn decode_view_with_ctx(
+                buf: &'a [u8],
+                ctx: ::buffa::DecodeContext<'_>,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                <Self as ::buffa::MessageView>::decode_view_ctx(buf, ctx)
+            }
+            #[inline]
+            fn merge_view_field(
+                &mut self,
+                tag: ::buffa::encoding::Tag,
+                cur: &'a [u8],
+                before_tag: &'a [u8],
+                ctx: ::buffa::DecodeContext<'_>,
+            ) -> ::core::result::Result<&'a [u8], ::buffa::DecodeError> {
+                let _ = ctx;
+                #[allow(unused_variables)]
+                let view = self;
+                let mut cur = cur;
+                match tag.field_number() {
+                    1u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let __sub_ctx = ctx.descend()?;
+                        let sub = ::buffa::types::borrow_bytes(&mut cur)?;
+                        match view.artifact_key.as_mut() {
+                            Some(existing) => {
+                                ::buffa::MessageView::merge_into_view(
+                                    existing,
+                                    sub,
+                                    __sub_ctx,
+                                )?
+                            }
+                            None => {
+                                view.artifact_key = ::buffa::MessageFieldView::set(
+                                    <super::super::__buffa::view::ArtifactKeyView as ::buffa::MessageView>::decode_view_ctx(
+                                        sub,
+                                        __sub_ctx,
+                                    )?,
+                                );
+                            }
+                        }
+                    }
+                    2u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let __sub_ctx = ctx.descend()?;
+                        let sub = ::buffa::types::borrow_bytes(&mut cur)?;
+                        match view.value.as_mut() {
+                            Some(existing) => {
+                                ::buffa::MessageView::merge_into_view(
+                                    existing,
+                                    sub,
+                                    __sub_ctx,
+                                )?
+                            }
+                            None => {
+                                view.value = ::buffa::MessageFieldView::set(
+                                    <super::super::__buffa::view::LabelValueView as ::buffa::MessageView>::decode_view_ctx(
+                                        sub,
+                                        __sub_ctx,
+                                    )?,
+                                );
+                            }
+                        }
+                    }
+                    _ => {
+                        ::buffa::encoding::skip_field_depth(tag, &mut cur, ctx.depth())?;
+                        let span_len = before_tag.len() - cur.len();
+                        view.__buffa_unknown_fields
+                            .push_record(before_tag, span_len, ctx)?;
+                    }
+                }
+                ::core::result::Result::Ok(cur)
+            }
+            fn to_owned_message(
+                &self,
+            ) -> ::core::result::Result<
+                super::super::ArtifactTag,
+                ::buffa::DecodeError,
+            > {
+                self.to_owned_from_source(None)
+            }
+            #[allow(clippy::useless_conversion, clippy::needless_update)]
+            fn to_owned_from_source(
+                &self,
+                __buffa_src: ::core::option::Option<&::buffa::bytes::Bytes>,
+            ) -> ::core::result::Result<
+                super::super::ArtifactTag,
+                ::buffa::DecodeError,
+            > {
+                #[allow(unused_imports)]
+                use ::buffa::alloc::string::ToString as _;
+                let _ = __buffa_src;
+                ::core::result::Result::Ok(super::super::ArtifactTag {
+                    artifact_key: match self.artifact_key.as_option() {
+                        Some(v) => {
+                            ::buffa::MessageField::<
+                                super::super::ArtifactKey,
+                                ::buffa::Inline<super::super::ArtifactKey>,
+                            >::some(v.to_owned_from_source(__buffa_src)?)
+                        }
+                        None => ::buffa::MessageField::none(),
+                    },
+                    value: match self.value.as_option() {
+                        Some(v) => {
+                            ::buffa::MessageField::<
+                                super::super::LabelValue,
+                                ::buffa::Inline<super::super::LabelValue>,
+                            >::some(v.to_owned_from_source(__buffa_src)?)
+                        }
+                        None => ::buffa::MessageField::none(),
+                    },
+                    __buffa_unknown_fields: self
+                        .__buffa_unknown_fields
+                        .to_owned()?
+                        .into(),
+                    ..::core::default::Default::default()
+                })
+            }
+        }
+        impl<'a> ::buffa::ViewEncode<'a> for ArtifactTagView<'a> {
+            #[allow(clippy::needless_borrow, clippy::let_and_return)]
+            fn compute_size(&self, __cache: &mut ::buffa::SizeCache) -> u32 {
+                #[allow(unused_imports)]
+                use ::buffa::Enumeration as _;
+                let mut size = 0u64;
+                if self.artifact_key.is_set() {
+                    let __slot = __cache.reserve();
+                    let inner_size = self.artifact_key.compute_size(__cache);
+                    __cache.set(__slot, inner_size);
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                            + inner_size as u64;
+                }
+                if self.value.is_set() {
+                    let __slot = __cache.reserve();
+                    let inner_size = self.value.compute_size(__cache);
+                    __cache.set(__slot, inner_size);
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                            + inner_size as u64;
+                }
+                size += self.__buffa_unknown_fields.encoded_len() as u64;
+                ::buffa::saturate_size(size)
+            }
+            #[allow(clippy::needless_borrow)]
+            fn write_to(
+                &self,
+                __cache: &mut ::buffa::SizeCache,
+                buf: &mut impl ::buffa::EncodeSink,
+            ) {
+                #[allow(unused_imports)]
+                use ::buffa::Enumeration as _;
+                if self.artifact_key.is_set() {
+                    ::buffa::types::put_len_delimited_header(
+                        1u32,
+                        u64::from(__cache.consume_next()),
+                        buf,
+                    );
+                    self.artifact_key.write_to(__cache, buf);
+                }
+                if self.value.is_set() {
+                    ::buffa::types::put_len_delimited_header(
+                        2u32,
+                        u64::from(__cache.consume_next()),
+                        buf,
+                    );
+                    self.value.write_to(__cache, buf);
+                }
+                self.__buffa_unknown_fields.write_to(buf);
+            }
+        }
+        impl<'a> ::buffa::MessageName for ArtifactTagView<'a> {
+            const PACKAGE: &'static str = "flyteidl2.core";
+            const NAME: &'static str = "ArtifactTag";
+            const FULL_NAME: &'static str = "flyteidl2.core.ArtifactTag";
+            const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.core.ArtifactTag";
+        }
+        ::buffa::impl_default_view_instance!(ArtifactTagView);
+        ::buffa::impl_view_reborrow!(ArtifactTagView);
+        /** Self-contained, `'static` owned view of a `ArtifactTag` message.
+
+ Wraps [`::buffa::OwnedView`]`<`[`ArtifactTagView`]`<'static>>`: the decoded view and the [`::buffa::bytes::Bytes`] buffer it borrows from travel together, so the handle is `'static` and `Send + Sync` — suitable for async handlers, spawned tasks, and anywhere a `'static` bound is required.
+
+ Field accessors return borrows tied to `&self`. Use [`Self::view`] to get the full [`ArtifactTagView`] when you need struct patterns, iteration helpers, or to pass the view to lifetime-parameterised code.*/
+        #[derive(Clone, Debug)]
+        pub struct ArtifactTagOwnedView(::buffa::OwnedView<ArtifactTagView<'static>>);
+        impl ArtifactTagOwnedView {
+            /// Decode an owned view from a [`::buffa::bytes::Bytes`] buffer.
+            ///
+            /// The view borrows directly from the buffer's data; the buffer is
+            /// retained inside the returned handle.
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError`] if the buffer contains invalid
+            /// protobuf data.
+            pub fn decode(
+                bytes: ::buffa::bytes::Bytes,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    ArtifactTagOwnedView(::buffa::OwnedView::decode(bytes)?),
+                )
+            }
+            /// Decode with custom [`::buffa::DecodeOptions`] (recursion limit,
+            /// max message size).
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError`] if the buffer is invalid or
+            /// exceeds the configured limits.
+            pub fn decode_with_options(
+                bytes: ::buffa::bytes::Bytes,
+                opts: &::buffa::DecodeOptions,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    ArtifactTagOwnedView(
+                        ::buffa::OwnedView::decode_with_options(bytes, opts)?,
+                    ),
+                )
+            }
+            /// Build from an owned message via an encode → decode round-trip.
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError::MessageTooLarge`] if the
+            /// message's encoded size exceeds the 2 GiB protobuf limit, or
+            /// another [`::buffa::DecodeError`] if the re-encoded bytes are
+            /// somehow invalid (should not happen for well-formed messages).
+            pub fn from_owned(
+                msg: &super::super::ArtifactTag,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    ArtifactTagOwnedView(::buffa::OwnedView::from_owned(msg)?),
+                )
+            }
+            /// Borrow the full [`ArtifactTagView`] with its lifetime tied to `&self`.
+            #[must_use]
+            pub fn view(&self) -> &ArtifactTagView<'_> {
+                self.0.reborrow()
+            }
+            /// Convert to the owned message type.
+            ///
+            /// Infallible: this type's constructors wire-decode their
+            /// buffer, and a view produced by wire decoding always
+            /// converts. Delegates to [`::buffa::OwnedView::to_owned_message`],
+            /// whose contract also governs handles converted from a raw
+            /// [`::buffa::OwnedView`].
+            #[must_use]
+            pub fn to_owned_message(&self) -> super::super::ArtifactTag {
+                self.0.to_owned_message()
+            }
+            /// The underlying bytes buffer.
+            #[must_use]
+            pub fn bytes(&self) -> &::buffa::bytes::Bytes {
+                self.0.bytes()
+            }
+            /// Consume the handle, returning the underlying bytes buffer.
+            #[must_use]
+            pub fn into_bytes(self) -> ::buffa::bytes::Bytes {
+                self.0.into_bytes()
+            }
+            /// Field 1: `artifact_key`
+            #[must_use]
+            pub fn artifact_key(
+                &self,
+            ) -> &::buffa::MessageFieldView<
+                super::super::__buffa::view::ArtifactKeyView<'_>,
+            > {
+                &self.0.reborrow().artifact_key
+            }
+            /// Field 2: `value`
+            #[must_use]
+            pub fn value(
+                &self,
+            ) -> &::buffa::MessageFieldView<
+                super::super::__buffa::view::LabelValueView<'_>,
+            > {
+                &self.0.reborrow().value
+            }
+        }
+        impl ::core::convert::From<::buffa::OwnedView<ArtifactTagView<'static>>>
+        for ArtifactTagOwnedView {
+            fn from(inner: ::buffa::OwnedView<ArtifactTagView<'static>>) -> Self {
+                ArtifactTagOwnedView(inner)
+            }
+        }
+        impl ::core::convert::From<ArtifactTagOwnedView>
+        for ::buffa::OwnedView<ArtifactTagView<'static>> {
+            fn from(wrapper: ArtifactTagOwnedView) -> Self {
+                wrapper.0
+            }
+        }
+        impl ::core::convert::AsRef<::buffa::OwnedView<ArtifactTagView<'static>>>
+        for ArtifactTagOwnedView {
+            fn as_ref(&self) -> &::buffa::OwnedView<ArtifactTagView<'static>> {
+                &self.0
+            }
+        }
+        impl ::buffa::HasMessageView for super::super::ArtifactTag {
+            type View<'a> = ArtifactTagView<'a>;
+            type ViewHandle = ArtifactTagOwnedView;
+        }
+        #[derive(Clone, Debug, Default)]
+        pub struct ArtifactQueryView<'a> {
+            pub identifier: ::core::option::Option<
+                super::super::__buffa::view::oneof::artifact_query::Identifier<'a>,
+            >,
+            pub __buffa_unknown_fields: ::buffa::UnknownFieldsView<'a>,
+        }
+        impl<'a> ::buffa::MessageView<'a> for ArtifactQueryView<'a> {
+            type Owned = super::super::ArtifactQuery;
+            fn decode_view(
+                buf: &'a [u8],
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                let __limit = ::core::cell::Cell::new(
+                    ::buffa::DEFAULT_UNKNOWN_FIELD_LIMIT,
+                );
+                let __elem = ::core::cell::Cell::new(
+                    ::buffa::DEFAULT_ELEMENT_MEMORY_LIMIT,
+                );
+                <Self as ::buffa::MessageView>::decode_view_ctx(
+                    buf,
+                    ::buffa::DecodeContext::new(::buffa::RECURSION_LIMIT, &__limit)
+                        .with_element_memory(&__elem),
+                )
+            }
+            fn decode_view_with_ctx(
+                buf: &'a [u8],
+                ctx: ::buffa::DecodeContext<'_>,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                <Self as ::buffa::MessageView>::decode_view_ctx(buf, ctx)
+            }
+            #[inline]
+            fn merge_view_field(
+                &mut self,
+                tag: ::buffa::encoding::Tag,
+                cur: &'a [u8],
+                before_tag: &'a [u8],
+                ctx: ::buffa::DecodeContext<'_>,
+            ) -> ::core::result::Result<&'a [u8], ::buffa::DecodeError> {
+                let _ = ctx;
+                #[allow(unused_variables)]
+                let view = self;
+                let mut cur = cur;
+                match tag.field_number() {
+                    1u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let __sub_ctx = ctx.descend()?;
+                        let sub = ::buffa::types::borrow_bytes(&mut cur)?;
+                        if let Some(
+                            super::super::__buffa::view::oneof::artifact_query::Identifier::ArtifactId(
+                                ref mut existing,
+                            ),
+                        ) = view.identifier
+                        {
+                            ::buffa::MessageView::merge_into_view(
+                                &mut **existing,
+                                sub,
+                                __sub_ctx,
+                            )?;
+                        } else {
+                            view.identifier = Some(
+                                super::super::__buffa::view::oneof::artifact_query::Identifier::ArtifactId(
+                                    ::buffa::alloc::boxed::Box::new(
+                                        <super::super::__buffa::view::ArtifactIDView as ::buffa::MessageView>::decode_view_ctx(
+                                            sub,
+                                            __sub_ctx,
+                                        )?,
+                                    ),
+                                ),
+                            );
+                        }
+                    }
+                    2u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let __sub_ctx = ctx.descend()?;
+                        let sub = ::buffa::types::borrow_bytes(&mut cur)?;
+                        if let Some(
+                            super::super::__buffa::view::oneof::artifact_query::Identifier::ArtifactTag(
+                                ref mut existing,
+                            ),
+                        ) = view.identifier
+                        {
+                            ::buffa::MessageView::merge_into_view(
+                                &mut **existing,
+                                sub,
+                                __sub_ctx,
+                            )?;
+                        } else {
+                            view.identifier = Some(
+                                super::super::__buffa::view::oneof::artifact_query::Identifier::ArtifactTag(
+                                    ::buffa::alloc::boxed::Box::new(
+                                        <super::super::__buffa::view::ArtifactTagView as ::buffa::MessageView>::decode_view_ctx(
+                                            sub,
+                                            __sub_ctx,
+                                        )?,
+                                    ),
+                                ),
+                            );
+                        }
+                    }
+                    3u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        view.identifier = Some(
+                            super::super::__buffa::view::oneof::artifact_query::Identifier::Uri(
+                                ::buffa::types::borrow_str(&mut cur)?,
+                            ),
+                        );
+                    }
+                    4u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let __sub_ctx = ctx.descend()?;
+                        let sub = ::buffa::types::borrow_bytes(&mut cur)?;
+                        if let Some(
+                            super::super::__buffa::view::oneof::artifact_query::Identifier::Binding(
+                                ref mut existing,
+                            ),
+                        ) = view.identifier
+                        {
+                            ::buffa::MessageView::merge_into_view(
+                                &mut **existing,
+                                sub,
+                                __sub_ctx,
+                            )?;
+                        } else {
+                            view.identifier = Some(
+                                super::super::__buffa::view::oneof::artifact_query::Identifier::Binding(
+                                    ::buffa::alloc::boxed::Box::new(
+                                        <super::super::__buffa::view::ArtifactBindingDataView as ::buffa::MessageView>::decode_view_ctx(
+                                            sub,
+                                            __sub_ctx,
+                                        )?,
+                                    ),
+                                ),
+                            );
+                        }
+                    }
+                    _ => {
+                        ::buffa::encoding::skip_field_depth(tag, &mut cur, ctx.depth())?;
+                        let span_len = before_tag.len() - cur.len();
+                        view.__buffa_unknown_fields
+                            .push_record(before_tag, span_len, ctx)?;
+                    }
+                }
+                ::core::result::Result::Ok(cur)
+            }
+            fn to_owned_message(
+                &self,
+            ) -> ::core::result::Result<
+                super::super::ArtifactQuery,
+                ::buffa::DecodeError,
+            > {
+                self.to_owned_from_source(None)
+            }
+            #[allow(clippy::useless_conversion, clippy::needless_update)]
+            fn to_owned_from_source(
+                &self,
+                __buffa_src: ::core::option::Option<&::buffa::bytes::Bytes>,
+            ) -> ::core::result::Result<
+                super::super::ArtifactQuery,
+                ::buffa::DecodeError,
+            > {
+                #[allow(unused_imports)]
+                use ::buffa::alloc::string::ToString as _;
+                let _ = __buffa_src;
+                ::core::result::Result::Ok(super::super::ArtifactQuery {
+                    identifier: match self.identifier.as_ref() {
+                        ::core::option::Option::Some(v) => {
+                            ::core::option::Option::Some(
+                                match v {
+                                    super::super::__buffa::view::oneof::artifact_query::Identifier::ArtifactId(
+                                        v,
+                                    ) => {
+                                        super::super::__buffa::oneof::artifact_query::Identifier::ArtifactId(
+                                            ::buffa::alloc::boxed::Box::new(
+                                                v.to_owned_from_source(__buffa_src)?,
+                                            ),
+                                        )
+                                    }
+                                    super::super::__buffa::view::oneof::artifact_query::Identifier::ArtifactTag(
+                                        v,
+                                    ) => {
+                                        super::super::__buffa::oneof::artifact_query::Identifier::ArtifactTag(
+                                            ::buffa::alloc::boxed::Box::new(
+                                                v.to_owned_from_source(__buffa_src)?,
+                                            ),
+                                        )
+                                    }
+                                    super::super::__buffa::view::oneof::artifact_query::Identifier::Uri(
+                                        v,
+                                    ) => {
+                                        super::super::__buffa::oneof::artifact_query::Identifier::Uri(
+                                            v.to_string(),
+                                        )
+                                    }
+                                    super::super::__buffa::view::oneof::artifact_query::Identifier::Binding(
+                                        v,
+                                    ) => {
+                                        super::super::__buffa::oneof::artifact_query::Identifier::Binding(
+                                            ::buffa::alloc::boxed::Box::new(
+                                                v.to_owned_from_source(__buffa_src)?,
+                                            ),
+                                        )
+                                    }
+                                },
+                            )
+                        }
+                        ::core::option::Option::None => ::core::option::Option::None,
+                    },
+                    __buffa_unknown_fields: self
+                        .__buffa_unknown_fields
+                        .to_owned()?
+                        .into(),
+                    ..::core::default::Default::default()
+                })
+            }
+        }
+        impl<'a> ::buffa::ViewEncode<'a> for ArtifactQueryView<'a> {
+            #[allow(clippy::needless_borrow, clippy::let_and_return)]
+            fn compute_size(&self, __cache: &mut ::buffa::SizeCache) -> u32 {
+                #[allow(unused_imports)]
+                use ::buffa::Enumeration as _;
+                let mut size = 0u64;
+                if let ::core::option::Option::Some(ref v) = self.identifier {
+                    match v {
+                        super::super::__buffa::view::oneof::artifact_query::Identifier::ArtifactId(
+                            x,
+                        ) => {
+                            let __slot = __cache.reserve();
+                            let inner = x.compute_size(__cache);
+                            __cache.set(__slot, inner);
+                            size
+                                += 1u64 + ::buffa::encoding::varint_len(inner as u64) as u64
+                                    + inner as u64;
+                        }
+                        super::super::__buffa::view::oneof::artifact_query::Identifier::ArtifactTag(
+                            x,
+                        ) => {
+                            let __slot = __cache.reserve();
+                            let inner = x.compute_size(__cache);
+                            __cache.set(__slot, inner);
+                            size
+                                += 1u64 + ::buffa::encoding::varint_len(inner as u64) as u64
+                                    + inner as u64;
+                        }
+                        super::super::__buffa::view::oneof::artifact_query::Identifier::Uri(
+                            x,
+                        ) => {
+                            size += 1u64 + ::buffa::types::string_encoded_len(x) as u64;
+                        }
+                        super::super::__buffa::view::oneof::artifact_query::Identifier::Binding(
+                            x,
+                        ) => {
+                            let __slot = __cache.reserve();
+                            let inner = x.compute_size(__cache);
+                            __cache.set(__slot, inner);
+                            size
+                                += 1u64 + ::buffa::encoding::varint_len(inner as u64) as u64
+                                    + inner as u64;
+                        }
+                    }
+                }
+                size += self.__buffa_unknown_fields.encoded_len() as u64;
+                ::buffa::saturate_size(size)
+            }
+            #[allow(clippy::needless_borrow)]
+            fn write_to(
+                &self,
+                __cache: &mut ::buffa::SizeCache,
+                buf: &mut impl ::buffa::EncodeSink,
+            ) {
+                #[allow(unused_imports)]
+                use ::buffa::Enumeration as _;
+                if let ::core::option::Option::Some(ref v) = self.identifier {
+                    match v {
+                        super::super::__buffa::view::oneof::artifact_query::Identifier::ArtifactId(
+                            x,
+                        ) => {
+                            ::buffa::types::put_len_delimited_header(
+                                1u32,
+                                u64::from(__cache.consume_next()),
+                                buf,
+                            );
+                            x.write_to(__cache, buf);
+                        }
+                        super::super::__buffa::view::oneof::artifact_query::Identifier::ArtifactTag(
+                            x,
+                        ) => {
+                            ::buffa::types::put_len_delimited_header(
+                                2u32,
+                                u64::from(__cache.consume_next()),
+                                buf,
+                            );
+                            x.write_to(__cache, buf);
+                        }
+                        super::super::__buffa::view::oneof::artifact_query::Identifier::Uri(
+                            x,
+                        ) => {
+                            ::buffa::types::put_string_field(3u32, x, buf);
+                        }
+                        super::super::__buffa::view::oneof::artifact_query::Identifier::Binding(
+                            x,
+                        ) => {
+                            ::buffa::types::put_len_delimited_header(
+                                4u32,
+                                u64::from(__cache.consume_next()),
+                                buf,
+                            );
+                            x.write_to(__cache, buf);
+                        }
+                    }
+                }
+                self.__buffa_unknown_fields.write_to(buf);
+            }
+        }
+        impl<'a> ::buffa::MessageName for ArtifactQueryView<'a> {
+            const PACKAGE: &'static str = "flyteidl2.core";
+            const NAME: &'static str = "ArtifactQuery";
+            const FULL_NAME: &'static str = "flyteidl2.core.ArtifactQuery";
+            const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.core.ArtifactQuery";
+        }
+        ::buffa::impl_default_view_instance!(ArtifactQueryView);
+        ::buffa::impl_view_reborrow!(ArtifactQueryView);
+        /** Self-contained, `'static` owned view of a `ArtifactQuery` message.
+
+ Wraps [`::buffa::OwnedView`]`<`[`ArtifactQueryView`]`<'static>>`: the decoded view and the [`::buffa::bytes::Bytes`] buffer it borrows from travel together, so the handle is `'static` and `Send + Sync` — suitable for async handlers, spawned tasks, and anywhere a `'static` bound is required.
+
+ Field accessors return borrows tied to `&self`. Use [`Self::view`] to get the full [`ArtifactQueryView`] when you need struct patterns, iteration helpers, or to pass the view to lifetime-parameterised code.*/
+        #[derive(Clone, Debug)]
+        pub struct ArtifactQueryOwnedView(
+            ::buffa::OwnedView<ArtifactQueryView<'static>>,
+        );
+        impl ArtifactQueryOwnedView {
+            /// Decode an owned view from a [`::buffa::bytes::Bytes`] buffer.
+            ///
+            /// The view borrows directly from the buffer's data; the buffer is
+            /// retained inside the returned handle.
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError`] if the buffer contains invalid
+            /// protobuf data.
+            pub fn decode(
+                bytes: ::buffa::bytes::Bytes,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    ArtifactQueryOwnedView(::buffa::OwnedView::decode(bytes)?),
+                )
+            }
+            /// Decode with custom [`::buffa::DecodeOptions`] (recursion limit,
+            /// max message size).
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError`] if the buffer is invalid or
+            /// exceeds the configured limits.
+            pub fn decode_with_options(
+                bytes: ::buffa::bytes::Bytes,
+                opts: &::buffa::DecodeOptions,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    ArtifactQueryOwnedView(
+                        ::buffa::OwnedView::decode_with_options(bytes, opts)?,
+                    ),
+                )
+            }
+            /// Build from an owned message via an encode → decode round-trip.
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError::MessageTooLarge`] if the
+            /// message's encoded size exceeds the 2 GiB protobuf limit, or
+            /// another [`::buffa::DecodeError`] if the re-encoded bytes are
+            /// somehow invalid (should not happen for well-formed messages).
+            pub fn from_owned(
+                msg: &super::super::ArtifactQuery,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    ArtifactQueryOwnedView(::buffa::OwnedView::from_owned(msg)?),
+                )
+            }
+            /// Borrow the full [`ArtifactQueryView`] with its lifetime tied to `&self`.
+            #[must_use]
+            pub fn view(&self) -> &ArtifactQueryView<'_> {
+                self.0.reborrow()
+            }
+            /// Convert to the owned message type.
+            ///
+            /// Infallible: this type's constructors wire-decode their
+            /// buffer, and a view produced by wire decoding always
+            /// converts. Delegates to [`::buffa::OwnedView::to_owned_message`],
+            /// whose contract also governs handles converted from a raw
+            /// [`::buffa::OwnedView`].
+            #[must_use]
+            pub fn to_owned_message(&self) -> super::super::ArtifactQuery {
+                self.0.to_owned_message()
+            }
+            /// The underlying bytes buffer.
+            #[must_use]
+            pub fn bytes(&self) -> &::buffa::bytes::Bytes {
+                self.0.bytes()
+            }
+            /// Consume the handle, returning the underlying bytes buffer.
+            #[must_use]
+            pub fn into_bytes(self) -> ::buffa::bytes::Bytes {
+                self.0.into_bytes()
+            }
+            /// Oneof `identifier`.
+            #[must_use]
+            pub fn identifier(
+                &self,
+            ) -> ::core::option::Option<
+                &super::super::__buffa::view::oneof::artifact_query::Identifier<'_>,
+            > {
+                self.0.reborrow().identifier.as_ref()
+            }
+        }
+        impl ::core::convert::From<::buffa::OwnedView<ArtifactQueryView<'static>>>
+        for ArtifactQueryOwnedView {
+            fn from(inner: ::buffa::OwnedView<ArtifactQueryView<'static>>) -> Self {
+                ArtifactQueryOwnedView(inner)
+            }
+        }
+        impl ::core::convert::From<ArtifactQueryOwnedView>
+        for ::buffa::OwnedView<ArtifactQueryView<'static>> {
+            fn from(wrapper: ArtifactQueryOwnedView) -> Self {
+                wrapper.0
+            }
+        }
+        impl ::core::convert::AsRef<::buffa::OwnedView<ArtifactQueryView<'static>>>
+        for ArtifactQueryOwnedView {
+            fn as_ref(&self) -> &::buffa::OwnedView<ArtifactQueryView<'static>> {
+                &self.0
+            }
+        }
+        impl ::buffa::HasMessageView for super::super::ArtifactQuery {
+            type View<'a> = ArtifactQueryView<'a>;
+            type ViewHandle = ArtifactQueryOwnedView;
+        }
+        #[derive(Clone, Debug, Default)]
         pub struct ExecutionErrorView<'a> {
             /// Field 1: `code`
             pub code: &'a str,
@@ -16565,6 +22863,14 @@ pub mod __buffa {
             >,
             /// Field 2: `description`
             pub description: &'a str,
+            /// Field 3: `artifact_partial_id`
+            pub artifact_partial_id: ::buffa::MessageFieldView<
+                super::super::__buffa::view::ArtifactIDView<'a>,
+            >,
+            /// Field 4: `artifact_tag`
+            pub artifact_tag: ::buffa::MessageFieldView<
+                super::super::__buffa::view::ArtifactTagView<'a>,
+            >,
             pub __buffa_unknown_fields: ::buffa::UnknownFieldsView<'a>,
         }
         impl<'a> ::buffa::MessageView<'a> for VariableView<'a> {
@@ -16635,6 +22941,56 @@ pub mod __buffa {
                         )?;
                         view.description = ::buffa::types::borrow_str(&mut cur)?;
                     }
+                    3u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let __sub_ctx = ctx.descend()?;
+                        let sub = ::buffa::types::borrow_bytes(&mut cur)?;
+                        match view.artifact_partial_id.as_mut() {
+                            Some(existing) => {
+                                ::buffa::MessageView::merge_into_view(
+                                    existing,
+                                    sub,
+                                    __sub_ctx,
+                                )?
+                            }
+                            None => {
+                                view.artifact_partial_id = ::buffa::MessageFieldView::set(
+                                    <super::super::__buffa::view::ArtifactIDView as ::buffa::MessageView>::decode_view_ctx(
+                                        sub,
+                                        __sub_ctx,
+                                    )?,
+                                );
+                            }
+                        }
+                    }
+                    4u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let __sub_ctx = ctx.descend()?;
+                        let sub = ::buffa::types::borrow_bytes(&mut cur)?;
+                        match view.artifact_tag.as_mut() {
+                            Some(existing) => {
+                                ::buffa::MessageView::merge_into_view(
+                                    existing,
+                                    sub,
+                                    __sub_ctx,
+                                )?
+                            }
+                            None => {
+                                view.artifact_tag = ::buffa::MessageFieldView::set(
+                                    <super::super::__buffa::view::ArtifactTagView as ::buffa::MessageView>::decode_view_ctx(
+                                        sub,
+                                        __sub_ctx,
+                                    )?,
+                                );
+                            }
+                        }
+                    }
                     _ => {
                         ::buffa::encoding::skip_field_depth(tag, &mut cur, ctx.depth())?;
                         let span_len = before_tag.len() - cur.len();
@@ -16668,6 +23024,24 @@ pub mod __buffa {
                         None => ::buffa::MessageField::none(),
                     },
                     description: self.description.to_string(),
+                    artifact_partial_id: match self.artifact_partial_id.as_option() {
+                        Some(v) => {
+                            ::buffa::MessageField::<
+                                super::super::ArtifactID,
+                                ::buffa::Inline<super::super::ArtifactID>,
+                            >::some(v.to_owned_from_source(__buffa_src)?)
+                        }
+                        None => ::buffa::MessageField::none(),
+                    },
+                    artifact_tag: match self.artifact_tag.as_option() {
+                        Some(v) => {
+                            ::buffa::MessageField::<
+                                super::super::ArtifactTag,
+                                ::buffa::Inline<super::super::ArtifactTag>,
+                            >::some(v.to_owned_from_source(__buffa_src)?)
+                        }
+                        None => ::buffa::MessageField::none(),
+                    },
                     __buffa_unknown_fields: self
                         .__buffa_unknown_fields
                         .to_owned()?
@@ -16696,6 +23070,22 @@ pub mod __buffa {
                             + ::buffa::types::string_encoded_len(&self.description)
                                 as u64;
                 }
+                if self.artifact_partial_id.is_set() {
+                    let __slot = __cache.reserve();
+                    let inner_size = self.artifact_partial_id.compute_size(__cache);
+                    __cache.set(__slot, inner_size);
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                            + inner_size as u64;
+                }
+                if self.artifact_tag.is_set() {
+                    let __slot = __cache.reserve();
+                    let inner_size = self.artifact_tag.compute_size(__cache);
+                    __cache.set(__slot, inner_size);
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                            + inner_size as u64;
+                }
                 size += self.__buffa_unknown_fields.encoded_len() as u64;
                 ::buffa::saturate_size(size)
             }
@@ -16717,6 +23107,22 @@ pub mod __buffa {
                 }
                 if !self.description.is_empty() {
                     ::buffa::types::put_string_field(2u32, &self.description, buf);
+                }
+                if self.artifact_partial_id.is_set() {
+                    ::buffa::types::put_len_delimited_header(
+                        3u32,
+                        u64::from(__cache.consume_next()),
+                        buf,
+                    );
+                    self.artifact_partial_id.write_to(__cache, buf);
+                }
+                if self.artifact_tag.is_set() {
+                    ::buffa::types::put_len_delimited_header(
+                        4u32,
+                        u64::from(__cache.consume_next()),
+                        buf,
+                    );
+                    self.artifact_tag.write_to(__cache, buf);
                 }
                 self.__buffa_unknown_fields.write_to(buf);
             }
@@ -16824,6 +23230,24 @@ pub mod __buffa {
             #[must_use]
             pub fn description(&self) -> &'_ str {
                 self.0.reborrow().description
+            }
+            /// Field 3: `artifact_partial_id`
+            #[must_use]
+            pub fn artifact_partial_id(
+                &self,
+            ) -> &::buffa::MessageFieldView<
+                super::super::__buffa::view::ArtifactIDView<'_>,
+            > {
+                &self.0.reborrow().artifact_partial_id
+            }
+            /// Field 4: `artifact_tag`
+            #[must_use]
+            pub fn artifact_tag(
+                &self,
+            ) -> &::buffa::MessageFieldView<
+                super::super::__buffa::view::ArtifactTagView<'_>,
+            > {
+                &self.0.reborrow().artifact_tag
             }
         }
         impl ::core::convert::From<::buffa::OwnedView<VariableView<'static>>>
@@ -17862,6 +24286,68 @@ pub mod __buffa {
                             ),
                         );
                     }
+                    4u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let __sub_ctx = ctx.descend()?;
+                        let sub = ::buffa::types::borrow_bytes(&mut cur)?;
+                        if let Some(
+                            super::super::__buffa::view::oneof::parameter::Behavior::ArtifactQuery(
+                                ref mut existing,
+                            ),
+                        ) = view.behavior
+                        {
+                            ::buffa::MessageView::merge_into_view(
+                                &mut **existing,
+                                sub,
+                                __sub_ctx,
+                            )?;
+                        } else {
+                            view.behavior = Some(
+                                super::super::__buffa::view::oneof::parameter::Behavior::ArtifactQuery(
+                                    ::buffa::alloc::boxed::Box::new(
+                                        <super::super::__buffa::view::ArtifactQueryView as ::buffa::MessageView>::decode_view_ctx(
+                                            sub,
+                                            __sub_ctx,
+                                        )?,
+                                    ),
+                                ),
+                            );
+                        }
+                    }
+                    5u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let __sub_ctx = ctx.descend()?;
+                        let sub = ::buffa::types::borrow_bytes(&mut cur)?;
+                        if let Some(
+                            super::super::__buffa::view::oneof::parameter::Behavior::ArtifactId(
+                                ref mut existing,
+                            ),
+                        ) = view.behavior
+                        {
+                            ::buffa::MessageView::merge_into_view(
+                                &mut **existing,
+                                sub,
+                                __sub_ctx,
+                            )?;
+                        } else {
+                            view.behavior = Some(
+                                super::super::__buffa::view::oneof::parameter::Behavior::ArtifactId(
+                                    ::buffa::alloc::boxed::Box::new(
+                                        <super::super::__buffa::view::ArtifactIDView as ::buffa::MessageView>::decode_view_ctx(
+                                            sub,
+                                            __sub_ctx,
+                                        )?,
+                                    ),
+                                ),
+                            );
+                        }
+                    }
                     _ => {
                         ::buffa::encoding::skip_field_depth(tag, &mut cur, ctx.depth())?;
                         let span_len = before_tag.len() - cur.len();
@@ -17914,6 +24400,24 @@ pub mod __buffa {
                                             *v,
                                         )
                                     }
+                                    super::super::__buffa::view::oneof::parameter::Behavior::ArtifactQuery(
+                                        v,
+                                    ) => {
+                                        super::super::__buffa::oneof::parameter::Behavior::ArtifactQuery(
+                                            ::buffa::alloc::boxed::Box::new(
+                                                v.to_owned_from_source(__buffa_src)?,
+                                            ),
+                                        )
+                                    }
+                                    super::super::__buffa::view::oneof::parameter::Behavior::ArtifactId(
+                                        v,
+                                    ) => {
+                                        super::super::__buffa::oneof::parameter::Behavior::ArtifactId(
+                                            ::buffa::alloc::boxed::Box::new(
+                                                v.to_owned_from_source(__buffa_src)?,
+                                            ),
+                                        )
+                                    }
                                 },
                             )
                         }
@@ -17958,6 +24462,26 @@ pub mod __buffa {
                         ) => {
                             size += 1u64 + ::buffa::types::BOOL_ENCODED_LEN as u64;
                         }
+                        super::super::__buffa::view::oneof::parameter::Behavior::ArtifactQuery(
+                            x,
+                        ) => {
+                            let __slot = __cache.reserve();
+                            let inner = x.compute_size(__cache);
+                            __cache.set(__slot, inner);
+                            size
+                                += 1u64 + ::buffa::encoding::varint_len(inner as u64) as u64
+                                    + inner as u64;
+                        }
+                        super::super::__buffa::view::oneof::parameter::Behavior::ArtifactId(
+                            x,
+                        ) => {
+                            let __slot = __cache.reserve();
+                            let inner = x.compute_size(__cache);
+                            __cache.set(__slot, inner);
+                            size
+                                += 1u64 + ::buffa::encoding::varint_len(inner as u64) as u64
+                                    + inner as u64;
+                        }
                     }
                 }
                 size += self.__buffa_unknown_fields.encoded_len() as u64;
@@ -17995,6 +24519,26 @@ pub mod __buffa {
                             x,
                         ) => {
                             ::buffa::types::put_bool_field(3u32, *x, buf);
+                        }
+                        super::super::__buffa::view::oneof::parameter::Behavior::ArtifactQuery(
+                            x,
+                        ) => {
+                            ::buffa::types::put_len_delimited_header(
+                                4u32,
+                                u64::from(__cache.consume_next()),
+                                buf,
+                            );
+                            x.write_to(__cache, buf);
+                        }
+                        super::super::__buffa::view::oneof::parameter::Behavior::ArtifactId(
+                            x,
+                        ) => {
+                            ::buffa::types::put_len_delimited_header(
+                                5u32,
+                                u64::from(__cache.consume_next()),
+                                buf,
+                            );
+                            x.write_to(__cache, buf);
                         }
                     }
                 }
@@ -24295,11 +30839,1046 @@ pub mod __buffa {
             type ViewHandle = SecretOwnedView;
         }
         #[derive(Clone, Debug, Default)]
+        pub struct OAuth2ClientView<'a> {
+            /// Field 1: `client_id`
+            pub client_id: &'a str,
+            /// Field 2: `client_secret`
+            pub client_secret: ::buffa::MessageFieldView<
+                super::super::__buffa::view::SecretView<'a>,
+            >,
+            pub __buffa_unknown_fields: ::buffa::UnknownFieldsView<'a>,
+        }
+        impl<'a> ::buffa::MessageView<'a> for OAuth2ClientView<'a> {
+            type Owned = super::super::OAuth2Client;
+            fn decode_view(
+                buf: &'a [u8],
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                let __limit = ::core::cell::Cell::new(
+                    ::buffa::DEFAULT_UNKNOWN_FIELD_LIMIT,
+                );
+                let __elem = ::core::cell::Cell::new(
+                    ::buffa::DEFAULT_ELEMENT_MEMORY_LIMIT,
+                );
+                <Self as ::buffa::MessageView>::decode_view_ctx(
+                    buf,
+                    ::buffa::DecodeContext::new(::buffa::RECURSION_LIMIT, &__limit)
+                        .with_element_memory(&__elem),
+                )
+            }
+            fn decode_view_with_ctx(
+                buf: &'a [u8],
+                ctx: ::buffa::DecodeContext<'_>,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                <Self as ::buffa::MessageView>::decode_view_ctx(buf, ctx)
+            }
+            #[inline]
+            fn merge_view_field(
+                &mut self,
+                tag: ::buffa::encoding::Tag,
+                cur: &'a [u8],
+                before_tag: &'a [u8],
+                ctx: ::buffa::DecodeContext<'_>,
+            ) -> ::core::result::Result<&'a [u8], ::buffa::DecodeError> {
+                let _ = ctx;
+                #[allow(unused_variables)]
+                let view = self;
+                let mut cur = cur;
+                match tag.field_number() {
+                    1u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        view.client_id = ::buffa::types::borrow_str(&mut cur)?;
+                    }
+                    2u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let __sub_ctx = ctx.descend()?;
+                        let sub = ::buffa::types::borrow_bytes(&mut cur)?;
+                        match view.client_secret.as_mut() {
+                            Some(existing) => {
+                                ::buffa::MessageView::merge_into_view(
+                                    existing,
+                                    sub,
+                                    __sub_ctx,
+                                )?
+                            }
+                            None => {
+                                view.client_secret = ::buffa::MessageFieldView::set(
+                                    <super::super::__buffa::view::SecretView as ::buffa::MessageView>::decode_view_ctx(
+                                        sub,
+                                        __sub_ctx,
+                                    )?,
+                                );
+                            }
+                        }
+                    }
+                    _ => {
+                        ::buffa::encoding::skip_field_depth(tag, &mut cur, ctx.depth())?;
+                        let span_len = before_tag.len() - cur.len();
+                        view.__buffa_unknown_fields
+                            .push_record(before_tag, span_len, ctx)?;
+                    }
+                }
+                ::core::result::Result::Ok(cur)
+            }
+            fn to_owned_message(
+                &self,
+            ) -> ::core::result::Result<
+                super::super::OAuth2Client,
+                ::buffa::DecodeError,
+            > {
+                self.to_owned_from_source(None)
+            }
+            #[allow(clippy::useless_conversion, clippy::needless_update)]
+            fn to_owned_from_source(
+                &self,
+                __buffa_src: ::core::option::Option<&::buffa::bytes::Bytes>,
+            ) -> ::core::result::Result<
+                super::super::OAuth2Client,
+                ::buffa::DecodeError,
+            > {
+                #[allow(unused_imports)]
+                use ::buffa::alloc::string::ToString as _;
+                let _ = __buffa_src;
+                ::core::result::Result::Ok(super::super::OAuth2Client {
+                    client_id: self.client_id.to_string(),
+                    client_secret: match self.client_secret.as_option() {
+                        Some(v) => {
+                            ::buffa::MessageField::<
+                                super::super::Secret,
+                                ::buffa::Inline<super::super::Secret>,
+                            >::some(v.to_owned_from_source(__buffa_src)?)
+                        }
+                        None => ::buffa::MessageField::none(),
+                    },
+                    __buffa_unknown_fields: self
+                        .__buffa_unknown_fields
+                        .to_owned()?
+                        .into(),
+                    ..::core::default::Default::default()
+                })
+            }
+        }
+        impl<'a> ::buffa::ViewEncode<'a> for OAuth2ClientView<'a> {
+            #[allow(clippy::needless_borrow, clippy::let_and_return)]
+            fn compute_size(&self, __cache: &mut ::buffa::SizeCache) -> u32 {
+                #[allow(unused_imports)]
+                use ::buffa::Enumeration as _;
+                let mut size = 0u64;
+                if !self.client_id.is_empty() {
+                    size
+                        += 1u64
+                            + ::buffa::types::string_encoded_len(&self.client_id) as u64;
+                }
+                if self.client_secret.is_set() {
+                    let __slot = __cache.reserve();
+                    let inner_size = self.client_secret.compute_size(__cache);
+                    __cache.set(__slot, inner_size);
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                            + inner_size as u64;
+                }
+                size += self.__buffa_unknown_fields.encoded_len() as u64;
+                ::buffa::saturate_size(size)
+            }
+            #[allow(clippy::needless_borrow)]
+            fn write_to(
+                &self,
+                __cache: &mut ::buffa::SizeCache,
+                buf: &mut impl ::buffa::EncodeSink,
+            ) {
+                #[allow(unused_imports)]
+                use ::buffa::Enumeration as _;
+                if !self.client_id.is_empty() {
+                    ::buffa::types::put_string_field(1u32, &self.client_id, buf);
+                }
+                if self.client_secret.is_set() {
+                    ::buffa::types::put_len_delimited_header(
+                        2u32,
+                        u64::from(__cache.consume_next()),
+                        buf,
+                    );
+                    self.client_secret.write_to(__cache, buf);
+                }
+                self.__buffa_unknown_fields.write_to(buf);
+            }
+        }
+        impl<'a> ::buffa::MessageName for OAuth2ClientView<'a> {
+            const PACKAGE: &'static str = "flyteidl2.core";
+            const NAME: &'static str = "OAuth2Client";
+            const FULL_NAME: &'static str = "flyteidl2.core.OAuth2Client";
+            const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.core.OAuth2Client";
+        }
+        ::buffa::impl_default_view_instance!(OAuth2ClientView);
+        ::buffa::impl_view_reborrow!(OAuth2ClientView);
+        /** Self-contained, `'static` owned view of a `OAuth2Client` message.
+
+ Wraps [`::buffa::OwnedView`]`<`[`OAuth2ClientView`]`<'static>>`: the decoded view and the [`::buffa::bytes::Bytes`] buffer it borrows from travel together, so the handle is `'static` and `Send + Sync` — suitable for async handlers, spawned tasks, and anywhere a `'static` bound is required.
+
+ Field accessors return borrows tied to `&self`. Use [`Self::view`] to get the full [`OAuth2ClientView`] when you need struct patterns, iteration helpers, or to pass the view to lifetime-parameterised code.*/
+        #[derive(Clone, Debug)]
+        pub struct OAuth2ClientOwnedView(::buffa::OwnedView<OAuth2ClientView<'static>>);
+        impl OAuth2ClientOwnedView {
+            /// Decode an owned view from a [`::buffa::bytes::Bytes`] buffer.
+            ///
+            /// The view borrows directly from the buffer's data; the buffer is
+            /// retained inside the returned handle.
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError`] if the buffer contains invalid
+            /// protobuf data.
+            pub fn decode(
+                bytes: ::buffa::bytes::Bytes,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    OAuth2ClientOwnedView(::buffa::OwnedView::decode(bytes)?),
+                )
+            }
+            /// Decode with custom [`::buffa::DecodeOptions`] (recursion limit,
+            /// max message size).
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError`] if the buffer is invalid or
+            /// exceeds the configured limits.
+            pub fn decode_with_options(
+                bytes: ::buffa::bytes::Bytes,
+                opts: &::buffa::DecodeOptions,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    OAuth2ClientOwnedView(
+                        ::buffa::OwnedView::decode_with_options(bytes, opts)?,
+                    ),
+                )
+            }
+            /// Build from an owned message via an encode → decode round-trip.
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError::MessageTooLarge`] if the
+            /// message's encoded size exceeds the 2 GiB protobuf limit, or
+            /// another [`::buffa::DecodeError`] if the re-encoded bytes are
+            /// somehow invalid (should not happen for well-formed messages).
+            pub fn from_owned(
+                msg: &super::super::OAuth2Client,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    OAuth2ClientOwnedView(::buffa::OwnedView::from_owned(msg)?),
+                )
+            }
+            /// Borrow the full [`OAuth2ClientView`] with its lifetime tied to `&self`.
+            #[must_use]
+            pub fn view(&self) -> &OAuth2ClientView<'_> {
+                self.0.reborrow()
+            }
+            /// Convert to the owned message type.
+            ///
+            /// Infallible: this type's constructors wire-decode their
+            /// buffer, and a view produced by wire decoding always
+            /// converts. Delegates to [`::buffa::OwnedView::to_owned_message`],
+            /// whose contract also governs handles converted from a raw
+            /// [`::buffa::OwnedView`].
+            #[must_use]
+            pub fn to_owned_message(&self) -> super::super::OAuth2Client {
+                self.0.to_owned_message()
+            }
+            /// The underlying bytes buffer.
+            #[must_use]
+            pub fn bytes(&self) -> &::buffa::bytes::Bytes {
+                self.0.bytes()
+            }
+            /// Consume the handle, returning the underlying bytes buffer.
+            #[must_use]
+            pub fn into_bytes(self) -> ::buffa::bytes::Bytes {
+                self.0.into_bytes()
+            }
+            /// Field 1: `client_id`
+            #[must_use]
+            pub fn client_id(&self) -> &'_ str {
+                self.0.reborrow().client_id
+            }
+            /// Field 2: `client_secret`
+            #[must_use]
+            pub fn client_secret(
+                &self,
+            ) -> &::buffa::MessageFieldView<
+                super::super::__buffa::view::SecretView<'_>,
+            > {
+                &self.0.reborrow().client_secret
+            }
+        }
+        impl ::core::convert::From<::buffa::OwnedView<OAuth2ClientView<'static>>>
+        for OAuth2ClientOwnedView {
+            fn from(inner: ::buffa::OwnedView<OAuth2ClientView<'static>>) -> Self {
+                OAuth2ClientOwnedView(inner)
+            }
+        }
+        impl ::core::convert::From<OAuth2ClientOwnedView>
+        for ::buffa::OwnedView<OAuth2ClientView<'static>> {
+            fn from(wrapper: OAuth2ClientOwnedView) -> Self {
+                wrapper.0
+            }
+        }
+        impl ::core::convert::AsRef<::buffa::OwnedView<OAuth2ClientView<'static>>>
+        for OAuth2ClientOwnedView {
+            fn as_ref(&self) -> &::buffa::OwnedView<OAuth2ClientView<'static>> {
+                &self.0
+            }
+        }
+        impl ::buffa::HasMessageView for super::super::OAuth2Client {
+            type View<'a> = OAuth2ClientView<'a>;
+            type ViewHandle = OAuth2ClientOwnedView;
+        }
+        #[derive(Clone, Debug, Default)]
+        pub struct IdentityView<'a> {
+            /// Field 1: `iam_role`
+            pub iam_role: &'a str,
+            /// Field 2: `k8s_service_account`
+            pub k8s_service_account: &'a str,
+            /// Field 3: `oauth2_client`
+            pub oauth2_client: ::buffa::MessageFieldView<
+                super::super::__buffa::view::OAuth2ClientView<'a>,
+            >,
+            /// Field 4: `execution_identity`
+            pub execution_identity: &'a str,
+            pub __buffa_unknown_fields: ::buffa::UnknownFieldsView<'a>,
+        }
+        impl<'a> ::buffa::MessageView<'a> for IdentityView<'a> {
+            type Owned = super::super::Identity;
+            fn decode_view(
+                buf: &'a [u8],
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                let __limit = ::core::cell::Cell::new(
+                    ::buffa::DEFAULT_UNKNOWN_FIELD_LIMIT,
+                );
+                let __elem = ::core::cell::Cell::new(
+                    ::buffa::DEFAULT_ELEMENT_MEMORY_LIMIT,
+                );
+                <Self as ::buffa::MessageView>::decode_view_ctx(
+                    buf,
+                    ::buffa::DecodeContext::new(::buffa::RECURSION_LIMIT, &__limit)
+                        .with_element_memory(&__elem),
+                )
+            }
+            fn decode_view_with_ctx(
+                buf: &'a [u8],
+                ctx: ::buffa::DecodeContext<'_>,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                <Self as ::buffa::MessageView>::decode_view_ctx(buf, ctx)
+            }
+            #[inline]
+            fn merge_view_field(
+                &mut self,
+                tag: ::buffa::encoding::Tag,
+                cur: &'a [u8],
+                before_tag: &'a [u8],
+                ctx: ::buffa::DecodeContext<'_>,
+            ) -> ::core::result::Result<&'a [u8], ::buffa::DecodeError> {
+                let _ = ctx;
+                #[allow(unused_variables)]
+                let view = self;
+                let mut cur = cur;
+                match tag.field_number() {
+                    1u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        view.iam_role = ::buffa::types::borrow_str(&mut cur)?;
+                    }
+                    2u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        view.k8s_service_account = ::buffa::types::borrow_str(&mut cur)?;
+                    }
+                    3u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let __sub_ctx = ctx.descend()?;
+                        let sub = ::buffa::types::borrow_bytes(&mut cur)?;
+                        match view.oauth2_client.as_mut() {
+                            Some(existing) => {
+                                ::buffa::MessageView::merge_into_view(
+                                    existing,
+                                    sub,
+                                    __sub_ctx,
+                                )?
+                            }
+                            None => {
+                                view.oauth2_client = ::buffa::MessageFieldView::set(
+                                    <super::super::__buffa::view::OAuth2ClientView as ::buffa::MessageView>::decode_view_ctx(
+                                        sub,
+                                        __sub_ctx,
+                                    )?,
+                                );
+                            }
+                        }
+                    }
+                    4u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        view.execution_identity = ::buffa::types::borrow_str(&mut cur)?;
+                    }
+                    _ => {
+                        ::buffa::encoding::skip_field_depth(tag, &mut cur, ctx.depth())?;
+                        let span_len = before_tag.len() - cur.len();
+                        view.__buffa_unknown_fields
+                            .push_record(before_tag, span_len, ctx)?;
+                    }
+                }
+                ::core::result::Result::Ok(cur)
+            }
+            fn to_owned_message(
+                &self,
+            ) -> ::core::result::Result<super::super::Identity, ::buffa::DecodeError> {
+                self.to_owned_from_source(None)
+            }
+            #[allow(clippy::useless_conversion, clippy::needless_update)]
+            fn to_owned_from_source(
+                &self,
+                __buffa_src: ::core::option::Option<&::buffa::bytes::Bytes>,
+            ) -> ::core::result::Result<super::super::Identity, ::buffa::DecodeError> {
+                #[allow(unused_imports)]
+                use ::buffa::alloc::string::ToString as _;
+                let _ = __buffa_src;
+                ::core::result::Result::Ok(super::super::Identity {
+                    iam_role: self.iam_role.to_string(),
+                    k8s_service_account: self.k8s_service_account.to_string(),
+                    oauth2_client: match self.oauth2_client.as_option() {
+                        Some(v) => {
+                            ::buffa::MessageField::<
+                                super::super::OAuth2Client,
+                                ::buffa::Inline<super::super::OAuth2Client>,
+                            >::some(v.to_owned_from_source(__buffa_src)?)
+                        }
+                        None => ::buffa::MessageField::none(),
+                    },
+                    execution_identity: self.execution_identity.to_string(),
+                    __buffa_unknown_fields: self
+                        .__buffa_unknown_fields
+                        .to_owned()?
+                        .into(),
+                    ..::core::default::Default::default()
+                })
+            }
+        }
+        impl<'a> ::buffa::ViewEncode<'a> for IdentityView<'a> {
+            #[allow(clippy::needless_borrow, clippy::let_and_return)]
+            fn compute_size(&self, __cache: &mut ::buffa::SizeCache) -> u32 {
+                #[allow(unused_imports)]
+                use ::buffa::Enumeration as _;
+                let mut size = 0u64;
+                if !self.iam_role.is_empty() {
+                    size
+                        += 1u64
+                            + ::buffa::types::string_encoded_len(&self.iam_role) as u64;
+                }
+                if !self.k8s_service_account.is_empty() {
+                    size
+                        += 1u64
+                            + ::buffa::types::string_encoded_len(
+                                &self.k8s_service_account,
+                            ) as u64;
+                }
+                if self.oauth2_client.is_set() {
+                    let __slot = __cache.reserve();
+                    let inner_size = self.oauth2_client.compute_size(__cache);
+                    __cache.set(__slot, inner_size);
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                            + inner_size as u64;
+                }
+                if !self.execution_identity.is_empty() {
+                    size
+                        += 1u64
+                            + ::buffa::types::string_encoded_len(
+                                &self.execution_identity,
+                            ) as u64;
+                }
+                size += self.__buffa_unknown_fields.encoded_len() as u64;
+                ::buffa::saturate_size(size)
+            }
+            #[allow(clippy::needless_borrow)]
+            fn write_to(
+                &self,
+                __cache: &mut ::buffa::SizeCache,
+                buf: &mut impl ::buffa::EncodeSink,
+            ) {
+                #[allow(unused_imports)]
+                use ::buffa::Enumeration as _;
+                if !self.iam_role.is_empty() {
+                    ::buffa::types::put_string_field(1u32, &self.iam_role, buf);
+                }
+                if !self.k8s_service_account.is_empty() {
+                    ::buffa::types::put_string_field(
+                        2u32,
+                        &self.k8s_service_account,
+                        buf,
+                    );
+                }
+                if self.oauth2_client.is_set() {
+                    ::buffa::types::put_len_delimited_header(
+                        3u32,
+                        u64::from(__cache.consume_next()),
+                        buf,
+                    );
+                    self.oauth2_client.write_to(__cache, buf);
+                }
+                if !self.execution_identity.is_empty() {
+                    ::buffa::types::put_string_field(
+                        4u32,
+                        &self.execution_identity,
+                        buf,
+                    );
+                }
+                self.__buffa_unknown_fields.write_to(buf);
+            }
+        }
+        impl<'a> ::buffa::MessageName for IdentityView<'a> {
+            const PACKAGE: &'static str = "flyteidl2.core";
+            const NAME: &'static str = "Identity";
+            const FULL_NAME: &'static str = "flyteidl2.core.Identity";
+            const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.core.Identity";
+        }
+        ::buffa::impl_default_view_instance!(IdentityView);
+        ::buffa::impl_view_reborrow!(IdentityView);
+        /** Self-contained, `'static` owned view of a `Identity` message.
+
+ Wraps [`::buffa::OwnedView`]`<`[`IdentityView`]`<'static>>`: the decoded view and the [`::buffa::bytes::Bytes`] buffer it borrows from travel together, so the handle is `'static` and `Send + Sync` — suitable for async handlers, spawned tasks, and anywhere a `'static` bound is required.
+
+ Field accessors return borrows tied to `&self`. Use [`Self::view`] to get the full [`IdentityView`] when you need struct patterns, iteration helpers, or to pass the view to lifetime-parameterised code.*/
+        #[derive(Clone, Debug)]
+        pub struct IdentityOwnedView(::buffa::OwnedView<IdentityView<'static>>);
+        impl IdentityOwnedView {
+            /// Decode an owned view from a [`::buffa::bytes::Bytes`] buffer.
+            ///
+            /// The view borrows directly from the buffer's data; the buffer is
+            /// retained inside the returned handle.
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError`] if the buffer contains invalid
+            /// protobuf data.
+            pub fn decode(
+                bytes: ::buffa::bytes::Bytes,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    IdentityOwnedView(::buffa::OwnedView::decode(bytes)?),
+                )
+            }
+            /// Decode with custom [`::buffa::DecodeOptions`] (recursion limit,
+            /// max message size).
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError`] if the buffer is invalid or
+            /// exceeds the configured limits.
+            pub fn decode_with_options(
+                bytes: ::buffa::bytes::Bytes,
+                opts: &::buffa::DecodeOptions,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    IdentityOwnedView(
+                        ::buffa::OwnedView::decode_with_options(bytes, opts)?,
+                    ),
+                )
+            }
+            /// Build from an owned message via an encode → decode round-trip.
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError::MessageTooLarge`] if the
+            /// message's encoded size exceeds the 2 GiB protobuf limit, or
+            /// another [`::buffa::DecodeError`] if the re-encoded bytes are
+            /// somehow invalid (should not happen for well-formed messages).
+            pub fn from_owned(
+                msg: &super::super::Identity,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    IdentityOwnedView(::buffa::OwnedView::from_owned(msg)?),
+                )
+            }
+            /// Borrow the full [`IdentityView`] with its lifetime tied to `&self`.
+            #[must_use]
+            pub fn view(&self) -> &IdentityView<'_> {
+                self.0.reborrow()
+            }
+            /// Convert to the owned message type.
+            ///
+            /// Infallible: this type's constructors wire-decode their
+            /// buffer, and a view produced by wire decoding always
+            /// converts. Delegates to [`::buffa::OwnedView::to_owned_message`],
+            /// whose contract also governs handles converted from a raw
+            /// [`::buffa::OwnedView`].
+            #[must_use]
+            pub fn to_owned_message(&self) -> super::super::Identity {
+                self.0.to_owned_message()
+            }
+            /// The underlying bytes buffer.
+            #[must_use]
+            pub fn bytes(&self) -> &::buffa::bytes::Bytes {
+                self.0.bytes()
+            }
+            /// Consume the handle, returning the underlying bytes buffer.
+            #[must_use]
+            pub fn into_bytes(self) -> ::buffa::bytes::Bytes {
+                self.0.into_bytes()
+            }
+            /// Field 1: `iam_role`
+            #[must_use]
+            pub fn iam_role(&self) -> &'_ str {
+                self.0.reborrow().iam_role
+            }
+            /// Field 2: `k8s_service_account`
+            #[must_use]
+            pub fn k8s_service_account(&self) -> &'_ str {
+                self.0.reborrow().k8s_service_account
+            }
+            /// Field 3: `oauth2_client`
+            #[must_use]
+            pub fn oauth2_client(
+                &self,
+            ) -> &::buffa::MessageFieldView<
+                super::super::__buffa::view::OAuth2ClientView<'_>,
+            > {
+                &self.0.reborrow().oauth2_client
+            }
+            /// Field 4: `execution_identity`
+            #[must_use]
+            pub fn execution_identity(&self) -> &'_ str {
+                self.0.reborrow().execution_identity
+            }
+        }
+        impl ::core::convert::From<::buffa::OwnedView<IdentityView<'static>>>
+        for IdentityOwnedView {
+            fn from(inner: ::buffa::OwnedView<IdentityView<'static>>) -> Self {
+                IdentityOwnedView(inner)
+            }
+        }
+        impl ::core::convert::From<IdentityOwnedView>
+        for ::buffa::OwnedView<IdentityView<'static>> {
+            fn from(wrapper: IdentityOwnedView) -> Self {
+                wrapper.0
+            }
+        }
+        impl ::core::convert::AsRef<::buffa::OwnedView<IdentityView<'static>>>
+        for IdentityOwnedView {
+            fn as_ref(&self) -> &::buffa::OwnedView<IdentityView<'static>> {
+                &self.0
+            }
+        }
+        impl ::buffa::HasMessageView for super::super::Identity {
+            type View<'a> = IdentityView<'a>;
+            type ViewHandle = IdentityOwnedView;
+        }
+        #[derive(Clone, Debug, Default)]
+        pub struct OAuth2TokenRequestView<'a> {
+            /// Field 1: `name`
+            pub name: &'a str,
+            /// Field 2: `type`
+            pub r#type: ::buffa::EnumValue<super::super::o_auth2token_request::Type>,
+            /// Field 3: `client`
+            pub client: ::buffa::MessageFieldView<
+                super::super::__buffa::view::OAuth2ClientView<'a>,
+            >,
+            /// Field 4: `idp_discovery_endpoint`
+            pub idp_discovery_endpoint: &'a str,
+            /// Field 5: `token_endpoint`
+            pub token_endpoint: &'a str,
+            pub __buffa_unknown_fields: ::buffa::UnknownFieldsView<'a>,
+        }
+        impl<'a> ::buffa::MessageView<'a> for OAuth2TokenRequestView<'a> {
+            type Owned = super::super::OAuth2TokenRequest;
+            fn decode_view(
+                buf: &'a [u8],
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                let __limit = ::core::cell::Cell::new(
+                    ::buffa::DEFAULT_UNKNOWN_FIELD_LIMIT,
+                );
+                let __elem = ::core::cell::Cell::new(
+                    ::buffa::DEFAULT_ELEMENT_MEMORY_LIMIT,
+                );
+                <Self as ::buffa::MessageView>::decode_view_ctx(
+                    buf,
+                    ::buffa::DecodeContext::new(::buffa::RECURSION_LIMIT, &__limit)
+                        .with_element_memory(&__elem),
+                )
+            }
+            fn decode_view_with_ctx(
+                buf: &'a [u8],
+                ctx: ::buffa::DecodeContext<'_>,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                <Self as ::buffa::MessageView>::decode_view_ctx(buf, ctx)
+            }
+            #[inline]
+            fn merge_view_field(
+                &mut self,
+                tag: ::buffa::encoding::Tag,
+                cur: &'a [u8],
+                before_tag: &'a [u8],
+                ctx: ::buffa::DecodeContext<'_>,
+            ) -> ::core::result::Result<&'a [u8], ::buffa::DecodeError> {
+                let _ = ctx;
+                #[allow(unused_variables)]
+                let view = self;
+                let mut cur = cur;
+                match tag.field_number() {
+                    1u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        view.name = ::buffa::types::borrow_str(&mut cur)?;
+                    }
+                    2u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::Varint,
+                        )?;
+                        view.r#type = ::buffa::EnumValue::from(
+                            ::buffa::types::decode_int32(&mut cur)?,
+                        );
+                    }
+                    3u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let __sub_ctx = ctx.descend()?;
+                        let sub = ::buffa::types::borrow_bytes(&mut cur)?;
+                        match view.client.as_mut() {
+                            Some(existing) => {
+                                ::buffa::MessageView::merge_into_view(
+                                    existing,
+                                    sub,
+                                    __sub_ctx,
+                                )?
+                            }
+                            None => {
+                                view.client = ::buffa::MessageFieldView::set(
+                                    <super::super::__buffa::view::OAuth2ClientView as ::buffa::MessageView>::decode_view_ctx(
+                                        sub,
+                                        __sub_ctx,
+                                    )?,
+                                );
+                            }
+                        }
+                    }
+                    4u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        view.idp_discovery_endpoint = ::buffa::types::borrow_str(
+                            &mut cur,
+                        )?;
+                    }
+                    5u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        view.token_endpoint = ::buffa::types::borrow_str(&mut cur)?;
+                    }
+                    _ => {
+                        ::buffa::encoding::skip_field_depth(tag, &mut cur, ctx.depth())?;
+                        let span_len = before_tag.len() - cur.len();
+                        view.__buffa_unknown_fields
+                            .push_record(before_tag, span_len, ctx)?;
+                    }
+                }
+                ::core::result::Result::Ok(cur)
+            }
+            fn to_owned_message(
+                &self,
+            ) -> ::core::result::Result<
+                super::super::OAuth2TokenRequest,
+                ::buffa::DecodeError,
+            > {
+                self.to_owned_from_source(None)
+            }
+            #[allow(clippy::useless_conversion, clippy::needless_update)]
+            fn to_owned_from_source(
+                &self,
+                __buffa_src: ::core::option::Option<&::buffa::bytes::Bytes>,
+            ) -> ::core::result::Result<
+                super::super::OAuth2TokenRequest,
+                ::buffa::DecodeError,
+            > {
+                #[allow(unused_imports)]
+                use ::buffa::alloc::string::ToString as _;
+                let _ = __buffa_src;
+                ::core::result::Result::Ok(super::super::OAuth2TokenRequest {
+                    name: self.name.to_string(),
+                    r#type: self.r#type,
+                    client: match self.client.as_option() {
+                        Some(v) => {
+                            ::buffa::MessageField::<
+                                super::super::OAuth2Client,
+                                ::buffa::Inline<super::super::OAuth2Client>,
+                            >::some(v.to_owned_from_source(__buffa_src)?)
+                        }
+                        None => ::buffa::MessageField::none(),
+                    },
+                    idp_discovery_endpoint: self.idp_discovery_endpoint.to_string(),
+                    token_endpoint: self.token_endpoint.to_string(),
+                    __buffa_unknown_fields: self
+                        .__buffa_unknown_fields
+                        .to_owned()?
+                        .into(),
+                    ..::core::default::Default::default()
+                })
+            }
+        }
+        impl<'a> ::buffa::ViewEncode<'a> for OAuth2TokenRequestView<'a> {
+            #[allow(clippy::needless_borrow, clippy::let_and_return)]
+            fn compute_size(&self, __cache: &mut ::buffa::SizeCache) -> u32 {
+                #[allow(unused_imports)]
+                use ::buffa::Enumeration as _;
+                let mut size = 0u64;
+                if !self.name.is_empty() {
+                    size += 1u64 + ::buffa::types::string_encoded_len(&self.name) as u64;
+                }
+                {
+                    let val = self.r#type.to_i32();
+                    if val != 0 {
+                        size += 1u64 + ::buffa::types::int32_encoded_len(val) as u64;
+                    }
+                }
+                if self.client.is_set() {
+                    let __slot = __cache.reserve();
+                    let inner_size = self.client.compute_size(__cache);
+                    __cache.set(__slot, inner_size);
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                            + inner_size as u64;
+                }
+                if !self.idp_discovery_endpoint.is_empty() {
+                    size
+                        += 1u64
+                            + ::buffa::types::string_encoded_len(
+                                &self.idp_discovery_endpoint,
+                            ) as u64;
+                }
+                if !self.token_endpoint.is_empty() {
+                    size
+                        += 1u64
+                            + ::buffa::types::string_encoded_len(&self.token_endpoint)
+                                as u64;
+                }
+                size += self.__buffa_unknown_fields.encoded_len() as u64;
+                ::buffa::saturate_size(size)
+            }
+            #[allow(clippy::needless_borrow)]
+            fn write_to(
+                &self,
+                __cache: &mut ::buffa::SizeCache,
+                buf: &mut impl ::buffa::EncodeSink,
+            ) {
+                #[allow(unused_imports)]
+                use ::buffa::Enumeration as _;
+                if !self.name.is_empty() {
+                    ::buffa::types::put_string_field(1u32, &self.name, buf);
+                }
+                {
+                    let val = self.r#type.to_i32();
+                    if val != 0 {
+                        ::buffa::types::put_int32_field(2u32, val, buf);
+                    }
+                }
+                if self.client.is_set() {
+                    ::buffa::types::put_len_delimited_header(
+                        3u32,
+                        u64::from(__cache.consume_next()),
+                        buf,
+                    );
+                    self.client.write_to(__cache, buf);
+                }
+                if !self.idp_discovery_endpoint.is_empty() {
+                    ::buffa::types::put_string_field(
+                        4u32,
+                        &self.idp_discovery_endpoint,
+                        buf,
+                    );
+                }
+                if !self.token_endpoint.is_empty() {
+                    ::buffa::types::put_string_field(5u32, &self.token_endpoint, buf);
+                }
+                self.__buffa_unknown_fields.write_to(buf);
+            }
+        }
+        impl<'a> ::buffa::MessageName for OAuth2TokenRequestView<'a> {
+            const PACKAGE: &'static str = "flyteidl2.core";
+            const NAME: &'static str = "OAuth2TokenRequest";
+            const FULL_NAME: &'static str = "flyteidl2.core.OAuth2TokenRequest";
+            const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.core.OAuth2TokenRequest";
+        }
+        ::buffa::impl_default_view_instance!(OAuth2TokenRequestView);
+        ::buffa::impl_view_reborrow!(OAuth2TokenRequestView);
+        /** Self-contained, `'static` owned view of a `OAuth2TokenRequest` message.
+
+ Wraps [`::buffa::OwnedView`]`<`[`OAuth2TokenRequestView`]`<'static>>`: the decoded view and the [`::buffa::bytes::Bytes`] buffer it borrows from travel together, so the handle is `'static` and `Send + Sync` — suitable for async handlers, spawned tasks, and anywhere a `'static` bound is required.
+
+ Field accessors return borrows tied to `&self`. Use [`Self::view`] to get the full [`OAuth2TokenRequestView`] when you need struct patterns, iteration helpers, or to pass the view to lifetime-parameterised code.*/
+        #[derive(Clone, Debug)]
+        pub struct OAuth2TokenRequestOwnedView(
+            ::buffa::OwnedView<OAuth2TokenRequestView<'static>>,
+        );
+        impl OAuth2TokenRequestOwnedView {
+            /// Decode an owned view from a [`::buffa::bytes::Bytes`] buffer.
+            ///
+            /// The view borrows directly from the buffer's data; the buffer is
+            /// retained inside the returned handle.
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError`] if the buffer contains invalid
+            /// protobuf data.
+            pub fn decode(
+                bytes: ::buffa::bytes::Bytes,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    OAuth2TokenRequestOwnedView(::buffa::OwnedView::decode(bytes)?),
+                )
+            }
+            /// Decode with custom [`::buffa::DecodeOptions`] (recursion limit,
+            /// max message size).
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError`] if the buffer is invalid or
+            /// exceeds the configured limits.
+            pub fn decode_with_options(
+                bytes: ::buffa::bytes::Bytes,
+                opts: &::buffa::DecodeOptions,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    OAuth2TokenRequestOwnedView(
+                        ::buffa::OwnedView::decode_with_options(bytes, opts)?,
+                    ),
+                )
+            }
+            /// Build from an owned message via an encode → decode round-trip.
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError::MessageTooLarge`] if the
+            /// message's encoded size exceeds the 2 GiB protobuf limit, or
+            /// another [`::buffa::DecodeError`] if the re-encoded bytes are
+            /// somehow invalid (should not happen for well-formed messages).
+            pub fn from_owned(
+                msg: &super::super::OAuth2TokenRequest,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    OAuth2TokenRequestOwnedView(::buffa::OwnedView::from_owned(msg)?),
+                )
+            }
+            /// Borrow the full [`OAuth2TokenRequestView`] with its lifetime tied to `&self`.
+            #[must_use]
+            pub fn view(&self) -> &OAuth2TokenRequestView<'_> {
+                self.0.reborrow()
+            }
+            /// Convert to the owned message type.
+            ///
+            /// Infallible: this type's constructors wire-decode their
+            /// buffer, and a view produced by wire decoding always
+            /// converts. Delegates to [`::buffa::OwnedView::to_owned_message`],
+            /// whose contract also governs handles converted from a raw
+            /// [`::buffa::OwnedView`].
+            #[must_use]
+            pub fn to_owned_message(&self) -> super::super::OAuth2TokenRequest {
+                self.0.to_owned_message()
+            }
+            /// The underlying bytes buffer.
+            #[must_use]
+            pub fn bytes(&self) -> &::buffa::bytes::Bytes {
+                self.0.bytes()
+            }
+            /// Consume the handle, returning the underlying bytes buffer.
+            #[must_use]
+            pub fn into_bytes(self) -> ::buffa::bytes::Bytes {
+                self.0.into_bytes()
+            }
+            /// Field 1: `name`
+            #[must_use]
+            pub fn name(&self) -> &'_ str {
+                self.0.reborrow().name
+            }
+            /// Field 2: `type`
+            #[must_use]
+            pub fn r#type(
+                &self,
+            ) -> ::buffa::EnumValue<super::super::o_auth2token_request::Type> {
+                self.0.reborrow().r#type
+            }
+            /// Field 3: `client`
+            #[must_use]
+            pub fn client(
+                &self,
+            ) -> &::buffa::MessageFieldView<
+                super::super::__buffa::view::OAuth2ClientView<'_>,
+            > {
+                &self.0.reborrow().client
+            }
+            /// Field 4: `idp_discovery_endpoint`
+            #[must_use]
+            pub fn idp_discovery_endpoint(&self) -> &'_ str {
+                self.0.reborrow().idp_discovery_endpoint
+            }
+            /// Field 5: `token_endpoint`
+            #[must_use]
+            pub fn token_endpoint(&self) -> &'_ str {
+                self.0.reborrow().token_endpoint
+            }
+        }
+        impl ::core::convert::From<::buffa::OwnedView<OAuth2TokenRequestView<'static>>>
+        for OAuth2TokenRequestOwnedView {
+            fn from(inner: ::buffa::OwnedView<OAuth2TokenRequestView<'static>>) -> Self {
+                OAuth2TokenRequestOwnedView(inner)
+            }
+        }
+        impl ::core::convert::From<OAuth2TokenRequestOwnedView>
+        for ::buffa::OwnedView<OAuth2TokenRequestView<'static>> {
+            fn from(wrapper: OAuth2TokenRequestOwnedView) -> Self {
+                wrapper.0
+            }
+        }
+        impl ::core::convert::AsRef<::buffa::OwnedView<OAuth2TokenRequestView<'static>>>
+        for OAuth2TokenRequestOwnedView {
+            fn as_ref(&self) -> &::buffa::OwnedView<OAuth2TokenRequestView<'static>> {
+                &self.0
+            }
+        }
+        impl ::buffa::HasMessageView for super::super::OAuth2TokenRequest {
+            type View<'a> = OAuth2TokenRequestView<'a>;
+            type ViewHandle = OAuth2TokenRequestOwnedView;
+        }
+        #[derive(Clone, Debug, Default)]
         pub struct SecurityContextView<'a> {
+            /// Field 1: `run_as`
+            pub run_as: ::buffa::MessageFieldView<
+                super::super::__buffa::view::IdentityView<'a>,
+            >,
             /// Field 2: `secrets`
             pub secrets: ::buffa::RepeatedView<
                 'a,
                 super::super::__buffa::view::SecretView<'a>,
+            >,
+            /// Field 3: `tokens`
+            pub tokens: ::buffa::RepeatedView<
+                'a,
+                super::super::__buffa::view::OAuth2TokenRequestView<'a>,
             >,
             pub __buffa_unknown_fields: ::buffa::UnknownFieldsView<'a>,
         }
@@ -24339,6 +31918,31 @@ pub mod __buffa {
                 let view = self;
                 let mut cur = cur;
                 match tag.field_number() {
+                    1u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let __sub_ctx = ctx.descend()?;
+                        let sub = ::buffa::types::borrow_bytes(&mut cur)?;
+                        match view.run_as.as_mut() {
+                            Some(existing) => {
+                                ::buffa::MessageView::merge_into_view(
+                                    existing,
+                                    sub,
+                                    __sub_ctx,
+                                )?
+                            }
+                            None => {
+                                view.run_as = ::buffa::MessageFieldView::set(
+                                    <super::super::__buffa::view::IdentityView as ::buffa::MessageView>::decode_view_ctx(
+                                        sub,
+                                        __sub_ctx,
+                                    )?,
+                                );
+                            }
+                        }
+                    }
                     2u32 => {
                         ::buffa::encoding::check_wire_type(
                             tag,
@@ -24354,6 +31958,26 @@ pub mod __buffa {
                         view.secrets
                             .push(
                                 <super::super::__buffa::view::SecretView as ::buffa::MessageView>::decode_view_ctx(
+                                    sub,
+                                    __sub_ctx,
+                                )?,
+                            );
+                    }
+                    3u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let __sub_ctx = ctx.descend()?;
+                        let sub = ::buffa::types::borrow_bytes(&mut cur)?;
+                        ctx.register_element_memory(
+                            ::core::mem::size_of::<
+                                super::super::__buffa::view::OAuth2TokenRequestView,
+                            >(),
+                        )?;
+                        view.tokens
+                            .push(
+                                <super::super::__buffa::view::OAuth2TokenRequestView as ::buffa::MessageView>::decode_view_ctx(
                                     sub,
                                     __sub_ctx,
                                 )?,
@@ -24388,8 +32012,22 @@ pub mod __buffa {
                 use ::buffa::alloc::string::ToString as _;
                 let _ = __buffa_src;
                 ::core::result::Result::Ok(super::super::SecurityContext {
+                    run_as: match self.run_as.as_option() {
+                        Some(v) => {
+                            ::buffa::MessageField::<
+                                super::super::Identity,
+                                ::buffa::Inline<super::super::Identity>,
+                            >::some(v.to_owned_from_source(__buffa_src)?)
+                        }
+                        None => ::buffa::MessageField::none(),
+                    },
                     secrets: self
                         .secrets
+                        .iter()
+                        .map(|v| v.to_owned_from_source(__buffa_src))
+                        .collect::<::core::result::Result<_, ::buffa::DecodeError>>()?,
+                    tokens: self
+                        .tokens
                         .iter()
                         .map(|v| v.to_owned_from_source(__buffa_src))
                         .collect::<::core::result::Result<_, ::buffa::DecodeError>>()?,
@@ -24407,7 +32045,23 @@ pub mod __buffa {
                 #[allow(unused_imports)]
                 use ::buffa::Enumeration as _;
                 let mut size = 0u64;
+                if self.run_as.is_set() {
+                    let __slot = __cache.reserve();
+                    let inner_size = self.run_as.compute_size(__cache);
+                    __cache.set(__slot, inner_size);
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                            + inner_size as u64;
+                }
                 for v in &self.secrets {
+                    let __slot = __cache.reserve();
+                    let inner_size = v.compute_size(__cache);
+                    __cache.set(__slot, inner_size);
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                            + inner_size as u64;
+                }
+                for v in &self.tokens {
                     let __slot = __cache.reserve();
                     let inner_size = v.compute_size(__cache);
                     __cache.set(__slot, inner_size);
@@ -24426,9 +32080,25 @@ pub mod __buffa {
             ) {
                 #[allow(unused_imports)]
                 use ::buffa::Enumeration as _;
+                if self.run_as.is_set() {
+                    ::buffa::types::put_len_delimited_header(
+                        1u32,
+                        u64::from(__cache.consume_next()),
+                        buf,
+                    );
+                    self.run_as.write_to(__cache, buf);
+                }
                 for v in &self.secrets {
                     ::buffa::types::put_len_delimited_header(
                         2u32,
+                        u64::from(__cache.consume_next()),
+                        buf,
+                    );
+                    v.write_to(__cache, buf);
+                }
+                for v in &self.tokens {
+                    ::buffa::types::put_len_delimited_header(
+                        3u32,
                         u64::from(__cache.consume_next()),
                         buf,
                     );
@@ -24529,6 +32199,15 @@ pub mod __buffa {
             pub fn into_bytes(self) -> ::buffa::bytes::Bytes {
                 self.0.into_bytes()
             }
+            /// Field 1: `run_as`
+            #[must_use]
+            pub fn run_as(
+                &self,
+            ) -> &::buffa::MessageFieldView<
+                super::super::__buffa::view::IdentityView<'_>,
+            > {
+                &self.0.reborrow().run_as
+            }
             /// Field 2: `secrets`
             #[must_use]
             pub fn secrets(
@@ -24538,6 +32217,16 @@ pub mod __buffa {
                 super::super::__buffa::view::SecretView<'_>,
             > {
                 &self.0.reborrow().secrets
+            }
+            /// Field 3: `tokens`
+            #[must_use]
+            pub fn tokens(
+                &self,
+            ) -> &::buffa::RepeatedView<
+                '_,
+                super::super::__buffa::view::OAuth2TokenRequestView<'_>,
+            > {
+                &self.0.reborrow().tokens
             }
         }
         impl ::core::convert::From<::buffa::OwnedView<SecurityContextView<'static>>>
@@ -34857,6 +42546,78 @@ pub mod __buffa {
         pub mod oneof {
             #[allow(unused_imports)]
             use super::*;
+            pub mod artifact_binding_data {
+                #[allow(unused_imports)]
+                use super::*;
+                #[derive(Clone, Debug)]
+                pub enum PartitionData<'a> {
+                    PartitionKey(&'a str),
+                    BindToTimePartition(bool),
+                }
+            }
+            pub mod label_value {
+                #[allow(unused_imports)]
+                use super::*;
+                #[derive(Clone, Debug)]
+                pub enum Value<'a> {
+                    StaticValue(&'a str),
+                    TimeValue(
+                        ::buffa::alloc::boxed::Box<
+                            super::super::super::super::super::super::google::protobuf::__buffa::view::TimestampView<
+                                'a,
+                            >,
+                        >,
+                    ),
+                    TriggeredBinding(
+                        ::buffa::alloc::boxed::Box<
+                            super::super::super::super::__buffa::view::ArtifactBindingDataView<
+                                'a,
+                            >,
+                        >,
+                    ),
+                    InputBinding(
+                        ::buffa::alloc::boxed::Box<
+                            super::super::super::super::__buffa::view::InputBindingDataView<
+                                'a,
+                            >,
+                        >,
+                    ),
+                    RuntimeBinding(
+                        ::buffa::alloc::boxed::Box<
+                            super::super::super::super::__buffa::view::RuntimeBindingView<
+                                'a,
+                            >,
+                        >,
+                    ),
+                }
+            }
+            pub mod artifact_query {
+                #[allow(unused_imports)]
+                use super::*;
+                #[derive(Clone, Debug)]
+                pub enum Identifier<'a> {
+                    ArtifactId(
+                        ::buffa::alloc::boxed::Box<
+                            super::super::super::super::__buffa::view::ArtifactIDView<'a>,
+                        >,
+                    ),
+                    ArtifactTag(
+                        ::buffa::alloc::boxed::Box<
+                            super::super::super::super::__buffa::view::ArtifactTagView<
+                                'a,
+                            >,
+                        >,
+                    ),
+                    Uri(&'a str),
+                    Binding(
+                        ::buffa::alloc::boxed::Box<
+                            super::super::super::super::__buffa::view::ArtifactBindingDataView<
+                                'a,
+                            >,
+                        >,
+                    ),
+                }
+            }
             pub mod parameter {
                 #[allow(unused_imports)]
                 use super::*;
@@ -34868,6 +42629,18 @@ pub mod __buffa {
                         >,
                     ),
                     Required(bool),
+                    ArtifactQuery(
+                        ::buffa::alloc::boxed::Box<
+                            super::super::super::super::__buffa::view::ArtifactQueryView<
+                                'a,
+                            >,
+                        >,
+                    ),
+                    ArtifactId(
+                        ::buffa::alloc::boxed::Box<
+                            super::super::super::super::__buffa::view::ArtifactIDView<'a>,
+                        >,
+                    ),
                 }
             }
             pub mod primitive {
@@ -35041,6 +42814,137 @@ pub mod __buffa {
     pub mod oneof {
         #[allow(unused_imports)]
         use super::*;
+        pub mod artifact_binding_data {
+            #[allow(unused_imports)]
+            use super::*;
+            #[derive(Clone, PartialEq, Debug)]
+            pub enum PartitionData {
+                PartitionKey(::buffa::alloc::string::String),
+                BindToTimePartition(bool),
+            }
+            impl ::buffa::Oneof for PartitionData {}
+        }
+        pub mod label_value {
+            #[allow(unused_imports)]
+            use super::*;
+            #[derive(Clone, PartialEq, Debug)]
+            pub enum Value {
+                StaticValue(::buffa::alloc::string::String),
+                TimeValue(
+                    ::buffa::alloc::boxed::Box<
+                        super::super::super::super::super::google::protobuf::Timestamp,
+                    >,
+                ),
+                TriggeredBinding(
+                    ::buffa::alloc::boxed::Box<super::super::super::ArtifactBindingData>,
+                ),
+                InputBinding(
+                    ::buffa::alloc::boxed::Box<super::super::super::InputBindingData>,
+                ),
+                RuntimeBinding(
+                    ::buffa::alloc::boxed::Box<super::super::super::RuntimeBinding>,
+                ),
+            }
+            impl ::buffa::Oneof for Value {}
+            impl From<super::super::super::super::super::google::protobuf::Timestamp>
+            for Value {
+                fn from(
+                    v: super::super::super::super::super::google::protobuf::Timestamp,
+                ) -> Self {
+                    Self::TimeValue(::buffa::alloc::boxed::Box::new(v))
+                }
+            }
+            impl From<super::super::super::super::super::google::protobuf::Timestamp>
+            for ::core::option::Option<Value> {
+                fn from(
+                    v: super::super::super::super::super::google::protobuf::Timestamp,
+                ) -> Self {
+                    Self::Some(Value::from(v))
+                }
+            }
+            impl From<super::super::super::ArtifactBindingData> for Value {
+                fn from(v: super::super::super::ArtifactBindingData) -> Self {
+                    Self::TriggeredBinding(::buffa::alloc::boxed::Box::new(v))
+                }
+            }
+            impl From<super::super::super::ArtifactBindingData>
+            for ::core::option::Option<Value> {
+                fn from(v: super::super::super::ArtifactBindingData) -> Self {
+                    Self::Some(Value::from(v))
+                }
+            }
+            impl From<super::super::super::InputBindingData> for Value {
+                fn from(v: super::super::super::InputBindingData) -> Self {
+                    Self::InputBinding(::buffa::alloc::boxed::Box::new(v))
+                }
+            }
+            impl From<super::super::super::InputBindingData>
+            for ::core::option::Option<Value> {
+                fn from(v: super::super::super::InputBindingData) -> Self {
+                    Self::Some(Value::from(v))
+                }
+            }
+            impl From<super::super::super::RuntimeBinding> for Value {
+                fn from(v: super::super::super::RuntimeBinding) -> Self {
+                    Self::RuntimeBinding(::buffa::alloc::boxed::Box::new(v))
+                }
+            }
+            impl From<super::super::super::RuntimeBinding>
+            for ::core::option::Option<Value> {
+                fn from(v: super::super::super::RuntimeBinding) -> Self {
+                    Self::Some(Value::from(v))
+                }
+            }
+        }
+        pub mod artifact_query {
+            #[allow(unused_imports)]
+            use super::*;
+            #[derive(Clone, PartialEq, Debug)]
+            pub enum Identifier {
+                ArtifactId(::buffa::alloc::boxed::Box<super::super::super::ArtifactID>),
+                ArtifactTag(
+                    ::buffa::alloc::boxed::Box<super::super::super::ArtifactTag>,
+                ),
+                Uri(::buffa::alloc::string::String),
+                Binding(
+                    ::buffa::alloc::boxed::Box<super::super::super::ArtifactBindingData>,
+                ),
+            }
+            impl ::buffa::Oneof for Identifier {}
+            impl From<super::super::super::ArtifactID> for Identifier {
+                fn from(v: super::super::super::ArtifactID) -> Self {
+                    Self::ArtifactId(::buffa::alloc::boxed::Box::new(v))
+                }
+            }
+            impl From<super::super::super::ArtifactID>
+            for ::core::option::Option<Identifier> {
+                fn from(v: super::super::super::ArtifactID) -> Self {
+                    Self::Some(Identifier::from(v))
+                }
+            }
+            impl From<super::super::super::ArtifactTag> for Identifier {
+                fn from(v: super::super::super::ArtifactTag) -> Self {
+                    Self::ArtifactTag(::buffa::alloc::boxed::Box::new(v))
+                }
+            }
+            impl From<super::super::super::ArtifactTag>
+            for ::core::option::Option<Identifier> {
+                fn from(v: super::super::super::ArtifactTag) -> Self {
+                    Self::Some(Identifier::from(v))
+                }
+            }
+            impl From<super::super::super::ArtifactBindingData> for Identifier {
+                fn from(v: super::super::super::ArtifactBindingData) -> Self {
+                    Self::Binding(::buffa::alloc::boxed::Box::new(v))
+                }
+            }
+            impl From<super::super::super::ArtifactBindingData>
+            for ::core::option::Option<Identifier> {
+                fn from(v: super::super::super::ArtifactBindingData) -> Self {
+                    Self::Some(Identifier::from(v))
+                }
+            }
+        }
         pub mod parameter {
             #[allow(unused_imports)]
             use super::*;
@@ -35048,6 +42952,10 @@ pub mod __buffa {
             pub enum Behavior {
                 Default(::buffa::alloc::boxed::Box<super::super::super::Literal>),
                 Required(bool),
+                ArtifactQuery(
+                    ::buffa::alloc::boxed::Box<super::super::super::ArtifactQuery>,
+                ),
+                ArtifactId(::buffa::alloc::boxed::Box<super::super::super::ArtifactID>),
             }
             impl ::buffa::Oneof for Behavior {}
             impl From<super::super::super::Literal> for Behavior {
@@ -35058,6 +42966,28 @@ pub mod __buffa {
             impl From<super::super::super::Literal>
             for ::core::option::Option<Behavior> {
                 fn from(v: super::super::super::Literal) -> Self {
+                    Self::Some(Behavior::from(v))
+                }
+            }
+            impl From<super::super::super::ArtifactQuery> for Behavior {
+                fn from(v: super::super::super::ArtifactQuery) -> Self {
+                    Self::ArtifactQuery(::buffa::alloc::boxed::Box::new(v))
+                }
+            }
+            impl From<super::super::super::ArtifactQuery>
+            for ::core::option::Option<Behavior> {
+                fn from(v: super::super::super::ArtifactQuery) -> Self {
+                    Self::Some(Behavior::from(v))
+                }
+            }
+            impl From<super::super::super::ArtifactID> for Behavior {
+                fn from(v: super::super::super::ArtifactID) -> Self {
+                    Self::ArtifactId(::buffa::alloc::boxed::Box::new(v))
+                }
+            }
+            impl From<super::super::super::ArtifactID>
+            for ::core::option::Option<Behavior> {
+                fn from(v: super::super::super::ArtifactID) -> Self {
                     Self::Some(Behavior::from(v))
                 }
             }
@@ -35363,6 +43293,72 @@ pub mod __buffa {
 }
 #[cfg(feature = "services")]
 #[doc(inline)]
+pub use self::__buffa::view::ArtifactKeyView;
+#[cfg(feature = "services")]
+#[doc(inline)]
+pub use self::__buffa::view::ArtifactKeyOwnedView;
+#[cfg(feature = "services")]
+#[doc(inline)]
+pub use self::__buffa::view::TimeTransformView;
+#[cfg(feature = "services")]
+#[doc(inline)]
+pub use self::__buffa::view::TimeTransformOwnedView;
+#[cfg(feature = "services")]
+#[doc(inline)]
+pub use self::__buffa::view::ArtifactBindingDataView;
+#[cfg(feature = "services")]
+#[doc(inline)]
+pub use self::__buffa::view::ArtifactBindingDataOwnedView;
+#[cfg(feature = "services")]
+#[doc(inline)]
+pub use self::__buffa::view::InputBindingDataView;
+#[cfg(feature = "services")]
+#[doc(inline)]
+pub use self::__buffa::view::InputBindingDataOwnedView;
+#[cfg(feature = "services")]
+#[doc(inline)]
+pub use self::__buffa::view::RuntimeBindingView;
+#[cfg(feature = "services")]
+#[doc(inline)]
+pub use self::__buffa::view::RuntimeBindingOwnedView;
+#[cfg(feature = "services")]
+#[doc(inline)]
+pub use self::__buffa::view::LabelValueView;
+#[cfg(feature = "services")]
+#[doc(inline)]
+pub use self::__buffa::view::LabelValueOwnedView;
+#[cfg(feature = "services")]
+#[doc(inline)]
+pub use self::__buffa::view::PartitionsView;
+#[cfg(feature = "services")]
+#[doc(inline)]
+pub use self::__buffa::view::PartitionsOwnedView;
+#[cfg(feature = "services")]
+#[doc(inline)]
+pub use self::__buffa::view::TimePartitionView;
+#[cfg(feature = "services")]
+#[doc(inline)]
+pub use self::__buffa::view::TimePartitionOwnedView;
+#[cfg(feature = "services")]
+#[doc(inline)]
+pub use self::__buffa::view::ArtifactIDView;
+#[cfg(feature = "services")]
+#[doc(inline)]
+pub use self::__buffa::view::ArtifactIDOwnedView;
+#[cfg(feature = "services")]
+#[doc(inline)]
+pub use self::__buffa::view::ArtifactTagView;
+#[cfg(feature = "services")]
+#[doc(inline)]
+pub use self::__buffa::view::ArtifactTagOwnedView;
+#[cfg(feature = "services")]
+#[doc(inline)]
+pub use self::__buffa::view::ArtifactQueryView;
+#[cfg(feature = "services")]
+#[doc(inline)]
+pub use self::__buffa::view::ArtifactQueryOwnedView;
+#[cfg(feature = "services")]
+#[doc(inline)]
 pub use self::__buffa::view::ExecutionErrorView;
 #[cfg(feature = "services")]
 #[doc(inline)]
@@ -35559,6 +43555,24 @@ pub use self::__buffa::view::SecretView;
 #[cfg(feature = "services")]
 #[doc(inline)]
 pub use self::__buffa::view::SecretOwnedView;
+#[cfg(feature = "services")]
+#[doc(inline)]
+pub use self::__buffa::view::OAuth2ClientView;
+#[cfg(feature = "services")]
+#[doc(inline)]
+pub use self::__buffa::view::OAuth2ClientOwnedView;
+#[cfg(feature = "services")]
+#[doc(inline)]
+pub use self::__buffa::view::IdentityView;
+#[cfg(feature = "services")]
+#[doc(inline)]
+pub use self::__buffa::view::IdentityOwnedView;
+#[cfg(feature = "services")]
+#[doc(inline)]
+pub use self::__buffa::view::OAuth2TokenRequestView;
+#[cfg(feature = "services")]
+#[doc(inline)]
+pub use self::__buffa::view::OAuth2TokenRequestOwnedView;
 #[cfg(feature = "services")]
 #[doc(inline)]
 pub use self::__buffa::view::SecurityContextView;

@@ -448,7 +448,7 @@ def messages() -> list[dict]:
 UNUSED_PACKAGES = {"artifact", "connector", "event", "org", "plugins", "settings"}
 
 
-def idl_files() -> list:
+def idl_files(left_out: set[str] = UNUSED_PACKAGES) -> list:
     """The descriptors of the .proto files in the wheel, and of Google's that they import."""
     import flyteidl2
     from google.protobuf import any_pb2, descriptor_pb2, duration_pb2, struct_pb2, timestamp_pb2, wrappers_pb2
@@ -459,7 +459,7 @@ def idl_files() -> list:
         root = pathlib.Path(package)
         for path in sorted(root.rglob("*_pb2.py")):
             parts = path.relative_to(root).with_suffix("").parts
-            if parts[0] not in UNUSED_PACKAGES:
+            if parts[0] not in left_out:
                 modules.append(importlib.import_module(".".join(["flyteidl2", *parts])))
     files = []
     for module in modules:
@@ -505,12 +505,12 @@ def enums() -> dict[str, int]:
 
 
 def methods() -> dict[str, list]:
-    """Input, output and whether either is a stream of each method of the wheel."""
+    """Input, output and whether either is a stream of each method of the wheel, of services that nobody here declares too."""
     return {
         f"{file.package}.{service.name}.{method.name}": [
             method.input_type.lstrip("."), method.output_type.lstrip("."), method.client_streaming, method.server_streaming,
         ]
-        for file in idl_files()
+        for file in idl_files(left_out=set())
         for service in file.service
         for method in service.method
     }

@@ -53,7 +53,7 @@ fn each_declared_method_equals_flyte() {
     assert!(count > 60, "{count} methods");
 }
 
-fn declared() -> DescriptorPool {
+pub(crate) fn declared() -> DescriptorPool {
     let proto = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto");
     let mut compiler = protox::Compiler::new([proto]).unwrap();
     compiler.include_imports(true).open_files(FILES).unwrap();

@@ -7,7 +7,7 @@ use connectrpc_codegen::codegen::{self, descriptor::FileDescriptorSet};
 use spanwise_proto::Message as _;
 
 /// All .proto files, relative to `proto/`.
-pub(crate) const FILES: [&str; 48] = [
+pub(crate) const FILES: [&str; 49] = [
     "flyteidl2/actions/actions_service.proto",
     "flyteidl2/app/app_definition.proto",
     "flyteidl2/auth/auth_service.proto",
@@ -21,6 +21,7 @@ pub(crate) const FILES: [&str; 48] = [
     "flyteidl2/common/list.proto",
     "flyteidl2/common/phase.proto",
     "flyteidl2/common/run.proto",
+    "flyteidl2/core/artifact_id.proto",
     "flyteidl2/core/catalog.proto",
     "flyteidl2/core/execution.proto",
     "flyteidl2/core/identifier.proto",
@@ -88,7 +89,7 @@ fn generated_code_is_fresh() {
     }
 }
 
-fn assert_fresh(fresh: &Path, committed: &Path) {
+pub(crate) fn assert_fresh(fresh: &Path, committed: &Path) {
     let fresh = rust_files(fresh);
     if env::var_os("SPANWISE_UPDATE").is_some_and(|value| value == "1") {
         fs::create_dir_all(committed).unwrap();

@@ -27,6 +27,11 @@ pub(crate) fn idl(section: &str, full_name: &str) -> &'static Value {
     &IDL[section][full_name]
 }
 
+/// The full names of all fields, enum values or methods of Flyte's IDL.
+pub(crate) fn idl_names(section: &str) -> impl Iterator<Item = &'static str> {
+    IDL[section].as_object().unwrap().keys().map(String::as_str)
+}
+
 pub(crate) fn text(value: &'static Value) -> &'static str {
     value.as_str().unwrap()
 }

@@ -10,4 +10,5 @@ mod messages;
 mod msgpack;
 #[cfg(feature = "client")]
 mod services;
+mod tree;
 mod values;

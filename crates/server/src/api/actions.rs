@@ -16,6 +16,7 @@ use spanwise_proto::flyteidl2::workflow::{ActionUpdate, ControlMessage};
 use spanwise_wire::{Invalid, action_name, actions::NewKind, details, details::Shown, ids};
 
 use super::Api;
+use super::refusing::refused;
 use crate::calls;
 use crate::control::{Answer, Caller, Error, NewAction};
 use crate::layout;
@@ -174,8 +175,7 @@ impl ActionsService for Actions {
         _ctx: RequestContext,
         _request: ServiceRequest<'_, UpdateRequest>,
     ) -> ServiceResult<UpdateResponse> {
-        let message = "attempts are processes of the server, which learns of their ends by itself";
-        Err(ConnectError::unimplemented(format!("ActionsService/Update: {message}")))
+        Err(refused("flyteidl2.actions.ActionsService/Update"))
     }
 
     async fn abort(

@@ -11,6 +11,7 @@ use spanwise_proto::flyteidl2::project::{
 };
 
 use super::Api;
+use super::refusing::refused;
 use crate::control::Error;
 use spanwise_core::{DEFAULT_DOMAIN, DEFAULT_ORG, DEFAULT_PROJECT};
 use spanwise_wire::{Invalid, shown};
@@ -53,7 +54,7 @@ impl ProjectService for Projects {
         _ctx: RequestContext,
         _request: ServiceRequest<'_, CreateProjectRequest>,
     ) -> ServiceResult<CreateProjectResponse> {
-        Err(ConnectError::unimplemented("a project need not be created: it is there as soon as something runs in it"))
+        Err(refused("flyteidl2.project.ProjectService/CreateProject"))
     }
 
     async fn update_project(
@@ -61,7 +62,7 @@ impl ProjectService for Projects {
         _ctx: RequestContext,
         _request: ServiceRequest<'_, UpdateProjectRequest>,
     ) -> ServiceResult<UpdateProjectResponse> {
-        Err(ConnectError::unimplemented("projects have no settings in this version"))
+        Err(refused("flyteidl2.project.ProjectService/UpdateProject"))
     }
 
     async fn get_project(

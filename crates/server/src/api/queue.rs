@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use connectrpc::{ConnectError, RequestContext, Response, ServiceRequest, ServiceResult, ServiceStream};
+use connectrpc::{RequestContext, Response, ServiceRequest, ServiceResult, ServiceStream};
 use futures_util::StreamExt;
 use spanwise_proto::flyteidl2::workflow::{
     AbortQueuedActionRequest, AbortQueuedActionResponse, AbortQueuedRunRequest, AbortQueuedRunResponse,
@@ -12,6 +12,7 @@ use spanwise_proto::flyteidl2::workflow::{
 use spanwise_wire::{Invalid, action_name, actions::NewKind, ids};
 
 use super::actions::{Actions, WatchMessage};
+use super::refusing::refused;
 use crate::control::NewAction;
 
 /// `QueueService`.
@@ -91,13 +92,11 @@ impl States {
 
 impl StateService for States {
     async fn put(&self, _ctx: RequestContext, _request: ServiceRequest<'_, PutRequest>) -> ServiceResult<PutResponse> {
-        Err(ConnectError::unimplemented("StateService/Put: states are kept by the server itself"))
+        Err(refused("flyteidl2.workflow.StateService/Put"))
     }
 
     async fn get(&self, _ctx: RequestContext, _request: ServiceRequest<'_, GetRequest>) -> ServiceResult<GetResponse> {
-        Err(ConnectError::unimplemented(
-            "StateService/Get: states are kept by the server itself; watch them, or read RunService",
-        ))
+        Err(refused("flyteidl2.workflow.StateService/Get"))
     }
 
     async fn watch(

@@ -18,6 +18,7 @@ use spanwise_wire::{Invalid, TaskInputs, ids};
 
 use super::listing::Between;
 use super::reads::Found;
+use super::refusing::refused;
 use super::waiting::awaited;
 use super::{Api, listing};
 use crate::calls;
@@ -121,7 +122,9 @@ impl Runs {
                 let task = self.api.control.deployed(&ids::task_key(&id)?)?;
                 Ok((task, TaskSpecSource::TASK_SPEC_SOURCE_DEPLOYED))
             }
-            Some(create_run_request::Task::TriggerName(_)) => Err(super::triggers::refused()),
+            Some(create_run_request::Task::TriggerName(_)) => {
+                Err(super::refusing::refused("flyteidl2.trigger.TriggerService/DeployTrigger"))
+            }
             None => Err(Invalid::Missing("task").into()),
         }
     }
@@ -255,7 +258,7 @@ impl RunService for Runs {
         _ctx: RequestContext,
         _request: ServiceRequest<'_, GetActionDataRequest>,
     ) -> ServiceResult<GetActionDataResponse> {
-        Err(ConnectError::unimplemented("RunService/GetActionData is deprecated: use DataProxyService/GetActionData"))
+        Err(refused("flyteidl2.workflow.RunService/GetActionData"))
     }
 
     async fn list_runs(
@@ -297,7 +300,7 @@ impl RunService for Runs {
         _ctx: RequestContext,
         _request: ServiceRequest<'_, WatchRunsRequest>,
     ) -> ServiceResult<ServiceStream<WatchRunsResponse>> {
-        refused("WatchRuns", "list runs instead")
+        Err(refused("flyteidl2.workflow.RunService/WatchRuns"))
     }
 
     async fn list_actions(
@@ -333,7 +336,7 @@ impl RunService for Runs {
         _ctx: RequestContext,
         _request: ServiceRequest<'_, WatchActionsRequest>,
     ) -> ServiceResult<ServiceStream<WatchActionsResponse>> {
-        refused("WatchActions", "list actions instead")
+        Err(refused("flyteidl2.workflow.RunService/WatchActions"))
     }
 
     async fn watch_cluster_events(
@@ -341,7 +344,7 @@ impl RunService for Runs {
         _ctx: RequestContext,
         _request: ServiceRequest<'_, WatchClusterEventsRequest>,
     ) -> ServiceResult<ServiceStream<WatchClusterEventsResponse>> {
-        refused("WatchClusterEvents", "there is no cluster")
+        Err(refused("flyteidl2.workflow.RunService/WatchClusterEvents"))
     }
 
     async fn abort_action(
@@ -377,7 +380,7 @@ impl RunService for Runs {
         _ctx: RequestContext,
         _request: ServiceRequest<'_, WatchGroupsRequest>,
     ) -> ServiceResult<ServiceStream<WatchGroupsResponse>> {
-        refused("WatchGroups", "list runs instead")
+        Err(refused("flyteidl2.workflow.RunService/WatchGroups"))
     }
 
     async fn get_action_data_ur_is(
@@ -396,9 +399,7 @@ impl RunService for Runs {
         _ctx: RequestContext,
         _request: ServiceRequest<'_, GetActionLogContextRequest>,
     ) -> ServiceResult<GetActionLogContextResponse> {
-        Err(ConnectError::unimplemented(
-            "RunService/GetActionLogContext: there are no pods; use DataProxyService/TailLogs",
-        ))
+        Err(refused("flyteidl2.workflow.RunService/GetActionLogContext"))
     }
 }
 
@@ -427,8 +428,4 @@ fn listed(row: &RunRow, root: Option<&ActionView>) -> Run {
         labels: settings.options.labels.clone(),
         unreadable: row.unreadable.clone(),
     })
-}
-
-fn refused<T: Send + 'static>(method: &str, instead: &str) -> ServiceResult<ServiceStream<T>> {
-    Err(ConnectError::unimplemented(format!("RunService/{method} is not part of this version: {instead}")))
 }

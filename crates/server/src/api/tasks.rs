@@ -13,7 +13,8 @@ use spanwise_proto::flyteidl2::task::{
 };
 use spanwise_wire::{Invalid, details::SUBJECT, ids, task::TaskDefinition, times};
 
-use super::{Api, listing, triggers};
+use super::refusing::refused;
+use super::{Api, listing};
 use crate::control::Deployed;
 
 /// The service.
@@ -83,7 +84,7 @@ impl TaskService for Tasks {
     ) -> ServiceResult<DeployTaskResponse> {
         let request = request.to_owned_message();
         if !request.triggers.is_empty() {
-            return Err(triggers::refused());
+            return Err(refused("flyteidl2.trigger.TriggerService/DeployTrigger"));
         }
         let key = ids::task_key(request.task_id.as_option().ok_or(Invalid::Missing("task_id"))?)?;
         let task = TaskDefinition::of(request.spec.into_option().ok_or(Invalid::Missing("spec"))?)?;

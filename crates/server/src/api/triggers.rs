@@ -9,14 +9,10 @@ use spanwise_proto::flyteidl2::trigger::{
 };
 use spanwise_wire::{Invalid, shown};
 
+use super::refusing::refused;
+
 /// The service.
 pub(super) struct Triggers;
-
-pub(super) fn refused() -> ConnectError {
-    ConnectError::unimplemented(
-        "triggers are not part of this version of Spanwise: start runs from cron or a program of your own",
-    )
-}
 
 fn none_there(name: &str) -> ConnectError {
     if name.is_empty() {
@@ -34,7 +30,7 @@ impl TriggerService for Triggers {
         _: RequestContext,
         _: ServiceRequest<'_, DeployTriggerRequest>,
     ) -> ServiceResult<DeployTriggerResponse> {
-        Err(refused())
+        Err(refused("flyteidl2.trigger.TriggerService/DeployTrigger"))
     }
 
     async fn get_trigger_details(
@@ -75,7 +71,7 @@ impl TriggerService for Triggers {
         _: RequestContext,
         _: ServiceRequest<'_, UpdateTriggersRequest>,
     ) -> ServiceResult<UpdateTriggersResponse> {
-        Err(refused())
+        Err(refused("flyteidl2.trigger.TriggerService/UpdateTriggers"))
     }
 
     async fn delete_triggers(
@@ -83,6 +79,6 @@ impl TriggerService for Triggers {
         _: RequestContext,
         _: ServiceRequest<'_, DeleteTriggersRequest>,
     ) -> ServiceResult<DeleteTriggersResponse> {
-        Err(refused())
+        Err(refused("flyteidl2.trigger.TriggerService/DeleteTriggers"))
     }
 }

@@ -8,7 +8,7 @@ use spanwise_proto::{DecodeError, Message};
 
 use crate::context::pairs;
 use crate::relation::{self, AskedRelation};
-use crate::{Invalid, Stored};
+use crate::{Invalid, Stored, support};
 
 /// What a new run is created with: its options, which are stored as they were sent, with what is needed of them read out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ impl SentOptions {
             stored: Stored::of(message),
             options: of_message(message),
             relation: relation::asked_for(message.relation.as_option(), scope)?,
-            not_honoured: not_honoured(message),
+            not_honoured: support::not_honoured(message),
         })
     }
 
@@ -107,24 +107,6 @@ fn cache_config(cache: &CacheOptions) -> Option<CacheConfig> {
         cache_lookup_scope: scope.into(),
         ..CacheConfig::default()
     })
-}
-
-/// What of a run is asked for and not honoured, one sentence each (semantics S10).
-pub fn not_honoured(spec: &RunSpec) -> Vec<String> {
-    [
-        (spec.interruptible.is_set(), "run_spec.interruptible", "tasks are processes of this machine"),
-        (!spec.queue.is_empty(), "run_spec.queue", "there is one queue, shared fairly by all runs"),
-        (!spec.cluster_pool.is_empty(), "run_spec.cluster_pool", "there is one machine"),
-        (spec.notification_settings.is_some(), "run_spec.notification_settings", "nobody is notified"),
-        (!spec.raw_data_storage.raw_data_prefix.is_empty(), "raw_data_path", "data of tasks is in the server's store"),
-        (!spec.run_base_dir.is_empty(), "run_base_dir", "inputs and outputs are in the server's store"),
-        (spec.default_settings.is_set(), "run_spec.default_settings", "there are no pods to shape"),
-        (spec.security_context.is_set(), "run_spec.security_context", "tasks run as the server's user"),
-    ]
-    .into_iter()
-    .filter(|(is_set, ..)| *is_set)
-    .map(|(_, field, instead)| format!("{field} is not honoured: {instead}"))
-    .collect()
 }
 
 #[cfg(test)]

@@ -9,13 +9,11 @@ use crate::{Invalid, title};
 
 mod definition;
 mod new;
-mod not_honoured;
 mod program;
 mod rules;
 
 pub use definition::TaskDefinition;
 pub use new::NewTask;
-pub use not_honoured::not_honoured;
 pub use program::{MemoryLimit, Mount, Program, SecretRequest, as_variable, check, program, quantity};
 pub use rules::{RunRules, action_spec, root_cache_key};
 

@@ -2,6 +2,9 @@
 
 use spanwise_core::AttemptNo;
 
+use spanwise_wire::support::Support;
+use spanwise_wire::support::methods::{METHODS, Streams};
+
 use super::waterfall::{collecting, receive, span};
 use super::*;
 use crate::layout;
@@ -259,4 +262,53 @@ async fn text_keeps_its_direction_on_a_page() {
     }
     let events = console.get(&format!("{RUNS}/turned/actions/a0/attempts/1/log/events")).await.body;
     assert!(events.contains("log \\\\u{202e}txt") && !events.contains('\u{202e}'), "{events}");
+}
+
+/// A call without a message: its status and what the answer says, errors in it too.
+async fn call(console: &Console, path: &str, streams: Streams, protocol: &str) -> (u16, String) {
+    let is_enveloped = protocol == "grpc-web" || streams != Streams::Neither;
+    let kind = match (protocol, is_enveloped) {
+        ("grpc-web", _) => "application/grpc-web+proto",
+        (_, true) => "application/connect+proto",
+        (_, false) => "application/proto",
+    };
+    let body = if is_enveloped { "\0\0\0\0\0" } else { "" };
+    let headers = format!("Content-Type: {kind}\r\n");
+    // A watch of what is there does not end.
+    let answer = tokio::time::timeout(Duration::from_secs(5), console.send("POST", path, &headers, body)).await;
+    answer.map_or((200, String::new()), |answer| (answer.status, format!("{}\n{}", answer.head, answer.body)))
+}
+
+#[tokio::test]
+async fn s10_each_method_of_flyte_is_answered_as_its_row_says() {
+    let console = Console::start().await;
+    let mut wrong = Vec::new();
+    for row in METHODS {
+        for name in row.names {
+            let path = format!("/{}/{name}", row.service);
+            for protocol in ["connect", "grpc-web"] {
+                let (status, said) = call(&console, &path, row.streams, protocol).await;
+                let is_right = match row.support {
+                    // In gRPC-Web the sentence is percent-encoded where it is not plain.
+                    Support::Refused(why) => {
+                        let beginning =
+                            why.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != ' ').next();
+                        let is_unimplemented = said.contains("unimplemented") || said.contains("grpc-status: 12");
+                        is_unimplemented
+                            && said.contains(&format!("{}/{name}: {}", row.short_service(), beginning.unwrap()))
+                    }
+                    _ => {
+                        let is_missing = said.contains("unimplemented") || said.contains("grpc-status: 12");
+                        !is_missing && !matches!(status, 404 | 405 | 415 | 500..)
+                    }
+                };
+                if !is_right {
+                    wrong.push(format!("{protocol} {path}: {status} {said}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+    let (_, said) = call(&console, "/flyteidl2.workflow.RunService/Nothing", Streams::Neither, "connect").await;
+    assert!(said.contains("unimplemented") && said.contains("Nothing"), "{said}");
 }

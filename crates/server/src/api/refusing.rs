@@ -1,0 +1,79 @@
+//! Calls that are refused, by the sentence that the table of methods has for them: those of services that nobody here has, too.
+
+use bytes::Bytes;
+use connectrpc::dispatcher::{Dispatcher, MethodDescriptor, RequestStream, StreamingResult, UnaryResult};
+use connectrpc::{CodecFormat, ConnectError, Payload, RequestContext, Router};
+use spanwise_wire::support::methods::{self, Streams};
+
+/// The services that are there, and the refusal of all else that Flyte has.
+pub(crate) struct Refusing(pub(super) Router);
+
+/// Why a method is refused, such as `flyteidl2.workflow.RunService/WatchRuns`.
+pub(super) fn refused(path: &str) -> ConnectError {
+    let why = methods::refusal(path);
+    ConnectError::unimplemented(why.unwrap_or_else(|| format!("{path} is not part of this version")))
+}
+
+/// True if the table says so; what it does not know is for the services to answer.
+fn is_refused(path: &str) -> bool {
+    methods::refusal(path).is_some()
+}
+
+impl Dispatcher for Refusing {
+    fn lookup(&self, path: &str) -> Option<MethodDescriptor> {
+        match methods::of_path(path).filter(|_| is_refused(path)) {
+            Some(row) => Some(match row.streams {
+                Streams::Neither => MethodDescriptor::unary(false),
+                Streams::Server => MethodDescriptor::server_streaming(),
+                Streams::Client => MethodDescriptor::client_streaming(),
+            }),
+            None => self.0.lookup(path),
+        }
+    }
+
+    fn call_unary(&self, path: &str, ctx: RequestContext, request: Payload, format: CodecFormat) -> UnaryResult {
+        if is_refused(path) {
+            let refused = refused(path);
+            return Box::pin(async { Err(refused) });
+        }
+        self.0.call_unary(path, ctx, request, format)
+    }
+
+    fn call_server_streaming(
+        &self,
+        path: &str,
+        ctx: RequestContext,
+        request: Bytes,
+        format: CodecFormat,
+    ) -> StreamingResult {
+        if is_refused(path) {
+            let refused = refused(path);
+            return Box::pin(async { Err(refused) });
+        }
+        self.0.call_server_streaming(path, ctx, request, format)
+    }
+
+    fn call_client_streaming(
+        &self,
+        path: &str,
+        ctx: RequestContext,
+        requests: RequestStream,
+        format: CodecFormat,
+    ) -> UnaryResult {
+        if is_refused(path) {
+            let refused = refused(path);
+            return Box::pin(async { Err(refused) });
+        }
+        self.0.call_client_streaming(path, ctx, requests, format)
+    }
+
+    fn call_bidi_streaming(
+        &self,
+        path: &str,
+        ctx: RequestContext,
+        requests: RequestStream,
+        format: CodecFormat,
+    ) -> StreamingResult {
+        self.0.call_bidi_streaming(path, ctx, requests, format)
+    }
+}

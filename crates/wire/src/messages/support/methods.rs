@@ -1,0 +1,242 @@
+//! The RPCs of Flyte.
+
+use super::Support::{self, Honoured, Refused};
+
+/// Methods of a service with one answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Methods {
+    /// The full name of the service.
+    pub service: &'static str,
+    /// Their names.
+    pub names: &'static [&'static str],
+    /// Which side sends a stream.
+    pub streams: Streams,
+    /// What becomes of a call.
+    pub support: Support,
+    /// The tests that show it, as the documentation names them.
+    pub shown_by: &'static str,
+}
+
+/// Which side of a call sends a stream of messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Streams {
+    /// One message each way.
+    Neither,
+    /// The server does.
+    Server,
+    /// The client does.
+    Client,
+}
+
+impl Methods {
+    /// The name of the service without its package.
+    pub fn short_service(&self) -> &'static str {
+        self.service.rsplit_once('.').map_or(self.service, |(_, name)| name)
+    }
+}
+
+/// What becomes of a call of `flyteidl2.workflow.RunService/CreateRun`; none for what Flyte does not have.
+pub fn of_path(path: &str) -> Option<&'static Methods> {
+    let (service, name) = path.trim_start_matches('/').split_once('/')?;
+    METHODS.iter().find(|row| row.service == service && row.names.contains(&name))
+}
+
+/// Why a call is refused: `RunService/WatchRuns: ..`; none if it is not.
+pub fn refusal(path: &str) -> Option<String> {
+    let row = of_path(path)?;
+    let Refused(why) = row.support else { return None };
+    let name = path.rsplit('/').next().unwrap_or_default();
+    Some(format!("{}/{name}: {why}", row.short_service()))
+}
+
+const fn unary(service: &'static str, names: &'static [&'static str], support: Support) -> Methods {
+    Methods { service, names, streams: Streams::Neither, support, shown_by: "" }
+}
+
+const fn server_stream(service: &'static str, names: &'static [&'static str], support: Support) -> Methods {
+    Methods { streams: Streams::Server, ..unary(service, names, support) }
+}
+
+const fn client_stream(service: &'static str, names: &'static [&'static str], support: Support) -> Methods {
+    Methods { streams: Streams::Client, ..unary(service, names, support) }
+}
+
+impl Methods {
+    const fn shown_by(self, shown_by: &'static str) -> Methods {
+        Methods { shown_by, ..self }
+    }
+}
+
+const ACTIONS: &str = "flyteidl2.actions.ActionsService";
+const APPS: &str = "flyteidl2.app.AppService";
+const ARTIFACTS: &str = "flyteidl2.artifact.ArtifactService";
+const DATA: &str = "flyteidl2.dataproxy.DataProxyService";
+const INTERNAL: &str = "flyteidl2.workflow.InternalRunService";
+const PROJECTS: &str = "flyteidl2.project.ProjectService";
+const RUNS: &str = "flyteidl2.workflow.RunService";
+const STATES: &str = "flyteidl2.workflow.StateService";
+const TRACKED: &str = "flyteidl2.workflow.TrackedRunService";
+const TRIGGERS: &str = "flyteidl2.trigger.TriggerService";
+
+const NO_APPS: &str = "apps are not part of this version: start the program beside the server";
+const NO_ARTIFACTS: &str = "artifacts are not part of this version: pass the outputs of a run to the next one";
+const NO_CONNECTORS: &str = "there are no connectors: a task is a process of this machine";
+const NO_DOMAINS: &str = "the domains are development, staging and production";
+const NO_LOGIN: &str = "this server has no login: connect with `insecure=True`";
+const NO_SETTINGS: &str = "there are no settings of an organisation, a project or a domain: give them with the run";
+const NO_TRACKED: &str = "runs of other programs are not tracked in this version: have the server run them";
+const NO_TRIGGERS: &str =
+    "triggers are not part of this version of Spanwise: start runs from cron or a program of your own";
+const OWN_CACHE: &str = "lookups, reservations and results of the cache are made by the server itself, for each action whose task is cached";
+const OWN_EVENTS: &str = "the server learns of what its tasks do by itself";
+
+/// All of them, by service.
+pub const METHODS: &[Methods] = &[
+    unary(ACTIONS, &["Enqueue", "Abort", "Signal"], Honoured("a condition's `webhook` is not called, which its page says"))
+        .shown_by("`stock_sdk::concurrency`, `restart`, `waiting`"),
+    server_stream(ACTIONS, &["WatchForUpdates"], Honoured("")).shown_by("`stock_sdk::concurrency`, `restart`"),
+    unary(
+        ACTIONS,
+        &["Update"],
+        Refused("attempts are processes of the server, which learns of their ends by itself"),
+    ),
+    server_stream("flyteidl2.app.AppLogsService", &["TailLogs"], Refused(NO_APPS)),
+    unary(APPS, &["Create", "Delete", "Get", "List", "Update", "UpdateStatus"], Refused(NO_APPS)),
+    server_stream(APPS, &["Lease", "Watch"], Refused(NO_APPS)),
+    unary(
+        ARTIFACTS,
+        &[
+            "CreateArtifact",
+            "DeclareArtifact",
+            "DeleteArtifact",
+            "GetArtifact",
+            "GetArtifactSchema",
+            "ListArtifactMetadataKeys",
+            "ListArtifactNames",
+            "ListArtifacts",
+            "ListPartitionValues",
+        ],
+        Refused(NO_ARTIFACTS),
+    ),
+    unary("flyteidl2.auth.AuthMetadataService", &["GetOAuth2Metadata", "GetPublicClientConfig"], Refused(NO_LOGIN)),
+    unary("flyteidl2.auth.IdentityService", &["UserInfo"], Honoured("the server's user")),
+    unary(
+        "flyteidl2.cacheservice.CacheService",
+        &["Delete", "Get", "GetOrExtendReservation", "Put", "ReleaseReservation"],
+        Refused(OWN_CACHE),
+    ),
+    unary(
+        "flyteidl2.cacheservice.v2.CacheService",
+        &["Delete", "Get", "GetOrExtendReservation", "Put", "ReleaseReservation"],
+        Refused(OWN_CACHE),
+    ),
+    unary("flyteidl2.cluster.ClusterService", &["SelectCluster"], Honoured("there is one cluster")).shown_by("`stock_sdk`"),
+    unary(
+        "flyteidl2.connector.AsyncConnectorService",
+        &["CreateTask", "DeleteTask", "GetTask", "GetTaskMetrics"],
+        Refused(NO_CONNECTORS),
+    ),
+    server_stream("flyteidl2.connector.AsyncConnectorService", &["GetTaskLogs"], Refused(NO_CONNECTORS)),
+    unary(
+        "flyteidl2.connector.ConnectorMetadataService",
+        &["GetConnector", "ListConnectors"],
+        Refused(NO_CONNECTORS),
+    ),
+    unary(DATA, &["CreateUploadLocation", "UploadInputs", "GetActionData"], Honoured("")).shown_by("`stock_sdk::values`"),
+    server_stream(DATA, &["TailLogs"], Honoured("")).shown_by("`stock_sdk::processes`"),
+    unary(DATA, &["CreateDownloadLink"], Honoured("for reports and code bundles of actions")).shown_by("`stock_sdk::deploy`"),
+    unary("flyteidl2.imagebuilder.ImageService", &["GetImage"], Honoured("")).shown_by("`guide`, `images`"),
+    unary(
+        "flyteidl2.org.DomainService",
+        &["CreateDomain", "DeleteDomain", "GetDomain", "ListDomains", "UpdateDomain"],
+        Refused(NO_DOMAINS),
+    ),
+    unary(PROJECTS, &["ListProjects", "GetProject"], Honoured("a project is there once something runs in it"))
+        .shown_by("`stock_sdk::cli`"),
+    unary(
+        PROJECTS,
+        &["CreateProject"],
+        Refused("a project need not be created: it is there as soon as something runs in it"),
+    ),
+    unary(PROJECTS, &["UpdateProject"], Refused("projects have no settings in this version")),
+    unary(
+        "flyteidl2.secret.SecretService",
+        &["CreateSecret", "DeleteSecret", "GetSecret", "ListSecrets", "UpdateSecret"],
+        Honoured("binary values must be text, pull secrets are refused"),
+    )
+    .shown_by("`stock_sdk::context`, `stock_sdk::cli`"),
+    unary(
+        "flyteidl2.settings.SettingsService",
+        &["CreateSettings", "GetSettings", "GetSettingsForEdit", "UpdateSettings"],
+        Refused(NO_SETTINGS),
+    ),
+    unary(
+        "flyteidl2.task.TaskService",
+        &["DeployTask", "GetTaskDetails", "ListTasks", "ListVersions"],
+        Honoured(
+            "lists sorted by `created_at`; a version that is there is `already_exists`, and with other content a warning in the server's \
+             log, in `spanwise tasks` and with its runs; triggers in DeployTask are refused",
+        ),
+    )
+    .shown_by("`stock_sdk::deploy`, `told`"),
+    unary(TRIGGERS, &["ListTriggers"], Honoured("there are none")),
+    unary(
+        TRIGGERS,
+        &["GetTriggerDetails", "GetTriggerRevisionDetails", "GetTriggerRevisionHistory"],
+        Honoured("there are none"),
+    ),
+    unary(TRIGGERS, &["DeleteTriggers", "DeployTrigger", "UpdateTriggers"], Refused(NO_TRIGGERS)),
+    unary("flyteidl2.workflow.EventsProxyService", &["Record"], Refused(OWN_EVENTS)),
+    unary(INTERNAL, &["RecordAction", "RecordActionEvents", "UpdateActionStatus"], Refused(OWN_EVENTS)),
+    client_stream(
+        INTERNAL,
+        &["RecordActionEventStream", "RecordActionStream", "UpdateActionStatusStream"],
+        Refused(OWN_EVENTS),
+    ),
+    unary(
+        "flyteidl2.workflow.QueueService",
+        &["AbortQueuedAction", "AbortQueuedRun", "EnqueueAction"],
+        Honoured("as ActionsService; conditions without a type are refused"),
+    ),
+    server_stream("flyteidl2.workflow.RunLogsService", &["TailLogs"], Refused("use DataProxyService/TailLogs")),
+    unary(RUNS, &["CreateRun"], Honoured("`trigger_name` is refused")).shown_by("`stock_sdk`, `guide`"),
+    unary(RUNS, &["GetRunDetails", "GetActionDetails"], Honoured("")).shown_by("`stock_sdk`"),
+    server_stream(RUNS, &["WatchRunDetails", "WatchActionDetails"], Honoured("")).shown_by("`stock_sdk`"),
+    unary(
+        RUNS,
+        &["ListRuns", "ListActions"],
+        Honoured(
+            "pages, `paused_actions_only`, a task in one version; filters `phase` (PAUSED: runs that wait for an answer), `task_name`, \
+             `task_version`, `created_at`, `updated_at` (of a run: the last change of its root), `created_by` (everybody is `local`), \
+             `labels.*`; of actions `phase`, `parent_name`, `action_type`, `task_name`, `created_at`; sorted by `created_at`; all others \
+             are refused by name",
+        ),
+    )
+    .shown_by("`stock_sdk::context`, `stock_sdk::cli`, `told`"),
+    unary(
+        RUNS,
+        &["AbortRun", "AbortAction"],
+        Honoured("for what has ended, an answer with the header `spanwise-had-ended`"),
+    )
+    .shown_by("`stock_sdk::processes`, `told`"),
+    unary(RUNS, &["SignalEvent", "GetActionDataURIs"], Honoured("the value must be of the condition's type"))
+        .shown_by("`stock_sdk::conditions`, `waiting`"),
+    unary(RUNS, &["GetActionData"], Refused("it is deprecated: use DataProxyService/GetActionData")),
+    unary(RUNS, &["GetActionLogContext"], Refused("there are no pods: use DataProxyService/TailLogs")),
+    server_stream(RUNS, &["WatchRuns"], Refused("it is not part of this version: list the runs, or watch one with WatchRunDetails")),
+    server_stream(RUNS, &["WatchActions", "WatchGroups"], Refused("it is not part of this version: list the actions with ListActions")),
+    server_stream(RUNS, &["WatchClusterEvents"], Refused("there is no cluster: read the log with DataProxyService/TailLogs")),
+    unary(STATES, &["Put", "Get"], Refused("states are kept by the server itself: watch them, or read RunService")),
+    server_stream(STATES, &["Watch"], Honoured("as ActionsService/WatchForUpdates")),
+    unary(
+        TRACKED,
+        &["AbortRun", "CreateRun", "GetActionDetails", "GetRunDetails", "ListActions", "ListRuns", "ReportActions"],
+        Refused(NO_TRACKED),
+    ),
+    server_stream(TRACKED, &["WatchActionDetails", "WatchActions", "WatchRunDetails", "WatchRuns"], Refused(NO_TRACKED)),
+    unary(
+        "flyteidl2.workflow.TranslatorService",
+        &["JsonValuesToLiterals", "LaunchFormJsonToLiterals", "LiteralsToLaunchFormJson", "TaskSpecToLaunchFormJson"],
+        Refused("launch forms are made by the clients"),
+    ),
+];

@@ -1,0 +1,98 @@
+//! The fields of a `TaskSpec`: what is asked of a task.
+
+use super::Support::{Honoured, Refused, Stored, Warned};
+use super::{Row, called, row};
+
+/// By the fields of `flyteidl2.task.TaskSpec`.
+pub const TASK: &[Row] = &[
+    row("task_template.id", Honoured("")),
+    row("task_template.type", Honoured("`python`, `rust` and `actor` run; others fail with `BadTaskSpecification`")),
+    row("task_template.metadata.discoverable", Honoured("")),
+    row("task_template.metadata.runtime", Stored("")),
+    row("task_template.metadata.timeout", Honoured("")),
+    row("task_template.metadata.retries", Honoured("")),
+    row("task_template.metadata.discovery_version", Honoured("")),
+    row("task_template.metadata.deprecated_error_message", Stored("")),
+    called("task_template.metadata.interruptible", "interruptible", Warned("tasks are processes of this machine")),
+    row("task_template.metadata.cache_serializable", Honoured("")),
+    row("task_template.metadata.tags", Stored("")),
+    called("task_template.metadata.pod_template_name", "pod_template_name", Warned("there are no pods")),
+    row("task_template.metadata.cache_ignore_input_vars", Honoured("")),
+    row("task_template.metadata.is_eager", Stored("")),
+    row("task_template.metadata.generates_deck", Honoured("the report that the task writes is on its page")),
+    row("task_template.metadata.metadata", Stored("")),
+    row("task_template.metadata.debuggable", Stored("")),
+    row("task_template.metadata.log_links", Stored("")),
+    row("task_template.metadata.image_build_run", Stored("")),
+    row("task_template.metadata.is_entrypoint", Stored("")),
+    row("task_template.metadata.code_bundle_uri", Honoured("what `flyte get code` brings")),
+    row("task_template.metadata.timeouts", Honoured("")),
+    row("task_template.metadata.produces_artifacts", Stored("")),
+    row("task_template.metadata.cache_max_age", Honoured("")),
+    row("task_template.interface", Honoured("")),
+    row("task_template.custom", Stored("")),
+    row(
+        "task_template.container.image",
+        Honoured(
+            "chooses the Python environment; an image without layers, or one that was not built here, is the server's own interpreter",
+        ),
+    ),
+    row("task_template.container.command", Honoured("as args")),
+    row(
+        "task_template.container.args",
+        Honoured(
+            "with Flyte's placeholders; `a0` is run by the task's Python environment, another program as the PATH finds it",
+        ),
+    ),
+    row(
+        "task_template.container.resources",
+        Honoured(
+            "memory: the limit, else the request, as `RLIMIT_DATA` (with 64 MiB for the interpreter); who needs more fails with \
+             `OOMKilled` (`flyte.errors.OOMError`), which names the limit; processors are advisory",
+        ),
+    ),
+    row("task_template.container.env", Honoured("")),
+    row("task_template.container.config", Stored("")),
+    called("task_template.container.ports", "container.ports", Warned("a process listens where it likes")),
+    called(
+        "task_template.container.data_config",
+        "container.data_config",
+        Refused("inputs and outputs as files need a container"),
+    ),
+    row("task_template.container.architecture", Stored("")),
+    row("task_template.k8s_pod", Refused("the task fails with `BadTaskSpecification`: there are no pods")),
+    row("task_template.sql", Refused("the task fails with `BadTaskSpecification`")),
+    row("task_template.task_type_version", Stored("")),
+    called("task_template.security_context.run_as", "service_account", Warned("tasks run as the server's user")),
+    row(
+        "task_template.security_context.secrets",
+        Honoured("as environment variables; as files the task fails with `SecretNotMountable`"),
+    ),
+    called("task_template.security_context.tokens", "security_context.tokens", Warned("there is no login")),
+    called(
+        "task_template.extended_resources.gpu_accelerator",
+        "resources.gpu",
+        Warned("accelerators are not assigned"),
+    ),
+    called(
+        "task_template.extended_resources.shared_memory",
+        "resources.shm",
+        Warned("a process has the machine's shared memory"),
+    ),
+    row("task_template.config", Stored("")),
+    called(
+        "task_template.reuse_policy",
+        "reuse_policy",
+        Warned("each action has a process of its own, forked from a warm interpreter"),
+    ),
+    called("task_template.worker_kind", "worker_kind", Warned("there is one kind of worker")),
+    row("default_inputs.name", Honoured("")),
+    row("default_inputs.parameter.var", Honoured("")),
+    row("default_inputs.parameter.default", Honoured("")),
+    row("default_inputs.parameter.required", Honoured("")),
+    called("default_inputs.parameter.artifact_query", "an artifact as an input", Warned("artifacts are not kept")),
+    called("default_inputs.parameter.artifact_id", "an artifact as an input", Warned("artifacts are not kept")),
+    row("short_name", Stored("")),
+    row("environment", Stored("")),
+    row("documentation", Stored("")),
+];

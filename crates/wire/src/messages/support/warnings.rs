@@ -1,0 +1,94 @@
+//! What a message asks for that is not honoured.
+
+use std::collections::BTreeSet;
+
+use spanwise_proto::Message;
+use spanwise_proto::fields::{self, Declared, Found};
+use spanwise_proto::flyteidl2::core::resources::ResourceName;
+use spanwise_proto::flyteidl2::core::{Resources, task_template};
+use spanwise_proto::flyteidl2::task::{RunSpec, TaskSpec};
+
+use super::run::RUN;
+use super::task::TASK;
+use super::{Row, Support};
+
+/// A message by whose fields something is asked for, with what becomes of them.
+pub trait Asks: Message {
+    /// Its fields.
+    const FIELDS: &'static Declared;
+    /// What becomes of them.
+    const ROWS: &'static [Row];
+
+    /// What is asked for by the values of fields that are honoured, as a name and the sentence about it.
+    fn by_values(&self) -> Vec<(&'static str, &'static str)> {
+        Vec::new()
+    }
+}
+
+impl Asks for RunSpec {
+    const FIELDS: &'static Declared = &fields::TASK_RUN_SPEC;
+    const ROWS: &'static [Row] = RUN;
+}
+
+impl Asks for TaskSpec {
+    const FIELDS: &'static Declared = &fields::TASK_TASK_SPEC;
+    const ROWS: &'static [Row] = TASK;
+
+    fn by_values(&self) -> Vec<(&'static str, &'static str)> {
+        match &self.task_template.target {
+            Some(task_template::Target::Container(container)) => of_resources(&container.resources),
+            _ => Vec::new(),
+        }
+    }
+}
+
+fn of_resources(resources: &Resources) -> Vec<(&'static str, &'static str)> {
+    let asks = |names: &[ResourceName]| {
+        let mut entries = resources.requests.iter().chain(&resources.limits);
+        entries.any(|entry| entry.name.as_known().is_some_and(|name| names.contains(&name)))
+    };
+    let mut asked = Vec::new();
+    if asks(&[ResourceName::GPU]) {
+        asked.push(("resources.gpu", "accelerators are not assigned"));
+    }
+    if asks(&[ResourceName::STORAGE, ResourceName::EPHEMERAL_STORAGE]) {
+        asked.push(("resources.disk", "a process has the machine's disk"));
+    }
+    asked
+}
+
+/// What is asked for and not honoured, one sentence each (semantics S10), and what this version does not know.
+pub fn not_honoured<M: Asks>(message: &M) -> Vec<String> {
+    let mut told = by_fields(&message.encode_to_vec(), M::FIELDS, M::ROWS);
+    told.extend(message.by_values().into_iter().map(|(name, instead)| format!("{name} is not honoured: {instead}")));
+    let mut seen = BTreeSet::new();
+    told.retain(|sentence| seen.insert(sentence.clone()));
+    told
+}
+
+/// What the bytes of a message ask for by the fields that are set.
+pub(super) fn by_fields(message: &[u8], fields: &'static Declared, rows: &'static [Row]) -> Vec<String> {
+    let mut told: Vec<String> = Vec::new();
+    let mut look = |path: &str, found: Found| match found {
+        Found::Unknown { message, number } => {
+            if covering(rows, path).is_none_or(|row| matches!(row.support, Support::Honoured(_))) {
+                told.push(format!("field {number} of {message} is not honoured: this version does not know it"));
+            }
+        }
+        Found::Declared { is_set } => {
+            let exact = rows.iter().find(|row| row.path == path && is_set);
+            if let Some(row @ Row { support: Support::Warned(instead), .. }) = exact {
+                told.push(format!("{} is not honoured: {instead}", row.name()));
+            }
+        }
+    };
+    // What was encoded here is a message.
+    let _ = fields::visit(message, fields, &mut look);
+    told
+}
+
+/// The row that speaks for a field: its own, or the nearest one of what it is in.
+pub(super) fn covering(rows: &'static [Row], path: &str) -> Option<&'static Row> {
+    let is_of = |row: &&Row| path.strip_prefix(row.path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    rows.iter().filter(is_of).max_by_key(|row| row.path.len())
+}
