@@ -65,12 +65,12 @@ fn s10_each_field_has_a_row_and_is_told_about_if_and_only_if_it_is_not_honoured(
                 assert!(holds_rows, "{}: `{path}` has no row", declared.name);
                 continue;
             };
-            let told = by_fields(&setting(&numbers), declared, rows);
+            let sentences = by_fields(&setting(&numbers), declared, rows);
             match row.support {
                 Support::Warned(instead) => {
-                    assert_eq!(told, [format!("{} is not honoured: {instead}", row.name())], "{path}");
+                    assert_eq!(sentences, [format!("{} is not honoured: {instead}", row.name())], "{path}");
                 }
-                _ => assert_eq!(told, [""; 0], "{path}"),
+                _ => assert_eq!(sentences, [""; 0], "{path}"),
             }
         }
     }
@@ -91,13 +91,13 @@ fn each_row_is_of_a_field_and_stands_once() {
 #[test]
 fn s10_what_this_version_does_not_know_is_told_by_its_number_unless_what_it_is_in_is() {
     let unknown = |numbers: &[u32]| by_fields(&setting(numbers), &TASK_TASK_SPEC, TASK);
-    let told = |number: u32, message: &str| {
+    let by_number = |number: u32, message: &str| {
         vec![format!("field {number} of {message} is not honoured: this version does not know it")]
     };
-    assert_eq!(unknown(&[4_000]), told(4_000, "flyteidl2.task.TaskSpec"));
-    assert_eq!(unknown(&[1, 14]), told(14, "flyteidl2.core.TaskTemplate"));
-    assert_eq!(unknown(&[1, 3, 99]), told(99, "flyteidl2.core.TaskMetadata"));
-    assert_eq!(unknown(&[1, 6, 4, 1, 3]), told(3, "flyteidl2.core.Resources.ResourceEntry"));
+    assert_eq!(unknown(&[4_000]), by_number(4_000, "flyteidl2.task.TaskSpec"));
+    assert_eq!(unknown(&[1, 14]), by_number(14, "flyteidl2.core.TaskTemplate"));
+    assert_eq!(unknown(&[1, 3, 99]), by_number(99, "flyteidl2.core.TaskMetadata"));
+    assert_eq!(unknown(&[1, 6, 4, 1, 3]), by_number(3, "flyteidl2.core.Resources.ResourceEntry"));
     // The documentation of a task may say more than we know, and a GPU is not assigned whatever else is said of it.
     assert_eq!(unknown(&[5, 9]), [""; 0]);
     assert_eq!(unknown(&[1, 9, 1, 99]), ["resources.gpu is not honoured: accelerators are not assigned"]);

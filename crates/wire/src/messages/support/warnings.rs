@@ -47,44 +47,45 @@ fn of_resources(resources: &Resources) -> Vec<(&'static str, &'static str)> {
         let mut entries = resources.requests.iter().chain(&resources.limits);
         entries.any(|entry| entry.name.as_known().is_some_and(|name| names.contains(&name)))
     };
-    let mut asked = Vec::new();
+    let mut wishes = Vec::new();
     if asks(&[ResourceName::GPU]) {
-        asked.push(("resources.gpu", "accelerators are not assigned"));
+        wishes.push(("resources.gpu", "accelerators are not assigned"));
     }
     if asks(&[ResourceName::STORAGE, ResourceName::EPHEMERAL_STORAGE]) {
-        asked.push(("resources.disk", "a process has the machine's disk"));
+        wishes.push(("resources.disk", "a process has the machine's disk"));
     }
-    asked
+    wishes
 }
 
 /// What is asked for and not honoured, one sentence each (semantics S10), and what this version does not know.
 pub fn not_honoured<M: Asks>(message: &M) -> Vec<String> {
-    let mut told = by_fields(&message.encode_to_vec(), M::FIELDS, M::ROWS);
-    told.extend(message.by_values().into_iter().map(|(name, instead)| format!("{name} is not honoured: {instead}")));
+    let mut sentences = by_fields(&message.encode_to_vec(), M::FIELDS, M::ROWS);
+    sentences
+        .extend(message.by_values().into_iter().map(|(name, instead)| format!("{name} is not honoured: {instead}")));
     let mut seen = BTreeSet::new();
-    told.retain(|sentence| seen.insert(sentence.clone()));
-    told
+    sentences.retain(|sentence| seen.insert(sentence.clone()));
+    sentences
 }
 
 /// What the bytes of a message ask for by the fields that are set.
 pub(super) fn by_fields(message: &[u8], fields: &'static Declared, rows: &'static [Row]) -> Vec<String> {
-    let mut told: Vec<String> = Vec::new();
+    let mut sentences: Vec<String> = Vec::new();
     let mut look = |path: &str, found: Found| match found {
         Found::Unknown { message, number } => {
             if covering(rows, path).is_none_or(|row| matches!(row.support, Support::Honoured(_))) {
-                told.push(format!("field {number} of {message} is not honoured: this version does not know it"));
+                sentences.push(format!("field {number} of {message} is not honoured: this version does not know it"));
             }
         }
         Found::Declared { is_set } => {
             let exact = rows.iter().find(|row| row.path == path && is_set);
             if let Some(row @ Row { support: Support::Warned(instead), .. }) = exact {
-                told.push(format!("{} is not honoured: {instead}", row.name()));
+                sentences.push(format!("{} is not honoured: {instead}", row.name()));
             }
         }
     };
     // What was encoded here is a message.
     let _ = fields::visit(message, fields, &mut look);
-    told
+    sentences
 }
 
 /// The row that speaks for a field: its own, or the nearest one of what it is in.
