@@ -52,7 +52,7 @@ fn open(path: &Path, durability: Durability) -> anyhow::Result<Client> {
 }
 
 fn boxed(error: spanwise::Error) -> anyhow::Error {
-    anyhow::Error::from_boxed(error.into())
+    anyhow::Error::from_boxed(error.into_boxed())
 }
 
 async fn run(client: &Client, call: Call<i64>) -> anyhow::Result<i64> {

@@ -13,7 +13,7 @@ use spanwise_proto::flyteidl2::task::NamedLiteral;
 use tokio::sync::Notify;
 
 use crate::any_parent::AnyParent;
-use crate::ctx::{Ambient, TaskContext};
+use crate::ctx::{Ambient, RunningTask};
 use crate::error::Result;
 use crate::payload::{encode_outputs, thaw};
 use crate::task::AnyTask;
@@ -53,7 +53,7 @@ async fn attempt(
             context.set(TRACEPARENT, span.to_string());
         }
         let name = task.described().name.clone();
-        let task_context = TaskContext::new(parent, name, depth);
+        let task_context = RunningTask::new(parent, name, depth);
         let ambient = Ambient { task: Arc::new(task_context), context, group: None, step: None };
         run_in(ambient, task, &inputs).await
     };

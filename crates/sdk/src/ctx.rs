@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 
 use crate::any_parent::AnyParent;
 use crate::call_site::{CallCounts, CallSite};
+use crate::error::{Error, Result};
 use crate::parent::Parent;
 
 tokio::task_local! {
@@ -16,7 +17,7 @@ tokio::task_local! {
 }
 
 /// What belongs to one attempt of a task in this process.
-pub(crate) struct TaskContext {
+pub(crate) struct RunningTask {
     /// The attempt, towards whoever runs its run.
     pub(crate) parent: AnyParent,
     pub(crate) task: TaskName,
@@ -28,16 +29,16 @@ pub(crate) struct TaskContext {
 /// What the code that runs now would pass on.
 #[derive(Clone)]
 pub(crate) struct Ambient {
-    pub(crate) task: Arc<TaskContext>,
+    pub(crate) task: Arc<RunningTask>,
     pub(crate) context: CustomContext,
     pub(crate) group: Option<Arc<str>>,
     /// The step that runs now: it names what is called in it.
     pub(crate) step: Option<ActionName>,
 }
 
-impl TaskContext {
-    pub(crate) fn new(parent: AnyParent, task: TaskName, depth: u32) -> TaskContext {
-        TaskContext { parent, task, depth, calls: CallCounts::default() }
+impl RunningTask {
+    pub(crate) fn new(parent: AnyParent, task: TaskName, depth: u32) -> RunningTask {
+        RunningTask { parent, task, depth, calls: CallCounts::default() }
     }
 
     /// The run.
@@ -71,7 +72,7 @@ impl Ambient {
 #[derive(Clone)]
 pub struct Ctx(Option<Ambient>);
 
-/// The context of the code that runs now. Outside a task it gives nothing: `None`, and an empty [`CustomContext`].
+/// The context of the code that runs now. Outside a task its [`CustomContext`] is empty, and there is no [`Ctx::task`].
 pub fn ctx() -> Ctx {
     Ctx(Ambient::current())
 }
@@ -87,52 +88,76 @@ impl Ctx {
         self.0.as_ref().map(|ambient| ambient.context.clone()).unwrap_or_default()
     }
 
-    /// The name of the run.
-    pub fn run_name(&self) -> Option<&RunName> {
-        self.0.as_ref().map(|ambient| &ambient.task.run_id().name)
-    }
-
-    /// The name of the action: `a0` for the root.
-    pub fn action_name(&self) -> Option<ActionName> {
-        self.0.as_ref().map(|ambient| ambient.task.parent.action())
-    }
-
-    /// The full name of the task, `environment.function`.
-    pub fn task_name(&self) -> Option<&str> {
-        self.0.as_ref().map(|ambient| ambient.task.task.as_str())
-    }
-
-    /// The number of this attempt, from 0 as in Flyte's `ctx().attempt_number`.
-    pub fn attempt_number(&self) -> Option<u32> {
-        self.0.as_ref().map(|ambient| ambient.task.parent.attempt().0.saturating_sub(1))
-    }
-
-    /// The group that calls made here are shown in.
-    pub fn group(&self) -> Option<&str> {
-        self.0.as_ref().and_then(|ambient| ambient.group.as_deref())
-    }
-
-    /// The organisation of the run, `local` unless something says otherwise.
-    pub fn org(&self) -> Option<&str> {
-        self.0.as_ref().map(|ambient| ambient.task.run_id().org.as_str())
-    }
-
-    /// The project of the run.
-    pub fn project(&self) -> Option<&str> {
-        self.0.as_ref().map(|ambient| ambient.task.run_id().project.as_str())
-    }
-
-    /// The domain of the run.
-    pub fn domain(&self) -> Option<&str> {
-        self.0.as_ref().map(|ambient| ambient.task.run_id().domain.as_str())
+    /// What runs: `ctx().task()?.attempt_number()`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) outside a task.
+    pub fn task(&self) -> Result<TaskContext> {
+        let ambient = self.0.clone();
+        ambient
+            .map(TaskContext)
+            .ok_or_else(|| Error::usage("no task runs here: `ctx().task()` is for the body of a task"))
     }
 }
 
 impl std::fmt::Debug for Ctx {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut debug = f.debug_struct("Ctx");
-        debug.field("run", &self.run_name()).field("action", &self.action_name()).field("task", &self.task_name());
-        debug.field("attempt_number", &self.attempt_number()).field("custom_context", &self.custom_context()).finish()
+        debug.field("task", &self.0.clone().map(TaskContext)).field("custom_context", &self.custom_context()).finish()
+    }
+}
+
+/// What a task can ask about its own attempt: made by [`Ctx::task`].
+#[derive(Clone)]
+pub struct TaskContext(Ambient);
+
+impl TaskContext {
+    /// The name of the run.
+    pub fn run_name(&self) -> &RunName {
+        &self.0.task.run_id().name
+    }
+
+    /// The name of the action: `a0` for the root.
+    pub fn action_name(&self) -> ActionName {
+        self.0.task.parent.action()
+    }
+
+    /// The full name of the task, `environment.function`.
+    pub fn task_name(&self) -> &str {
+        self.0.task.task.as_str()
+    }
+
+    /// The number of this attempt, from 0 as in Flyte's `ctx().attempt_number`.
+    pub fn attempt_number(&self) -> u32 {
+        self.0.task.parent.attempt().0.saturating_sub(1)
+    }
+
+    /// The group that calls made here are shown in, if they are in one.
+    pub fn group(&self) -> Option<&str> {
+        self.0.group.as_deref()
+    }
+
+    /// The organisation of the run, `local` unless something says otherwise.
+    pub fn org(&self) -> &str {
+        &self.0.task.run_id().org
+    }
+
+    /// The project of the run.
+    pub fn project(&self) -> &str {
+        &self.0.task.run_id().project
+    }
+
+    /// The domain of the run.
+    pub fn domain(&self) -> &str {
+        &self.0.task.run_id().domain
+    }
+}
+
+impl std::fmt::Debug for TaskContext {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut debug = f.debug_struct("TaskContext");
+        debug.field("run", self.run_name()).field("action", &self.action_name()).field("task", &self.task_name());
+        debug.field("attempt_number", &self.attempt_number()).finish()
     }
 }
 

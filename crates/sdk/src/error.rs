@@ -1,18 +1,18 @@
 //! The error of a task: any error with `?`, its causes, its code, and whether trying again can help.
 
-use std::any::Any;
 use std::error::Error as StdError;
 use std::fmt;
 
-use spanwise_core::{Failure, FailureKind, code};
+use spanwise_core::{ActionName, Failure, FailureKind, TaskName, code};
 
 /// The result of a task, a step or a call of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What went wrong.
 ///
-/// Any `std::error::Error` becomes one with `?`; its code is then the name of its type. Errors of a task are recoverable,
-/// that is, retried by the task's policy; wrap one in [`Terminal`] or use [`Error::terminal`] to fail at once.
+/// Any `std::error::Error` becomes one with `?`, and so do an `anyhow::Error` and a text; its code is then the name of its type. Errors of a
+/// task are recoverable, that is, retried by the task's policy; wrap one in [`Terminal`] or use [`Error::terminal`] to fail at once.
+/// [`bail!`](crate::bail) and [`ensure!`](crate::ensure) make one of a text, [`ErrorContext`](crate::ErrorContext) says what was being done.
 ///
 /// `{}` prints the message, `{:#}` and `{:?}` print the causes too.
 pub struct Error(Box<Inner>);
@@ -21,6 +21,7 @@ struct Inner {
     failure: Failure,
     kind: ErrorKind,
     source: Option<Box<dyn StdError + Send + Sync>>,
+    action: Option<(ActionName, TaskName)>,
 }
 
 /// Whose error it is and what it says about the action.
@@ -83,13 +84,21 @@ impl Error {
         Error::from_failure(ErrorKind::User, Failure::user("NonRecoverableError", message).terminal())
     }
 
-    /// Takes a boxed error, for instance one made by `anyhow`.
-    pub fn from_boxed(source: Box<dyn StdError + Send + Sync>) -> Error {
-        Error::with_source("Error".to_owned(), source)
+    /// An error that any function may give back: with the message and the causes, as one text. `anyhow::Error::from_boxed` takes it.
+    pub fn into_boxed(self) -> Box<dyn StdError + Send + Sync> {
+        format!("{self:#}").into()
+    }
+
+    /// The same error with another message in front of its own, which becomes the nearest of its causes.
+    pub(crate) fn under(mut self, message: String) -> Error {
+        let failure = &mut self.0.failure;
+        let cause = std::mem::replace(&mut failure.message, message);
+        failure.causes.insert(0, cause);
+        self
     }
 
     pub(crate) fn from_failure(kind: ErrorKind, failure: Failure) -> Error {
-        Error(Box::new(Inner { failure, kind, source: None }))
+        Error(Box::new(Inner { failure, kind, source: None, action: None }))
     }
 
     pub(crate) fn usage(message: impl Into<String>) -> Error {
@@ -104,14 +113,9 @@ impl Error {
     }
 
     fn with_source(code: String, source: Box<dyn StdError + Send + Sync>) -> Error {
-        let mut causes = Vec::new();
-        let mut cause = source.source();
-        while let Some(error) = cause {
-            causes.push(error.to_string());
-            cause = error.source();
-        }
+        let causes = chain(source.as_ref()).skip(1).map(ToString::to_string).collect();
         let failure = Failure { causes, ..Failure::user(code, source.to_string()) };
-        Error(Box::new(Inner { failure, kind: ErrorKind::User, source: Some(source) }))
+        Error(Box::new(Inner { failure, kind: ErrorKind::User, source: Some(source), action: None }))
     }
 
     /// Whose error it is.
@@ -139,6 +143,16 @@ impl Error {
         self.0.failure.position.as_deref()
     }
 
+    /// The action that failed and its task, of an error that a run has given back ([`Run::output`](crate::Run::output)): where it began, if callers have passed it on.
+    pub fn action(&self) -> Option<(ActionName, &TaskName)> {
+        self.0.action.as_ref().map(|(action, task)| (*action, task))
+    }
+
+    pub(crate) fn placed(mut self, action: ActionName, task: TaskName) -> Error {
+        self.0.action = Some((action, task));
+        self
+    }
+
     /// True if a retry cannot help.
     pub fn is_terminal(&self) -> bool {
         !self.0.failure.recoverable
@@ -161,26 +175,31 @@ impl Error {
     }
 }
 
-impl<E: StdError + Send + Sync + 'static> From<E> for Error {
+/// Whatever can be boxed as an error: errors, those of `anyhow`, and texts.
+impl<E: Into<Box<dyn StdError + Send + Sync>> + 'static> From<E> for Error {
     fn from(error: E) -> Error {
-        let any: &dyn Any = &error;
-        if any.is::<Terminal>() {
-            let mut wrapped = Error::with_source("NonRecoverableError".to_owned(), Box::new(error));
-            wrapped.0.failure.recoverable = false;
-            return wrapped;
-        }
-        if let Some(error) = any.downcast_ref::<spanwise_engine::Error>() {
+        let code = type_code(std::any::type_name::<E>());
+        let source: Box<dyn StdError + Send + Sync> = error.into();
+        if let Some(error) = source.downcast_ref::<spanwise_engine::Error>() {
             return Error::from_engine(error.clone());
         }
+        let is_terminal = chain(source.as_ref()).any(|error| error.is::<Terminal>());
         let kind = match () {
-            () if any.is::<crate::ValueError>() => ErrorKind::Value,
-            () if any.is::<crate::ContextError>() => ErrorKind::Context,
+            () if source.is::<crate::ValueError>() => ErrorKind::Value,
+            () if source.is::<crate::ContextError>() => ErrorKind::Context,
             () => ErrorKind::User,
         };
-        let mut wrapped = Error::with_source(type_code(std::any::type_name::<E>()), Box::new(error));
+        let code = if is_terminal { "NonRecoverableError".to_owned() } else { code };
+        let mut wrapped = Error::with_source(code, source);
         wrapped.0.kind = kind;
+        wrapped.0.failure.recoverable = !is_terminal;
         wrapped
     }
+}
+
+/// An error and its causes.
+fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |error| (*error).source())
 }
 
 impl Error {
@@ -201,9 +220,13 @@ impl Error {
     }
 }
 
-/// The name of a type without its path; one that only says `Error` keeps where it comes from: `std::io::Error`.
+/// The name of a type without its path; one that only says `Error` keeps where it comes from: `std::io::Error`. A text is an `Error`.
 fn type_code(name: &str) -> String {
     let plain = name.split('<').next().unwrap_or(name);
+    match plain {
+        "&str" | "alloc::string::String" | "alloc::borrow::Cow" | "alloc::boxed::Box" => return "Error".to_owned(),
+        _ => {}
+    }
     match plain.rsplit("::").next() {
         Some("Error") => plain.split("::").filter(|part| *part != "error").collect::<Vec<_>>().join("::"),
         last => last.unwrap_or(plain).to_owned(),
@@ -231,13 +254,10 @@ impl fmt::Debug for Error {
         for cause in self.causes() {
             write!(f, "\n  caused by: {cause}")?;
         }
+        if let Some((action, task)) = self.action() {
+            write!(f, "\n  in action `{action}` (`{task}`)")?;
+        }
         Ok(())
-    }
-}
-
-impl From<Error> for Box<dyn StdError + Send + Sync> {
-    fn from(error: Error) -> Self {
-        format!("{error:#}").into()
     }
 }
 

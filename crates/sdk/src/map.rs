@@ -12,23 +12,66 @@ use crate::ctx::Ambient;
 use crate::error::Result;
 use crate::task::TaskOutput;
 
-/// Calls a task for each item, concurrently: `map(fetch, urls).concurrency(10).await`.
+/// Calls a task for each item, concurrently: `map(fetch, urls).concurrency(10).await`. A task with several arguments takes a tuple of them:
+/// `map(resize, [(photo, 100), (photo, 200)])`.
 ///
 /// Async bodies take turns on the thread that polls the map, as with `tokio::join!`; tasks that compute are functions that are
 /// not async: they run on the pool for blocking work, in parallel.
 ///
 /// The results come in the order of the items. Inside a task each call is a child action, in the group `{task}_map` as in
 /// Flyte; dropping the map aborts those that are under way.
-pub fn map<F, I, T>(task: F, items: I) -> Map<T>
+pub fn map<F, I, S>(task: F, items: I) -> Map<F::Output>
 where
-    F: Fn(I::Item) -> Call<T> + Send + 'static,
+    F: MapOver<I::Item, S> + Send + 'static,
     I: IntoIterator,
     I::IntoIter: Send + 'static,
-    T: TaskOutput,
 {
-    let calls = items.into_iter().map(task);
+    let calls = items.into_iter().map(move |item| task.call(item));
     Map { calls: Box::new(calls), concurrency: 0, group: None, ambient: Ambient::current() }
 }
+
+/// What [`map`] can call for an item: a function with one argument, or one with several for a tuple of them. `S` is its signature, which
+/// the compiler finds.
+pub trait MapOver<I, S> {
+    /// What a call gives.
+    type Output: TaskOutput;
+
+    /// The call for an item.
+    fn call(&self, item: I) -> Call<Self::Output>;
+}
+
+impl<F: Fn(I) -> Call<T>, I, T: TaskOutput> MapOver<I, fn(I) -> T> for F {
+    type Output = T;
+
+    fn call(&self, item: I) -> Call<T> {
+        self(item)
+    }
+}
+
+macro_rules! map_over_tuples {
+    ($($argument:ident)+) => {
+        impl<F: Fn($($argument),+) -> Call<T>, $($argument,)+ T: TaskOutput> MapOver<($($argument,)+), fn($($argument),+) -> T> for F {
+            type Output = T;
+
+            #[expect(non_snake_case, reason = "an argument is called as its type is")]
+            fn call(&self, ($($argument,)+): ($($argument,)+)) -> Call<T> {
+                self($($argument),+)
+            }
+        }
+    };
+}
+
+map_over_tuples!(A B);
+map_over_tuples!(A B C);
+map_over_tuples!(A B C D);
+map_over_tuples!(A B C D E);
+map_over_tuples!(A B C D E G);
+map_over_tuples!(A B C D E G H);
+map_over_tuples!(A B C D E G H J);
+map_over_tuples!(A B C D E G H J K);
+map_over_tuples!(A B C D E G H J K L);
+map_over_tuples!(A B C D E G H J K L M);
+map_over_tuples!(A B C D E G H J K L M N);
 
 /// Made by [`map`].
 #[must_use = "a map does nothing until it is awaited"]

@@ -15,7 +15,7 @@ use opentelemetry::trace::{FutureExt, SpanContext, SpanKind, Status, TraceContex
 use opentelemetry::{Context, KeyValue, global};
 use spanwise_wire::CustomContext;
 
-use crate::ctx::{Ambient, TaskContext};
+use crate::ctx::{Ambient, RunningTask};
 use crate::parent::Parent;
 
 mod observer;
@@ -105,12 +105,12 @@ pub fn traced_sync<T, E: fmt::Display + 'static>(
 /// A span that ends when it is dropped, with what cut it short.
 struct OpenSpan {
     context: Context,
-    task: Option<Arc<TaskContext>>,
+    task: Option<Arc<RunningTask>>,
     cut: bool,
 }
 
 impl OpenSpan {
-    fn new(context: Context, task: Option<Arc<TaskContext>>) -> OpenSpan {
+    fn new(context: Context, task: Option<Arc<RunningTask>>) -> OpenSpan {
         OpenSpan { context, task, cut: true }
     }
 
@@ -154,7 +154,7 @@ fn record_error<E: fmt::Display + 'static>(context: &Context, error: &E) {
 }
 
 /// What cut a span short: a panic, a timeout of the attempt, or something that is no error (an abort, a shutdown).
-fn record_cut(context: &Context, task: Option<&TaskContext>) {
+fn record_cut(context: &Context, task: Option<&RunningTask>) {
     if std::thread::panicking() {
         record_exception(context, spanwise_core::code::PANIC, &crate::panic::message());
     } else if let Some(code) = task.and_then(|task| task.parent.timeout()) {

@@ -3,13 +3,13 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use spanwise_core::{DEFAULT_ORG, RunId, RunName};
-use spanwise_engine::{ActionView, Relation};
+use spanwise_core::{DEFAULT_ORG, Failure, RunId, RunName};
+use spanwise_engine::{ActionView, Outcome, Relation};
 use tokio::sync::watch;
 
 use crate::backend::AnyRun;
 use crate::client::Client;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::payload::read_outcome;
 use crate::task::TaskOutput;
 
@@ -51,10 +51,31 @@ impl<T: TaskOutput> Run<T> {
     /// Waits for its end and returns the root's output.
     ///
     /// # Errors
-    /// The root's error; [`ErrorKind::Interrupted`](crate::ErrorKind::Interrupted) if the process is shutting down; [`ErrorKind::System`](crate::ErrorKind::System) if a server was
+    /// The root's error, which names the action that it began in ([`Error::action`]); [`ErrorKind::Interrupted`](crate::ErrorKind::Interrupted) if the process is shutting down; [`ErrorKind::System`](crate::ErrorKind::System) if a server was
     /// away for an hour.
     pub async fn output(&self) -> Result<T> {
-        read_outcome(self.run.outcome().await?)
+        let outcome = self.run.outcome().await?;
+        let failure = match &outcome {
+            Outcome::Failed(failure) | Outcome::TimedOut(failure) => Some(failure.clone()),
+            Outcome::Succeeded(_) | Outcome::Aborted { .. } => None,
+        };
+        let output = read_outcome(outcome);
+        match (output, failure) {
+            (Err(error), Some(failure)) => Err(self.placed(error, &failure).await),
+            (output, _) => output,
+        }
+    }
+
+    /// The root's error with the action that it began in: the lowest one that failed in the same words, down from the root.
+    async fn placed(&self, error: Error, failure: &Failure) -> Error {
+        // Without a list the error is what it was.
+        let actions = self.run.actions().await.unwrap_or_default();
+        let is_same = |action: &&ActionView| action.failure.as_ref().is_some_and(|own| own.message == failure.message);
+        let Some(mut lowest) = actions.iter().find(|action| action.name.is_root()) else { return error };
+        while let Some(below) = actions.iter().filter(is_same).find(|action| action.parent == Some(lowest.name)) {
+            lowest = below;
+        }
+        error.placed(lowest.name, lowest.task.clone())
     }
 
     /// Ends it and everything under it; who and why are recorded. A run that has ended stays as it is.

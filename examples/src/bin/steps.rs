@@ -22,7 +22,7 @@ async fn download(url: String) -> spanwise::Result<u16> {
 #[task(env = ENV, retries = 1)]
 async fn report(url: String) -> spanwise::Result<u16> {
     let status = download(url).await?;
-    if ctx().attempt_number() == Some(0) {
+    if ctx().task()?.attempt_number() == 0 {
         return Err(Error::user("NotYet", "the first attempt always fails"));
     }
     Ok(status)

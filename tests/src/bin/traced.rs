@@ -35,8 +35,8 @@ async fn nap(millis: u64) -> Result<u64> {
 #[task(env = ENV, retries = 1, backoff(base = "20ms"))]
 async fn flaky() -> Result<u64> {
     tokio::time::sleep(Duration::from_millis(2)).await;
-    match ctx().attempt_number() {
-        Some(0) => Err(Error::user("OnPurpose", "the first attempt fails")),
+    match ctx().task()?.attempt_number() {
+        0 => Err(Error::user("OnPurpose", "the first attempt fails")),
         _ => Ok(1),
     }
 }

@@ -28,7 +28,7 @@ fn log(line: &str) {
 }
 
 fn begin(key: &str) {
-    let attempt = ctx().attempt_number().unwrap_or(0);
+    let attempt = ctx().task().map_or(0, |task| task.attempt_number());
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     log(&format!("begin {key} {attempt} {}", now.as_micros()));
 }
@@ -63,8 +63,8 @@ fn blocking_leaf(key: String, millis: u64) -> Result<u64> {
 #[task(env = ENV, retries = 2, backoff(base = "3ms", factor = 2))]
 async fn flaky(key: String) -> Result<u64> {
     begin(&key);
-    match ctx().attempt_number() {
-        Some(0 | 1) => Err(Error::user("OnPurpose", "the first two attempts fail")),
+    match ctx().task()?.attempt_number() {
+        0 | 1 => Err(Error::user("OnPurpose", "the first two attempts fail")),
         _ => {
             end(&key);
             Ok(1)

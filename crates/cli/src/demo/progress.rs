@@ -22,7 +22,7 @@ pub(super) async fn follow(run: &Run<Report>, screen: &mut Screen) -> io::Result
             Ok(()) = changes.changed(), if !screen.is_live() => None,
             _ = clock.tick() => None,
         };
-        let actions = run.actions().await.map_err(io::Error::other)?;
+        let actions = run.actions().await.map_err(|error| io::Error::other(error.into_boxed()))?;
         if screen.is_live() {
             screen.draw(&tree(&actions, now(), frame))?;
         } else {

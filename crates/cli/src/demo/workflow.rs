@@ -87,7 +87,7 @@ async fn render(total: i64) -> spanwise::Result<Page> {
 }
 
 fn this_attempt() -> i64 {
-    i64::from(ctx().attempt_number().unwrap_or_default()) + 1
+    ctx().task().map_or(1, |task| i64::from(task.attempt_number()) + 1)
 }
 
 /// A request in a CLIENT span by the semantic conventions for HTTP: what an instrumented client does.

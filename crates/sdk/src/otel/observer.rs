@@ -15,7 +15,7 @@ use spanwise_core::{ActionName, Timestamp, trace};
 use spanwise_engine::StepRecord;
 
 use super::{OpenSpan, extract, has_parent, record_error, remote, run_ids_installed};
-use crate::ctx::{Ambient, TaskContext};
+use crate::ctx::{Ambient, RunningTask};
 use crate::error::Result;
 use crate::parent::Parent;
 
@@ -126,7 +126,7 @@ fn step_span(ambient: &Ambient, name: &'static str, action: ActionName, replayed
     SpanBuilder::from_name(name).with_kind(SpanKind::Internal).with_attributes(attributes)
 }
 
-fn run_attributes(task: &TaskContext, action: ActionName) -> Vec<KeyValue> {
+fn run_attributes(task: &RunningTask, action: ActionName) -> Vec<KeyValue> {
     let run = task.run_id();
     let all = [
         ("flyte.action_name", action.as_str()),

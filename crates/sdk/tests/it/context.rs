@@ -33,7 +33,7 @@ async fn s1_1_the_root_sees_exactly_the_map_of_the_run() {
 #[tokio::test]
 async fn s1_1_outside_a_task_there_is_no_context_and_a_scope_does_nothing() {
     assert!(!ctx().is_task());
-    assert!(ctx().run_name().is_none());
+    assert_eq!(ctx().task().unwrap_err().kind(), ErrorKind::Usage);
     let inside = custom_context([("a", "1")]).scope(async { ctx().custom_context() }).await;
     assert!(inside.is_empty());
     assert_eq!(custom_context([("a", "1")]).scope(async { seen().await }).await.unwrap(), "");
@@ -138,15 +138,15 @@ async fn s1_4_changing_a_view_changes_nothing_else() {
 
 #[task(env = ENV)]
 async fn child_that_fails_twice() -> spanwise::Result<String> {
-    match ctx().attempt_number() {
-        Some(2) => Ok(pairs(&ctx().custom_context())),
+    match ctx().task()?.attempt_number() {
+        2 => Ok(pairs(&ctx().custom_context())),
         _ => Err(Error::user("NotYet", pairs(&ctx().custom_context()))),
     }
 }
 
 #[task(env = ENV, retries = 1)]
 async fn parent_that_fails_once() -> spanwise::Result<String> {
-    let attempt = ctx().attempt_number().unwrap();
+    let attempt = ctx().task()?.attempt_number();
     let seen = custom_context([("attempt", attempt.to_string())])
         .scope(async { child_that_fails_twice().override_with(Overrides::new().retries(2)).await })
         .await?;

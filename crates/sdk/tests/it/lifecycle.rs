@@ -64,7 +64,7 @@ async fn lc_step(number: i64) -> Result<i64> {
 async fn lc_child(number: i64) -> Result<String> {
     let ctx = spanwise::ctx();
     tokio::time::sleep(Duration::from_millis(3)).await;
-    if ctx.attempt_number() == Some(0) {
+    if ctx.task()?.attempt_number() == 0 {
         return Err(std::io::Error::other("first attempts fail").into());
     }
     Ok(format!("{number} {}", ctx.custom_context().get("traceparent").unwrap_or("none")))

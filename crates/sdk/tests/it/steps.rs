@@ -19,7 +19,7 @@ fn times(what: &str) -> usize {
 }
 
 fn fail_first_attempt() -> spanwise::Result<()> {
-    if ctx().attempt_number() == Some(0) { Err(Error::user("Again", "the task tries again")) } else { Ok(()) }
+    if ctx().task()?.attempt_number() == 0 { Err(Error::user("Again", "the task tries again")) } else { Ok(()) }
 }
 
 #[trace]

@@ -3,7 +3,10 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use spanwise::{ActionView, Backoff, Error, ErrorKind, Overrides, Phase, Run, Terminal, ctx, group, map, task};
+use spanwise::{
+    ActionName, ActionView, Backoff, Error, ErrorContext, ErrorKind, Overrides, Phase, Run, Terminal, ctx, group, map,
+    task,
+};
 
 use crate::{ENV, memory};
 
@@ -100,7 +103,7 @@ static TRIES: AtomicU32 = AtomicU32::new(0);
 
 #[task(env = ENV, retries = 2, backoff(base = "5ms", factor = 2, cap = "1s"))]
 async fn third_time_lucky() -> spanwise::Result<u32> {
-    assert_eq!(ctx().attempt_number(), Some(TRIES.load(Ordering::SeqCst)));
+    assert_eq!(ctx().task()?.attempt_number(), TRIES.load(Ordering::SeqCst));
     match TRIES.fetch_add(1, Ordering::SeqCst) {
         2 => Ok(3),
         _ => Ok("x".parse::<u32>()?),
@@ -291,7 +294,7 @@ async fn retried_parent() -> spanwise::Result<Vec<u32>> {
     let good = counted(false).await?;
     let bad = counted(true).await.unwrap_err();
     assert_eq!(bad.code(), "Counted");
-    if ctx().attempt_number() < Some(2) {
+    if ctx().task()?.attempt_number() < 2 {
         return Err(Error::user("Again", "the parent tries again"));
     }
     Ok(vec![good])
@@ -437,4 +440,92 @@ async fn twin() -> spanwise::Result<()> {
 async fn two_tasks_of_one_name_are_refused() {
     let error = memory().with_runcontext().run(twin()).await.unwrap_err();
     assert!(error.message().contains("two tasks of this program are named `it.twin`"), "{error}");
+}
+
+#[task(env = ENV)]
+async fn repeated(times: i64, text: String) -> spanwise::Result<String> {
+    Ok(text.repeat(usize::try_from(times)?))
+}
+
+#[task(env = ENV)]
+async fn repeats_a_few() -> spanwise::Result<Vec<String>> {
+    let of = |times| (times, "ab".to_owned());
+    let mut all = map(repeated, [of(1), of(2)]).all().await?;
+    all.extend(map(|times: i64| repeated(times, "c".to_owned()), [3]).all().await?);
+    Ok(all)
+}
+
+#[tokio::test]
+async fn map_gives_a_task_with_several_arguments_the_parts_of_each_item() {
+    let run = memory().with_runcontext().run(repeats_a_few()).await.unwrap();
+    assert_eq!(run.output().await.unwrap(), ["ab", "abab", "ccc"]);
+    let names: Vec<String> = run.actions().await.unwrap().into_iter().filter_map(|action| action.group).collect();
+    assert_eq!(names, ["it.repeated_map"; 3]);
+}
+
+#[task(env = ENV)]
+async fn fails_with(what: String) -> spanwise::Result<()> {
+    let broken = || Err::<(), _>("x".parse::<u8>().unwrap_err());
+    match what.as_str() {
+        "anyhow" => Err(anyhow::anyhow!("inner").context("outer"))?,
+        "terminal" => Err(anyhow::Error::new(spanwise::Terminal::new("no use")).context("outer"))?,
+        "text" => Err("only a text")?,
+        "context" => broken().context("reading a number")?,
+        "with_context" => broken().with_context(|| format!("reading {what}"))?,
+        "none" => None::<()>.context("there is none")?,
+        "bail" => spanwise::bail!("{what} out"),
+        _ => spanwise::ensure!(what.len() == 1, "{what} is unknown"),
+    }
+    Ok(())
+}
+
+/// Whatever a task fails with is its error, on this side of the border too.
+#[tokio::test]
+async fn s4_each_way_to_fail_is_told_with_its_causes_and_whether_trying_again_can_help() {
+    let client = memory();
+    let digit = "invalid digit found in string";
+    for (what, code, message, causes, is_terminal) in [
+        ("anyhow", "anyhow::Error", "outer", &["inner"][..], false),
+        ("terminal", "NonRecoverableError", "outer", &["no use"], true),
+        ("text", "Error", "only a text", &[], false),
+        ("context", "ParseIntError", "reading a number", &[digit], false),
+        ("with_context", "ParseIntError", "reading with_context", &[digit], false),
+        ("none", "Error", "there is none", &[], false),
+        ("bail", "Error", "bail out", &[], false),
+        ("ensure", "Error", "ensure is unknown", &[], false),
+    ] {
+        let direct = fails_with(what.to_owned()).await.unwrap_err();
+        assert_eq!(direct.is_terminal(), is_terminal, "{what}");
+        let run = client.with_runcontext().run(fails_with(what.to_owned())).await.unwrap();
+        for error in [direct, run.output().await.unwrap_err()] {
+            assert_eq!(
+                (error.code(), error.message(), error.causes()),
+                (code, message, &causes.iter().map(|cause| (*cause).to_owned()).collect::<Vec<_>>()[..]),
+                "{what}"
+            );
+        }
+    }
+}
+
+#[task(env = ENV)]
+async fn passes_it_on(what: String) -> anyhow::Result<()> {
+    fails_with("text".to_owned()).await.unwrap_err();
+    fails_with(what).await.map_err(Error::into_boxed).map_err(anyhow::Error::from_boxed)
+}
+
+/// The action where an error began, whoever has passed it on; what a caller has dealt with is not it.
+#[tokio::test]
+async fn s4_a_failed_run_names_the_action_that_failed_and_its_task() {
+    let run = memory().with_runcontext().run(passes_it_on("bail".to_owned())).await.unwrap();
+    let error = run.output().await.unwrap_err();
+    let failed = run.actions().await.unwrap().pop().unwrap();
+    let (action, task) = error.action().unwrap();
+    assert_eq!((action, task.as_str()), (failed.name, "it.fails_with"));
+    assert_eq!(format!("{error:?}"), format!("[anyhow::Error] bail out\n  in action `{action}` (`it.fails_with`)"));
+    let run = memory().with_runcontext().run(fails_with("text".to_owned())).await.unwrap();
+    let error = run.output().await.unwrap_err();
+    assert_eq!(
+        error.action().map(|(action, task)| (action, task.to_string())),
+        Some((ActionName::ROOT, "it.fails_with".to_owned()))
+    );
 }

@@ -55,8 +55,8 @@ mod on_something_else {
 
 mod with_an_error_that_cannot_be_ours {
     #[spanwise::main]
-    async fn main() -> Result<(), String> {
-        Err("no".to_owned())
+    async fn main() -> Result<(), u8> {
+        Err(1)
     }
 }
 

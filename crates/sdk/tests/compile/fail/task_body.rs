@@ -8,7 +8,7 @@ use spanwise::{TaskEnvironment, task};
 static ENV: LazyLock<TaskEnvironment> = LazyLock::new(|| TaskEnvironment::new("compile"));
 
 #[task(env = ENV)]
-async fn error_is_a_string(name: String) -> Result<u64, String> {
+async fn error_is_a_number(name: u8) -> Result<u64, u8> {
     Err(name)
 }
 

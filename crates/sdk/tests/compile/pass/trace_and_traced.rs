@@ -12,7 +12,7 @@ pub(super) struct StepError(#[source] Box<dyn std::error::Error + Send + Sync>);
 
 impl From<spanwise::Error> for StepError {
     fn from(error: spanwise::Error) -> StepError {
-        StepError(error.into())
+        StepError(error.into_boxed())
     }
 }
 
