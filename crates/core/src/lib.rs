@@ -25,10 +25,12 @@ mod policy;
 mod relation;
 mod retention;
 mod run;
+pub mod schedule;
 mod slots;
 pub mod text;
 mod times;
 pub mod trace;
+pub mod trigger;
 mod view;
 
 pub use action::{Action, End, State};

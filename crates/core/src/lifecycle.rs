@@ -24,7 +24,9 @@ use serde::{Deserialize, Serialize};
 use crate::trace::{SpanId, TraceId, TraceParent, TraceState};
 use crate::{ActionName, AttemptNo, RunId, TaskName, Timestamp};
 
+mod contexts;
 mod explain;
+mod firing;
 mod outcome;
 mod projection;
 

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use super::firing;
 use super::outcome::{Outcome, outcome_of};
 use super::{Attribute, Link, Moment, Part, RunTrace, Span, Status, Value, run_attributes};
 use crate::event::{ActionKind, ActionSpec, Event, Fact, Lookup, StepOutcome};
-use crate::trace::{SpanId, TraceParent, TraceState, derived_span_id, derived_trace_id};
+use crate::trace::{SpanId, TraceParent, TraceState, derived_span_id};
+use crate::trigger::Firing;
 use crate::{ActionName, AttemptNo, Failure, RunId, TaskName, Timestamp};
 
 /// The lifecycle of one run, as far as its events have been applied.
@@ -16,6 +18,7 @@ pub struct Lifecycle {
     run: Arc<RunId>,
     shared: Arc<[Attribute]>,
     trace: RunTrace,
+    firing: Option<Firing>,
     /// The caller's span, where the run has a caller.
     inbound: Option<TraceParent>,
     /// Actions that are not at their end.
@@ -73,12 +76,19 @@ impl Lifecycle {
             shared: run_attributes(&run),
             run: Arc::new(run),
             trace,
+            firing: None,
             inbound: None,
             open: FxHashMap::default(),
             closed: Vec::new(),
             steps: 0,
             ended: false,
         }
+    }
+
+    /// The lifecycle of a run that a trigger has fired.
+    #[must_use]
+    pub fn fired_by(self, firing: Option<Firing>) -> Lifecycle {
+        Lifecycle { firing, ..self }
     }
 
     /// Applies an event; [`Lifecycle::take`] has the spans that it closed.
@@ -123,26 +133,6 @@ impl Lifecycle {
             self.end(action, open, running, now);
         }
         self.closed
-    }
-
-    /// The span of the run.
-    pub fn run_span(run: &RunId, inbound: Option<TraceParent>) -> TraceParent {
-        let span = derived_span_id(run, &ActionName::ROOT, Part::Run.as_str(), 0, 0);
-        match inbound {
-            Some(inbound) => inbound.at(span),
-            None => TraceParent { trace: derived_trace_id(run), span, flags: TraceParent::SAMPLED },
-        }
-    }
-
-    /// The span of an attempt, which a task is delivered in place of its `traceparent`. `above` is any span of the action's trace: the
-    /// one that its map names, else the nearest that a caller's map names, else the run's.
-    pub fn attempt_span(run: &RunId, above: TraceParent, action: &ActionName, attempt: AttemptNo) -> TraceParent {
-        above.at(derived_span_id(run, action, Part::Attempt.as_str(), attempt.0, 0))
-    }
-
-    /// The span of an action, in the same trace as `above`.
-    pub fn action_span(run: &RunId, above: TraceParent, action: &ActionName) -> TraceParent {
-        above.at(derived_span_id(run, action, Part::Action.as_str(), 0, 0))
     }
 
     fn id(&self, action: &ActionName, part: Part, attempt: u32, ordinal: u32) -> SpanId {
@@ -422,6 +412,9 @@ impl Lifecycle {
             ("cicd.pipeline.result", Value::Word(outcome.result)),
         ];
         details.extend(outcome.details.iter().cloned());
+        details.extend(self.firing.iter().flat_map(firing::attributes));
+        let of_trigger = self.firing.iter().flat_map(firing::links);
+        let links = self.trace.links.iter().map(|to| Link { to: *to, why: "source run" }).chain(of_trigger).collect();
         Span {
             part: Part::Run,
             context: Lifecycle::run_span(&self.run, self.inbound),
@@ -429,7 +422,7 @@ impl Lifecycle {
             parent: self.inbound.map(|inbound| inbound.span),
             name: format!("RUN {}", root.task).into(),
             details,
-            links: self.trace.links.iter().map(|to| Link { to: *to, why: "source run" }).collect(),
+            links,
             moments: Vec::new(),
             ..root.clone()
         }

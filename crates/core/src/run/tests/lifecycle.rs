@@ -6,6 +6,7 @@ use super::*;
 use crate::event::Lookup;
 use crate::lifecycle::{Lifecycle, Part, RunTrace, Span, Status, TraceLevel};
 use crate::trace::TraceParent;
+use crate::trigger::Firing;
 use crate::{RunId, RunName, Source};
 
 fn run_id() -> RunId {
@@ -83,6 +84,37 @@ fn split_anywhere_is_the_same(story: &Story, all: &[Span]) {
     let live = open.values().filter(|known| !known.is_finished()).count();
     let until = lifecycle.open_until(story.now);
     assert_eq!(until.iter().filter(|span| span.part == Part::Action).count(), live);
+}
+
+#[test]
+fn s11_4_the_run_of_a_slot_says_what_has_fired_it_and_when_it_was_due() {
+    let mut story = Story::new();
+    story.enqueue("a0", root());
+    story.wait(ms(2)).start("a0");
+    story.wait(ms(1)).succeed("a0");
+    let fired = |firing: Option<Firing>| {
+        let mut lifecycle = Lifecycle::new(run_id(), traced()).fired_by(firing);
+        story.log.iter().for_each(|event| lifecycle.apply(event));
+        one(&lifecycle.take(), "a0", Part::Run).clone()
+    };
+    let of_slot = Firing {
+        trigger: "daily".to_owned(),
+        revision: 2,
+        scheduled_at: Some(Timestamp(1_774_746_000_000_000)),
+        late_ms: Some(1500),
+        deployed_by: Some(caller()),
+        previous: Some(Lifecycle::run_span(&run_id(), None)),
+    };
+    let run = fired(Some(of_slot.clone()));
+    assert_eq!(detail(&run, "spanwise.trigger.name"), "daily");
+    assert_eq!(detail(&run, "spanwise.scheduled_at"), "2026-03-29T01:00:00Z");
+    assert_eq!(detail(&run, "spanwise.late_ms"), "Int(1500)");
+    let links: Vec<_> = run.links.iter().map(|link| (link.why, link.to)).collect();
+    assert_eq!(links, [("deploy", caller()), ("previous firing", Lifecycle::run_span(&run_id(), None))]);
+    let by_request = Firing { scheduled_at: None, late_ms: None, deployed_by: None, previous: None, ..of_slot };
+    let run = fired(Some(by_request));
+    assert!(run.links.is_empty() && run.attributes().all(|(key, _)| key != "spanwise.scheduled_at"));
+    assert!(fired(None).attributes().all(|(key, _)| !key.starts_with("spanwise.trigger")));
 }
 
 #[test]
