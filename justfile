@@ -55,6 +55,11 @@ chaos KILLS="200" FULL="20" AWAY="60":
     SPANWISE_CHAOS_KILLS={{KILLS}} SPANWISE_CHAOS_FULL={{FULL}} SPANWISE_CHAOS_AWAY_SECONDS={{AWAY}} \
         cargo test -p spanwise-e2e --test e2e chaos -- --nocapture --test-threads 1
 
+# Schedules against croniter, for as many random expressions in all zones; triggers under as many random kills.
+schedules SPECS="10000" SEEDS="10000":
+    SPANWISE_SCHEDULE_SPECS={{SPECS}} cargo test -p spanwise-e2e --test e2e schedule_oracle:: -- --nocapture
+    SPANWISE_TRIGGER_SEEDS={{SEEDS}} cargo test -p spanwise-core --lib trigger::
+
 # Crash tests alone, with what they measure.
 crash:
     cargo test -p spanwise-e2e --test e2e crash:: -- --nocapture

@@ -1,4 +1,5 @@
-//! Commands that ask a server: `list`, `get`, `logs`, `trace`, `explain`, `abort`, `signal`, `tasks`, `doctor`.
+//! Commands that ask a server: `list`, `get`, `logs`, `trace`, `explain`, `abort`, `signal`, `tasks`, `triggers`, `backfill`,
+//! `doctor`.
 
 use std::fmt::Display;
 
@@ -11,10 +12,12 @@ use spanwise_proto::flyteidl2::actions::ActionsServiceClient;
 use spanwise_proto::flyteidl2::common::{ActionIdentifier, ActionPhase, ProjectIdentifier, RunIdentifier};
 use spanwise_proto::flyteidl2::dataproxy::{DataProxyServiceClient, GetActionDataRequest};
 use spanwise_proto::flyteidl2::task::{NamedLiteral, TaskServiceClient};
+use spanwise_proto::flyteidl2::trigger::TriggerServiceClient;
 use spanwise_proto::flyteidl2::workflow::RunServiceClient;
 use spanwise_wire::{DEFAULT_DOMAIN, DEFAULT_PROJECT};
 
 pub(crate) mod abort;
+pub(crate) mod backfill;
 pub(crate) mod doctor;
 pub(crate) mod explained;
 mod file;
@@ -27,6 +30,7 @@ mod table;
 pub(crate) mod tasks;
 mod times;
 pub(crate) mod trace;
+pub(crate) mod triggers;
 
 pub(crate) use get::{actions, page};
 pub(crate) use table::{table, text};
@@ -166,6 +170,10 @@ impl Server {
 
     pub(crate) fn actions(&self) -> ActionsServiceClient<HttpClient> {
         ActionsServiceClient::new(self.transport.clone(), self.config.clone())
+    }
+
+    pub(crate) fn triggers(&self) -> TriggerServiceClient<HttpClient> {
+        TriggerServiceClient::new(self.transport.clone(), self.config.clone())
     }
 
     pub(crate) fn tasks(&self) -> TaskServiceClient<HttpClient> {

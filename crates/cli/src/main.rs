@@ -44,6 +44,8 @@ enum Command {
     Abort(client::abort::Options),
     Signal(client::signal::Options),
     Tasks(client::tasks::Options),
+    Triggers(client::triggers::Options),
+    Backfill(client::backfill::Options),
     Doctor(client::doctor::Options),
     /// Print a completion script for a shell.
     Completions {
@@ -127,6 +129,8 @@ async fn ask(command: Command) -> anyhow::Result<u8> {
         Command::Abort(options) => client::abort::run(options).await,
         Command::Signal(options) => client::signal::run(options).await,
         Command::Tasks(options) => client::tasks::run(options).await,
+        Command::Triggers(options) => client::triggers::run(options).await,
+        Command::Backfill(options) => client::backfill::run(options).await,
         Command::Doctor(options) => client::doctor::run(options).await,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "spanwise", &mut io::stdout());

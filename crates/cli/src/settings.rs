@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use clap::Args;
 use spanwise_server::{
-    BadTarget, CollectorConfig, Config, DEFAULT_COLLECTOR_PORT, DEFAULT_PORT, Retention, TeeTarget, TraceLevel, Users,
+    BadTarget, CatchUp, CollectorConfig, Config, DEFAULT_COLLECTOR_PORT, DEFAULT_PORT, FiringRules, Overlap, Retention,
+    TeeTarget, TraceLevel, Users,
 };
 
 pub(crate) use file::{BadFile, with_file};
@@ -50,6 +51,14 @@ pub(crate) struct Common {
     /// Whose connections are taken: those of the user that the server runs as (`own`; root's too), or those of all users of this machine.
     #[arg(long, env = "SPANWISE_USERS", value_name = "own|all", default_value = "own")]
     users: Users,
+    /// What becomes of slots of triggers that no server was there for: all (the newest 100), last or none. A trigger says otherwise by
+    /// its label `spanwise.catch_up`.
+    #[arg(long, env = "SPANWISE_TRIGGER_CATCH_UP", value_name = "all|last|none", default_value = "all")]
+    trigger_catch_up: CatchUp,
+    /// What becomes of a slot while a run of its trigger goes on: allow, skip or queue. A trigger says otherwise by its label
+    /// `spanwise.overlap`.
+    #[arg(long, env = "SPANWISE_TRIGGER_OVERLAP", value_name = "allow|skip|queue", default_value = "allow")]
+    trigger_overlap: Overlap,
     #[command(flatten)]
     trace: Trace,
     /// Seconds that a task may take to end after SIGTERM.
@@ -96,6 +105,7 @@ impl Common {
         config.max_log = (self.max_log > 0).then_some(self.max_log);
         config.pass_env = self.pass_env;
         config.users = self.users;
+        config.firing = FiringRules { catch_up: self.trigger_catch_up, overlap: self.trigger_overlap };
         self.trace.apply(&mut config);
         config.max_tasks = self.max_tasks.unwrap_or(config.max_tasks);
         config.grace = Duration::from_secs(self.grace_seconds);

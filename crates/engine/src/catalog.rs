@@ -3,8 +3,9 @@
 use std::sync::PoisonError;
 
 use bytes::Bytes;
+use spanwise_core::trigger::TriggerId;
 use spanwise_core::{ActionName, ActionView, RunId, Scope, Timestamp};
-use spanwise_store::{PrunedRun, RunKey, RunQuery, RunRow, TaskQuery, TaskRow};
+use spanwise_store::{Definition, PrunedRun, RunKey, RunQuery, RunRow, TaskQuery, TaskRow, TriggerQuery, TriggerRow};
 use tokio::sync::watch;
 
 use crate::engine::Engine;
@@ -194,6 +195,43 @@ impl Engine {
     /// [`Error::Store`] if the store cannot be read.
     pub fn tasks(&self, query: &TaskQuery) -> Result<Vec<TaskRow>, Error> {
         Ok(self.inner.journal.store().tasks(query)?)
+    }
+
+    /// Adds a revision of a trigger, with what it is made from if that is new. False if the trigger has a revision of that number
+    /// already: somebody else has changed it meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store cannot be written.
+    pub fn put_trigger(&self, trigger: &TriggerRow, definition: Option<&Definition>) -> Result<bool, Error> {
+        match self.inner.journal.store().put_trigger(trigger, definition) {
+            Ok(()) => Ok(true),
+            Err(spanwise_store::Error::AlreadyExists(_)) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The triggers that a query asks for, those that changed last first.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store cannot be read.
+    pub fn triggers(&self, query: &TriggerQuery) -> Result<Vec<TriggerRow>, Error> {
+        Ok(self.inner.journal.store().triggers(query)?)
+    }
+
+    /// The revisions of a trigger, the newest first, also of one that is deleted.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store cannot be read.
+    pub fn trigger_revisions(&self, id: &TriggerId, offset: usize, limit: usize) -> Result<Vec<TriggerRow>, Error> {
+        Ok(self.inner.journal.store().trigger_revisions(id, offset, limit)?)
+    }
+
+    /// Says that everything up to a slot of a trigger has been decided. After `Ok` a restart knows.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store cannot be written.
+    pub fn settle_trigger(&self, id: &TriggerId, slot: Timestamp) -> Result<(), Error> {
+        Ok(self.inner.journal.store().settle_trigger(id, slot)?)
     }
 
     /// A deployed task in one version.

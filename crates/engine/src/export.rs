@@ -279,7 +279,7 @@ impl Tracked {
     fn load(store: &dyn Store, run: RunKey) -> Result<Option<Tracked>, Error> {
         let Some(row) = store.run(run)? else { return Ok(None) };
         let Some(state) = row.export else { return Ok(None) };
-        let mut lifecycle = Lifecycle::new(row.id.clone(), RunSettings::read(&row)?.trace);
+        let mut lifecycle = RunSettings::read(&row)?.lifecycle(row.id.clone());
         let mut seq = 0;
         while seq < state.next_seq {
             let events = store.events_from(run, seq, SLICE)?;

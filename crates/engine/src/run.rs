@@ -48,6 +48,12 @@ impl RunHandle {
         self.cell.action(&ActionName::ROOT).map(|root| root.enqueued_at).unwrap_or_default()
     }
 
+    /// The time that the run is for: that of its slot if a schedule has fired it, else when it was accepted.
+    pub fn start_time(&self) -> Timestamp {
+        let slot = self.settings().firing.as_ref().and_then(|firing| firing.scheduled_at);
+        slot.unwrap_or_else(|| self.accepted_at())
+    }
+
     /// What the run was started with.
     pub fn settings(&self) -> &RunSettings {
         self.cell.settings()

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use spanwise_core::lifecycle::RunTrace;
-use spanwise_core::{Relation, RunLimits, RunOptions};
+use spanwise_core::lifecycle::{Lifecycle, RunTrace};
+use spanwise_core::trigger::Firing;
+use spanwise_core::{Relation, RunId, RunLimits, RunOptions};
 use spanwise_store::RunRow;
 
 use crate::error::Error;
@@ -19,6 +20,9 @@ pub struct RunSettings {
     /// Where the run comes from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub relation: Option<Relation>,
+    /// The trigger that has fired it, if one has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub firing: Option<Firing>,
     /// The digest of what the run was created with, where a remote client sent it.
     #[serde(skip)]
     pub definition: Option<String>,
@@ -68,6 +72,11 @@ impl RunSettings {
     pub(crate) fn stored(&self) -> Result<String, Error> {
         let options = RunOptions { labels: BTreeMap::new(), ..self.options.shown() };
         stored(&RunSettings { options, ..self.clone() })
+    }
+
+    /// The lifecycle of the run before its first event.
+    pub(crate) fn lifecycle(&self, run: RunId) -> Lifecycle {
+        Lifecycle::new(run, self.trace.clone()).fired_by(self.firing.clone())
     }
 
     /// True if the run has a limit of running actions.

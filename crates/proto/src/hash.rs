@@ -54,6 +54,22 @@ fn scalar_repr(literal: &Literal, scalar: &Scalar, out: &mut Vec<u8>) {
     }
 }
 
+/// The name of the run that a slot of a schedule is, by the second of the slot (Flyte's `runs/scheduler/executor`): in UTC, so that no
+/// change of clocks gives two slots one name.
+pub fn slot_name(project: &str, domain: &str, task: &str, trigger: &str, second: i64) -> String {
+    let instant = jiff::Timestamp::from_second(second).unwrap_or_default();
+    let civil = jiff::tz::Offset::UTC.to_datetime(instant);
+    let (year, month, day) = (civil.year(), civil.month(), civil.day());
+    let (hour, minute, second) = (civil.hour(), civil.minute(), civil.second());
+    let text = format!("{project}:{domain}:{task}:{trigger}:{year}:{month}:{day}:{hour}:{minute}:{second}");
+    format!("r{:x}", fnv1(text.as_bytes()))
+}
+
+/// FNV-1 in 64 bits: not FNV-1a, which mixes in the other order.
+fn fnv1(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| hash.wrapping_mul(0x100_0000_01b3) ^ u64::from(*byte))
+}
+
 /// The hash of the inputs of a call, in the order given; empty if there are none. The context is never part of it.
 pub fn inputs_hash(inputs: &[NamedLiteral]) -> String {
     inputs_hash_ignoring(inputs, &[])
@@ -129,4 +145,18 @@ pub fn child_action_name(caller: &str, inputs_hash: &str, identity: &str, seq: u
 /// The key of a result in the cache. `inputs_hash` leaves out the ignored inputs, see [`inputs_hash_ignoring`].
 pub fn cache_key(inputs_hash: &str, task_name: &str, interface_hash: &str, cache_version: &str) -> String {
     sha256_base64([inputs_hash, task_name, interface_hash, cache_version].concat().as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fnv_1_has_the_published_values() {
+        for (text, hash) in
+            [("", 0xcbf2_9ce4_8422_2325), ("a", 0xaf63_bd4c_8601_b7be), ("foobar", 0x340d_8765_a4dd_a9c2)]
+        {
+            assert_eq!(fnv1(text.as_bytes()), hash, "{text}");
+        }
+    }
 }

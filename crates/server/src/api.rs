@@ -25,6 +25,7 @@ mod secrets;
 mod tasks;
 mod triggers;
 mod waiting;
+mod warnings;
 
 use refusing::Refusing;
 
@@ -56,7 +57,7 @@ pub(crate) fn service(api: Api) -> ConnectRpcService<Refusing> {
         .add_service(Arc::new(runs::Runs::new(Arc::clone(&api))))
         .add_service(Arc::new(secrets::SecretsApi::new(Arc::clone(&api))))
         .add_service(Arc::new(tasks::Tasks::new(Arc::clone(&api))))
-        .add_service(Arc::new(triggers::Triggers));
+        .add_service(Arc::new(triggers::Triggers::new(api)));
     let limits = Limits::default()
         .with_max_request_body_size(MAX_REQUEST)
         .with_max_message_size(MAX_REQUEST)

@@ -184,7 +184,7 @@ impl Shared {
             action: &action,
             attempt: number,
             previous: None,
-            run_started_at: run.accepted_at(),
+            run_started_at: run.start_time(),
             endpoint: &self.endpoint,
         };
         let uris = contract.file_uris().map_err(|error| damaged("name the attempt's files", &error))?;

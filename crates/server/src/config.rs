@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use spanwise_core::lifecycle::TraceLevel;
+use spanwise_core::trigger::FiringRules;
 use spanwise_engine::{Durability, ExportLimits, Retention};
 
 use crate::CollectorConfig;
@@ -46,6 +47,8 @@ pub struct Config {
     pub users: Users,
     /// Refuse runs that ask for what is not honoured, instead of warning.
     pub strict: bool,
+    /// What becomes of slots that were missed or come too early, of triggers that do not say it by their labels.
+    pub firing: FiringRules,
     /// How much of what the engine does for a run is traced, for runs that do not say it by their label `spanwise.trace`.
     pub trace: TraceLevel,
     /// The levels of projects that differ.
@@ -86,6 +89,7 @@ impl Config {
             pass_env: Vec::new(),
             users: Users::Own,
             strict: false,
+            firing: FiringRules::default(),
             trace: TraceLevel::Off,
             project_traces: BTreeMap::new(),
             trace_ratio: 1.0,

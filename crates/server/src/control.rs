@@ -9,9 +9,11 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use spanwise_blobs::{BlobUri, Blobs};
 use spanwise_core::lifecycle::TraceLevel;
+use spanwise_core::trigger::{FiringRules, TriggerId};
 use spanwise_core::{ActionKind, ActionName, Phase, RunId, Timestamp};
 use spanwise_engine::{Call, Engine, RunHandle, RunOptions};
 use spanwise_wire::{Invalid, ids::TaskKey};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -33,6 +35,7 @@ mod deploy;
 mod ending;
 mod enqueue;
 mod files;
+mod firing;
 #[cfg(test)]
 mod inside;
 mod logs;
@@ -41,6 +44,7 @@ mod recovery;
 mod rerun;
 mod secrets;
 mod signal;
+mod triggers;
 
 pub(crate) use caller::Caller;
 pub(crate) use create::{NewRun, random_name};
@@ -49,6 +53,7 @@ pub(crate) use enqueue::NewAction;
 pub(crate) use logs::{AttemptLog, LogEnd};
 pub(crate) use reads::Image;
 pub(crate) use signal::Answer;
+pub(crate) use triggers::{Fire, NewTrigger, wall_clock};
 
 /// Why the control plane refused, by what the client can do about it.
 #[derive(Debug, thiserror::Error)]
@@ -126,6 +131,8 @@ pub(crate) struct Parts {
     /// A run that asks for something which is not honoured is refused instead of warned about.
     pub(crate) strict: bool,
     pub(crate) trace: TraceRules,
+    /// What becomes of slots, of triggers that do not say it.
+    pub(crate) firing: FiringRules,
 }
 
 /// How the lifecycle of runs is traced, unless a run says otherwise.
@@ -172,6 +179,11 @@ struct Inner {
     readiness: Readiness,
     strict: bool,
     trace: TraceRules,
+    firing: FiringRules,
+    /// Wakes the timer of the schedules: a trigger has changed, or a run that one has fired has ended.
+    timer: Notify,
+    /// The triggers whose last slot could not be fired, and why.
+    firing_trouble: Mutex<HashMap<TriggerId, String>>,
     drivers: TaskTracker,
     /// Cancelled when the server ends: what would go on for ever ends then.
     closing: CancellationToken,
@@ -185,8 +197,19 @@ pub(crate) fn is_driven_here(run: &RunHandle) -> bool {
 
 impl ControlPlane {
     pub(crate) fn new(parts: Parts) -> ControlPlane {
-        let Parts { engine, executor, definitions, blobs, secrets, data, readiness, upload_copies, strict, trace } =
-            parts;
+        let Parts {
+            engine,
+            executor,
+            definitions,
+            blobs,
+            secrets,
+            data,
+            readiness,
+            upload_copies,
+            strict,
+            trace,
+            firing,
+        } = parts;
         let (drivers, closing) = (TaskTracker::new(), CancellationToken::new());
         let leftovers = Leftovers::new(engine.clone(), blobs.clone(), data.clone());
         let inner = Inner {
@@ -202,6 +225,9 @@ impl ControlPlane {
             readiness,
             strict,
             trace,
+            firing,
+            timer: Notify::new(),
+            firing_trouble: Mutex::default(),
             drivers,
             closing,
         };
@@ -304,6 +330,9 @@ impl ControlPlane {
                 plane.take_up_again(run.id());
             }
             executor.remove_empty_work(&run);
+            if action.is_root() && run.settings().firing.is_some() {
+                plane.inner.timer.notify_one();
+            }
         });
     }
 
@@ -323,6 +352,14 @@ impl ControlPlane {
         let uri = blob_uri(field, uri)?;
         let found = self.inner.blobs.get(&uri, MAX_INPUTS).await?;
         found.ok_or_else(|| Error::NotFound(format!("the inputs `{uri}` are not in the blob store")))
+    }
+
+    /// The inputs that a client has uploaded before. A directory is taken too: it is what other backends answer to an upload.
+    pub(crate) async fn read_offloaded(&self, field: &'static str, uri: &str) -> Result<Bytes, Error> {
+        if uri.is_empty() || uri.ends_with("/inputs.pb") {
+            return self.read_inputs(field, uri).await;
+        }
+        self.read_inputs(field, &format!("{}/inputs.pb", uri.trim_end_matches('/'))).await
     }
 
     /// What the run was created with, as its client sent it, with what the server has filled in.

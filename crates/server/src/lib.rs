@@ -39,4 +39,5 @@ pub use spanwise_collector::{
     BadTarget, Config as CollectorConfig, DEFAULT_PORT as DEFAULT_COLLECTOR_PORT, Error as CollectorError, TeeTarget,
 };
 pub use spanwise_core::lifecycle::TraceLevel;
+pub use spanwise_core::trigger::{CatchUp, FiringRules, Overlap};
 pub use spanwise_engine::{Durability, Retention};

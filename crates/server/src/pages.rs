@@ -39,6 +39,7 @@ mod span;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod triggers;
 mod value;
 mod view;
 
@@ -82,6 +83,7 @@ pub(crate) fn router(pages: Pages) -> Router {
     const LOG: &str = "/v2/domain/{domain}/project/{project}/runs/{run}/actions/{action}/attempts/{attempt}/log";
     Router::new()
         .route("/", get(runs::all))
+        .route("/triggers", get(triggers::all))
         .route("/v2/domain/{domain}/project/{project}/runs", get(runs::of_project))
         .route(RUN, get(run::page))
         .route(&format!("{RUN}/events"), get(live::events))

@@ -164,6 +164,7 @@ impl Server {
         });
         control.recover().map_err(|error| Error::Recover(error.to_string()))?;
         control.keep_house();
+        control.keep_time();
         let mut listeners: Vec<_> = listeners.into_iter().map(|listener| (listener, router.clone())).collect();
         listeners.extend(collector.as_mut().map(Collecting::listeners).unwrap_or_default());
         let (grace, drain) = (config.grace, config.drain);

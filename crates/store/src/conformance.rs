@@ -10,11 +10,13 @@ pub mod examples;
 mod journal;
 mod queries;
 mod retention;
+mod triggers;
 
 pub use catalog::*;
 pub use journal::*;
 pub use queries::*;
 pub use retention::*;
+pub use triggers::*;
 
 /// Makes a test of each case, for a function that opens an empty store.
 #[macro_export]
@@ -58,6 +60,10 @@ macro_rules! conformance {
             a_cache_without_end_takes_no_run_with_it,
             what_was_cached_in_the_time_of_a_run_goes_with_it_by_size,
             the_oldest_finished_runs_go_while_the_store_is_too_large,
+            the_last_revision_of_a_trigger_counts,
+            slots_of_a_trigger_are_settled,
+            runs_are_found_by_the_trigger_that_has_fired_them,
+            what_a_trigger_is_made_from_stays_as_long_as_it_does,
         );
     };
     ($open:path: $($case:ident,)*) => {

@@ -14,12 +14,13 @@ pub use error::{Cause, Error};
 pub use memory::Memory;
 pub use model::{
     Append, CachedOutputs, Definition, ExportState, Payloads, Pruned, PrunedRun, RunKey, RunQuery, RunRow, StoredRun,
-    TaskQuery, TaskRow,
+    TaskQuery, TaskRow, TriggerQuery, TriggerRow,
 };
 pub use spanwise_core::{ActionView as ActionRow, Durability, Retention, Scope};
 pub use sqlite::Sqlite;
 
 use bytes::Bytes;
+use spanwise_core::trigger::TriggerId;
 use spanwise_core::{ActionName, Event, RunId, Timestamp};
 
 /// A journal. Each method is one transaction; all of them may block on the disk.
@@ -112,6 +113,30 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// If the store cannot be read.
     fn task(&self, scope: &Scope, name: &str, version: &str) -> Result<Option<TaskRow>, Error>;
+
+    /// Adds a revision of a trigger, with what it is made from if that is new: both or neither.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyExists`] if the trigger has this revision already.
+    fn put_trigger(&self, trigger: &TriggerRow, definition: Option<&Definition>) -> Result<(), Error>;
+
+    /// The triggers that a query asks for.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn triggers(&self, query: &TriggerQuery) -> Result<Vec<TriggerRow>, Error>;
+
+    /// The revisions of a trigger, the newest first, also of one that is deleted.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn trigger_revisions(&self, id: &TriggerId, offset: usize, limit: usize) -> Result<Vec<TriggerRow>, Error>;
+
+    /// Says that everything up to a slot of a trigger has been decided.
+    ///
+    /// # Errors
+    /// If the store cannot be written.
+    fn settle_trigger(&self, id: &TriggerId, slot: Timestamp) -> Result<(), Error>;
 
     /// Outputs that were stored under a key of the cache.
     ///

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use spanwise_core::trigger::{TriggerChange, TriggerId};
 use spanwise_core::{ActionName, Event, Phase, RunId, Timestamp};
 
 use bytes::Bytes;
 
 use crate::{
     ActionRow, Append, CachedOutputs, Definition, Error, ExportState, Payloads, Pruned, PrunedRun, Retention, RunKey,
-    RunQuery, RunRow, Scope, Store, StoredRun, TaskQuery, TaskRow,
+    RunQuery, RunRow, Scope, Store, StoredRun, TaskQuery, TaskRow, TriggerQuery, TriggerRow,
 };
 
 /// Keeps runs in memory; they are gone with the process.
@@ -27,6 +28,8 @@ struct Inner {
     kept_before: Option<Timestamp>,
     definitions: HashMap<String, Bytes>,
     tasks: Vec<TaskRow>,
+    triggers: Vec<TriggerRow>,
+    settled: HashMap<TriggerId, Timestamp>,
     cache: HashMap<String, CachedOutputs>,
 }
 
@@ -248,6 +251,44 @@ impl Store for Memory {
         Ok(inner.tasks.iter().find(is_it).cloned())
     }
 
+    fn put_trigger(&self, trigger: &TriggerRow, definition: Option<&Definition>) -> Result<(), Error> {
+        let mut inner = self.lock();
+        if inner.triggers.iter().any(|other| other.id == trigger.id && other.revision == trigger.revision) {
+            return Err(Error::AlreadyExists(format!("{} revision {}", trigger.id, trigger.revision)));
+        }
+        inner.triggers.push(TriggerRow { settled: None, ..trigger.clone() });
+        if let Some(Definition { digest, body }) = definition {
+            inner.definitions.entry(digest.clone()).or_insert_with(|| body.clone());
+        }
+        Ok(())
+    }
+
+    fn triggers(&self, query: &TriggerQuery) -> Result<Vec<TriggerRow>, Error> {
+        let inner = self.lock();
+        let mut seen = HashSet::new();
+        let current = inner.triggers.iter().rev().filter(|trigger| seen.insert(&trigger.id));
+        let asked_for = current.filter(|trigger| {
+            trigger.change != TriggerChange::Deleted
+                && query.scope.as_ref().is_none_or(|scope| trigger.id.scope == *scope)
+                && query.task.as_ref().is_none_or(|task| trigger.id.task == *task)
+                && query.task_version.as_ref().is_none_or(|version| trigger.task_version == *version)
+                && query.name.as_ref().is_none_or(|name| trigger.id.name == *name)
+                && (trigger.active || !query.only_active)
+        });
+        Ok(asked_for.skip(query.offset).take(query.limit).map(|trigger| inner.with_settled(trigger)).collect())
+    }
+
+    fn trigger_revisions(&self, id: &TriggerId, offset: usize, limit: usize) -> Result<Vec<TriggerRow>, Error> {
+        let inner = self.lock();
+        let revisions = inner.triggers.iter().rev().filter(|trigger| trigger.id == *id);
+        Ok(revisions.skip(offset).take(limit).map(|trigger| inner.with_settled(trigger)).collect())
+    }
+
+    fn settle_trigger(&self, id: &TriggerId, slot: Timestamp) -> Result<(), Error> {
+        self.lock().settled.insert(id.clone(), slot);
+        Ok(())
+    }
+
     fn cached(&self, key: &str) -> Result<Option<CachedOutputs>, Error> {
         Ok(self.lock().cache.get(key).cloned())
     }
@@ -324,12 +365,17 @@ impl Inner {
         }
     }
 
+    fn with_settled(&self, trigger: &TriggerRow) -> TriggerRow {
+        TriggerRow { settled: self.settled.get(&trigger.id).copied(), ..trigger.clone() }
+    }
+
     fn newest_fact(&self) -> Option<Timestamp> {
         let of_runs = self.runs.values().flat_map(|run| [Some(run.row.created_at), run.row.ended_at]).flatten();
         let of_events = self.runs.values().flat_map(|run| run.events.iter().map(|event| event.at));
         let of_cache = self.cache.values().map(|cached| cached.stored_at);
         let of_tasks = self.tasks.iter().map(|task| task.deployed_at);
-        of_runs.chain(of_events).chain(of_cache).chain(of_tasks).max()
+        let of_triggers = self.triggers.iter().map(|trigger| trigger.changed_at);
+        of_runs.chain(of_events).chain(of_cache).chain(of_tasks).chain(of_triggers).max()
     }
 
     /// Cached outputs have half of the room at most; then what is oldest goes.
@@ -384,7 +430,8 @@ impl Inner {
     fn forget_definitions(&mut self) {
         let of_runs = self.runs.values().flat_map(|run| &run.definitions);
         let of_tasks = self.tasks.iter().map(|task| &task.definition);
-        let referred: HashSet<&String> = of_runs.chain(of_tasks).collect();
+        let of_triggers = self.triggers.iter().map(|trigger| &trigger.definition);
+        let referred: HashSet<&String> = of_runs.chain(of_tasks).chain(of_triggers).collect();
         self.definitions.retain(|digest, _| referred.contains(digest));
     }
 }
@@ -395,6 +442,7 @@ fn is_asked_for(query: &RunQuery, key: RunKey, run: &MemoryRun) -> bool {
     query.project.as_ref().is_none_or(|project| row.id.project == *project)
         && query.domain.as_ref().is_none_or(|domain| row.id.domain == *domain)
         && query.task_version.as_ref().is_none_or(|version| row.task_version == *version)
+        && query.fired_by.as_ref().is_none_or(|trigger| row.fired_by.as_ref() == Some(trigger))
         && query.updated_since.is_none_or(|since| run.updated_at() >= since)
         && query.updated_until.is_none_or(|until| run.updated_at() < until)
         && query.task.as_ref().is_none_or(|task| row.task.as_str() == task)

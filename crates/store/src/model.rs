@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use spanwise_core::trace::TraceParent;
+use spanwise_core::trigger::{TriggerChange, TriggerId};
 use spanwise_core::{ActionName, AttemptNo, Event, Phase, RunId, Scope, TaskName, Timestamp};
 
 use crate::ActionRow;
@@ -31,6 +32,8 @@ pub struct RunRow {
     pub definition: Option<String>,
     /// The version of the root's task; empty where it has none.
     pub task_version: String,
+    /// The trigger that has fired it, one of its task's; none if it was started otherwise.
+    pub fired_by: Option<String>,
     /// What else the engine needs to run it again, as JSON of the engine's own making.
     pub settings: String,
     /// How far its lifecycle spans have been exported; none if its lifecycle is not traced.
@@ -102,6 +105,8 @@ pub struct RunQuery {
     pub task: Option<String>,
     /// Only those whose task has this version.
     pub task_version: Option<String>,
+    /// Only those that a trigger of this name has fired.
+    pub fired_by: Option<String>,
     /// Only those in one of these phases; none means any. PAUSED is never the phase of a run: it stands for those in which a
     /// condition waits for its signal.
     pub phases: Vec<Phase>,
@@ -162,6 +167,50 @@ pub struct TaskQuery {
     pub part: Option<String>,
     /// The oldest first instead of the newest.
     pub oldest_first: bool,
+    /// How many to leave out before the first.
+    pub offset: usize,
+    /// At most this many.
+    pub limit: usize,
+}
+
+/// A revision of a trigger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TriggerRow {
+    /// The trigger.
+    pub id: TriggerId,
+    /// The number of the revision, from 1 on.
+    pub revision: u64,
+    /// What made it.
+    pub change: TriggerChange,
+    /// True if the trigger fires by itself.
+    pub active: bool,
+    /// When this revision was made.
+    pub changed_at: Timestamp,
+    /// When the trigger was deployed last.
+    pub deployed_at: Timestamp,
+    /// The span of the call that deployed it, if that was traced.
+    pub deployed_by: Option<TraceParent>,
+    /// The version of the task that it starts.
+    pub task_version: String,
+    /// The digest of what it is made from.
+    pub definition: String,
+    /// Everything up to this slot has been decided; no matter of the revision, and not written with one.
+    pub settled: Option<Timestamp>,
+}
+
+/// Which triggers to list, in the revisions that count, those that changed last first. Deleted ones are in no list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TriggerQuery {
+    /// Only those of this project and domain.
+    pub scope: Option<Scope>,
+    /// Only those of this task.
+    pub task: Option<String>,
+    /// Only those that start this version of their task.
+    pub task_version: Option<String>,
+    /// Only those of this name.
+    pub name: Option<String>,
+    /// Only those that fire by themselves.
+    pub only_active: bool,
     /// How many to leave out before the first.
     pub offset: usize,
     /// At most this many.

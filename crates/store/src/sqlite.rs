@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, params};
+use spanwise_core::trigger::TriggerId;
 use spanwise_core::{ActionName, Durability, Event, RunId, Timestamp};
 use spanwise_sqlite::{Checkpointer, forget_pages, prepare, set_aside};
 
 use crate::{
-    ActionRow, Append, CachedOutputs, Error, ExportState, Payloads, Pruned, Retention, RunKey, RunQuery, RunRow, Scope,
-    Store, StoredRun, TaskQuery, TaskRow,
+    ActionRow, Append, CachedOutputs, Definition, Error, ExportState, Payloads, Pruned, Retention, RunKey, RunQuery,
+    RunRow, Scope, Store, StoredRun, TaskQuery, TaskRow, TriggerQuery, TriggerRow,
 };
 
 mod catalog;
@@ -23,6 +24,7 @@ mod lock;
 mod prune;
 mod readers;
 mod rows;
+mod triggers;
 
 use failure::{damaged, failed, sort};
 
@@ -42,7 +44,7 @@ pub struct Sqlite {
 const FILE: &str = "journal.db";
 
 /// Steps from an empty database to today's, in order.
-const MIGRATIONS: [&str; 7] = [
+const MIGRATIONS: [&str; 8] = [
     include_str!("../migrations/sqlite/0001_journal.sql"),
     include_str!("../migrations/sqlite/0002_control_plane.sql"),
     include_str!("../migrations/sqlite/0003_lifecycle.sql"),
@@ -50,6 +52,7 @@ const MIGRATIONS: [&str; 7] = [
     include_str!("../migrations/sqlite/0005_run_fields.sql"),
     include_str!("../migrations/sqlite/0006_definitions.sql"),
     include_str!("../migrations/sqlite/0007_cache_scope.sql"),
+    include_str!("../migrations/sqlite/0008_triggers.sql"),
 ];
 
 impl Sqlite {
@@ -309,6 +312,22 @@ impl Store for Sqlite {
 
     fn task(&self, scope: &Scope, name: &str, version: &str) -> Result<Option<TaskRow>, Error> {
         self.read(|connection| catalog::read_task(connection, scope, name, version))
+    }
+
+    fn put_trigger(&self, trigger: &TriggerRow, definition: Option<&Definition>) -> Result<(), Error> {
+        self.transact(|transaction| triggers::insert(transaction, trigger, definition))
+    }
+
+    fn triggers(&self, query: &TriggerQuery) -> Result<Vec<TriggerRow>, Error> {
+        self.read(|connection| triggers::read(connection, query))
+    }
+
+    fn trigger_revisions(&self, id: &TriggerId, offset: usize, limit: usize) -> Result<Vec<TriggerRow>, Error> {
+        self.read(|connection| triggers::read_revisions(connection, id, offset, limit))
+    }
+
+    fn settle_trigger(&self, id: &TriggerId, slot: Timestamp) -> Result<(), Error> {
+        self.transact(|transaction| triggers::settle(transaction, id, slot))
     }
 
     fn cached(&self, key: &str) -> Result<Option<CachedOutputs>, Error> {

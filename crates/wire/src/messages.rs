@@ -15,6 +15,7 @@ pub mod relation;
 pub mod support;
 pub mod task;
 pub mod times;
+pub mod trigger;
 pub mod values;
 mod view;
 

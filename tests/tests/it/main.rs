@@ -35,11 +35,13 @@ mod remote;
 mod restart;
 mod retention;
 mod run_command;
+mod schedule_oracle;
 mod second_process;
 mod serve;
 mod stock_sdk;
 mod tap;
 mod told;
+mod triggers;
 mod waiting;
 mod workload;
 

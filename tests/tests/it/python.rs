@@ -54,6 +54,15 @@ pub(crate) fn browser_python() -> &'static Path {
     })
 }
 
+/// What says when a cron expression is due, apart from all others: nothing of it is ours.
+pub(crate) fn oracle_python() -> &'static Path {
+    static PYTHON: OnceLock<PathBuf> = OnceLock::new();
+    PYTHON.get_or_init(|| match std::env::var_os("SPANWISE_TEST_ORACLE_PYTHON") {
+        Some(given) => given.into(),
+        None => made_once("test-venv-croniter-v1", &["croniter==7.0.0", "tzdata"]),
+    })
+}
+
 /// Test binaries that run at the same time wait for one another.
 fn made_once(name: &str, packages: &[&str]) -> PathBuf {
     let target = PathBuf::from(cargo::metadata()["target_directory"].as_str().unwrap());

@@ -136,11 +136,17 @@ fn task_of(run: &Run) -> &str {
     }
 }
 
+/// The trigger that has fired it; none if it was started otherwise.
+fn trigger_of(run: &Run) -> Option<&str> {
+    Some(run.action.metadata.trigger_name.as_str()).filter(|name| !name.is_empty())
+}
+
 fn described(run: &Run, waits: bool) -> Json {
     let status = &run.action.status;
     let mut object = Map::new();
     object.insert("name".to_owned(), json!(run.action.id.run.name));
     object.insert("task".to_owned(), json!(task_of(run)));
+    object.insert("trigger".to_owned(), json!(trigger_of(run)));
     object.insert("phase".to_owned(), json!(shown_phase(run)));
     object.insert("waiting".to_owned(), json!(waits));
     Times::of(status).describe(&mut object);

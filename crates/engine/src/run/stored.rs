@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use spanwise_core::lifecycle::{Lifecycle, Span};
+use spanwise_core::lifecycle::Span;
 use spanwise_core::{ActionName, End, Event, Failure, Timestamp};
 use spanwise_store::ExportState;
 
@@ -76,7 +76,7 @@ impl RunHandle {
     pub async fn lifecycle(&self) -> Result<Vec<Span>, Error> {
         self.committed().await?;
         let (store, key) = (Arc::clone(self.engine.inner.journal.store()), self.key());
-        let mut lifecycle = Lifecycle::new(self.id().clone(), self.settings().trace.clone());
+        let mut lifecycle = self.settings().lifecycle(self.id().clone());
         // A whole run: never on the caller's thread.
         let read = leave_runtime(move || {
             let stored = store.load(key)?;

@@ -93,6 +93,7 @@ async fn s4_a_backoff_waits_at_most_its_length_after_the_clock_was_set_back() {
         labels: Default::default(),
         definition: None,
         task_version: String::new(),
+        fired_by: None,
         settings: "{}".to_owned(),
         export: None,
         unreadable: None,

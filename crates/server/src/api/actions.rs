@@ -111,7 +111,8 @@ impl Watch {
                 _ => None,
             };
             let run = self.run.id();
-            let shown = Shown { run, directory: &directory, name: &name, action: &action, definition: None };
+            let (definition, firing) = (None, None);
+            let shown = Shown { run, directory: &directory, name: &name, action: &action, definition, firing };
             messages.push(WatchMessage::Update(Box::new(shown.update(outputs.as_deref()))));
         }
         self.run.safe().await.map_err(Error::from)?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use connectrpc::ConnectError;
-use spanwise_core::{Action, ActionKind, ActionName, RunId, history};
+use spanwise_core::{Action, ActionKind, ActionName, history};
 use spanwise_engine::RunHandle;
 use spanwise_proto::flyteidl2::common::ActionIdentifier;
 use spanwise_proto::flyteidl2::workflow::{Action as WireAction, ActionDetails, RunDetails};
@@ -59,6 +59,7 @@ impl Api {
             name: &found.name,
             action: &found.action,
             definition: definition.as_deref(),
+            firing: found.run.settings().firing.as_ref(),
         };
         let mut details = shown.details(&history::attempts(&events), outputs.as_deref());
         let waits = found.run.waits_for(&found.name);
@@ -68,7 +69,7 @@ impl Api {
 
     pub(super) async fn run_details(&self, run: RunHandle) -> Result<RunDetails, ConnectError> {
         let mut run_spec = options::decode(&self.control.sent_options(&run)?)?;
-        run_spec.run_start_time = times::timestamp(run.accepted_at()).into();
+        run_spec.run_start_time = times::timestamp(run.start_time()).into();
         if let Some(relation) = run.settings().relation.as_ref() {
             run_spec.relation = relation::to_message(run.id(), relation).into();
         }
@@ -77,10 +78,16 @@ impl Api {
     }
 
     /// An action as lists show it.
-    pub(super) fn listed(&self, run: &RunId, name: &ActionName, action: &Action) -> Result<WireAction, ConnectError> {
+    pub(super) fn listed(
+        &self,
+        of: &RunHandle,
+        name: &ActionName,
+        action: &Action,
+    ) -> Result<WireAction, ConnectError> {
         let definition = self.definition(action)?;
-        let directory = layout::directory(run);
-        Ok(Shown { run, directory: &directory, name, action, definition: definition.as_deref() }.action())
+        let (run, directory) = (of.id(), layout::directory(of.id()));
+        let firing = of.settings().firing.as_ref();
+        Ok(Shown { run, directory: &directory, name, action, definition: definition.as_deref(), firing }.action())
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use connectrpc::{ConnectError, RequestContext, Response, ServiceRequest, ServiceResult, ServiceStream};
 use futures_util::{StreamExt, stream};
 use spanwise_core::trace::TRACEPARENT;
+use spanwise_core::trigger::TriggerId;
 use spanwise_core::{ActionName, Phase, RunName, Times};
 use spanwise_engine::{ActionView, RunHandle, RunQuery, RunRow, RunSettings, Scope};
 use spanwise_proto::flyteidl2::common::{Filter, filter};
@@ -14,7 +15,7 @@ use spanwise_wire::condition::Given;
 use spanwise_wire::details::{self, ListedRun};
 use spanwise_wire::options::SentOptions;
 use spanwise_wire::task::TaskDefinition;
-use spanwise_wire::{Invalid, TaskInputs, ids};
+use spanwise_wire::{Invalid, TaskInputs, ids, times};
 
 use super::listing::Between;
 use super::reads::Found;
@@ -22,7 +23,7 @@ use super::refusing::refused;
 use super::waiting::awaited;
 use super::{Api, listing};
 use crate::calls;
-use crate::control::{Answer, Caller, NewRun};
+use crate::control::{Answer, Caller, Fire, NewRun};
 
 /// The service.
 pub(super) struct Runs {
@@ -42,7 +43,7 @@ impl Runs {
     /// A run as lists show it.
     fn listed(&self, run: &RunHandle) -> Result<Run, ConnectError> {
         let root = run.action(&ActionName::ROOT).ok_or_else(|| ConnectError::internal("a run without a root"))?;
-        let action = self.api.listed(run.id(), &ActionName::ROOT, &root)?;
+        let action = self.api.listed(run, &ActionName::ROOT, &root)?;
         let labels = run.settings().options.labels.clone();
         Ok(Run { action: action.into(), labels: labels.into_iter().collect(), ..Run::default() })
     }
@@ -62,13 +63,7 @@ impl Runs {
             None => TaskInputs::default(),
             Some(create_run_request::InputWrapper::Inputs(inputs)) => TaskInputs::from(*inputs),
             Some(create_run_request::InputWrapper::OffloadedInputData(data)) => {
-                // A directory is taken too: it is what other backends answer to an upload.
-                let uri = if data.uri.ends_with("/inputs.pb") {
-                    data.uri.clone()
-                } else {
-                    format!("{}/inputs.pb", data.uri.trim_end_matches('/'))
-                };
-                TaskInputs::read(&self.api.control.read_inputs("offloaded_input_data.uri", &uri).await?)?
+                TaskInputs::read(&self.api.control.read_offloaded("offloaded_input_data.uri", &data.uri).await?)?
             }
         })
     }
@@ -122,11 +117,48 @@ impl Runs {
                 let task = self.api.control.deployed(&ids::task_key(&id)?)?;
                 Ok((task, TaskSpecSource::TASK_SPEC_SOURCE_DEPLOYED))
             }
-            Some(create_run_request::Task::TriggerName(_)) => {
-                Err(super::refusing::refused("flyteidl2.trigger.TriggerService/DeployTrigger"))
-            }
-            None => Err(Invalid::Missing("task").into()),
+            Some(create_run_request::Task::TriggerName(_)) | None => Err(Invalid::Missing("task").into()),
         }
+    }
+}
+
+/// What is said of a start time that is not the time of a slot.
+const NO_START_TIME: &str = "run_start_time is not honoured: a run starts when it is created, but for that of a slot of a trigger (`source` = schedule)";
+
+impl Runs {
+    /// A run of a trigger: of the slot that the request names, as the scheduler fires it, or because somebody asks for it.
+    async fn fire(
+        &self,
+        id: &TriggerId,
+        request: CreateRunRequest,
+        caller_trace: Option<String>,
+    ) -> Result<RunHandle, ConnectError> {
+        let (scope, name) = run_name(request.id)?;
+        if scope != id.scope {
+            let text = format!(
+                "run_id: trigger `{id}` starts runs in project `{}`, domain `{}`",
+                id.scope.project, id.scope.domain
+            );
+            return Err(Invalid::field(text).into());
+        }
+        let row = self.api.control.trigger(id)?;
+        let is_scheduled = request.source.as_known() == Some(RunSource::RUN_SOURCE_SCHEDULE_TRIGGER);
+        let slot = match request.run_start_time.as_option() {
+            Some(at) if is_scheduled => Some(times::from_timestamp(at)),
+            None if is_scheduled => return Err(Invalid::Missing("run_start_time").into()),
+            Some(_) => return Err(Invalid::field(NO_START_TIME).into()),
+            None => None,
+        };
+        let inputs = match request.input_wrapper {
+            None => None,
+            given => Some(self.inputs(given).await?),
+        };
+        let options = request.run_spec.into_option().map(|mut spec| {
+            spec.task_spec_source = TaskSpecSource::TASK_SPEC_SOURCE_DEPLOYED.into();
+            SentOptions::of(&spec, &scope)
+        });
+        let fire = Fire { slot, name, inputs, options: options.transpose()?, caller_trace };
+        Ok(self.api.control.fire(&row, fire).await?)
     }
 }
 
@@ -177,16 +209,21 @@ impl RunService for Runs {
         request: ServiceRequest<'_, CreateRunRequest>,
     ) -> ServiceResult<CreateRunResponse> {
         let request = request.to_owned_message();
+        let header = ctx.header(TRACEPARENT).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        if let Some(create_run_request::Task::TriggerName(trigger)) = &request.task {
+            let id = ids::trigger_id(trigger)?;
+            let run = self.fire(&id, request, header).await?;
+            return Response::ok(CreateRunResponse { run: self.listed(&run)?.into(), ..CreateRunResponse::default() });
+        }
         let (scope, name) = run_name(request.id)?;
-        let (version, notes) = self.version(request.task.as_ref())?;
+        let (version, mut notes) = self.version(request.task.as_ref())?;
+        notes.extend(request.run_start_time.is_set().then(|| NO_START_TIME.to_owned()));
         let (task, source) = self.task(request.task)?;
         let inputs = self.inputs(request.input_wrapper).await?;
         let mut run_spec = request.run_spec.into_option().unwrap_or_default();
         run_spec.task_spec_source = source.into();
         let options = SentOptions::of(&run_spec, &scope)?;
-        let header = ctx.header(TRACEPARENT).and_then(|value| value.to_str().ok());
-        let new =
-            NewRun { scope, name, task, inputs, options, caller_trace: header.map(str::to_owned), notes, version };
+        let new = NewRun { scope, name, task, inputs, options, caller_trace: header, notes, version, firing: None };
         let run = self.api.control.create_run(new).await?;
         Response::ok(CreateRunResponse { run: self.listed(&run)?.into(), ..CreateRunResponse::default() })
     }
@@ -280,8 +317,11 @@ impl RunService for Runs {
                 task_version: Some(task.version.clone()).filter(|version| !version.is_empty()),
                 ..RunQuery::default().within(ids::scope(&task.org, &task.project, &task.domain)?)
             },
-            // A trigger cannot be deployed here.
-            Some(ScopeBy::TriggerName(_)) => return Response::ok(ListRunsResponse::default()),
+            Some(ScopeBy::TriggerName(name)) => {
+                let id = ids::trigger_id(name)?;
+                let (task, fired_by) = (Some(id.task), Some(id.name));
+                RunQuery { task, fired_by, ..RunQuery::default().within(id.scope) }
+            }
             Some(ScopeBy::Org(_)) | None => RunQuery::default(),
         };
         query = listing::runs(&request.request, query)?;
@@ -325,7 +365,7 @@ impl RunService for Runs {
         let mut actions = Vec::with_capacity(views.len());
         for view in &views {
             if let Some(action) = run.action(&view.name) {
-                actions.push(self.api.listed(run.id(), &view.name, &action)?);
+                actions.push(self.api.listed(&run, &view.name, &action)?);
             }
         }
         Response::ok(ListActionsResponse { actions, token, ..ListActionsResponse::default() })
@@ -426,6 +466,7 @@ fn listed(row: &RunRow, root: Option<&ActionView>) -> Run {
         attempts: root.map_or(0, |root| root.attempts),
         times: Times { created: row.created_at, started: root.and_then(|root| root.started_at), ended: row.ended_at },
         labels: settings.options.labels.clone(),
+        firing: settings.firing.as_ref(),
         unreadable: row.unreadable.clone(),
     })
 }

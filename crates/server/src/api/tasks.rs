@@ -13,8 +13,7 @@ use spanwise_proto::flyteidl2::task::{
 };
 use spanwise_wire::{Invalid, details::SUBJECT, ids, task::TaskDefinition, times};
 
-use super::refusing::refused;
-use super::{Api, listing};
+use super::{Api, listing, warnings};
 use crate::control::Deployed;
 
 /// The service.
@@ -45,15 +44,6 @@ fn short_name(row: &TaskRow, spec: &TaskSpec) -> String {
     row.name.rsplit('.').next().unwrap_or(&row.name).to_owned()
 }
 
-/// A header of an answer: what the user has to know about it, percent-encoded.
-const WARNING: &str = "spanwise-warning";
-
-/// A client does not take a head of any size.
-const MOST_WARNINGS: usize = 10;
-
-/// What a header cannot hold as it is.
-const IN_A_HEADER: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS.add(b'%');
-
 fn add_filter(query: &mut TaskQuery, filter: &Filter) -> Result<(), Invalid> {
     use filter::Function;
     let value = Some(filter.values.concat());
@@ -79,22 +69,29 @@ fn identifier(row: &TaskRow) -> TaskIdentifier {
 impl TaskService for Tasks {
     async fn deploy_task(
         &self,
-        _ctx: RequestContext,
+        ctx: RequestContext,
         request: ServiceRequest<'_, DeployTaskRequest>,
     ) -> ServiceResult<DeployTaskResponse> {
         let request = request.to_owned_message();
-        if !request.triggers.is_empty() {
-            return Err(refused("flyteidl2.trigger.TriggerService/DeployTrigger"));
-        }
         let key = ids::task_key(request.task_id.as_option().ok_or(Invalid::Missing("task_id"))?)?;
         let task = TaskDefinition::of(request.spec.into_option().ok_or(Invalid::Missing("spec"))?)?;
+        let triggers = self.api.triggers_of_task(&ctx, &key, request.triggers).await?;
         let (name, version) = (key.name.clone(), key.version.clone());
         // One code for both, as Flyte's platform has it: the SDK goes on with what is there.
         let exists =
             |how: &str| ConnectError::already_exists(format!("task `{name}` is deployed in version `{version}`{how}"));
         match self.api.control.deploy(key, &task).await? {
-            Deployed::New => Response::ok(DeployTaskResponse::default()),
-            Deployed::Same => Err(exists("")),
+            Deployed::New => {
+                for trigger in &triggers {
+                    self.api.control.deploy_trigger(trigger)?;
+                }
+                let warnings: Vec<String> = triggers.iter().flat_map(|trigger| trigger.definition.warnings()).collect();
+                Ok(warnings::with(DeployTaskResponse::default(), &warnings))
+            }
+            Deployed::Same => {
+                self.api.control.complete_triggers(&triggers)?;
+                Err(exists(""))
+            }
             Deployed::Other => Err(exists(" with other content, which it keeps: deploy under another version")),
         }
     }
@@ -157,13 +154,7 @@ impl TaskService for Tasks {
         }
         let is_listed = |key: &ids::TaskKey| rows.iter().any(|row| row.scope == key.scope && row.name == key.name);
         let warnings = self.api.control.refused_deployments(is_listed);
-        let mut response = Response::new(ListTasksResponse { tasks, token, ..ListTasksResponse::default() });
-        // The protocol has no place for them.
-        for warning in warnings.iter().take(MOST_WARNINGS) {
-            let warning = percent_encoding::utf8_percent_encode(warning, IN_A_HEADER).to_string();
-            response = response.with_header(WARNING, warning);
-        }
-        Ok(response)
+        Ok(warnings::with(ListTasksResponse { tasks, token, ..ListTasksResponse::default() }, &warnings))
     }
 
     async fn list_versions(

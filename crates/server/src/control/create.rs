@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use spanwise_core::lifecycle::{RunTrace, STEPS_LABEL, TRACE_LABEL, TraceLevel};
 use spanwise_core::trace::{TRACEPARENT, TRACESTATE, TraceParent};
+use spanwise_core::trigger::Firing;
 use spanwise_core::{ActionName, RunId, RunName};
 use spanwise_engine::{Relation, RunHandle, RunOptions, RunSettings, Scope};
 use spanwise_wire::options::SentOptions;
@@ -30,6 +31,8 @@ pub(crate) struct NewRun {
     pub(crate) version: Option<String>,
     /// What else is worth a warning with the run.
     pub(crate) notes: Vec<String>,
+    /// The trigger that fires it, if one does.
+    pub(crate) firing: Option<Firing>,
 }
 
 impl ControlPlane {
@@ -38,7 +41,7 @@ impl ControlPlane {
         self.inner.readiness.check().await?;
         let warnings = self.warnings(&new).await?;
         self.check_bundle(new.task.bundle.as_deref()).await?;
-        let NewRun { scope, name, task, inputs, options: sent, caller_trace, version, .. } = new;
+        let NewRun { scope, name, task, inputs, options: sent, caller_trace, version, firing, .. } = new;
         let inputs = task.with_defaults(inputs);
         let relation = sent.relation.recorded;
         let inputs = self.with_trace(inputs, &scope, relation.as_ref(), caller_trace.as_deref()).await?;
@@ -55,6 +58,7 @@ impl ControlPlane {
         let settings = RunSettings {
             options: sent.options.shown(),
             relation,
+            firing,
             definition: Some(sent.stored.digest.clone()),
             task_version: version.unwrap_or_else(|| task.version.clone()),
             trace,

@@ -25,6 +25,7 @@ impl ControlPlane {
             options: SentOptions::of_rerun(source.id(), &self.sent_options(source)?)?,
             caller_trace: None,
             notes: Vec::new(),
+            firing: None,
             version: Some(source.settings().task_version.clone()).filter(|version| !version.is_empty()),
         })
         .await

@@ -1,10 +1,12 @@
 //! The top of the page of a run: what it is, how it stands, and its trace.
 
 use spanwise_core::lifecycle::TraceLevel;
+use spanwise_core::trigger::TriggerId;
 use spanwise_engine::{ActionView, Relation, RunHandle, RunOptions};
 
 use super::format::{Badge, Span, WAITING, When, badge, count, ran, span, when};
 use super::span::elsewhere;
+use super::triggers::runs_of;
 use super::{PageError, Pages, address};
 use crate::control;
 use crate::secrecy::shown_pairs;
@@ -30,6 +32,8 @@ pub(super) struct Header {
     /// What its starter has chosen for people to read, under a title each.
     pub(super) chosen: Vec<(&'static str, Vec<(String, String)>)>,
     pub(super) relation: Option<(&'static str, String, String)>,
+    /// The trigger that has fired it, its slot, and where its runs are listed.
+    pub(super) fired: Option<(String, Option<When>, String)>,
     pub(super) warnings: Vec<String>,
     pub(super) trace: String,
     /// Where the trace is opened in another tool.
@@ -59,6 +63,11 @@ impl Header {
             let related = spanwise_core::RunId { name: name.clone(), ..id.clone() };
             (word, name.to_string(), address::run(&related, None))
         });
+        let fired = settings.firing.as_ref().map(|firing| {
+            let (scope, task) = (id.scope(), root.task.to_string());
+            let trigger = TriggerId { scope, task, name: firing.trigger.clone() };
+            (firing.trigger.clone(), firing.scheduled_at.map(|slot| when(slot, now)), runs_of(&trigger))
+        });
         let repeatable = control::is_driven_here(run);
         let mut warnings = settings.warnings.clone();
         if !repeatable && !run.is_finished() {
@@ -79,6 +88,7 @@ impl Header {
             actions: count(actions),
             chosen: chosen(&settings.options),
             relation,
+            fired,
             warnings,
             elsewhere: elsewhere(pages, run, trace, (root.enqueued_at, root.ended_at.unwrap_or(now))),
             export: export(run).await?,

@@ -40,6 +40,8 @@ struct Filter {
     phase: String,
     task: String,
     label: String,
+    /// The trigger that has fired them: in addresses only, as people find it on its page.
+    trigger: String,
     since: String,
     /// The last run of the page before.
     after: String,
@@ -58,6 +60,7 @@ impl Filter {
                 "phase" => filter.phase = value,
                 "task" => filter.task = value,
                 "label" => filter.label = value,
+                "trigger" => filter.trigger = value,
                 "since" => filter.since = value,
                 "after" => filter.after = value,
                 _ => {}
@@ -75,6 +78,7 @@ impl Filter {
             ("phase", self.phase.clone()),
             ("task", self.task.clone()),
             ("label", self.label.clone()),
+            ("trigger", self.trigger.clone()),
             ("since", self.since.clone()),
             ("after", after.to_owned()),
         ]);
@@ -106,7 +110,7 @@ impl Filter {
     }
 
     fn is_narrowed(&self) -> bool {
-        let own = [&self.phase, &self.task, &self.label, &self.since];
+        let own = [&self.phase, &self.task, &self.label, &self.trigger, &self.since];
         let scope = [&self.project, &self.domain];
         own.iter().any(|field| !field.is_empty()) || (!self.fixed && scope.iter().any(|field| !field.is_empty()))
     }
@@ -121,6 +125,7 @@ impl Filter {
         query.domain = name("domain", &self.domain)?;
         query.phases = phases(&self.phase)?;
         query.task = (!self.task.is_empty()).then(|| self.task.clone());
+        query.fired_by = (!self.trigger.is_empty()).then(|| self.trigger.clone());
         if !self.label.is_empty() {
             query.labels.push(match self.label.split_once('=') {
                 Some((key, value)) => (key.to_owned(), Some(value.to_owned())),

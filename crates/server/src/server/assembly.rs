@@ -70,7 +70,9 @@ pub(super) fn assemble(
     let trace = TraceRules { level: config.trace, projects: config.project_traces.clone(), ratio: config.trace_ratio };
     let upload_copies = UploadCopies::open(config.upload_cache.as_deref());
     let strict = config.strict;
-    let parts = Parts { engine, executor, definitions, blobs, secrets, data, readiness, upload_copies, strict, trace };
+    let firing = config.firing;
+    let parts =
+        Parts { engine, executor, definitions, blobs, secrets, data, readiness, upload_copies, strict, trace, firing };
     let base_url = format!("http://{}:{port}", http::host(config.address));
     Ok((Api { control: ControlPlane::new(parts), signer, base_url }, doors))
 }

@@ -25,6 +25,7 @@ pub fn run(name: &str) -> RunRow {
         labels: BTreeMap::new(),
         definition: None,
         task_version: String::new(),
+        fired_by: None,
         settings: "{}".to_owned(),
         export: None,
         unreadable: None,

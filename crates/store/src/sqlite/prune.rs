@@ -20,7 +20,8 @@ pub(super) fn newest_fact(connection: &Connection) -> Result<Option<Timestamp>, 
                  UNION ALL SELECT max(max(enqueued_at, ifnull(started_at, 0), ifnull(ended_at, 0))) FROM actions
                      WHERE run IN (SELECT key FROM runs WHERE ended_at IS NULL)
                  UNION ALL SELECT max(stored_at) FROM cache
-                 UNION ALL SELECT max(deployed_at) FROM tasks)",
+                 UNION ALL SELECT max(deployed_at) FROM tasks
+                 UNION ALL SELECT max(changed_at) FROM triggers)",
         )
         .and_then(|mut select| select.query_row([], |row| row.get::<_, Option<i64>>(0)))
         .map_err(failed)?;
@@ -97,7 +98,8 @@ fn delete_run(transaction: &Transaction<'_>, run: RunKey) -> rusqlite::Result<()
          WHERE digest IN (SELECT digest FROM run_definitions WHERE run = ?1)
            AND NOT EXISTS (SELECT 1 FROM run_definitions AS other
                            WHERE other.digest = definitions.digest AND other.run <> ?1)
-           AND NOT EXISTS (SELECT 1 FROM tasks WHERE tasks.definition = definitions.digest)",
+           AND NOT EXISTS (SELECT 1 FROM tasks WHERE tasks.definition = definitions.digest)
+           AND NOT EXISTS (SELECT 1 FROM triggers WHERE triggers.definition = definitions.digest)",
     )?;
     definitions.execute([run.0])?;
     for sql in [

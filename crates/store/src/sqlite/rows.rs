@@ -22,7 +22,7 @@ pub(super) fn select_run(condition: &str) -> String {
     format!(
         "SELECT key, org, project, domain, name, task, phase, created_at, ended_at, settings,
                 export_seq, exported, export_dropped, export_done, definition, task_version,
-                (SELECT json_group_object(label, value) FROM run_labels WHERE run = runs.key)
+                (SELECT json_group_object(label, value) FROM run_labels WHERE run = runs.key), fired_by
          FROM runs WHERE {condition}"
     )
 }
@@ -39,8 +39,8 @@ const UPSERT_ACTION: &str =
 pub(super) fn insert_run(connection: &Connection, run: &RunRow) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(
         "INSERT INTO runs (org, project, domain, name, task, phase, created_at, ended_at, settings,
-                           export_seq, exported, export_dropped, export_done, definition, task_version)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+                           export_seq, exported, export_dropped, export_done, definition, task_version, fired_by)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
     )?;
     let export = |number: fn(&ExportState) -> i64| run.export.as_ref().map(number);
     statement.execute(params![
@@ -59,6 +59,7 @@ pub(super) fn insert_run(connection: &Connection, run: &RunRow) -> rusqlite::Res
         export(|state| i64::from(state.done)),
         run.definition,
         run.task_version,
+        run.fired_by,
     ])?;
     Ok(())
 }
@@ -175,6 +176,7 @@ pub(super) fn read_run(row: &Row<'_>) -> Result<(RunKey, RunRow), Error> {
         labels: serde_json::from_str(&get::<String>(row, 16)?).map_err(|error| corrupt("labels", &error))?,
         definition: get(row, 14)?,
         task_version: get(row, 15)?,
+        fired_by: get(row, 17)?,
         settings: get(row, 9)?,
         export: exports::read(row, 10)?,
         unreadable: None,
@@ -209,6 +211,7 @@ fn show_run(row: &Row<'_>) -> Result<(RunKey, RunRow), Error> {
         labels: serde_json::from_str(&text(16)).unwrap_or_default(),
         definition: row.get(14).unwrap_or_default(),
         task_version: text(15),
+        fired_by: row.get(17).unwrap_or_default(),
         settings: text(9),
         export: None,
         unreadable: Some(in_one_line(&cause)),
@@ -270,6 +273,9 @@ fn filter_of(query: &RunQuery) -> (String, Vec<rusqlite::types::Value>) {
     }
     if let Some(version) = &query.task_version {
         also("task_version = ?", version.clone().into());
+    }
+    if let Some(trigger) = &query.fired_by {
+        also("fired_by = ?", trigger.clone().into());
     }
     for (label, value) in &query.labels {
         also("EXISTS (SELECT 1 FROM run_labels WHERE run = runs.key AND label = ?", label.clone().into());

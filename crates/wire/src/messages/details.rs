@@ -1,16 +1,19 @@
 //! Actions and runs as lists, details and watches show them.
 
 use spanwise_core::history::{AttemptEnd, AttemptHistory};
+use spanwise_core::trigger::{Firing, TriggerId};
 use spanwise_core::{
     Action, ActionKind, ActionName, AttemptNo, End, Failure, Phase, RunId, Source, State, TaskName, Times, code,
 };
 use spanwise_proto::EnumValue;
-use spanwise_proto::flyteidl2::common::{ActionPhase, EnrichedIdentity, User, UserIdentifier, enriched_identity};
+use spanwise_proto::flyteidl2::common::{
+    ActionPhase, EnrichedIdentity, TriggerIdentifier, User, UserIdentifier, enriched_identity,
+};
 use spanwise_proto::flyteidl2::core::CatalogCacheStatus;
 use spanwise_proto::flyteidl2::task::OutputReferences;
 use spanwise_proto::flyteidl2::workflow::{
     AbortInfo, Action as WireAction, ActionAttempt, ActionDetails, ActionMetadata, ActionStatus, ActionType,
-    ActionUpdate, ClusterEvent, ConditionActionMetadata, ErrorInfo, PhaseTransition, Run, SignalInfo,
+    ActionUpdate, ClusterEvent, ConditionActionMetadata, ErrorInfo, PhaseTransition, Run, RunSource, SignalInfo,
     TaskActionMetadata, TraceActionMetadata, action_details, cluster_event,
 };
 use std::collections::BTreeMap;
@@ -30,6 +33,8 @@ pub struct Shown<'a> {
     pub action: &'a Action,
     /// What it was made from, if that is at hand.
     pub definition: Option<&'a Definition>,
+    /// The trigger that has fired its run, if one has.
+    pub firing: Option<&'a Firing>,
 }
 
 /// A phase for the wire.
@@ -53,6 +58,11 @@ fn identity(name: &str) -> EnrichedIdentity {
     let id = UserIdentifier { subject: name.to_owned(), ..UserIdentifier::default() };
     let user = User { id: id.into(), ..User::default() };
     EnrichedIdentity { principal: Some(user.into()), ..EnrichedIdentity::default() }
+}
+
+/// Who has done what nobody else can have done.
+pub(crate) fn local_identity() -> EnrichedIdentity {
+    identity(SUBJECT)
 }
 
 /// The attempt whose directory has an action's outputs, as soon as there is one.
@@ -126,6 +136,9 @@ impl Shown<'_> {
             let mut source = ids::to_action_identifier(self.run, self.name);
             source.run.get_or_insert_default().name = run.clone();
             metadata.recovered_from = source.into();
+        }
+        if let Some(firing) = self.firing.filter(|_| self.name.is_root()) {
+            say_firing(&mut metadata, self.run, task_name, firing);
         }
         let trace = || TraceActionMetadata { name: task_name.to_owned(), ..TraceActionMetadata::default() };
         metadata.spec = Some(match spec.kind {
@@ -336,6 +349,8 @@ pub struct ListedRun<'a> {
     pub times: Times,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
+    /// The trigger that has fired it, if one has.
+    pub firing: Option<&'a Firing>,
     /// Why it cannot be read, if it cannot.
     pub unreadable: Option<String>,
 }
@@ -343,7 +358,7 @@ pub struct ListedRun<'a> {
 /// A run as lists show it.
 pub fn listed_run(run: ListedRun<'_>) -> Run {
     let task_name = run.task.as_str();
-    let metadata = ActionMetadata {
+    let mut metadata = ActionMetadata {
         executed_by: identity(SUBJECT).into(),
         funtion_name: run.task.short().to_owned(),
         environment_name: environment_of(task_name),
@@ -351,6 +366,9 @@ pub fn listed_run(run: ListedRun<'_>) -> Run {
         action_type: ActionType::ACTION_TYPE_TASK.into(),
         ..ActionMetadata::default()
     };
+    if let Some(firing) = run.firing {
+        say_firing(&mut metadata, run.id, task_name, firing);
+    }
     // The default attempt for logs: never 0.
     let status = ActionStatus { phase: phase(run.phase), attempts: run.attempts.max(1), ..timed(run.times) };
     let action = WireAction {
@@ -376,6 +394,17 @@ fn task_metadata(run: &RunId, task: &str, version: &str) -> TaskActionMetadata {
     let id = ids::to_task_identifier(&run.scope(), task, version);
     let short_name = task.rsplit('.').next().unwrap_or(task).to_owned();
     TaskActionMetadata { id: id.into(), short_name, ..TaskActionMetadata::default() }
+}
+
+/// Says in the metadata of a run's root which trigger has fired it.
+fn say_firing(metadata: &mut ActionMetadata, run: &RunId, task: &str, firing: &Firing) {
+    let id = TriggerId { scope: run.scope(), task: task.to_owned(), name: firing.trigger.clone() };
+    let (name, revision) = (ids::to_trigger_name(&id).into(), firing.revision);
+    metadata.trigger_id = TriggerIdentifier { name, revision, ..TriggerIdentifier::default() }.into();
+    metadata.trigger_name = firing.trigger.clone();
+    if firing.scheduled_at.is_some() {
+        metadata.source = RunSource::RUN_SOURCE_SCHEDULE_TRIGGER.into();
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! Identifiers.
 
+use spanwise_core::trigger::TriggerId;
 use spanwise_core::{ActionName, DEFAULT_ORG, RunId, RunName, Scope};
-use spanwise_proto::flyteidl2::common::{ActionIdentifier, ProjectIdentifier, RunIdentifier};
+use spanwise_proto::flyteidl2::common::{ActionIdentifier, ProjectIdentifier, RunIdentifier, TriggerName};
 use spanwise_proto::flyteidl2::task::TaskIdentifier;
 
 use crate::{Invalid, action_name, path_name, title};
@@ -97,5 +98,40 @@ pub fn to_task_identifier(scope: &Scope, name: &str, version: &str) -> TaskIdent
         name: name.to_owned(),
         version: version.to_owned(),
         ..TaskIdentifier::default()
+    }
+}
+
+/// A trigger's full name.
+///
+/// # Errors
+/// [`Invalid`] names the part that is no name.
+pub fn trigger_id(name: &TriggerName) -> Result<TriggerId, Invalid> {
+    if name.task_name.is_empty() {
+        return Err(Invalid::Missing("name.task_name"));
+    }
+    title("name.task_name", &name.task_name)?;
+    trigger_of_task(scope(&name.org, &name.project, &name.domain)?, &name.task_name, &name.name)
+}
+
+/// The full name of a trigger of a task.
+///
+/// # Errors
+/// [`Invalid`] if it is no name.
+pub fn trigger_of_task(scope: Scope, task: &str, name: &str) -> Result<TriggerId, Invalid> {
+    if name.is_empty() {
+        return Err(Invalid::Missing("trigger name"));
+    }
+    Ok(TriggerId { scope, task: task.to_owned(), name: path_name("trigger name", name)? })
+}
+
+/// A trigger's full name for the wire.
+pub fn to_trigger_name(id: &TriggerId) -> TriggerName {
+    TriggerName {
+        org: id.scope.org.clone(),
+        project: id.scope.project.clone(),
+        domain: id.scope.domain.clone(),
+        name: id.name.clone(),
+        task_name: id.task.clone(),
+        ..TriggerName::default()
     }
 }

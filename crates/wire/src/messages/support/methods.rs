@@ -85,8 +85,6 @@ const NO_DOMAINS: &str = "the domains are development, staging and production";
 const NO_LOGIN: &str = "this server has no login: connect with `insecure=True`";
 const NO_SETTINGS: &str = "there are no settings of an organisation, a project or a domain: give them with the run";
 const NO_TRACKED: &str = "runs of other programs are not tracked in this version: have the server run them";
-const NO_TRIGGERS: &str =
-    "triggers are not part of this version of Spanwise: start runs from cron or a program of your own";
 const OWN_CACHE: &str = "lookups, reservations and results of the cache are made by the server itself, for each action whose task is cached";
 const OWN_EVENTS: &str = "the server learns of what its tasks do by itself";
 
@@ -175,17 +173,24 @@ pub const METHODS: &[Methods] = &[
         &["DeployTask", "GetTaskDetails", "ListTasks", "ListVersions"],
         Honoured(
             "lists sorted by `created_at`; a version that is there is `already_exists`, and with other content a warning in the server's \
-             log, in `spanwise tasks` and with its runs; triggers in DeployTask are refused",
+             log, in `spanwise tasks` and with its runs; its triggers are deployed with it",
         ),
     )
-    .shown_by("`stock_sdk::deploy`, `told`"),
-    unary(TRIGGERS, &["ListTriggers"], Honoured("there are none")),
+    .shown_by("`stock_sdk::deploy`, `told`, `triggers`"),
     unary(
         TRIGGERS,
-        &["GetTriggerDetails", "GetTriggerRevisionDetails", "GetTriggerRevisionHistory"],
-        Honoured("there are none"),
-    ),
-    unary(TRIGGERS, &["DeleteTriggers", "DeployTrigger", "UpdateTriggers"], Refused(NO_TRIGGERS)),
+        &["DeployTrigger"],
+        Honoured("cron, fixed rate and on request (S11); one that waits for an artifact is refused by its name"),
+    )
+    .shown_by("`triggers`"),
+    unary(
+        TRIGGERS,
+        &["DeleteTriggers", "GetTriggerDetails", "GetTriggerRevisionDetails", "GetTriggerRevisionHistory", "UpdateTriggers"],
+        Honoured(""),
+    )
+    .shown_by("`triggers`"),
+    unary(TRIGGERS, &["ListTriggers"], Honoured("those that changed last first; filters are refused by name"))
+        .shown_by("`triggers`"),
     unary("flyteidl2.workflow.EventsProxyService", &["Record"], Refused(OWN_EVENTS)),
     unary(INTERNAL, &["RecordAction", "RecordActionEvents", "UpdateActionStatus"], Refused(OWN_EVENTS)),
     client_stream(
@@ -199,14 +204,22 @@ pub const METHODS: &[Methods] = &[
         Honoured("as ActionsService; conditions without a type are refused"),
     ),
     server_stream("flyteidl2.workflow.RunLogsService", &["TailLogs"], Refused("use DataProxyService/TailLogs")),
-    unary(RUNS, &["CreateRun"], Honoured("`trigger_name` is refused")).shown_by("`stock_sdk`, `guide`"),
+    unary(
+        RUNS,
+        &["CreateRun"],
+        Honoured(
+            "with `trigger_name` the task, and where none are given the inputs and settings, of the trigger; with `source` = schedule \
+             the slot of `run_start_time`, which is warned of otherwise",
+        ),
+    )
+    .shown_by("`stock_sdk`, `guide`, `triggers`"),
     unary(RUNS, &["GetRunDetails", "GetActionDetails"], Honoured("")).shown_by("`stock_sdk`"),
     server_stream(RUNS, &["WatchRunDetails", "WatchActionDetails"], Honoured("")).shown_by("`stock_sdk`"),
     unary(
         RUNS,
         &["ListRuns", "ListActions"],
         Honoured(
-            "pages, `paused_actions_only`, a task in one version; filters `phase` (PAUSED: runs that wait for an answer), `task_name`, \
+            "pages, `paused_actions_only`, a task in one version, the runs of a trigger; filters `phase` (PAUSED: runs that wait for an answer), `task_name`, \
              `task_version`, `created_at`, `updated_at` (of a run: the last change of its root), `created_by` (everybody is `local`), \
              `labels.*`; of actions `phase`, `parent_name`, `action_type`, `task_name`, `created_at`; sorted by `created_at`; all others \
              are refused by name",
