@@ -57,6 +57,10 @@ enum Command {
 /// What is left to do after an interrupt, at most: the user waits.
 const SHUTDOWN_GRACE: Duration = Duration::from_millis(100);
 
+/// Threads that wait for the disk or for a receiver of spans at one time. Each has a pool of memory of its own, which it does not give back; more of
+/// them would wait for the same disk.
+const BLOCKING_THREADS: usize = 8;
+
 /// The signals that tell the process to end.
 struct Signals {
     interrupt: Signal,
@@ -100,7 +104,8 @@ fn start() -> anyhow::Result<u8> {
 }
 
 fn perform(command: Command) -> anyhow::Result<u8> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(BLOCKING_THREADS).build()?;
     let code = runtime.block_on(async {
         let mut signals = Signals::new()?;
         match command {
