@@ -16,9 +16,20 @@ pub fn shown(text: &str) -> String {
     shown
 }
 
+/// A length of time for a message, in seconds.
+pub fn seconds(length: std::time::Duration) -> String {
+    format!("{} s", length.as_secs_f64())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lengths_are_in_seconds() {
+        let millis = |millis| seconds(std::time::Duration::from_millis(millis));
+        assert_eq!((millis(90_000), millis(1_500), millis(20)), ("90 s".into(), "1.5 s".into(), "0.02 s".into()));
+    }
 
     #[test]
     fn what_is_shown_is_one_short_line() {

@@ -47,7 +47,7 @@ const SHOWN: usize = 60;
 /// A value as an error shows it.
 fn short(json: &Json) -> String {
     let text = match json {
-        Json::String(text) => format!("the text {:?}", text.chars().take(SHOWN + 1).collect::<String>()),
+        Json::String(text) => format!("the text {}", Json::String(text.chars().take(SHOWN + 1).collect())),
         Json::Array(items) => format!("a list of {} items", items.len()),
         Json::Object(fields) if fields.is_empty() => "an empty object".to_owned(),
         Json::Object(fields) => {

@@ -29,7 +29,7 @@ pub mod msgpack;
 pub mod pickle;
 mod structure;
 
-pub use buffa::{DecodeError, DecodeOptions, EnumValue, HasMessageView, Message, MessageField};
+pub use buffa::{DecodeError, DecodeOptions, EnumValue, Enumeration, HasMessageView, Message, MessageField};
 pub use generated::{flyteidl2, google};
 pub use image::Image;
 

@@ -356,6 +356,6 @@ impl<'run> Facts<'run> {
 }
 
 fn timed_out(code: &'static str, field: &str, limit: Option<Duration>) -> Fact {
-    let message = format!("{field} of {:?} exceeded", limit.unwrap_or_default());
+    let message = format!("{field} of {} exceeded", crate::text::seconds(limit.unwrap_or_default()));
     Fact::TimedOut { failure: Failure::user(code, message) }
 }

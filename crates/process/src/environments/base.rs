@@ -12,6 +12,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use serde::Deserialize;
+use spanwise_core::text::seconds;
 use tokio::process::Command;
 use tokio::time::Instant;
 
@@ -179,7 +180,7 @@ impl Base {
     }
 
     /// Its version without the last number.
-    pub(super) fn version(&self) -> Option<(u32, u32)> {
+    pub fn version(&self) -> Option<(u32, u32)> {
         let [major, minor, _] = self.facts.as_ref().ok()?.version;
         Some((major, minor))
     }
@@ -245,7 +246,8 @@ async fn ask(python: &Path, sdk: &Sdk) -> Result<InterpreterFacts, String> {
     command.args(["-c", include_str!("base.py"), sdk.name]).env_clear().envs(&given);
     command.stdin(Stdio::null()).kill_on_drop(true);
     let answer = tokio::time::timeout(PATIENCE, command.output()).await;
-    let answer = answer.map_err(|_| format!("no answer within {PATIENCE:?}"))?.map_err(|error| error.to_string())?;
+    let answer =
+        answer.map_err(|_| format!("no answer within {}", seconds(PATIENCE)))?.map_err(|error| error.to_string())?;
     if !answer.status.success() {
         return Err(format!("{}: {}", answer.status, String::from_utf8_lossy(&answer.stderr).trim_end()));
     }

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use spanwise_core::text::seconds;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -42,7 +43,7 @@ pub(super) enum StartError {
     Channel(#[source] io::Error),
     #[error("a fork server ended before it was ready")]
     Ended,
-    #[error("a fork server was not ready after {START:?}")]
+    #[error("a fork server was not ready after {}", seconds(START))]
     Slow,
     #[error("the script cannot be forked: {0}")]
     Unfit(String),

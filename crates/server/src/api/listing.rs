@@ -2,6 +2,7 @@
 
 use spanwise_core::{Phase, Timestamp};
 use spanwise_engine::{RunKey, RunQuery};
+use spanwise_proto::Enumeration as _;
 use spanwise_proto::flyteidl2::common::{Filter, ListRequest, filter, sort};
 use spanwise_wire::{Invalid, details::SUBJECT, shown};
 
@@ -115,8 +116,7 @@ fn add_filter(query: &mut RunQuery, filter: &Filter) -> Result<(), Invalid> {
 /// What is said of a filter that cannot be honoured.
 pub(crate) fn refused(what: &str, filter: &Filter) -> Invalid {
     let (field, function) = (shown(&filter.field), filter.function.as_known());
-    let function =
-        function.map_or_else(|| filter.function.to_i32().to_string(), |function_sent| format!("{function_sent:?}"));
+    let function = function.map_or_else(|| filter.function.to_i32().to_string(), |name| name.proto_name().to_owned());
     Invalid::field(format!("request.filters: {what} cannot be filtered by `{field}` with {function}"))
 }
 

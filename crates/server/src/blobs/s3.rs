@@ -7,6 +7,7 @@ mod answer;
 mod chunked;
 mod objects;
 
+use std::error::Error as StdError;
 use std::sync::Arc;
 
 use axum::Router;
@@ -170,9 +171,9 @@ impl S3Route for Inside {
         *request.method_mut() = signed.method;
         *request.uri_mut() = signed.uri;
         *request.headers_mut() = signed.headers;
-        let answer = inside(&self.0, request)
-            .await
-            .map_err(|error| S3Error::internal_error(std::io::Error::other(format!("{error:?}"))))?;
+        let answer = inside(&self.0, request).await.map_err(|error| {
+            S3Error::internal_error(std::io::Error::other(Box::<dyn StdError + Send + Sync>::from(error)))
+        })?;
         let (parts, body) = answer.into_parts();
         let mut response = S3Response::new(body);
         response.status = Some(parts.status);

@@ -11,13 +11,14 @@ use axum::body::Body as AnyBody;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use spanwise_core::text::seconds;
 use tokio::time::{Instant, Sleep};
 
 use super::{Patience, UnderWay};
 
 /// A body comes too slowly.
 #[derive(Debug, thiserror::Error)]
-#[error("the body comes too slowly: {bytes} bytes in {elapsed:?}")]
+#[error("the body comes too slowly: {bytes} bytes in {}", seconds(*elapsed))]
 struct TooSlow {
     bytes: u64,
     elapsed: Duration,

@@ -6,6 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
+use spanwise_core::text::seconds;
 use spanwise_sqlite::forget_pages;
 
 use super::failed;
@@ -97,7 +98,8 @@ impl Readers {
             let waited = self.ended.wait_timeout_while(state, self.patience, stands_still);
             let (after, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
             if timeout.timed_out() {
-                let source = format!("{MOST} reads are under way, and none has ended for {:?}", self.patience).into();
+                let source =
+                    format!("{MOST} reads are under way, and none has ended for {}", seconds(self.patience)).into();
                 return Err(Error::Unusable { file: self.file.clone(), source });
             }
             state = after;

@@ -1,6 +1,7 @@
 //! Values as people read them: inputs, outputs and context as trees of text, cut to a budget.
 
 use rmpv::Value as Msgpack;
+use serde_json::Value as Json;
 use spanwise_proto::flyteidl2::core::{Literal, Scalar, blob_type, literal, primitive, scalar};
 use spanwise_proto::flyteidl2::task::NamedLiteral;
 
@@ -199,7 +200,8 @@ fn of_scalar(scalar: &Scalar, budget: &mut Budget, depth: usize) -> Tree {
         },
         Some(scalar::Value::Error(error)) => budget.text("error", error.message.clone()),
         Some(scalar::Value::Generic(generic)) => {
-            let fields = generic.fields.iter().map(|(key, value)| format!("{key}: {value:?}")).collect::<Vec<_>>();
+            let fields =
+                generic.fields.iter().map(|(key, value)| format!("{key}: {}", Json::from(value))).collect::<Vec<_>>();
             budget.text("struct", fields.join("\n"))
         }
     }
