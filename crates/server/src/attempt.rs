@@ -348,20 +348,17 @@ impl Shared {
         uris: &FileUris,
         files: &Files,
     ) -> Result<Process, Failure> {
-        if !matches!(program.task_type.as_str(), "python" | "actor" | "rust") {
-            let runnable = "tasks of type `python` and `rust` can be run";
-            return Err(bad_task(format!("task type `{}` of `{}`: {runnable}", program.task_type, program.name)));
-        }
-        if program.argv.is_empty() {
-            return Err(bad_task(format!("`{}` has no container: there is nothing to start", program.name)));
+        if let Some(why) = &program.refused {
+            return Err(bad_task(format!("`{}`: {why}", program.name)));
         }
         let delivered = inputs::delivered(&attempt.inputs, attempt.span);
         let (delivered, context) = delivered.map_err(|error| damaged("read the frozen inputs", &error))?;
         self.deliver_inputs(delivered, uris).await?;
         files.make().map_err(|error| system("make the attempt's directory", &error))?;
         let python = self.launcher.environment(program).await?;
-        for note in python.notes() {
-            let noted = self.logs.append(&files.log, note).await;
+        let not_honoured = program.not_honoured.iter().map(|said| format!("warning: {said}"));
+        for note in not_honoured.chain(python.notes().iter().cloned()) {
+            let noted = self.logs.append(&files.log, &note).await;
             noted.map_err(|error| system("write to the attempt's log", &error))?;
         }
         let options = self.definitions.options(attempt.run.settings());

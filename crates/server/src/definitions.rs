@@ -65,6 +65,11 @@ impl Definitions {
         insert(&mut cache.definitions, (&digest, size), &definition);
     }
 
+    /// Whether a task is remembered by its digest.
+    pub(crate) fn knows(&self, digest: &str) -> bool {
+        self.cache().definitions.contains_key(digest)
+    }
+
     /// Remembers the options of a new run.
     pub(crate) fn remember_options(&self, stored: Stored, options: RunOptions) {
         insert(&mut self.cache().options, (&stored.digest, stored.body.len()), &Arc::new(options));

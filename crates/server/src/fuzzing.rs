@@ -97,7 +97,7 @@ fn definition(spec: &TaskSpec, options: &RunOptions) {
     let scope = Scope { org: "local".to_owned(), project: "p".to_owned(), domain: "d".to_owned() };
     let rules = RunRules { scope: &scope, options };
     let _ = task::program(spec);
-    let _ = support::not_honoured(spec);
+    let _ = task::not_honoured(spec);
     let inputs = task::with_defaults(spec, Default::default());
     let key = task::root_cache_key(spec, &inputs).unwrap_or_default();
     if let Ok(action) = task::action_spec(spec, "", None, "", key.as_deref(), &rules) {

@@ -19,17 +19,18 @@ use crate::dev_server::DevServer;
 const DEADLINE: Duration = Duration::from_secs(300);
 
 /// What the programs and the tasks import. The name of the folder changes with this list.
-const PACKAGES: [&str; 7] = [
+const PACKAGES: [&str; 8] = [
     "flyte==2.12.1",
     "flyteplugins-otel==2.12.1",
     "opentelemetry-sdk",
     "opentelemetry-exporter-otlp-proto-http",
     "opentelemetry-instrumentation-httpx",
     "httpx",
+    "kubernetes==37.0.2",
     "oteltap==1.0.0",
 ];
 
-const FOLDER: &str = "test-venv-flyte-2.12.1-v2";
+const FOLDER: &str = "test-venv-flyte-2.12.1-v3";
 
 /// What the browser test imports, apart from all others: it drives a browser and needs no SDK.
 const BROWSER_PACKAGES: [&str; 2] = ["playwright==1.65.2", "axe-playwright-python==0.1.8"];

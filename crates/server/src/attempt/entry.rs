@@ -11,9 +11,7 @@ use std::path::{Path, PathBuf};
 use spanwise_process::random_name;
 
 use spanwise_process::environments::Base;
-
-/// What stands first in the arguments of a stock task.
-pub(super) const NAME: &str = "a0";
+use spanwise_wire::task::ENTRY_POINT;
 
 const SCRIPT: &str = "import sys
 
@@ -25,14 +23,14 @@ if __name__ == \"__main__\":
 
 /// Writes the script, unless it is there as it has to be.
 pub(super) fn write(directory: &Path, base: &Base) -> io::Result<PathBuf> {
-    let path = directory.join(NAME);
+    let path = directory.join(ENTRY_POINT);
     let text = text(base);
     if std::fs::read_to_string(&path).is_ok_and(|written| written == text) {
         return Ok(path);
     }
     std::fs::create_dir_all(directory)?;
     // Attempts that start at one time write a file each; the last one stays.
-    let staged = directory.join(format!("{NAME}.{}", random_name()));
+    let staged = directory.join(format!("{ENTRY_POINT}.{}", random_name()));
     let written = stage(&staged, &text).and_then(|()| std::fs::rename(&staged, &path));
     if written.is_err() {
         let _ = std::fs::remove_file(&staged);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use spanwise_core::Failure;
 use spanwise_process as process;
 use spanwise_process::{Inherited, Launch, Process, Runner, Script, with_programs};
-use spanwise_wire::task::Program;
+use spanwise_wire::task::{ENTRY_POINT, Program};
 
 use super::{entry, system, verdict};
 use spanwise_process::environments::{Base, Environments, ImageKey};
@@ -79,12 +79,12 @@ impl Launcher {
     /// one that has been deleted since: the task may well run without it, so it is not refused.
     pub(crate) async fn environment(&self, program: &Program) -> Result<PythonEnvironment, Failure> {
         let is_stock =
-            program.task_type != "rust" && program.argv.first().is_some_and(|program| program == entry::NAME);
+            program.task_type != "rust" && program.argv.first().is_some_and(|program| program == ENTRY_POINT);
         let base = if is_stock { self.environments.current().await } else { self.environments.base() };
         let key = ImageKey::of(&program.image).filter(|_| program.task_type != "rust");
         if let Some(found) = key.as_ref().and_then(|key| self.environments.find(key)) {
             let (bin, env) = (found.bin.clone(), found.env.clone());
-            let (interpreter, path) = (bin.join("python"), bin.join(entry::NAME));
+            let (interpreter, path) = (bin.join("python"), bin.join(ENTRY_POINT));
             let script = is_stock.then_some(Script { interpreter, options: Vec::new(), path, beside: BESIDE_SDK });
             return Ok(PythonEnvironment { base, script, path: vec![bin], env, notes: Vec::new() });
         }

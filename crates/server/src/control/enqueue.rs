@@ -6,7 +6,8 @@ use spanwise_core::lifecycle::STEPS_LABEL;
 use spanwise_core::{ActionName, ActionSpec, Failure, RunId};
 use spanwise_engine::{NewStep, RunHandle};
 use spanwise_wire::actions::{AskedCondition, AskedStep, AskedTask, NewKind, TaskSource};
-use spanwise_wire::{Invalid, failure, inputs, task::RunRules, title};
+use spanwise_wire::task::{RunRules, TaskDefinition};
+use spanwise_wire::{Invalid, failure, inputs, title};
 
 use super::{ControlPlane, Error, MAX_INPUTS, blob_uri};
 use crate::definitions::to_store;
@@ -46,6 +47,7 @@ impl ControlPlane {
             TaskSource::Sent(task) => *task,
             TaskSource::Deployed(key) => self.deployed(&key)?,
         };
+        self.tell(run, new, &task)?;
         let inputs = self.read_inputs("input_uri", &new.input_uri).await?;
         let context = inputs::context(&inputs)?;
         context.check().map_err(Invalid::from)?;
@@ -62,6 +64,22 @@ impl ControlPlane {
             self.drive(run, new.name, Some(inputs));
         }
         Ok(run.committed().await?)
+    }
+
+    /// What of a child's task is not honoured: a strict server refuses it, another one has it in its log once a task, in that of each
+    /// attempt, and with the action (semantics S10).
+    fn tell(&self, run: &RunHandle, new: &NewAction, task: &TaskDefinition) -> Result<(), Error> {
+        if self.inner.definitions.knows(&task.stored.digest) && !self.inner.strict {
+            return Ok(());
+        }
+        let not_honoured = task.not_honoured();
+        if self.inner.strict && !not_honoured.is_empty() {
+            return Err(Invalid::field(format!("task `{}`: {}", task.name, not_honoured.join("; "))).into());
+        }
+        for warning in not_honoured {
+            tracing::warn!(run = %run.id().name, action = %new.name, task = task.name, warning);
+        }
+        Ok(())
     }
 
     /// Remembers why an action was refused that somebody has asked for: it may be what its attempt fails by.

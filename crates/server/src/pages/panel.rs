@@ -240,8 +240,23 @@ fn facts(pages: &Pages, run: &RunHandle, name: &ActionName, action: &Action) -> 
     if let Some(definition) = pages.control.definition(&action.spec)? {
         facts.extend(requested(&definition));
         facts.extend(definition.task_version().map(|version| Fact::text("Version", version)));
+        facts.extend(pod(&definition));
+        facts.extend(definition.not_honoured().into_iter().map(|said| Fact::text("Warning", said)));
     }
     Ok(facts)
+}
+
+/// What a pod template says about the action.
+fn pod(definition: &Definition) -> Vec<Fact> {
+    let pairs = |pairs: Vec<(String, String)>| {
+        let shown = shown_pairs(pairs.iter().map(|(key, value)| (key, value)));
+        shown.into_iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(", ")
+    };
+    let titled = |(name, values)| match name {
+        "labels" => Fact::text("Pod labels", pairs(values)),
+        _ => Fact::text("Pod annotations", pairs(values)),
+    };
+    definition.pod_metadata().into_iter().map(titled).collect()
 }
 
 /// What a condition asks, of whatever state.

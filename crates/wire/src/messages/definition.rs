@@ -75,6 +75,18 @@ impl Definition {
         task::TaskDefinition::of((**message).clone()).map(Some)
     }
 
+    /// What of its task is asked for and not honoured, one sentence each.
+    pub fn not_honoured(&self) -> Vec<String> {
+        let Definition::Task(spec) = self else { return Vec::new() };
+        task::not_honoured(spec)
+    }
+
+    /// The labels and the annotations of its task's pod template, under their names.
+    pub fn pod_metadata(&self) -> Vec<(&'static str, Vec<(String, String)>)> {
+        let Definition::Task(spec) = self else { return Vec::new() };
+        task::pod_metadata(spec)
+    }
+
     /// The version of its task, if it has one.
     pub fn task_version(&self) -> Option<&str> {
         let Definition::Task(spec) = self else { return None };

@@ -1,7 +1,9 @@
 //! Task definitions: what stands in them, what the rules need of them, what a process needs of them, and what is not honoured.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
-use spanwise_proto::flyteidl2::core::{TaskTemplate, TypedInterface, task_template};
+use spanwise_proto::flyteidl2::core::{Container, TaskTemplate, TypedInterface, task_template};
 use spanwise_proto::flyteidl2::task::{Inputs, NamedLiteral, TaskSpec};
 use spanwise_proto::{Message, MessageField};
 
@@ -9,13 +11,18 @@ use crate::{Invalid, title};
 
 mod definition;
 mod new;
+mod not_honoured;
+mod pod;
 mod program;
 mod rules;
+mod types;
 
 pub use definition::TaskDefinition;
 pub use new::NewTask;
+pub use not_honoured::not_honoured;
 pub use program::{MemoryLimit, Mount, Program, SecretRequest, as_variable, check, program, quantity};
 pub use rules::{RunRules, action_spec, root_cache_key};
+pub use types::ENTRY_POINT;
 
 /// The type of the task that builds images, which is the server's own and no process.
 pub const IMAGE_BUILD: &str = "spanwise-image-build";
@@ -62,22 +69,41 @@ pub fn name(spec: &TaskSpec) -> Result<&str, Invalid> {
     Ok(name)
 }
 
-/// The image that a task asks for; empty if it asks for none.
-pub fn image(spec: &TaskSpec) -> &str {
-    match &spec.task_template.target {
-        Some(task_template::Target::Container(container)) => &container.image,
-        _ => "",
+/// The container of a task: its own, or the primary one of its pod template; none if it has neither.
+fn container(template: &TaskTemplate) -> Option<Cow<'_, Container>> {
+    match &template.target {
+        Some(task_template::Target::Container(container)) => Some(Cow::Borrowed(container)),
+        Some(task_template::Target::K8sPod(pod)) => Some(Cow::Owned(pod::Pod::of(template, pod).container)),
+        _ => None,
     }
+}
+
+/// The image that a task asks for; empty if it asks for none.
+pub fn image(spec: &TaskSpec) -> String {
+    let container = spec.task_template.as_option().and_then(container);
+    container.map(|container| container.image.clone()).unwrap_or_default()
+}
+
+/// The labels and the annotations of a task's pod template, under their names.
+pub fn pod_metadata(spec: &TaskSpec) -> Vec<(&'static str, Vec<(String, String)>)> {
+    let Some(task_template::Target::K8sPod(pod)) = &spec.task_template.target else { return Vec::new() };
+    let pairs = [("labels", &pod.metadata.labels), ("annotations", &pod.metadata.annotations)];
+    let owned = |(key, value): (&String, &String)| (key.clone(), value.clone());
+    pairs
+        .into_iter()
+        .filter(|(_, pairs)| !pairs.is_empty())
+        .map(|(name, pairs)| (name, pairs.iter().map(owned).collect()))
+        .collect()
 }
 
 /// The code bundle that a task is started with, if it is one: the URI among the arguments of its container.
 ///
 /// # Errors
 /// [`Invalid::Missing`] if the definition has no template.
-pub fn bundle(spec: &TaskSpec) -> Result<Option<&str>, Invalid> {
-    let Some(task_template::Target::Container(container)) = &template(spec)?.target else { return Ok(None) };
+pub fn bundle(spec: &TaskSpec) -> Result<Option<String>, Invalid> {
+    let Some(container) = container(template(spec)?) else { return Ok(None) };
     let flag = container.args.iter().position(|argument| argument == "--tgz" || argument == "--pkl");
-    Ok(flag.and_then(|flag| container.args.get(flag + 1)).map(String::as_str))
+    Ok(flag.and_then(|flag| container.args.get(flag + 1)).cloned())
 }
 
 /// The interface of a definition.

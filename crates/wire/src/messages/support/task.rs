@@ -6,7 +6,7 @@ use super::{Row, called, row};
 /// By the fields of `flyteidl2.task.TaskSpec`.
 pub const TASK: &[Row] = &[
     row("task_template.id", Honoured("")),
-    row("task_template.type", Honoured("`python`, `rust` and `actor` run; others fail with `BadTaskSpecification`")),
+    row("task_template.type", Honoured("see [task types](#task-types)")),
     row("task_template.metadata.discoverable", Honoured("")),
     row("task_template.metadata.runtime", Stored("")),
     row("task_template.metadata.timeout", Honoured("")),
@@ -30,7 +30,10 @@ pub const TASK: &[Row] = &[
     row("task_template.metadata.produces_artifacts", Stored("")),
     row("task_template.metadata.cache_max_age", Honoured("")),
     row("task_template.interface", Honoured("")),
-    row("task_template.custom", Stored("")),
+    row(
+        "task_template.custom",
+        Honoured("as the task's type has it; what it asks of a cluster is warned about: see [task types](#task-types)"),
+    ),
     row(
         "task_template.container.image",
         Honoured(
@@ -60,7 +63,10 @@ pub const TASK: &[Row] = &[
         Refused("inputs and outputs as files need a container"),
     ),
     row("task_template.container.architecture", Stored("")),
-    row("task_template.k8s_pod", Refused("the task fails with `BadTaskSpecification`: there are no pods")),
+    row(
+        "task_template.k8s_pod",
+        Honoured("the primary container is the task's process: see [pod templates](#pod-templates)"),
+    ),
     row("task_template.sql", Refused("the task fails with `BadTaskSpecification`")),
     row("task_template.task_type_version", Stored("")),
     called("task_template.security_context.run_as", "service_account", Warned("tasks run as the server's user")),

@@ -5,10 +5,10 @@ use spanwise_core::{ActionName, ActionSpec};
 use spanwise_proto::flyteidl2::task::TaskSpec;
 
 use super::{
-    IMAGE_BUILD, Program, RunRules, action_spec, bundle, check, decode, image, program, root_cache_key, template,
-    with_defaults, without_docs,
+    IMAGE_BUILD, Program, RunRules, action_spec, bundle, check, decode, image, not_honoured, program, root_cache_key,
+    template, with_defaults, without_docs,
 };
-use crate::{Definition, Invalid, Stored, TaskInputs, support};
+use crate::{Definition, Invalid, Stored, TaskInputs};
 
 /// A task definition, which passes through as it was sent, with what is needed of it read out.
 #[derive(Clone, Debug)]
@@ -53,8 +53,8 @@ impl TaskDefinition {
             stored,
             name: template.id.name.clone(),
             version: template.id.version.clone(),
-            image: image(&message).to_owned(),
-            bundle: bundle(&message)?.map(str::to_owned),
+            image: image(&message),
+            bundle: bundle(&message)?,
             builds_images: template.r#type == IMAGE_BUILD,
             message,
         })
@@ -83,7 +83,7 @@ impl TaskDefinition {
 
     /// What is asked for and not honoured, one sentence each.
     pub fn not_honoured(&self) -> Vec<String> {
-        support::not_honoured(&self.message)
+        not_honoured(&self.message)
     }
 
     /// True if another definition says something else about the task at most, and does the same.

@@ -3,7 +3,7 @@
 use spanwise_proto::flyteidl2::core::{Container, Resources, Secret, resources, secret, task_template};
 use spanwise_proto::flyteidl2::task::TaskSpec;
 
-use super::template;
+use super::{container, not_honoured, pod, template, types};
 use crate::{Invalid, shown};
 
 /// What a process needs of a task definition.
@@ -25,6 +25,10 @@ pub struct Program {
     pub memory_limit: Option<MemoryLimit>,
     /// True if it must deliver outputs.
     pub has_outputs: bool,
+    /// Why no process can be made of it, and what to do; none if one can.
+    pub refused: Option<String>,
+    /// What it asks for and does not get, one sentence each.
+    pub not_honoured: Vec<String>,
 }
 
 /// A secret that a task asks for.
@@ -60,9 +64,17 @@ pub fn program(spec: &TaskSpec) -> Result<Program, Invalid> {
         secrets: template.security_context.secrets.iter().map(secret_request).collect(),
         ..Program::default()
     };
-    if let Some(task_template::Target::Container(container)) = &template.target {
-        program.take_container(container)?;
+    if let Some(container) = container(template) {
+        program.take_container(&container)?;
     }
+    program.refused = types::refusal(template, &program.argv).or_else(|| match &template.target {
+        Some(task_template::Target::K8sPod(pod)) => {
+            let refused = pod::Pod::of(template, pod).refused;
+            (!refused.is_empty()).then(|| refused.join("; "))
+        }
+        _ => None,
+    });
+    program.not_honoured = not_honoured(spec);
     Ok(program)
 }
 
@@ -147,9 +159,9 @@ pub fn quantity(text: &str) -> Option<u64> {
 /// # Errors
 /// [`Invalid`] names the field.
 pub fn check(spec: &TaskSpec) -> Result<(), Invalid> {
-    match &template(spec)?.target {
-        Some(task_template::Target::Container(container)) => memory_limit(&container.resources).map(|_| ()),
-        _ => Ok(()),
+    match container(template(spec)?) {
+        Some(container) => memory_limit(&container.resources).map(|_| ()),
+        None => Ok(()),
     }
 }
 
