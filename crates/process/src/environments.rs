@@ -29,6 +29,7 @@ mod unfinished;
 
 pub use base::{Base, NoPython};
 pub use key::ImageKey;
+pub use origin::NoSuchPython;
 pub use plan::{Plan, Step};
 pub use sdk::Sdk;
 
@@ -61,6 +62,9 @@ pub enum Error {
     /// it, and what to do.
     #[error("make an environment: {0}")]
     Base(String),
+    /// The version of Python that is asked for is not on this machine.
+    #[error(transparent)]
+    NoSuchPython(NoSuchPython),
     /// The file system failed.
     #[error("{doing} `{}`", path.display())]
     Io {
@@ -81,6 +85,8 @@ pub struct Environment {
     pub image: String,
     /// Its directory of programs, with `python` and `a0`.
     pub bin: PathBuf,
+    /// The files that came with the image, which tasks find in their working directory; none if it has none.
+    pub files: Option<PathBuf>,
     /// The variables that the image sets.
     pub env: Vec<(String, String)>,
     /// What of the image could not be realised, one sentence each.
@@ -181,11 +187,12 @@ impl Environments {
         base.warning().map(|warning| format!("warning: {warning}")).into_iter().chain(changed).collect()
     }
 
-    /// What of an image cannot be realised here, one sentence each.
-    pub fn warnings(&self, plan: &Plan) -> Vec<String> {
-        let mut warnings = plan.warnings.clone();
-        warnings.extend(Origin::of(&self.base(), plan).warning(plan));
-        warnings
+    /// Looks for the version of Python that an image asks for.
+    ///
+    /// # Errors
+    /// [`NoSuchPython`] if the machine does not have it.
+    pub async fn look_for_python(&self, plan: &Plan) -> Result<(), NoSuchPython> {
+        Origin::of(&self.base(), plan).await.map(|_| ())
     }
 
     /// The environment of an image, if it is complete and was made from the interpreter that the server has now.
@@ -254,6 +261,18 @@ impl Environments {
 
     fn building(&self) -> std::sync::MutexGuard<'_, HashMap<ImageKey, Arc<tokio::sync::Mutex<()>>>> {
         self.inner.building.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Environment {
+    /// Copies the files that came with the image into a directory.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub async fn bring_files(&self, to: &Path) -> io::Result<()> {
+        let Some(from) = self.files.clone() else { return Ok(()) };
+        let to = to.to_owned();
+        tokio::task::spawn_blocking(move || files::copy_directory(&from, &to)).await.map_err(io::Error::other)?
     }
 }
 

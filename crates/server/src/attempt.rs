@@ -355,7 +355,9 @@ impl Shared {
         let (delivered, context) = delivered.map_err(|error| damaged("read the frozen inputs", &error))?;
         self.deliver_inputs(delivered, uris).await?;
         files.make().map_err(|error| system("make the attempt's directory", &error))?;
+        self.make_python(program, files).await?;
         let python = self.launcher.environment(program).await?;
+        python.bring_files(&files.work).await.map_err(|error| system("copy the files of the image", &error))?;
         let not_honoured = program.not_honoured.iter().map(|said| format!("warning: {said}"));
         for note in not_honoured.chain(python.notes().iter().cloned()) {
             let noted = self.logs.append(&files.log, &note).await;

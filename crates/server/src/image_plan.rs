@@ -8,6 +8,9 @@ use spanwise_wire::task::SecretRequest;
 pub const SDK: Sdk =
     Sdk { name: "flyte", title: "the SDK of Flyte 2", part: "_bin/runtime.py", series: "2.12.", tried: "2.12.1" };
 
+/// Where the images of Flyte have their working directory.
+const WORKING_DIRECTORIES: [&str; 2] = ["/root", "/home/flyte"];
+
 /// What an image asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImagePlan {
@@ -15,6 +18,8 @@ pub struct ImagePlan {
     pub plan: Plan,
     /// What the installer has to have in its environment.
     pub(crate) secrets: Vec<SecretRequest>,
+    /// The absolute paths that stand for the working directory of a task.
+    working_directories: Vec<String>,
 }
 
 /// A layer that cannot be left out and cannot be realised either.
@@ -34,7 +39,12 @@ impl ImagePlan {
     pub fn of(image: impl Into<Image>) -> Result<ImagePlan, UnknownLayer> {
         let Image { python_version, layers } = image.into();
         let plan = Plan { python: version(&python_version), ..Plan::default() };
-        let mut plan = ImagePlan { plan, secrets: Vec::new() };
+        let set = layers.iter().filter_map(|layer| match layer {
+            Layer::WorkingDirectory(directory) => Some(directory.trim_end_matches('/').to_owned()),
+            _ => None,
+        });
+        let working_directories = WORKING_DIRECTORIES.map(str::to_owned).into_iter().chain(set).collect();
+        let mut plan = ImagePlan { plan, secrets: Vec::new(), working_directories };
         for layer in layers {
             plan.take(layer)?;
         }
@@ -66,10 +76,10 @@ impl ImagePlan {
                 return Err(UnknownLayer(text.to_owned()));
             }
             Layer::Variables(variables) => self.take_variables(variables),
-            Layer::Copy { to, .. } if to.starts_with('/') => self.warn(format!(
-                "files for `{to}` are not copied: tasks are processes of this machine and have its file system"
-            )),
-            Layer::Copy { from, to } => self.plan.steps.push(Step::Copy { from: inside(&from)?, to: inside(&to)? }),
+            Layer::Copy { from, to } => {
+                let step = Step::Copy { from: inside(&from)?, to: inside(&self.in_working_directory(&to)?)? };
+                self.plan.steps.push(step);
+            }
             Layer::DebianPackages(packages) => {
                 let packages = packages.join(", ");
                 self.warn(format!("Debian packages are not installed: tasks have those of this machine ({packages})"));
@@ -80,12 +90,32 @@ impl ImagePlan {
                 }
             }
             Layer::WorkingDirectory(directory) => self
-                .warn(format!("the working directory `{directory}` is not set: each task has a directory of its own")),
+                .warn(format!("the working directory `{directory}` is not made: each task has one of its own, with what was copied there")),
             Layer::Unknown => {
                 return Err(UnknownLayer("a layer of a kind that this version does not know".to_owned()));
             }
         }
         Ok(())
+    }
+
+    /// A destination relative to the working directory: tasks are processes of this machine, and nothing of it is written over.
+    fn in_working_directory(&self, to: &str) -> Result<String, UnknownLayer> {
+        if !to.starts_with('/') {
+            return Ok(to.to_owned());
+        }
+        let below = |directory: &String| {
+            let rest = to.strip_prefix(directory.as_str())?;
+            (rest.is_empty() || rest.starts_with('/')).then(|| rest.trim_start_matches('/').to_owned())
+        };
+        let found = self.working_directories.iter().find_map(below);
+        let rest = found.ok_or_else(|| {
+            let directories = self.working_directories.join("`, `");
+            UnknownLayer(format!(
+                "files cannot be copied to `{to}`: tasks are processes of this machine, which has a file system of its own; copy them to a \
+                 relative path, or below the working directory (`{directories}`, or what with_workdir says), and open them by a relative path"
+            ))
+        })?;
+        Ok(if rest.is_empty() { ".".to_owned() } else { rest })
     }
 
     fn take_variables(&mut self, variables: Vec<(String, String)>) {
@@ -172,7 +202,7 @@ fn words(text: &str) -> Result<Vec<String>, UnknownLayer> {
 #[cfg(test)]
 mod tests {
     use spanwise_proto::flyteidl2::imagebuilder::{
-        AptPackages, CopyConfig, Env, ImageSpec, Layer, PipOptions, PipPackages, layer::Layer as Kind,
+        AptPackages, CopyConfig, Env, ImageSpec, Layer, PipOptions, PipPackages, WorkDir, layer::Layer as Kind,
     };
 
     use super::*;
@@ -207,16 +237,44 @@ mod tests {
     #[test]
     fn s9_what_a_process_cannot_realise_is_a_warning() {
         let apt = AptPackages { packages: texts(&["git", "ffmpeg"]), ..AptPackages::default() };
-        let copy = CopyConfig { src: "x".to_owned(), dst: "/etc/x".to_owned(), ..CopyConfig::default() };
         let env = [("PATH", "/opt/venv/bin:$PATH"), ("COLOUR", "blue")];
         let env_variables = env.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect();
         let env = Env { env_variables, ..Env::default() };
-        let layers = vec![Kind::AptPackages(apt.into()), Kind::CopyConfig(copy.into()), Kind::Env(env.into())];
+        let layers = vec![Kind::AptPackages(apt.into()), Kind::Env(env.into())];
         let plan = ImagePlan::of(&spec(layers)).unwrap().plan;
         assert!(plan.steps.is_empty());
         assert_eq!(plan.env, [("COLOUR".to_owned(), "blue".to_owned())]);
         let said = plan.warnings.join("\n");
-        assert!(["git, ffmpeg", "/etc/x", "PATH"].iter().all(|part| said.contains(part)), "{said}");
+        assert!(["git, ffmpeg", "PATH"].iter().all(|part| said.contains(part)), "{said}");
+    }
+
+    #[test]
+    fn s9_files_are_copied_into_the_working_directory_and_nowhere_else() {
+        let plan = |to: &str, workdir: &str| {
+            let copy = CopyConfig { src: "x/a.csv".to_owned(), dst: to.to_owned(), ..CopyConfig::default() };
+            let mut layers = vec![Kind::CopyConfig(copy.into())];
+            if !workdir.is_empty() {
+                let workdir = WorkDir { workdir: workdir.to_owned(), ..WorkDir::default() };
+                layers.push(Kind::Workdir(workdir.into()));
+            }
+            ImagePlan::of(&spec(layers)).map(|plan| plan.plan.steps)
+        };
+        for (to, workdir, expected) in [
+            (".", "", "."),
+            ("./data/", "", "./data/"),
+            ("/root", "", "."),
+            ("/root/", "", "."),
+            ("/root/data/b.csv", "", "data/b.csv"),
+            ("/home/flyte/b.csv", "", "b.csv"),
+            ("/app/b.csv", "/app/", "b.csv"),
+        ] {
+            let expected = Step::Copy { from: "x/a.csv".to_owned(), to: expected.to_owned() };
+            assert_eq!(plan(to, workdir).unwrap(), [expected], "{to} {workdir}");
+        }
+        for to in ["/", "/etc/x", "/rootless/x", "/app/b.csv", "/root/../etc/x", "../x"] {
+            let refused = plan(to, "").unwrap_err().to_string();
+            assert!(refused.contains(to.trim_start_matches("/root/")), "{refused}");
+        }
     }
 
     #[test]

@@ -1,13 +1,15 @@
 //! Images without Docker (semantics S9): the server realises their Python layers as virtual environments, with the real index.
 
+use std::io::Write as _;
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use crate::dev_server::DevServer;
-use crate::python::{Program, run_case};
+use crate::python::{Program, python, run_case};
 
 /// The names of the environments that are complete, and of all directories that are there.
 fn environments(data: &Path) -> (usize, usize) {
@@ -99,7 +101,66 @@ fn s9_layers_that_a_process_cannot_realise_are_refused_by_a_strict_server() {
 fn s9_requirements_and_source_come_with_the_image() {
     let data = tempfile::tempdir().unwrap();
     let server = DevServer::start(data.path());
-    assert_eq!(run_case(&server, "images.py", "files")["value"], "baked iniconfig");
+    let expected = r#"baked iniconfig ['words', 'words', "WORD = 'baked'\n"]"#;
+    // The second one finds nothing of what the first one has written.
+    for _ in 0..2 {
+        assert_eq!(run_case(&server, "images.py", "files")["value"], expected);
+    }
+}
+
+#[test]
+fn s9_files_for_elsewhere_than_the_working_directory_are_refused_by_their_destination() {
+    let server = DevServer::shared();
+    let refused = run_case(&server, "images.py", "files_elsewhere");
+    let message = refused["message"].as_str().unwrap();
+    assert!(message.contains("`/etc/words.txt`") && message.contains("relative path"), "{refused}");
+}
+
+/// A Python beside that of the tests, if the machine has one that could make an environment: its version.
+fn another_python() -> Option<String> {
+    let own = Command::new(python()).args(["-c", "import sys; print(sys.version_info[1])"]).output().unwrap();
+    let own: u32 = String::from_utf8(own.stdout).unwrap().trim().parse().unwrap();
+    let home = std::env::var("HOME").unwrap_or_default();
+    (10..15).filter(|minor| *minor != own).find_map(|minor| {
+        let name = format!("python3.{minor}");
+        let of_pyenv = std::fs::read_dir(format!("{home}/.pyenv/versions")).into_iter().flatten();
+        let of_pyenv = of_pyenv.filter_map(|entry| Some(entry.ok()?.path().join("bin").join(&name)));
+        let works = |program: &Path| {
+            let asked = Command::new(program).args(["-c", "import venv, ensurepip"]).output();
+            asked.is_ok_and(|answer| answer.status.success())
+        };
+        std::iter::once(PathBuf::from(&name))
+            .chain(of_pyenv)
+            .any(|program| works(&program))
+            .then(|| format!("3.{minor}"))
+    })
+}
+
+#[test]
+fn s9_an_image_has_the_python_that_it_asks_for() {
+    let Some(version) = another_python() else {
+        let _ = writeln!(std::io::stderr(), "\nLEFT OUT: images of another Python need one beside that of the tests");
+        return;
+    };
+    let data = tempfile::tempdir().unwrap();
+    let server = DevServer::start(data.path());
+    let found =
+        Program::new(&server, "images.py").arg("another_python").env("OTHER_PYTHON", &version).start().result(&server);
+    assert_eq!(found, json!({"root": version, "again": version, "child": version}));
+    assert_eq!(environments(data.path()).0, 2, "one for the version, and one for the parent");
+}
+
+#[test]
+fn s9_an_image_whose_python_the_machine_does_not_have_is_refused_by_its_version() {
+    let data = tempfile::tempdir().unwrap();
+    // Without a uv, which would try to fetch it.
+    let server = DevServer::start_with(data.path(), &[("PATH", "/usr/bin:/bin")]);
+    let program = Program::new(&server, "images.py").arg("a_python_that_is_nowhere").env("OTHER_PYTHON", "3.99");
+    let refused = program.start().result(&server);
+    for path in ["build", "root", "child"] {
+        let said = refused[path].as_str().unwrap();
+        assert!(said.contains("asks for Python 3.99") && said.contains("pip install uv"), "{path}: {refused}");
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 """Images that the server realises as virtual environments. The driver's own interpreter has none of their packages."""
 
 import os
+import sys
 from pathlib import Path
 
 import flyte
@@ -21,18 +22,28 @@ if os.environ.get("SPANWISE_TEST_SCRATCH") and not os.environ.get("ACTION_NAME")
     (baked / "baked_package").mkdir(parents=True, exist_ok=True)
     (baked / "baked_package" / "__init__.py").write_text("WORD = 'baked'\n")
     (baked / "requirements.txt").write_text(f"{PACKAGE}\n")
+    (baked / "words.txt").write_text("words")
     with_files = (
         flyte.Image.from_debian_base()
         .with_requirements(baked / "requirements.txt")
         .with_source_folder(baked / "baked_package")
+        .with_source_file(baked / "words.txt")
+        .with_source_file(baked / "words.txt", "/root/deep/copy.txt")
     )
+    elsewhere = flyte.Image.from_debian_base().with_source_file(baked / "words.txt", "/etc/words.txt")
 else:
-    with_files = image
+    with_files = elsewhere = image
 
-env = flyte.TaskEnvironment(name="images", image=image)
+# What the Rust side asks for; the driver's own version if it does not say.
+version = tuple(int(part) for part in os.environ.get("OTHER_PYTHON", "").split(".") if part) or None
+other_python = flyte.Image.from_debian_base(python_version=version)
+other_with_packages = flyte.Image.from_debian_base(python_version=version).with_pip_packages(PACKAGE)
+
 apt_env = flyte.TaskEnvironment(name="images_apt", image=with_apt)
 files_env = flyte.TaskEnvironment(name="images_files", image=with_files)
 unbuilt_env = flyte.TaskEnvironment(name="images_unbuilt", image=image)
+python_env = flyte.TaskEnvironment(name="images_python", image=other_python)
+env = flyte.TaskEnvironment(name="images", image=image, depends_on=[python_env])
 
 
 @env.task
@@ -56,7 +67,22 @@ async def read_files() -> str:
     import baked_package
     import iniconfig
 
-    return f"{baked_package.WORD} {iniconfig.__name__}"
+    # By relative paths, as in a container whose working directory they were copied to; what a task writes is its own.
+    texts = [Path(path).read_text() for path in ["words.txt", "deep/copy.txt", "baked_package/__init__.py"]]
+    Path("words.txt").write_text("changed by a task")
+    return f"{baked_package.WORD} {iniconfig.__name__} {texts}"
+
+
+@python_env.task
+async def which_python() -> str:
+    import sys
+
+    return f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+@env.task
+async def calls_another_python() -> str:
+    return await which_python()
 
 
 @unbuilt_env.task
@@ -72,6 +98,8 @@ def packages(scratch):
     found = session.call(look)
     assert found["package"].startswith(found["prefix"]), found
     assert found["path"].startswith(found["prefix"] + "/bin:"), found
+    # The programs of the server's interpreter, whose packages are seen, come behind.
+    assert session.LOCAL or f":{Path(sys.executable).parent}:" in found["path"], found
     assert found["colour"] == "blue \U0001f680", found
     return {"built": build.remote_run is not None, "by": build.build_run.name, "prefix": found["prefix"]}
 
@@ -106,6 +134,37 @@ def apt_packages_strict(scratch):
 @case
 def files(scratch):
     return {"value": session.call(read_files)}
+
+
+@case
+def files_elsewhere(scratch):
+    try:
+        flyte.build(elsewhere)
+    except Exception as error:
+        return session.described(error)
+    raise AssertionError("files were copied to /etc")
+
+
+@case
+def another_python(scratch):
+    return {
+        "root": session.call(which_python),
+        "again": session.call(which_python),
+        "child": session.call(calls_another_python),
+    }
+
+
+@case
+def a_python_that_is_nowhere(scratch):
+    try:
+        flyte.build(other_with_packages)
+    except Exception as error:
+        built = str(error)
+    return {
+        "build": built,
+        "root": session.failure(session.start(which_python))["message"],
+        "child": session.failure(session.start(calls_another_python))["message"],
+    }
 
 
 @case

@@ -53,9 +53,8 @@ impl Site<'_> {
     async fn make(&mut self) -> Result<Vec<String>, Error> {
         let (base, plan) = (self.base, self.build.plan);
         fs::create_dir_all(self.directory()).map_err(|error| self.io("make directory", error))?;
-        let origin = Origin::of(base, plan);
-        let mut warnings = plan.warnings.clone();
-        warnings.extend(origin.warning(plan));
+        let origin = Origin::of(base, plan).await.map_err(Error::NoSuchPython)?;
+        let warnings = plan.warnings.clone();
         self.say(&format!("making an environment for {}", self.build.image))?;
         for warning in &warnings {
             self.say(&format!("warning: {warning}"))?;
@@ -82,7 +81,7 @@ impl Site<'_> {
         let directory = self.directory().display().to_string();
         let argv = match origin {
             // pip comes with the shared packages, which saves seconds.
-            Origin::Base | Origin::BaseInstead => {
+            Origin::Base => {
                 let mut argv = vec![self.base.python().display().to_string()];
                 argv.extend_from_slice(self.base.options());
                 argv.extend(["-m", "venv", "--without-pip"].map(str::to_owned));

@@ -16,7 +16,37 @@ pub(super) fn first_on_path(programs: &[&str]) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     let mut candidates =
         std::env::split_paths(&path).flat_map(|directory| programs.iter().map(move |program| directory.join(program)));
-    candidates.find(|candidate| candidate.is_file() && access(candidate, Access::EXEC_OK).is_ok())
+    candidates.find(|candidate| is_program(candidate))
+}
+
+/// Each program of a name on the path.
+pub(super) fn all_on_path(program: &str) -> Vec<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .map(|directory| directory.join(program))
+        .filter(|candidate| is_program(candidate))
+        .collect()
+}
+
+fn is_program(file: &Path) -> bool {
+    file.is_file() && access(file, Access::EXEC_OK).is_ok()
+}
+
+/// The directories of pyenv that have this version of Python, the newest first.
+pub(super) fn of_pyenv((major, minor): (u32, u32)) -> Vec<PathBuf> {
+    let root = std::env::var_os("PYENV_ROOT").map(PathBuf::from);
+    let root = root.or_else(|| Some(Path::new(&std::env::var_os("HOME")?).join(".pyenv")));
+    let Some(versions) = root.and_then(|root| fs::read_dir(root.join("versions")).ok()) else { return Vec::new() };
+    let patch = |directory: &PathBuf| {
+        let name = directory.file_name()?.to_str()?;
+        name.strip_prefix(&format!("{major}.{minor}."))?.parse::<u32>().ok()
+    };
+    let mut found: Vec<(u32, PathBuf)> = versions
+        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .filter_map(|path| Some((patch(&path)?, path)))
+        .collect();
+    found.sort_by(|(one, _), (other, _)| other.cmp(one));
+    found.into_iter().map(|(_, path)| path).collect()
 }
 
 /// Copies a file or the content of a directory to `to` below `root`, as Docker's `COPY` does.
@@ -31,7 +61,8 @@ pub(super) fn copy(from: &Path, root: &Path, to: &str) -> io::Result<()> {
     fs::copy(from, target).map(|_| ())
 }
 
-fn copy_directory(from: &Path, to: &Path) -> io::Result<()> {
+/// Copies what is in a directory into another one, which need not exist.
+pub(super) fn copy_directory(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
         let (source, target) = entry.map(|entry| (entry.path(), to.join(entry.file_name())))?;

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
+
 /// The hash of an image's base and layers: the tag of `registry/name:tag`, 32 hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ImageKey(String);
@@ -12,6 +15,12 @@ impl ImageKey {
         let (_, tag) = image.rsplit_once(':')?;
         let is_hash = tag.len() == 32 && tag.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         is_hash.then(|| ImageKey(tag.to_owned()))
+    }
+
+    /// The key of the environment that has a version of Python and the SDK alone: of images without layers, whose names are no hashes.
+    pub fn of_python((major, minor): (u32, u32)) -> ImageKey {
+        let digest = HEXLOWER.encode(&Sha256::digest(format!("python {major}.{minor}")));
+        ImageKey(digest[..32].to_owned())
     }
 
     /// The hash.
@@ -42,5 +51,8 @@ mod tests {
             assert_eq!(ImageKey::of(image), None, "{image}");
         }
         assert_eq!(ImageKey::of(&format!("x:{}", hash.to_uppercase())), None);
+        let of_python = ImageKey::of_python((3, 12));
+        assert_eq!(ImageKey::of(&format!("x:{of_python}")), Some(of_python.clone()));
+        assert_ne!(of_python, ImageKey::of_python((3, 1)));
     }
 }

@@ -48,11 +48,11 @@ pub enum Step {
         /// How it is installed.
         options: Vec<String>,
     },
-    /// Files that tasks can import.
+    /// Files that tasks find in their working directory, and can import.
     Copy {
         /// Where they are.
         from: String,
-        /// Where they go.
+        /// Where they go, relative to that directory.
         to: String,
     },
 }

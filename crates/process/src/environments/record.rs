@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Environment, ImageKey, Inner};
 
+/// The directory of an environment that has the files which came with its image.
+pub(super) const SOURCE: &str = "source";
+
 /// What says that an environment is complete.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Record {
@@ -39,11 +42,13 @@ impl Record {
 
     /// The environment, if its directory is there and the interpreter is the one that the server has now.
     pub(super) fn environment(self, inner: &Inner) -> Option<Environment> {
-        let bin = inner.directory.join(&self.directory).join("bin");
+        let directory = inner.directory.join(&self.directory);
+        let (bin, files) = (directory.join("bin"), directory.join(SOURCE));
         let is_there = self.base == inner.base().stamp() && bin.join("python").exists();
-        is_there.then_some(Environment {
+        is_there.then(|| Environment {
             image: self.image,
             bin,
+            files: files.is_dir().then_some(files),
             env: self.env,
             warnings: self.warnings,
             built_by: self.built_by,

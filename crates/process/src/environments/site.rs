@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::record::SOURCE;
 use super::unfinished::Unfinished;
 use super::{Base, Build, Error};
 use crate::{Ending, Launch, Limits, append};
@@ -37,9 +38,9 @@ impl Site<'_> {
         self.directory().join("context")
     }
 
-    /// Where modules go that came with the image.
+    /// Where files go that came with the image.
     pub(super) fn source(&self) -> PathBuf {
-        self.directory().join("source")
+        self.directory().join(SOURCE)
     }
 
     pub(super) fn io(&self, doing: &'static str, source: io::Error) -> Error {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use spanwise_blobs::{BlobUri, Blobs};
 use spanwise_core::Failure;
 use spanwise_engine::{Attempt, Report};
-use spanwise_process::environments::{self, Build, Environment, ImageKey};
+use spanwise_process::environments::{self, Build, Environment, ImageKey, Plan};
 use spanwise_process::{ProcessId, with_programs};
 use spanwise_wire::image::{self, Image, ImageRequest};
 use spanwise_wire::{task::Program, with_causes};
@@ -42,6 +42,15 @@ async fn fetch(blobs: &Blobs, what: &str, uri: &str, limit: u64) -> Result<Bytes
     let parsed: BlobUri = uri.parse().map_err(|error| format!("{what}: {error}"))?;
     let found = blobs.get(&parsed, limit).await.map_err(|error| format!("read {what}: {error}"))?;
     found.ok_or_else(|| format!("{what} `{uri}` is not in the blob store of this server"))
+}
+
+/// Why there is no environment.
+fn unmade(error: environments::Error) -> Failure {
+    match &error {
+        environments::Error::Io { .. } => system("make the environment", &error),
+        environments::Error::Start { .. } => refused(system("", &error).message),
+        _ => refused(error.to_string()),
+    }
 }
 
 /// A build that fails for a reason which another try would meet again.
@@ -87,7 +96,7 @@ impl Shared {
         files: &Files,
     ) -> Result<std::sync::Arc<Environment>, Failure> {
         let run = attempt.run.id();
-        let ImagePlan { plan, secrets: requests } = plan(&self.blobs, request).await.map_err(refused)?;
+        let ImagePlan { plan, secrets: requests, .. } = plan(&self.blobs, request).await.map_err(refused)?;
         let environments = self.launcher.environments();
         let base = environments.current().await;
         let inherited = self.launcher.inherited().for_installer();
@@ -108,12 +117,30 @@ impl Shared {
             built_by: Some([run.org.clone(), run.project.clone(), run.domain.clone(), run.name.to_string()]),
             started: &|id| remember(&note, id),
         };
-        let made = environments.ensure(&build).await;
-        made.map_err(|error| match &error {
-            environments::Error::Io { .. } => system("make the environment", &error),
-            environments::Error::Start { .. } => refused(system("", &error).message),
-            _ => refused(error.to_string()),
-        })
+        environments.ensure(&build).await.map_err(unmade)
+    }
+
+    /// Sees to the environment of a published image that has another version of Python than the server's interpreter: it has the SDK
+    /// alone, and is made when the first task asks for it.
+    pub(super) async fn make_python(&self, program: &Program, files: &Files) -> Result<(), Failure> {
+        let environments = self.launcher.environments();
+        let base = environments.current().await;
+        let Some((key, version)) = launcher::other_python(program, &base) else { return Ok(()) };
+        if environments.find(&key).is_some() {
+            return Ok(());
+        }
+        let build = Build {
+            image: &program.image,
+            key: &key,
+            plan: &Plan { python: Some(version), ..Plan::default() },
+            context: None,
+            env: with_programs(base.within(self.launcher.inherited().for_installer()), &launcher::bin_of(&base)),
+            log: &files.log,
+            fresh: false,
+            built_by: None,
+            started: &|_| {},
+        };
+        environments.ensure(&build).await.map(|_| ()).map_err(unmade)
     }
 
     /// Stops the installer that an earlier server has started, and removes what it has written.

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use spanwise_core::Failure;
 use spanwise_process as process;
 use spanwise_process::{Inherited, Launch, Process, Runner, Script, with_programs};
+use spanwise_wire::image::published_python;
 use spanwise_wire::task::{ENTRY_POINT, Program};
 
 use super::{entry, system, verdict};
-use spanwise_process::environments::{Base, Environments, ImageKey};
+use spanwise_process::environments::{Base, Environment, Environments, ImageKey};
 
 /// What runs beside the stock SDK in each of its processes.
 pub const BESIDE_SDK: &str = include_str!("sdk.py");
@@ -32,9 +33,19 @@ pub(crate) struct PythonEnvironment {
     path: Vec<PathBuf>,
     env: Vec<(String, String)>,
     notes: Vec<String>,
+    /// What was made for its image, if something was.
+    image: Option<Arc<Environment>>,
 }
 
 impl PythonEnvironment {
+    /// Copies the files that came with the image to where a task finds them.
+    pub(crate) async fn bring_files(&self, to: &Path) -> std::io::Result<()> {
+        match &self.image {
+            Some(image) => image.bring_files(to).await,
+            None => Ok(()),
+        }
+    }
+
     /// What a task inherits, with what the interpreter needs and with its programs first.
     pub(crate) fn variables(&self, inherited: Vec<(String, String)>) -> Vec<(String, String)> {
         with_programs(self.base.within(inherited), &self.path)
@@ -81,14 +92,20 @@ impl Launcher {
         let is_stock =
             program.task_type != "rust" && program.argv.first().is_some_and(|program| program == ENTRY_POINT);
         let base = if is_stock { self.environments.current().await } else { self.environments.base() };
+        let other = other_python(program, &base);
         let key = ImageKey::of(&program.image).filter(|_| program.task_type != "rust");
+        let key = key.or_else(|| other.as_ref().map(|(key, _)| key.clone()));
+        let mut notes = Vec::new();
         if let Some(found) = key.as_ref().and_then(|key| self.environments.find(key)) {
+            notes.extend(other.map(|(_, (major, minor))| {
+                format!("the image has Python {major}.{minor}: the task runs in an environment with the SDK alone, beside the server's own")
+            }));
             let (bin, env) = (found.bin.clone(), found.env.clone());
             let (interpreter, path) = (bin.join("python"), bin.join(ENTRY_POINT));
+            let directories = programs(&bin, &base);
             let script = is_stock.then_some(Script { interpreter, options: Vec::new(), path, beside: BESIDE_SDK });
-            return Ok(PythonEnvironment { base, script, path: vec![bin], env, notes: Vec::new() });
+            return Ok(PythonEnvironment { base, script, path: directories, env, notes, image: Some(found) });
         }
-        let mut notes = Vec::new();
         if key.is_some() {
             notes.push(format!(
                 "warning: there is no environment for the image {}: the task runs with {}, without the image's packages; \
@@ -99,7 +116,7 @@ impl Launcher {
         }
         let script = if is_stock { Some(self.script(&base)?) } else { None };
         notes.extend(self.environments.notes(&base).into_iter().filter(|_| is_stock));
-        Ok(PythonEnvironment { path: programs(&self.bin, &base), base, script, env: Vec::new(), notes })
+        Ok(PythonEnvironment { path: programs(&self.bin, &base), base, script, env: Vec::new(), notes, image: None })
     }
 
     /// The entry point for the server's own interpreter. That it has no SDK is for the user to see to: another try would find the same.
@@ -138,9 +155,17 @@ impl Launcher {
     }
 }
 
-/// The directories of programs that belong to an interpreter, with that of its entry point.
+/// The directories of programs that belong to an interpreter, behind the one that has its entry point: packages that an environment sees
+/// of it may start a program of theirs.
 fn programs(bin: &Path, base: &Base) -> Vec<PathBuf> {
     std::iter::once(bin.to_owned()).chain(bin_of(base)).collect()
+}
+
+/// The environment that a stock task needs beside that of the server: its image is a published one with another version of Python.
+pub(super) fn other_python(program: &Program, base: &Base) -> Option<(ImageKey, (u32, u32))> {
+    let is_stock = program.argv.first().is_some_and(|program| program == ENTRY_POINT);
+    let version = published_python(&program.image).filter(|version| is_stock && Some(*version) != base.version())?;
+    Some((ImageKey::of_python(version), version))
 }
 
 /// The directory of programs beside an interpreter.

@@ -59,7 +59,10 @@ impl ControlPlane {
                 return Err(Error::Unmet(format!("image {} cannot be built: {problem}", request.image)));
             }
             let plan = plan_of_image(&self.inner.blobs, &request).await.map_err(Invalid::field)?;
-            return Ok(named(&request.image, &environments.warnings(&plan.plan)));
+            if let Err(missing) = environments.look_for_python(&plan.plan).await {
+                return Err(Error::Unmet(format!("image {} cannot be built: {missing}", request.image)));
+            }
+            return Ok(named(&request.image, &plan.plan.warnings));
         }
         let image = new.task.image.as_str();
         let found = ImageKey::of(image).and_then(|key| environments.find(&key));

@@ -155,6 +155,14 @@ fn options(options: &imagebuilder::PipOptions, secrets: &[Secret]) -> InstallOpt
     }
 }
 
+/// The version of Python that a published image of Flyte has, by its name: `ghcr.io/flyteorg/flyte:py3.12-v2.12.1`. None for other images.
+pub fn published_python(image: &str) -> Option<(u32, u32)> {
+    let (name, tag) = image.rsplit_once(':')?;
+    let is_flyte = name.rsplit('/').next() == Some("flyte");
+    let (major, minor) = tag.strip_prefix("py").filter(|_| is_flyte)?.split('-').next()?.split_once('.')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
 /// What the task that builds images is asked for: the inputs that the stock SDK's remote image builder gives it (`remote_builder.py`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImageRequest {
@@ -261,6 +269,23 @@ mod tests {
         };
         assert_eq!(Image::read(&spec.encode_to_vec()).unwrap(), expected);
         assert!(Image::read(b"\xff").unwrap_err().to_string().contains("description of an image"));
+    }
+
+    #[test]
+    fn a_published_image_has_its_python_in_its_name() {
+        for (image, expected) in [
+            ("ghcr.io/flyteorg/flyte:py3.12-v2.12.1", Some((3, 12))),
+            ("localhost:5000/flyte:py3.9", Some((3, 9))),
+            ("flyte:py3.13-v2.0.0b52", Some((3, 13))),
+            ("flyte:3.12", None),
+            ("team/flyte-x:py3.12", None),
+            ("python:3.12-slim", None),
+            ("flyte:py3", None),
+            ("flyte", None),
+            ("", None),
+        ] {
+            assert_eq!(published_python(image), expected, "{image}");
+        }
     }
 
     #[test]
