@@ -11,11 +11,16 @@ use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use md5::{Digest, Md5};
 use spanwise_core::Durability;
 use tokio::io::AsyncWriteExt as _;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::{
     Announced, BlobStore, BlobUri, Body, ByteRange, Content, Directory, Error, Listed, Mode, Object, Page, Part, Query,
     Reader, Right, Source,
 };
+
+/// Blobs that are read in part at one time. Each has a thread of its own: what it waits for is brought by the runtime's threads for the disk,
+/// and if all of these waited like that, nothing would ever come.
+static SKIMS: Semaphore = Semaphore::const_new(4);
 
 /// The blobs of a control plane, wherever they are kept. A clone is the same store.
 #[derive(Debug, Clone)]
@@ -221,8 +226,14 @@ impl Blobs {
         let Some(object) = self.store.head(uri).await? else { return Ok(None) };
         let runtime = tokio::runtime::Handle::current();
         let mut reader = Reader::new(Arc::clone(&self.store), uri.clone(), object, runtime);
-        let skimmed = tokio::task::spawn_blocking(move || read(&mut reader)).await;
-        let skimmed = skimmed.unwrap_or_else(|error| Err(io::Error::other(error)));
+        let _permit = SKIMS.acquire().await;
+        let (done, skimmed) = oneshot::channel();
+        let skim = move || drop(done.send(read(&mut reader)));
+        let thread = std::thread::Builder::new().name("skim".to_owned()).spawn(skim);
+        let skimmed = match thread {
+            Ok(_) => skimmed.await.unwrap_or_else(|_| Err(io::Error::other("whoever read it has panicked"))),
+            Err(error) => Err(error),
+        };
         skimmed.map(Some).map_err(|error| self.failed("read", uri, error))
     }
 

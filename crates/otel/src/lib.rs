@@ -15,7 +15,8 @@ use spanwise_core::Timestamp;
 use spanwise_core::lifecycle::{self, Attribute, Part, Span, Status};
 use spanwise_core::trace::{self, TraceParent};
 use spanwise_engine::{ExportError, LifecycleExporter};
-use tokio::task::spawn_blocking;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 
 #[cfg(feature = "otlp")]
 pub mod otlp;
@@ -120,12 +121,18 @@ impl<E: SpanExporter + 'static> LifecycleExporter for Exporting<E> {
     fn export(&self, spans: Arc<[Span]>) -> Pin<Box<dyn Future<Output = Result<(), ExportError>> + Send + '_>> {
         Box::pin(async move {
             let exporter = Arc::clone(&self.exporter);
-            // Off the runtime's own threads: an exporter with a blocking client must not be polled there.
-            let sent = spawn_blocking(move || {
+            // Off the runtime's own threads: an exporter with a blocking client must not be polled there. Nor on one of those that wait for the
+            // disk: it may wait for another one of them, and they are few.
+            let (done, sent) = oneshot::channel();
+            let runtime = Handle::current();
+            let send = move || {
+                let _entered = runtime.enter();
                 let batch = spans.iter().map(span_data).collect();
-                futures_executor::block_on(exporter.export(batch))
-            });
-            let sent = sent.await.map_err(|error| ExportError(format!("the exporter panicked: {error}")))?;
+                drop(done.send(futures_executor::block_on(exporter.export(batch))));
+            };
+            let thread = std::thread::Builder::new().name("export".to_owned()).spawn(send);
+            thread.map_err(|error| ExportError(format!("no thread for the exporter: {error}")))?;
+            let sent = sent.await.map_err(|_| ExportError("the exporter panicked".to_owned()))?;
             sent.map_err(|error| ExportError(error.to_string()))?;
             *self.last.lock().unwrap_or_else(PoisonError::into_inner) = None;
             Ok(())

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use spanwise_core::lifecycle::TraceLevel;
-use spanwise_core::{RunId, RunName};
+use spanwise_core::{ActionName, Failure, Phase, RunId, RunName, TaskName};
 use spanwise_engine::{ActionView, Outcome, Relation, random_bits};
 use spanwise_proto::flyteidl2::task::NamedLiteral;
 use spanwise_wire::CustomContext;
@@ -60,8 +60,51 @@ pub(crate) trait BackendRun: Send + Sync {
     /// Its actions as they are now, in the order in which they were accepted.
     fn actions(&self) -> Pending<'_, Vec<ActionView>>;
 
+    /// The same, where it is to be had for less: why an action failed may be left out.
+    fn outline(&self) -> Pending<'_, Vec<ActionView>> {
+        self.actions()
+    }
+
+    /// Why an action failed, if the outline leaves it out.
+    fn failure(&self, _action: ActionName) -> Pending<'_, Option<Failure>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
     /// Tells when something about it has changed.
     fn watch(&self) -> watch::Receiver<()>;
+}
+
+/// Failed actions that are asked why, at most, where each of them is a request.
+const MOST_QUESTIONS: usize = 32;
+
+/// Where the failure of a root began: the lowest action, down from the root, that failed with the same message or with one of its causes. None
+/// if nobody can say.
+pub(crate) async fn origin(run: &dyn BackendRun, failure: &Failure) -> Option<(ActionName, TaskName)> {
+    let actions = run.outline().await.ok()?;
+    let mut lowest = actions.iter().find(|action| action.name.is_root())?;
+    let mut left = MOST_QUESTIONS;
+    loop {
+        let has_failed = |action: &&ActionView| matches!(action.phase, Phase::Failed | Phase::TimedOut);
+        let mut below = None;
+        for action in actions.iter().filter(has_failed).filter(|action| action.parent == Some(lowest.name)) {
+            let own = match &action.failure {
+                Some(own) => Some(own.clone()),
+                None if left > 0 => {
+                    left -= 1;
+                    run.failure(action.name).await.ok()?
+                }
+                None => None,
+            };
+            if own.is_some_and(|own| own.message == failure.message || failure.causes.contains(&own.message)) {
+                below = Some(action);
+                break;
+            }
+        }
+        match below {
+            Some(action) => lowest = action,
+            None => return Some((lowest.name, lowest.task.clone())),
+        }
+    }
 }
 
 /// A run that is to be started.

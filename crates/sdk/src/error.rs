@@ -50,14 +50,19 @@ pub enum ErrorKind {
     Interrupted,
 }
 
-/// Marks an error as final: the action fails at once, whatever its retries (Flyte: `NonRecoverableError`).
+/// Marks an error as final: the action fails at once, whatever its retries (Flyte: `NonRecoverableError`). It is so whatever it is wrapped in,
+/// `anyhow::Error` for instance.
 #[derive(Debug)]
-pub struct Terminal(Box<dyn StdError + Send + Sync>);
+pub struct Terminal(Final);
+
+/// What shows in a chain of causes that it holds a [`Terminal`]: some that wrap an error hide its own type, but not its source.
+#[derive(Debug)]
+struct Final(Box<dyn StdError + Send + Sync>);
 
 impl Terminal {
-    /// Takes a message or an error.
+    /// Takes a message or an error. An [`Error`] becomes final by [`Error::into_terminal`].
     pub fn new(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Terminal {
-        Terminal(error.into())
+        Terminal(Final(error.into()))
     }
 }
 
@@ -69,9 +74,49 @@ impl fmt::Display for Terminal {
 
 impl StdError for Terminal {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&self.0)
+    }
+}
+
+impl fmt::Display for Final {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl StdError for Final {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.0.source()
     }
 }
+
+/// An [`Error`] on its way through code that knows other errors; its source is the [`Error`], so that it comes out as it went in.
+#[derive(Debug)]
+struct Boxed(Ours);
+
+#[derive(Debug)]
+struct Ours(Error);
+
+impl fmt::Display for Boxed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl StdError for Boxed {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&self.0)
+    }
+}
+
+impl fmt::Display for Ours {
+    /// With its causes, which are texts and no sources.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#}", self.0)
+    }
+}
+
+impl StdError for Ours {}
 
 impl Error {
     /// A recoverable error with a code of your own.
@@ -84,9 +129,16 @@ impl Error {
         Error::from_failure(ErrorKind::User, Failure::user("NonRecoverableError", message).terminal())
     }
 
-    /// An error that any function may give back: with the message and the causes, as one text. `anyhow::Error::from_boxed` takes it.
+    /// An error that any function may give back; its text has the causes. `anyhow::Error::from_boxed` takes it. With `?` it is the same
+    /// [`Error`] again, under whatever was said on the way.
     pub fn into_boxed(self) -> Box<dyn StdError + Send + Sync> {
-        format!("{self:#}").into()
+        Box::new(Boxed(Ours(self)))
+    }
+
+    /// The same error, which fails the action at once.
+    pub fn into_terminal(mut self) -> Error {
+        self.0.failure.recoverable = false;
+        self
     }
 
     /// The same error with another message in front of its own, which becomes the nearest of its causes.
@@ -113,7 +165,8 @@ impl Error {
     }
 
     fn with_source(code: String, source: Box<dyn StdError + Send + Sync>) -> Error {
-        let causes = chain(source.as_ref()).skip(1).map(ToString::to_string).collect();
+        let causes = chain(source.as_ref()).skip(1).filter(|cause| !cause.is::<Final>());
+        let causes = causes.map(ToString::to_string).collect();
         let failure = Failure { causes, ..Failure::user(code, source.to_string()) };
         Error(Box::new(Inner { failure, kind: ErrorKind::User, source: Some(source), action: None }))
     }
@@ -148,6 +201,18 @@ impl Error {
         self.0.action.as_ref().map(|(action, task)| (*action, task))
     }
 
+    /// A copy of this one, which stands in a chain: what stands above it there are messages that were put before its own.
+    fn again_under(&self, chain_above: &(dyn StdError + 'static)) -> Error {
+        // The one right above is the box that it came in.
+        let above = chain(chain_above).take_while(|error| !error.is::<Ours>()).map(ToString::to_string);
+        let mut above: Vec<String> = above.collect();
+        above.pop();
+        let Inner { failure, kind, action, .. } = &*self.0;
+        let own =
+            Error(Box::new(Inner { failure: failure.clone(), kind: *kind, source: None, action: action.clone() }));
+        above.into_iter().rev().fold(own, Error::under)
+    }
+
     pub(crate) fn placed(mut self, action: ActionName, task: TaskName) -> Error {
         self.0.action = Some((action, task));
         self
@@ -158,9 +223,10 @@ impl Error {
         !self.0.failure.recoverable
     }
 
-    /// The error that was wrapped, if it is an `E` and was made in this very attempt: only its texts cross an action's border.
+    /// The error that was wrapped, if it is an `E` and was made in this very attempt: only its texts cross an action's border. Of an
+    /// `anyhow::Error` only the causes are found.
     pub fn downcast_ref<E: StdError + 'static>(&self) -> Option<&E> {
-        self.0.source.as_deref()?.downcast_ref()
+        chain(self.0.source.as_deref()?).find_map(|error| error.downcast_ref())
     }
 
     /// The form that is stored and sent.
@@ -183,10 +249,13 @@ impl<E: Into<Box<dyn StdError + Send + Sync>> + 'static> From<E> for Error {
         if let Some(error) = source.downcast_ref::<spanwise_engine::Error>() {
             return Error::from_engine(error.clone());
         }
-        let is_terminal = chain(source.as_ref()).any(|error| error.is::<Terminal>());
+        if let Some(ours) = chain(source.as_ref()).find_map(|error| error.downcast_ref::<Ours>()) {
+            return ours.0.again_under(source.as_ref());
+        }
+        let is_terminal = chain(source.as_ref()).any(|error| error.is::<Final>());
         let kind = match () {
-            () if source.is::<crate::ValueError>() => ErrorKind::Value,
-            () if source.is::<crate::ContextError>() => ErrorKind::Context,
+            () if chain(source.as_ref()).any(|error| error.is::<crate::ValueError>()) => ErrorKind::Value,
+            () if chain(source.as_ref()).any(|error| error.is::<crate::ContextError>()) => ErrorKind::Context,
             () => ErrorKind::User,
         };
         let code = if is_terminal { "NonRecoverableError".to_owned() } else { code };

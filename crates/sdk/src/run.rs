@@ -3,13 +3,13 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use spanwise_core::{DEFAULT_ORG, Failure, RunId, RunName};
+use spanwise_core::{DEFAULT_ORG, RunId, RunName};
 use spanwise_engine::{ActionView, Outcome, Relation};
 use tokio::sync::watch;
 
-use crate::backend::AnyRun;
+use crate::backend::{AnyRun, origin};
 use crate::client::Client;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::payload::read_outcome;
 use crate::task::TaskOutput;
 
@@ -55,27 +55,14 @@ impl<T: TaskOutput> Run<T> {
     /// away for an hour.
     pub async fn output(&self) -> Result<T> {
         let outcome = self.run.outcome().await?;
-        let failure = match &outcome {
-            Outcome::Failed(failure) | Outcome::TimedOut(failure) => Some(failure.clone()),
+        let origin = match &outcome {
+            Outcome::Failed(failure) | Outcome::TimedOut(failure) => origin(&*self.run, failure).await,
             Outcome::Succeeded(_) | Outcome::Aborted { .. } => None,
         };
-        let output = read_outcome(outcome);
-        match (output, failure) {
-            (Err(error), Some(failure)) => Err(self.placed(error, &failure).await),
-            (output, _) => output,
-        }
-    }
-
-    /// The root's error with the action that it began in: the lowest one that failed in the same words, down from the root.
-    async fn placed(&self, error: Error, failure: &Failure) -> Error {
-        // Without a list the error is what it was.
-        let actions = self.run.actions().await.unwrap_or_default();
-        let is_same = |action: &&ActionView| action.failure.as_ref().is_some_and(|own| own.message == failure.message);
-        let Some(mut lowest) = actions.iter().find(|action| action.name.is_root()) else { return error };
-        while let Some(below) = actions.iter().filter(is_same).find(|action| action.parent == Some(lowest.name)) {
-            lowest = below;
-        }
-        error.placed(lowest.name, lowest.task.clone())
+        read_outcome(outcome).map_err(|error| match origin {
+            Some((action, task)) => error.placed(action, task),
+            None => error,
+        })
     }
 
     /// Ends it and everything under it; who and why are recorded. A run that has ended stays as it is.

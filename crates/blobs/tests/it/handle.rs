@@ -1,9 +1,10 @@
 //! What the handle makes of a store: files outside of it, and readers that leave most of a blob out.
 
 use std::io::{Read as _, Seek as _, SeekFrom};
+use std::time::Duration;
 
 use bytes::Bytes;
-use spanwise_blobs::BlobUri;
+use spanwise_blobs::{BlobUri, Reader};
 
 use super::directory::Store;
 
@@ -61,4 +62,28 @@ async fn a_reader_moves_about_in_a_blob_of_any_size() {
     }
     assert!(whole == content);
     assert!(store.blobs.skim(&uri("b"), |_| Ok(())).await.unwrap().is_none());
+}
+
+/// Whoever reads in part waits for the threads for the disk, and must not be one of them.
+#[test]
+fn many_are_read_in_part_at_once_whatever_threads_there_are_for_the_disk() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build().unwrap();
+    runtime.block_on(async {
+        let store = Store::new();
+        let content = Bytes::from(vec![7; 600_000]);
+        store.blobs.put(&uri("a"), content.clone()).await.unwrap();
+        let skim = || async {
+            let whole = |reader: &mut Reader| {
+                let mut whole = Vec::new();
+                reader.read_to_end(&mut whole).map(|_| whole)
+            };
+            store.blobs.skim(&uri("a"), whole).await.unwrap().unwrap()
+        };
+        let all = futures_util::future::join_all((0..20).map(|_| skim()));
+        let all = tokio::time::timeout(Duration::from_secs(60), all).await.expect("nobody waits for ever");
+        assert!(all.iter().all(|read| *read == content));
+        let panics =
+            store.blobs.skim(&uri("a"), |_| -> std::io::Result<()> { panic!("a fault of whoever reads") }).await;
+        assert!(panics.unwrap_err().to_string().contains("read `s3://spanwise/a`"));
+    });
 }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use connectrpc::ConnectError;
-use spanwise_core::{ActionName, Phase, RunId};
+use spanwise_core::{ActionName, Failure, Phase, RunId};
 use spanwise_engine::{ActionView, Outcome, Relation};
 use spanwise_proto::Message;
 use spanwise_proto::flyteidl2::common::ListRequest;
@@ -104,6 +104,17 @@ impl RemoteRun {
 
     /// Its actions in the order in which they were accepted.
     async fn list_actions(&self) -> Result<Vec<ActionView>> {
+        let mut views = self.list_outline().await?;
+        for view in &mut views {
+            if matches!(view.phase, Phase::Failed | Phase::TimedOut) {
+                view.failure = self.failure_of_action(&view.name).await?;
+            }
+        }
+        Ok(views)
+    }
+
+    /// The same without what went wrong.
+    async fn list_outline(&self) -> Result<Vec<ActionView>> {
         let runs = self.connection.runs();
         let (mut views, mut token) = (Vec::new(), String::new());
         loop {
@@ -114,14 +125,7 @@ impl RemoteRun {
             };
             let page = persist(SHORT, || runs.list_actions(request.clone())).await;
             let page = page.map_err(|source| error("list the actions of the run", &source))?.into_owned();
-            for action in &page.actions {
-                if let Some(mut view) = view(action) {
-                    if matches!(view.phase, Phase::Failed | Phase::TimedOut) {
-                        view.failure = self.failure(&view.name).await?;
-                    }
-                    views.push(view);
-                }
-            }
+            views.extend(page.actions.iter().filter_map(view));
             token = page.token;
             if token.is_empty() {
                 return Ok(views);
@@ -129,7 +133,7 @@ impl RemoteRun {
         }
     }
 
-    async fn failure(&self, action: &ActionName) -> Result<Option<spanwise_core::Failure>> {
+    async fn failure_of_action(&self, action: &ActionName) -> Result<Option<Failure>> {
         let request = GetActionDetailsRequest {
             action_id: ids::to_action_identifier(&self.id, action).into(),
             ..GetActionDetailsRequest::default()
@@ -162,6 +166,14 @@ impl BackendRun for RemoteRun {
         Box::pin(self.list_actions())
     }
 
+    fn outline(&self) -> Pending<'_, Vec<ActionView>> {
+        Box::pin(self.list_outline())
+    }
+
+    fn failure(&self, action: ActionName) -> Pending<'_, Option<Failure>> {
+        Box::pin(async move { self.failure_of_action(&action).await })
+    }
+
     /// Tells whenever its root has changed, until its end.
     fn watch(&self) -> watch::Receiver<()> {
         let (sender, receiver) = watch::channel(());
@@ -183,10 +195,10 @@ fn phase(details: &ActionDetails) -> Option<Phase> {
     Phase::from_number(details.status.phase.to_i32())
 }
 
-fn failure_of(details: &ActionDetails) -> spanwise_core::Failure {
+fn failure_of(details: &ActionDetails) -> Failure {
     match &details.result {
         Some(action_details::Result::ErrorInfo(error)) => failure::of_details(error),
-        _ => spanwise_core::Failure::system("UnknownError", "the server does not say what went wrong"),
+        _ => Failure::system("UnknownError", "the server does not say what went wrong"),
     }
 }
 

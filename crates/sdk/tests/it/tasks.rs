@@ -468,7 +468,13 @@ async fn fails_with(what: String) -> spanwise::Result<()> {
     let broken = || Err::<(), _>("x".parse::<u8>().unwrap_err());
     match what.as_str() {
         "anyhow" => Err(anyhow::anyhow!("inner").context("outer"))?,
-        "terminal" => Err(anyhow::Error::new(spanwise::Terminal::new("no use")).context("outer"))?,
+        "terminal" => Err(anyhow::Error::new(Terminal::new("no use")).context("outer"))?,
+        "bare terminal" => Err(anyhow::Error::new(Terminal::new("no use")))?,
+        "boxed terminal" => Err(Box::new(Terminal::new("x".parse::<u8>().unwrap_err())))?,
+        "into_terminal" => Err(Error::user("Mine", "no use").into_terminal())?,
+        "ours" => {
+            Err(anyhow::Error::from_boxed(Error::user("Mine", "inner").into_terminal().into_boxed()).context("outer"))?
+        }
         "text" => Err("only a text")?,
         "context" => broken().context("reading a number")?,
         "with_context" => broken().with_context(|| format!("reading {what}"))?,
@@ -487,6 +493,10 @@ async fn s4_each_way_to_fail_is_told_with_its_causes_and_whether_trying_again_ca
     for (what, code, message, causes, is_terminal) in [
         ("anyhow", "anyhow::Error", "outer", &["inner"][..], false),
         ("terminal", "NonRecoverableError", "outer", &["no use"], true),
+        ("bare terminal", "NonRecoverableError", "no use", &[], true),
+        ("boxed terminal", "NonRecoverableError", digit, &[], true),
+        ("into_terminal", "Mine", "no use", &[], true),
+        ("ours", "Mine", "outer", &["inner"], true),
         ("text", "Error", "only a text", &[], false),
         ("context", "ParseIntError", "reading a number", &[digit], false),
         ("with_context", "ParseIntError", "reading with_context", &[digit], false),
@@ -510,22 +520,23 @@ async fn s4_each_way_to_fail_is_told_with_its_causes_and_whether_trying_again_ca
 #[task(env = ENV)]
 async fn passes_it_on(what: String) -> anyhow::Result<()> {
     fails_with("text".to_owned()).await.unwrap_err();
-    fails_with(what).await.map_err(Error::into_boxed).map_err(anyhow::Error::from_boxed)
+    fails_with(what).await.context("passing it on").map_err(Error::into_boxed).map_err(anyhow::Error::from_boxed)
 }
 
-/// The action where an error began, whoever has passed it on; what a caller has dealt with is not it.
+/// The action where an error began, whoever has passed it on and said more; what a caller has dealt with is not it.
 #[tokio::test]
 async fn s4_a_failed_run_names_the_action_that_failed_and_its_task() {
-    let run = memory().with_runcontext().run(passes_it_on("bail".to_owned())).await.unwrap();
-    let error = run.output().await.unwrap_err();
-    let failed = run.actions().await.unwrap().pop().unwrap();
-    let (action, task) = error.action().unwrap();
-    assert_eq!((action, task.as_str()), (failed.name, "it.fails_with"));
-    assert_eq!(format!("{error:?}"), format!("[anyhow::Error] bail out\n  in action `{action}` (`it.fails_with`)"));
+    for what in ["bail", "context", "anyhow", "terminal"] {
+        let run = memory().with_runcontext().run(passes_it_on(what.to_owned())).await.unwrap();
+        let error = run.output().await.unwrap_err();
+        let failed = run.actions().await.unwrap().pop().unwrap();
+        let (action, task) = error.action().unwrap();
+        assert_eq!((action, task.as_str(), error.message()), (failed.name, "it.fails_with", "passing it on"));
+        let said = format!("{error:?}");
+        assert!(said.ends_with(&format!("\n  in action `{action}` (`it.fails_with`)")), "{said}");
+    }
     let run = memory().with_runcontext().run(fails_with("text".to_owned())).await.unwrap();
-    let error = run.output().await.unwrap_err();
-    assert_eq!(
-        error.action().map(|(action, task)| (action, task.to_string())),
-        Some((ActionName::ROOT, "it.fails_with".to_owned()))
-    );
+    let (action, task) =
+        run.output().await.unwrap_err().action().map(|(action, task)| (action, task.to_string())).unwrap();
+    assert_eq!((action, task.as_str()), (ActionName::ROOT, "it.fails_with"));
 }
