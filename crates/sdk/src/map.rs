@@ -15,6 +15,8 @@ use crate::task::TaskOutput;
 /// Calls a task for each item, concurrently: `map(fetch, urls).concurrency(10).await`. A task with several arguments takes a tuple of them:
 /// `map(resize, [(photo, 100), (photo, 200)])`.
 ///
+/// A closure that uses its argument's fields or methods says its type: `map(|order: Order| ship(order.id), orders)`.
+///
 /// Async bodies take turns on the thread that polls the map, as with `tokio::join!`; tasks that compute are functions that are
 /// not async: they run on the pool for blocking work, in parallel.
 ///

@@ -25,7 +25,7 @@ impl Dispatcher for Refusing {
             Some(row) => Some(match row.streams {
                 Streams::Neither => MethodDescriptor::unary(false),
                 Streams::Server => MethodDescriptor::server_streaming(),
-                Streams::Client => MethodDescriptor::client_streaming(),
+                Streams::Both => MethodDescriptor::bidi_streaming(),
             }),
             None => self.0.lookup(path),
         }
@@ -60,10 +60,6 @@ impl Dispatcher for Refusing {
         requests: RequestStream,
         format: CodecFormat,
     ) -> UnaryResult {
-        if is_refused(path) {
-            let refused = refused(path);
-            return Box::pin(async { Err(refused) });
-        }
         self.0.call_client_streaming(path, ctx, requests, format)
     }
 
@@ -74,6 +70,10 @@ impl Dispatcher for Refusing {
         requests: RequestStream,
         format: CodecFormat,
     ) -> StreamingResult {
+        if is_refused(path) {
+            let refused = refused(path);
+            return Box::pin(async { Err(refused) });
+        }
         self.0.call_bidi_streaming(path, ctx, requests, format)
     }
 }

@@ -24,8 +24,8 @@ pub enum Streams {
     Neither,
     /// The server does.
     Server,
-    /// The client does.
-    Client,
+    /// Both do.
+    Both,
 }
 
 impl Methods {
@@ -57,8 +57,8 @@ const fn server_stream(service: &'static str, names: &'static [&'static str], su
     Methods { streams: Streams::Server, ..unary(service, names, support) }
 }
 
-const fn client_stream(service: &'static str, names: &'static [&'static str], support: Support) -> Methods {
-    Methods { streams: Streams::Client, ..unary(service, names, support) }
+const fn both_stream(service: &'static str, names: &'static [&'static str], support: Support) -> Methods {
+    Methods { streams: Streams::Both, ..unary(service, names, support) }
 }
 
 impl Methods {
@@ -193,7 +193,7 @@ pub const METHODS: &[Methods] = &[
         .shown_by("`triggers`"),
     unary("flyteidl2.workflow.EventsProxyService", &["Record"], Refused(OWN_EVENTS)),
     unary(INTERNAL, &["RecordAction", "RecordActionEvents", "UpdateActionStatus"], Refused(OWN_EVENTS)),
-    client_stream(
+    both_stream(
         INTERNAL,
         &["RecordActionEventStream", "RecordActionStream", "UpdateActionStatusStream"],
         Refused(OWN_EVENTS),

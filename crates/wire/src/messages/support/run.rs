@@ -25,7 +25,7 @@ pub const RUN: &[Row] = &[
     row("run_start_time", Honoured("filled in by the server")),
     row("max_action_concurrency", Honoured("1 is refused")),
     called("run_base_dir", "run_base_dir", Warned("inputs and outputs are in the server's store")),
-    row("related_to", Honoured("")),
+    called("related_to", "run_spec.related_to", Warned("say it by `relation`")),
     called("cluster_pool", "run_spec.cluster_pool", Warned("there is one machine")),
     row("task_spec_source", Honoured("filled in by the server")),
     row(

@@ -98,6 +98,10 @@ fn s10_what_this_version_does_not_know_is_told_by_its_number_unless_what_it_is_i
     assert_eq!(unknown(&[1, 14]), by_number(14, "flyteidl2.core.TaskTemplate"));
     assert_eq!(unknown(&[1, 3, 99]), by_number(99, "flyteidl2.core.TaskMetadata"));
     assert_eq!(unknown(&[1, 6, 4, 1, 3]), by_number(3, "flyteidl2.core.Resources.ResourceEntry"));
+    let many: Vec<u8> = (100..130).flat_map(|number| setting(&[number])).collect();
+    let sentences = by_fields(&[&many[..], &many[..]].concat(), &TASK_TASK_SPEC, TASK);
+    assert_eq!((sentences.len(), sentences[0].as_str()), (21, &*by_number(100, "flyteidl2.task.TaskSpec")[0]));
+    assert_eq!(sentences[20], "10 more fields are not honoured: this version does not know them");
     // The documentation of a task may say more than we know, and a GPU is not assigned whatever else is said of it.
     assert_eq!(unknown(&[5, 9]), [""; 0]);
     assert_eq!(unknown(&[1, 9, 1, 99]), ["resources.gpu is not honoured: accelerators are not assigned"]);
@@ -139,7 +143,8 @@ fn each_method_of_flyte_has_a_row() {
         let streams = match (facts[2].as_bool().unwrap(), facts[3].as_bool().unwrap()) {
             (false, false) => Streams::Neither,
             (false, true) => Streams::Server,
-            (true, _) => Streams::Client,
+            (true, true) => Streams::Both,
+            (true, false) => panic!("{name}: only the client sends a stream, which `Streams` does not have"),
         };
         let (service, method) = name.rsplit_once('.').unwrap();
         (format!("{service}/{method}"), format!("{streams:?}"))

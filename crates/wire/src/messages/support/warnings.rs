@@ -35,10 +35,17 @@ impl Asks for TaskSpec {
     const ROWS: &'static [Row] = TASK;
 
     fn by_values(&self) -> Vec<(&'static str, &'static str)> {
-        match &self.task_template.target {
+        let mut wishes = match &self.task_template.target {
             Some(task_template::Target::Container(container)) => of_resources(&container.resources),
             _ => Vec::new(),
+        };
+        // Older clients say it by the type alone.
+        if self.task_template.r#type == "actor"
+            && let Some(Row { support: Support::Warned(instead), .. }) = covering(TASK, "task_template.reuse_policy")
+        {
+            wishes.push(("reuse_policy", instead));
         }
+        wishes
     }
 }
 
@@ -57,34 +64,50 @@ fn of_resources(resources: &Resources) -> Vec<(&'static str, &'static str)> {
     wishes
 }
 
-/// What is asked for and not honoured, one sentence each (semantics S10), and what this version does not know.
+/// Fields that are not known are named up to this many: a message may hold a million of them.
+const MOST_UNKNOWN: usize = 20;
+
+/// What is asked for and not honoured, one sentence each (semantics S10), and what this version does not know. No sentence comes twice.
 pub fn not_honoured<M: Asks>(message: &M) -> Vec<String> {
     let mut sentences = by_fields(&message.encode_to_vec(), M::FIELDS, M::ROWS);
-    sentences
-        .extend(message.by_values().into_iter().map(|(name, instead)| format!("{name} is not honoured: {instead}")));
-    let mut seen = BTreeSet::new();
-    sentences.retain(|sentence| seen.insert(sentence.clone()));
+    for (name, instead) in message.by_values() {
+        let sentence = format!("{name} is not honoured: {instead}");
+        if !sentences.contains(&sentence) {
+            sentences.push(sentence);
+        }
+    }
     sentences
 }
 
 /// What the bytes of a message ask for by the fields that are set.
 pub(super) fn by_fields(message: &[u8], fields: &'static Declared, rows: &'static [Row]) -> Vec<String> {
-    let mut sentences: Vec<String> = Vec::new();
+    let (mut wishes, mut unknown) = (Vec::new(), BTreeSet::new());
     let mut look = |path: &str, found: Found| match found {
         Found::Unknown { message, number } => {
             if covering(rows, path).is_none_or(|row| matches!(row.support, Support::Honoured(_))) {
-                sentences.push(format!("field {number} of {message} is not honoured: this version does not know it"));
+                unknown.insert((message, number));
             }
         }
         Found::Declared { is_set } => {
             let exact = rows.iter().find(|row| row.path == path && is_set);
-            if let Some(row @ Row { support: Support::Warned(instead), .. }) = exact {
-                sentences.push(format!("{} is not honoured: {instead}", row.name()));
+            if let Some(row @ Row { support: Support::Warned(instead), .. }) = exact
+                && !wishes.contains(&(row.name(), *instead))
+            {
+                wishes.push((row.name(), *instead));
             }
         }
     };
     // What was encoded here is a message.
     let _ = fields::visit(message, fields, &mut look);
+    let mut sentences: Vec<String> =
+        wishes.into_iter().map(|(name, instead)| format!("{name} is not honoured: {instead}")).collect();
+    sentences.extend(unknown.iter().take(MOST_UNKNOWN).map(|(message, number)| {
+        format!("field {number} of {message} is not honoured: this version does not know it")
+    }));
+    if unknown.len() > MOST_UNKNOWN {
+        let more = unknown.len() - MOST_UNKNOWN;
+        sentences.push(format!("{more} more fields are not honoured: this version does not know them"));
+    }
     sentences
 }
 
