@@ -299,9 +299,9 @@ impl ActionSpec {
         ActionSpec { parent: Some(parent), kind: ActionKind::Step, ..ActionSpec::task(name) }
     }
 
-    /// True if attempts run it: steps and conditions come to their end by what others report.
-    pub fn has_driver(&self) -> bool {
-        self.kind == ActionKind::Task
+    /// True if somebody has to drive it: a task through its attempts, a condition until its time is over. A step is recorded when it has ended.
+    pub fn needs_driver(&self) -> bool {
+        self.kind != ActionKind::Step
     }
 
     /// A condition that the task action `parent` waits for.

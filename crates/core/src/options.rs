@@ -53,10 +53,10 @@ impl CacheOptions {
 }
 
 impl RunOptions {
-    /// The key of a label that holds a NUL, in itself or in its value: stores that keep text would lose what follows.
-    pub fn label_with_nul(&self) -> Option<&str> {
+    /// The keys of labels that hold a NUL, in themselves or in their values: stores of text would lose what follows it.
+    pub fn labels_with_nul(&self) -> impl Iterator<Item = &str> {
         let has_nul = |(key, value): &(&String, &String)| key.contains('\0') || value.contains('\0');
-        self.labels.iter().find(has_nul).map(|(key, _)| key.as_str())
+        self.labels.iter().filter(has_nul).map(|(key, _)| key.as_str())
     }
 
     /// What is stored beside the run and shown with it. Left out is what only its actions need, and what may be secret.
@@ -83,7 +83,7 @@ mod tests {
         for (key, value, found) in cases {
             let labels = [("a".to_owned(), "b".to_owned()), (key.to_owned(), value.to_owned())].into();
             let options = RunOptions { labels, ..RunOptions::default() };
-            assert_eq!(options.label_with_nul(), found, "{key:?} = {value:?}");
+            assert_eq!(options.labels_with_nul().next(), found, "{key:?} = {value:?}");
         }
     }
 }

@@ -42,7 +42,8 @@ pub struct Call {
 }
 
 impl RunHandle {
-    /// Drives an action to its end and returns its outcome, which is safe by then. If somebody drives it already, waits.
+    /// Drives an action to its end and returns its outcome, which is safe by then. If somebody drives it already, waits. A condition has no
+    /// attempts: it ends when it is answered, or when its time is over.
     ///
     /// # Errors
     /// [`Error::Store`] if the journal failed, and the engine does not wait until it can be written again.

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use self::again::{Again, LONGEST_PAUSE};
 pub(crate) use self::pending::Exports;
 use crate::blocking::leave_runtime;
 use crate::engine::Engine;
@@ -23,7 +24,10 @@ use crate::error::{Error, with_source};
 use crate::settings::RunSettings;
 use crate::unreadable::Unreadable;
 
+mod again;
 mod pending;
+#[cfg(test)]
+mod tests;
 
 /// Events that are read at a time.
 const SLICE: usize = 1024;
@@ -153,15 +157,18 @@ struct Move {
 impl Loop {
     async fn run(mut self) {
         let (mut live, mut is_behind) = (Live::new(), false);
+        let mut again = Again::new(self.limits.first_pause);
         loop {
             let is_stopping = *self.stopping.borrow();
-            if is_stopping && self.exports.is_empty() {
+            let is_idle = self.exports.is_empty();
+            if is_stopping && is_idle && again.is_empty() {
                 return;
             }
-            if !is_stopping && !is_behind {
+            if !is_behind && (!is_stopping || is_idle) {
                 tokio::select! {
-                    () = self.exports.lull(LULL, PATIENCE) => {}
-                    _ = self.stopping.changed() => {}
+                    () = self.exports.lull(LULL, PATIENCE), if !is_stopping => {}
+                    () = again.due() => again.take().into_iter().for_each(|run| self.exports.add(run)),
+                    _ = self.stopping.changed(), if !is_stopping => {}
                 }
             }
             let (store, exports, limit) = (Arc::clone(&self.store), Arc::clone(&self.exports), self.limits.batch);
@@ -172,12 +179,13 @@ impl Loop {
             let Ok((back, batch, unread)) = gathered.await else { return };
             live = back;
             is_behind = batch.spans.len() >= self.limits.batch;
+            again.note(unread.iter().filter(|unread| !unread.error.is_damage()).map(|unread| unread.key));
             unread.into_iter().for_each(|unread| self.tell(unread));
             self.send(batch, &mut live).await;
         }
     }
 
-    /// Tells why a run could not be read. What cannot be understood now cannot be later either.
+    /// Tells why a run could not be read. What cannot be understood now cannot be later either; everything else is tried again.
     fn tell(&self, Unread { run, key, error }: Unread) {
         let (is_damage, cause) = (error.is_damage(), with_source(&error));
         let named = run.as_ref().map_or_else(|| format!("number {}", key.0), |run| format!("`{}`", run.name));
@@ -213,13 +221,12 @@ impl Loop {
             }
             self.exporter.failed(&error, None);
             tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_secs(30));
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 }
 
-/// Reads on in the runs that have new events until there is enough for a batch. An error is that of one run, which is left alone
-/// until it has events again.
+/// Reads on in the runs that have new events until there is enough for a batch. An error is that of one run: the others are read on in.
 fn gather(store: &dyn Store, exports: &Exports, live: &mut Live, enough: usize) -> (Batch, Vec<Unread>) {
     let (mut batch, mut unread) = (Batch::default(), Vec::new());
     while batch.spans.len() < enough

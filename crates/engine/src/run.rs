@@ -126,7 +126,7 @@ impl RunHandle {
         self.cell.children(parent)
     }
 
-    /// Every task action that is not at its end: what a restart has to drive.
+    /// Every action that is not at its end and needs a driver: what a restart has to drive.
     pub fn unfinished(&self) -> Vec<ActionName> {
         self.cell.unfinished()
     }

@@ -1,6 +1,7 @@
 //! The control plane: runs are created, actions enqueued, driven and taken up again after a restart.
 
 use std::collections::{BTreeMap, HashMap};
+use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,8 +11,8 @@ use futures_util::FutureExt as _;
 use spanwise_blobs::{BlobUri, Blobs};
 use spanwise_core::lifecycle::TraceLevel;
 use spanwise_core::trigger::{FiringRules, TriggerId};
-use spanwise_core::{ActionKind, ActionName, Phase, RunId, Timestamp};
-use spanwise_engine::{Call, Engine, RunHandle, RunOptions};
+use spanwise_core::{ActionName, AttemptNo, RunId, Timestamp};
+use spanwise_engine::{Call, Engine, Outcome, OutsideWait, RunHandle, RunOptions};
 use spanwise_wire::{Invalid, ids::TaskKey};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -115,8 +116,11 @@ impl From<leftovers::Error> for Error {
 /// The largest inputs that an action may have; the stock SDK's own limit is 10 MiB.
 pub(crate) const MAX_INPUTS: u64 = 11 << 20;
 
-/// How long a run rests that the journal has broken off.
-const TAKEN_UP_AGAIN: Duration = Duration::from_secs(5);
+/// How long a run rests that the journal has broken off, or whose driver has panicked.
+const TAKEN_UP_AGAIN: Duration = if cfg!(test) { Duration::from_millis(20) } else { Duration::from_secs(5) };
+
+/// How a driver ends.
+type Driven = Result<Outcome, spanwise_engine::Error>;
 
 /// What a control plane is made of.
 pub(crate) struct Parts {
@@ -287,13 +291,9 @@ impl ControlPlane {
         for action in run.unfinished().into_iter().filter(|action| !run.is_driven(action)) {
             self.drive(run, action, None);
         }
-        let paused = run.actions().into_iter().filter(|action| action.phase == Phase::Paused);
-        for condition in paused.filter(|action| action.kind == ActionKind::Condition) {
-            self.drive_condition(run, condition.name);
-        }
     }
 
-    /// Takes up a run again that the journal has broken off, as a restart would, when all of its drivers have ended.
+    /// Takes up a run again, as a restart would: one that the journal has broken off when all of its drivers have ended.
     fn take_up_again(&self, id: &RunId) {
         let (plane, id) = (self.clone(), id.clone());
         let closing = self.inner.closing.clone();
@@ -310,25 +310,16 @@ impl ControlPlane {
         }));
     }
 
-    /// Drives a task action to its end in the background. `inputs` are its own, if they have just been stored.
-    pub(crate) fn drive(&self, run: &RunHandle, action: ActionName, inputs: Option<Bytes>) {
+    /// Drives an action to its end in the background. `inputs` are its own, if they have just been stored.
+    pub(crate) fn drive(&self, run: &RunHandle, action: ActionName, mut inputs: Option<Bytes>) {
         let (run, executor, plane) = (run.clone(), self.inner.executor.clone(), self.clone());
         self.inner.drivers.spawn(async move {
-            let call = Call { action, inputs, caller: None };
-            if plane.inner.closing.run_until_cancelled(plane.recovered(&run, action)).await.is_none() {
+            let recovered = plane.recovered(&run, action, &mut inputs);
+            if plane.inner.closing.run_until_cancelled(recovered).await.is_none() {
                 return;
             }
-            let driven = AssertUnwindSafe(run.drive(call, &executor)).catch_unwind().await;
-            let cause = match driven {
-                Ok(Ok(_)) => None,
-                Ok(Err(error)) => Some(in_one_line(&error)),
-                Err(_) => Some("its driver has panicked".to_owned()),
-            };
-            if let Some(cause) = cause {
-                let trace_id = run.span().map(|span| tracing::field::display(span.trace));
-                tracing::error!(run = %run.id().name, %action, trace_id, cause, "an action cannot go on");
-                plane.take_up_again(run.id());
-            }
+            let call = Call { action, inputs, caller: None };
+            plane.see_through(&run, action, run.drive(call, &executor)).await;
             executor.remove_empty_work(&run);
             if action.is_root() && run.settings().firing.is_some() {
                 plane.inner.timer.notify_one();
@@ -336,15 +327,21 @@ impl ControlPlane {
         });
     }
 
-    /// Lets the time of a condition run out in the background.
-    pub(crate) fn drive_condition(&self, run: &RunHandle, action: ActionName) {
-        let run = run.clone();
-        self.inner.drivers.spawn(async move {
-            if let Err(error) = run.drive_condition(action).await {
-                let trace_id = run.span().map(|span| tracing::field::display(span.trace));
-                tracing::error!(run = %run.id().name, %action, trace_id, %error, "a condition cannot go on");
-            }
-        });
+    /// Waits for a driver of an action. If it cannot go on, or panics, what nobody drives of its run is taken up again.
+    async fn see_through(&self, run: &RunHandle, action: ActionName, driver: impl Future<Output = Driven>) {
+        let cause = match AssertUnwindSafe(driver).catch_unwind().await {
+            Ok(Ok(_)) => return,
+            Ok(Err(error)) => in_one_line(&error),
+            Err(_) => "its driver has panicked".to_owned(),
+        };
+        let trace_id = run.span().map(|span| tracing::field::display(span.trace));
+        tracing::error!(run = %run.id().name, %action, trace_id, cause, "an action cannot go on");
+        self.take_up_again(run.id());
+    }
+
+    /// An attempt waits for something outside of its run, and takes up no slot, until what this returns is dropped.
+    pub(crate) fn wait_outside(&self, run: &RunHandle, action: ActionName, attempt: AttemptNo) -> OutsideWait {
+        run.wait_outside(action, attempt)
     }
 
     /// The inputs under the URI in a field of a request.
@@ -372,3 +369,6 @@ impl ControlPlane {
         Ok(self.inner.definitions.sent_options(run.settings())?)
     }
 }
+
+#[cfg(test)]
+mod tests;

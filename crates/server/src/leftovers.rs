@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use spanwise_blobs::{BlobUri, Blobs};
-use spanwise_core::{ActionName, RunId};
+use spanwise_core::{ActionName, RunId, Timestamp};
 use spanwise_engine::{Engine, PrunedRun, RunKey};
 use tokio::sync::{OwnedRwLockReadGuard, RwLock};
 
@@ -60,6 +60,8 @@ pub(crate) struct Leftovers {
     pruned: Mutex<Vec<PrunedRun>>,
     /// How many unknown directories were told of last.
     last_count: Mutex<usize>,
+    /// When the store was tidied last.
+    tidied_at: Mutex<Option<Timestamp>>,
 }
 
 /// While this is held, nothing is removed.
@@ -74,14 +76,15 @@ struct Unknown {
 
 impl Leftovers {
     pub(crate) fn new(engine: Engine, blobs: Blobs, data: DataDir) -> Leftovers {
-        let (removal, pruned, last_count) = (Arc::default(), Mutex::default(), Mutex::default());
-        Leftovers { engine, blobs, data, removal, pruned, last_count }
+        let (removal, pruned, last_count, tidied_at) =
+            (Arc::default(), Mutex::default(), Mutex::default(), Mutex::default());
+        Leftovers { engine, blobs, data, removal, pruned, last_count, tidied_at }
     }
 
     /// Removes now, whenever retention has deleted runs, and once a day.
     pub(crate) async fn watch(&self) {
         loop {
-            match self.sweep().await {
+            match self.sweep(self.engine.now()).await {
                 Ok(unknown) => self.tell(&unknown),
                 Err(error) => {
                     tracing::warn!(error = &error as &dyn std::error::Error, "what pruned runs left stays for now");
@@ -128,7 +131,8 @@ impl Leftovers {
         Ok(alone.downgrade())
     }
 
-    async fn sweep(&self) -> Result<Unknown, Error> {
+    /// `now` is a time of the engine's.
+    async fn sweep(&self, now: Timestamp) -> Result<Unknown, Error> {
         let pruned = {
             let mut pruned = self.pruned.lock().unwrap_or_else(PoisonError::into_inner);
             pruned.extend(self.engine.take_pruned());
@@ -159,7 +163,7 @@ impl Leftovers {
         }
         self.forget_uploaded_inputs(age).await?;
         self.pruned.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        if let Err(error) = self.tidy().await {
+        if let Err(error) = self.tidy(now).await {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(error, "directories of runs that hold nothing stay for now");
         }
@@ -238,8 +242,16 @@ impl Leftovers {
 }
 
 impl Leftovers {
-    /// What a write or a deletion that was cut off has left, and is no blob, belongs to nobody.
-    async fn tidy(&self) -> Result<(), Error> {
+    /// What a write or a deletion that was cut off has left, and is no blob, belongs to nobody. Looked for once a day: that goes through all that
+    /// is stored.
+    async fn tidy(&self, now: Timestamp) -> Result<(), Error> {
+        {
+            let mut tidied_at = self.tidied_at.lock().unwrap_or_else(PoisonError::into_inner);
+            if tidied_at.is_some_and(|last| now.since(last) < LEFT_ALONE) {
+                return Ok(());
+            }
+            *tidied_at = Some(now);
+        }
         let Some(before) = SystemTime::now().checked_sub(LEFT_ALONE) else { return Ok(()) };
         for top in [layout::RUNS, layout::RAW_DATA, layout::UPLOADED_INPUTS] {
             self.blobs.tidy(&BlobUri::from_key(top)?, before).await?;

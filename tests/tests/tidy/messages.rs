@@ -113,6 +113,57 @@ fn control_is_the_only_door() {
     assert_none(&problems);
 }
 
+/// Where the commands of a run are: what changes it.
+const COMMANDS: &str = "crates/engine/src/run/commands.rs";
+
+/// What else changes a run, or gives away what could.
+const MORE_COMMANDS: [&str; 4] = ["drive", "reuse", "wait_outside", "engine"];
+
+/// The functions that a file makes public.
+fn public_functions(text: &str) -> impl Iterator<Item = &str> {
+    let functions = text.lines().filter_map(|line| line.trim_start().strip_prefix("pub "));
+    let names = functions.filter_map(|line| line.strip_prefix("async ").unwrap_or(line).strip_prefix("fn "));
+    names.map(|line| words(line).next().unwrap_or_default())
+}
+
+/// The commands that the code of a file gives to something else than the control plane.
+fn commands_given<'a>(text: &str, commands: &[&'a str]) -> Vec<&'a str> {
+    let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+    let is_given = |command: &&&str| {
+        let call = format!(".{command}(");
+        let mut calls = code.match_indices(&call).map(|(at, _)| code[..at].trim_end());
+        calls.any(|receiver| words(receiver).last() != Some("control"))
+    };
+    commands.iter().filter(is_given).copied().collect()
+}
+
+#[test]
+fn services_and_pages_change_runs_through_control_alone() {
+    let text = std::fs::read_to_string(spanwise_e2e::cargo::root().join(COMMANDS)).unwrap();
+    let commands: Vec<&str> = public_functions(&text).chain(MORE_COMMANDS).collect();
+    assert!(["enqueue", "signal", "abort", "record_step"].iter().all(|name| commands.contains(name)), "{commands:?}");
+    let asking = code().filter(|(name, _)| ASKING.iter().any(|room| name.starts_with(room)));
+    let given = asking.flat_map(|(name, text)| {
+        let commands = commands_given(&text, &commands).into_iter();
+        commands.map(|command| format!("{name} `{command}`: ask the control plane")).collect::<Vec<_>>()
+    });
+    assert_none(&given.collect::<Vec<_>>());
+}
+
+#[test]
+fn a_command_is_seen_unless_control_is_asked_for_it() {
+    for (text, is_seen) in [
+        ("run.abort(action, by, reason).await?;", true),
+        ("found\n    .run\n    .abort(action)", true),
+        ("self.api\n    .control\n    .abort(&run)", false),
+        ("control.abort(&run)", false),
+        ("self.uncontrol.abort(&run)", true),
+        ("run.aborted()", false),
+    ] {
+        assert_eq!(!commands_given(text, &["abort"]).is_empty(), is_seen, "{text}");
+    }
+}
+
 #[test]
 fn a_way_past_the_door_is_seen_however_it_is_written() {
     for (text, is_seen) in [

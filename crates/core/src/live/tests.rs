@@ -49,7 +49,7 @@ fn a_process_that_does_something_wrong_is_found_out() {
         Fault::CountsUndriven,
     ];
     for fault in faults {
-        let found = (0..1000).find(|seed| tell(*seed, 150, Some(fault)).is_err());
+        let found = (0..4000).find(|seed| tell(*seed, 150, Some(fault)).is_err());
         assert!(found.is_some(), "{fault:?} is not found");
     }
 }

@@ -198,7 +198,7 @@ impl Run {
 
     /// Every action that needs a driver and is not at its end, the oldest first.
     pub fn unfinished(&self) -> Vec<ActionName> {
-        let live = self.actions().filter(|(_, action)| !action.is_finished() && action.spec.has_driver());
+        let live = self.actions().filter(|(_, action)| !action.is_finished() && action.spec.needs_driver());
         in_order_of_acceptance(live)
     }
 }

@@ -120,8 +120,12 @@ impl Executor for Bodies {
 }
 
 fn drive(run: &RunHandle, bodies: &Bodies) -> JoinHandle<Result<Outcome, Error>> {
+    drive_action(run, ActionName::ROOT, bodies)
+}
+
+fn drive_action(run: &RunHandle, action: ActionName, bodies: &Bodies) -> JoinHandle<Result<Outcome, Error>> {
     let (run, bodies) = (run.clone(), bodies.clone());
-    let call = Call { action: ActionName::ROOT, inputs: None, caller: None };
+    let call = Call { action, inputs: None, caller: None };
     tokio::spawn(async move { run.drive(call, &bodies).await })
 }
 
@@ -339,10 +343,7 @@ async fn a_run_that_somebody_else_has_written_to_ends_its_drivers_here_and_harms
     let (spec, condition) = (ActionSpec::condition("approve", ActionName::ROOT), ActionName::new("approve").unwrap());
     lost.enqueue(condition, spec, Bytes::new()).unwrap();
     lost.committed().await.unwrap();
-    let waiting = {
-        let lost = lost.clone();
-        tokio::spawn(async move { lost.drive_condition(condition).await })
-    };
+    let waiting = drive_action(&lost, condition, &lost_bodies);
 
     disk.takes_the_next_event_of(&lost);
     let spec = ActionSpec { parent: Some(ActionName::ROOT), ..ActionSpec::task("env.child") };

@@ -1,8 +1,7 @@
 //! Waiting for the end of actions and attempts.
 
 use bytes::Bytes;
-use spanwise_core::{ActionName, AttemptNo, Command, End, Failure, Timestamp};
-use spanwise_store::Payloads;
+use spanwise_core::{ActionName, AttemptNo, End, Failure, Timestamp};
 
 use super::RunHandle;
 use crate::error::Error;
@@ -66,33 +65,6 @@ impl RunHandle {
             End::TimedOut(failure) => Outcome::TimedOut(*failure),
             End::Aborted { by, reason } => Outcome::Aborted { by, reason },
         })
-    }
-
-    /// Waits until a condition is at its end, and ends it when its time is over.
-    ///
-    /// # Errors
-    /// [`Error::Rejected`] if it is unknown; [`Error::Store`] if the journal failed; [`Error::Interrupted`] if the engine is
-    /// interrupted.
-    pub async fn drive_condition(&self, action: ActionName) -> Result<(), Error> {
-        let watch = self.cell.watch(action);
-        while self.cell.end(&action)?.is_none() {
-            if let Some(error) = self.cell.broken() {
-                return Err(error);
-            }
-            if self.engine.is_interrupted() {
-                return Err(Error::Interrupted);
-            }
-            self.engine.inner.journal.write_soon(&self.cell);
-            let due = self.cell.due(&action);
-            tokio::select! {
-                () = watch.changed() => {}
-                () = self.until(due), if due.is_some() => {
-                    // A tick that comes too late does nothing.
-                    let _ = self.cell.command(&Command::Tick { action }, self.now(), Payloads::default());
-                }
-            }
-        }
-        self.safe().await
     }
 
     /// Waits until an attempt is over, and that is safe.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use spanwise_core::{ActionName, ActionSpec, End, Phase, Rejection, Timeouts};
-use spanwise_engine::{Error, Outcome};
+use spanwise_engine::{Error, Outcome, RunHandle};
 
 use crate::stage::*;
 use crate::{Body, Run, id, main_task, memory, open, phase};
@@ -84,13 +84,14 @@ async fn s7_a_condition_survives_a_restart_and_gives_the_value_of_its_signal() {
     let engine = open(directory.path());
     let run = engine.resume(&id("one")).unwrap();
     assert_eq!(phase(&run, "ok"), Phase::Paused);
-    assert_eq!(run.unfinished(), [ActionName::ROOT], "nobody drives a condition with attempts");
-    let driver = run.clone();
-    let driven = tokio::spawn(async move { driver.drive_condition(name("ok")).await });
+    assert_eq!(run.unfinished(), [ActionName::ROOT, name("ok")]);
+    let driven = drive(&run, "ok", Stage::new());
+    until_driven(&run, "ok").await;
     run.signal(name("ok"), "ann", None, Bytes::from_static(b"true")).await.unwrap();
-    soon(driven).await.unwrap().unwrap();
-    let outcome = soon(run.wait(name("ok"))).await.unwrap();
-    assert_eq!(outcome, Outcome::Succeeded(Bytes::from_static(b"true")));
+    for outcome in [soon(driven).await.unwrap(), soon(run.wait(name("ok"))).await] {
+        assert_eq!(outcome.unwrap(), Outcome::Succeeded(Bytes::from_static(b"true")));
+    }
+    assert!(!run.is_driven(&name("ok")));
     assert_eq!(run.action(&name("ok")).unwrap().end(), Some(&End::Signalled { by: "ann".to_owned() }));
     let second = run.signal(name("ok"), "bob", None, Bytes::from_static(b"false")).await;
     assert!(matches!(second, Err(Error::Rejected(Rejection::WrongState { .. }))), "{second:?}");
@@ -105,22 +106,43 @@ async fn s7_a_condition_times_out_where_somebody_drives_it() {
     stage.began(1).await;
     let timeouts = Timeouts { deadline: Some(Duration::from_millis(5)), ..Timeouts::default() };
     run.enqueue(name("ok"), condition(timeouts), Bytes::new()).unwrap();
-    soon(run.drive_condition(name("ok"))).await.unwrap();
-    assert_eq!(phase(&run, "ok"), Phase::TimedOut);
+    let outcome = soon(drive(&run, "ok", stage.clone())).await.unwrap();
+    assert!(matches!(outcome, Ok(Outcome::TimedOut(_))), "{outcome:?}");
+    assert_eq!((phase(&run, "ok"), run.action(&name("ok")).unwrap().attempts), (Phase::TimedOut, 0));
     assert!(run.signal(name("ok"), "ann", None, Bytes::new()).await.is_err());
-    assert!(matches!(soon(run.drive_condition(name("x"))).await, Err(Error::Rejected(Rejection::NotFound(_)))));
+    let unknown = soon(drive(&run, "x", stage)).await.unwrap();
+    assert!(matches!(unknown, Err(Error::Rejected(Rejection::NotFound(_)))), "{unknown:?}");
 }
 
 #[tokio::test]
-async fn a_condition_is_left_as_it_is_by_an_interruption() {
+async fn s7_a_condition_is_left_as_it_is_by_an_interruption_and_by_a_driver_that_goes_away() {
     let (engine, stage) = (memory(), Stage::new());
     let (run, _root) = begin(&engine, "one", main_task(), stage.clone());
     stage.began(1).await;
     run.enqueue(name("ok"), condition(Timeouts::default()), Bytes::new()).unwrap();
-    let driver = run.clone();
-    let driven = tokio::spawn(async move { driver.drive_condition(name("ok")).await });
-    tokio::task::yield_now().await;
-    engine.interrupt();
-    assert!(matches!(soon(driven).await.unwrap(), Err(Error::Interrupted)));
-    assert_eq!(phase(&run, "ok"), Phase::Paused);
+    for is_interrupted in [false, true] {
+        let driven = drive(&run, "ok", stage.clone());
+        until_driven(&run, "ok").await;
+        if is_interrupted {
+            engine.interrupt();
+        } else {
+            driven.abort();
+        }
+        soon(async {
+            while run.is_driven(&name("ok")) {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        assert_eq!(phase(&run, "ok"), Phase::Paused);
+    }
+}
+
+async fn until_driven(run: &RunHandle, action: &str) {
+    soon(async {
+        while !run.is_driven(&name(action)) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 }

@@ -220,7 +220,7 @@ fn begin_export(engine: &Engine, exporter: Exporter) -> Result<Export> {
 
 /// What is kept with a run whose tasks run in this process.
 fn options_of_run(options: &RunOptions) -> Result<spanwise_core::RunOptions> {
-    if let Some(label) = options.chosen.label_with_nul() {
+    if let Some(label) = options.chosen.labels_with_nul().next() {
         return Err(Error::usage(format!("the label `{}` holds a NUL", shown(label))));
     }
     match options.chosen.env.keys().next() {

@@ -24,7 +24,7 @@ impl Api {
         let (run, action, attempt) = self.sender(ctx)?;
         // Whoever looks at its own run is asked for by it, or looks at what it waits for anyway.
         let waits = run.id() != watched.run.id() && !watched.action.is_finished();
-        waits.then(|| run.wait_outside(action, attempt))
+        waits.then(|| self.control.wait_outside(&run, action, attempt))
     }
 
     /// The same for one question of many.

@@ -179,7 +179,7 @@ pub(crate) fn random_name() -> String {
 
 /// A label that the journal would shorten is refused.
 fn check_labels(options: &RunOptions) -> Result<(), Invalid> {
-    match options.label_with_nul() {
+    match options.labels_with_nul().next() {
         Some(label) => Err(Invalid::field(format!("run_spec.labels: `{}` holds a NUL", shown(label)))),
         None => Ok(()),
     }

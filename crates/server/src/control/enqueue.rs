@@ -104,7 +104,7 @@ impl ControlPlane {
         let definition = Some(to_store(condition.definition));
         let is_new = run.enqueue(new.name, spanwise_engine::NewAction { spec, definition }, Bytes::new())?;
         if is_new {
-            self.drive_condition(run, new.name);
+            self.drive(run, new.name, None);
         }
         Ok(run.committed().await?)
     }

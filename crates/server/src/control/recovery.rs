@@ -2,23 +2,26 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use spanwise_core::{ActionName, End, Phase, RunId, Source};
 use spanwise_engine::{Relation, RunHandle};
 
 use super::{ControlPlane, Error};
 
 /// How long a store rests that could not be read.
-const ASKED_AGAIN: Duration = Duration::from_secs(1);
+const ASKED_AGAIN: Duration = if cfg!(test) { Duration::from_millis(20) } else { Duration::from_secs(1) };
 
 impl ControlPlane {
-    /// Sees to it, before an action is driven, that it is not done again; tries until that can be said.
-    pub(super) async fn recovered(&self, run: &RunHandle, action: ActionName) {
+    /// Sees to it, before an action is driven, that it is not done again; tries until that can be said. Its inputs are not in memory while
+    /// it waits for that: the journal has them.
+    pub(super) async fn recovered(&self, run: &RunHandle, action: ActionName, inputs: &mut Option<Bytes>) {
         let mut is_told = false;
         while let Err(error) = self.recover_action(run, action).await {
             if !std::mem::replace(&mut is_told, true) {
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(run = %run.id().name, %action, error, "what the recovered run has of an action is asked for again");
             }
+            *inputs = None;
             tokio::time::sleep(ASKED_AGAIN).await;
         }
     }
@@ -52,7 +55,7 @@ impl ControlPlane {
         id: &RunId,
         run: &RunHandle,
         action: ActionName,
-    ) -> Result<Option<(Source, bytes::Bytes)>, Error> {
+    ) -> Result<Option<(Source, Bytes)>, Error> {
         if self.options(run)?.rerun_actions.iter().any(|name| name == action.as_str()) {
             return Ok(None);
         }

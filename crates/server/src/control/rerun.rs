@@ -17,14 +17,15 @@ impl ControlPlane {
         let (inputs, _) = source.payloads(&ActionName::ROOT).await?;
         let mut inputs = TaskInputs::read(&inputs.unwrap_or_default())?;
         inputs.context = inputs.context.without_trace();
+        let (options, notes) = SentOptions::of_rerun(source.id(), &self.sent_options(source)?)?;
         self.create_run(NewRun {
             scope: source.id().scope(),
             name: None,
             task,
             inputs,
-            options: SentOptions::of_rerun(source.id(), &self.sent_options(source)?)?,
+            options,
             caller_trace: None,
-            notes: Vec::new(),
+            notes,
             firing: None,
             version: Some(source.settings().task_version.clone()).filter(|version| !version.is_empty()),
         })

@@ -129,10 +129,10 @@ async fn an_empty_working_directory_goes_when_its_run_has_ended_and_one_with_a_c
         std::fs::create_dir_all(work(run).join("a0")).unwrap();
     }
     std::fs::write(work(&claimed).join("a0/1.process"), "x").unwrap();
-    house.leftovers.sweep().await.unwrap();
+    house.leftovers.sweep(house.engine.now()).await.unwrap();
     assert!(work(&empty).exists(), "its run has not ended");
     tokio::join!(finish(&empty), finish(&claimed));
-    house.leftovers.sweep().await.unwrap();
+    house.leftovers.sweep(house.engine.now()).await.unwrap();
     assert!(!work(&empty).exists() && work(&live).exists() && work(&claimed).join("a0/1.process").exists());
 }
 
@@ -141,7 +141,7 @@ async fn what_the_journal_does_not_know_goes_after_a_day_and_what_is_older_than_
     let house = House::new();
     let old = house.leave(RunKey(900), &id("unknown-old"), 25 * HOUR).await;
     let young = house.leave(RunKey(901), &id("unknown-young"), 23 * HOUR).await;
-    let unknown = house.leftovers.sweep().await.unwrap();
+    let unknown = house.leftovers.sweep(house.engine.now()).await.unwrap();
     assert!(
         unknown.removed.is_empty() && unknown.left.len() == 8,
         "a journal without facts knows no time: {unknown:?}"
@@ -150,14 +150,14 @@ async fn what_the_journal_does_not_know_goes_after_a_day_and_what_is_older_than_
     create(&house.engine, "one");
     // One file that is young keeps what it is in.
     std::fs::write(old[0].join("a0/1/file"), "now").unwrap();
-    let unknown = house.leftovers.sweep().await.unwrap();
+    let unknown = house.leftovers.sweep(house.engine.now()).await.unwrap();
     assert_eq!((unknown.removed.len(), unknown.left.len()), (3, 5), "{unknown:?}");
     assert!(old[0].exists() && old[1..].iter().all(|path| !path.exists()) && young.iter().all(|path| path.exists()));
 
     // From now on it is known that there was another journal.
     let ancient = house.leave(RunKey(902), &id("unknown-ancient"), 1_000 * HOUR).await;
     house.engine.follows_another(RunKey(902)).unwrap();
-    let unknown = house.leftovers.sweep().await.unwrap();
+    let unknown = house.leftovers.sweep(house.engine.now()).await.unwrap();
     assert_eq!((unknown.removed.len(), unknown.left.len()), (0, 9), "{unknown:?}");
     assert!(ancient.iter().all(|path| path.exists()));
     assert_eq!(create(&house.engine, "next").key(), RunKey(903));
@@ -196,7 +196,15 @@ async fn directories_without_a_blob_go_when_they_are_a_day_old() {
         std::fs::create_dir_all(directory.join("a0/1")).unwrap();
     }
     age(&old, SystemTime::now() - 48 * HOUR);
-    leftovers.sweep().await.unwrap();
+    let start = engine.now();
+    leftovers.sweep(start).await.unwrap();
     assert!(!old.exists() && young.exists(), "{old:?} {young:?}");
     assert!(of_live.iter().all(|left| left.exists()), "{of_live:?}");
+    // All that is stored is gone through once a day, however often something is swept.
+    for (later, is_there) in [(Duration::ZERO, true), (23 * HOUR, true), (24 * HOUR, false), (47 * HOUR, true), (48 * HOUR, false)] {
+        std::fs::create_dir_all(old.join("a0/1")).unwrap();
+        age(&old, SystemTime::now() - 48 * HOUR);
+        leftovers.sweep(start.after(later)).await.unwrap();
+        assert_eq!(old.exists(), is_there, "{later:?} later");
+    }
 }

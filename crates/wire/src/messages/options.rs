@@ -8,7 +8,7 @@ use spanwise_proto::{DecodeError, Message};
 
 use crate::context::pairs;
 use crate::relation::{self, AskedRelation};
-use crate::{Invalid, Stored, support};
+use crate::{Invalid, Stored, shown, support};
 
 /// What a new run is created with: its options, which are stored as they were sent, with what is needed of them read out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,14 +37,23 @@ impl SentOptions {
         })
     }
 
-    /// The options of a run that repeats another one, from what that one was created with.
+    /// The options of a run that repeats another one, from what that one was created with, and what of that is left out, one sentence each:
+    /// labels that were accepted then and are refused now.
     ///
     /// # Errors
     /// [`Invalid::Decode`] if the stored form is none.
-    pub fn of_rerun(source: &RunId, stored: &[u8]) -> Result<SentOptions, Invalid> {
+    pub fn of_rerun(source: &RunId, stored: &[u8]) -> Result<(SentOptions, Vec<String>), Invalid> {
         let mut message = decode(stored)?;
         message.relation = relation::to_message(source, &Relation::Rerun { run: source.name.clone() }).into();
-        SentOptions::of(&message, &source.scope())
+        let with_nul: Vec<String> = of_message(&message).labels_with_nul().map(str::to_owned).collect();
+        if let Some(labels) = message.labels.as_option_mut() {
+            labels.values.retain(|key, _| !with_nul.contains(key));
+        }
+        let left_out = |label: &String| {
+            format!("label `{}` of run `{}` is left out: it holds a NUL", shown(label), source.name)
+        };
+        let left_out = with_nul.iter().map(left_out).collect();
+        Ok((SentOptions::of(&message, &source.scope())?, left_out))
     }
 }
 
@@ -130,5 +139,25 @@ mod tests {
         let read = of_message(&to_message(&traced));
         assert_eq!((read.trace.as_deref(), read.labels[TRACE_LABEL].as_str()), (Some("full"), "full"));
         assert_eq!(to_message(&RunOptions::default()), RunSpec::default());
+    }
+
+    #[test]
+    fn a_run_that_is_repeated_loses_the_labels_that_no_run_may_have() {
+        let source = Scope { org: "o".to_owned(), project: "p".to_owned(), domain: "d".to_owned() };
+        let source = source.run(spanwise_core::RunName::new("r1").unwrap());
+        let left_out = |label: &str| format!("label `{label}` of run `r1` is left out: it holds a NUL");
+        for (labels, stays, told_of) in [
+            (vec![("team", "a b")], vec!["team"], vec![]),
+            (vec![("team", "a\0b"), ("stage", "dev")], vec!["stage"], vec![left_out("team")]),
+            (vec![("te\0am", "a")], vec![], vec![left_out("te\\0am")]),
+        ] {
+            let labels = labels.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+            let stored = encode(&RunOptions { labels, ..RunOptions::default() });
+            let (sent, left_out) = SentOptions::of_rerun(&source, &stored).unwrap();
+            assert_eq!(sent.options.labels.keys().collect::<Vec<_>>(), stays);
+            assert_eq!(of_message(&decode(&sent.stored.body).unwrap()), sent.options);
+            assert_eq!(left_out, told_of);
+            assert!(sent.relation.recorded.is_some());
+        }
     }
 }

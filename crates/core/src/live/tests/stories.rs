@@ -270,9 +270,8 @@ impl World {
         if spec.parent != Some(parent) {
             return;
         }
-        let is_task = spec.has_driver();
         self.command(run, &Command::Enqueue { action: child, spec });
-        if is_task && self.runs[run].live.run().action(&child).is_some() {
+        if self.runs[run].live.run().action(&child).is_some() {
             body.calls.push(self.call(run, child, Some((parent, body.attempt))));
         }
     }

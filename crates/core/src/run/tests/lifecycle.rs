@@ -80,7 +80,7 @@ fn split_anywhere_is_the_same(story: &Story, all: &[Span]) {
         again.extend(lifecycle.take());
     }
     assert_eq!(again, all);
-    let open: BTreeMap<_, _> = story.run.actions().filter(|(_, known)| known.spec.has_driver()).collect();
+    let open: BTreeMap<_, _> = story.run.actions().filter(|(_, action)| action.spec.kind == ActionKind::Task).collect();
     let live = open.values().filter(|known| !known.is_finished()).count();
     let until = lifecycle.open_until(story.now);
     assert_eq!(until.iter().filter(|span| span.part == Part::Action).count(), live);
