@@ -9,14 +9,15 @@ use serde_json::Value as Json;
 use spanwise::{FlyteConfig, Phase};
 use spanwise_proto::EnumValue;
 use spanwise_proto::flyteidl2::actions::ActionsServiceClient;
-use spanwise_proto::flyteidl2::common::{ActionIdentifier, ActionPhase, ProjectIdentifier, RunIdentifier};
-use spanwise_proto::flyteidl2::dataproxy::{DataProxyServiceClient, GetActionDataRequest};
+use spanwise_proto::flyteidl2::common::ActionPhase;
+use spanwise_proto::flyteidl2::dataproxy::DataProxyServiceClient;
 use spanwise_proto::flyteidl2::task::{NamedLiteral, TaskServiceClient};
 use spanwise_proto::flyteidl2::trigger::TriggerServiceClient;
 use spanwise_proto::flyteidl2::workflow::RunServiceClient;
-use spanwise_wire::{DEFAULT_DOMAIN, DEFAULT_PROJECT};
+use spanwise_wire::{ActionName, DEFAULT_DOMAIN, DEFAULT_PROJECT, RunId, RunName, Scope, action_name, requests};
 
 pub(crate) mod abort;
+mod actions;
 pub(crate) mod backfill;
 pub(crate) mod doctor;
 pub(crate) mod explained;
@@ -32,9 +33,11 @@ mod times;
 pub(crate) mod trace;
 pub(crate) mod triggers;
 
-pub(crate) use get::{actions, page};
+pub(crate) use actions::actions;
+pub(crate) use get::page;
 pub(crate) use table::{table, text};
 
+use crate::misuse::Misuse;
 use crate::terminal::{harmless, harmless_json};
 
 /// Which server, and where on it.
@@ -56,7 +59,7 @@ pub(crate) struct TargetOptions {
 #[error("{0}; --endpoint names another server")]
 pub(crate) struct BadTarget(spanwise::Error);
 
-/// A server, and a place on it, with nothing left open.
+/// A server, and the scope on it that is meant, with nothing left open.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
     pub(crate) endpoint: String,
@@ -66,7 +69,7 @@ pub(crate) struct Target {
 }
 
 impl TargetOptions {
-    /// The server and the place that are meant: what is given here or by the environment, else what the configuration file says that
+    /// The server and the scope that are meant: what is given here or by the environment, else what the configuration file says that
     /// Flyte's own command line would read.
     ///
     /// # Errors
@@ -139,23 +142,13 @@ impl Target {
         Unreachable { url: self.url(), source: source.into() }.into()
     }
 
-    pub(crate) fn project(&self) -> ProjectIdentifier {
-        ProjectIdentifier {
-            organization: self.org.clone(),
-            domain: self.domain.clone(),
-            name: self.project.clone(),
-            ..ProjectIdentifier::default()
-        }
+    pub(crate) fn scope(&self) -> Scope {
+        Scope { org: self.org.clone(), project: self.project.clone(), domain: self.domain.clone() }
     }
 
-    pub(crate) fn run(&self, name: &str) -> RunIdentifier {
-        RunIdentifier {
-            org: self.org.clone(),
-            project: self.project.clone(),
-            domain: self.domain.clone(),
-            name: name.to_owned(),
-            ..RunIdentifier::default()
-        }
+    /// A run by the name that was given.
+    pub(crate) fn run(&self, name: &str) -> Result<RunId, Misuse> {
+        Ok(self.scope().run(RunName::new(name).map_err(|error| Misuse(error.to_string()))?))
     }
 }
 
@@ -195,9 +188,14 @@ pub(crate) struct Unreachable {
 #[error("{0}")]
 pub(crate) struct Ended(pub(crate) String);
 
-/// What an action delivers: null for nothing, its only output, or an object of several.
-pub(crate) async fn output(server: &Server, target: &Target, action: ActionIdentifier) -> anyhow::Result<Json> {
-    let request = GetActionDataRequest { action_id: action.into(), ..GetActionDataRequest::default() };
+/// An action by the name that was given.
+pub(crate) fn action(name: &str) -> Result<ActionName, Misuse> {
+    action_name(name).map_err(|error| Misuse(error.to_string()))
+}
+
+/// What a run delivers: null for nothing, its only output, or an object of several.
+pub(crate) async fn output(server: &Server, target: &Target, run: &RunId) -> anyhow::Result<Json> {
+    let request = requests::action_data(run, &ActionName::ROOT);
     let data = server.data().get_action_data(request).await.map_err(|error| explain(target, error))?;
     let outputs = data.into_owned().outputs.into_option().unwrap_or_default().literals;
     let json = |literal: &NamedLiteral| literal.value.to_json();

@@ -14,6 +14,7 @@ mod client;
 mod demo;
 mod dev;
 mod logging;
+mod misuse;
 mod progress;
 mod run;
 mod serve;
@@ -159,7 +160,7 @@ fn class(error: &anyhow::Error) -> u8 {
     }
     match error.downcast_ref::<demo::SetupError>() {
         Some(error) if error.is_usage() => 2,
-        _ if error.is::<run::Misuse>() || error.is::<client::BadTarget>() => 2,
+        _ if error.is::<misuse::Misuse>() || error.is::<client::BadTarget>() => 2,
         _ if error.is::<settings::BadFile>() || error.is::<spanwise_server::BadTarget>() => 2,
         _ => 1,
     }

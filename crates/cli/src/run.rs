@@ -10,6 +10,7 @@ use spanwise_wire::{CustomContext, RunOptions};
 
 use crate::Signals;
 use crate::client::{self, TargetOptions};
+use crate::misuse::Misuse;
 
 mod deployed;
 mod end;
@@ -120,11 +121,6 @@ enum Output {
     /// One JSON document: the run, its phase, its output or its error.
     Json,
 }
-
-/// Something on the command line cannot be meant.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct Misuse(pub(crate) String);
 
 fn pair(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("expected a name and a value with = between")?;

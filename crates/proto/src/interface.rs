@@ -1,8 +1,8 @@
-//! Making `TypedInterface`s and `NamedLiteral`s in the form of stock Flyte (`_internal/runtime/types_serde.py`).
+//! Making interfaces, inputs and outputs in the form of stock Flyte (`_internal/runtime/types_serde.py`).
 
 use crate::flyteidl2::{
-    core::{Literal, LiteralType, TypedInterface, Variable, VariableEntry, VariableMap},
-    task::NamedLiteral,
+    core::{KeyValuePair, Literal, LiteralType, TypedInterface, Variable, VariableEntry, VariableMap},
+    task::{Inputs, NamedLiteral, Outputs},
 };
 
 impl TypedInterface {
@@ -20,6 +20,20 @@ impl NamedLiteral {
     /// An input or output. The inputs of a call stand in the order in which the function declares them.
     pub fn new(name: impl Into<String>, value: Literal) -> Self {
         Self { name: name.into(), value: value.into(), ..Self::default() }
+    }
+}
+
+impl Inputs {
+    /// The inputs of an action with their context.
+    pub fn new(literals: Vec<NamedLiteral>, context: Vec<KeyValuePair>) -> Self {
+        Self { literals, context, ..Self::default() }
+    }
+}
+
+impl Outputs {
+    /// The outputs of an action.
+    pub fn new(literals: Vec<NamedLiteral>) -> Self {
+        Self { literals, ..Self::default() }
     }
 }
 

@@ -23,7 +23,7 @@ pub(crate) fn freeze(literals: Vec<NamedLiteral>, context: &CustomContext) -> Re
 /// The same, and the message that was frozen.
 pub(crate) fn freeze_message(literals: Vec<NamedLiteral>, context: &CustomContext) -> Result<(Inputs, Bytes)> {
     context.check()?;
-    let inputs = Inputs { literals, context: context.to_message(), ..Inputs::default() };
+    let inputs = Inputs::new(literals, context.to_message());
     let bytes = inputs.encode_to_vec();
     if bytes.len() > MAX_PAYLOAD {
         return Err(too_large("inputs", bytes.len(), &inputs.literals).into());
@@ -79,7 +79,7 @@ pub(crate) fn read_outputs<T: TaskOutput>(bytes: &[u8]) -> Result<T> {
 /// The outputs of a task or a step as they are stored; nothing at all for a unit.
 pub(crate) fn encode_outputs(output: Option<Literal>) -> Result<Bytes> {
     let literals = output.map(|literal| NamedLiteral::new(OUTPUT, literal)).into_iter().collect();
-    let outputs = Outputs { literals, ..Outputs::default() };
+    let outputs = Outputs::new(literals);
     let bytes = outputs.encode_to_vec();
     if bytes.len() > MAX_PAYLOAD {
         return Err(too_large("outputs", bytes.len(), &outputs.literals).into());

@@ -16,5 +16,8 @@ pub use invalid::Invalid;
 #[cfg(feature = "messages")]
 pub use messages::*;
 pub use names::{action_name, path_name, title};
-pub use spanwise_core::{CacheOptions, DEFAULT_DOMAIN, DEFAULT_PROJECT, RunOptions};
+pub use spanwise_core::trigger::TriggerId;
+pub use spanwise_core::{
+    ActionName, AttemptNo, CacheOptions, DEFAULT_DOMAIN, DEFAULT_PROJECT, RunId, RunName, RunOptions, Scope, Timestamp,
+};
 pub use text::{is_bidi_control, shown, with_causes};

@@ -1,4 +1,4 @@
-//! Requests and answers to and from core's types, one file a subject.
+//! Requests and answers to and from core's types, one file a subject; what clients send is in `requests`.
 
 pub mod actions;
 pub mod condition;
@@ -12,6 +12,7 @@ pub mod inputs;
 pub mod options;
 pub mod policy;
 pub mod relation;
+pub mod requests;
 pub mod support;
 pub mod task;
 pub mod times;

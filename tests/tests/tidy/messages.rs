@@ -3,11 +3,10 @@
 use crate::{assert_none, rust_files};
 
 /// What names messages by right, with the reason.
-const MAY: [(&str, &str); 6] = [
+const MAY: [(&str, &str); 5] = [
     ("crates/proto/", "it is made of them"),
     ("crates/wire/", "it converts them"),
     ("crates/server/src/api", "a file a service: it takes requests and gives answers"),
-    ("crates/server/src/fuzzing.rs", "it feeds their decoders"),
     ("crates/sdk/src/", "the values of tasks are literals, and its `remote` is a client of the protocol"),
     ("crates/cli/src/", "its commands are clients of the protocol"),
 ];
@@ -28,12 +27,55 @@ fn messages_are_seen_where_they_are_converted() {
     );
 }
 
+/// The words before a mark.
+fn words_before<'a>(text: &'a str, mark: &'a str) -> impl Iterator<Item = &'a str> {
+    text.match_indices(mark).map(|(at, _)| words(&text[..at]).last().unwrap_or_default())
+}
+
+/// The messages that the code of a file puts together, by the names that it gives them. One is made of its default: each has room for fields that
+/// nobody knows.
+fn made(text: &str) -> Vec<String> {
+    let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+    let imported = statements(code, "use ", &[';']).filter(|import| names_messages(import));
+    let names = imported.flat_map(|import| words(&import).map(str::to_owned).collect::<Vec<_>>());
+    let is_made = |name: &String| {
+        name.starts_with(char::is_uppercase) && words_before(code, "::default()").any(|made| made == name)
+    };
+    names.filter(is_made).collect()
+}
+
+#[test]
+fn messages_are_made_in_wire_and_answers_by_their_services() {
+    let maker = |name: &str| name.starts_with("crates/proto/") || name.starts_with("crates/wire/");
+    let made = code().filter(|(name, _)| !maker(name)).flat_map(|(name, text)| {
+        let answers = name.starts_with("crates/server/src/api");
+        let made = made(&text).into_iter().filter(move |message| !answers || message.ends_with("Request"));
+        made.map(move |message| format!("{name} makes a `{message}`: wire does that")).collect::<Vec<_>>()
+    });
+    assert_none(&made.collect::<Vec<_>>());
+}
+
+#[test]
+fn a_message_that_is_made_is_seen_under_whatever_name() {
+    let imports = "use spanwise_proto::flyteidl2::common::{Filter, ListRequest as Page};\nuse crate::Other;\n";
+    for (code, expected) in [
+        ("Page { limit, ..Page::default() }", &["Page"][..]),
+        ("Filter::default()", &["Filter"]),
+        ("let Filter { field, .. } = filter;", &[]),
+        ("Other::default()", &[]),
+        ("#[cfg(test)]\nmod tests {\n Filter::default() }", &[]),
+    ] {
+        assert_eq!(made(&format!("{imports}{code}")), expected, "{code}");
+    }
+}
+
 /// The files of the crates without those of tests.
 fn code() -> impl Iterator<Item = (String, String)> {
     rust_files().filter_map(|(file, text)| {
         let (name, parts) = (file.to_string_lossy().into_owned(), file.components().collect::<Vec<_>>());
         let has = |part: &str| parts.iter().any(|other| other.as_os_str() == part);
-        let is_code = name.starts_with("crates/") && has("src") && !has("tests") && !name.ends_with("tests.rs");
+        let is_of_tests = has("tests") || name.ends_with("tests.rs") || name.ends_with("fuzzing.rs");
+        let is_code = name.starts_with("crates/") && has("src") && !is_of_tests;
         is_code.then_some((name, text))
     })
 }

@@ -1,7 +1,6 @@
 //! `spanwise abort`: ending a run, or one action of it.
 
-use spanwise_proto::flyteidl2::common::ActionIdentifier;
-use spanwise_proto::flyteidl2::workflow::AbortActionRequest;
+use spanwise_wire::requests;
 
 use super::{Ended, TargetOptions, explain, say};
 
@@ -27,8 +26,7 @@ pub(crate) struct Options {
 pub(crate) async fn run(options: Options) -> anyhow::Result<u8> {
     let Options { target, run, action, reason } = options;
     let target = target.resolve()?;
-    let id = ActionIdentifier { run: target.run(&run).into(), name: action.clone(), ..ActionIdentifier::default() };
-    let request = AbortActionRequest { action_id: id.into(), reason, ..AbortActionRequest::default() };
+    let request = requests::abort_action(&target.run(&run)?, &super::action(&action)?, &reason);
     let answer = target.server()?.runs().abort_action(request).await.map_err(|error| explain(&target, error))?;
     if let Some(phase) = answer.headers().get(HAD_ENDED).and_then(|phase| phase.to_str().ok()) {
         return Err(Ended(format!("{run} {action} had ended already ({phase}): it stays as it is")).into());

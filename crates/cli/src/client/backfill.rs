@@ -1,15 +1,14 @@
 //! `spanwise backfill`: the runs that a schedule would have started.
 
-use anyhow::Context as _;
 use serde_json::json;
-use spanwise_proto::flyteidl2::workflow::{CreateRunRequest, RunSource};
-use spanwise_proto::google::protobuf::Timestamp;
-use spanwise_wire::{ids, times, trigger};
+use spanwise_proto::flyteidl2::workflow::CreateRunRequest;
+use spanwise_wire::requests::triggers;
+use spanwise_wire::{Timestamp, times, trigger};
 
 use super::table::{table, text};
-use super::triggers::{Named, find, full_name};
+use super::triggers::{Named, find, full_name, id_of};
 use super::{Output, Server, Target, TargetOptions, as_it_is, explain, print_json, say, time};
-use crate::run::Misuse;
+use crate::misuse::Misuse;
 
 /// Start the runs of a trigger's slots in a stretch of time. A slot is one run: one that has been fired already is left as it is.
 #[derive(clap::Args)]
@@ -38,8 +37,7 @@ pub(crate) struct Options {
 fn moment(text: &str) -> Result<Timestamp, String> {
     let (seconds, nanos) = spanwise_proto::json::datetime(text)
         .ok_or_else(|| format!("`{text}` is no time, as 2026-01-31 and 2026-01-31T09:00:00Z are"))?;
-    let nanos = i32::try_from(nanos).unwrap_or_default();
-    Ok(Timestamp { seconds, nanos, ..Timestamp::default() })
+    Ok(Timestamp(seconds.saturating_mul(1_000_000).saturating_add(i64::from(nanos) / 1000)))
 }
 
 /// Starts the runs, the oldest slot first.
@@ -48,27 +46,26 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<u8> {
     let target = target.resolve()?;
     let server = target.server()?;
     let found = find(&server, &target, &named.trigger).await?;
-    let id = ids::trigger_id(found.id.name.as_option().context("a trigger without a name")?)?;
-    let stretch = (times::from_timestamp(&from), times::from_timestamp(&to));
+    let id = id_of(&found)?;
     let since = times::from_timestamp(&found.status.updated_at);
-    let slots = trigger::slots(&found.automation_spec, since, stretch, most)
+    let slots = trigger::slots(&found.automation_spec, since, (from, to), most)
         .map_err(|error| Misuse(format!("trigger {}: {error}", full_name(&found))))?;
     if slots.len() > most {
         return Err(Misuse(format!(
             "there are more than {most} slots from {} to {}: --most says how many may be",
-            time(&from),
-            time(&to)
+            shown(from),
+            shown(to)
         ))
         .into());
     }
     let mut rows = Vec::new();
     for slot in slots {
-        let (run, at) = (trigger::run_of_slot(&id, slot)?.to_string(), times::timestamp(slot));
+        let run = target.scope().run(trigger::run_of_slot(&id, slot)?);
         let became = match dry_run {
             true => "would be started",
-            false => start(&server, &target, &found, (&run, &at)).await?,
+            false => start(&server, &target, triggers::fire_slot(&run, &id, slot)).await?,
         };
-        rows.push((time(&at), run, became));
+        rows.push((shown(slot), run.name.to_string(), became));
     }
     match output {
         Output::Json => {
@@ -76,7 +73,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<u8> {
                 |(slot, run, became): &(String, String, &str)| json!({"slot": slot, "run": run, "became": became});
             print_json(&rows.iter().map(row).collect())?;
         }
-        Output::Table if rows.is_empty() => say(format!("no slot from {} to {}", time(&from), time(&to)))?,
+        Output::Table if rows.is_empty() => say(format!("no slot from {} to {}", shown(from), shown(to)))?,
         Output::Table => {
             let mut table = table(&["SLOT", "RUN", ""]);
             for (slot, run, became) in &rows {
@@ -88,21 +85,12 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<u8> {
     Ok(0)
 }
 
-/// Starts the run of a slot as the scheduler does.
-async fn start(
-    server: &Server,
-    target: &Target,
-    found: &spanwise_proto::flyteidl2::trigger::Trigger,
-    (run, slot): (&str, &Timestamp),
-) -> anyhow::Result<&'static str> {
-    let name = found.id.name.clone().into_option().unwrap_or_default();
-    let request = CreateRunRequest {
-        id: Some(target.run(run).into()),
-        task: Some(name.into()),
-        source: RunSource::RUN_SOURCE_SCHEDULE_TRIGGER.into(),
-        run_start_time: slot.clone().into(),
-        ..CreateRunRequest::default()
-    };
+fn shown(at: Timestamp) -> String {
+    time(&times::timestamp(at))
+}
+
+/// Starts the run of a slot, unless it is there already.
+async fn start(server: &Server, target: &Target, request: CreateRunRequest) -> anyhow::Result<&'static str> {
     match server.runs().create_run(request).await {
         Ok(_) => Ok("started"),
         Err(error) if error.code == connectrpc::ErrorCode::AlreadyExists => Ok("was there already"),

@@ -4,8 +4,8 @@ use std::net::ToSocketAddrs as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use spanwise_proto::flyteidl2::task::ListTasksRequest;
 use spanwise_server::{Interpreter, Running};
+use spanwise_wire::requests::lists;
 
 use super::{Target, TargetOptions, say};
 
@@ -57,7 +57,7 @@ async fn server(target: &Target) -> Found {
         Ok(server) => server,
         Err(error) => return Found::Missing(error.to_string()),
     };
-    match server.tasks().list_tasks(ListTasksRequest::default()).await {
+    match server.tasks().list_tasks(lists::tasks(&target.scope(), lists::Page::first(1))).await {
         Ok(_) => Found::Fine(format!("{} answers", target.url())),
         Err(error) => Found::Missing(super::explain(target, error).to_string()),
     }

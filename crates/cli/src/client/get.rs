@@ -4,13 +4,10 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value as Json, json};
 use spanwise::Phase;
-use spanwise_proto::flyteidl2::common::ListRequest;
-use spanwise_proto::flyteidl2::workflow::{
-    Action, ActionDetails, GetActionDetailsRequest, GetRunDetailsRequest, ListActionsRequest, action_details,
-    action_metadata,
-};
-use spanwise_wire::{RunOptions, options};
+use spanwise_proto::flyteidl2::workflow::{Action, ActionDetails, action_details, action_metadata};
+use spanwise_wire::{RunId, RunOptions, action_name, options, requests};
 
+use super::actions::actions;
 use super::question::{Question, questions};
 use super::table::{phase_cell, table, text};
 use super::times::Times;
@@ -30,22 +27,19 @@ pub(crate) struct Options {
     output: Output,
 }
 
-/// A page of actions; a run of ten thousand takes ten requests.
-const PAGE: u32 = 1000;
-
 /// Prints the run. The exit code is 1 if it has not succeeded.
 pub(crate) async fn run(options: Options) -> anyhow::Result<u8> {
     let Options { target, run, output } = options;
     let target = target.resolve()?;
-    let server = target.server()?;
-    let request = GetRunDetailsRequest { run_id: target.run(&run).into(), ..GetRunDetailsRequest::default() };
-    let details = server.runs().get_run_details(request).await.map_err(|error| explain(&target, error))?;
+    let (server, id) = (target.server()?, target.run(&run)?);
+    let details =
+        server.runs().get_run_details(requests::run_details(&id)).await.map_err(|error| explain(&target, error))?;
     let details = details.into_owned().details.into_option().unwrap_or_default();
     let options = options::of_message(&details.run_spec).shown();
     let root = details.action.into_option().unwrap_or_default();
-    let actions = actions(&server, &target, &run).await?;
+    let actions = actions(&server, &target, &id).await?;
     let read = match ending(root.status.phase) {
-        Ending::WithOutputs => super::output(&server, &target, root.id.clone().into_option().unwrap_or_default()).await,
+        Ending::WithOutputs => super::output(&server, &target, &id).await,
         Ending::WithoutOutputs | Ending::Open => Ok(Json::Null),
     };
     // The run is shown without it.
@@ -54,9 +48,9 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<u8> {
         Err(error) => (Json::Null, Some(format!("{error:#}"))),
     };
     let shown = Shown {
-        waits: waits(&server, &target, &actions).await?,
+        waits: waits(&server, &target, (&id, &actions)).await?,
         actions,
-        questions: questions(&server, &target, &run).await?,
+        questions: questions(&server, &target, &id).await?,
         output: output_of_run,
         output_error,
         options,
@@ -70,33 +64,20 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<u8> {
     Ok(u8::from(ending(root.status.phase) == Ending::WithoutOutputs))
 }
 
-pub(crate) async fn actions(server: &Server, target: &Target, run: &str) -> anyhow::Result<Vec<Action>> {
-    let (mut actions, mut token) = (Vec::new(), String::new());
-    loop {
-        let page = ListRequest { limit: PAGE, token, ..ListRequest::default() };
-        let request = ListActionsRequest {
-            request: page.into(),
-            run_id: target.run(run).into(),
-            ..ListActionsRequest::default()
-        };
-        let answer = server.runs().list_actions(request).await.map_err(|error| explain(target, error))?.into_owned();
-        actions.extend(answer.actions);
-        token = answer.token;
-        if token.is_empty() {
-            return Ok(actions);
-        }
-    }
-}
-
 /// Of so many actions that wait for a slot it is said why: they mostly wait for the same.
 const WAITS_TOLD: usize = 10;
 
 /// What actions wait for that could be launched otherwise, by their names.
-async fn waits(server: &Server, target: &Target, actions: &[Action]) -> anyhow::Result<HashMap<String, String>> {
+async fn waits(
+    server: &Server,
+    target: &Target,
+    (run, actions): (&RunId, &[Action]),
+) -> anyhow::Result<HashMap<String, String>> {
     let waiting = |action: &&Action| known_phase(action.status.phase) == Some(Phase::WaitingForResources);
     let mut waits = HashMap::new();
     for action in actions.iter().filter(waiting).take(WAITS_TOLD) {
-        let request = GetActionDetailsRequest { action_id: action.id.clone(), ..GetActionDetailsRequest::default() };
+        let Ok(name) = action_name(&action.id.name) else { continue };
+        let request = requests::action_details(run, &name);
         let answer = server.runs().get_action_details(request).await.map_err(|error| explain(target, error))?;
         let attempts = answer.into_owned().details.attempts.clone();
         let reason =

@@ -4,15 +4,12 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value as Json, json};
 use spanwise::Phase;
-use spanwise_proto::flyteidl2::common::{Filter, ListRequest, filter};
-use spanwise_proto::flyteidl2::workflow::{ListRunsRequest, Run, action_metadata, list_runs_request};
+use spanwise_proto::flyteidl2::workflow::{Run, action_metadata};
+use spanwise_wire::requests::lists::{self, Only, Page};
 
 use super::table::{phase_cell, table, text, waiting_cell};
 use super::times::Times;
 use super::{Output, Server, Target, TargetOptions, as_it_is, explain, known_phase, phase, print_json, say};
-
-/// As many as one answer has.
-const PAGE: u32 = 1000;
 
 /// List the runs of a project, the newest first.
 #[derive(clap::Args)]
@@ -36,40 +33,22 @@ pub(crate) struct Options {
     output: Output,
 }
 
-fn filter(function: filter::Function, field: String, values: Vec<String>) -> Filter {
-    Filter { function: function.into(), field, values, ..Filter::default() }
-}
-
 impl Options {
-    fn filters(&self) -> Vec<Filter> {
-        use filter::Function;
-        let mut filters = Vec::new();
-        if !self.phase.is_empty() {
-            let phases = self.phase.iter().map(|phase| phase.to_uppercase()).collect();
-            filters.push(filter(Function::VALUE_IN, "phase".to_owned(), phases));
-        }
-        if let Some(task) = &self.task {
-            filters.push(filter(Function::EQUAL, "task_name".to_owned(), vec![task.clone()]));
-        }
-        for label in &self.label {
-            filters.push(match label.split_once('=') {
-                Some((key, value)) => filter(Function::EQUAL, format!("labels.{key}"), vec![value.to_owned()]),
-                None => filter(Function::EXISTS, format!("labels.{label}"), Vec::new()),
-            });
-        }
-        filters
+    fn only(&self) -> Vec<Only> {
+        let phases = (!self.phase.is_empty()).then(|| Only::InOneOf(self.phase.clone()));
+        let task = self.task.clone().map(Only::Task);
+        let labels = self.label.iter().map(|label| match label.split_once('=') {
+            Some((key, value)) => Only::Label(key.to_owned(), Some(value.to_owned())),
+            None => Only::Label(label.clone(), None),
+        });
+        phases.into_iter().chain(task).chain(labels).collect()
     }
 }
 
 /// Prints the list.
 pub(crate) async fn run(options: Options) -> anyhow::Result<u8> {
     let target = options.target.resolve()?;
-    let request = ListRequest { limit: options.limit, filters: options.filters(), ..ListRequest::default() };
-    let request = ListRunsRequest {
-        request: request.into(),
-        scope_by: Some(list_runs_request::ScopeBy::from(target.project())),
-        ..ListRunsRequest::default()
-    };
+    let request = lists::runs(&target.scope(), Page::first(options.limit), &options.only());
     let server = target.server()?;
     let answer = server.runs().list_runs(request).await;
     let runs = answer.map_err(|error| explain(&target, error))?.into_owned().runs;
@@ -114,12 +93,7 @@ fn readable_phase(run: &Run) -> Option<Phase> {
 async fn waiting(server: &Server, target: &Target) -> anyhow::Result<BTreeSet<String>> {
     let (mut waiting, mut token) = (BTreeSet::new(), String::new());
     loop {
-        let request = ListRunsRequest {
-            request: ListRequest { limit: PAGE, token, ..ListRequest::default() }.into(),
-            scope_by: Some(list_runs_request::ScopeBy::from(target.project())),
-            paused_actions_only: true,
-            ..ListRunsRequest::default()
-        };
+        let request = lists::waiting_runs(&target.scope(), Page::after(token));
         let answer = server.runs().list_runs(request).await.map_err(|error| explain(target, error))?.into_owned();
         waiting.extend(answer.runs.into_iter().map(|run| run.action.id.run.name.clone()));
         token = answer.token;

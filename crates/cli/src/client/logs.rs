@@ -3,9 +3,8 @@
 use std::io::Write as _;
 
 use serde_json::json;
-use spanwise_proto::flyteidl2::common::ActionIdentifier;
-use spanwise_proto::flyteidl2::dataproxy::TailLogsRequest;
 use spanwise_proto::json::rfc3339;
+use spanwise_wire::{AttemptNo, requests};
 
 use super::{Output, TargetOptions, explain};
 use crate::terminal::{harmless, harmless_json};
@@ -42,8 +41,8 @@ pub(crate) struct Options {
 pub(crate) async fn run(options: Options) -> anyhow::Result<u8> {
     let Options { target, run, action, attempt, times, raw, output } = options;
     let target = target.resolve()?;
-    let id = ActionIdentifier { run: target.run(&run).into(), name: action.clone(), ..ActionIdentifier::default() };
-    let request = TailLogsRequest { action_id: id.into(), attempt, ..TailLogsRequest::default() };
+    let attempt = (attempt > 0).then_some(AttemptNo(attempt));
+    let request = requests::tail_logs(&target.run(&run)?, &super::action(&action)?, attempt);
     let data = target.server()?.data();
     let mut batches = data.tail_logs(request).await.map_err(|error| explain(&target, error))?;
     let header = |name: &str| batches.headers().get(name)?.to_str().ok().map(str::to_owned);

@@ -2,16 +2,13 @@
 
 use serde_json::{Value as Json, json};
 use spanwise::Phase;
-use spanwise_proto::flyteidl2::common::{Filter, ListRequest, filter};
 use spanwise_proto::flyteidl2::core::{LiteralType, SimpleType, literal_type};
-use spanwise_proto::flyteidl2::workflow::{
-    Action, ActionType, ConditionAction, GetActionDetailsRequest, ListActionsRequest, action_details, action_metadata,
-};
+use spanwise_proto::flyteidl2::workflow::{Action, ConditionAction, action_details, action_metadata};
+use spanwise_wire::requests::{self, lists::Only};
+use spanwise_wire::{RunId, action_name};
 
+use super::actions::listed;
 use super::{Server, Target, explain, known_phase};
-
-/// As many as one answer has.
-const PAGE: u32 = 1000;
 
 /// A condition, and what it asks.
 pub(super) struct Question {
@@ -76,40 +73,19 @@ impl Question {
 pub(super) async fn conditions(
     server: &Server,
     target: &Target,
-    run: &str,
+    run: &RunId,
     in_phase: Option<Phase>,
 ) -> anyhow::Result<Vec<Action>> {
-    let equal = |field: &str, value: String| Filter {
-        function: filter::Function::EQUAL.into(),
-        field: field.to_owned(),
-        values: vec![value],
-        ..Filter::default()
-    };
-    let of_kind = equal("action_type", (ActionType::ACTION_TYPE_CONDITION as i32).to_string());
-    let filters = [Some(of_kind), in_phase.map(|phase| equal("phase", phase.to_string()))];
-    let filters: Vec<Filter> = filters.into_iter().flatten().collect();
-    let (mut found, mut token) = (Vec::new(), String::new());
-    loop {
-        let page = ListRequest { limit: PAGE, token, filters: filters.clone(), ..ListRequest::default() };
-        let request = ListActionsRequest {
-            request: page.into(),
-            run_id: target.run(run).into(),
-            ..ListActionsRequest::default()
-        };
-        let answer = server.runs().list_actions(request).await.map_err(|error| explain(target, error))?.into_owned();
-        found.extend(answer.actions);
-        token = answer.token;
-        if token.is_empty() {
-            return Ok(found);
-        }
-    }
+    let only: Vec<Only> = std::iter::once(Only::Conditions).chain(in_phase.map(Only::In)).collect();
+    listed(server, target, run, &only).await
 }
 
 /// What the waiting conditions of a run ask.
-pub(super) async fn questions(server: &Server, target: &Target, run: &str) -> anyhow::Result<Vec<Question>> {
+pub(super) async fn questions(server: &Server, target: &Target, run: &RunId) -> anyhow::Result<Vec<Question>> {
     let mut questions = Vec::new();
     for action in conditions(server, target, run, Some(Phase::Paused)).await? {
-        let request = GetActionDetailsRequest { action_id: action.id.clone(), ..GetActionDetailsRequest::default() };
+        let Ok(name) = action_name(&action.id.name) else { continue };
+        let request = requests::action_details(run, &name);
         let details = server.runs().get_action_details(request).await.map_err(|error| explain(target, error))?;
         let details = details.into_owned().details.into_option().unwrap_or_default();
         // One that was answered meanwhile waits no more.

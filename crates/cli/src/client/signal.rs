@@ -2,14 +2,13 @@
 
 use anyhow::bail;
 use spanwise::Phase;
-use spanwise_proto::flyteidl2::actions::SignalRequest;
-use spanwise_proto::flyteidl2::common::{EnrichedIdentity, User, UserIdentifier};
 use spanwise_proto::flyteidl2::core::Literal;
 use spanwise_proto::flyteidl2::workflow::Action;
+use spanwise_wire::requests;
 
 use super::question::{condition_of, conditions, word};
 use super::{Ended, TargetOptions, explain, known_phase, phase, say};
-use crate::run::Misuse;
+use crate::misuse::Misuse;
 
 /// Answer a condition that waits: give it a value of its type.
 #[derive(clap::Args)]
@@ -32,12 +31,12 @@ pub(crate) struct Options {
 pub(crate) async fn run(options: Options) -> anyhow::Result<u8> {
     let Options { target, run, condition, value, by } = options;
     let target = target.resolve()?;
-    let server = target.server()?;
+    let (server, id) = (target.server()?, target.run(&run)?);
     // Those that wait are few, however many a run has had.
-    let waiting = conditions(&server, &target, &run, Some(Phase::Paused)).await?;
+    let waiting = conditions(&server, &target, &id, Some(Phase::Paused)).await?;
     let found = match waiting.iter().any(|action| is_meant(action, &condition)) {
         true => one_of(&run, &condition, waiting)?,
-        false => one_of(&run, &condition, conditions(&server, &target, &run, None).await?)?,
+        false => one_of(&run, &condition, conditions(&server, &target, &id, None).await?)?,
     };
     let (name, simple) = condition_of(&found);
     if known_phase(found.status.phase) != Some(Phase::Paused) {
@@ -48,13 +47,9 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<u8> {
     let literal = Literal::from_text(simple.unwrap_or_default(), &value)
         .map_err(|misfit| Misuse(format!("condition `{name}` waits for a {kind}: {misfit}")))?;
     let given = literal.to_json();
-    let request = SignalRequest {
-        action_id: found.id.clone(),
-        parent_action_name: found.metadata.parent.clone(),
-        value: literal.into(),
-        signalled_by: identity(by).into(),
-        ..SignalRequest::default()
-    };
+    let (action, parent) = (super::action(&found.id.name)?, super::action(&found.metadata.parent)?);
+    let by = by.unwrap_or_else(user);
+    let request = requests::signal(&id, &action, &parent, &by, literal);
     server.actions().signal(request).await.map_err(|error| match error.code {
         connectrpc::ErrorCode::FailedPrecondition => Ended(error.message.unwrap_or_default()).into(),
         _ => explain(&target, error),
@@ -63,13 +58,8 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<u8> {
     Ok(0)
 }
 
-fn identity(by: Option<String>) -> EnrichedIdentity {
-    let user = || std::env::var("USER").ok().filter(|user| !user.is_empty()).unwrap_or_else(|| "user".to_owned());
-    let id = UserIdentifier { subject: by.unwrap_or_else(user), ..UserIdentifier::default() };
-    EnrichedIdentity {
-        principal: Some(User { id: id.into(), ..User::default() }.into()),
-        ..EnrichedIdentity::default()
-    }
+fn user() -> String {
+    std::env::var("USER").ok().filter(|user| !user.is_empty()).unwrap_or_else(|| "user".to_owned())
 }
 
 fn is_meant(action: &Action, condition: &str) -> bool {

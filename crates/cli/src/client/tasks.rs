@@ -1,8 +1,8 @@
 //! `spanwise tasks`: the deployed tasks of a project.
 
 use serde_json::json;
-use spanwise_proto::flyteidl2::common::ListRequest;
-use spanwise_proto::flyteidl2::task::{ListTasksRequest, Task, list_tasks_request};
+use spanwise_proto::flyteidl2::task::Task;
+use spanwise_wire::requests::lists;
 
 use super::table::{table, text};
 use super::{Output, TargetOptions, as_it_is, explain, print_json, say, time};
@@ -28,11 +28,7 @@ const WARNING: &str = "spanwise-warning";
 pub(crate) async fn run(options: Options) -> anyhow::Result<u8> {
     let Options { target, limit, output } = options;
     let target = target.resolve()?;
-    let request = ListTasksRequest {
-        request: ListRequest { limit, ..ListRequest::default() }.into(),
-        scope_by: Some(list_tasks_request::ScopeBy::from(target.project())),
-        ..ListTasksRequest::default()
-    };
+    let request = lists::tasks(&target.scope(), lists::Page::first(limit));
     let answer = target.server()?.tasks().list_tasks(request).await.map_err(|error| explain(&target, error))?;
     for warning in answer.headers().get_all(WARNING).iter().filter_map(|warning| warning.to_str().ok()) {
         let warning = percent_encoding::percent_decode_str(warning).decode_utf8_lossy();

@@ -4,22 +4,16 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
 use serde_json::{Value as Json, json};
-use spanwise_proto::flyteidl2::common::ListRequest;
-use spanwise_proto::flyteidl2::trigger::{
-    GetTriggerDetailsRequest, GetTriggerRevisionHistoryRequest, ListTriggersRequest, Trigger, TriggerRevision,
-    UpdateTriggersRequest, list_triggers_request,
-};
-use spanwise_proto::flyteidl2::workflow::{CreateRunRequest, ListRunsRequest, Run, list_runs_request};
-use spanwise_proto::google::protobuf::Timestamp;
-use spanwise_wire::{times, trigger};
+use spanwise_proto::flyteidl2::trigger::{Trigger, TriggerRevision};
+use spanwise_proto::flyteidl2::workflow::Run;
+use spanwise_proto::google::protobuf;
+use spanwise_wire::requests::{lists::Page, triggers};
+use spanwise_wire::{Timestamp, TriggerId, ids, times, trigger};
 
 use super::table::{phase_cell, table, text};
 use super::{
     Output, Server, Target, TargetOptions, as_it_is, explain, known_phase, phase, print_json, say, short, time,
 };
-
-/// As many as one answer has.
-const PAGE: u32 = 1000;
 
 /// How many of its runs and revisions a trigger is shown with.
 const SHOWN: u32 = 10;
@@ -92,12 +86,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<u8> {
 async fn all(server: &Server, target: &Target) -> anyhow::Result<Vec<Trigger>> {
     let (mut triggers, mut token) = (Vec::new(), String::new());
     loop {
-        let request = ListTriggersRequest {
-            request: ListRequest { limit: PAGE, token, ..ListRequest::default() }.into(),
-            scope_by: Some(list_triggers_request::ScopeBy::from(target.project())),
-            ..ListTriggersRequest::default()
-        };
-        let answer = server.triggers().list_triggers(request).await;
+        let answer = server.triggers().list_triggers(triggers::listed(&target.scope(), Page::after(token))).await;
         let answer = answer.map_err(|error| explain(target, error))?.into_owned();
         triggers.extend(answer.triggers);
         token = answer.token;
@@ -140,17 +129,14 @@ fn fires(trigger: &Trigger) -> String {
 
 fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let seconds = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
-    Timestamp { seconds, nanos: since.subsec_nanos().cast_signed(), ..Timestamp::default() }
+    Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }
 
 /// The next slot; none if it does not fire by itself.
-fn next_slot(trigger: &Trigger) -> Option<Timestamp> {
+fn next_slot(trigger: &Trigger) -> Option<protobuf::Timestamp> {
     let since = times::from_timestamp(&trigger.status.updated_at);
-    let from = times::from_timestamp(&now());
     // Beyond the end of time there is nothing.
-    let end = times::from_timestamp(&Timestamp { seconds: i64::MAX, ..Timestamp::default() });
-    let slots = trigger::slots(&trigger.automation_spec, since, (from, end), 0).ok()?;
+    let slots = trigger::slots(&trigger.automation_spec, since, (now(), Timestamp(i64::MAX)), 0).ok()?;
     slots.first().filter(|_| trigger.active).map(|slot| times::timestamp(*slot))
 }
 
@@ -194,24 +180,19 @@ async fn list(server: &Server, target: &Target, output: Output) -> anyhow::Resul
     }
 }
 
-async fn revisions(server: &Server, target: &Target, trigger: &Trigger) -> anyhow::Result<Vec<TriggerRevision>> {
-    let request = GetTriggerRevisionHistoryRequest {
-        request: ListRequest { limit: SHOWN, ..ListRequest::default() }.into(),
-        name: trigger.id.name.clone().into_option().into(),
-        ..GetTriggerRevisionHistoryRequest::default()
-    };
+/// The name of a trigger.
+pub(crate) fn id_of(trigger: &Trigger) -> anyhow::Result<TriggerId> {
+    Ok(ids::trigger_id(trigger.id.name.as_option().context("a trigger without a name")?)?)
+}
+
+async fn revisions(server: &Server, target: &Target, id: &TriggerId) -> anyhow::Result<Vec<TriggerRevision>> {
+    let request = triggers::revisions(id, Page::first(SHOWN));
     let answer = server.triggers().get_trigger_revision_history(request).await;
     Ok(answer.map_err(|error| explain(target, error))?.into_owned().triggers)
 }
 
-async fn runs(server: &Server, target: &Target, trigger: &Trigger) -> anyhow::Result<Vec<Run>> {
-    let name = trigger.id.name.clone().into_option().unwrap_or_default();
-    let request = ListRunsRequest {
-        request: ListRequest { limit: SHOWN, ..ListRequest::default() }.into(),
-        scope_by: Some(list_runs_request::ScopeBy::from(name)),
-        ..ListRunsRequest::default()
-    };
-    let answer = server.runs().list_runs(request).await;
+async fn runs(server: &Server, target: &Target, id: &TriggerId) -> anyhow::Result<Vec<Run>> {
+    let answer = server.runs().list_runs(triggers::runs(id, Page::first(SHOWN))).await;
     Ok(answer.map_err(|error| explain(target, error))?.into_owned().runs)
 }
 
@@ -222,13 +203,11 @@ fn change(revision: &TriggerRevision) -> String {
 
 async fn show(server: &Server, target: &Target, named: &str, output: Output) -> anyhow::Result<()> {
     let trigger = find(server, target, named).await?;
-    let request = GetTriggerDetailsRequest {
-        name: trigger.id.name.clone().into_option().into(),
-        ..GetTriggerDetailsRequest::default()
-    };
-    let answer = server.triggers().get_trigger_details(request).await.map_err(|error| explain(target, error))?;
+    let id = id_of(&trigger)?;
+    let answer =
+        server.triggers().get_trigger_details(triggers::details(&id)).await.map_err(|error| explain(target, error))?;
     let details = answer.into_owned().trigger.into_option().unwrap_or_default();
-    let (revisions, runs) = (revisions(server, target, &trigger).await?, runs(server, target, &trigger).await?);
+    let (revisions, runs) = (revisions(server, target, &id).await?, runs(server, target, &id).await?);
     let labels = &details.spec.run_spec.labels.values;
     match output {
         Output::Json => {
@@ -274,17 +253,14 @@ async fn show(server: &Server, target: &Target, named: &str, output: Output) -> 
 
 async fn update(server: &Server, target: &Target, named: &str, active: bool) -> anyhow::Result<()> {
     let trigger = find(server, target, named).await?;
-    let name = trigger.id.name.clone().into_option().context("a trigger without a name")?;
-    let request = UpdateTriggersRequest { names: vec![name], active, ..UpdateTriggersRequest::default() };
+    let request = triggers::set_active(&id_of(&trigger)?, active);
     server.triggers().update_triggers(request).await.map_err(|error| explain(target, error))?;
     say(format!("{} is {}", full_name(&trigger), if active { "active" } else { "paused" }))
 }
 
 async fn fire(server: &Server, target: &Target, named: &str) -> anyhow::Result<()> {
     let trigger = find(server, target, named).await?;
-    let name = trigger.id.name.clone().into_option().context("a trigger without a name")?;
-    let request =
-        CreateRunRequest { id: Some(target.project().into()), task: Some(name.into()), ..CreateRunRequest::default() };
+    let request = triggers::fire(&target.scope(), &id_of(&trigger)?);
     let answer = server.runs().create_run(request).await.map_err(|error| explain(target, error))?;
     say(format!("{} has started run {}", full_name(&trigger), answer.into_owned().run.action.id.run.name))
 }

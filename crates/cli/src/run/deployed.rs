@@ -1,12 +1,11 @@
 //! A task that is deployed on a server: its interface and its definition are there.
 
+use anyhow::Context as _;
 use spanwise::__private::launch::Started;
 use spanwise_proto::flyteidl2::core::Literal;
 use spanwise_proto::flyteidl2::core::parameter;
-use spanwise_proto::flyteidl2::dataproxy::{UploadInputsRequest, upload_inputs_request};
-use spanwise_proto::flyteidl2::task::{GetTaskDetailsRequest, Inputs, NamedLiteral, TaskIdentifier, TaskSpec};
-use spanwise_proto::flyteidl2::workflow::{CreateRunRequest, create_run_request};
-use spanwise_wire::options;
+use spanwise_proto::flyteidl2::task::{Inputs, NamedLiteral, TaskSpec};
+use spanwise_wire::requests;
 
 use super::interface::Task;
 use super::{Chosen, How, Misuse, Options, choose, follow, task_name};
@@ -45,15 +44,7 @@ async fn start(options: &Options, name: &str) -> anyhow::Result<Option<(Target, 
 }
 
 async fn definition(target: &Target, name: &str, version: Option<&str>) -> anyhow::Result<TaskSpec> {
-    let id = TaskIdentifier {
-        org: target.org.clone(),
-        project: target.project.clone(),
-        domain: target.domain.clone(),
-        name: name.to_owned(),
-        version: version.unwrap_or_default().to_owned(),
-        ..TaskIdentifier::default()
-    };
-    let request = GetTaskDetailsRequest { task_id: id.into(), ..GetTaskDetailsRequest::default() };
+    let request = requests::task_details(&target.scope(), name, version.unwrap_or_default());
     let found = target.server()?.tasks().get_task_details(request).await.map_err(|error| match error.code {
         connectrpc::ErrorCode::NotFound => {
             let version = version.map(|version| format!(" in version {version}")).unwrap_or_default();
@@ -86,8 +77,7 @@ fn inputs(spec: &TaskSpec, chosen: &Chosen) -> Result<Inputs, Misuse> {
         };
         literals.push(NamedLiteral::new(name.clone(), literal));
     }
-    let context = chosen.options.how.context().to_message();
-    Ok(Inputs { literals, context, ..Inputs::default() })
+    Ok(Inputs::new(literals, chosen.options.how.context().to_message()))
 }
 
 async fn create(
@@ -97,33 +87,13 @@ async fn create(
     task: TaskSpec,
     inputs: Inputs,
 ) -> anyhow::Result<Started> {
-    let project = target.project();
-    let upload_id = match &how.name {
-        Some(name) => upload_inputs_request::Id::RunId(Box::new(target.run(name))),
-        None => upload_inputs_request::Id::ProjectId(Box::new(project.clone())),
-    };
-    let upload = UploadInputsRequest {
-        id: Some(upload_id),
-        task: Some(upload_inputs_request::Task::TaskSpec(Box::new(task.clone()))),
-        inputs: inputs.into(),
-        ..UploadInputsRequest::default()
-    };
-    let uploaded = server.data().upload_inputs(upload).await.map_err(|error| explain(target, error))?.into_owned();
-    let id = match &how.name {
-        Some(name) => create_run_request::Id::RunId(Box::new(target.run(name))),
-        None => create_run_request::Id::ProjectId(Box::new(project)),
-    };
-    let request = CreateRunRequest {
-        id: Some(id),
-        task: Some(create_run_request::Task::TaskSpec(Box::new(task))),
-        input_wrapper: Some(create_run_request::InputWrapper::OffloadedInputData(Box::new(
-            uploaded.offloaded_input_data.into_option().unwrap_or_default(),
-        ))),
-        run_spec: options::to_message(&how.options()).into(),
-        ..CreateRunRequest::default()
-    };
-    let created = server.runs().create_run(request).await.map_err(|error| explain(target, error))?.into_owned();
-    let id = created.run.action.id.run.as_option().cloned().unwrap_or_default();
-    let url = crate::client::page(target, &id.name);
-    Ok(Started { run: id.name, org: id.org, project: id.project, domain: id.domain, url })
+    let name = how.name.as_deref().map(|name| target.run(name)).transpose()?.map(|run| run.name);
+    let (scope, options) = (target.scope(), how.options());
+    let new = requests::NewRun { scope: &scope, name: name.as_ref(), task: &task, options: &options, relation: None };
+    let stored = server.data().upload_inputs(new.upload(inputs)).await.map_err(|error| explain(target, error))?;
+    let created = server.runs().create_run(new.create(stored.into_owned())).await;
+    let created = created.map_err(|error| explain(target, error))?.into_owned();
+    let id = requests::created(&created).context("the server does not say which run it has created")?;
+    let url = crate::client::page(target, id.name.as_str());
+    Ok(Started { run: id.name.to_string(), org: id.org, project: id.project, domain: id.domain, url })
 }

@@ -6,11 +6,8 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use spanwise::__private::launch::{Started, Trouble};
 use spanwise::{ActionName, ActionView, Phase};
-use spanwise_proto::flyteidl2::common::ActionIdentifier;
-use spanwise_proto::flyteidl2::workflow::{
-    ActionDetails, GetRunDetailsRequest, WatchActionDetailsRequest, action_details, error_info,
-};
-use spanwise_wire::view as view_of;
+use spanwise_proto::flyteidl2::workflow::{ActionDetails, action_details, error_info};
+use spanwise_wire::{RunId, requests, view as view_of};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
@@ -55,16 +52,16 @@ pub(super) async fn run(target: &Target, how: &How, run: Started, signals: &mut 
 }
 
 async fn to_its_end(target: &Target, run: &Started, view: &mut View) -> anyhow::Result<End> {
-    let server = target.server()?;
+    let (server, id) = (target.server()?, target.run(&run.run)?);
     let mut clock = tokio::time::interval(progress::FRAME);
     let mut actions = Vec::new();
-    let (changed, _watch) = watch_root(&server, target, run).await;
+    let (changed, _watch) = watch_root(&server, &id).await;
     loop {
         let began = Instant::now();
-        actions = list(&server, target, run, view, actions).await?;
+        actions = list(&server, target, &id, view, actions).await?;
         view.show(&run.run, &actions)?;
         if actions.first().is_some_and(|root| root.phase.is_terminal()) {
-            return end_of(&server, target, run).await;
+            return end_of(&server, target, &id).await;
         }
         let pause = tokio::time::sleep(PAUSE.max(began.elapsed() * PAUSE_IN_ANSWERS));
         tokio::pin!(pause);
@@ -79,10 +76,9 @@ async fn to_its_end(target: &Target, run: &Started, view: &mut View) -> anyhow::
 }
 
 /// Tells at once when the root has changed, for as long as the second is kept. If it breaks off, pauses still end by themselves.
-async fn watch_root(server: &Server, target: &Target, run: &Started) -> (Arc<Notify>, JoinSet<()>) {
+async fn watch_root(server: &Server, run: &RunId) -> (Arc<Notify>, JoinSet<()>) {
     let (changed, mut watching) = (Arc::new(Notify::new()), JoinSet::new());
-    let request =
-        WatchActionDetailsRequest { action_id: root(target, run).into(), ..WatchActionDetailsRequest::default() };
+    let request = requests::watch_action(run, &ActionName::ROOT);
     if let Ok(mut watch) = server.runs().watch_action_details(request).await {
         let tell = Arc::clone(&changed);
         watching.spawn(async move {
@@ -94,26 +90,18 @@ async fn watch_root(server: &Server, target: &Target, run: &Started) -> (Arc<Not
     (changed, watching)
 }
 
-fn root(target: &Target, run: &Started) -> ActionIdentifier {
-    ActionIdentifier {
-        run: target.run(&run.run).into(),
-        name: ActionName::ROOT.to_string(),
-        ..ActionIdentifier::default()
-    }
-}
-
 /// The actions as they are now. A server that does not answer is asked again for a while.
 async fn list(
     server: &Server,
     target: &Target,
-    run: &Started,
+    run: &RunId,
     view: &mut View,
     last: Vec<ActionView>,
 ) -> anyhow::Result<Vec<ActionView>> {
     let began = Instant::now();
     let mut is_said = false;
     loop {
-        match client::actions(server, target, &run.run).await {
+        match client::actions(server, target, run).await {
             Ok(actions) => return Ok(actions.iter().filter_map(view_of).collect()),
             Err(error) if error.is::<client::Unreachable>() && began.elapsed() < PATIENCE => {
                 if !std::mem::replace(&mut is_said, true) {
@@ -121,23 +109,23 @@ async fn list(
                 }
                 tokio::time::sleep(PAUSE).await;
                 if view.is_live() {
-                    view.show(&run.run, &last)?;
+                    view.show(run.name.as_str(), &last)?;
                 }
             }
             Err(error) => {
-                let name = &run.run;
+                let name = &run.name;
                 return Err(error.context(format!("the run {name} may go on; `spanwise get {name}` shows it")));
             }
         }
     }
 }
 
-async fn end_of(server: &Server, target: &Target, run: &Started) -> anyhow::Result<End> {
-    let request = GetRunDetailsRequest { run_id: target.run(&run.run).into(), ..GetRunDetailsRequest::default() };
+async fn end_of(server: &Server, target: &Target, run: &RunId) -> anyhow::Result<End> {
+    let request = requests::run_details(run);
     let details = server.runs().get_run_details(request).await.map_err(|error| explain(target, error))?;
     let ended = details.into_owned().details.into_option().unwrap_or_default().action.into_option().unwrap_or_default();
     match client::ending(ended.status.phase) {
-        Ending::WithOutputs => Ok(End::Succeeded(client::output(server, target, root(target, run)).await?)),
+        Ending::WithOutputs => Ok(End::Succeeded(client::output(server, target, run).await?)),
         Ending::WithoutOutputs | Ending::Open => {
             Ok(End::Failed { trouble: trouble(&ended), phase: client::phase(ended.status.phase) })
         }

@@ -6,13 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use connectrpc::{ConnectError, ErrorCode};
-use spanwise_core::{ActionName, Failure, Phase};
-use spanwise_proto::flyteidl2::actions::{
-    WatchForUpdatesRequest, watch_for_updates_request, watch_for_updates_response,
-};
-use spanwise_proto::flyteidl2::common::ActionIdentifier;
+use spanwise_core::{ActionName, Failure, Phase, RunId};
+use spanwise_proto::flyteidl2::actions::watch_for_updates_response;
 use spanwise_proto::flyteidl2::workflow::ActionUpdate;
-use spanwise_wire::failure;
+use spanwise_wire::{failure, requests};
 use tokio::sync::{oneshot, watch};
 
 use super::connection::{Connection, LONG};
@@ -35,7 +32,7 @@ pub(super) struct ChildState {
 /// The children of one action.
 pub(super) struct Children {
     connection: Connection,
-    parent: ActionIdentifier,
+    parent: (RunId, ActionName),
     state: Mutex<State>,
     /// How much is known.
     progress: watch::Sender<Progress>,
@@ -61,7 +58,7 @@ struct State {
 }
 
 impl Children {
-    pub(super) fn new(connection: Connection, parent: ActionIdentifier) -> Children {
+    pub(super) fn new(connection: Connection, parent: (RunId, ActionName)) -> Children {
         Children { connection, parent, state: Mutex::default(), progress: watch::Sender::new(Progress::Idle) }
     }
 
@@ -131,7 +128,7 @@ impl Children {
 
     fn broken(&self) -> Error {
         let why = self.lock().broken.as_ref().map(ToString::to_string).unwrap_or_default();
-        let message = format!("watch the children of action `{}`: {why}", self.parent.name);
+        let message = format!("watch the children of action `{}`: {why}", self.parent.1);
         Error::from_failure(ErrorKind::System, Failure::system("WatchFailed", message))
     }
 
@@ -160,8 +157,8 @@ impl Children {
 
     /// Reads one stream until it breaks.
     async fn read(&self, heard: &mut Instant) -> ConnectError {
-        let filter = watch_for_updates_request::Filter::ParentActionId(Box::new(self.parent.clone()));
-        let request = WatchForUpdatesRequest { filter: Some(filter), ..WatchForUpdatesRequest::default() };
+        let (run, action) = &self.parent;
+        let request = requests::children::watch(run, action);
         let mut stream = match self.connection.actions_watched().watch_for_updates(request).await {
             Ok(stream) => stream,
             Err(error) => return error,

@@ -6,11 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use spanwise_core::Scope;
-use spanwise_proto::flyteidl2::task::{GetTaskDetailsRequest, NamedLiteral, TaskSpec};
-use spanwise_proto::flyteidl2::workflow::TaskAction;
-use spanwise_proto::google::protobuf::StringValue;
+use spanwise_proto::flyteidl2::task::{NamedLiteral, TaskSpec};
 use spanwise_proto::hash;
-use spanwise_wire::{ids, policy};
+use spanwise_wire::policy;
+use spanwise_wire::requests::{self, children};
 
 use super::connection::{Connection, LONG, SHORT, error, persist};
 use super::reference::RemoteTask;
@@ -36,8 +35,7 @@ impl Definition {
         task: &RemoteTask,
         patience: Duration,
     ) -> Result<Definition> {
-        let id = ids::to_task_identifier(scope, task.name(), task.wanted_version());
-        let request = GetTaskDetailsRequest { task_id: id.into(), ..GetTaskDetailsRequest::default() };
+        let request = requests::task_details(scope, task.name(), task.wanted_version());
         let tasks = connection.tasks();
         let found = persist(patience, || tasks.get_task_details(request.clone())).await;
         let found = found.map_err(|source| error(&format!("look up task `{}`", task.name()), &source))?.into_owned();
@@ -54,18 +52,19 @@ impl Definition {
     }
 
     /// The task with these inputs as a child action.
-    pub(super) fn action(&self, scope: &Scope, inputs: &[NamedLiteral], overrides: &Overrides) -> Result<TaskAction> {
+    pub(super) fn action(
+        &self,
+        scope: &Scope,
+        inputs: &[NamedLiteral],
+        overrides: &Overrides,
+    ) -> Result<children::What> {
         let template = &self.task_template;
-        Ok(TaskAction {
-            id: ids::to_task_identifier(scope, &template.id.name, &template.id.version).into(),
-            spec: overridden(TaskSpec::clone(self), overrides)?.into(),
-            cache_key: self.cache_key(inputs).into(),
-            ..TaskAction::default()
-        })
+        let spec = overridden(TaskSpec::clone(self), overrides)?;
+        Ok(children::task(scope, (&template.id.name, &template.id.version), spec, self.cache_key(inputs)))
     }
 
     /// Under which its outputs are kept, if they are.
-    fn cache_key(&self, inputs: &[NamedLiteral]) -> Option<StringValue> {
+    fn cache_key(&self, inputs: &[NamedLiteral]) -> Option<String> {
         let template = &self.task_template;
         if !template.metadata.discoverable {
             return None;
@@ -74,8 +73,7 @@ impl Definition {
         let inputs_hash = hash::inputs_hash_ignoring(inputs, &ignored);
         let interface_hash = hash::interface_hash(&template.interface);
         let version = template.metadata.discovery_version.as_str();
-        let value = hash::cache_key(&inputs_hash, template.id.name.as_str(), &interface_hash, version);
-        Some(StringValue { value, ..StringValue::default() })
+        Some(hash::cache_key(&inputs_hash, template.id.name.as_str(), &interface_hash, version))
     }
 }
 

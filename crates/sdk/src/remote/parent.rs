@@ -8,11 +8,8 @@ use bytes::Bytes;
 use connectrpc::{ConnectError, ErrorCode};
 use spanwise_core::{ActionName, AttemptNo, Failure, Phase, RunId, Scope, Timestamp, code};
 use spanwise_engine::{DroppedCalls, Executor, Outcome, StepRecord};
-use spanwise_proto::flyteidl2::actions::{AbortRequest, Action, EnqueueRequest, action};
-use spanwise_proto::flyteidl2::common::ActionPhase;
-use spanwise_proto::flyteidl2::task::OutputReferences;
-use spanwise_proto::flyteidl2::workflow::{GetActionDetailsRequest, TaskAction, TraceAction};
-use spanwise_wire::{failure, ids, times};
+use spanwise_wire::requests::{self, children};
+use spanwise_wire::{failure, times};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
@@ -61,7 +58,7 @@ impl Parent {
     pub(super) fn new(connection: Connection, contract: &Contract) -> Parent {
         let Contract { run, action, .. } = contract;
         Parent(Arc::new(Inner {
-            children: Arc::new(Children::new(connection.clone(), ids::to_action_identifier(run, action))),
+            children: Arc::new(Children::new(connection.clone(), (run.clone(), *action))),
             connection,
             scope: run.scope(),
             program: Program::of_attempt(contract),
@@ -81,12 +78,12 @@ impl Parent {
     }
 
     /// Has a task run as a child, unless an earlier attempt has, and waits for its end.
-    async fn call(&self, action: ActionName, group: String, task: TaskAction, inputs: Bytes) -> Result<Outcome> {
+    async fn call(&self, action: ActionName, group: String, task: children::What, inputs: Bytes) -> Result<Outcome> {
         self.0.children.complete().await?;
         let mut open = OpenCall { parent: self, action, accepting: None, is_over: false };
         if self.0.children.get(&action).is_none() {
             let parent = self.clone();
-            let accept = async move { parent.accept(action, group, action::Spec::Task(Box::new(task)), inputs).await };
+            let accept = async move { parent.accept(action, group, task, inputs).await };
             open.accepted(tokio::spawn(accept)).await?;
         }
         let end = self.0.children.end(&action).await?;
@@ -95,19 +92,18 @@ impl Parent {
     }
 
     /// Writes the inputs of an action and has it accepted. Both can be repeated.
-    async fn accept(&self, action: ActionName, group: String, spec: action::Spec, inputs: Bytes) -> Result<()> {
+    async fn accept(&self, action: ActionName, group: String, what: children::What, inputs: Bytes) -> Result<()> {
         let input_uri = self.file(&action, "inputs.pb");
         self.put(&input_uri, inputs).await?;
-        let enqueued = Action {
-            action_id: ids::to_action_identifier(&self.0.run, &action).into(),
-            parent_action_name: Some(self.0.action.to_string()),
-            input_uri,
-            run_output_base: self.0.run_base.clone(),
-            group,
-            spec: Some(spec),
-            ..Action::default()
+        let new = children::NewChild {
+            run: &self.0.run,
+            parent: &self.0.action,
+            action: &action,
+            group: &group,
+            input_uri: &input_uri,
+            run_base: &self.0.run_base,
         };
-        let request = EnqueueRequest { action: enqueued.into(), ..EnqueueRequest::default() };
+        let request = children::enqueue(new, what);
         let client = self.0.connection.actions();
         let doing = || format!("enqueue action `{action}`");
         match self.ask(|| client.enqueue(request.clone())).await {
@@ -137,11 +133,7 @@ impl Parent {
         if let Some(accepting) = call.accepting {
             let _ = accepting.await;
         }
-        let request = AbortRequest {
-            action_id: ids::to_action_identifier(&self.0.run, &call.action).into(),
-            reason: Some("its caller dropped it".to_owned()),
-            ..AbortRequest::default()
-        };
+        let request = children::abort(&self.0.run, &call.action, "its caller dropped it");
         let client = self.0.connection.actions();
         // It may have ended meanwhile, or never have been accepted.
         let _ = self.ask(|| client.abort(request.clone())).await;
@@ -165,10 +157,7 @@ impl Parent {
             },
             _ => return Ok(None),
         };
-        let request = GetActionDetailsRequest {
-            action_id: ids::to_action_identifier(&self.0.run, &action).into(),
-            ..GetActionDetailsRequest::default()
-        };
+        let request = requests::action_details(&self.0.run, &action);
         let client = self.0.connection.runs();
         let details = self.ask(|| client.get_action_details(request.clone())).await;
         let details = details.map_err(|source| error(&format!("read the times of step `{action}`"), &source))?;
@@ -184,26 +173,12 @@ impl Parent {
         // The wire has no scope for `observed`.
         let CompletedStep { action, spec, started, inputs, outcome, observed: _ } = step;
         let output_uri = self.file(&action, "outputs.pb");
-        let phase = match &outcome {
-            Ok(outputs) => {
-                self.put(&output_uri, outputs.clone()).await?;
-                ActionPhase::ACTION_PHASE_SUCCEEDED
-            }
-            Err(failed) => {
-                self.put(&self.file(&action, "error.pb"), failure::document(failed).into()).await?;
-                ActionPhase::ACTION_PHASE_FAILED
-            }
-        };
-        let trace = TraceAction {
-            name: spec.task.to_string(),
-            phase: phase.into(),
-            start_time: times::timestamp(started).into(),
-            end_time: times::timestamp(now()).into(),
-            outputs: OutputReferences { output_uri: output_uri.clone(), ..OutputReferences::default() }.into(),
-            ..TraceAction::default()
-        };
-        let group = spec.group.unwrap_or_default();
-        self.accept(action, group, action::Spec::Trace(Box::new(trace)), inputs).await?;
+        match &outcome {
+            Ok(outputs) => self.put(&output_uri, outputs.clone()).await?,
+            Err(failed) => self.put(&self.file(&action, "error.pb"), failure::document(failed).into()).await?,
+        }
+        let step = children::step(spec.task.as_str(), outcome.is_ok(), (started, now()), &output_uri);
+        self.accept(action, spec.group.unwrap_or_default(), step, inputs).await?;
         let phase = if outcome.is_ok() { Phase::Succeeded } else { Phase::Failed };
         self.0.children.note(action, ChildState { phase, failure: outcome.err(), output_uri });
         Ok(())
@@ -250,8 +225,7 @@ impl parent::Parent for Parent {
         let Child { action, spec, inputs, task } = child;
         let Inner { program, scope, .. } = &*self.0;
         let definition = program.task_spec(task, (&spec.retry, &spec.timeouts), scope);
-        let id = ids::to_task_identifier(scope, task.described().name.as_str(), &program.version);
-        let task = TaskAction { id: id.into(), spec: definition.into(), ..TaskAction::default() };
+        let task = children::task(scope, (task.described().name.as_str(), &program.version), definition, None);
         Box::pin(self.call(action, spec.group.unwrap_or_default(), task, inputs))
     }
 

@@ -5,8 +5,8 @@ use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use md5::{Digest, Md5};
 use spanwise_core::{RetryPolicy, Scope, Timeouts};
-use spanwise_proto::flyteidl2::dataproxy::CreateUploadLocationRequest;
 use spanwise_proto::flyteidl2::task::TaskSpec;
+use spanwise_wire::requests;
 use spanwise_wire::task::NewTask;
 
 use super::attempt::{self, Contract};
@@ -62,16 +62,7 @@ pub(super) async fn upload(connection: &Connection, scope: &Scope) -> Result<Pro
         let doing = format!("read this program to upload it: {source}");
         Error::of(ErrorKind::System, "ProgramUnreadable", std::io::Error::new(source.kind(), doing))
     })?;
-    let request = CreateUploadLocationRequest {
-        org: scope.org.clone(),
-        project: scope.project.clone(),
-        domain: scope.domain.clone(),
-        filename: name,
-        content_md5: digest.to_vec(),
-        add_content_md5_metadata: true,
-        content_length: i64::try_from(content.len()).unwrap_or(i64::MAX),
-        ..CreateUploadLocationRequest::default()
-    };
+    let request = requests::upload_location(scope, &name, &digest, content.len());
     let data = connection.data();
     let location = persist(SHORT, || data.create_upload_location(request.clone())).await;
     let location = location.map_err(|source| error("ask where to upload this program", &source))?.into_owned();

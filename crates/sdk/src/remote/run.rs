@@ -6,21 +6,14 @@ use connectrpc::ConnectError;
 use spanwise_core::{ActionName, Failure, Phase, RunId};
 use spanwise_engine::{ActionView, Outcome, Relation};
 use spanwise_proto::Message;
-use spanwise_proto::flyteidl2::common::ListRequest;
-use spanwise_proto::flyteidl2::dataproxy::GetActionDataRequest;
-use spanwise_proto::flyteidl2::workflow::{
-    AbortRunRequest, ActionDetails, GetActionDetailsRequest, ListActionsRequest, WatchActionDetailsRequest,
-    action_details,
-};
-use spanwise_wire::{failure, ids, view};
+use spanwise_proto::flyteidl2::workflow::{ActionDetails, action_details};
+use spanwise_wire::requests::{self, lists};
+use spanwise_wire::{failure, view};
 use tokio::sync::watch;
 
 use super::connection::{Connection, LONG, SHORT, error, persist};
 use crate::backend::{BackendRun, Pending};
 use crate::error::Result;
-
-/// A page of a list of actions.
-const PAGE: u32 = 1000;
 
 /// A run on a server. Cheap to clone.
 #[derive(Clone)]
@@ -50,10 +43,7 @@ impl RemoteRun {
     /// Watches the root until its end, which is returned.
     async fn watch_root(&self, mut changed: impl FnMut(&ActionDetails)) -> Result<ActionDetails, ConnectError> {
         let (client, mut heard) = (self.connection.runs_watched(), Instant::now());
-        let request = WatchActionDetailsRequest {
-            action_id: ids::to_action_identifier(&self.id, &ActionName::ROOT).into(),
-            ..WatchActionDetailsRequest::default()
-        };
+        let request = requests::watch_action(&self.id, &ActionName::ROOT);
         loop {
             let left = LONG.saturating_sub(heard.elapsed());
             let mut stream = persist(left, || client.watch_action_details(request.clone())).await?;
@@ -80,10 +70,7 @@ impl RemoteRun {
     }
 
     async fn outputs(&self) -> Result<bytes::Bytes> {
-        let request = GetActionDataRequest {
-            action_id: ids::to_action_identifier(&self.id, &ActionName::ROOT).into(),
-            ..GetActionDataRequest::default()
-        };
+        let request = requests::action_data(&self.id, &ActionName::ROOT);
         let data = self.connection.data();
         let found = persist(LONG, || data.get_action_data(request.clone())).await;
         let found = found.map_err(|source| error("read the outputs of the run", &source))?.into_owned();
@@ -91,11 +78,7 @@ impl RemoteRun {
     }
 
     async fn ask_to_abort(&self, reason: &str) -> Result<()> {
-        let request = AbortRunRequest {
-            run_id: ids::to_run_identifier(&self.id).into(),
-            reason: Some(reason.to_owned()),
-            ..AbortRunRequest::default()
-        };
+        let request = requests::abort_run(&self.id, reason);
         let runs = self.connection.runs();
         let answer = persist(SHORT, || runs.abort_run(request.clone())).await;
         answer.map_err(|source| error(&format!("abort run `{}`", self.id.name), &source))?;
@@ -118,11 +101,7 @@ impl RemoteRun {
         let runs = self.connection.runs();
         let (mut views, mut token) = (Vec::new(), String::new());
         loop {
-            let request = ListActionsRequest {
-                request: ListRequest { limit: PAGE, token: token.clone(), ..ListRequest::default() }.into(),
-                run_id: ids::to_run_identifier(&self.id).into(),
-                ..ListActionsRequest::default()
-            };
+            let request = lists::actions(&self.id, lists::Page::after(token), &[]);
             let page = persist(SHORT, || runs.list_actions(request.clone())).await;
             let page = page.map_err(|source| error("list the actions of the run", &source))?.into_owned();
             views.extend(page.actions.iter().filter_map(view));
@@ -134,10 +113,7 @@ impl RemoteRun {
     }
 
     async fn failure_of_action(&self, action: &ActionName) -> Result<Option<Failure>> {
-        let request = GetActionDetailsRequest {
-            action_id: ids::to_action_identifier(&self.id, action).into(),
-            ..GetActionDetailsRequest::default()
-        };
+        let request = requests::action_details(&self.id, action);
         let runs = self.connection.runs();
         let found = persist(SHORT, || runs.get_action_details(request.clone())).await;
         let found = found.map_err(|source| error("read why an action failed", &source))?.into_owned();

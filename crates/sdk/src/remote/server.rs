@@ -7,12 +7,9 @@ use std::pin::Pin;
 use connectrpc::ErrorCode;
 use spanwise_core::{ActionName, RunId, RunName, Scope};
 use spanwise_engine::Relation;
-use spanwise_proto::flyteidl2::dataproxy::{GetActionDataRequest, UploadInputsRequest, upload_inputs_request};
-use spanwise_proto::flyteidl2::task::{DeployTaskRequest, Inputs, RunSpec, TaskSpec};
-use spanwise_proto::flyteidl2::workflow::{
-    CreateRunRequest, GetRunDetailsRequest, GetRunDetailsResponse, RunDetails, action_details, create_run_request,
-};
-use spanwise_wire::{ids, options, relation};
+use spanwise_proto::flyteidl2::task::{Inputs, TaskSpec};
+use spanwise_proto::flyteidl2::workflow::{GetRunDetailsResponse, RunDetails, action_details};
+use spanwise_wire::{ids, options, relation, requests};
 use tokio::sync::OnceCell;
 
 use super::connection::{Connection, SHORT, error, persist};
@@ -86,11 +83,7 @@ impl Server {
             let described = task.described();
             let name = described.name.as_str();
             let spec = program.task_spec(task, (&described.retry, &described.timeouts), &self.scope);
-            let request = DeployTaskRequest {
-                task_id: ids::to_task_identifier(&self.scope, name, &program.version).into(),
-                spec: spec.into(),
-                ..DeployTaskRequest::default()
-            };
+            let request = requests::deploy_task(&self.scope, name, &program.version, spec);
             match persist(SHORT, || client.deploy_task(request.clone())).await {
                 // This very program has been deployed before.
                 Err(error) if error.code == ErrorCode::AlreadyExists => {}
@@ -114,33 +107,21 @@ impl Server {
     ) -> Result<RemoteRun> {
         let id = self.run_id(options.new_name()?);
         options.trace_level()?;
-        let run = ids::to_run_identifier(&id);
-        let upload = UploadInputsRequest {
-            id: Some(upload_inputs_request::Id::RunId(Box::new(run.clone()))),
-            task: Some(upload_inputs_request::Task::TaskSpec(Box::new(task.clone()))),
-            inputs: inputs.into(),
-            ..UploadInputsRequest::default()
+        let new = requests::NewRun {
+            scope: &self.scope,
+            name: Some(&id.name),
+            task: &task,
+            options: &options.chosen,
+            relation: relation.as_ref(),
         };
+        let upload = new.upload(inputs);
         let (data, runs) = (self.connection.data(), self.connection.runs());
         let inputs = persist(SHORT, || data.upload_inputs(upload.clone())).await;
         let inputs = inputs.map_err(|source| error("upload the inputs", &source))?.into_owned();
-        let request = CreateRunRequest {
-            id: Some(create_run_request::Id::RunId(Box::new(run))),
-            task: Some(create_run_request::Task::TaskSpec(Box::new(task))),
-            input_wrapper: Some(create_run_request::InputWrapper::OffloadedInputData(Box::new(
-                inputs.offloaded_input_data.into_option().unwrap_or_default(),
-            ))),
-            run_spec: RunSpec {
-                relation: relation.as_ref().map(|relation| relation::to_message(&id, relation)).into(),
-                ..options::to_message(&options.chosen)
-            }
-            .into(),
-            ..CreateRunRequest::default()
-        };
+        let request = new.create(inputs);
         match persist(SHORT, || runs.create_run(request.clone())).await {
             Ok(created) => {
-                let created = created.into_owned();
-                let named = created.run.action.id.run.as_option().and_then(|id| ids::run_id(id).ok());
+                let named = requests::created(&created.into_owned());
                 Ok(RemoteRun::new(self.connection.clone(), named.unwrap_or(id), relation))
             }
             // A random name is nobody else's: an answer was lost, and the request repeated.
@@ -167,10 +148,7 @@ impl Server {
         let Some(action_details::Spec::Task(task)) = details.action.into_option().and_then(|action| action.spec) else {
             return Err(Error::usage(format!("run `{}` has no root task", id.name)));
         };
-        let request = GetActionDataRequest {
-            action_id: ids::to_action_identifier(&id, &ActionName::ROOT).into(),
-            ..GetActionDataRequest::default()
-        };
+        let request = requests::action_data(&id, &ActionName::ROOT);
         let data = self.connection.data();
         let found = persist(SHORT, || data.get_action_data(request.clone())).await;
         let found = found.map_err(|source| error("read the inputs of the run", &source))?.into_owned();
@@ -179,8 +157,7 @@ impl Server {
     }
 
     async fn details(&self, id: &RunId) -> Result<RunDetails> {
-        let request =
-            GetRunDetailsRequest { run_id: ids::to_run_identifier(id).into(), ..GetRunDetailsRequest::default() };
+        let request = requests::run_details(id);
         let runs = self.connection.runs();
         let found = persist(SHORT, || runs.get_run_details(request.clone())).await;
         let found: GetRunDetailsResponse =

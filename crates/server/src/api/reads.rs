@@ -71,7 +71,7 @@ impl Api {
         let mut run_spec = options::decode(&self.control.sent_options(&run)?)?;
         run_spec.run_start_time = times::timestamp(run.start_time()).into();
         if let Some(relation) = run.settings().relation.as_ref() {
-            run_spec.relation = relation::to_message(run.id(), relation).into();
+            run_spec.relation = relation::to_message(&run.id().scope(), relation).into();
         }
         let action = self.details(&Found::root(&run)?).await?;
         Ok(RunDetails { run_spec: run_spec.into(), action: action.into(), ..RunDetails::default() })

@@ -32,6 +32,16 @@ pub fn project_scope(id: &ProjectIdentifier) -> Result<Scope, Invalid> {
     scope(&id.organization, &id.name, &id.domain)
 }
 
+/// A project and domain for the wire.
+pub fn to_project_identifier(scope: &Scope) -> ProjectIdentifier {
+    ProjectIdentifier {
+        organization: scope.org.clone(),
+        domain: scope.domain.clone(),
+        name: scope.project.clone(),
+        ..ProjectIdentifier::default()
+    }
+}
+
 /// A run's full name.
 ///
 /// # Errors

@@ -44,14 +44,13 @@ impl SentOptions {
     /// [`Invalid::Decode`] if the stored form is none.
     pub fn of_rerun(source: &RunId, stored: &[u8]) -> Result<(SentOptions, Vec<String>), Invalid> {
         let mut message = decode(stored)?;
-        message.relation = relation::to_message(source, &Relation::Rerun { run: source.name.clone() }).into();
+        message.relation = relation::to_message(&source.scope(), &Relation::Rerun { run: source.name.clone() }).into();
         let with_nul: Vec<String> = of_message(&message).labels_with_nul().map(str::to_owned).collect();
         if let Some(labels) = message.labels.as_option_mut() {
             labels.values.retain(|key, _| !with_nul.contains(key));
         }
-        let left_out = |label: &String| {
-            format!("label `{}` of run `{}` is left out: it holds a NUL", shown(label), source.name)
-        };
+        let left_out =
+            |label: &String| format!("label `{}` of run `{}` is left out: it holds a NUL", shown(label), source.name);
         let left_out = with_nul.iter().map(left_out).collect();
         Ok((SentOptions::of(&message, &source.scope())?, left_out))
     }

@@ -1,19 +1,18 @@
 //! Where a run comes from.
 
-use spanwise_core::{Relation, RunId, RunName, Scope};
+use spanwise_core::{Relation, RunName, Scope};
 use spanwise_proto::flyteidl2::common::{self, RelationType, RunIdentifier};
 
 use crate::{Invalid, ids, shown};
 
-/// The relation of a run for the wire.
-pub fn to_message(run: &RunId, relation: &Relation) -> common::Relation {
+/// The relation of a run of a scope for the wire.
+pub fn to_message(scope: &Scope, relation: &Relation) -> common::Relation {
     let (name, kind) = match relation {
         Relation::Spawn { run } => (run, RelationType::RELATION_TYPE_SPAWN),
         Relation::Rerun { run } => (run, RelationType::RELATION_TYPE_RERUN),
         Relation::Recover { run } => (run, RelationType::RELATION_TYPE_RECOVER),
     };
-    let mut related = ids::to_run_identifier(run);
-    related.name = name.to_string();
+    let related = ids::to_run_identifier(&scope.clone().run(name.clone()));
     common::Relation { related_to: related.into(), relation_type: kind.into(), ..common::Relation::default() }
 }
 
@@ -87,15 +86,15 @@ mod tests {
         let scope = Scope { org: "local".to_owned(), project: "p".to_owned(), domain: "d".to_owned() };
         let run = RunName::new("r1").unwrap();
         let source = scope.clone().run(run.clone());
-        let other = Scope { project: "q".to_owned(), ..scope.clone() }.run(run.clone());
+        let other = Scope { project: "q".to_owned(), ..scope.clone() };
         let relations = [
             Relation::Spawn { run: run.clone() },
             Relation::Rerun { run: run.clone() },
             Relation::Recover { run: run.clone() },
         ];
         for relation in relations {
-            let relation_from = |from: &RunId| asked_for(Some(&to_message(from, &relation)), &scope);
-            assert_eq!(relation_from(&source).unwrap(), relation.clone().into());
+            let relation_from = |from: &Scope| asked_for(Some(&to_message(from, &relation)), &scope);
+            assert_eq!(relation_from(&scope).unwrap(), relation.clone().into());
             match &relation {
                 Relation::Spawn { .. } => {
                     let relation = relation_from(&other).unwrap();
