@@ -102,11 +102,11 @@ pub struct Action {
     pub state: State,
     /// Children that are not at their end.
     pub(crate) live_children: u32,
-    /// What the attempt under way waits for outside of the run. Known to this process only: no fact says it.
+    /// How many things outside of the run the attempt under way waits for. In this process only: no fact records it.
     pub(crate) outside: u32,
     /// When its deadline began to count: when it was accepted, unless the clock was set back since.
     pub(crate) counted_from: Timestamp,
-    /// Its number in the line of a run with a limit.
+    /// Its number in the queue of a run with a limit of running actions.
     pub(crate) queue_number: Option<u64>,
     /// The names of all its children.
     pub(crate) children: Vec<ActionName>,
@@ -200,7 +200,7 @@ impl Action {
         self.attempt().is_some() && self.live_children == 0 && self.outside == 0
     }
 
-    /// When something must happen to this action even if nobody says anything.
+    /// When its next timer is due.
     pub fn due(&self) -> Option<Timestamp> {
         let timeouts = &self.spec.timeouts;
         let own = match self.state {
@@ -218,7 +218,7 @@ impl Action {
         limit(self.spec.timeouts.deadline).map(|limit| self.counted_from.after(limit))
     }
 
-    /// Counts its timers from now where they began later than that: nothing waits longer than its length after a clock was set back.
+    /// Starts timers now that began in the future, because the clock was set back since: no timer lasts longer than its length.
     pub(crate) fn count_from(&mut self, now: Timestamp) {
         self.counted_from = self.counted_from.min(now);
         self.unblamed_since = self.unblamed_since.map(|since| since.min(now));
@@ -229,7 +229,7 @@ impl Action {
         }
     }
 
-    /// Something was achieved: a row of losses ends.
+    /// Ends a row of losses: the action has made progress.
     pub(crate) fn note_progress(&mut self) {
         self.system_failures = 0;
         self.unblamed_losses = 0;

@@ -46,10 +46,10 @@ pub enum ContextError {
     },
 }
 
-/// A span that is longer than this is no span, and counts as what a user has set.
+/// A `traceparent` longer than this is a text of the user's own, not a span.
 const MAX_SPAN: usize = 256;
 
-/// True for what nobody but the engine may have put into a map: each attempt is delivered its own span, which its children inherit.
+/// True for an entry that the engine may have written: each attempt is given its own span, which its children inherit.
 fn is_engines_own(key: &str, value: &str) -> bool {
     key == TRACEPARENT && value.len() <= MAX_SPAN
 }

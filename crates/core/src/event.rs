@@ -47,9 +47,9 @@ pub enum Fact {
     },
     /// The cache was asked and answered.
     LookedUp {
-        /// What is known about it.
+        /// The question, with what was learned when it was answered.
         lookup: Lookup,
-        /// It had outputs that count.
+        /// True if the cache had outputs that may be used.
         hit: bool,
     },
     /// The outputs were there already; the action is at its end without an attempt of its own.
@@ -83,12 +83,12 @@ pub enum Fact {
     AttemptLost {
         /// Its number.
         attempt: AttemptNo,
-        /// What is known about it.
+        /// Why it is taken for lost.
         reason: String,
         /// False if the loss is not the attempt's own: it never began, or it only waited for its children.
         blamed: bool,
     },
-    /// The attempt was given back by its executor (shutdown, end of its parent's attempt); it costs nothing.
+    /// The executor gave the attempt back (shutdown, end of its parent's attempt): no retry is spent.
     AttemptReleased {
         /// Its number.
         attempt: AttemptNo,
@@ -119,13 +119,13 @@ pub enum Fact {
     },
     /// A step was completed and recorded; it is at its end.
     StepRecorded {
-        /// The step's name and place.
+        /// What is fixed about the step.
         spec: Arc<ActionSpec>,
         /// When its body began.
         started: Timestamp,
         /// When its body ended.
         ended: Timestamp,
-        /// How.
+        /// How its body ended.
         outcome: StepOutcome,
         /// The program has made a span of it by itself.
         #[serde(default, skip_serializing_if = "is_default")]
@@ -140,10 +140,10 @@ pub struct Lookup {
     /// When the cache was asked.
     #[serde(rename = "asked")]
     pub asked_at: Timestamp,
-    /// The action that computed the key meanwhile, by its span.
+    /// The span of the action that computed the key while this one waited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waited_for: Option<TraceParent>,
-    /// The attempt that made the outputs, by its span, if it was traced.
+    /// The span of the attempt that made the outputs, if it was traced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub producer: Option<TraceParent>,
 }
@@ -184,7 +184,7 @@ pub enum ActionKind {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "from", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Source {
-    /// The cache had them under the action's key.
+    /// From the cache, under the action's key.
     Cache {
         /// The run that computed them.
         run: String,
@@ -196,9 +196,9 @@ pub enum Source {
         /// Its attempt that computed them.
         attempt: AttemptNo,
     },
-    /// The run that this run recovers had the same action succeeded.
+    /// From the run that this one recovers, where the same action has succeeded.
     Recovery {
-        /// That run.
+        /// The run that is recovered.
         run: String,
         /// The attempt that computed them.
         attempt: AttemptNo,
@@ -226,17 +226,17 @@ pub struct CachePolicy {
     /// Recompute and replace: no lookup.
     #[serde(default, skip_serializing_if = "is_default")]
     pub overwrite: bool,
-    /// Only one action computes the key at a time; others wait for its result, except those under it. Two keys that depend on each
-    /// other must not both set this: they would wait for each other for ever.
+    /// Only one action computes this key at a time; others wait for its result, except its own descendants. Two keys that depend on each other must
+    /// not both set this: their actions would wait for each other for ever.
     #[serde(default, skip_serializing_if = "is_default")]
     pub serialize: bool,
-    /// The oldest value that counts, in seconds; none means any.
+    /// Outputs older than this, in seconds, are not used; none: outputs of any age are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_age_seconds: Option<u64>,
 }
 
 impl CachePolicy {
-    /// True if outputs that were stored then are older than what counts.
+    /// True if outputs that were stored at `stored_at` are too old to be used.
     pub fn is_too_old(&self, stored_at: Timestamp, now: Timestamp) -> bool {
         self.max_age_seconds.is_some_and(|limit| now.since(stored_at).as_secs() >= limit)
     }
@@ -249,7 +249,7 @@ pub struct ActionSpec {
     /// The task action that asked for it; none for the root.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<ActionName>,
-    /// Task or step.
+    /// Task, step or condition.
     pub kind: ActionKind,
     /// The task's full name, or the step's name.
     pub task: TaskName,
@@ -268,12 +268,12 @@ pub struct ActionSpec {
     /// The digest of its definition, which is stored once for all actions that share it; none if the program has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub definition: Option<Arc<str>>,
-    /// The span that its frozen map names, if the run's lifecycle is traced.
+    /// The span in its custom context, if the run's lifecycle is traced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<TraceParent>,
 }
 
-/// Leaves out of the stored form what says nothing.
+/// True for a default, which is left out of the stored form.
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }

@@ -8,7 +8,7 @@ use crate::{AttemptNo, Failure, Timestamp};
 pub struct AttemptHistory {
     /// Its number.
     pub attempt: AttemptNo,
-    /// Since when its action had waited for it.
+    /// When the action began to wait for this attempt.
     pub queued_at: Timestamp,
     /// When it was handed to an executor.
     pub launched_at: Timestamp,

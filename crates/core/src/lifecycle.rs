@@ -225,7 +225,7 @@ pub fn run_attributes(run: &RunId) -> Arc<[Attribute]> {
     texts.into_iter().filter(|(_, text)| !text.is_empty()).map(|(key, text)| (key, text.into())).collect()
 }
 
-/// How what a span is about came out.
+/// The outcome that a span shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Status {
     /// Nothing is said.
@@ -252,7 +252,7 @@ pub struct Moment {
 pub struct Link {
     /// The span.
     pub to: TraceParent,
-    /// What it is to this one, as the attribute `spanwise.link`.
+    /// Why it is linked, as the attribute `spanwise.link`.
     pub why: &'static str,
 }
 
@@ -267,7 +267,7 @@ pub struct Span {
     pub part: Part,
     /// Its trace, its id and the trace's flags.
     pub context: TraceParent,
-    /// What the caller of its trace says about it.
+    /// The `tracestate` of the caller.
     pub state: Option<TraceState>,
     /// The span above it.
     pub parent: Option<SpanId>,
@@ -275,7 +275,7 @@ pub struct Span {
     pub name: Cow<'static, str>,
     /// The action.
     pub action: ActionName,
-    /// Of an action, a step and a condition: the action that asked for it. Its parent may be a span of the user's between the two.
+    /// For an action, a step or a condition: the action that asked for it. The parent of the span may be one of the user's that is between the two.
     pub caller: Option<ActionName>,
     /// The action's task, the step's or the condition's name.
     pub task: TaskName,

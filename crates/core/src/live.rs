@@ -35,7 +35,7 @@ pub trait RunSlots {
     fn change(&self, by: i64);
 }
 
-/// What has happened to a run since somebody asked.
+/// What has happened to a run since the last [`LiveRun::take_news`].
 #[derive(Debug, Default)]
 pub struct News {
     /// Facts to be written, in order; they are applied.
@@ -128,7 +128,7 @@ impl<S: RunSlots> LiveRun<S> {
                 driver.cache_is_read = true;
                 driver.doing = Doing::Lookup;
                 self.drivers.looking_up.insert(action);
-                // Others go first meanwhile.
+                // Other actions of the run may be launched while this one asks the cache.
                 self.wake_next_in_line();
             }
             Next::Hold { .. } => drop(self.command(&Command::Hold { action }, now)?),

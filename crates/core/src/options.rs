@@ -6,8 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// The options of a run: one struct for the SDK, the command line, the wire and the journal.
 ///
-/// A field that is added here is passed on by all of them. Who reads a form of it with a field that it does not know refuses it by
-/// the field's name.
+/// A field that is added here is passed on by all of them. A reader that meets a field which it does not know refuses all of it, and names the field.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunOptions {

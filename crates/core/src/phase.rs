@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 pub enum Phase {
     /// Accepted, no attempt is under way.
     Queued = 1,
-    /// Held back until a slot is free.
+    /// Waits for a slot, or for another action that computes its cache key.
     WaitingForResources = 2,
     /// An attempt was launched and has not given a sign of life yet.
     Initializing = 3,

@@ -26,8 +26,8 @@ pub const SYSTEM_FAILURE_BUDGET: u32 = 3;
 const UNBLAMED_PAUSE: Backoff =
     Backoff { base: Duration::from_millis(100), factor: 2.0, cap: Some(Duration::from_secs(10)) };
 
-/// So many attempts in a row may be lost without blame, and for so long: what goes on after both does not pass by itself. Few that lie
-/// far apart are no such row, and many at once pass.
+/// An action fails when more attempts than this were lost without blame in a row, over more than this time. Until then the trouble may pass by
+/// itself.
 const UNBLAMED_BUDGET: (u32, Duration) = (30, Duration::from_hours(1));
 
 /// A wish. It may be refused.
@@ -74,7 +74,7 @@ pub enum Command {
         action: ActionName,
         /// Which attempt.
         attempt: AttemptNo,
-        /// What is known about it.
+        /// Why it is taken for lost.
         reason: String,
         /// False if the attempt is known not to be at fault: it never began, or the machine failed it.
         blamed: bool,
@@ -181,7 +181,7 @@ pub enum Rejection {
         phase: crate::Phase,
     },
     /// The limit of running actions is reached.
-    #[error("`{0}` waits for a place")]
+    #[error("`{0}` waits for a slot")]
     NoSlot(ActionName),
 }
 
@@ -277,8 +277,8 @@ impl Run {
         self.keep_queue(name);
     }
 
-    /// An attempt begins to wait for something outside of the run, or has waited: meanwhile it takes up no slot. This is no
-    /// fact of the run: whoever waits is asked again after a restart.
+    /// An attempt begins to wait for something outside of the run, or has waited: meanwhile it takes up no slot. This is no fact of the run: after a
+    /// restart, whoever still waits says so again.
     pub fn wait_outside(&mut self, name: &ActionName, attempt: AttemptNo, begins: bool) {
         let Some(action) = self.actions.get_mut(name).filter(|action| action.attempt() == Some(attempt)) else {
             return;

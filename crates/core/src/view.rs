@@ -11,7 +11,7 @@ pub struct ActionView {
     pub name: ActionName,
     /// The task action that asked for it.
     pub parent: Option<ActionName>,
-    /// Task or step.
+    /// Task, step or condition.
     pub kind: ActionKind,
     /// The task's full name, or the step's name.
     pub task: TaskName,

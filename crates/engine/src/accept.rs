@@ -114,7 +114,7 @@ impl Engine {
     pub fn resume(&self, id: &RunId) -> Result<RunHandle, Error> {
         let keep = |cell: Arc<RunCell>| {
             if cell.is_given_up() && (cell.refused().is_some() || self.inner.journal.has_all_of(&cell)) {
-                // It failed when the journal did. What the journal has of it counts, once.
+                // It was broken off when the journal failed: it is loaded anew, as the journal has it.
                 cell.give_up_slots();
                 return Ok(None);
             }
@@ -124,7 +124,7 @@ impl Engine {
         Ok(RunHandle::new(self.clone(), cell))
     }
 
-    /// The run as it was looked at a moment ago, if it is at its end; else from the journal.
+    /// The run from the cache of finished runs; else from the journal.
     fn take_up(&self, id: &RunId) -> Result<Made, Error> {
         if let Some(cell) = self.finished().iter().find(|cell| cell.id() == id) {
             return Ok(Made::Finished(Arc::clone(cell)));
@@ -162,7 +162,7 @@ impl Engine {
         Ok(cell)
     }
 
-    /// The run under way that is meant; none if several could be.
+    /// The only run under way for which `is_it` is true; none if there are several.
     pub fn live_run(&self, is_it: impl Fn(&RunId) -> bool) -> Option<RunHandle> {
         let runs = self.inner.runs.all();
         let mut found = runs.iter().filter(|run| is_it(run.id()));

@@ -11,7 +11,7 @@ use crate::reservations::Reservation;
 use crate::run::RunHandle;
 
 impl RunHandle {
-    /// Waits for the right to compute a key, if one computation at a time was asked for. `lookup` learns whom it waited for.
+    /// Reserves a key, if one computation at a time was asked for: waits until nobody else has it, and notes in `lookup` whom it waited for.
     pub(crate) async fn reserve(
         &self,
         action: ActionName,
@@ -36,7 +36,7 @@ impl RunHandle {
         Some(reservation)
     }
 
-    /// The right to compute the key of an attempt that is under way already, if nobody else has it.
+    /// Reserves the key of an attempt that is under way already, unless somebody else has it.
     pub(crate) fn try_reserve(&self, action: &ActionName) -> Option<Reservation> {
         let policy = self.cell.cache_policy(action).filter(|policy| policy.serialize)?;
         self.engine.inner.reservations.of(&policy.key).try_lock_owned().ok()

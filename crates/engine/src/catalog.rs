@@ -92,7 +92,7 @@ impl Engine {
         Ok(self.inner.journal.store().last_key()?)
     }
 
-    /// Says that another journal was here before, which has used keys up to this one: what it has left is nobody's leftover.
+    /// Notes that an earlier journal in this directory has used keys up to this one: what its runs have left is not removed.
     ///
     /// # Errors
     /// [`Error::Store`] if the store cannot be written.
@@ -102,7 +102,7 @@ impl Engine {
         Ok(store.skip_keys(last)?)
     }
 
-    /// What is older than this, and unknown to the journal, may belong to one that was there before.
+    /// What is older than this, and unknown to the journal, may belong to an earlier one; none if there was none.
     pub fn kept_before(&self) -> Option<Timestamp> {
         self.inner.journal.store().kept_before()
     }

@@ -28,10 +28,10 @@ pub use watcher::Watch;
 /// A driver of an action of this process.
 pub(crate) type Driver = spanwise_core::Driver<Notice>;
 
-/// What comes with a command, for the journal.
+/// What is stored with the events of a command.
 #[derive(Debug, Default)]
 pub(crate) struct New {
-    /// The values of its action.
+    /// Inputs and outputs of its action.
     pub(crate) payloads: Payloads,
     /// What its action is made from.
     pub(crate) definitions: Vec<Definition>,
@@ -66,7 +66,7 @@ struct CellState {
     root_claimed: bool,
     /// Why the run cannot go on in this process, if it cannot.
     broken: Option<Error>,
-    /// Why the store will never take what happened to it, if so.
+    /// Why the store refuses its events for good, if it does.
     refused: Option<Error>,
 }
 
@@ -122,7 +122,7 @@ impl RunCell {
         self.changes.subscribe()
     }
 
-    /// Makes a new run known by its key; whoever created it is the one who drives it.
+    /// Gives a new run its key in the store. Whoever has created it is about to drive its root.
     pub(crate) fn set_key(&self, key: RunKey) {
         let _ = self.key.set(key);
         self.lock().root_claimed = true;
@@ -190,14 +190,14 @@ impl RunCell {
         self.lock().feeds.remove(parent, changed);
     }
 
-    /// Tells whoever looks on that something has changed.
+    /// Wakes the subscribers of the run.
     fn announce(&self) {
         if self.changes.receiver_count() > 0 {
             self.changes.send_replace(());
         }
     }
 
-    /// Reports every attempt that the journal says is under way: its process is gone.
+    /// Reports every attempt lost that the journal has under way: its process is gone.
     pub(crate) fn report_lost(&self, now: Timestamp) {
         let lost = self.lock().live.run().lost_attempts();
         for command in lost {
@@ -260,7 +260,7 @@ impl RunCell {
         state.broken.is_some() && state.live.is_left()
     }
 
-    /// Counts no more among the slots of the engine, whatever is still done with it: the run is taken up anew.
+    /// Gives the slots of the engine back: the run is being loaded anew, and whatever is still done with this one takes up none.
     pub(crate) fn give_up_slots(&self) {
         self.lock().live.give_up_slots(Arc::new(EngineSlots::default()).of_run());
     }
@@ -281,7 +281,7 @@ impl RunCell {
 }
 
 impl CellState {
-    /// What becomes of what happens to this run, whatever the disk does.
+    /// Whether new events of this run can be written, apart from a full disk.
     fn journal(&self) -> JournalFacts {
         match (&self.refused, &self.broken) {
             (Some(_), _) => JournalFacts::Lost,

@@ -25,7 +25,7 @@ use crate::scope::AttemptScope;
 /// Inputs up to so many bytes stay in memory while their action waits or runs; larger ones are read from the journal again.
 const KEPT_INPUTS: usize = 4096;
 
-/// True for inputs that nobody keeps who waits.
+/// True for inputs that are dropped from memory while their action waits.
 fn is_large(inputs: &mut Bytes) -> bool {
     inputs.len() > KEPT_INPUTS
 }
@@ -82,10 +82,10 @@ impl RunHandle {
 struct Driver<'a> {
     run: &'a RunHandle,
     call: Call,
-    /// What the rules know of it.
+    /// The driver as the rules have it.
     rules: cell::Driver,
     delivered: Option<Bytes>,
-    /// The right to compute its cache key, where one computation at a time was asked for.
+    /// The reservation of its cache key, where one computation at a time was asked for.
     reservation: Option<Reservation>,
 }
 
@@ -98,7 +98,7 @@ impl Driver<'_> {
                 Next::GiveBack => {
                     self.drop_large_inputs();
                     self.give_back();
-                    // The caller must not take the interruption for an answer: it is dropped where it waits.
+                    // An interruption is no outcome: the caller is dropped while it waits for one.
                     return std::future::pending().await;
                 }
                 Next::AwaitRoom => {
@@ -124,7 +124,7 @@ impl Driver<'_> {
         }
     }
 
-    /// Ends the action with what the cache has for it; or holds the right to compute it, where that was asked for.
+    /// Ends the action with outputs that the cache has for it; if there are none, keeps the reservation of its key, where one was asked for.
     async fn look_up(&mut self, policy: &CachePolicy, executor: &dyn Executor) -> Result<(), Error> {
         let action = self.call.action;
         let watch = self.run.cell.watch(action);
@@ -138,7 +138,7 @@ impl Driver<'_> {
             let due = self.run.cell.due(&action);
             let inputs = &mut self.call.inputs;
             let changed = async {
-                // Somebody else computes, for as long as that takes.
+                // Another action computes the key, however long that takes.
                 inputs.take_if(is_large);
                 watch.changed().await;
             };
@@ -155,7 +155,7 @@ impl Driver<'_> {
 
     async fn run_attempt(&mut self, attempt: AttemptNo, adopted: bool, executor: &dyn Executor) -> Result<(), Error> {
         let action = self.call.action;
-        // Large ones are the body's alone: a retry reads them again.
+        // Large inputs are handed to the body alone: a retry reads them from the journal.
         let in_hand = self.call.inputs.take_if(is_large).or_else(|| self.call.inputs.clone());
         let inputs = match in_hand {
             Some(inputs) => inputs,
@@ -193,17 +193,17 @@ impl Driver<'_> {
         self.run.cell.goes_on(&self.rules, self.run.engine.is_interrupted())
     }
 
-    /// Before a wait that may be long: the journal has them.
+    /// Drops large inputs before a wait that may be long: the journal has them.
     fn drop_large_inputs(&mut self) {
         self.call.inputs.take_if(is_large);
     }
 
-    /// True if only what is stored of this action cannot be understood: the run itself goes on.
+    /// True if the error is about stored values of this action alone: the run goes on.
     fn is_damage_of_its_own(&self, error: &Error) -> bool {
         error.is_damage() && self.run.cell.broken().is_none()
     }
 
-    /// Ends an action whose inputs cannot be read, now or later: whoever waits for it is told.
+    /// Fails an action whose inputs can be read neither now nor later.
     fn end_damaged(&self, attempt: AttemptNo, error: &Error) -> Result<(), Error> {
         let failure =
             Failure::system("SystemError", format!("read the stored inputs: {}", with_source(error))).terminal();
@@ -234,7 +234,7 @@ impl Driver<'_> {
                 biased;
                 report = &mut *body => return Some(report),
                 () = watch.changed() => {}
-                // The body may have said so just now: before a timer that is due.
+                // The body may have called off its timers just now: looked at before a timer that is due.
                 Ok(()) = timed.changed() => {}
                 () = self.run.until(due), if due.is_some() => self.tick(),
             }

@@ -33,7 +33,7 @@ impl Caller {
     }
 }
 
-/// The calls that one body has dropped since it was polled last. `C` is what is known of a dropped call.
+/// The calls that one body has dropped since it was polled last. `C` says which call was dropped.
 #[derive(Debug)]
 pub struct DroppedCalls<C> {
     state: Mutex<State<C>>,
@@ -76,7 +76,7 @@ impl<C> DroppedCalls<C> {
         Fate::Deferred
     }
 
-    /// Runs the body. `has_failed` reads its result; `settle` is told of each call whose fate was deferred.
+    /// Runs the body. `has_failed` reads its result; `settle` is called for each call whose fate was deferred.
     ///
     /// # Cancellation
     /// Dropping the future cuts the body short.

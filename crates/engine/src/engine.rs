@@ -80,9 +80,9 @@ pub(crate) struct Inner {
     pub(crate) attempts_outlive_the_process: bool,
     pub(crate) waits_for_room: bool,
     retention: Retention,
-    /// Told when retention has deleted runs.
+    /// Notified when retention has deleted runs.
     pub(crate) pruned: Notify,
-    /// Those that nobody has asked for yet.
+    /// Deleted runs that [`Engine::take_pruned`] has not given out yet.
     pub(crate) pruned_runs: Mutex<Vec<PrunedRun>>,
     pub(crate) unreadable: Arc<Unreadable>,
     finished_runs: AtomicU32,
@@ -222,7 +222,7 @@ impl Engine {
         self.inner.leaves.load(Ordering::Acquire) <= 1
     }
 
-    /// The same for what is asked by others than drivers too: on a server, whose attempts outlive it, requests may wait for the thread.
+    /// The same for questions that requests ask too. Never on a server, whose attempts outlive it: other requests wait for the thread.
     pub(crate) fn is_alone_with_its_caller(&self) -> bool {
         !self.inner.attempts_outlive_the_process && self.is_alone()
     }

@@ -36,7 +36,7 @@ pub enum Report {
     Failed(Failure),
     /// It is over without a result.
     Lost {
-        /// What is known about it.
+        /// Why it is taken for lost.
         reason: String,
         /// False if the attempt is known not to be at fault: it never began, or the machine failed it. It is made again, as
         /// often as that happens.
@@ -55,7 +55,7 @@ impl Report {
         Report::Lost { reason: reason.into(), blamed: false }
     }
 
-    /// What the rules have to know of it, and the outputs that it brings.
+    /// How the attempt ended, for the rules, and its outputs.
     pub(crate) fn split(self) -> (Ended, Option<Bytes>) {
         match self {
             Report::Succeeded(outputs) => (Ended::Succeeded, Some(outputs)),

@@ -32,8 +32,8 @@ mod tests;
 /// Events that are read at a time.
 const SLICE: usize = 1024;
 
-/// Nothing new for this long is a lull: then what there is goes. Runs that end together share one request, and a run that needs the
-/// whole machine for a moment has it.
+/// No new events for this long is a lull: then what has gathered is sent. Runs that end together share one request, and a run that needs the whole
+/// machine for a moment has it.
 const LULL: Duration = Duration::from_millis(50);
 
 /// How long a lull is waited for.
@@ -128,7 +128,7 @@ struct Loop {
 /// The lifecycles of the runs that are not at their end.
 type Live = HashMap<RunKey, Tracked>;
 
-/// A run on its way out.
+/// A run that is being exported.
 struct Tracked {
     lifecycle: Lifecycle,
     state: ExportState,
@@ -141,7 +141,7 @@ struct Unread {
     error: Error,
 }
 
-/// Spans of some runs, and where these runs are when the spans have arrived.
+/// Spans of some runs, and the positions of these runs once the spans have arrived.
 #[derive(Default)]
 struct Batch {
     spans: Vec<Span>,

@@ -33,7 +33,7 @@ struct Shared {
     store: Arc<dyn Store>,
     /// True for a store whose commits cost nothing: every commit is made by its caller.
     always_inline: bool,
-    /// Who is told of runs that have new events.
+    /// Where runs with new events are queued for their export.
     exports: Arc<Exports>,
     queue: Mutex<Queue>,
     wake: Condvar,
@@ -199,7 +199,7 @@ impl Queue {
         behind.any(|behind| Arc::ptr_eq(behind, run)) || run.has_unwritten()
     }
 
-    /// What a commit comes to while nothing can be written: a run that has nothing new is as safe as ever.
+    /// The result of a commit while nothing can be written: `Ok` for a run without new events.
     fn refuse(&mut self, run: &Arc<RunCell>) -> Result<(), Error> {
         if run.has_unwritten() {
             self.add(run);

@@ -1,4 +1,4 @@
-//! One computation of a cache key at a time, where that was asked for: who may compute it.
+//! Reservations of cache keys: one computation of a key at a time, where that was asked for.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -19,7 +19,7 @@ pub(crate) type KeyLock = tokio::sync::Mutex<Option<TraceParent>>;
 pub(crate) type Reservation = OwnedMutexGuard<Option<TraceParent>>;
 
 impl Reservations {
-    /// Whose turn it is to compute a key, for all who ask for it.
+    /// The lock of a key: whoever has it computes the key.
     pub(crate) fn of(&self, key: &str) -> Arc<KeyLock> {
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         keys.retain(|_, lock| lock.strong_count() > 0);

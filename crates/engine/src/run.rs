@@ -59,8 +59,7 @@ impl RunHandle {
         self.cell.settings()
     }
 
-    /// True if the spans of its lifecycle are exported; what is enqueued names the span in its map then
-    /// ([`ActionSpec::traceparent`]).
+    /// True if the spans of its lifecycle are exported; then the context of each enqueued action carries a span ([`ActionSpec::traceparent`]).
     pub fn is_traced(&self) -> bool {
         self.settings().trace.is_exported()
     }

@@ -33,8 +33,8 @@ pub(crate) enum Made {
 }
 
 impl Runs {
-    /// The run with this name, or what `make` makes of it. `found` has the one that is there, if it is: what it keeps is returned, else
-    /// another one takes its place.
+    /// The run with this name; `make` makes it if it is not here. `found` is given the run that is here and returns it, or none to have another one
+    /// made in its stead.
     pub(crate) fn find_or_make(
         &self,
         id: &RunId,
@@ -101,7 +101,7 @@ impl Runs {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What panics while a run is made has made none.
+    // A panic while a run is made leaves none behind.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -15,7 +15,7 @@ pub(crate) struct EngineSlots {
     /// None where there are as many as anybody asks for.
     slots: Option<Mutex<Slots<RunNumber, Notice>>>,
     last_run: AtomicU64,
-    /// Told when nobody does anything any more.
+    /// Notified when no attempt does anything any more.
     idle: Notify,
 }
 
@@ -61,7 +61,7 @@ impl EngineSlots {
         }
     }
 
-    /// Changes the slots, and tells those who have one now.
+    /// Changes the slots, and notifies those who have one now.
     fn with(&self, change: impl FnOnce(&mut Slots<RunNumber, Notice>) -> Vec<Notice>) {
         let Some(mut slots) = self.lock() else { return };
         let notices = change(&mut slots);

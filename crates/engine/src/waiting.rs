@@ -27,7 +27,7 @@ impl std::fmt::Debug for OutsideWait {
     }
 }
 
-/// What an action waits for that could be launched otherwise.
+/// What keeps an action from being launched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WaitsFor {
     /// A slot of its run, all of which are taken.

@@ -19,7 +19,7 @@ use crate::task::AnyTask;
 /// An answer that a backend is still to give.
 pub(crate) type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 
-/// A run, held where it is run.
+/// A run of whichever backend.
 pub(crate) type AnyRun = Box<dyn BackendRun>;
 
 /// Runs runs.
@@ -132,7 +132,7 @@ pub(crate) struct RunOptions {
     /// The name that somebody has chosen.
     pub(crate) name: Option<String>,
     pub(crate) context: Option<CustomContext>,
-    /// What a server and the journal are told as it is.
+    /// What a server, or the journal, gets as it was chosen.
     pub(crate) chosen: spanwise_core::RunOptions,
 }
 

@@ -26,7 +26,7 @@ pub(crate) struct RunningTask {
     calls: CallCounts,
 }
 
-/// What the code that runs now would pass on.
+/// What the calls carry that are made by the code that runs now.
 #[derive(Clone)]
 pub(crate) struct Ambient {
     pub(crate) task: Arc<RunningTask>,
@@ -48,7 +48,7 @@ impl RunningTask {
 }
 
 impl Ambient {
-    /// What the code that runs now is in, if it is in a task.
+    /// The context of the code that runs now, if it runs in a task.
     pub(crate) fn current() -> Option<Ambient> {
         AMBIENT.try_with(Clone::clone).ok()
     }

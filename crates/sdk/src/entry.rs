@@ -124,7 +124,7 @@ fn describe() -> ExitCode {
 
 enum End {
     Done(Result<()>),
-    /// What this process was started for, an attempt for instance, is done; the exit code.
+    /// The process has done what it was started for, an attempt for instance; its exit code.
     Over(u8),
     Signalled(Signal),
 }

@@ -234,8 +234,8 @@ impl Error {
         self.0.failure.clone()
     }
 
-    /// An error of a child as its caller sees it. It is recoverable again, and the caller's own if that one passes it on: it is
-    /// the caller's retries that count now, whoever failed the child.
+    /// An error of a child as its caller sees it: recoverable again, because a caller that passes it on fails with it as with its own, and is tried
+    /// again by its own policy.
     pub(crate) fn of_child(kind: ErrorKind, failure: Failure) -> Error {
         Error::from_failure(kind, Failure { recoverable: true, kind: FailureKind::User, ..failure })
     }

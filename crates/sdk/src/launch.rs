@@ -50,17 +50,17 @@ pub enum Event {
     Refused(Trouble),
     /// The run is there. A program that starts it on a server ends now.
     Started(Started),
-    /// Actions that are not as they were.
+    /// Actions that have changed.
     Actions {
-        /// They.
+        /// The actions as they are now.
         actions: Vec<ActionView>,
     },
-    /// The run has ended well.
+    /// The run has succeeded.
     Succeeded {
-        /// What its root gives; null for nothing.
+        /// The output of its root; null if it has none.
         output: Json,
     },
-    /// The run has ended otherwise.
+    /// The run has failed, was aborted or has timed out.
     Failed(Trouble),
 }
 
@@ -82,7 +82,7 @@ pub struct Started {
 /// An error as the other side shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trouble {
-    /// Whose it is: the name of an [`ErrorKind`].
+    /// The name of its [`ErrorKind`].
     pub kind: String,
     /// Its code.
     pub code: String,

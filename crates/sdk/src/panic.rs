@@ -1,4 +1,4 @@
-//! Panics of tasks: caught at the task's border, with their message and their place.
+//! Panics of tasks: caught at the task's border, with their message and the source position.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -17,7 +17,7 @@ struct Said {
     position: Option<String>,
 }
 
-/// Adds the reading of places to the panic hook of the program, which goes on to do what it did.
+/// Notes where a panic happens, in front of the panic hook of the program, which does what it did.
 pub(crate) fn install_hook() {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {

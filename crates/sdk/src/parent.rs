@@ -34,13 +34,13 @@ pub(crate) struct CompletedStep {
     pub(crate) started: Timestamp,
     /// Its arguments.
     pub(crate) inputs: Bytes,
-    /// What it gave.
+    /// Its outputs, or what went wrong.
     pub(crate) outcome: Result<Bytes, Failure>,
     /// The observer has made a span of it.
     pub(crate) observed: bool,
 }
 
-/// One attempt as the parent of actions. What only the engine of this process knows has an answer for everybody else here.
+/// One attempt as the parent of actions. Methods that only the engine of this process can answer have a default for all others.
 pub(crate) trait Parent: Send + Sync {
     /// The run.
     fn run_id(&self) -> &RunId;

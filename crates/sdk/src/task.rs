@@ -60,9 +60,9 @@ pub trait AnyTask: Sync + 'static {
     fn docs(&self) -> &'static str;
     /// The names of its inputs, each with its documentation and the JSON schema of its values.
     fn input_schemas(&self) -> Vec<Json>;
-    /// The JSON schema of what it gives; none for nothing.
+    /// The JSON schema of its output; none for a task without output.
     fn output_schema(&self) -> Option<Json>;
-    /// Decodes inputs and forgets them.
+    /// Checks that inputs can be decoded.
     ///
     /// # Errors
     /// [`ValueError`] if the inputs do not fit the signature.
@@ -169,16 +169,16 @@ pub(crate) fn find(name: &TaskName) -> Result<&'static dyn AnyTask> {
 
 /// What a task may give: a [`Value`] or nothing.
 pub trait TaskOutput: Sized + Send + 'static {
-    /// Its type; none for nothing.
+    /// Flyte's type of the output; none for a task without output.
     fn literal_type() -> Option<LiteralType>;
-    /// The JSON schema of it; none for nothing.
+    /// The JSON schema of the output; none for a task without output.
     fn json_schema() -> Option<Json>;
-    /// It as a literal; none for nothing.
+    /// The output as a literal; none for a task without output.
     ///
     /// # Errors
     /// [`ValueError`] if it cannot be encoded.
     fn to_output(&self) -> Result<Option<Literal>, ValueError>;
-    /// It from a literal.
+    /// The output from its literal.
     ///
     /// # Errors
     /// [`ValueError`] if the literal is missing or of another type.
@@ -246,14 +246,14 @@ impl TaskOutput for Untyped {
 pub trait Arguments: Sized + Send + 'static {
     /// Their types.
     fn types() -> Vec<LiteralType>;
-    /// The JSON schemas of them.
+    /// Their JSON schemas.
     fn json_schemas() -> Vec<Json>;
     /// Encodes the arguments as literals, in order.
     ///
     /// # Errors
     /// [`ValueError`] names the argument.
     fn encode(&self, names: &[&str]) -> Result<Vec<NamedLiteral>, ValueError>;
-    /// They from literals, by name.
+    /// Decodes the arguments from literals, by name.
     ///
     /// # Errors
     /// [`ValueError`] names the argument.

@@ -51,7 +51,7 @@ use contract::{Contract, FileUris};
 use trouble::{bad_task, damaged, patiently, stopped_by, system, undefined, unstored};
 use verdict::Evidence;
 
-/// What is done when a claim is read.
+/// What errors say was attempted when a claim is read.
 const READ_CLAIM: &str = "read the attempt's claim";
 
 /// How much of a log an error message shows.
@@ -134,7 +134,7 @@ impl ProcessExecutor {
 impl Executor for ProcessExecutor {
     fn execute(&self, attempt: Attempt) -> Pin<Box<dyn Future<Output = Report> + Send>> {
         let shared = Arc::clone(&self.shared);
-        // What is logged meanwhile says of whom it is. Of the highest level, so that no filter takes it from a warning.
+        // Lines of the log say which attempt they are about. The span has the highest level, so that no filter takes it from a warning.
         let of = tracing::error_span!(
             "attempt",
             run = %attempt.run.id().name,
@@ -192,7 +192,7 @@ impl Shared {
             charge.leave();
             return self.build_image(&attempt, &uris, &files).await;
         }
-        // Before the process is there: nothing it does may be missed.
+        // Before the process is started: its first read must not be missed.
         let sign = self.signs.of(uris.inputs.key());
         let refused = self.refusals.of(run.key(), action);
         let (launched, badly) = self.process_of(&attempt, &program, contract, &files).await?;
@@ -205,7 +205,7 @@ impl Shared {
         };
         attempt.scope.report_ended();
         charge.ended();
-        // From here on nothing that the machine cannot do now may become a report: the next attempt would do it all again.
+        // From here on, what the machine cannot do for now must not become a report: the next attempt would run the body again.
         self.end_remains(&files);
         let last_lines = self.logs.last_lines(&files.log, LAST_LINES).await.unwrap_or_default();
         let beginning = patiently(READ_CLAIM, || self.runner.beginning_of(&files.process)).await;
@@ -226,8 +226,7 @@ impl Shared {
         Ok(memory::named(report, program.memory_limit.as_ref()))
     }
 
-    /// The process of an attempt: the one that has claimed it, or a new one; none if it is gone. And what went wrong when it was
-    /// launched, if something did.
+    /// The process of an attempt: the one that has claimed it, or a new one; none if it has ended. With it the failure of the launch, if it failed.
     async fn process_of(
         &self,
         attempt: &Attempt,
@@ -283,8 +282,8 @@ impl Shared {
         (number.0 > 1).then(|| AttemptNo(number.0 - 1))
     }
 
-    /// Who has the attempt. An earlier server may have started a process for it, whether or not it came to note that in the
-    /// journal; an attempt that it launched and for which nobody has a claim is given up.
+    /// Which process has the attempt. An earlier server may have started a process for it, whether or not it came to note that in the journal; an
+    /// attempt that it launched and for which nobody has a claim is given up.
     async fn claimed(&self, files: &Files, adopted: bool) -> Result<Claim, Failure> {
         if !adopted {
             return self.runner.claim_of(&files.process).await.map_err(|error| system(READ_CLAIM, &error));
@@ -297,8 +296,8 @@ impl Shared {
         Ok(if claimed == Claim::Free { claim().await } else { claimed })
     }
 
-    /// Launches when there is room for what a process needs to begin: a full disk costs no attempt. What has made its claim is not
-    /// launched again.
+    /// Launches when there is room for what a process needs to begin: a full disk costs no attempt. An attempt that was claimed is not launched
+    /// again.
     async fn launch_in_time(
         &self,
         attempt: &Attempt,

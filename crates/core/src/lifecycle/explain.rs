@@ -59,7 +59,7 @@ impl Use {
 pub struct Stretch {
     /// What it was used for.
     pub used_for: Use,
-    /// The place of its span among those that were given.
+    /// The index of its span among those that were given.
     pub span: usize,
     /// From when.
     pub from: Timestamp,
@@ -158,7 +158,7 @@ struct Index {
     /// When an attempt gave its first sign of life.
     alive: FxHashMap<(ActionName, AttemptNo), Timestamp>,
     attempts: FxHashMap<ActionName, AttemptNo>,
-    /// What an action has asked for, that which ended last first.
+    /// The children of each action, the one that ended last first.
     children: FxHashMap<ActionName, Vec<usize>>,
 }
 
@@ -183,7 +183,7 @@ impl Index {
             Part::Run => self.run = self.run.or(Some(at)),
             Part::Action if !self.actions.contains_key(&span.action) => {
                 self.actions.insert(span.action, at);
-                // Each action is under one other and the root under none: whoever goes down from the root comes to an end.
+                // The root is nobody's child, and every other action has one parent: the way down from the root ends.
                 is_child = !span.action.is_root();
             }
             Part::Queued | Part::Lookup | Part::Attempt | Part::Backoff => {
@@ -203,7 +203,7 @@ impl Index {
         }
     }
 
-    /// The first sign of life of an attempt. One that was heard of at its end only has lived from the beginning.
+    /// When an attempt gave its first sign of life. One of which only the end was reported ran from its start.
     fn alive_since(&self, span: &Span) -> Timestamp {
         let sign_of_life = span.attempt.and_then(|attempt| self.alive.get(&(span.action, attempt)));
         let has_reported = span.details.iter().any(|(key, value)| {
@@ -220,7 +220,7 @@ impl Index {
     }
 }
 
-/// What is still to be looked into.
+/// An action whose time is still to be explained.
 struct Visit {
     span: usize,
     from: Timestamp,

@@ -41,10 +41,10 @@ struct Open {
     now: Now,
     /// The last attempt.
     attempts: u32,
-    /// How many spans were made for it, for ids that differ.
+    /// How many spans were made for it: each has an id of its own.
     ordinal: u32,
     cache: Option<&'static str>,
-    /// Steps that stand, for the attempts that come after: each is given them without running them again.
+    /// Recorded steps, which later attempts read back instead of running them again.
     steps: Vec<(ActionName, TaskName)>,
 }
 
@@ -187,7 +187,7 @@ impl Lifecycle {
         }
     }
 
-    /// What a fact means for an open action; the outcome if it is at its end.
+    /// Applies a fact to an open action; gives the outcome if the fact ends it.
     fn of_action(&mut self, action: ActionName, open: &mut Open, fact: &Fact, at: Timestamp) -> Option<Outcome> {
         match fact {
             Fact::WaitsForSlot => {
@@ -230,7 +230,7 @@ impl Lifecycle {
             }
             end => {
                 let outcome = outcome_of(end)?;
-                // The part under way ends as the action does; a failure that its attempt has told of is not told twice.
+                // The part under way ends as the action does; a failure that the span of its attempt shows is not shown twice.
                 self.end_part(action, open, &outcome, at);
                 return Some(outcome);
             }
@@ -241,7 +241,7 @@ impl Lifecycle {
     fn looked_up(&mut self, action: ActionName, open: &mut Open, lookup: &Lookup, hit: bool, at: Timestamp) {
         let Now::Queued { since, waits_for_slot } = open.now else { return };
         let asked_at = lookup.asked_at.clamp(since, at.max(since));
-        // Held meanwhile means that another one computed the key: that is no wait for a slot.
+        // If another action computed the key, this one waited for that, not for a slot.
         self.queued(action, open, (since, asked_at), waits_for_slot && lookup.waited_for.is_none(), None);
         let status = if hit { "hit" } else { "miss" };
         open.cache = Some(status);
@@ -467,7 +467,7 @@ impl Lifecycle {
         self.closed.push(span);
     }
 
-    /// Remembers a step that the next attempts of its task are given.
+    /// Remembers a step that later attempts of its task read back.
     fn step_stands(&mut self, action: ActionName, spec: &Arc<ActionSpec>, outcome: &StepOutcome) {
         let stands = match outcome {
             StepOutcome::Succeeded => true,

@@ -17,7 +17,7 @@ pub struct Driver<T> {
     pub(super) doing: Doing,
 }
 
-/// What a driver was sent into when it looked last.
+/// What the last [`super::LiveRun::advance`] has sent a driver into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Doing {
     Nothing,
@@ -35,7 +35,7 @@ pub enum Ended {
     Failed(Failure),
     /// It is over without a result.
     Lost {
-        /// What is known about it.
+        /// Why it is taken for lost.
         reason: String,
         /// False if the attempt is known not to be at fault: it never began, or the machine failed it.
         blamed: bool,
@@ -63,12 +63,12 @@ impl<T> Driver<T> {
         Driver { adopts, ..self }
     }
 
-    /// Its executor gives the first sign of life of an attempt by being asked to run it.
+    /// Its executor runs an attempt as soon as it is asked to, which is the attempt's first sign of life.
     pub fn starting_at_once(self, starts_at_once: bool) -> Driver<T> {
         Driver { starts_at_once, ..self }
     }
 
-    /// What it waits for the end of.
+    /// The action.
     pub fn action(&self) -> ActionName {
         self.action
     }
@@ -83,7 +83,7 @@ impl<T> Driver<T> {
         self.drives
     }
 
-    /// It is told of changes of the action from now on.
+    /// From now on it is woken when the action changes.
     pub fn set_watching(&mut self) {
         self.watches = true;
     }

@@ -15,8 +15,8 @@ pub enum Fate {
 }
 
 impl Fate {
-    /// What is sent for the action; nothing where it stays as it is. An attempt that outlives its driver stays under way for whoever
-    /// drives next.
+    /// The command that settles the action; none where it stays as it is. An attempt that outlives its driver stays under way for whoever drives
+    /// next.
     pub fn command(self, action: ActionName, attempt: Option<AttemptNo>, attempts_outlive: bool) -> Option<Command> {
         match (self, attempt) {
             (Fate::Abort, _) => {

@@ -83,7 +83,7 @@ impl<'run> Facts<'run> {
         self.run.action(&action).ok_or(Rejection::NotFound(action))
     }
 
-    /// The action, if this very attempt is under way: a late report of an old attempt is fenced here.
+    /// The action, if this attempt is the one under way. A late report of an earlier attempt is refused here.
     fn under_way(&self, action: ActionName, attempt: AttemptNo) -> Result<&'run Action, Rejection> {
         let current = self.existing(action)?;
         if current.attempt() == Some(attempt) {
@@ -115,7 +115,7 @@ impl<'run> Facts<'run> {
         Ok(())
     }
 
-    /// True if a newcomer has to wait for a slot. Its parent gives up its own by having a child to wait for.
+    /// True if a new child of `parent` has to wait for a slot. The parent's own becomes free, because it waits for the child.
     fn is_full_for(&self, parent: Option<ActionName>) -> bool {
         let Some(limit) = self.run.limits.max_action_concurrency else { return false };
         let parent = parent.and_then(|parent| self.run.action(&parent));
@@ -164,7 +164,7 @@ impl<'run> Facts<'run> {
     fn attempt_failed(&mut self, action: ActionName, attempt: AttemptNo, failure: &Failure) -> Result<(), Rejection> {
         let current = self.under_way(action, attempt)?;
         let mut failure = failure.clone().shortened();
-        if failure.kind == FailureKind::System && self.is_told_on(current, &failure) {
+        if failure.kind == FailureKind::System && self.is_of_a_child(current, &failure) {
             failure.kind = FailureKind::User;
         }
         self.push(action, Fact::AttemptFailed { attempt, failure: failure.clone() });
@@ -178,9 +178,9 @@ impl<'run> Facts<'run> {
         Ok(())
     }
 
-    /// True if it is the failure of a child that the body has told on. The child had the system's attempts already; that the
-    /// body did not handle its failure is the user's.
-    fn is_told_on(&self, current: &Action, failure: &Failure) -> bool {
+    /// True if the failure is that of a child, which the body has passed on. The child has had the attempts of the system's budget; that the body
+    /// does not handle its failure is the user's.
+    fn is_of_a_child(&self, current: &Action, failure: &Failure) -> bool {
         let is_it = |child: &Action| match child.end() {
             Some(End::Failed(of_child) | End::TimedOut(of_child)) if child.spec.kind == ActionKind::Task => {
                 of_child.code == failure.code && failure.message.contains(&of_child.message)
@@ -210,8 +210,7 @@ impl<'run> Facts<'run> {
         Ok(())
     }
 
-    /// The first one is made up for at once; a machine that fails again and again is left alone for longer and longer, and is given up
-    /// in the end.
+    /// Tries again after a loss without blame: at once after the first one, then after growing pauses. In the end the action fails.
     fn after_unblamed_loss(&mut self, action: ActionName, current: &Action, last: &str) {
         let (lost, lasts) =
             (current.unblamed_losses.saturating_add(1), current.unblamed_since.map(|at| self.now.since(at)));
@@ -234,8 +233,8 @@ impl<'run> Facts<'run> {
         }
     }
 
-    /// True if a child of the action is on its way: the action itself did nothing when its process ended. A child that is
-    /// only queued does not count, its parent may never ask for it again.
+    /// True if a child of the action is under way: the action itself only waited when its process ended. A child that is only queued does not count,
+    /// because the next attempt of the action may never ask for it.
     fn waits_for_a_child(&self, current: &Action) -> bool {
         let on_its_way = |child: &Action| {
             child.attempt().is_some()
@@ -320,8 +319,8 @@ impl<'run> Facts<'run> {
         Ok(true)
     }
 
-    /// Ends an action and aborts actions under it: all of them under a root, or under an action that was aborted or timed out; under one that
-    /// failed only those that are not launched, because nobody will ask for them any more.
+    /// Ends an action and aborts descendants: all of them below a root, or below an action that was aborted or timed out; below one that failed only
+    /// those that are not launched yet, because nobody will ask for them any more.
     fn end(&mut self, action: ActionName, end: Fact) {
         let cut_short = matches!(end, Fact::Aborted { .. } | Fact::TimedOut { .. });
         let failed = matches!(end, Fact::Failed { .. });

@@ -5,12 +5,12 @@ use crate::action::{Action, End, State};
 use crate::event::CachePolicy;
 use crate::{ActionName, AttemptNo, Rejection, Timestamp};
 
-/// What is known of a driver and of its process, and is no fact of the run.
+/// What [`Run::next`] has to know beside the state of the run: about the driver, and about its process.
 #[derive(Clone, Copy)]
 pub struct DriverFacts<'a> {
-    /// Nobody else drives the action. Whoever only waits for it launches nothing, and no timer of it is theirs.
+    /// It drives the action, or may begin to, because nobody else does. A driver that only waits launches nothing and minds no timer.
     pub drives: bool,
-    /// The driver is told of changes of the action from now on: none is missed between this look and a wait.
+    /// It watches the action already, so no change is missed between this decision and a wait.
     pub watches: bool,
     /// Its executor finds attempts again that an earlier driver has launched.
     pub adopts: bool,
@@ -20,30 +20,30 @@ pub struct DriverFacts<'a> {
     pub has_slot: bool,
     /// The process that the driver is part of.
     pub process: ProcessFacts,
-    /// Which other actions would be launched now if it were their turn: one that nobody drives must not keep others from theirs.
+    /// Whether another action would be launched now if a slot were free. One that nobody drives must not keep a slot from others.
     pub is_ready: &'a dyn Fn(&ActionName) -> bool,
 }
 
-/// What is known of a process that drives actions.
+/// The process that drivers are part of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ProcessFacts {
     /// It is about to end: attempts are given back, and nobody is answered.
     pub is_interrupted: bool,
-    /// What happens to the run now can be written.
+    /// Whether what happens to the run can be written.
     pub journal: JournalFacts,
 }
 
-/// What becomes of what happens to a run.
+/// Whether new events of a run can be written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum JournalFacts {
-    /// It is written.
+    /// They are written.
     #[default]
     Open,
-    /// It is written later: nothing new begins before.
+    /// They are written later: nothing new begins until then.
     Full,
     /// The run does not go on in this process: nothing new begins, and what is under way may still be written.
     BrokenOff,
-    /// It is never written: the run does not go on in this process.
+    /// They are never written: the run does not go on in this process.
     Lost,
 }
 
@@ -178,12 +178,13 @@ impl Run {
         std::iter::successors(parent(name), parent)
     }
 
-    /// True if the action has to have the right to compute its key before it asks the cache. One whose parent has it would wait for itself.
+    /// True if the action has to reserve its cache key before it asks the cache. Not if one of its parents has reserved it: the action would wait for
+    /// itself.
     pub fn needs_key(&self, name: &ActionName, policy: &CachePolicy) -> bool {
         policy.serialize && !self.is_reserved_above(name, &policy.key)
     }
 
-    /// True if one of its parents has the right to compute this key.
+    /// True if one of its parents may have reserved this cache key.
     pub fn is_reserved_above(&self, name: &ActionName, key: &str) -> bool {
         self.parents(name)
             .filter_map(|parent| self.action(&parent)?.spec.cache.as_ref())

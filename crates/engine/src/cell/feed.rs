@@ -1,4 +1,4 @@
-//! Which children of a parent have changed, for whoever watches them: each child is told of once, however often it changed.
+//! Which children of a parent have changed since a watcher asked last: each child once, however often it changed.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

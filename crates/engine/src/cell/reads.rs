@@ -78,7 +78,7 @@ impl RunCell {
         self.lock().live.run().action(action).and_then(|action| action.spec.cache.clone())
     }
 
-    /// True if the action has to have the right to compute its key before it asks the cache.
+    /// True if the action has to reserve its cache key before it asks the cache.
     pub(crate) fn needs_key(&self, action: &ActionName, policy: &CachePolicy) -> bool {
         self.lock().live.run().needs_key(action, policy)
     }
@@ -88,7 +88,7 @@ impl RunCell {
         self.lock().live.run().action(parent).map(|parent| parent.children().to_vec()).unwrap_or_default()
     }
 
-    /// Every task action that is not at its end, the oldest first.
+    /// Every action that is not at its end and needs a driver, the oldest first.
     pub(crate) fn unfinished(&self) -> Vec<ActionName> {
         self.lock().live.run().unfinished()
     }

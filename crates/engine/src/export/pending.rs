@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::cell::RunCell;
 
-/// Events that are kept, of all runs together. What comes on top is read from the journal, which has all of them.
+/// The most events in memory, of all runs together. Others are read from the journal, which has all of them.
 const ROOM: usize = 64 * 1024;
 
 /// The runs that have events whose spans were not exported yet.

@@ -82,8 +82,8 @@ impl RunHandle {
         self.committed().await
     }
 
-    /// Ends an action and everything under it. False if it was at its end already, which it keeps. While nothing can be written it ends
-    /// all the same, for it may be what has filled the disk; that it has is safe when there is room.
+    /// Ends an action and everything under it. False if it had ended already. It also ends while nothing can be written, because it may be what fills
+    /// the disk; its end is safe as soon as there is room.
     ///
     /// # Errors
     /// [`Error::Rejected`] if there is no such action; [`Error::Store`] if it is not safe yet.

@@ -28,7 +28,7 @@ use crate::task;
 /// How long a program that ends waits for the receiver of its lifecycle spans. What is left is sent by its next process.
 const LAST_EXPORT: Duration = Duration::from_secs(5);
 
-/// Those who drive root actions here.
+/// The tokio tasks that drive root actions.
 type Drivers = Arc<Mutex<Vec<JoinHandle<()>>>>;
 
 /// The engine of this process.

@@ -46,7 +46,7 @@ impl parent::Parent for Parent {
         if !self.run.settings().is_limited() {
             return Ok(self.run.drive(call, &in_process).await?);
         }
-        // A child that holds one of a few slots must go on even while its caller does not look at it.
+        // A child that has one of a few slots must go on even while its caller is not polled.
         let run = self.run.clone();
         let driven = on_own_task(async move { run.drive(call, &in_process).await }).await;
         Ok(driven.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?)

@@ -28,7 +28,7 @@ use crate::value::ValueError;
 /// A request of this many bytes holds inputs at their limit, written as JSON.
 const MAX_REQUEST: u64 = 64 << 20;
 
-/// Changes of a run are told at most this often.
+/// The shortest time between two messages about changes of a run.
 const PAUSE: Duration = Duration::from_millis(80);
 
 /// Nothing was started.
@@ -98,7 +98,7 @@ impl Launcher {
 
     fn tell(&self, event: Event) {
         if let Some(events) = &self.events {
-            // One that has gone wants to know nothing.
+            // A launcher that has gone reads no more.
             let _ = events.send(event);
         }
     }

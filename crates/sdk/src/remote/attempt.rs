@@ -29,7 +29,7 @@ pub(crate) fn is_attempt(first_argument: &str) -> bool {
     first_argument == MARK
 }
 
-/// What the process is told.
+/// What the server passes to the process.
 pub(super) struct Contract {
     pub(super) task: TaskName,
     /// Where the inputs are.

@@ -34,7 +34,7 @@ pub(super) struct Children {
     connection: Connection,
     parent: (RunId, ActionName),
     state: Mutex<State>,
-    /// How much is known.
+    /// How far the server has listed them.
     progress: watch::Sender<Progress>,
 }
 
@@ -44,7 +44,7 @@ enum Progress {
     Idle,
     /// The children that were there at the beginning are being listed.
     Opening,
-    /// They are all known.
+    /// All of them were listed; what follows are changes.
     Complete,
     /// The server was away for too long, or knows the run no more.
     Broken,
@@ -66,7 +66,7 @@ impl Children {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns when the children of earlier attempts are known; opens the stream if that has not been done.
+    /// Returns when the children of earlier attempts are listed; opens the stream if that has not been done.
     pub(super) async fn complete(self: &Arc<Self>) -> Result<()> {
         let is_first = self.progress.send_if_modified(|progress| {
             let is_idle = *progress == Progress::Idle;
@@ -87,12 +87,12 @@ impl Children {
         }
     }
 
-    /// A child as it was last; none if it is not there.
+    /// The last update of a child; none if there was none.
     pub(super) fn get(&self, action: &ActionName) -> Option<ChildState> {
         self.lock().children.get(action).cloned()
     }
 
-    /// Notes what this process knows first.
+    /// Notes the state of a child before the server sends it.
     pub(super) fn note(&self, action: ActionName, child: ChildState) {
         let mut state = self.lock();
         let is_over = child.phase.is_terminal();
@@ -132,7 +132,7 @@ impl Children {
         Error::from_failure(ErrorKind::System, Failure::system("WatchFailed", message))
     }
 
-    /// Reads the stream, and opens it again whenever it breaks: each time all children are told anew.
+    /// Reads the stream, and opens it again whenever it breaks: each time the server sends all children anew.
     async fn follow(&self) {
         let (mut heard, mut pause) = (Instant::now(), FIRST_PAUSE);
         loop {

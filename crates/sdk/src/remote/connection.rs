@@ -34,7 +34,7 @@ pub(crate) const SHORT: Duration = Duration::from_secs(3);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// What a key keeps in an address: RFC 3986's unreserved characters and `/`.
+/// Characters of a key that an address has as they are: RFC 3986's unreserved characters and `/`.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
 /// A server, and the store of its blobs. Cheap to clone; clones share their connections.

@@ -44,7 +44,7 @@ impl Definition {
         Ok(Definition(Arc::new(spec.ok_or_else(unknown)?)))
     }
 
-    /// The part of the task in the names of its calls.
+    /// The identity of the task, which is part of the names of its calls.
     pub(super) fn identity(&self) -> Arc<str> {
         let template = &self.task_template;
         let (name, version) = (template.id.name.as_str(), template.metadata.discovery_version.as_str());
@@ -63,7 +63,7 @@ impl Definition {
         Ok(children::task(scope, (&template.id.name, &template.id.version), spec, self.cache_key(inputs)))
     }
 
-    /// Under which its outputs are kept, if they are.
+    /// The key of its outputs in the cache, if it is cached.
     fn cache_key(&self, inputs: &[NamedLiteral]) -> Option<String> {
         let template = &self.task_template;
         if !template.metadata.discoverable {
@@ -77,7 +77,7 @@ impl Definition {
     }
 }
 
-/// The definitions that an attempt has looked up: one that is the newest stays it for the whole attempt.
+/// The definitions that an attempt has looked up: a task that was asked for without a version has one version for the whole attempt.
 #[derive(Default)]
 pub(super) struct Definitions(Mutex<HashMap<(String, String), Definition>>);
 

@@ -50,7 +50,7 @@ struct Inner {
 /// A call that was dropped.
 pub(super) struct Dropped {
     action: ActionName,
-    /// Its being accepted, if that was under way: an abort that overtook it would be lost.
+    /// The request that has it accepted, if that is under way: an abort has to come after it.
     accepting: Option<JoinHandle<Result<()>>>,
 }
 
@@ -170,7 +170,7 @@ impl Parent {
     /// Records a step that is done. The server's answer says that it is safe; Python's SDK waits for the echo on the stream
     /// instead, which comes after it.
     async fn complete_step(&self, step: CompletedStep) -> Result<()> {
-        // The wire has no scope for `observed`.
+        // The wire has no field for `observed`.
         let CompletedStep { action, spec, started, inputs, outcome, observed: _ } = step;
         let output_uri = self.file(&action, "outputs.pb");
         match &outcome {
@@ -280,7 +280,7 @@ struct OpenCall<'a> {
 }
 
 impl OpenCall<'_> {
-    /// Waits until the action is accepted. Not cut short with the call: half an enqueue may be a whole one.
+    /// Waits until the action is accepted. It goes on if the call is dropped: the server may have taken the request already.
     async fn accepted(&mut self, accepting: JoinHandle<Result<()>>) -> Result<()> {
         let accepted = self.accepting.insert(accepting).await;
         self.accepting = None;

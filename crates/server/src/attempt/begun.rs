@@ -1,4 +1,5 @@
-//! A launch that fails when its process has begun: nothing runs twice, and what the process has left counts for more than the failure.
+//! A launch that fails although its process has begun: the attempt is not run twice, and the result of the process counts for more than the failure
+//! of the launch.
 
 use std::path::Path;
 

@@ -10,8 +10,8 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use super::{Files, Shared, results};
 use crate::layout;
 
-/// Whoever has an attempt's process in its charge. Dropped before the report, it stops the process and removes what there is of
-/// it, except a result of an attempt that is still under way: the server ends, and the next one judges by it.
+/// Owns the process of an attempt. Dropped before the report, it stops the process and removes what there is of it, except a result of an attempt
+/// that is still under way: the server ends, and the next one judges by it.
 pub(super) struct Charge {
     of: Of,
     run: RunHandle,
@@ -24,14 +24,14 @@ pub(super) struct Charge {
     _token: TaskTrackerToken,
 }
 
-/// How much is known of the process.
+/// What there is of the process.
 enum Of {
-    /// Nothing but where its claim would be.
+    /// Nothing but the path of its claim.
     Claim,
     Process(Process),
     /// It has ended.
     Ended,
-    /// It is none of ours any more.
+    /// Somebody else has it.
     Left,
 }
 
@@ -62,7 +62,7 @@ impl Charge {
         self.of = Of::Left;
     }
 
-    /// There is a report. The claim goes when that is safe: until then it says that the attempt ran.
+    /// The attempt has a report. Its claim goes when that is safe: until then it says that the attempt ran.
     pub(super) fn reported(mut self) {
         self.of = Of::Left;
         self.files.remove_directory();

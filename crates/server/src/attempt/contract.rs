@@ -8,13 +8,13 @@ use spanwise_wire::CustomContext;
 
 use crate::layout;
 
-/// One attempt, as its process is told of it.
+/// What the process of an attempt is given.
 #[derive(Debug)]
 pub(crate) struct Contract<'a> {
     pub(crate) run: &'a RunId,
     pub(crate) action: &'a ActionName,
     pub(crate) attempt: AttemptNo,
-    /// The attempt that this one goes on from, if there is one.
+    /// The attempt whose checkpoint this one goes on from, if there is one.
     pub(crate) previous: Option<AttemptNo>,
     /// When the run was accepted.
     pub(crate) run_started_at: Timestamp,
@@ -36,7 +36,7 @@ pub(crate) struct FileUris {
 /// One object in an attempt's directory, or a directory packed into one.
 const CHECKPOINTS: &str = "_flytecheckpoints";
 
-/// Where an attempt leaves what the next one goes on from.
+/// Where an attempt leaves its checkpoint.
 pub(crate) fn checkpoint(run: &RunId, action: &ActionName, attempt: AttemptNo) -> Result<BlobUri, BadUri> {
     layout::attempt(run, action, attempt)?.join(CHECKPOINTS)
 }
@@ -111,7 +111,7 @@ impl Contract<'_> {
 const EXPORTER: [&str; 3] =
     ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_PROTOCOL"];
 
-/// The collector of this server as the place where spans go.
+/// Variables that send spans to the collector of this server.
 pub(crate) fn exporter_defaults(server: &str) -> Vec<(String, String)> {
     let [endpoint, _, protocol] = EXPORTER;
     vec![(endpoint.to_owned(), format!("http://{server}")), (protocol.to_owned(), "http/protobuf".to_owned())]

@@ -23,7 +23,7 @@ const MAX_SPEC: u64 = 4 << 20;
 /// The most that may come with an image: requirements files, wheels, source.
 const MAX_CONTEXT: u64 = 512 << 20;
 
-/// What is to be done for an image, or why that cannot be.
+/// The plan of an image, or why there can be none.
 pub(crate) async fn plan(blobs: &Blobs, request: &ImageRequest) -> Result<ImagePlan, String> {
     let uri = &request.description;
     let bytes = fetch(blobs, "the description of the image", uri, MAX_SPEC).await?;

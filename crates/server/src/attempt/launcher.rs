@@ -119,7 +119,7 @@ impl Launcher {
         Ok(PythonEnvironment { path: programs(&self.bin, &base), base, script, env: Vec::new(), notes, image: None })
     }
 
-    /// The entry point for the server's own interpreter. That it has no SDK is for the user to see to: another try would find the same.
+    /// The entry point for the server's own interpreter. If that has no SDK, the task fails for good: another attempt would find the same.
     fn script(&self, base: &Base) -> Result<Script, Failure> {
         if let Some(problem) = base.problem() {
             return Err(Failure::user("PythonNotFound", problem).terminal());

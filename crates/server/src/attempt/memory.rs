@@ -15,7 +15,7 @@ const OUT_OF_MEMORY: &str = "OOMKilled";
 const REFUSED: [&str; 5] =
     ["MemoryError", "can't start new thread", "Cannot allocate memory", "memory allocation of ", "std::bad_alloc"];
 
-/// What the process of a task is held to.
+/// The limit for the process of a task, in bytes.
 pub(super) fn bytes(program: &Program) -> Option<u64> {
     let own = if program.task_type == "rust" { 0 } else { INTERPRETER };
     program.memory_limit.as_ref().map(|limit| limit.bytes.saturating_add(own))

@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use spanwise_core::{ActionName, Failure, FailureKind};
 use spanwise_engine::RunKey;
 
-/// Refusals that are kept of one attempt; a body that goes on asking in vain gets the same answer.
+/// The most refusals that are noted of one attempt: a body that goes on asking in vain gets the same answer.
 const MOST_OF_ACTION: usize = 64;
 
-/// What each was told.
+/// The messages of refusals, by the action that was refused something.
 type Said = HashMap<(RunKey, ActionName), Vec<String>>;
 
 /// The refusals of the attempts under way.
@@ -31,13 +31,13 @@ impl Refusals {
         self.of.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins to keep what an attempt is refused.
+    /// Begins to note the refusals of an attempt.
     pub(super) fn of(&self, run: RunKey, action: ActionName) -> Refused {
         self.lock().insert((run, action), Vec::new());
         Refused { refusals: self.clone(), of: Some((run, action)) }
     }
 
-    /// An attempt asked for what makes no sense, and was told so in these words.
+    /// A request of an attempt was refused with this message.
     pub(crate) fn note(&self, run: RunKey, action: ActionName, said: &str) {
         if let Some(refusals) = self.lock().get_mut(&(run, action))
             && refusals.len() < MOST_OF_ACTION

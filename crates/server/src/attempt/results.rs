@@ -33,7 +33,8 @@ pub(super) async fn try_deliver(blobs: &Blobs, claim: &Path, directory: &BlobUri
     }
 }
 
-/// Whether an attempt has left its result, here or there. Where the store cannot say it, there may be one: whoever asks would make it again.
+/// Whether an attempt has left its result, beside its claim or in the store. If the store does not answer, this says yes: with a no, the attempt
+/// would be made again.
 pub(super) async fn are_there(blobs: &Blobs, claim: &Path, directory: &BlobUri) -> bool {
     for name in RESULTS {
         let is_delivered = async {

@@ -31,12 +31,12 @@ pub(super) fn stopped_by(failure: Failure) -> Report {
     Report::unblamed(failure.message)
 }
 
-/// What another attempt would meet again.
+/// A failure that another attempt would meet again.
 pub(super) fn damaged(doing: &str, error: &dyn StdError) -> Failure {
     Failure { code: SYSTEM.to_owned(), ..system_by(doing, error, false) }.terminal()
 }
 
-/// What a definition that cannot be had means.
+/// The failure of an attempt whose definition cannot be had.
 pub(super) fn undefined(doing: &str, error: &definitions::Error) -> Failure {
     match error {
         definitions::Error::Engine(_) => passing(doing, error),
@@ -46,17 +46,17 @@ pub(super) fn undefined(doing: &str, error: &definitions::Error) -> Failure {
 
 const SYSTEM: &str = "SystemError";
 
-/// What the machine did not do.
+/// A failure of the system, which has a budget of attempts.
 pub(super) fn system(doing: &str, error: &(dyn StdError + 'static)) -> Failure {
     system_by(doing, error, is_passing(error))
 }
 
-/// What the machine cannot do now, whatever the reason: the journal and the blob store are not the attempt's.
+/// A failure that may pass, whatever the reason: the journal and the blob store are not the attempt's.
 pub(super) fn passing(doing: &str, error: &dyn StdError) -> Failure {
     system_by(doing, error, true)
 }
 
-/// What became of a call of the blob store.
+/// The failure of a call of the blob store.
 pub(super) fn unstored(doing: &str, error: &blobs::Error) -> Failure {
     match error {
         blobs::Error::BadUri(_) => damaged(doing, error),
@@ -69,7 +69,7 @@ fn system_by(doing: &str, error: &dyn StdError, passes: bool) -> Failure {
     Failure::system(if passes { PASSING } else { SYSTEM }, message)
 }
 
-/// What a task that is not what a process can run is told.
+/// The failure of a task that no process can run.
 pub(super) fn bad_task(message: String) -> Failure {
     Failure::user("BadTaskSpecification", message).terminal()
 }

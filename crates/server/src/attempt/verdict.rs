@@ -26,11 +26,11 @@ pub(crate) struct Left {
 pub(crate) enum Outputs {
     None,
     Content(Bytes),
-    /// So many bytes, which are too many.
+    /// They are too large; so many bytes.
     TooLarge(u64),
 }
 
-/// What is evidence of an attempt beside its files.
+/// What is known of an attempt beside the files that it has left.
 #[derive(Debug)]
 pub(crate) struct Evidence<'a> {
     pub(crate) beginning: Beginning,
