@@ -172,7 +172,7 @@ pub const METHODS: &[Methods] = &[
         "flyteidl2.task.TaskService",
         &["DeployTask", "GetTaskDetails", "ListTasks", "ListVersions"],
         Honoured(
-            "lists sorted by `created_at`; a version that is there is `already_exists`, and with other content a warning in the server's \
+            "lists sorted by `created_at`, tasks filtered by `name` (equal, contains); a version that is there is `already_exists`, and with other content a warning in the server's \
              log, in `spanwise tasks` and with its runs; its triggers are deployed with it",
         ),
     )
