@@ -37,7 +37,7 @@ pub(crate) struct Options {
 fn moment(text: &str) -> Result<Timestamp, String> {
     let (seconds, nanos) = spanwise_proto::json::datetime(text)
         .ok_or_else(|| format!("`{text}` is no time, as 2026-01-31 and 2026-01-31T09:00:00Z are"))?;
-    Ok(Timestamp(seconds.saturating_mul(1_000_000).saturating_add(i64::from(nanos) / 1000)))
+    Ok(Timestamp(seconds.saturating_mul(1_000_000).saturating_add(nanos / 1000)))
 }
 
 /// Starts the runs, the oldest slot first.

@@ -42,8 +42,7 @@ impl Plane {
     fn run(&self, name: &str, relation: Option<Relation>) -> RunHandle {
         let body = options::encode(&RunOptions::default());
         let definition = Definition { digest: "options".to_owned(), body };
-        let settings =
-            RunSettings { definition: Some(definition.digest.clone()), relation, ..RunSettings::default() };
+        let settings = RunSettings { definition: Some(definition.digest.clone()), relation, ..RunSettings::default() };
         let id = ids::scope("", "p", "d").unwrap().run(RunName::new(name).unwrap());
         let (spec, inputs) = (ActionSpec::task("env.main"), Bytes::new());
         self.control.engine().create_run(NewRun { id, spec, inputs, settings, definitions: vec![definition] }).unwrap()
@@ -69,9 +68,10 @@ fn child() -> ActionSpec {
 /// Begins to drive the root of a run, whose attempt is under way then and never ends.
 fn begin(run: &RunHandle) -> Pin<Box<dyn Future<Output = Driven> + Send>> {
     let run = run.clone();
-    let mut driven: Pin<Box<dyn Future<Output = Driven> + Send>> = Box::pin(async move {
-        run.drive(Call { action: ActionName::ROOT, inputs: None, caller: None }, &Children).await
-    });
+    let mut driven: Pin<Box<dyn Future<Output = Driven> + Send>> =
+        Box::pin(
+            async move { run.drive(Call { action: ActionName::ROOT, inputs: None, caller: None }, &Children).await },
+        );
     assert!((&mut driven).now_or_never().is_none());
     driven
 }

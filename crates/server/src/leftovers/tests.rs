@@ -201,7 +201,9 @@ async fn directories_without_a_blob_go_when_they_are_a_day_old() {
     assert!(!old.exists() && young.exists(), "{old:?} {young:?}");
     assert!(of_live.iter().all(|left| left.exists()), "{of_live:?}");
     // All that is stored is gone through once a day, however often something is swept.
-    for (later, is_there) in [(Duration::ZERO, true), (23 * HOUR, true), (24 * HOUR, false), (47 * HOUR, true), (48 * HOUR, false)] {
+    for (later, is_there) in
+        [(Duration::ZERO, true), (23 * HOUR, true), (24 * HOUR, false), (47 * HOUR, true), (48 * HOUR, false)]
+    {
         std::fs::create_dir_all(old.join("a0/1")).unwrap();
         age(&old, SystemTime::now() - 48 * HOUR);
         leftovers.sweep(start.after(later)).await.unwrap();
