@@ -7,7 +7,7 @@ pub mod run;
 pub mod task;
 mod warnings;
 
-pub use warnings::not_honoured;
+pub use warnings::{few, not_honoured};
 
 /// What becomes of what is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -57,7 +57,7 @@ pub const TASK: &[Row] = &[
     row(
         "task_template.container.image",
         Honoured(
-            "chooses the Python environment; an image without layers, or one that was not built here, is the server's own interpreter",
+            "chooses the Python environment; a published image of Flyte's without layers is the Python that it names with the SDK, another one that was not built here the server's own interpreter",
         ),
     ),
     row("task_template.container.command", Honoured("as args")),

@@ -64,8 +64,18 @@ fn of_resources(resources: &Resources) -> Vec<(&'static str, &'static str)> {
     wishes
 }
 
-/// Fields that are not known are named up to this many: a message may hold a million of them.
-const MOST_UNKNOWN: usize = 20;
+/// What is told is told one by one up to this many: a message may hold a million of what is not honoured.
+const MOST: usize = 30;
+
+/// The first of many sentences, and how many more there are.
+pub fn few(mut sentences: Vec<String>) -> Vec<String> {
+    if sentences.len() > MOST {
+        let more = sentences.len() - MOST;
+        sentences.truncate(MOST);
+        sentences.push(format!("and {more} more of the kind"));
+    }
+    sentences
+}
 
 /// What is asked for and not honoured, one sentence each (semantics S10), and what this version does not know. No sentence comes twice.
 pub fn not_honoured<M: Asks>(message: &M) -> Vec<String> {
@@ -101,13 +111,12 @@ pub(super) fn by_fields(message: &[u8], fields: &'static Declared, rows: &'stati
     let _ = fields::visit(message, fields, &mut look);
     let mut sentences: Vec<String> =
         wishes.into_iter().map(|(name, instead)| format!("{name} is not honoured: {instead}")).collect();
-    sentences.extend(unknown.iter().take(MOST_UNKNOWN).map(|(message, number)| {
+    let by_number = |(message, number): &(&str, u32)| {
         format!("field {number} of {message} is not honoured: this version does not know it")
-    }));
-    if unknown.len() > MOST_UNKNOWN {
-        let more = unknown.len() - MOST_UNKNOWN;
-        sentences.push(format!("{more} more fields are not honoured: this version does not know them"));
-    }
+    };
+    let more = unknown.len().saturating_sub(MOST);
+    sentences.extend(unknown.iter().take(MOST).map(by_number));
+    sentences.extend((more > 0).then(|| format!("and {more} more of the kind")));
     sentences
 }
 

@@ -1,11 +1,14 @@
 //! Pod templates: the primary container as the container of a task, and what becomes of every other field.
 
 use serde_json::{Map, Value as Json};
-use spanwise_proto::flyteidl2::core::{Container, K8sPod, KeyValuePair, Resources, TaskTemplate, resources};
+use spanwise_proto::flyteidl2::core::{Container, K8sPod, Resources, TaskTemplate, resources};
 
 use crate::shown;
 
 mod fields;
+mod variables;
+
+use variables::{MAX_EXPANDED, Variables};
 
 /// What becomes of a field of a pod. Each has a sentence: what is done with it, what holds instead, or what to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,35 +89,38 @@ impl Pod {
     }
 
     fn take_container(&mut self, container: &Map<String, Json>) {
-        let mut env = Vec::new();
+        let mut variables = Variables::new();
         for (field, value) in container {
             match (field.as_str(), value) {
+                (_, Json::Null) => {}
                 ("image", Json::String(image)) => self.container.image.clone_from(image),
-                ("env", Json::Array(variables)) => env = self.variables(variables),
+                ("env", Json::Array(listed)) => self.take_variables(listed, &mut variables),
+                ("command" | "args", Json::Array(_)) | ("name", Json::String(_)) => {}
                 ("resources", Json::Object(resources)) => self.take_resources(resources),
+                ("image" | "env" | "command" | "args" | "resources", _) => {
+                    self.refuse(&format!("container.{field}"), "it is not of the kind that Kubernetes has there");
+                }
                 ("envFrom", Json::Array(sources)) if sources.iter().all(is_optional) => {
                     self.warn(!sources.is_empty(), "container.envFrom", "what is optional is left out");
                 }
                 _ => self.take(&fields::CONTAINER, "container.", field, value),
             }
         }
-        let texts = |field: &str| {
+        let mut texts = |field: &str| -> Vec<String> {
             let words = container.get(field).and_then(Json::as_array).into_iter().flatten();
-            words.map(|word| expanded(&text(word), &env)).collect()
+            words.map(|word| variables.put_into(&text(word))).collect()
         };
         self.container.command = texts("command");
         self.container.args = texts("args");
-        let pair = |(key, value): &(String, String)| KeyValuePair {
-            key: key.clone(),
-            value: value.clone(),
-            ..KeyValuePair::default()
-        };
-        self.container.env = env.iter().map(pair).collect();
+        if variables.are_too_large() {
+            let why = format!("with variables put in for `$(NAME)` its texts are over {MAX_EXPANDED} bytes");
+            self.refuse("container.env", &why);
+        }
+        self.container.env = variables.into_pairs();
     }
 
     /// The variables, each with those before it put in; the first one of a name that comes twice gives way to the last.
-    fn variables(&mut self, listed: &[Json]) -> Vec<(String, String)> {
-        let mut variables: Vec<(String, String)> = Vec::new();
+    fn take_variables(&mut self, listed: &[Json], variables: &mut Variables) {
         for variable in listed {
             let name = variable.get("name").map(text).unwrap_or_default();
             if let Some(source) = variable.get("valueFrom").filter(|source| !source.is_null()) {
@@ -129,11 +135,9 @@ impl Pod {
                 }
                 continue;
             }
-            let value = expanded(&variable.get("value").map(text).unwrap_or_default(), &variables);
-            variables.retain(|(earlier, _)| *earlier != name);
-            variables.push((name, value));
+            let value = variables.put_into(&variable.get("value").map(text).unwrap_or_default());
+            variables.set(name, value);
         }
-        variables
     }
 
     fn take_resources(&mut self, described: &Map<String, Json>) {
@@ -212,30 +216,6 @@ fn text(value: &Json) -> String {
         Json::String(text) => text.clone(),
         other => other.to_string(),
     }
-}
-
-/// A text with `$(NAME)` put in where the variable is known, as Kubernetes does; `$$` is a dollar that is none of it.
-fn expanded(text: &str, variables: &[(String, String)]) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find('$') {
-        out.push_str(&rest[..at]);
-        let after = &rest[at + 1..];
-        let named = after.strip_prefix('(').and_then(|inner| inner.split_once(')'));
-        let value_of = |name: &str| variables.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
-        rest = if let Some(rest) = after.strip_prefix('$') {
-            out.push('$');
-            rest
-        } else if let Some((value, rest)) = named.and_then(|(name, rest)| Some((value_of(name)?, rest))) {
-            out.push_str(value);
-            rest
-        } else {
-            out.push('$');
-            after
-        };
-    }
-    out.push_str(rest);
-    out
 }
 
 #[cfg(test)]

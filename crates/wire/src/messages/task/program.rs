@@ -4,6 +4,7 @@ use spanwise_proto::flyteidl2::core::{Container, Resources, Secret, resources, s
 use spanwise_proto::flyteidl2::task::TaskSpec;
 
 use super::{container, not_honoured, pod, template, types};
+use crate::support::few;
 use crate::{Invalid, shown};
 
 /// What a process needs of a task definition.
@@ -67,13 +68,12 @@ pub fn program(spec: &TaskSpec) -> Result<Program, Invalid> {
     if let Some(container) = container(template) {
         program.take_container(&container)?;
     }
-    program.refused = types::refusal(template, &program.argv).or_else(|| match &template.target {
-        Some(task_template::Target::K8sPod(pod)) => {
-            let refused = pod::Pod::of(template, pod).refused;
-            (!refused.is_empty()).then(|| refused.join("; "))
-        }
-        _ => None,
-    });
+    // Of a pod without its container nothing else could be said.
+    let of_pod = match &template.target {
+        Some(task_template::Target::K8sPod(pod)) => few(pod::Pod::of(template, pod).refused),
+        _ => Vec::new(),
+    };
+    program.refused = if of_pod.is_empty() { types::refusal(template, &program.argv) } else { Some(of_pod.join("; ")) };
     program.not_honoured = not_honoured(spec);
     Ok(program)
 }

@@ -81,7 +81,7 @@ fn s10_every_field_of_a_pod_is_honoured_told_or_refused_as_the_table_says_and_th
         let names: BTreeSet<&str> = table.iter().map(|(name, _)| *name).collect();
         assert_eq!(names.len(), table.len(), "a field has two rows");
         for (field, fate) in
-            table.iter().filter(|(field, _)| !["containers", "name", "env", "args", "command"].contains(field))
+            table.iter().filter(|(field, _)| !["containers", "name", "image", "env", "args", "command"].contains(field))
         {
             let field = if *field == "*" { "fieldOfTomorrow" } else { field };
             let value = json!({"x": "y"});
@@ -99,5 +99,40 @@ fn s10_every_field_of_a_pod_is_honoured_told_or_refused_as_the_table_says_and_th
                 "{field} is not in docs/compatibility.md"
             );
         }
+    }
+}
+
+/// Thirty variables of which each has the one before it twice would be ten gigabytes.
+#[test]
+fn variables_that_grow_by_being_put_in_are_refused_before_they_fill_the_memory() {
+    let doubled = |count: usize| -> Vec<Json> {
+        let value = |at: usize| match at {
+            0 => "xxxxxxxxxx".to_owned(),
+            _ => format!("$(A{0})$(A{0})", at - 1),
+        };
+        (0..count).map(|at| json!({"name": format!("A{at}"), "value": value(at)})).collect()
+    };
+    let small = read(container("env", json!(doubled(10))));
+    assert_eq!((small.refused.len(), small.container.env[9].value.len()), (0, 10 << 9));
+    let large = read(container("env", json!(doubled(60))));
+    assert!(large.refused[0].contains("container.env") && large.refused[0].contains("2097152 bytes"), "{large:?}");
+    let many: Vec<Json> = (0..50_000).map(|at| json!({"name": format!("A{}", at % 40_000), "value": at})).collect();
+    let many = read(container("env", json!(many)));
+    assert_eq!((many.refused.len(), many.container.env.len()), (0, 40_000));
+    // Set a second time, it stands where it was set last.
+    assert_eq!((many.container.env[0].key.as_str(), many.container.env[39_999].value.as_str()), ("A10000", "49999"));
+}
+
+#[test]
+fn s10_a_field_of_another_kind_than_it_has_in_kubernetes_is_refused_by_its_name() {
+    for (field, value) in [
+        ("env", json!({"A": "1"})),
+        ("command", json!("a0 --x")),
+        ("args", json!(1)),
+        ("image", json!(["a"])),
+        ("resources", json!("1Gi")),
+    ] {
+        let pod = read(container(field, value));
+        assert!(pod.refused[0].starts_with(&format!("pod_template.container.{field}: ")), "{pod:?}");
     }
 }
