@@ -48,11 +48,11 @@ impl Variables {
             out.push_str(&rest[..at]);
             let after = &rest[at + 1..];
             let named = after.strip_prefix('(').and_then(|inner| inner.split_once(')'));
-            let known = named.and_then(|(name, rest)| Some((self.values.get(name)?, rest)));
+            let variable = named.and_then(|(name, rest)| Some((self.values.get(name)?, rest)));
             rest = if let Some(rest) = after.strip_prefix('$') {
                 out.push('$');
                 rest
-            } else if let Some(((_, value), rest)) = known {
+            } else if let Some(((_, value), rest)) = variable {
                 out.push_str(value);
                 rest
             } else {
