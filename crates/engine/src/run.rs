@@ -50,8 +50,13 @@ impl RunHandle {
 
     /// The time that the run is for: that of its slot if a schedule has fired it, else when it was accepted.
     pub fn start_time(&self) -> Timestamp {
-        let slot = self.settings().firing.as_ref().and_then(|firing| firing.scheduled_at);
-        slot.unwrap_or_else(|| self.accepted_at())
+        self.given_start_time().unwrap_or_else(|| self.accepted_at())
+    }
+
+    /// The time that the run is for, if that is not when it was accepted.
+    pub fn given_start_time(&self) -> Option<Timestamp> {
+        let settings = self.settings();
+        settings.start_time.or(settings.firing.as_ref().and_then(|firing| firing.scheduled_at))
     }
 
     /// What the run was started with.

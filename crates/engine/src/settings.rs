@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use spanwise_core::lifecycle::{Lifecycle, RunTrace};
 use spanwise_core::trigger::Firing;
-use spanwise_core::{Relation, RunId, RunLimits, RunOptions};
+use spanwise_core::{Relation, RunId, RunLimits, RunOptions, Timestamp};
 use spanwise_store::RunRow;
 
 use crate::error::Error;
@@ -23,6 +23,9 @@ pub struct RunSettings {
     /// The trigger that has fired it, if one has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub firing: Option<Firing>,
+    /// The time that the run is for, if that is not when it was accepted: a slot's, or that of the run that it repeats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_time: Option<Timestamp>,
     /// The digest of what the run was created with, where a remote client sent it.
     #[serde(skip)]
     pub definition: Option<String>,

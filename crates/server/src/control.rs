@@ -10,11 +10,10 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use spanwise_blobs::{BlobUri, Blobs};
 use spanwise_core::lifecycle::TraceLevel;
-use spanwise_core::trigger::{FiringRules, TriggerId};
+use spanwise_core::trigger::FiringRules;
 use spanwise_core::{ActionName, AttemptNo, RunId, Timestamp};
 use spanwise_engine::{Call, Engine, Outcome, OutsideWait, RunHandle, RunOptions};
 use spanwise_wire::{Invalid, ids::TaskKey};
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -184,10 +183,7 @@ struct Inner {
     strict: bool,
     trace: TraceRules,
     firing: FiringRules,
-    /// Wakes the timer of the schedules: a trigger has changed, or a run that one has fired has ended.
-    timer: Notify,
-    /// The triggers whose last slot could not be fired, and why.
-    firing_trouble: Mutex<HashMap<TriggerId, String>>,
+    timer: firing::Timer,
     drivers: TaskTracker,
     /// Cancelled when the server ends: what would go on for ever ends then.
     closing: CancellationToken,
@@ -230,8 +226,7 @@ impl ControlPlane {
             strict,
             trace,
             firing,
-            timer: Notify::new(),
-            firing_trouble: Mutex::default(),
+            timer: firing::Timer::default(),
             drivers,
             closing,
         };
@@ -321,8 +316,8 @@ impl ControlPlane {
             let call = Call { action, inputs, caller: None };
             plane.see_through(&run, action, run.drive(call, &executor)).await;
             executor.remove_empty_work(&run);
-            if action.is_root() && run.settings().firing.is_some() {
-                plane.inner.timer.notify_one();
+            if action.is_root() {
+                plane.inner.timer.ended(&run);
             }
         });
     }

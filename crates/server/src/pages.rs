@@ -84,6 +84,8 @@ pub(crate) fn router(pages: Pages) -> Router {
     Router::new()
         .route("/", get(runs::all))
         .route("/triggers", get(triggers::all))
+        .route("/v2/domain/{domain}/project/{project}/triggers", get(triggers::of_project))
+        .route("/v2/domain/{domain}/project/{project}/triggers/{task}/{trigger}", get(triggers::one))
         .route("/v2/domain/{domain}/project/{project}/runs", get(runs::of_project))
         .route(RUN, get(run::page))
         .route(&format!("{RUN}/events"), get(live::events))

@@ -442,6 +442,8 @@ fn is_asked_for(query: &RunQuery, key: RunKey, run: &MemoryRun) -> bool {
     query.project.as_ref().is_none_or(|project| row.id.project == *project)
         && query.domain.as_ref().is_none_or(|domain| row.id.domain == *domain)
         && query.task_version.as_ref().is_none_or(|version| row.task_version == *version)
+        && query.org.as_ref().is_none_or(|org| row.id.org == *org)
+        && (row.ended_at.is_none() || !query.only_live)
         && query.fired_by.as_ref().is_none_or(|trigger| row.fired_by.as_ref() == Some(trigger))
         && query.updated_since.is_none_or(|since| run.updated_at() >= since)
         && query.updated_until.is_none_or(|until| run.updated_at() < until)

@@ -107,6 +107,10 @@ pub struct RunQuery {
     pub task_version: Option<String>,
     /// Only those that a trigger of this name has fired.
     pub fired_by: Option<String>,
+    /// Only those of this organisation.
+    pub org: Option<String>,
+    /// Only those that are not at their end.
+    pub only_live: bool,
     /// Only those in one of these phases; none means any. PAUSED is never the phase of a run: it stands for those in which a
     /// condition waits for its signal.
     pub phases: Vec<Phase>,
@@ -194,6 +198,8 @@ pub struct TriggerRow {
     pub task_version: String,
     /// The digest of what it is made from.
     pub definition: String,
+    /// From when on its slots are its own, and what a rate without a start counts from.
+    pub since: Timestamp,
     /// Everything up to this slot has been decided; no matter of the revision, and not written with one.
     pub settled: Option<Timestamp>,
 }

@@ -44,7 +44,7 @@ pub struct Sqlite {
 const FILE: &str = "journal.db";
 
 /// Steps from an empty database to today's, in order.
-const MIGRATIONS: [&str; 8] = [
+const MIGRATIONS: [&str; 9] = [
     include_str!("../migrations/sqlite/0001_journal.sql"),
     include_str!("../migrations/sqlite/0002_control_plane.sql"),
     include_str!("../migrations/sqlite/0003_lifecycle.sql"),
@@ -53,6 +53,7 @@ const MIGRATIONS: [&str; 8] = [
     include_str!("../migrations/sqlite/0006_definitions.sql"),
     include_str!("../migrations/sqlite/0007_cache_scope.sql"),
     include_str!("../migrations/sqlite/0008_triggers.sql"),
+    include_str!("../migrations/sqlite/0009_trigger_since.sql"),
 ];
 
 impl Sqlite {

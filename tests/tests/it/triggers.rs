@@ -4,14 +4,18 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use spanwise_proto::flyteidl2::common::{RunIdentifier, TriggerName};
+use spanwise_proto::flyteidl2::workflow::{CreateRunRequest, RunSource};
+use spanwise_proto::google::protobuf::Timestamp;
 
 use crate::command_line::spanwise;
 use crate::dev_server::DevServer;
+use crate::hostile::ask;
 use crate::python::run_case;
 use crate::waiting::page;
 
 /// How long the server is away: a few slots.
-const AWAY: Duration = Duration::from_secs(5);
+const AWAY: Duration = Duration::from_secs(4);
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -87,7 +91,30 @@ fn assert_traced(server: &DevServer, run: &str) {
     for attribute in ["spanwise.trigger.name", "spanwise.scheduled_at", "spanwise.late_ms"] {
         assert!(trace.contains(attribute), "{attribute}: {trace}");
     }
+    assert!(trace.contains("previous firing"), "{trace}");
     assert!(!trace.contains("4bf92f3577b34da6a3ce929d0e0e4736"), "{trace}");
+}
+
+#[test]
+fn s11_7_runs_of_a_trigger_do_not_overlap_where_it_says_so() {
+    let server = DevServer::shared();
+    let steps = run_case(&server, "triggers.py", "overlapping");
+    let of = |name: &str| -> Vec<f64> { serde_json::from_value(steps[name].clone()).unwrap() };
+    // None is left out of those that wait; of the others all are that came meanwhile.
+    assert!(of("queues").iter().all(|step| *step == 1.0), "{steps}");
+    assert!(of("skips").iter().all(|step| *step >= 2.0), "{steps}");
+}
+
+#[test]
+fn s11_8_triggers_follow_the_version_of_their_task_that_was_deployed_last() {
+    let server = DevServer::shared();
+    let found = run_case(&server, "triggers.py", "redeployed");
+    let expected = json!({
+        "first": ["daily", "extra"], "second": ["daily"], "goes_on": true, "of_second": "v2",
+        "reverted": {"daily": "v1", "extra": "v1"}, "active": false,
+        "deleted": ["daily"], "without_any": ["daily"],
+    });
+    assert_eq!(found, expected);
 }
 
 #[test]
@@ -97,6 +124,35 @@ fn s11_10_a_trigger_that_waits_for_an_artifact_is_refused_before_anything_is_dep
     let message = refused["message"].as_str().unwrap();
     assert!(message.contains("trigger `on_model`") && message.contains("wait for an artifact"), "{message}");
     assert_eq!(refused["deployed"], false);
+}
+
+/// Whoever says that a schedule fires a run says its slot, under its name.
+fn assert_only_slots_are_fired_as_slots(server: &DevServer) {
+    let fire = |trigger: &str, name: &str, seconds: i64, nanos: i32| {
+        let scope = || ("flytesnacks".to_owned(), "development".to_owned());
+        let ((project, domain), task_name) = (scope(), "triggers.report".to_owned());
+        let named = TriggerName { name: trigger.to_owned(), project, domain, task_name, ..TriggerName::default() };
+        let (project, domain) = scope();
+        let id = RunIdentifier { project, domain, name: name.to_owned(), ..RunIdentifier::default() };
+        let request = CreateRunRequest {
+            id: Some(id.into()),
+            task: Some(named.into()),
+            source: RunSource::RUN_SOURCE_SCHEDULE_TRIGGER.into(),
+            run_start_time: Timestamp { seconds, nanos, ..Timestamp::default() }.into(),
+            ..CreateRunRequest::default()
+        };
+        ask(server, "RunService/CreateRun", &request)
+    };
+    const MIDNIGHT: i64 = 1_767_225_600;
+    for (trigger, name, seconds, nanos, said) in [
+        ("daily", "", MIDNIGHT + 1, 0, "is no slot"),
+        ("daily", "", MIDNIGHT, 1000, "is no slot"),
+        ("daily", "mine", MIDNIGHT, 0, "run_id.name: the run of this slot is `r"),
+        ("daily", "", MIDNIGHT + 100 * 365 * 86_400, 0, "lies in the future"),
+        ("on_demand", "", MIDNIGHT, 0, "there is no schedule"),
+    ] {
+        fire(trigger, name, seconds, nanos).assert_error(said, "invalid_argument", said);
+    }
 }
 
 #[test]
@@ -138,7 +194,7 @@ fn triggers_are_listed_shown_paused_fired_and_backfilled_in_the_terminal_and_sho
     );
     assert_eq!(column(&json_of(&server, &window), "became"), vec![Value::from("was there already"); 3]);
     for (arguments, said) in [
-        (vec!["backfill", "quick", "--from", "2026-01-01", "--to", "2027-12-31"], "there are more than 1000 slots"),
+        (vec!["backfill", "daily", "--from", "2000-01-01", "--to", "2026-12-31"], "there are more than 1000 slots"),
         (vec!["backfill", "on_demand", "--from", "2026-01-01", "--to", "2026-01-02"], "it has no schedule"),
         (vec!["backfill", "daily", "--from", "soon", "--to", "2026-01-02"], "`soon` is no time"),
         (vec!["triggers", "show", "nightly"], "there is no trigger `nightly`"),
@@ -146,11 +202,21 @@ fn triggers_are_listed_shown_paused_fired_and_backfilled_in_the_terminal_and_sho
         let refused = text_of(&server, &arguments);
         assert!(refused.contains(said), "{arguments:?}: {refused}");
     }
+    assert_only_slots_are_fired_as_slots(&server);
     let page_of_triggers = page(&server, "/triggers");
     for text in ["every 90 minutes", "missed: all, overlap: skip", "paused", "?task=triggers.report&#38;trigger=daily"]
     {
         assert!(page_of_triggers.contains(text), "{text}: {page_of_triggers}");
     }
+    let one = page(&server, "/v2/domain/development/project/flytesnacks/triggers/triggers.report/rate");
+    for text in ["triggers.report/rate", "every 90 minutes", "<dt>Then</dt>", "activated", "deployed"] {
+        assert!(one.contains(text), "{text}: {one}");
+    }
+    let of_project = page(&server, "/v2/domain/development/project/flytesnacks/triggers");
+    assert!(
+        of_project.contains("on_demand")
+            && page(&server, "/v2/domain/staging/project/p/triggers").contains("No triggers")
+    );
     let of_daily = page(&server, "/v2/domain/development/project/flytesnacks/runs?task=triggers.report&trigger=daily");
     assert_eq!(of_daily.matches("data-row").count(), 3, "{of_daily}");
     server.stop();

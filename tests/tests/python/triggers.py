@@ -1,5 +1,6 @@
 """Triggers, as stock programs and the stock command line deploy, fire, change and delete them."""
 
+import asyncio
 import os
 from datetime import datetime, timedelta, timezone
 
@@ -74,9 +75,12 @@ def deployed(_scratch):
     listed = {one.name: one for one in flyte.remote.Trigger.listall(task_name="triggers.report")}
     details = trigger("quick")
     session.wait_until("a second firing", lambda: len(runs().get("quick", [])) >= 2)
-    run = runs()["quick"][-1]
+    run = sorted(runs()["quick"], key=slot_of)[1]
     output = session.output(run)
     assert output["at"] == output["start"] == slot_of(run).isoformat(), (output, slot_of(run))
+    # A run that repeats it is for the same time.
+    again = session.output(flyte.rerun(run.name))
+    assert again["at"] == again["start"] == output["at"], (again, output)
     metadata = run.pb2.action.metadata
     return {
         "names": sorted(listed),
@@ -127,9 +131,12 @@ def changed(_scratch):
     asked = flyte.with_runcontext(custom_context={"who": "me"}, env_vars={"FIRED": "by me"}).run(listed, at=explicit)
     asked_output = session.output(asked)
     unchanged = count() - before
+    # Nobody has scheduled it: it is for the time at which it is asked for.
+    now = session.output(flyte.run(listed))
+    assert now["at"] == now["start"] > datetime(2026, 1, 1, tzinfo=timezone.utc).isoformat(), now
     assert runs()["on_demand"][0].pb2.action.metadata.source == 0
     flyte.remote.Trigger.update("quick", "triggers.report", active=True)
-    resumed = session.wait_until("a firing after the pause", lambda: count() > before + 1)
+    resumed = session.wait_until("a firing after the pause", lambda: count() > before + 2)
     flyte.remote.Trigger.delete("quick", "triggers.report")
     try:
         trigger("quick")
@@ -170,6 +177,85 @@ def by_command_line(_scratch):
         "refused": refused,
         "left": left,
     }
+
+
+moved = flyte.TaskEnvironment(name="triggers_moved")
+extra = flyte.Trigger(name="extra", automation=flyte.FixedRate(1440), auto_activate=False)
+
+
+@moved.task
+async def stays(x: int = 1) -> int:
+    return x
+
+
+@session.remote_case
+def redeployed(_scratch):
+    """What becomes of triggers when versions of their task come and go."""
+
+    def deploy(version, *triggers):
+        stays.triggers = triggers
+        flyte.deploy(moved, version=version)
+        return {one.name: one.pb2 for one in flyte.remote.Trigger.listall(task_name="triggers_moved.stays")}
+
+    def details(name):
+        return flyte.remote.Trigger.get(name=name, task_name="triggers_moved.stays").pb2
+
+    daily = flyte.Trigger.daily()
+    first = deploy("v1", daily, extra)
+    second = deploy("v2", daily)
+    since = [found["daily"].status.updated_at.ToNanoseconds() for found in (first, second)]
+    of_second = details("daily").spec.task_version
+    flyte.remote.Trigger.update("daily", "triggers_moved.stays", active=False)
+    reverted = deploy("v1", daily, extra)
+    of_reverted = {name: details(name).spec.task_version for name in reverted}
+    flyte.remote.Trigger.delete("extra", "triggers_moved.stays")
+    deleted = deploy("v1", daily, extra)
+    return {
+        "first": sorted(first),
+        "second": sorted(second),
+        "goes_on": since[0] == since[1],
+        "of_second": of_second,
+        "reverted": of_reverted,
+        "active": reverted["daily"].active,
+        "deleted": sorted(deleted),
+        "without_any": sorted(deploy("v3")),
+    }
+
+
+slow = flyte.TaskEnvironment(name="triggers_slow")
+
+
+def every_second(name, overlap):
+    return flyte.Trigger(name=name, automation=flyte.Cron("@every 1s"), labels={"spanwise.overlap": overlap})
+
+
+@slow.task(triggers=(every_second("skips", "skip"), every_second("queues", "queue")))
+async def rests() -> None:
+    await asyncio.sleep(1.2)
+
+
+@session.remote_case
+def overlapping(_scratch):
+    """The runs of a trigger that lets none overlap another, and the seconds between their slots."""
+    flyte.deploy(slow, version="v1")
+
+    def ended():
+        found = {"skips": [], "queues": []}
+        for run in flyte.remote.Run.listall(task_name="triggers_slow.rests", limit=1000):
+            status = run.pb2.action.status
+            if status.HasField("end_time"):
+                found[run.pb2.action.metadata.trigger_name].append((slot_of(run), status.start_time.ToNanoseconds(), status.end_time.ToNanoseconds()))
+        return found if all(len(runs) >= 3 for runs in found.values()) else None
+
+    found = session.wait_until("three runs of each", ended)
+    steps = {}
+    for name, runs in found.items():
+        flyte.remote.Trigger.update(name, "triggers_slow.rests", active=False)
+        runs.sort()
+        for (_, _, end), (_, start, _) in zip(runs, runs[1:]):
+            assert start >= end, (name, runs)
+        steps[name] = [(later - earlier).total_seconds() for (earlier, _, _), (later, _, _) in zip(runs, runs[1:])]
+    return steps
 
 
 watcher = flyte.TaskEnvironment(name="triggers_artifact")

@@ -6,7 +6,7 @@ use spanwise_wire::requests::triggers;
 use spanwise_wire::{Timestamp, times, trigger};
 
 use super::table::{table, text};
-use super::triggers::{Named, find, full_name, id_of};
+use super::triggers::{Named, find, full_name, id_of, now};
 use super::{Output, Server, Target, TargetOptions, as_it_is, explain, print_json, say, time};
 use crate::misuse::Misuse;
 
@@ -47,6 +47,8 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<u8> {
     let server = target.server()?;
     let found = find(&server, &target, &named.trigger).await?;
     let id = id_of(&found)?;
+    // What is to come is the server's to fire.
+    let to = to.min(now());
     let since = times::from_timestamp(&found.status.updated_at);
     let slots = trigger::slots(&found.automation_spec, since, (from, to), most)
         .map_err(|error| Misuse(format!("trigger {}: {error}", full_name(&found))))?;

@@ -127,7 +127,8 @@ fn fires(trigger: &Trigger) -> String {
         .map_or_else(|error| error.to_string(), |automation| trigger::described(&automation))
 }
 
-fn now() -> Timestamp {
+/// The time by the clock of this machine.
+pub(crate) fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }

@@ -157,6 +157,9 @@ impl Runs {
             spec.task_spec_source = TaskSpecSource::TASK_SPEC_SOURCE_DEPLOYED.into();
             SentOptions::of(&spec, &scope)
         });
+        if let Some(slot) = slot {
+            self.api.control.check_slot(&row, slot, name.as_ref())?;
+        }
         let fire = Fire { slot, name, inputs, options: options.transpose()?, caller_trace };
         Ok(self.api.control.fire(&row, fire).await?)
     }
@@ -223,7 +226,18 @@ impl RunService for Runs {
         let mut run_spec = request.run_spec.into_option().unwrap_or_default();
         run_spec.task_spec_source = source.into();
         let options = SentOptions::of(&run_spec, &scope)?;
-        let new = NewRun { scope, name, task, inputs, options, caller_trace: header, notes, version, firing: None };
+        let new = NewRun {
+            scope,
+            name,
+            task,
+            inputs,
+            options,
+            caller_trace: header,
+            notes,
+            version,
+            firing: None,
+            start_time: None,
+        };
         let run = self.api.control.create_run(new).await?;
         Response::ok(CreateRunResponse { run: self.listed(&run)?.into(), ..CreateRunResponse::default() })
     }

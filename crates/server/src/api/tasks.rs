@@ -75,22 +75,20 @@ impl TaskService for Tasks {
         let request = request.to_owned_message();
         let key = ids::task_key(request.task_id.as_option().ok_or(Invalid::Missing("task_id"))?)?;
         let task = TaskDefinition::of(request.spec.into_option().ok_or(Invalid::Missing("spec"))?)?;
-        let triggers = self.api.triggers_of_task(&ctx, &key, request.triggers).await?;
+        let triggers = self.api.triggers_of_task(&ctx, &key, &task, request.triggers).await?;
         let (name, version) = (key.name.clone(), key.version.clone());
         // One code for both, as Flyte's platform has it: the SDK goes on with what is there.
         let exists =
             |how: &str| ConnectError::already_exists(format!("task `{name}` is deployed in version `{version}`{how}"));
-        match self.api.control.deploy(key, &task).await? {
+        match self.api.control.deploy(key.clone(), &task).await? {
             Deployed::New => {
-                for trigger in &triggers {
-                    self.api.control.deploy_trigger(trigger)?;
-                }
-                let warnings: Vec<String> = triggers.iter().flat_map(|trigger| trigger.definition.warnings()).collect();
+                let mut warnings = self.api.control.deploy_triggers(&key, &triggers)?;
+                warnings.extend(triggers.iter().flat_map(|trigger| trigger.definition.warnings()));
                 Ok(warnings::with(DeployTaskResponse::default(), &warnings))
             }
             Deployed::Same => {
-                self.api.control.complete_triggers(&triggers)?;
-                Err(exists(""))
+                let warnings = self.api.control.redeploy_triggers(&key, &triggers)?;
+                Err(exists(&warnings.iter().map(|warning| format!("; {warning}")).collect::<String>()))
             }
             Deployed::Other => Err(exists(" with other content, which it keeps: deploy under another version")),
         }

@@ -16,6 +16,7 @@ use spanwise_proto::flyteidl2::trigger::{
     UpdateTriggersResponse, list_triggers_request,
 };
 use spanwise_wire::ids::TaskKey;
+use spanwise_wire::task::TaskDefinition;
 use spanwise_wire::trigger::{ShownTrigger, TriggerDefinition, not_there};
 use spanwise_wire::{Invalid, ids, title};
 
@@ -45,6 +46,7 @@ impl Api {
             change: row.change,
             active: row.active,
             changed_at: row.changed_at,
+            since: row.since,
             deployed_at: row.deployed_at,
             triggered_at: last.map(|run| run.created_at),
             definition: &definition,
@@ -60,6 +62,7 @@ impl Api {
         &self,
         ctx: &RequestContext,
         key: &TaskKey,
+        task: &TaskDefinition,
         triggers: Vec<TaskTrigger>,
     ) -> Result<Vec<NewTrigger>, ConnectError> {
         let mut checked: Vec<NewTrigger> = Vec::with_capacity(triggers.len());
@@ -71,7 +74,7 @@ impl Api {
             let definition = TriggerDefinition::of_task(trigger, &key.version);
             let definition = definition.map_err(|error| Invalid::field(format!("trigger `{}`: {error}", id.name)))?;
             let new = NewTrigger { id, definition, follows: None, deployed_by: deployer(ctx) };
-            checked.push(self.control.checked_trigger(new).await?);
+            checked.push(self.control.checked_trigger(new, task).await?);
         }
         Ok(checked)
     }
@@ -129,12 +132,14 @@ impl TriggerService for Triggers {
         title("spec.task_version", &spec.task_version)?;
         let key = TaskKey { scope: id.scope.clone(), name: id.task.clone(), version: spec.task_version };
         // The newest one now, where none is named: it stays that one.
-        spec.task_version = self.api.control.deployed_row(&key)?.version;
+        let row = self.api.control.deployed_row(&key)?;
+        let task = self.api.control.definition_of(&row)?;
+        spec.task_version = row.version;
         let definition = TriggerDefinition::of(spec, request.automation_spec.into_option().unwrap_or_default())?;
         let follows = Some(request.revision).filter(|revision| *revision > 0);
         let new = NewTrigger { id, definition, follows, deployed_by: deployer(&ctx) };
-        let new = self.api.control.checked_trigger(new).await?;
-        let trigger = self.api.trigger_details(&self.api.control.deploy_trigger(&new)?)?;
+        let new = self.api.control.checked_trigger(new, &task).await?;
+        let trigger = self.api.trigger_details(&self.api.control.deploy_trigger(&new, false)?)?;
         let response = DeployTriggerResponse { trigger: trigger.into(), ..DeployTriggerResponse::default() };
         Ok(warnings::with(response, &new.definition.warnings()))
     }

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use spanwise_core::lifecycle::{RunTrace, STEPS_LABEL, TRACE_LABEL, TraceLevel};
 use spanwise_core::trace::{TRACEPARENT, TRACESTATE, TraceParent};
 use spanwise_core::trigger::Firing;
-use spanwise_core::{ActionName, RunId, RunName};
+use spanwise_core::{ActionName, RunId, RunName, Timestamp};
 use spanwise_engine::{Relation, RunHandle, RunOptions, RunSettings, Scope};
 use spanwise_wire::options::SentOptions;
 use spanwise_wire::task::{RunRules, TaskDefinition};
@@ -33,6 +33,8 @@ pub(crate) struct NewRun {
     pub(crate) notes: Vec<String>,
     /// The trigger that fires it, if one does.
     pub(crate) firing: Option<Firing>,
+    /// The time that it is for; none: when it is accepted, or that of the run that it repeats.
+    pub(crate) start_time: Option<Timestamp>,
 }
 
 impl ControlPlane {
@@ -41,9 +43,13 @@ impl ControlPlane {
         self.inner.readiness.check().await?;
         let warnings = self.warnings(&new).await?;
         self.check_bundle(new.task.bundle.as_deref()).await?;
-        let NewRun { scope, name, task, inputs, options: sent, caller_trace, version, firing, .. } = new;
+        let NewRun { scope, name, task, inputs, options: sent, caller_trace, version, firing, mut start_time, .. } =
+            new;
         let inputs = task.with_defaults(inputs);
         let relation = sent.relation.recorded;
+        if let Some(Relation::Rerun { run } | Relation::Recover { run }) = &relation {
+            start_time = start_time.or(self.run(&scope.clone().run(run.clone()))?.given_start_time());
+        }
         let inputs = self.with_trace(inputs, &scope, relation.as_ref(), caller_trace.as_deref()).await?;
         let rules = RunRules { scope: &scope, options: &sent.options };
         let cache_key = task.root_cache_key(&inputs)?;
@@ -59,6 +65,7 @@ impl ControlPlane {
             options: sent.options.shown(),
             relation,
             firing,
+            start_time,
             definition: Some(sent.stored.digest.clone()),
             task_version: version.unwrap_or_else(|| task.version.clone()),
             trace,
@@ -154,6 +161,16 @@ impl ControlPlane {
             _ => None,
         };
         Ok(RunTrace { links: links.into_iter().collect(), ..RunTrace::decide(level, rules.ratio, id, inbound) })
+    }
+
+    /// Whether a run could be created with these options.
+    pub(super) fn check_options(&self, scope: &Scope, options: &RunOptions) -> Result<(), Error> {
+        check_labels(options)?;
+        self.trace_of_new(&scope.clone().run(RunName::from_random(0)), (options, None), None)?;
+        match options.max_action_concurrency {
+            Some(1) => Err(spanwise_engine::Error::ConcurrencyOfOne.into()),
+            _ => Ok(()),
+        }
     }
 
     /// The trace that a run was started in.

@@ -2,13 +2,15 @@
 //! journal, so a server that was away goes on where the last one was.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, PoisonError};
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use spanwise_core::Timestamp;
 use spanwise_core::schedule::{self, Schedule};
-use spanwise_core::trigger::{Facts, FiringRules, Overlap, Step, TriggerId, Why, next};
-use spanwise_engine::{TriggerQuery, TriggerRow};
+use spanwise_core::trigger::{Facts, FiringRules, MISSED_AFTER, Overlap, Step, TriggerId, Why, next};
+use spanwise_engine::{RunHandle, TriggerQuery, TriggerRow};
 
 use super::triggers::{Fire, wall_clock};
 use super::{ControlPlane, Error};
@@ -19,6 +21,9 @@ const LOOKED_AT_AGAIN: Duration = Duration::from_secs(30);
 
 /// What could not be done for a reason that may pass is tried again after this.
 const TRIED_AGAIN: Duration = Duration::from_secs(5);
+
+/// Missed slots that are fired in one round, of all triggers: whatever was missed, those that are due now are never far behind.
+const CAUGHT_UP_A_ROUND: usize = 20;
 
 /// What a trigger is worked out to be, as long as its revision counts.
 struct Planned {
@@ -36,82 +41,132 @@ enum Done {
     Waits(Option<Timestamp>),
 }
 
+/// What others ask about the timer, and what it is told by them.
+#[derive(Default)]
+pub(super) struct Timer {
+    /// Wakes it: a trigger has changed, or a run has ended that one waits for.
+    pub(super) wake: tokio::sync::Notify,
+    /// The triggers that wait for the end of a run.
+    awaiting: Mutex<HashSet<TriggerId>>,
+    /// The triggers whose last slot could not be fired, in which revision, and why.
+    troubles: Mutex<HashMap<TriggerId, (u64, String)>>,
+}
+
+impl Timer {
+    /// A run has ended; whoever waits for that goes on.
+    pub(super) fn ended(&self, run: &RunHandle) {
+        let (Some(firing), Some(task)) = (&run.settings().firing, run.root_task()) else { return };
+        let id = TriggerId { scope: run.id().scope(), task: task.to_string(), name: firing.trigger.clone() };
+        if self.awaiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&id) {
+            self.wake.notify_one();
+        }
+    }
+
+    fn awaits(&self, id: &TriggerId) {
+        self.awaiting.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone());
+    }
+
+    fn note_trouble(&self, row: &TriggerRow, trouble: Option<String>) {
+        let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        match trouble {
+            Some(trouble) => drop(troubles.insert(row.id.clone(), (row.revision, trouble))),
+            None => drop(troubles.remove(&row.id)),
+        }
+    }
+}
+
 struct Scheduler {
     plane: ControlPlane,
     planned: HashMap<TriggerId, Arc<Planned>>,
+    rounds: usize,
 }
 
 impl ControlPlane {
     /// Fires triggers by their schedules in the background, as long as the server goes on.
     pub(crate) fn keep_time(&self) {
-        let mut scheduler = Scheduler { plane: self.clone(), planned: HashMap::new() };
+        let plane = self.clone();
         let closing = self.inner.closing.clone();
-        tokio::spawn(closing.run_until_cancelled_owned(async move { scheduler.run().await }));
+        tokio::spawn(closing.run_until_cancelled_owned(async move {
+            loop {
+                let mut scheduler = Scheduler { plane: plane.clone(), planned: HashMap::new(), rounds: 0 };
+                // It loses nothing: what it has decided is in the journal.
+                let _ = AssertUnwindSafe(scheduler.run()).catch_unwind().await;
+                tracing::error!("the timer of the triggers has panicked: it begins anew");
+                tokio::time::sleep(TRIED_AGAIN).await;
+            }
+        }));
     }
 
-    /// Why the last slot of a trigger could not be fired, if it could not, since this server was started.
-    pub(crate) fn firing_trouble(&self, id: &TriggerId) -> Option<String> {
-        self.inner.firing_trouble.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
-    }
-
-    fn note_trouble(&self, id: &TriggerId, trouble: Option<String>) {
-        let mut troubles = self.inner.firing_trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        match trouble {
-            Some(trouble) => troubles.insert(id.clone(), trouble),
-            None => troubles.remove(id),
-        };
+    /// Why the last slot of a trigger could not be fired, if it could not, since this server was started and it was changed last.
+    pub(crate) fn firing_trouble(&self, row: &TriggerRow) -> Option<String> {
+        let troubles = self.inner.timer.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        troubles.get(&row.id).filter(|(revision, _)| *revision == row.revision).map(|(_, trouble)| trouble.clone())
     }
 }
 
 impl Scheduler {
     async fn run(&mut self) {
         loop {
-            let wakes = self.pass().await.unwrap_or_else(|error| {
-                tracing::error!(error = in_one_line(&error), "triggers cannot be read: their slots wait");
-                Some(wall_clock().after(TRIED_AGAIN))
-            });
+            let waits = match self.round().await {
+                Ok(Done::Went) => continue,
+                Ok(Done::Waits(until)) => until,
+                Err(error) => {
+                    tracing::error!(error = in_one_line(&error), "triggers cannot be read: their slots wait");
+                    Some(wall_clock().after(TRIED_AGAIN))
+                }
+            };
             let slept = async {
-                match wakes {
+                match waits {
                     Some(at) => tokio::time::sleep(at.since(wall_clock()).min(LOOKED_AT_AGAIN)).await,
                     None => std::future::pending().await,
                 }
             };
             tokio::select! {
-                () = self.plane.inner.timer.notified() => {}
+                () = self.plane.inner.timer.wake.notified() => {}
                 () = slept => {}
             }
         }
     }
 
-    /// Does what is due, a step for each trigger in turn, so that none with a lot to catch up delays the others. Says when to look again.
-    async fn pass(&mut self) -> Result<Option<Timestamp>, Error> {
+    /// One step for each trigger, as it is now: one that has a lot to catch up delays no other, and one that was paused, deleted or
+    /// deployed anew meanwhile is not fired as it was.
+    async fn round(&mut self) -> Result<Done, Error> {
+        let plane = self.plane.clone();
         let query = TriggerQuery { only_active: true, limit: usize::MAX, ..TriggerQuery::default() };
-        let mut rows = self.plane.triggers(&query)?;
+        let read = tokio::task::spawn_blocking(move || plane.triggers(&query)).await;
+        let mut rows = read.map_err(|_| spanwise_engine::Error::Interrupted)??;
         let there: HashSet<&TriggerId> = rows.iter().map(|row| &row.id).collect();
         self.planned.retain(|id, _| there.contains(id));
-        let mut wakes: Option<Timestamp> = None;
-        while !rows.is_empty() {
-            let mut more = Vec::new();
-            for mut row in rows {
-                match self.step(&mut row).await? {
-                    Done::Went => more.push(row),
-                    Done::Waits(at) => wakes = wakes.into_iter().chain(at).min(),
-                }
+        // Who is the first to catch up changes, as there is a limit to it.
+        let first = self.rounds.checked_rem(rows.len()).unwrap_or(0);
+        rows.rotate_left(first);
+        self.rounds = self.rounds.wrapping_add(CAUGHT_UP_A_ROUND);
+        let (mut waits, mut went, mut catches_up): (Option<Timestamp>, _, _) = (None, false, CAUGHT_UP_A_ROUND);
+        for row in rows {
+            match self.step(&row, &mut catches_up).await? {
+                Done::Went => went = true,
+                Done::Waits(until) => waits = waits.into_iter().chain(until).min(),
             }
-            rows = more;
+            tokio::task::yield_now().await;
         }
-        Ok(wakes)
+        Ok(if went { Done::Went } else { Done::Waits(waits) })
     }
 
-    async fn step(&mut self, row: &mut TriggerRow) -> Result<Done, Error> {
-        let planned = self.planned(row);
+    async fn step(&mut self, row: &TriggerRow, catches_up: &mut usize) -> Result<Done, Error> {
+        let Some(planned) = self.planned(row) else { return Ok(later()) };
         let Some(schedule) = &planned.schedule else { return Ok(Done::Waits(None)) };
-        let is_running = planned.rules.overlap != Overlap::Allow && self.plane.is_running(&row.id)?;
-        let facts = Facts { since: row.changed_at, settled: row.settled, is_running };
-        let slot = match next(schedule, planned.rules, &facts, wall_clock()) {
+        let is_limited = planned.rules.overlap != Overlap::Allow;
+        if is_limited {
+            // Before it is looked whether one goes on: its end may come in between.
+            self.plane.inner.timer.awaits(&row.id);
+        }
+        let is_running = is_limited && self.plane.is_running(&row.id)?;
+        let now = wall_clock();
+        let facts = Facts { since: row.since, settled: row.settled, is_running };
+        let slot = match next(schedule, planned.rules, &facts, now) {
             Step::Wait(at) => return Ok(Done::Waits(at)),
             // Its end says so; more slots may be due before.
-            Step::AwaitEnd => return Ok(Done::Waits(schedule.after(wall_clock()))),
+            Step::AwaitEnd => return Ok(Done::Waits(schedule.after(now))),
             Step::LeaveOut { until, count, why } => {
                 let why = match why {
                     Why::Missed => "they were missed",
@@ -121,46 +176,69 @@ impl Scheduler {
                 tracing::warn!(trigger, project = row.id.scope.project, slots = count, last, why, "slots are left out");
                 until
             }
-            Step::Fire(slot) => match self.fire(row, slot).await {
-                true => slot,
-                false => return Ok(Done::Waits(Some(wall_clock().after(TRIED_AGAIN)))),
-            },
+            Step::Fire(slot) => {
+                if slot < now.before(MISSED_AFTER) {
+                    match catches_up.checked_sub(1) {
+                        Some(left) => *catches_up = left,
+                        None => return Ok(Done::Went),
+                    }
+                }
+                let current = self.plane.trigger_revisions(&row.id, 0, 1)?.into_iter().next();
+                if current.is_none_or(|current| current.revision != row.revision) {
+                    return Ok(Done::Went);
+                }
+                if !self.fire(row, slot).await {
+                    return Ok(later());
+                }
+                slot
+            }
         };
         self.plane.inner.engine.settle_trigger(&row.id, slot)?;
-        row.settled = Some(slot);
         Ok(Done::Went)
     }
 
-    /// The schedule of a trigger, worked out once for each of its revisions.
-    fn planned(&mut self, row: &TriggerRow) -> Arc<Planned> {
+    /// The schedule of a trigger, worked out once for each of its revisions; none if it cannot be read now.
+    fn planned(&mut self, row: &TriggerRow) -> Option<Arc<Planned>> {
         if let Some(planned) = self.planned.get(&row.id).filter(|planned| planned.revision == row.revision) {
-            return Arc::clone(planned);
+            return Some(Arc::clone(planned));
         }
         let of_server = self.plane.inner.firing;
         let read = || {
             let definition = self.plane.trigger_definition(row)?;
-            Ok::<_, Error>((definition.schedule(row.changed_at)?, definition.rules(of_server)?))
+            // A clock that was ahead when it was deployed delays it no longer than it was.
+            let since = row.since.min(wall_clock());
+            Ok::<_, Error>((definition.schedule(since)?, definition.rules(of_server)?))
         };
-        let (schedule, rules) = read().unwrap_or_else(|error| {
-            // It was looked at when it was deployed: another version of this program has another opinion of it.
-            let trouble = in_one_line(&error);
-            tracing::error!(trigger = %row.id, trouble, "a trigger has no schedule any more: it does not fire");
-            self.plane.note_trouble(&row.id, Some(trouble));
-            (None, of_server)
-        });
+        let (schedule, rules) = match read() {
+            Ok(planned) => planned,
+            Err(Error::Invalid(error)) => {
+                // It was looked at when it was deployed: another version of this program has another opinion of it.
+                let trouble = in_one_line(&error);
+                tracing::error!(trigger = %row.id, trouble, "a trigger has no schedule any more: it does not fire");
+                self.plane.inner.timer.note_trouble(row, Some(trouble));
+                (None, of_server)
+            }
+            Err(error) => {
+                let trouble = in_one_line(&error);
+                tracing::error!(trigger = %row.id, trouble, "a trigger cannot be read: its slots wait");
+                self.plane.inner.timer.note_trouble(row, Some(trouble));
+                return None;
+            }
+        };
         let planned = Arc::new(Planned { revision: row.revision, schedule, rules });
         self.planned.insert(row.id.clone(), Arc::clone(&planned));
-        planned
+        Some(planned)
     }
 
     /// Creates the run of a slot. False if that may go well later: the slot stays due.
     async fn fire(&self, row: &TriggerRow, slot: Timestamp) -> bool {
+        let timer = &self.plane.inner.timer;
         let fired = self.plane.fire(row, Fire { slot: Some(slot), ..Fire::default() }).await;
         let error = match fired {
             Ok(run) => {
                 let (trigger, at) = (tracing::field::display(&row.id), schedule::shown(slot));
                 tracing::info!(trigger, at, run = %run.id().name, "a trigger has fired");
-                self.plane.note_trouble(&row.id, None);
+                timer.note_trouble(row, None);
                 return true;
             }
             // Whoever has fired it: a server that was killed, a backfill.
@@ -169,9 +247,13 @@ impl Scheduler {
         };
         let (trouble, may_pass) = (in_one_line(&error), may_pass(&error));
         tracing::error!(trigger = %row.id, slot = schedule::shown(slot), trouble, may_pass, "a slot could not be fired");
-        self.plane.note_trouble(&row.id, Some(format!("{}: {trouble}", schedule::shown(slot))));
+        timer.note_trouble(row, Some(format!("{}: {trouble}", schedule::shown(slot))));
         !may_pass
     }
+}
+
+fn later() -> Done {
+    Done::Waits(Some(wall_clock().after(TRIED_AGAIN)))
 }
 
 /// True if the same may go well later: nothing is wrong with the trigger.

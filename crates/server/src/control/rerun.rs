@@ -27,6 +27,7 @@ impl ControlPlane {
             caller_trace: None,
             notes,
             firing: None,
+            start_time: None,
             version: Some(source.settings().task_version.clone()).filter(|version| !version.is_empty()),
         })
         .await

@@ -6,10 +6,11 @@ use spanwise_core::Timestamp;
 use spanwise_core::lifecycle::Lifecycle;
 use spanwise_core::trace::TraceParent;
 use spanwise_core::trigger::{Firing, FiringRules, TriggerChange, TriggerId};
-use spanwise_core::{Phase, RunName};
+use spanwise_core::{RunName, schedule};
 use spanwise_engine::{RunHandle, RunQuery, RunRow, RunSettings, TriggerQuery, TriggerRow};
 use spanwise_wire::ids::TaskKey;
 use spanwise_wire::options::SentOptions;
+use spanwise_wire::task::TaskDefinition;
 use spanwise_wire::trigger::{TriggerDefinition, not_there, run_of_slot};
 use spanwise_wire::{Invalid, TaskInputs};
 
@@ -19,12 +20,11 @@ use crate::definitions::to_store;
 /// How often a change is tried again that somebody else was quicker with.
 const TRIES: usize = 8;
 
-/// How far back the firing before is looked for, past those that were asked for.
-const FIRINGS_LOOKED_AT: usize = 8;
+/// How far back the firing before is looked for: past those that were asked for, and those of a backfill.
+const FIRINGS_LOOKED_AT: usize = 64;
 
-/// The phases of a run that goes on.
-const LIVE: [Phase; 5] =
-    [Phase::Queued, Phase::WaitingForResources, Phase::Initializing, Phase::Running, Phase::Paused];
+/// Runs under way of one trigger that are looked at for one that can be read.
+const LIVE_LOOKED_AT: usize = 16;
 
 /// The time by the clock of the machine: schedules are about that one, however it jumps, and the engine's never does.
 pub(crate) fn wall_clock() -> Timestamp {
@@ -60,10 +60,13 @@ pub(crate) struct Fire {
 impl ControlPlane {
     /// Looks at a trigger before anything is changed for it, and puts its inputs into it. What is not honoured is refused by a strict
     /// server.
-    pub(crate) async fn checked_trigger(&self, new: NewTrigger) -> Result<NewTrigger, Error> {
+    pub(crate) async fn checked_trigger(&self, new: NewTrigger, task: &TaskDefinition) -> Result<NewTrigger, Error> {
         let NewTrigger { id, mut definition, .. } = new;
         let of_trigger = |error: Error| match error {
             Error::Invalid(error) => Invalid::field(format!("trigger `{}`: {error}", id.name)).into(),
+            Error::Engine(error @ spanwise_engine::Error::ConcurrencyOfOne) => {
+                Invalid::field(format!("trigger `{}`: {error}", id.name)).into()
+            }
             other => other,
         };
         if let Some(uri) = definition.inputs_uri() {
@@ -73,19 +76,22 @@ impl ControlPlane {
         let check = || {
             definition.schedule(wall_clock())?;
             definition.rules(self.inner.firing)?;
-            definition.options(&id.scope)?;
+            definition.check_inputs(task)?;
             definition.inputs().context.check().map_err(Invalid::from)?;
-            match definition.warnings() {
-                warnings if self.inner.strict && !warnings.is_empty() => Err(Invalid::field(warnings.join("; "))),
-                _ => Ok(()),
+            self.check_options(&id.scope, &definition.options(&id.scope)?.options)?;
+            let warnings: Vec<String> = definition.warnings().into_iter().chain(task.not_honoured()).collect();
+            match self.inner.strict && !warnings.is_empty() {
+                true => Err(Error::from(Invalid::field(warnings.join("; ")))),
+                false => Ok(()),
             }
         };
-        check().map_err(Error::from).map_err(of_trigger)?;
+        check().map_err(of_trigger)?;
         Ok(NewTrigger { definition, id, ..new })
     }
 
-    /// Deploys a trigger that was looked at, as the next revision of its name.
-    pub(crate) fn deploy_trigger(&self, new: &NewTrigger) -> Result<TriggerRow, Error> {
+    /// Deploys a trigger that was looked at, as the next revision of its name. Where nothing changes about when it fires, its slots go on
+    /// as they were; a paused one may stay so.
+    pub(crate) fn deploy_trigger(&self, new: &NewTrigger, stays_paused: bool) -> Result<TriggerRow, Error> {
         let NewTrigger { id, definition, follows, deployed_by } = new;
         for warning in definition.warnings() {
             tracing::warn!(trigger = %id, warning);
@@ -98,36 +104,88 @@ impl ControlPlane {
                 return Err(Error::Unmet(text));
             }
             let now = wall_clock();
+            let there = current.as_ref().filter(|row| row.change != TriggerChange::Deleted);
+            let active = definition.active && (!stays_paused || there.is_none_or(|row| row.active));
+            let goes_on = there.filter(|row| row.active && active && self.fires_as(row, definition));
             let row = TriggerRow {
                 id: id.clone(),
                 revision: last + 1,
                 change: TriggerChange::Deployed,
-                active: definition.active,
+                active,
                 changed_at: now,
+                since: goes_on.map_or(now, |row| row.since.min(now)),
                 deployed_at: now,
                 deployed_by: *deployed_by,
                 task_version: definition.task_version.clone(),
                 definition: definition.stored.digest.clone(),
-                settled: current.and_then(|row| row.settled),
+                settled: current.as_ref().and_then(|row| row.settled),
             };
             if self.inner.engine.put_trigger(&row, Some(&to_store(definition.stored.clone())))? {
-                self.inner.timer.notify_one();
+                self.inner.timer.wake.notify_one();
                 return Ok(row);
             }
         }
         Err(Error::Unmet(format!("trigger `{id}` is changed by others at this moment: try again")))
     }
 
-    /// The triggers that a deployment of a task left out when it was broken off: of a version that is there already, only those that
-    /// were never deployed with it. So a trigger that was paused or deleted since then stays so.
-    pub(crate) fn complete_triggers(&self, triggers: &[NewTrigger]) -> Result<(), Error> {
+    /// True if a trigger as it is fires at the same times as one that takes its place.
+    fn fires_as(&self, row: &TriggerRow, other: &TriggerDefinition) -> bool {
+        self.trigger_definition(row).is_ok_and(|definition| definition.automation == other.automation)
+    }
+
+    /// Deploys the triggers of a new version of a task, and deletes those that it does not have any more, as Flyte does: if it has any.
+    /// What is to be said of those that stay.
+    pub(crate) fn deploy_triggers(&self, key: &TaskKey, triggers: &[NewTrigger]) -> Result<Vec<String>, Error> {
         for new in triggers {
-            let revisions = self.trigger_revisions(&new.id, 0, usize::MAX)?;
-            if revisions.iter().all(|row| row.task_version != new.definition.task_version) {
-                self.deploy_trigger(new)?;
+            self.deploy_trigger(new, false)?;
+        }
+        self.detach_others(key, triggers)
+    }
+
+    /// Makes the triggers of a task those of a version that was deployed before: what a deployment that was broken off has left out, or
+    /// another version has changed since. One that was paused or deleted by hand stays so. What is to be said of those that differ.
+    pub(crate) fn redeploy_triggers(&self, key: &TaskKey, triggers: &[NewTrigger]) -> Result<Vec<String>, Error> {
+        let mut warnings = Vec::new();
+        for new in triggers {
+            let current = self.trigger_revisions(&new.id, 0, 1)?.into_iter().next();
+            match current {
+                Some(row) if row.task_version == key.version => {
+                    if row.change != TriggerChange::Deleted && row.definition != new.definition.stored.digest {
+                        let version = &key.version;
+                        warnings.push(format!(
+                            "trigger `{}` is deployed in version `{version}` with other content, which it keeps: deploy under another version",
+                            new.id.name
+                        ));
+                    }
+                }
+                _ => drop(self.deploy_trigger(new, true)?),
             }
         }
-        Ok(())
+        warnings.extend(self.detach_others(key, triggers)?);
+        Ok(warnings)
+    }
+
+    /// Deletes the triggers of a task that start another version of it and are not among these; without any they stay, which is said.
+    fn detach_others(&self, key: &TaskKey, triggers: &[NewTrigger]) -> Result<Vec<String>, Error> {
+        let (scope, task) = (Some(key.scope.clone()), Some(key.name.clone()));
+        let query = TriggerQuery { scope, task, limit: usize::MAX, ..TriggerQuery::default() };
+        let mut others = self.triggers(&query)?;
+        others.retain(|row| row.task_version != key.version && triggers.iter().all(|new| new.id != row.id));
+        if triggers.is_empty() {
+            let stays = |row: &TriggerRow| {
+                format!(
+                    "trigger `{}` stays, and starts version `{}` of the task: delete it if it is not wanted",
+                    row.id.name, row.task_version
+                )
+            };
+            return Ok(others.iter().map(stays).collect());
+        }
+        for row in others {
+            tracing::warn!(trigger = %row.id, version = key.version, "a version of its task does not have the trigger any more: it is deleted");
+            // Of this version: should the one before come again, so does its trigger.
+            self.change_trigger(&row.id, TriggerChange::Deleted, Some(&key.version))?;
+        }
+        Ok(Vec::new())
     }
 
     /// How a trigger deals with its slots.
@@ -168,10 +226,11 @@ impl ControlPlane {
         for id in ids {
             self.trigger(id)?;
         }
-        ids.iter().try_for_each(|id| self.change_trigger(id, change))
+        ids.iter().try_for_each(|id| self.change_trigger(id, change, None))
     }
 
-    fn change_trigger(&self, id: &TriggerId, change: TriggerChange) -> Result<(), Error> {
+    /// `version` is that of the task whose deployment asks for it.
+    fn change_trigger(&self, id: &TriggerId, change: TriggerChange, version: Option<&str>) -> Result<(), Error> {
         for _ in 0..TRIES {
             let current = self.trigger(id)?;
             let active = change == TriggerChange::Activated;
@@ -179,9 +238,11 @@ impl ControlPlane {
                 return Ok(());
             }
             let revision = current.revision + 1;
-            let row = TriggerRow { revision, change, active, changed_at: wall_clock(), ..current };
+            let (now, of_task) = (wall_clock(), current.task_version.clone());
+            let task_version = version.map_or(of_task, str::to_owned);
+            let row = TriggerRow { revision, change, active, changed_at: now, since: now, task_version, ..current };
             if self.inner.engine.put_trigger(&row, None)? {
-                self.inner.timer.notify_one();
+                self.inner.timer.wake.notify_one();
                 return Ok(());
             }
         }
@@ -194,17 +255,16 @@ impl ControlPlane {
         let scope = row.id.scope.clone();
         let key = TaskKey { scope: scope.clone(), name: row.id.task.clone(), version: row.task_version.clone() };
         let task = self.deployed(&key)?;
-        let mut inputs = fire.inputs.unwrap_or_else(|| definition.inputs());
-        if let Some(slot) = fire.slot {
-            inputs = definition.at_slot(inputs, slot);
-        }
+        // One that nobody has scheduled is for the time at which it is asked for.
+        let at = fire.slot.unwrap_or_else(|| self.now());
+        let inputs = definition.at_time(fire.inputs.unwrap_or_else(|| definition.inputs()), at);
         let firing = Firing {
             trigger: row.id.name.clone(),
             revision: row.revision,
             scheduled_at: fire.slot,
             late_ms: fire.slot.map(|slot| u64::try_from(wall_clock().since(slot).as_millis()).unwrap_or(u64::MAX)),
             deployed_by: row.deployed_by,
-            previous: self.firing_before(&row.id)?,
+            previous: self.firing_before(&row.id, fire.slot)?,
         };
         let of_slot = fire.slot.map(|slot| run_of_slot(&row.id, slot)).transpose()?;
         let new = NewRun {
@@ -216,43 +276,70 @@ impl ControlPlane {
                 Some(options) => options,
                 None => definition.options(&scope)?,
             },
-            caller_trace: fire.caller_trace,
+            // A slot has a trace of its own, whoever fires it.
+            caller_trace: fire.caller_trace.filter(|_| fire.slot.is_none()),
             version: Some(row.task_version.clone()),
             notes: definition.shared_trace().into_iter().collect(),
             firing: Some(firing),
+            start_time: Some(at),
         };
         self.create_run(new).await
     }
 
+    /// Whether a request may fire a slot as the schedule does.
+    pub(crate) fn check_slot(&self, row: &TriggerRow, slot: Timestamp, name: Option<&RunName>) -> Result<(), Error> {
+        let refused = |what: &str| {
+            let at = schedule::shown(slot);
+            Err(Invalid::field(format!("run_start_time: {at} {what} of trigger `{}`", row.id)).into())
+        };
+        let Some(schedule) = self.trigger_definition(row)?.schedule(row.since)? else {
+            return refused("is no slot, as there is no schedule,");
+        };
+        if slot > wall_clock() {
+            return refused("lies in the future, and is the server's to fire: a slot");
+        }
+        if schedule.after(Timestamp(slot.0 - 1)) != Some(slot) {
+            return refused("is no slot");
+        }
+        let of_slot = run_of_slot(&row.id, slot)?;
+        match name.filter(|name| **name != of_slot) {
+            Some(name) => {
+                Err(Invalid::field(format!("run_id.name: the run of this slot is `{of_slot}`, not `{name}`")).into())
+            }
+            None => Ok(()),
+        }
+    }
+
     /// The runs that a trigger has fired, the newest first.
     pub(crate) fn fired(&self, id: &TriggerId, limit: usize) -> Result<Vec<RunRow>, Error> {
-        let query = RunQuery {
-            task: Some(id.task.clone()),
-            fired_by: Some(id.name.clone()),
-            ..RunQuery::newest(limit).within(id.scope.clone())
-        };
-        Ok(self.runs(&query)?.into_iter().map(|(_, row)| row).collect())
+        Ok(self.runs(&RunQuery { limit, ..runs_of(id) })?.into_iter().map(|(_, row)| row).collect())
     }
 
-    /// True while a run of a trigger goes on.
+    /// True while a run of a trigger goes on. One that cannot be read goes nowhere.
     pub(crate) fn is_running(&self, id: &TriggerId) -> Result<bool, Error> {
-        let query = RunQuery {
-            task: Some(id.task.clone()),
-            fired_by: Some(id.name.clone()),
-            phases: LIVE.into(),
-            ..RunQuery::newest(1).within(id.scope.clone())
-        };
-        Ok(!self.runs(&query)?.is_empty())
+        let live = self.runs(&RunQuery { only_live: true, limit: LIVE_LOOKED_AT, ..runs_of(id) })?;
+        Ok(live.iter().any(|(_, row)| row.unreadable.is_none()))
     }
 
-    /// The span of the run that the last slot was, if that is traced. It has its run's own trace, as nobody's request is in it.
-    fn firing_before(&self, id: &TriggerId) -> Result<Option<TraceParent>, Error> {
+    /// The span of the run that the slot before was, if that is traced. It has its run's own trace, as nobody's request is in it.
+    fn firing_before(&self, id: &TriggerId, slot: Option<Timestamp>) -> Result<Option<TraceParent>, Error> {
+        let mut last = None;
         for row in self.fired(id, FIRINGS_LOOKED_AT)? {
             let settings = RunSettings::of(&row);
-            if settings.firing.is_some_and(|firing| firing.scheduled_at.is_some()) {
-                return Ok(settings.trace.is_exported().then(|| Lifecycle::run_span(&row.id, None)));
+            let Some(at) = settings.firing.as_ref().and_then(|firing| firing.scheduled_at) else { continue };
+            if slot.is_none_or(|slot| at < slot) && last.as_ref().is_none_or(|(latest, _)| at > *latest) {
+                last = Some((at, settings.trace.is_exported().then(|| Lifecycle::run_span(&row.id, None))));
             }
         }
-        Ok(None)
+        Ok(last.and_then(|(_, span)| span))
+    }
+}
+
+fn runs_of(id: &TriggerId) -> RunQuery {
+    RunQuery {
+        org: Some(id.scope.org.clone()),
+        task: Some(id.task.clone()),
+        fired_by: Some(id.name.clone()),
+        ..RunQuery::default().within(id.scope.clone())
     }
 }

@@ -2,6 +2,7 @@
 
 use form_urlencoded::Serializer;
 use http::Uri;
+use spanwise_core::trigger::TriggerId;
 use spanwise_core::{ActionName, AttemptNo, DEFAULT_ORG, RunId, RunName};
 use spanwise_wire::ids;
 
@@ -52,6 +53,19 @@ pub(super) fn run(id: &RunId, action: Option<&ActionName>) -> String {
 /// Something that belongs to a run: its events, its buttons.
 pub(super) fn of_run(id: &RunId, what: &str) -> String {
     format!("{}/{what}{}", run_path(id), query([("org", org(id))]))
+}
+
+/// What of a name is not a part of a path as it is.
+const IN_A_PATH: &percent_encoding::AsciiSet =
+    &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_');
+
+/// The page of a trigger, at the address that the SDK prints.
+pub(super) fn trigger(id: &TriggerId) -> String {
+    let part = |name: &str| percent_encoding::utf8_percent_encode(name, IN_A_PATH).to_string();
+    let TriggerId { scope, task, name } = id;
+    let list = format!("/v2/domain/{}/project/{}/triggers", scope.domain, scope.project);
+    let org = if scope.org == DEFAULT_ORG { String::new() } else { scope.org.clone() };
+    format!("{list}/{}/{}{}", part(task), part(name), query([("org", org)]))
 }
 
 /// The trace of a run as a file in a format; an empty one is OTLP.

@@ -6,7 +6,6 @@ use spanwise_engine::{ActionView, Relation, RunHandle, RunOptions};
 
 use super::format::{Badge, Span, WAITING, When, badge, count, ran, span, when};
 use super::span::elsewhere;
-use super::triggers::runs_of;
 use super::{PageError, Pages, address};
 use crate::control;
 use crate::secrecy::shown_pairs;
@@ -66,7 +65,7 @@ impl Header {
         let fired = settings.firing.as_ref().map(|firing| {
             let (scope, task) = (id.scope(), root.task.to_string());
             let trigger = TriggerId { scope, task, name: firing.trigger.clone() };
-            (firing.trigger.clone(), firing.scheduled_at.map(|slot| when(slot, now)), runs_of(&trigger))
+            (firing.trigger.clone(), firing.scheduled_at.map(|slot| when(slot, now)), address::trigger(&trigger))
         });
         let repeatable = control::is_driven_here(run);
         let mut warnings = settings.warnings.clone();

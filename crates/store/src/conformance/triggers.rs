@@ -4,7 +4,7 @@ use spanwise_core::trigger::{TriggerChange, TriggerId};
 use spanwise_core::{Phase, Timestamp};
 
 use super::examples::{append, create, create_from, enqueued, run};
-use crate::{Append, Definition, Error, Retention, RunQuery, RunRow, Scope, Store, TriggerQuery, TriggerRow};
+use crate::{Append, Definition, Error, Retention, RunKey, RunQuery, RunRow, Scope, Store, TriggerQuery, TriggerRow};
 
 fn trigger(task: &str, name: &str, revision: u64) -> TriggerRow {
     let scope = Scope { org: "acme".to_owned(), project: "p".to_owned(), domain: "development".to_owned() };
@@ -18,6 +18,7 @@ fn trigger(task: &str, name: &str, revision: u64) -> TriggerRow {
         deployed_by: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-03".parse().ok(),
         task_version: "v1".to_owned(),
         definition: "d".to_owned(),
+        since: Timestamp(8),
         settled: None,
     }
 }
@@ -104,6 +105,16 @@ pub fn runs_are_found_by_the_trigger_that_has_fired_them(store: &dyn Store) {
     assert_eq!(found("daily"), [("three".to_owned(), daily()), ("one".to_owned(), daily())]);
     assert_eq!(found(""), []);
     assert_eq!(store.find(&run("two").id).unwrap().unwrap().1.fired_by, None);
+    let ended =
+        Append { run_phase: Some((Phase::Failed, Some(Timestamp(3)))), ..append(RunKey(3), 0, vec![enqueued(1)]) };
+    store.commit(&[ended]).unwrap();
+    let live = RunQuery { fired_by: daily(), only_live: true, ..RunQuery::newest(9) };
+    let names = |query: &RunQuery| -> Vec<String> {
+        store.runs(query).unwrap().into_iter().map(|(_, run)| run.id.name.to_string()).collect()
+    };
+    assert_eq!(names(&live), ["one"]);
+    assert_eq!(names(&RunQuery { org: Some("acme".to_owned()), ..live.clone() }), [""; 0]);
+    assert_eq!(names(&RunQuery { org: Some(String::new()), ..live }), ["one"]);
     let query = RunQuery { fired_by: daily(), task: Some("env.other".to_owned()), ..RunQuery::newest(9) };
     assert_eq!(store.runs(&query).unwrap(), []);
 }

@@ -274,6 +274,9 @@ fn filter_of(query: &RunQuery) -> (String, Vec<rusqlite::types::Value>) {
     if let Some(version) = &query.task_version {
         also("task_version = ?", version.clone().into());
     }
+    if let Some(org) = &query.org {
+        also("org = ?", org.clone().into());
+    }
     if let Some(trigger) = &query.fired_by {
         also("fired_by = ?", trigger.clone().into());
     }
@@ -303,6 +306,9 @@ fn filter_of(query: &RunQuery) -> (String, Vec<rusqlite::types::Value>) {
         let numbers: Vec<String> = query.phases.iter().map(|phase| phase.number().to_string()).collect();
         let waiting = if query.phases.contains(&Phase::Paused) { WAITS_FOR_A_SIGNAL } else { "FALSE" };
         conditions.push(format!("(phase IN ({}) OR {waiting})", numbers.join(", ")));
+    }
+    if query.only_live {
+        conditions.push("ended_at IS NULL".to_owned());
     }
     (conditions.join(" AND "), values)
 }

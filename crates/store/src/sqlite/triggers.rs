@@ -9,7 +9,7 @@ use super::{catalog, failed};
 use crate::{Definition, Error, TriggerQuery, TriggerRow};
 
 const COLUMNS: &str = "org, project, domain, task, name, revision, change, active, changed_at, deployed_at, deployed_by, \
-                       task_version, definition, \
+                       task_version, definition, since, \
                        (SELECT settled FROM trigger_slots AS s WHERE s.org = t.org AND s.project = t.project \
                         AND s.domain = t.domain AND s.task = t.task AND s.name = t.name)";
 
@@ -36,12 +36,13 @@ pub(super) fn insert(
         trigger.deployed_by.map(String::from),
         trigger.task_version,
         trigger.definition,
+        trigger.since.0,
     ];
     transaction
         .prepare_cached(
             "INSERT INTO triggers (org, project, domain, task, name, revision, change, active, changed_at, deployed_at,
-                                   deployed_by, task_version, definition)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+                                   deployed_by, task_version, definition, since)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         )
         .and_then(|mut insert| insert.execute(values))
         .map_err(|error| match error.sqlite_error_code() {
@@ -135,6 +136,7 @@ fn read_row(row: &Row<'_>) -> Result<TriggerRow, Error> {
         deployed_by: get::<Option<String>>(row, 10)?.and_then(|header| header.parse().ok()),
         task_version: get(row, 11)?,
         definition: get(row, 12)?,
-        settled: get::<Option<i64>>(row, 13)?.map(Timestamp),
+        since: Timestamp(get(row, 13)?),
+        settled: get::<Option<i64>>(row, 14)?.map(Timestamp),
     })
 }

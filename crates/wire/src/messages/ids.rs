@@ -131,7 +131,8 @@ pub fn trigger_of_task(scope: Scope, task: &str, name: &str) -> Result<TriggerId
     if name.is_empty() {
         return Err(Invalid::Missing("trigger name"));
     }
-    Ok(TriggerId { scope, task: task.to_owned(), name: path_name("trigger name", name)? })
+    title("trigger name", name)?;
+    Ok(TriggerId { scope, task: task.to_owned(), name: name.to_owned() })
 }
 
 /// A trigger's full name for the wire.

@@ -21,7 +21,8 @@ use spanwise_proto::{Message, hash};
 
 use crate::details::local_identity;
 use crate::options::SentOptions;
-use crate::{Invalid, Stored, TaskInputs, ids, shown, times};
+use crate::task::TaskDefinition;
+use crate::{CustomContext, Invalid, Stored, TaskInputs, ids, shown, times};
 
 /// The key of the context under which the SDK says which input is the time of the firing.
 const KICKOFF: &str = "_u_kickoff_time_input_arg";
@@ -188,14 +189,18 @@ impl TriggerDefinition {
         inputs
     }
 
-    /// The inputs of a run with the time of its slot where the trigger wants it. What whoever starts it has given instead stays.
+    /// The inputs of a run with the time that it is for where the trigger wants it. What whoever starts it has given instead stays.
+    ///
+    /// The SDK's mark goes: with it the time would be another one in a run that repeats this one.
     #[must_use]
-    pub fn at_slot(&self, mut inputs: TaskInputs, slot: Timestamp) -> TaskInputs {
+    pub fn at_time(&self, mut inputs: TaskInputs, at: Timestamp) -> TaskInputs {
         let marked = inputs.context.pairs().iter().find(|(key, _)| key == KICKOFF).map(|(_, name)| name.clone());
         let is_marked = marked.is_some();
         let Some(name) = marked.or_else(|| self.kickoff().map(str::to_owned)) else { return inputs };
+        let unmarked = inputs.context.pairs().iter().filter(|(key, _)| key != KICKOFF).cloned();
+        inputs.context = CustomContext::from_pairs(unmarked.collect::<Vec<_>>());
         let literals = &mut inputs.values_mut().literals;
-        let value = Literal::datetime(slot.0.div_euclid(1_000_000), slot.0.rem_euclid(1_000_000) * 1000);
+        let value = Literal::datetime(at.0.div_euclid(1_000_000), at.0.rem_euclid(1_000_000) * 1000);
         match literals.iter_mut().find(|literal| literal.name == name) {
             // The SDK puts the default of the parameter there.
             Some(literal) if is_marked => literal.value = value.into(),
@@ -203,6 +208,29 @@ impl TriggerDefinition {
             None => literals.push(NamedLiteral::new(&name, value)),
         }
         inputs
+    }
+
+    /// Whether a run of a task can be started with what is in the trigger.
+    ///
+    /// # Errors
+    /// [`Invalid`] names the input that the task does not have, or that it misses.
+    pub fn check_inputs(&self, task: &TaskDefinition) -> Result<(), Invalid> {
+        let spec = task.message();
+        let inputs: Vec<&str> =
+            spec.task_template.interface.inputs.variables.iter().map(|variable| variable.key.as_str()).collect();
+        let own = self.own_values();
+        let marked = own.context.iter().find(|pair| pair.key == KICKOFF).map(|pair| pair.value.as_str());
+        let time = marked.or_else(|| self.kickoff());
+        let given: Vec<&str> = own.literals.iter().map(|literal| literal.name.as_str()).chain(time).collect();
+        if let Some(unknown) = given.iter().find(|name| !inputs.contains(name)) {
+            let text = format!("inputs: task `{}` has no input `{}`", shown(&task.name), shown(unknown));
+            return Err(Invalid::field(text));
+        }
+        let has_default = |name: &&&str| spec.default_inputs.iter().any(|default| default.name == **name);
+        let missing = inputs.iter().filter(|name| !given.contains(name)).find(|name| !has_default(name));
+        missing.map_or(Ok(()), |name| {
+            Err(Invalid::field(format!("inputs: `{}` of task `{}` is missing", shown(name), shown(&task.name))))
+        })
     }
 
     /// The input that is the time of the slot, by its schedule.
@@ -327,6 +355,8 @@ pub struct ShownTrigger<'a> {
     pub active: bool,
     /// When the revision was made.
     pub changed_at: Timestamp,
+    /// From when on its slots are its own.
+    pub since: Timestamp,
     /// When the trigger was deployed last.
     pub deployed_at: Timestamp,
     /// When it has fired last, if it has.
@@ -350,7 +380,8 @@ impl ShownTrigger<'_> {
         let deleted = (self.change == TriggerChange::Deleted).then_some(self.changed_at);
         TriggerStatus {
             deployed_at: times::timestamp(self.deployed_at).into(),
-            updated_at: times::timestamp(self.changed_at).into(),
+            // As Flyte has it: a deployment that changes nothing about when it fires does not move it.
+            updated_at: times::timestamp(self.since).into(),
             triggered_at: self.triggered_at.map(times::timestamp).into(),
             deleted_at: deleted.map(times::timestamp).into(),
             ..TriggerStatus::default()

@@ -55,8 +55,8 @@ const MISSING: [(&str, &str); 34] = [
     ("TaskService/DeployTask", "`task_id`"),
     ("TaskService/GetTaskDetails", "`task_id`"),
     ("TaskService/ListVersions", "`task_name`"),
-    ("TriggerService/GetTriggerDetails", "`name.name`"),
-    ("TriggerService/GetTriggerRevisionHistory", "`name.name`"),
+    ("TriggerService/GetTriggerDetails", "`name`"),
+    ("TriggerService/GetTriggerRevisionHistory", "`name`"),
 ];
 
 fn short(rpc: &Rpc) -> &str {

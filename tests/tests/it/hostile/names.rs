@@ -2,7 +2,7 @@
 
 use spanwise_proto::flyteidl2::actions::{Action, EnqueueRequest, WatchForUpdatesRequest, watch_for_updates_request};
 use spanwise_proto::flyteidl2::common::{
-    ActionIdentifier, Filter, ListRequest, OffloadedInputData, ProjectIdentifier, RunIdentifier, filter,
+    ActionIdentifier, Filter, ListRequest, OffloadedInputData, ProjectIdentifier, RunIdentifier, TriggerName, filter,
 };
 use spanwise_proto::flyteidl2::dataproxy::{
     CreateUploadLocationRequest, GetActionDataRequest, UploadInputsRequest, upload_inputs_request,
@@ -243,11 +243,14 @@ fn what_is_not_known_is_not_found_by_its_name() {
         ..create_run_of(program("x.y", &[]))
     };
     ask(&server, "RunService/CreateRun", &create).assert_error("task", "not_found", "`no.such.task`");
-    let trigger = GetTriggerDetailsRequest {
-        name: spanwise_proto::flyteidl2::common::TriggerName { name: "t".repeat(1 << 20), ..Default::default() }.into(),
-        ..GetTriggerDetailsRequest::default()
+    let trigger = |name: String| {
+        let (project, domain, task_name) = ("hostile".into(), "development".into(), "no.such.task".into());
+        let name = TriggerName { name, project, domain, task_name, ..TriggerName::default() };
+        GetTriggerDetailsRequest { name: name.into(), ..GetTriggerDetailsRequest::default() }
     };
-    ask(&server, "TriggerService/GetTriggerDetails", &trigger).assert_error("trigger", "not_found", "ttt");
+    let get = |name: String| ask(&server, "TriggerService/GetTriggerDetails", &trigger(name));
+    get("nightly".into()).assert_error("trigger", "not_found", "`nightly` of task `no.such.task`");
+    get("t".repeat(1 << 20)).assert_error("trigger", "invalid_argument", "the limit is 1024");
     let abort = AbortRunRequest { run_id: run_id(&run).into(), ..AbortRunRequest::default() };
     assert_eq!(ask(&server, "RunService/AbortRun", &abort).status, 200);
     assert_well(&server);

@@ -1,8 +1,10 @@
 //! What Flyte's messages say of a trigger, and what is refused.
 
 use spanwise_proto::flyteidl2::common::{OffloadedInputData, TriggerName};
-use spanwise_proto::flyteidl2::core::KeyValuePair;
-use spanwise_proto::flyteidl2::task::{Cron, FixedRate, Labels, RunSpec, Schedule as WireSchedule};
+use spanwise_proto::flyteidl2::core::{KeyValuePair, TaskTemplate, TypedInterface, VariableEntry, VariableMap};
+use spanwise_proto::flyteidl2::task::{
+    Cron, FixedRate, Labels, NamedParameter, RunSpec, Schedule as WireSchedule, TaskSpec,
+};
 
 use super::*;
 
@@ -91,8 +93,30 @@ fn s11_4_the_time_of_the_slot_is_an_input_unless_another_was_given() {
         (&[], vec![value()], vec![Some((1, 0))]),
     ] {
         let trigger = with_context(context, literals);
-        assert_eq!(at(&trigger.at_slot(trigger.inputs(), slot)), times, "{context:?}");
+        let inputs = trigger.at_time(trigger.inputs(), slot);
+        assert_eq!(at(&inputs), times, "{context:?}");
+        // Or the SDK would put the time of a run that repeats this one there.
+        assert!(inputs.context.pairs().is_empty(), "{context:?}");
     }
+}
+
+#[test]
+fn s11_10_inputs_that_the_task_does_not_have_and_those_that_are_missing_are_named() {
+    let variable = |key: &str| VariableEntry { key: key.to_owned(), ..VariableEntry::default() };
+    let inputs =
+        VariableMap { variables: vec![variable("at"), variable("x"), variable("y")], ..VariableMap::default() };
+    let interface = TypedInterface { inputs: inputs.into(), ..TypedInterface::default() };
+    let template = TaskTemplate { interface: interface.into(), ..TaskTemplate::default() };
+    let default = NamedParameter { name: "y".to_owned(), ..NamedParameter::default() };
+    let spec = TaskSpec { task_template: template.into(), default_inputs: vec![default], ..TaskSpec::default() };
+    let task = TaskDefinition::of(spec).unwrap();
+    let check = |names: &[&str]| {
+        let literals = names.iter().map(|name| NamedLiteral::new(*name, Literal::integer(1))).collect();
+        with_context(&[(KICKOFF, "at")], literals).check_inputs(&task).map_err(|error| error.to_string())
+    };
+    assert_eq!((check(&["x"]), check(&["x", "y"])), (Ok(()), Ok(())));
+    assert!(check(&[]).unwrap_err().contains("`x` of task `` is missing"));
+    assert!(check(&["x", "z"]).unwrap_err().contains("has no input `z`"));
 }
 
 #[test]
@@ -133,10 +157,7 @@ fn s11_4_a_slot_has_flytes_name() {
     let slot = Timestamp(1_774_746_000_000_000);
     assert_eq!(run_of_slot(&id, slot).unwrap().as_str(), SLOT_NAME);
     assert!(
-        ids::trigger_of_task(id.scope.clone(), "env.report", "a b")
-            .unwrap_err()
-            .to_string()
-            .contains("trigger name `a b`")
+        ids::trigger_of_task(id.scope.clone(), "env.report", "a\nb").unwrap_err().to_string().contains("trigger name")
     );
     assert!(ids::trigger_id(&TriggerName::default()).unwrap_err().to_string().contains("name.task_name"));
     assert_eq!(ids::trigger_id(&ids::to_trigger_name(&id)).unwrap(), id);
