@@ -17,6 +17,7 @@ use crate::ProcessId;
 
 mod base;
 mod build;
+mod copy;
 mod files;
 mod install;
 mod key;
@@ -265,14 +266,19 @@ impl Environments {
 }
 
 impl Environment {
-    /// Copies the files that came with the image into a directory.
+    /// Copies the files that came with the image into a directory, which is there.
     ///
     /// # Errors
     /// What the system says.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropped, the copy stops, and makes nothing any more, even if the directory is removed.
     pub async fn bring_files(&self, to: &Path) -> io::Result<()> {
-        let Some(from) = self.files.clone() else { return Ok(()) };
-        let to = to.to_owned();
-        tokio::task::spawn_blocking(move || files::copy_directory(&from, &to)).await.map_err(io::Error::other)?
+        match self.files.clone() {
+            Some(from) => copy::copy_directory(from, to.to_owned()).await,
+            None => Ok(()),
+        }
     }
 }
 

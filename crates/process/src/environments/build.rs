@@ -8,7 +8,7 @@ use super::plan::Step;
 use super::record::Record;
 use super::site::{Site, say};
 use super::unfinished::Unfinished;
-use super::{Build, Error, Inner, files, install};
+use super::{Build, Error, Inner, copy, install};
 use crate::random_name;
 
 /// Makes the environment and its record.
@@ -66,7 +66,7 @@ impl Site<'_> {
         for step in &plan.steps {
             match step {
                 Step::Copy { from, to } => {
-                    let copied = files::copy(&self.context().join(from), &self.source(), to);
+                    let copied = copy::copy(self.context().join(from), self.source(), to.clone()).await;
                     copied.map_err(|error| self.io("copy the image's files into", error))?;
                 }
                 step => installer.install(self, step).await?,

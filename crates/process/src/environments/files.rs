@@ -1,7 +1,6 @@
-//! Programs on the path, and files of an image.
+//! Programs on the path, and those of pyenv.
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
@@ -47,45 +46,4 @@ pub(super) fn of_pyenv((major, minor): (u32, u32)) -> Vec<PathBuf> {
         .collect();
     found.sort_by(|(one, _), (other, _)| other.cmp(one));
     found.into_iter().map(|(_, path)| path).collect()
-}
-
-/// Copies a file or the content of a directory to `to` below `root`, as Docker's `COPY` does.
-pub(super) fn copy(from: &Path, root: &Path, to: &str) -> io::Result<()> {
-    let target = root.join(to);
-    if from.is_dir() {
-        return copy_directory(from, &target);
-    }
-    let into = to.ends_with('/') || to == "." || target.is_dir();
-    let target = if into { target.join(from.file_name().unwrap_or_default()) } else { target };
-    target.parent().map(fs::create_dir_all).transpose()?;
-    fs::copy(from, target).map(|_| ())
-}
-
-/// Copies what is in a directory into another one, which need not exist.
-pub(super) fn copy_directory(from: &Path, to: &Path) -> io::Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let (source, target) = entry.map(|entry| (entry.path(), to.join(entry.file_name())))?;
-        if source.is_dir() { copy_directory(&source, &target)? } else { fs::copy(&source, &target).map(|_| ())? }
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn files_are_copied_as_docker_does() {
-        let folder = tempfile::tempdir().unwrap();
-        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
-        fs::create_dir_all(from.join("package/inner")).unwrap();
-        fs::write(from.join("package/inner/a.py"), "a").unwrap();
-        copy(&from.join("package"), &to, "./package").unwrap();
-        copy(&from.join("package/inner/a.py"), &to, ".").unwrap();
-        copy(&from.join("package/inner/a.py"), &to, "other/b.py").unwrap();
-        for copied in ["package/inner/a.py", "a.py", "other/b.py"] {
-            assert_eq!(fs::read_to_string(to.join(copied)).unwrap(), "a", "{copied}");
-        }
-    }
 }
