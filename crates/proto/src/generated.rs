@@ -19,10 +19,11 @@ pub mod flyteidl2 {
         include!("generated/flyteidl2.actions.rs");
         include!("generated/services/flyteidl2.actions.rs");
     }
-    /// The name of an app, which other messages may refer to.
+    /// Apps: what they are, how they are, and their logs.
     #[cfg(feature = "services")]
     pub mod app {
         include!("generated/flyteidl2.app.rs");
+        include!("generated/services/flyteidl2.app.rs");
     }
     /// Who the caller is, and how a client logs in.
     #[cfg(feature = "services")]

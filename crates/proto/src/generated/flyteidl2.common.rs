@@ -3715,6 +3715,205 @@ impl ::buffa::ExtensionSet for Relation {
         &mut self.__buffa_unknown_fields
     }
 }
+#[derive(Clone, PartialEq, Default)]
+pub struct RuntimeMetadata {
+    /// Field 1: `type`
+    pub r#type: ::buffa::EnumValue<runtime_metadata::RuntimeType>,
+    /// Field 2: `version`
+    pub version: ::buffa::alloc::string::String,
+    /// Field 3: `flavor`
+    pub flavor: ::buffa::alloc::string::String,
+    #[doc(hidden)]
+    pub __buffa_unknown_fields: ::buffa::UnknownFields,
+}
+impl ::core::fmt::Debug for RuntimeMetadata {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        f.debug_struct("RuntimeMetadata")
+            .field("type", &self.r#type)
+            .field("version", &self.version)
+            .field("flavor", &self.flavor)
+            .finish()
+    }
+}
+impl RuntimeMetadata {
+    /// Protobuf type URL for this message, for use with `Any::pack` and
+    /// `Any::unpack_if`.
+    ///
+    /// Format: `type.googleapis.com/<fully.qualified.TypeName>`
+    pub const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.common.RuntimeMetadata";
+}
+::buffa::impl_default_instance!(RuntimeMetadata);
+impl ::buffa::MessageName for RuntimeMetadata {
+    const PACKAGE: &'static str = "flyteidl2.common";
+    const NAME: &'static str = "RuntimeMetadata";
+    const FULL_NAME: &'static str = "flyteidl2.common.RuntimeMetadata";
+    const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.common.RuntimeMetadata";
+}
+impl ::buffa::Message for RuntimeMetadata {
+    /// Returns the total encoded size in bytes.
+    ///
+    /// Accumulates in `u64` (which cannot overflow for in-memory
+    /// data) and saturates to `u32` at return, so a message whose
+    /// encoded size exceeds the 2 GiB protobuf limit yields a value
+    /// above [`::buffa::MAX_MESSAGE_BYTES`] that the encode entry
+    /// points reject, never a silently wrapped size.
+    #[allow(clippy::let_and_return)]
+    fn compute_size(&self, _cache: &mut ::buffa::SizeCache) -> u32 {
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        let mut size = 0u64;
+        {
+            let val = self.r#type.to_i32();
+            if val != 0 {
+                size += 1u64 + ::buffa::types::int32_encoded_len(val) as u64;
+            }
+        }
+        if !self.version.is_empty() {
+            size += 1u64 + ::buffa::types::string_encoded_len(&self.version) as u64;
+        }
+        if !self.flavor.is_empty() {
+            size += 1u64 + ::buffa::types::string_encoded_len(&self.flavor) as u64;
+        }
+        size += self.__buffa_unknown_fields.encoded_len() as u64;
+        ::buffa::saturate_size(size)
+    }
+    fn write_to(
+        &self,
+        _cache: &mut ::buffa::SizeCache,
+        buf: &mut impl ::buffa::EncodeSink,
+    ) {
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        {
+            let val = self.r#type.to_i32();
+            if val != 0 {
+                ::buffa::types::put_int32_field(1u32, val, buf);
+            }
+        }
+        if !self.version.is_empty() {
+            ::buffa::types::put_string_field(2u32, &self.version, buf);
+        }
+        if !self.flavor.is_empty() {
+            ::buffa::types::put_string_field(3u32, &self.flavor, buf);
+        }
+        self.__buffa_unknown_fields.write_to(buf);
+    }
+    fn merge_field(
+        &mut self,
+        tag: ::buffa::encoding::Tag,
+        buf: &mut impl ::buffa::bytes::Buf,
+        ctx: ::buffa::DecodeContext<'_>,
+    ) -> ::core::result::Result<(), ::buffa::DecodeError> {
+        #[allow(unused_imports)]
+        use ::buffa::bytes::Buf as _;
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        match tag.field_number() {
+            1u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::Varint,
+                )?;
+                self.r#type = ::buffa::EnumValue::from(
+                    ::buffa::types::decode_int32(buf)?,
+                );
+            }
+            2u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::types::merge_string(&mut self.version, buf)?;
+            }
+            3u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::types::merge_string(&mut self.flavor, buf)?;
+            }
+            _ => {
+                self.__buffa_unknown_fields
+                    .push(::buffa::encoding::decode_unknown_field(tag, buf, ctx)?);
+            }
+        }
+        ::core::result::Result::Ok(())
+    }
+    fn clear(&mut self) {
+        self.r#type = ::buffa::EnumValue::from(0);
+        self.version.clear();
+        self.flavor.clear();
+        self.__buffa_unknown_fields.clear();
+    }
+}
+impl ::buffa::ExtensionSet for RuntimeMetadata {
+    const PROTO_FQN: &'static str = "flyteidl2.common.RuntimeMetadata";
+    fn unknown_fields(&self) -> &::buffa::UnknownFields {
+        &self.__buffa_unknown_fields
+    }
+    fn unknown_fields_mut(&mut self) -> &mut ::buffa::UnknownFields {
+        &mut self.__buffa_unknown_fields
+    }
+}
+pub mod runtime_metadata {
+    #[allow(unused_imports)]
+    use super::*;
+    #[allow(non_camel_case_types)]
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+    #[repr(i32)]
+    pub enum RuntimeType {
+        OTHER = 0i32,
+        FLYTE_SDK = 1i32,
+        UNION_SDK = 2i32,
+    }
+    impl RuntimeType {
+        ///Idiomatic alias for [`Self::OTHER`]; `Debug` prints the variant name.
+        #[allow(non_upper_case_globals)]
+        pub const Other: Self = Self::OTHER;
+        ///Idiomatic alias for [`Self::FLYTE_SDK`]; `Debug` prints the variant name.
+        #[allow(non_upper_case_globals)]
+        pub const FlyteSdk: Self = Self::FLYTE_SDK;
+        ///Idiomatic alias for [`Self::UNION_SDK`]; `Debug` prints the variant name.
+        #[allow(non_upper_case_globals)]
+        pub const UnionSdk: Self = Self::UNION_SDK;
+    }
+    impl ::core::default::Default for RuntimeType {
+        fn default() -> Self {
+            Self::OTHER
+        }
+    }
+    impl ::buffa::Enumeration for RuntimeType {
+        fn from_i32(value: i32) -> ::core::option::Option<Self> {
+            match value {
+                0i32 => ::core::option::Option::Some(Self::OTHER),
+                1i32 => ::core::option::Option::Some(Self::FLYTE_SDK),
+                2i32 => ::core::option::Option::Some(Self::UNION_SDK),
+                _ => ::core::option::Option::None,
+            }
+        }
+        fn to_i32(&self) -> i32 {
+            *self as i32
+        }
+        fn proto_name(&self) -> &'static str {
+            match self {
+                Self::OTHER => "OTHER",
+                Self::FLYTE_SDK => "FLYTE_SDK",
+                Self::UNION_SDK => "UNION_SDK",
+            }
+        }
+        fn from_proto_name(name: &str) -> ::core::option::Option<Self> {
+            match name {
+                "OTHER" => ::core::option::Option::Some(Self::OTHER),
+                "FLYTE_SDK" => ::core::option::Option::Some(Self::FLYTE_SDK),
+                "UNION_SDK" => ::core::option::Option::Some(Self::UNION_SDK),
+                _ => ::core::option::Option::None,
+            }
+        }
+        fn values() -> &'static [Self] {
+            &[Self::OTHER, Self::FLYTE_SDK, Self::UNION_SDK]
+        }
+    }
+}
 #[allow(
     non_camel_case_types,
     dead_code,
@@ -10780,6 +10979,295 @@ pub mod __buffa {
             type View<'a> = RelationView<'a>;
             type ViewHandle = RelationOwnedView;
         }
+        #[derive(Clone, Debug, Default)]
+        pub struct RuntimeMetadataView<'a> {
+            /// Field 1: `type`
+            pub r#type: ::buffa::EnumValue<super::super::runtime_metadata::RuntimeType>,
+            /// Field 2: `version`
+            pub version: &'a str,
+            /// Field 3: `flavor`
+            pub flavor: &'a str,
+            pub __buffa_unknown_fields: ::buffa::UnknownFieldsView<'a>,
+        }
+        impl<'a> ::buffa::MessageView<'a> for RuntimeMetadataView<'a> {
+            type Owned = super::super::RuntimeMetadata;
+            fn decode_view(
+                buf: &'a [u8],
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                let __limit = ::core::cell::Cell::new(
+                    ::buffa::DEFAULT_UNKNOWN_FIELD_LIMIT,
+                );
+                let __elem = ::core::cell::Cell::new(
+                    ::buffa::DEFAULT_ELEMENT_MEMORY_LIMIT,
+                );
+                <Self as ::buffa::MessageView>::decode_view_ctx(
+                    buf,
+                    ::buffa::DecodeContext::new(::buffa::RECURSION_LIMIT, &__limit)
+                        .with_element_memory(&__elem),
+                )
+            }
+            fn decode_view_with_ctx(
+                buf: &'a [u8],
+                ctx: ::buffa::DecodeContext<'_>,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                <Self as ::buffa::MessageView>::decode_view_ctx(buf, ctx)
+            }
+            #[inline]
+            fn merge_view_field(
+                &mut self,
+                tag: ::buffa::encoding::Tag,
+                cur: &'a [u8],
+                before_tag: &'a [u8],
+                ctx: ::buffa::DecodeContext<'_>,
+            ) -> ::core::result::Result<&'a [u8], ::buffa::DecodeError> {
+                let _ = ctx;
+                #[allow(unused_variables)]
+                let view = self;
+                let mut cur = cur;
+                match tag.field_number() {
+                    1u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::Varint,
+                        )?;
+                        view.r#type = ::buffa::EnumValue::from(
+                            ::buffa::types::decode_int32(&mut cur)?,
+                        );
+                    }
+                    2u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        view.version = ::buffa::types::borrow_str(&mut cur)?;
+                    }
+                    3u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        view.flavor = ::buffa::types::borrow_str(&mut cur)?;
+                    }
+                    _ => {
+                        ::buffa::encoding::skip_field_depth(tag, &mut cur, ctx.depth())?;
+                        let span_len = before_tag.len() - cur.len();
+                        view.__buffa_unknown_fields
+                            .push_record(before_tag, span_len, ctx)?;
+                    }
+                }
+                ::core::result::Result::Ok(cur)
+            }
+            fn to_owned_message(
+                &self,
+            ) -> ::core::result::Result<
+                super::super::RuntimeMetadata,
+                ::buffa::DecodeError,
+            > {
+                self.to_owned_from_source(None)
+            }
+            #[allow(clippy::useless_conversion, clippy::needless_update)]
+            fn to_owned_from_source(
+                &self,
+                __buffa_src: ::core::option::Option<&::buffa::bytes::Bytes>,
+            ) -> ::core::result::Result<
+                super::super::RuntimeMetadata,
+                ::buffa::DecodeError,
+            > {
+                #[allow(unused_imports)]
+                use ::buffa::alloc::string::ToString as _;
+                let _ = __buffa_src;
+                ::core::result::Result::Ok(super::super::RuntimeMetadata {
+                    r#type: self.r#type,
+                    version: self.version.to_string(),
+                    flavor: self.flavor.to_string(),
+                    __buffa_unknown_fields: self
+                        .__buffa_unknown_fields
+                        .to_owned()?
+                        .into(),
+                    ..::core::default::Default::default()
+                })
+            }
+        }
+        impl<'a> ::buffa::ViewEncode<'a> for RuntimeMetadataView<'a> {
+            #[allow(clippy::needless_borrow, clippy::let_and_return)]
+            fn compute_size(&self, _cache: &mut ::buffa::SizeCache) -> u32 {
+                #[allow(unused_imports)]
+                use ::buffa::Enumeration as _;
+                let mut size = 0u64;
+                {
+                    let val = self.r#type.to_i32();
+                    if val != 0 {
+                        size += 1u64 + ::buffa::types::int32_encoded_len(val) as u64;
+                    }
+                }
+                if !self.version.is_empty() {
+                    size
+                        += 1u64
+                            + ::buffa::types::string_encoded_len(&self.version) as u64;
+                }
+                if !self.flavor.is_empty() {
+                    size
+                        += 1u64
+                            + ::buffa::types::string_encoded_len(&self.flavor) as u64;
+                }
+                size += self.__buffa_unknown_fields.encoded_len() as u64;
+                ::buffa::saturate_size(size)
+            }
+            #[allow(clippy::needless_borrow)]
+            fn write_to(
+                &self,
+                _cache: &mut ::buffa::SizeCache,
+                buf: &mut impl ::buffa::EncodeSink,
+            ) {
+                #[allow(unused_imports)]
+                use ::buffa::Enumeration as _;
+                {
+                    let val = self.r#type.to_i32();
+                    if val != 0 {
+                        ::buffa::types::put_int32_field(1u32, val, buf);
+                    }
+                }
+                if !self.version.is_empty() {
+                    ::buffa::types::put_string_field(2u32, &self.version, buf);
+                }
+                if !self.flavor.is_empty() {
+                    ::buffa::types::put_string_field(3u32, &self.flavor, buf);
+                }
+                self.__buffa_unknown_fields.write_to(buf);
+            }
+        }
+        impl<'a> ::buffa::MessageName for RuntimeMetadataView<'a> {
+            const PACKAGE: &'static str = "flyteidl2.common";
+            const NAME: &'static str = "RuntimeMetadata";
+            const FULL_NAME: &'static str = "flyteidl2.common.RuntimeMetadata";
+            const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.common.RuntimeMetadata";
+        }
+        ::buffa::impl_default_view_instance!(RuntimeMetadataView);
+        ::buffa::impl_view_reborrow!(RuntimeMetadataView);
+        /** Self-contained, `'static` owned view of a `RuntimeMetadata` message.
+
+ Wraps [`::buffa::OwnedView`]`<`[`RuntimeMetadataView`]`<'static>>`: the decoded view and the [`::buffa::bytes::Bytes`] buffer it borrows from travel together, so the handle is `'static` and `Send + Sync` — suitable for async handlers, spawned tasks, and anywhere a `'static` bound is required.
+
+ Field accessors return borrows tied to `&self`. Use [`Self::view`] to get the full [`RuntimeMetadataView`] when you need struct patterns, iteration helpers, or to pass the view to lifetime-parameterised code.*/
+        #[derive(Clone, Debug)]
+        pub struct RuntimeMetadataOwnedView(
+            ::buffa::OwnedView<RuntimeMetadataView<'static>>,
+        );
+        impl RuntimeMetadataOwnedView {
+            /// Decode an owned view from a [`::buffa::bytes::Bytes`] buffer.
+            ///
+            /// The view borrows directly from the buffer's data; the buffer is
+            /// retained inside the returned handle.
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError`] if the buffer contains invalid
+            /// protobuf data.
+            pub fn decode(
+                bytes: ::buffa::bytes::Bytes,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    RuntimeMetadataOwnedView(::buffa::OwnedView::decode(bytes)?),
+                )
+            }
+            /// Decode with custom [`::buffa::DecodeOptions`] (recursion limit,
+            /// max message size).
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError`] if the buffer is invalid or
+            /// exceeds the configured limits.
+            pub fn decode_with_options(
+                bytes: ::buffa::bytes::Bytes,
+                opts: &::buffa::DecodeOptions,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    RuntimeMetadataOwnedView(
+                        ::buffa::OwnedView::decode_with_options(bytes, opts)?,
+                    ),
+                )
+            }
+            /// Build from an owned message via an encode → decode round-trip.
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError::MessageTooLarge`] if the
+            /// message's encoded size exceeds the 2 GiB protobuf limit, or
+            /// another [`::buffa::DecodeError`] if the re-encoded bytes are
+            /// somehow invalid (should not happen for well-formed messages).
+            pub fn from_owned(
+                msg: &super::super::RuntimeMetadata,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    RuntimeMetadataOwnedView(::buffa::OwnedView::from_owned(msg)?),
+                )
+            }
+            /// Borrow the full [`RuntimeMetadataView`] with its lifetime tied to `&self`.
+            #[must_use]
+            pub fn view(&self) -> &RuntimeMetadataView<'_> {
+                self.0.reborrow()
+            }
+            /// Convert to the owned message type.
+            ///
+            /// Infallible: this type's constructors wire-decode their
+            /// buffer, and a view produced by wire decoding always
+            /// converts. Delegates to [`::buffa::OwnedView::to_owned_message`],
+            /// whose contract also governs handles converted from a raw
+            /// [`::buffa::OwnedView`].
+            #[must_use]
+            pub fn to_owned_message(&self) -> super::super::RuntimeMetadata {
+                self.0.to_owned_message()
+            }
+            /// The underlying bytes buffer.
+            #[must_use]
+            pub fn bytes(&self) -> &::buffa::bytes::Bytes {
+                self.0.bytes()
+            }
+            /// Consume the handle, returning the underlying bytes buffer.
+            #[must_use]
+            pub fn into_bytes(self) -> ::buffa::bytes::Bytes {
+                self.0.into_bytes()
+            }
+            /// Field 1: `type`
+            #[must_use]
+            pub fn r#type(
+                &self,
+            ) -> ::buffa::EnumValue<super::super::runtime_metadata::RuntimeType> {
+                self.0.reborrow().r#type
+            }
+            /// Field 2: `version`
+            #[must_use]
+            pub fn version(&self) -> &'_ str {
+                self.0.reborrow().version
+            }
+            /// Field 3: `flavor`
+            #[must_use]
+            pub fn flavor(&self) -> &'_ str {
+                self.0.reborrow().flavor
+            }
+        }
+        impl ::core::convert::From<::buffa::OwnedView<RuntimeMetadataView<'static>>>
+        for RuntimeMetadataOwnedView {
+            fn from(inner: ::buffa::OwnedView<RuntimeMetadataView<'static>>) -> Self {
+                RuntimeMetadataOwnedView(inner)
+            }
+        }
+        impl ::core::convert::From<RuntimeMetadataOwnedView>
+        for ::buffa::OwnedView<RuntimeMetadataView<'static>> {
+            fn from(wrapper: RuntimeMetadataOwnedView) -> Self {
+                wrapper.0
+            }
+        }
+        impl ::core::convert::AsRef<::buffa::OwnedView<RuntimeMetadataView<'static>>>
+        for RuntimeMetadataOwnedView {
+            fn as_ref(&self) -> &::buffa::OwnedView<RuntimeMetadataView<'static>> {
+                &self.0
+            }
+        }
+        impl ::buffa::HasMessageView for super::super::RuntimeMetadata {
+            type View<'a> = RuntimeMetadataView<'a>;
+            type ViewHandle = RuntimeMetadataOwnedView;
+        }
         pub mod oneof {
             #[allow(unused_imports)]
             use super::*;
@@ -10986,3 +11474,9 @@ pub use self::__buffa::view::RelationView;
 #[cfg(feature = "services")]
 #[doc(inline)]
 pub use self::__buffa::view::RelationOwnedView;
+#[cfg(feature = "services")]
+#[doc(inline)]
+pub use self::__buffa::view::RuntimeMetadataView;
+#[cfg(feature = "services")]
+#[doc(inline)]
+pub use self::__buffa::view::RuntimeMetadataOwnedView;

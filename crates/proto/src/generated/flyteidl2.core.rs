@@ -1468,6 +1468,135 @@ impl ::buffa::ExtensionSet for ArtifactID {
     }
 }
 #[derive(Clone, PartialEq, Default)]
+pub struct ArtifactVersionId {
+    /// Field 1: `key`
+    pub key: ::buffa::MessageField<ArtifactKey, ::buffa::Inline<ArtifactKey>>,
+    /// Field 2: `version`
+    pub version: ::buffa::alloc::string::String,
+    #[doc(hidden)]
+    pub __buffa_unknown_fields: ::buffa::UnknownFields,
+}
+impl ::core::fmt::Debug for ArtifactVersionId {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        f.debug_struct("ArtifactVersionId")
+            .field("key", &self.key)
+            .field("version", &self.version)
+            .finish()
+    }
+}
+impl ArtifactVersionId {
+    /// Protobuf type URL for this message, for use with `Any::pack` and
+    /// `Any::unpack_if`.
+    ///
+    /// Format: `type.googleapis.com/<fully.qualified.TypeName>`
+    pub const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.core.ArtifactVersionId";
+}
+::buffa::impl_default_instance!(ArtifactVersionId);
+impl ::buffa::MessageName for ArtifactVersionId {
+    const PACKAGE: &'static str = "flyteidl2.core";
+    const NAME: &'static str = "ArtifactVersionId";
+    const FULL_NAME: &'static str = "flyteidl2.core.ArtifactVersionId";
+    const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.core.ArtifactVersionId";
+}
+impl ::buffa::Message for ArtifactVersionId {
+    /// Returns the total encoded size in bytes.
+    ///
+    /// Accumulates in `u64` (which cannot overflow for in-memory
+    /// data) and saturates to `u32` at return, so a message whose
+    /// encoded size exceeds the 2 GiB protobuf limit yields a value
+    /// above [`::buffa::MAX_MESSAGE_BYTES`] that the encode entry
+    /// points reject, never a silently wrapped size.
+    #[allow(clippy::let_and_return)]
+    fn compute_size(&self, __cache: &mut ::buffa::SizeCache) -> u32 {
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        let mut size = 0u64;
+        if self.key.is_set() {
+            let __slot = __cache.reserve();
+            let inner_size = self.key.compute_size(__cache);
+            __cache.set(__slot, inner_size);
+            size
+                += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                    + inner_size as u64;
+        }
+        if !self.version.is_empty() {
+            size += 1u64 + ::buffa::types::string_encoded_len(&self.version) as u64;
+        }
+        size += self.__buffa_unknown_fields.encoded_len() as u64;
+        ::buffa::saturate_size(size)
+    }
+    fn write_to(
+        &self,
+        __cache: &mut ::buffa::SizeCache,
+        buf: &mut impl ::buffa::EncodeSink,
+    ) {
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        if self.key.is_set() {
+            ::buffa::types::put_len_delimited_header(
+                1u32,
+                u64::from(__cache.consume_next()),
+                buf,
+            );
+            self.key.write_to(__cache, buf);
+        }
+        if !self.version.is_empty() {
+            ::buffa::types::put_string_field(2u32, &self.version, buf);
+        }
+        self.__buffa_unknown_fields.write_to(buf);
+    }
+    fn merge_field(
+        &mut self,
+        tag: ::buffa::encoding::Tag,
+        buf: &mut impl ::buffa::bytes::Buf,
+        ctx: ::buffa::DecodeContext<'_>,
+    ) -> ::core::result::Result<(), ::buffa::DecodeError> {
+        #[allow(unused_imports)]
+        use ::buffa::bytes::Buf as _;
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        match tag.field_number() {
+            1u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::Message::merge_length_delimited(
+                    self.key.get_or_insert_default(),
+                    buf,
+                    ctx,
+                )?;
+            }
+            2u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::types::merge_string(&mut self.version, buf)?;
+            }
+            _ => {
+                self.__buffa_unknown_fields
+                    .push(::buffa::encoding::decode_unknown_field(tag, buf, ctx)?);
+            }
+        }
+        ::core::result::Result::Ok(())
+    }
+    fn clear(&mut self) {
+        self.key = ::buffa::MessageField::none();
+        self.version.clear();
+        self.__buffa_unknown_fields.clear();
+    }
+}
+impl ::buffa::ExtensionSet for ArtifactVersionId {
+    const PROTO_FQN: &'static str = "flyteidl2.core.ArtifactVersionId";
+    fn unknown_fields(&self) -> &::buffa::UnknownFields {
+        &self.__buffa_unknown_fields
+    }
+    fn unknown_fields_mut(&mut self) -> &mut ::buffa::UnknownFields {
+        &mut self.__buffa_unknown_fields
+    }
+}
+#[derive(Clone, PartialEq, Default)]
 pub struct ArtifactTag {
     /// Field 1: `artifact_key`
     pub artifact_key: ::buffa::MessageField<ArtifactKey, ::buffa::Inline<ArtifactKey>>,
@@ -18024,6 +18153,304 @@ pub mod __buffa {
         impl ::buffa::HasMessageView for super::super::ArtifactID {
             type View<'a> = ArtifactIDView<'a>;
             type ViewHandle = ArtifactIDOwnedView;
+        }
+        #[derive(Clone, Debug, Default)]
+        pub struct ArtifactVersionIdView<'a> {
+            /// Field 1: `key`
+            pub key: ::buffa::MessageFieldView<
+                super::super::__buffa::view::ArtifactKeyView<'a>,
+            >,
+            /// Field 2: `version`
+            pub version: &'a str,
+            pub __buffa_unknown_fields: ::buffa::UnknownFieldsView<'a>,
+        }
+        impl<'a> ::buffa::MessageView<'a> for ArtifactVersionIdView<'a> {
+            type Owned = super::super::ArtifactVersionId;
+            fn decode_view(
+                buf: &'a [u8],
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                let __limit = ::core::cell::Cell::new(
+                    ::buffa::DEFAULT_UNKNOWN_FIELD_LIMIT,
+                );
+                let __elem = ::core::cell::Cell::new(
+                    ::buffa::DEFAULT_ELEMENT_MEMORY_LIMIT,
+                );
+                <Self as ::buffa::MessageView>::decode_view_ctx(
+                    buf,
+                    ::buffa::DecodeContext::new(::buffa::RECURSION_LIMIT, &__limit)
+                        .with_element_memory(&__elem),
+                )
+            }
+            fn decode_view_with_ctx(
+                buf: &'a [u8],
+                ctx: ::buffa::DecodeContext<'_>,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                <Self as ::buffa::MessageView>::decode_view_ctx(buf, ctx)
+            }
+            #[inline]
+            fn merge_view_field(
+                &mut self,
+                tag: ::buffa::encoding::Tag,
+                cur: &'a [u8],
+                before_tag: &'a [u8],
+                ctx: ::buffa::DecodeContext<'_>,
+            ) -> ::core::result::Result<&'a [u8], ::buffa::DecodeError> {
+                let _ = ctx;
+                #[allow(unused_variables)]
+                let view = self;
+                let mut cur = cur;
+                match tag.field_number() {
+                    1u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let __sub_ctx = ctx.descend()?;
+                        let sub = ::buffa::types::borrow_bytes(&mut cur)?;
+                        match view.key.as_mut() {
+                            Some(existing) => {
+                                ::buffa::MessageView::merge_into_view(
+                                    existing,
+                                    sub,
+                                    __sub_ctx,
+                                )?
+                            }
+                            None => {
+                                view.key = ::buffa::MessageFieldView::set(
+                                    <super::super::__buffa::view::ArtifactKeyView as ::buffa::MessageView>::decode_view_ctx(
+                                        sub,
+                                        __sub_ctx,
+                                    )?,
+                                );
+                            }
+                        }
+                    }
+                    2u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        view.version = ::buffa::types::borrow_str(&mut cur)?;
+                    }
+                    _ => {
+                        ::buffa::encoding::skip_field_depth(tag, &mut cur, ctx.depth())?;
+                        let span_len = before_tag.len() - cur.len();
+                        view.__buffa_unknown_fields
+                            .push_record(before_tag, span_len, ctx)?;
+                    }
+                }
+                ::core::result::Result::Ok(cur)
+            }
+            fn to_owned_message(
+                &self,
+            ) -> ::core::result::Result<
+                super::super::ArtifactVersionId,
+                ::buffa::DecodeError,
+            > {
+                self.to_owned_from_source(None)
+            }
+            #[allow(clippy::useless_conversion, clippy::needless_update)]
+            fn to_owned_from_source(
+                &self,
+                __buffa_src: ::core::option::Option<&::buffa::bytes::Bytes>,
+            ) -> ::core::result::Result<
+                super::super::ArtifactVersionId,
+                ::buffa::DecodeError,
+            > {
+                #[allow(unused_imports)]
+                use ::buffa::alloc::string::ToString as _;
+                let _ = __buffa_src;
+                ::core::result::Result::Ok(super::super::ArtifactVersionId {
+                    key: match self.key.as_option() {
+                        Some(v) => {
+                            ::buffa::MessageField::<
+                                super::super::ArtifactKey,
+                                ::buffa::Inline<super::super::ArtifactKey>,
+                            >::some(v.to_owned_from_source(__buffa_src)?)
+                        }
+                        None => ::buffa::MessageField::none(),
+                    },
+                    version: self.version.to_string(),
+                    __buffa_unknown_fields: self
+                        .__buffa_unknown_fields
+                        .to_owned()?
+                        .into(),
+                    ..::core::default::Default::default()
+                })
+            }
+        }
+        impl<'a> ::buffa::ViewEncode<'a> for ArtifactVersionIdView<'a> {
+            #[allow(clippy::needless_borrow, clippy::let_and_return)]
+            fn compute_size(&self, __cache: &mut ::buffa::SizeCache) -> u32 {
+                #[allow(unused_imports)]
+                use ::buffa::Enumeration as _;
+                let mut size = 0u64;
+                if self.key.is_set() {
+                    let __slot = __cache.reserve();
+                    let inner_size = self.key.compute_size(__cache);
+                    __cache.set(__slot, inner_size);
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                            + inner_size as u64;
+                }
+                if !self.version.is_empty() {
+                    size
+                        += 1u64
+                            + ::buffa::types::string_encoded_len(&self.version) as u64;
+                }
+                size += self.__buffa_unknown_fields.encoded_len() as u64;
+                ::buffa::saturate_size(size)
+            }
+            #[allow(clippy::needless_borrow)]
+            fn write_to(
+                &self,
+                __cache: &mut ::buffa::SizeCache,
+                buf: &mut impl ::buffa::EncodeSink,
+            ) {
+                #[allow(unused_imports)]
+                use ::buffa::Enumeration as _;
+                if self.key.is_set() {
+                    ::buffa::types::put_len_delimited_header(
+                        1u32,
+                        u64::from(__cache.consume_next()),
+                        buf,
+                    );
+                    self.key.write_to(__cache, buf);
+                }
+                if !self.version.is_empty() {
+                    ::buffa::types::put_string_field(2u32, &self.version, buf);
+                }
+                self.__buffa_unknown_fields.write_to(buf);
+            }
+        }
+        impl<'a> ::buffa::MessageName for ArtifactVersionIdView<'a> {
+            const PACKAGE: &'static str = "flyteidl2.core";
+            const NAME: &'static str = "ArtifactVersionId";
+            const FULL_NAME: &'static str = "flyteidl2.core.ArtifactVersionId";
+            const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.core.ArtifactVersionId";
+        }
+        ::buffa::impl_default_view_instance!(ArtifactVersionIdView);
+        ::buffa::impl_view_reborrow!(ArtifactVersionIdView);
+        /** Self-contained, `'static` owned view of a `ArtifactVersionId` message.
+
+ Wraps [`::buffa::OwnedView`]`<`[`ArtifactVersionIdView`]`<'static>>`: the decoded view and the [`::buffa::bytes::Bytes`] buffer it borrows from travel together, so the handle is `'static` and `Send + Sync` — suitable for async handlers, spawned tasks, and anywhere a `'static` bound is required.
+
+ Field accessors return borrows tied to `&self`. Use [`Self::view`] to get the full [`ArtifactVersionIdView`] when you need struct patterns, iteration helpers, or to pass the view to lifetime-parameterised code.*/
+        #[derive(Clone, Debug)]
+        pub struct ArtifactVersionIdOwnedView(
+            ::buffa::OwnedView<ArtifactVersionIdView<'static>>,
+        );
+        impl ArtifactVersionIdOwnedView {
+            /// Decode an owned view from a [`::buffa::bytes::Bytes`] buffer.
+            ///
+            /// The view borrows directly from the buffer's data; the buffer is
+            /// retained inside the returned handle.
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError`] if the buffer contains invalid
+            /// protobuf data.
+            pub fn decode(
+                bytes: ::buffa::bytes::Bytes,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    ArtifactVersionIdOwnedView(::buffa::OwnedView::decode(bytes)?),
+                )
+            }
+            /// Decode with custom [`::buffa::DecodeOptions`] (recursion limit,
+            /// max message size).
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError`] if the buffer is invalid or
+            /// exceeds the configured limits.
+            pub fn decode_with_options(
+                bytes: ::buffa::bytes::Bytes,
+                opts: &::buffa::DecodeOptions,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    ArtifactVersionIdOwnedView(
+                        ::buffa::OwnedView::decode_with_options(bytes, opts)?,
+                    ),
+                )
+            }
+            /// Build from an owned message via an encode → decode round-trip.
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError::MessageTooLarge`] if the
+            /// message's encoded size exceeds the 2 GiB protobuf limit, or
+            /// another [`::buffa::DecodeError`] if the re-encoded bytes are
+            /// somehow invalid (should not happen for well-formed messages).
+            pub fn from_owned(
+                msg: &super::super::ArtifactVersionId,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    ArtifactVersionIdOwnedView(::buffa::OwnedView::from_owned(msg)?),
+                )
+            }
+            /// Borrow the full [`ArtifactVersionIdView`] with its lifetime tied to `&self`.
+            #[must_use]
+            pub fn view(&self) -> &ArtifactVersionIdView<'_> {
+                self.0.reborrow()
+            }
+            /// Convert to the owned message type.
+            ///
+            /// Infallible: this type's constructors wire-decode their
+            /// buffer, and a view produced by wire decoding always
+            /// converts. Delegates to [`::buffa::OwnedView::to_owned_message`],
+            /// whose contract also governs handles converted from a raw
+            /// [`::buffa::OwnedView`].
+            #[must_use]
+            pub fn to_owned_message(&self) -> super::super::ArtifactVersionId {
+                self.0.to_owned_message()
+            }
+            /// The underlying bytes buffer.
+            #[must_use]
+            pub fn bytes(&self) -> &::buffa::bytes::Bytes {
+                self.0.bytes()
+            }
+            /// Consume the handle, returning the underlying bytes buffer.
+            #[must_use]
+            pub fn into_bytes(self) -> ::buffa::bytes::Bytes {
+                self.0.into_bytes()
+            }
+            /// Field 1: `key`
+            #[must_use]
+            pub fn key(
+                &self,
+            ) -> &::buffa::MessageFieldView<
+                super::super::__buffa::view::ArtifactKeyView<'_>,
+            > {
+                &self.0.reborrow().key
+            }
+            /// Field 2: `version`
+            #[must_use]
+            pub fn version(&self) -> &'_ str {
+                self.0.reborrow().version
+            }
+        }
+        impl ::core::convert::From<::buffa::OwnedView<ArtifactVersionIdView<'static>>>
+        for ArtifactVersionIdOwnedView {
+            fn from(inner: ::buffa::OwnedView<ArtifactVersionIdView<'static>>) -> Self {
+                ArtifactVersionIdOwnedView(inner)
+            }
+        }
+        impl ::core::convert::From<ArtifactVersionIdOwnedView>
+        for ::buffa::OwnedView<ArtifactVersionIdView<'static>> {
+            fn from(wrapper: ArtifactVersionIdOwnedView) -> Self {
+                wrapper.0
+            }
+        }
+        impl ::core::convert::AsRef<::buffa::OwnedView<ArtifactVersionIdView<'static>>>
+        for ArtifactVersionIdOwnedView {
+            fn as_ref(&self) -> &::buffa::OwnedView<ArtifactVersionIdView<'static>> {
+                &self.0
+            }
+        }
+        impl ::buffa::HasMessageView for super::super::ArtifactVersionId {
+            type View<'a> = ArtifactVersionIdView<'a>;
+            type ViewHandle = ArtifactVersionIdOwnedView;
         }
         #[derive(Clone, Debug, Default)]
         pub struct ArtifactTagView<'a> {
@@ -43345,6 +43772,12 @@ pub use self::__buffa::view::ArtifactIDView;
 #[cfg(feature = "services")]
 #[doc(inline)]
 pub use self::__buffa::view::ArtifactIDOwnedView;
+#[cfg(feature = "services")]
+#[doc(inline)]
+pub use self::__buffa::view::ArtifactVersionIdView;
+#[cfg(feature = "services")]
+#[doc(inline)]
+pub use self::__buffa::view::ArtifactVersionIdOwnedView;
 #[cfg(feature = "services")]
 #[doc(inline)]
 pub use self::__buffa::view::ArtifactTagView;

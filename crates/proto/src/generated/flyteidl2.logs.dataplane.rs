@@ -55,6 +55,61 @@ impl ::buffa::Enumeration for LogLineOriginator {
         &[Self::UNKNOWN, Self::USER, Self::SYSTEM]
     }
 }
+#[allow(non_camel_case_types)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[repr(i32)]
+pub enum LogsSource {
+    LIVE_OR_PERSISTED = 0i32,
+    LIVE_ONLY = 1i32,
+    PERSISTED_ONLY = 2i32,
+}
+impl LogsSource {
+    ///Idiomatic alias for [`Self::LIVE_OR_PERSISTED`]; `Debug` prints the variant name.
+    #[allow(non_upper_case_globals)]
+    pub const LiveOrPersisted: Self = Self::LIVE_OR_PERSISTED;
+    ///Idiomatic alias for [`Self::LIVE_ONLY`]; `Debug` prints the variant name.
+    #[allow(non_upper_case_globals)]
+    pub const LiveOnly: Self = Self::LIVE_ONLY;
+    ///Idiomatic alias for [`Self::PERSISTED_ONLY`]; `Debug` prints the variant name.
+    #[allow(non_upper_case_globals)]
+    pub const PersistedOnly: Self = Self::PERSISTED_ONLY;
+}
+impl ::core::default::Default for LogsSource {
+    fn default() -> Self {
+        Self::LIVE_OR_PERSISTED
+    }
+}
+impl ::buffa::Enumeration for LogsSource {
+    fn from_i32(value: i32) -> ::core::option::Option<Self> {
+        match value {
+            0i32 => ::core::option::Option::Some(Self::LIVE_OR_PERSISTED),
+            1i32 => ::core::option::Option::Some(Self::LIVE_ONLY),
+            2i32 => ::core::option::Option::Some(Self::PERSISTED_ONLY),
+            _ => ::core::option::Option::None,
+        }
+    }
+    fn to_i32(&self) -> i32 {
+        *self as i32
+    }
+    fn proto_name(&self) -> &'static str {
+        match self {
+            Self::LIVE_OR_PERSISTED => "LIVE_OR_PERSISTED",
+            Self::LIVE_ONLY => "LIVE_ONLY",
+            Self::PERSISTED_ONLY => "PERSISTED_ONLY",
+        }
+    }
+    fn from_proto_name(name: &str) -> ::core::option::Option<Self> {
+        match name {
+            "LIVE_OR_PERSISTED" => ::core::option::Option::Some(Self::LIVE_OR_PERSISTED),
+            "LIVE_ONLY" => ::core::option::Option::Some(Self::LIVE_ONLY),
+            "PERSISTED_ONLY" => ::core::option::Option::Some(Self::PERSISTED_ONLY),
+            _ => ::core::option::Option::None,
+        }
+    }
+    fn values() -> &'static [Self] {
+        &[Self::LIVE_OR_PERSISTED, Self::LIVE_ONLY, Self::PERSISTED_ONLY]
+    }
+}
 #[derive(Clone, PartialEq, Default)]
 pub struct ContainerIdentifier {
     /// Field 1: `cluster_name`

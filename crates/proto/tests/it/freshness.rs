@@ -7,9 +7,14 @@ use connectrpc_codegen::codegen::{self, descriptor::FileDescriptorSet};
 use spanwise_proto::Message as _;
 
 /// All .proto files, relative to `proto/`.
-pub(crate) const FILES: [&str; 49] = [
+pub(crate) const FILES: [&str; 55] = [
     "flyteidl2/actions/actions_service.proto",
     "flyteidl2/app/app_definition.proto",
+    "flyteidl2/app/app_logs_payload.proto",
+    "flyteidl2/app/app_logs_service.proto",
+    "flyteidl2/app/app_payload.proto",
+    "flyteidl2/app/app_service.proto",
+    "flyteidl2/app/replica_definition.proto",
     "flyteidl2/auth/auth_service.proto",
     "flyteidl2/auth/identity.proto",
     "flyteidl2/cacheservice/cacheservice.proto",
@@ -21,6 +26,7 @@ pub(crate) const FILES: [&str; 49] = [
     "flyteidl2/common/list.proto",
     "flyteidl2/common/phase.proto",
     "flyteidl2/common/run.proto",
+    "flyteidl2/common/runtime_version.proto",
     "flyteidl2/core/artifact_id.proto",
     "flyteidl2/core/catalog.proto",
     "flyteidl2/core/execution.proto",

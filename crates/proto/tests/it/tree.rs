@@ -11,7 +11,8 @@ use crate::freshness::assert_fresh;
 use crate::golden;
 
 /// What a caller asks by.
-const ROOTS: [&str; 5] = [
+const ROOTS: [&str; 6] = [
+    "flyteidl2.app.Spec",
     "flyteidl2.task.RunSpec",
     "flyteidl2.task.TaskSpec",
     "flyteidl2.task.TaskTriggerSpec",
@@ -19,8 +20,8 @@ const ROOTS: [&str; 5] = [
     "flyteidl2.imagebuilder.ImageSpec",
 ];
 
-/// Values, which have rules of their own.
-const WHOLE: [&str; 2] = ["flyteidl2.core.Literal", "flyteidl2.core.LiteralType"];
+/// Values, which have rules of their own, and who somebody is, which the server says itself.
+const WHOLE: [&str; 3] = ["flyteidl2.common.EnrichedIdentity", "flyteidl2.core.Literal", "flyteidl2.core.LiteralType"];
 
 #[test]
 fn the_tree_of_fields_is_fresh() {

@@ -1,4 +1,151 @@
 // @generated from the .proto files. DO NOT EDIT.
+/// `flyteidl2.app.AutoscalingConfig`.
+pub static APP_AUTOSCALING_CONFIG: Declared = Declared {
+    name: "flyteidl2.app.AutoscalingConfig",
+    fields: &[
+        Field { number: 1, name: "replicas", message: Some(&APP_REPLICAS) },
+        Field { number: 2, name: "scaledown_period", message: None },
+        Field { number: 3, name: "scaling_metric", message: Some(&APP_SCALING_METRIC) },
+    ],
+};
+/// `flyteidl2.app.Concurrency`.
+pub static APP_CONCURRENCY: Declared = Declared {
+    name: "flyteidl2.app.Concurrency",
+    fields: &[
+        Field { number: 1, name: "target_value", message: None },
+    ],
+};
+/// `flyteidl2.app.Identifier`.
+pub static APP_IDENTIFIER: Declared = Declared {
+    name: "flyteidl2.app.Identifier",
+    fields: &[
+        Field { number: 1, name: "org", message: None },
+        Field { number: 2, name: "project", message: None },
+        Field { number: 3, name: "domain", message: None },
+        Field { number: 4, name: "name", message: None },
+    ],
+};
+/// `flyteidl2.app.ImageSpec`.
+pub static APP_IMAGE_SPEC: Declared = Declared {
+    name: "flyteidl2.app.ImageSpec",
+    fields: &[
+        Field { number: 1, name: "tag", message: None },
+        Field { number: 2, name: "build_job_url", message: None },
+    ],
+};
+/// `flyteidl2.app.ImageSpecSet`.
+pub static APP_IMAGE_SPEC_SET: Declared = Declared {
+    name: "flyteidl2.app.ImageSpecSet",
+    fields: &[
+        Field { number: 1, name: "images", message: Some(&APP_IMAGE_SPEC) },
+    ],
+};
+/// `flyteidl2.app.IngressConfig`.
+pub static APP_INGRESS_CONFIG: Declared = Declared {
+    name: "flyteidl2.app.IngressConfig",
+    fields: &[
+        Field { number: 1, name: "private", message: None },
+        Field { number: 2, name: "subdomain", message: None },
+        Field { number: 3, name: "cname", message: None },
+    ],
+};
+/// `flyteidl2.app.Input`.
+pub static APP_INPUT: Declared = Declared {
+    name: "flyteidl2.app.Input",
+    fields: &[
+        Field { number: 1, name: "name", message: None },
+        Field { number: 2, name: "string_value", message: None },
+        Field { number: 5, name: "app_id", message: Some(&APP_IDENTIFIER) },
+        Field { number: 6, name: "artifact_id", message: Some(&CORE_ARTIFACT_VERSION_ID) },
+    ],
+};
+/// `flyteidl2.app.InputList`.
+pub static APP_INPUT_LIST: Declared = Declared {
+    name: "flyteidl2.app.InputList",
+    fields: &[
+        Field { number: 1, name: "items", message: Some(&APP_INPUT) },
+    ],
+};
+/// `flyteidl2.app.Link`.
+pub static APP_LINK: Declared = Declared {
+    name: "flyteidl2.app.Link",
+    fields: &[
+        Field { number: 1, name: "path", message: None },
+        Field { number: 2, name: "title", message: None },
+        Field { number: 3, name: "is_relative", message: None },
+    ],
+};
+/// `flyteidl2.app.Profile`.
+pub static APP_PROFILE: Declared = Declared {
+    name: "flyteidl2.app.Profile",
+    fields: &[
+        Field { number: 1, name: "type", message: None },
+        Field { number: 2, name: "name", message: None },
+        Field { number: 3, name: "short_description", message: None },
+        Field { number: 4, name: "icon_url", message: None },
+    ],
+};
+/// `flyteidl2.app.Replicas`.
+pub static APP_REPLICAS: Declared = Declared {
+    name: "flyteidl2.app.Replicas",
+    fields: &[
+        Field { number: 1, name: "min", message: None },
+        Field { number: 2, name: "max", message: None },
+    ],
+};
+/// `flyteidl2.app.RequestRate`.
+pub static APP_REQUEST_RATE: Declared = Declared {
+    name: "flyteidl2.app.RequestRate",
+    fields: &[
+        Field { number: 1, name: "target_value", message: None },
+    ],
+};
+/// `flyteidl2.app.ScalingMetric`.
+pub static APP_SCALING_METRIC: Declared = Declared {
+    name: "flyteidl2.app.ScalingMetric",
+    fields: &[
+        Field { number: 1, name: "request_rate", message: Some(&APP_REQUEST_RATE) },
+        Field { number: 2, name: "concurrency", message: Some(&APP_CONCURRENCY) },
+    ],
+};
+/// `flyteidl2.app.SecurityContext`.
+pub static APP_SECURITY_CONTEXT: Declared = Declared {
+    name: "flyteidl2.app.SecurityContext",
+    fields: &[
+        Field { number: 1, name: "run_as", message: Some(&CORE_IDENTITY) },
+        Field { number: 2, name: "secrets", message: Some(&CORE_SECRET) },
+        Field { number: 5, name: "allow_anonymous", message: None },
+    ],
+};
+/// `flyteidl2.app.Spec`.
+pub static APP_SPEC: Declared = Declared {
+    name: "flyteidl2.app.Spec",
+    fields: &[
+        Field { number: 1, name: "container", message: Some(&CORE_CONTAINER) },
+        Field { number: 2, name: "pod", message: Some(&CORE_K8S_POD) },
+        Field { number: 3, name: "autoscaling", message: Some(&APP_AUTOSCALING_CONFIG) },
+        Field { number: 4, name: "ingress", message: Some(&APP_INGRESS_CONFIG) },
+        Field { number: 5, name: "desired_state", message: None },
+        Field { number: 6, name: "cluster_pool", message: None },
+        Field { number: 7, name: "images", message: Some(&APP_IMAGE_SPEC_SET) },
+        Field { number: 8, name: "security_context", message: Some(&APP_SECURITY_CONTEXT) },
+        Field { number: 9, name: "extended_resources", message: Some(&CORE_EXTENDED_RESOURCES) },
+        Field { number: 10, name: "runtime_metadata", message: Some(&COMMON_RUNTIME_METADATA) },
+        Field { number: 11, name: "profile", message: Some(&APP_PROFILE) },
+        Field { number: 12, name: "creator", message: None },
+        Field { number: 13, name: "inputs", message: Some(&APP_INPUT_LIST) },
+        Field { number: 14, name: "links", message: Some(&APP_LINK) },
+        Field { number: 15, name: "timeouts", message: Some(&APP_TIMEOUT_CONFIG) },
+        Field { number: 16, name: "cluster", message: None },
+    ],
+};
+/// `flyteidl2.app.TimeoutConfig`.
+pub static APP_TIMEOUT_CONFIG: Declared = Declared {
+    name: "flyteidl2.app.TimeoutConfig",
+    fields: &[
+        Field { number: 1, name: "request_timeout", message: None },
+    ],
+};
 /// `flyteidl2.common.OffloadedInputData`.
 pub static COMMON_OFFLOADED_INPUT_DATA: Declared = Declared {
     name: "flyteidl2.common.OffloadedInputData",
@@ -23,6 +170,15 @@ pub static COMMON_RUN_IDENTIFIER: Declared = Declared {
         Field { number: 2, name: "project", message: None },
         Field { number: 3, name: "domain", message: None },
         Field { number: 4, name: "name", message: None },
+    ],
+};
+/// `flyteidl2.common.RuntimeMetadata`.
+pub static COMMON_RUNTIME_METADATA: Declared = Declared {
+    name: "flyteidl2.common.RuntimeMetadata",
+    fields: &[
+        Field { number: 1, name: "type", message: None },
+        Field { number: 2, name: "version", message: None },
+        Field { number: 3, name: "flavor", message: None },
     ],
 };
 /// `flyteidl2.core.ArtifactBindingData`.
@@ -70,6 +226,14 @@ pub static CORE_ARTIFACT_TAG: Declared = Declared {
     fields: &[
         Field { number: 1, name: "artifact_key", message: Some(&CORE_ARTIFACT_KEY) },
         Field { number: 2, name: "value", message: Some(&CORE_LABEL_VALUE) },
+    ],
+};
+/// `flyteidl2.core.ArtifactVersionId`.
+pub static CORE_ARTIFACT_VERSION_ID: Declared = Declared {
+    name: "flyteidl2.core.ArtifactVersionId",
+    fields: &[
+        Field { number: 1, name: "key", message: Some(&CORE_ARTIFACT_KEY) },
+        Field { number: 2, name: "version", message: None },
     ],
 };
 /// `flyteidl2.core.Backoff`.
