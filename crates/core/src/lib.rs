@@ -11,6 +11,7 @@
 //! | [`Next`] | order | what the driver of an action does now |
 
 mod action;
+pub mod app;
 pub mod context;
 mod durability;
 mod event;
