@@ -5,7 +5,9 @@ use std::sync::PoisonError;
 use bytes::Bytes;
 use spanwise_core::trigger::TriggerId;
 use spanwise_core::{ActionName, ActionView, RunId, Scope, Timestamp};
-use spanwise_store::{Definition, PrunedRun, RunKey, RunQuery, RunRow, TaskQuery, TaskRow, TriggerQuery, TriggerRow};
+use spanwise_store::{
+    AppRow, Definition, PrunedRun, RunKey, RunQuery, RunRow, TaskQuery, TaskRow, TriggerQuery, TriggerRow,
+};
 use tokio::sync::watch;
 
 use crate::engine::Engine;
@@ -240,5 +242,41 @@ impl Engine {
     /// [`Error::Store`] if the store cannot be read.
     pub fn task(&self, scope: &Scope, name: &str, version: &str) -> Result<Option<TaskRow>, Error> {
         Ok(self.inner.journal.store().task(scope, name, version)?)
+    }
+
+    /// Adds a revision of an app. False if the app has one of that number already: somebody else was faster.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store cannot be written.
+    pub fn put_app(&self, app: &AppRow) -> Result<bool, Error> {
+        match self.inner.journal.store().put_app(app) {
+            Ok(()) => Ok(true),
+            Err(spanwise_store::Error::AlreadyExists(_)) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Every app in its newest revision, the oldest app first.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store cannot be read.
+    pub fn apps(&self) -> Result<Vec<AppRow>, Error> {
+        Ok(self.inner.journal.store().apps()?)
+    }
+
+    /// The revisions of an app that are kept, the newest first.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store cannot be read.
+    pub fn app_revisions(&self, scope: &Scope, name: &str) -> Result<Vec<AppRow>, Error> {
+        Ok(self.inner.journal.store().app_revisions(scope, name)?)
+    }
+
+    /// Deletes an app with all its revisions. False if there is none.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store cannot be written.
+    pub fn delete_app(&self, scope: &Scope, name: &str) -> Result<bool, Error> {
+        Ok(self.inner.journal.store().delete_app(scope, name)?)
     }
 }

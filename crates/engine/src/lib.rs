@@ -45,7 +45,7 @@ pub use scope::AttemptScope;
 pub use settings::RunSettings;
 pub use spanwise_core::{ActionView, Relation, RunOptions, Scope};
 pub use spanwise_store::{
-    Definition, Durability, ExportState, PrunedRun, Retention, RunKey, RunQuery, RunRow, TaskQuery, TaskRow,
+    AppRow, Definition, Durability, ExportState, PrunedRun, Retention, RunKey, RunQuery, RunRow, TaskQuery, TaskRow,
     TriggerQuery, TriggerRow,
 };
 pub use waiting::{Busy, OutsideWait, WaitsFor};

@@ -5,6 +5,7 @@
 //! ```
 #![expect(clippy::unwrap_used, reason = "these are tests: one that cannot go on stops with the reason")]
 
+mod apps;
 mod catalog;
 pub mod examples;
 mod journal;
@@ -12,6 +13,7 @@ mod queries;
 mod retention;
 mod triggers;
 
+pub use apps::*;
 pub use catalog::*;
 pub use journal::*;
 pub use queries::*;
@@ -50,6 +52,9 @@ macro_rules! conformance {
             a_definition_is_stored_with_what_is_made_from_it_or_not_at_all,
             a_task_is_deployed_once_in_each_version,
             a_list_of_tasks_has_each_once_in_its_newest_version,
+            an_app_is_kept_in_its_revisions,
+            an_app_that_is_deleted_leaves_nothing,
+            an_app_counts_as_what_is_kept,
             cached_outputs_are_replaced_under_their_key,
             definitions_go_with_the_last_that_refers_to_them,
             old_cached_outputs_are_pruned,

@@ -13,8 +13,8 @@ mod sqlite;
 pub use error::{Cause, Error};
 pub use memory::Memory;
 pub use model::{
-    Append, CachedOutputs, Definition, ExportState, Payloads, Pruned, PrunedRun, RunKey, RunQuery, RunRow, StoredRun,
-    TaskQuery, TaskRow, TriggerQuery, TriggerRow,
+    AppRow, Append, CachedOutputs, Definition, ExportState, Payloads, Pruned, PrunedRun, REVISIONS_KEPT, RunKey,
+    RunQuery, RunRow, StoredRun, TaskQuery, TaskRow, TriggerQuery, TriggerRow,
 };
 pub use spanwise_core::{ActionView as ActionRow, Durability, Retention, Scope};
 pub use sqlite::Sqlite;
@@ -138,6 +138,30 @@ pub trait Store: Send + Sync + 'static {
     /// If the store cannot be written.
     fn settle_trigger(&self, id: &TriggerId, slot: Timestamp) -> Result<(), Error>;
 
+    /// Adds a revision of an app. Of its revisions the newest [`REVISIONS_KEPT`] stay.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyExists`] if the app has a revision of that number already.
+    fn put_app(&self, app: &AppRow) -> Result<(), Error>;
+
+    /// Every app in its newest revision, the oldest app first.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn apps(&self) -> Result<Vec<AppRow>, Error>;
+
+    /// The revisions of an app that are kept, the newest first.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn app_revisions(&self, scope: &Scope, name: &str) -> Result<Vec<AppRow>, Error>;
+
+    /// Deletes an app with all its revisions. False if there is none.
+    ///
+    /// # Errors
+    /// If the store cannot be written.
+    fn delete_app(&self, scope: &Scope, name: &str) -> Result<bool, Error>;
+
     /// Outputs that were stored under a key of the cache.
     ///
     /// # Errors
@@ -150,7 +174,7 @@ pub trait Store: Send + Sync + 'static {
     /// [`Error::Full`] if the disk is full.
     fn cache(&self, key: &str, outputs: &CachedOutputs) -> Result<(), Error>;
 
-    /// The names of the projects in which runs are or tasks are deployed, each once, in order.
+    /// The names of the projects in which runs or apps are or tasks are deployed, each once, in order.
     ///
     /// # Errors
     /// If the store cannot be read.
@@ -180,7 +204,7 @@ pub trait Store: Send + Sync + 'static {
     /// If the store cannot be read.
     fn run(&self, run: RunKey) -> Result<Option<RunRow>, Error>;
 
-    /// Shows every value that is kept: inputs, outputs, cached outputs, definitions. Others do not wait for it.
+    /// Shows every value that is kept: inputs, outputs, cached outputs, definitions, those of apps among them. Others do not wait for it.
     ///
     /// # Errors
     /// If the store cannot be read.

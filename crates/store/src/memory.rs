@@ -10,9 +10,11 @@ use spanwise_core::{ActionName, Event, Phase, RunId, Timestamp};
 use bytes::Bytes;
 
 use crate::{
-    ActionRow, Append, CachedOutputs, Definition, Error, ExportState, Payloads, Pruned, PrunedRun, Retention, RunKey,
-    RunQuery, RunRow, Scope, Store, StoredRun, TaskQuery, TaskRow, TriggerQuery, TriggerRow,
+    ActionRow, AppRow, Append, CachedOutputs, Definition, Error, ExportState, Payloads, Pruned, PrunedRun, Retention,
+    RunKey, RunQuery, RunRow, Scope, Store, StoredRun, TaskQuery, TaskRow, TriggerQuery, TriggerRow,
 };
+
+mod apps;
 
 /// Keeps runs in memory; they are gone with the process.
 #[derive(Debug, Default)]
@@ -30,6 +32,7 @@ struct Inner {
     tasks: Vec<TaskRow>,
     triggers: Vec<TriggerRow>,
     settled: HashMap<TriggerId, Timestamp>,
+    apps: apps::Apps,
     cache: HashMap<String, CachedOutputs>,
 }
 
@@ -223,8 +226,9 @@ impl Store for Memory {
     fn projects(&self) -> Result<Vec<String>, Error> {
         let inner = self.lock();
         let of_runs = inner.runs.values().map(|run| &run.row.id.project);
+        let of_apps = inner.apps.rows().map(|app| &app.scope.project);
         let projects: std::collections::BTreeSet<_> =
-            of_runs.chain(inner.tasks.iter().map(|task| &task.scope.project)).collect();
+            of_runs.chain(inner.tasks.iter().map(|task| &task.scope.project)).chain(of_apps).collect();
         Ok(projects.into_iter().cloned().collect())
     }
 
@@ -289,6 +293,22 @@ impl Store for Memory {
         Ok(())
     }
 
+    fn put_app(&self, app: &AppRow) -> Result<(), Error> {
+        self.lock().apps.put(app)
+    }
+
+    fn apps(&self) -> Result<Vec<AppRow>, Error> {
+        Ok(self.lock().apps.newest())
+    }
+
+    fn app_revisions(&self, scope: &Scope, name: &str) -> Result<Vec<AppRow>, Error> {
+        Ok(self.lock().apps.revisions(scope, name))
+    }
+
+    fn delete_app(&self, scope: &Scope, name: &str) -> Result<bool, Error> {
+        Ok(self.lock().apps.delete(scope, name))
+    }
+
     fn cached(&self, key: &str) -> Result<Option<CachedOutputs>, Error> {
         Ok(self.lock().cache.get(key).cloned())
     }
@@ -303,7 +323,8 @@ impl Store for Memory {
         let actions = inner.runs.values().flat_map(|run| run.actions.values());
         let payloads = actions.flat_map(|(_, payloads)| payloads.inputs.iter().chain(&payloads.outputs));
         let cached = inner.cache.values().map(|cached| &cached.outputs);
-        payloads.chain(cached).chain(inner.definitions.values()).for_each(|value| visit(value));
+        let apps = inner.apps.rows().map(|app| &app.body);
+        payloads.chain(cached).chain(inner.definitions.values()).chain(apps).for_each(|value| visit(value));
         Ok(())
     }
 
@@ -375,7 +396,8 @@ impl Inner {
         let of_cache = self.cache.values().map(|cached| cached.stored_at);
         let of_tasks = self.tasks.iter().map(|task| task.deployed_at);
         let of_triggers = self.triggers.iter().map(|trigger| trigger.changed_at);
-        of_runs.chain(of_events).chain(of_cache).chain(of_tasks).chain(of_triggers).max()
+        let of_apps = self.apps.rows().map(|app| app.changed_at);
+        of_runs.chain(of_events).chain(of_cache).chain(of_tasks).chain(of_triggers).chain(of_apps).max()
     }
 
     /// Cached outputs have half of the room at most; then what is oldest goes.

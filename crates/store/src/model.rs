@@ -160,6 +160,28 @@ pub struct TaskRow {
     pub deployed_at: Timestamp,
 }
 
+/// So many revisions of an app are kept, the newest ones.
+pub const REVISIONS_KEPT: u64 = 100;
+
+/// An app in one of its revisions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppRow {
+    /// Where it belongs.
+    pub scope: Scope,
+    /// Its name.
+    pub name: String,
+    /// Which revision this is, counted from 1.
+    pub revision: u64,
+    /// Its definition, as it was sent.
+    pub body: Bytes,
+    /// Why it was changed, as whoever changed it says; empty if nothing was said.
+    pub reason: String,
+    /// When the app was created.
+    pub created_at: Timestamp,
+    /// When it was changed to this revision.
+    pub changed_at: Timestamp,
+}
+
 /// Which deployed tasks to list, the newest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TaskQuery {

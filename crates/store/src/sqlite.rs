@@ -11,10 +11,11 @@ use spanwise_core::{ActionName, Durability, Event, RunId, Timestamp};
 use spanwise_sqlite::{Checkpointer, forget_pages, prepare, set_aside};
 
 use crate::{
-    ActionRow, Append, CachedOutputs, Definition, Error, ExportState, Payloads, Pruned, Retention, RunKey, RunQuery,
-    RunRow, Scope, Store, StoredRun, TaskQuery, TaskRow, TriggerQuery, TriggerRow,
+    ActionRow, AppRow, Append, CachedOutputs, Definition, Error, ExportState, Payloads, Pruned, Retention, RunKey,
+    RunQuery, RunRow, Scope, Store, StoredRun, TaskQuery, TaskRow, TriggerQuery, TriggerRow,
 };
 
+mod apps;
 mod catalog;
 mod columns;
 mod exports;
@@ -44,7 +45,7 @@ pub struct Sqlite {
 const FILE: &str = "journal.db";
 
 /// Steps from an empty database to today's, in order.
-const MIGRATIONS: [&str; 9] = [
+const MIGRATIONS: [&str; 10] = [
     include_str!("../migrations/sqlite/0001_journal.sql"),
     include_str!("../migrations/sqlite/0002_control_plane.sql"),
     include_str!("../migrations/sqlite/0003_lifecycle.sql"),
@@ -54,6 +55,7 @@ const MIGRATIONS: [&str; 9] = [
     include_str!("../migrations/sqlite/0007_cache_scope.sql"),
     include_str!("../migrations/sqlite/0008_triggers.sql"),
     include_str!("../migrations/sqlite/0009_trigger_since.sql"),
+    include_str!("../migrations/sqlite/0010_apps.sql"),
 ];
 
 impl Sqlite {
@@ -329,6 +331,22 @@ impl Store for Sqlite {
 
     fn settle_trigger(&self, id: &TriggerId, slot: Timestamp) -> Result<(), Error> {
         self.transact(|transaction| triggers::settle(transaction, id, slot))
+    }
+
+    fn put_app(&self, app: &AppRow) -> Result<(), Error> {
+        self.transact(|transaction| apps::insert(transaction, app))
+    }
+
+    fn apps(&self) -> Result<Vec<AppRow>, Error> {
+        self.read(apps::read_newest)
+    }
+
+    fn app_revisions(&self, scope: &Scope, name: &str) -> Result<Vec<AppRow>, Error> {
+        self.read(|connection| apps::read_revisions(connection, scope, name))
+    }
+
+    fn delete_app(&self, scope: &Scope, name: &str) -> Result<bool, Error> {
+        self.transact(|transaction| apps::delete(transaction, scope, name))
     }
 
     fn cached(&self, key: &str) -> Result<Option<CachedOutputs>, Error> {

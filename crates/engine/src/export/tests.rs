@@ -8,7 +8,7 @@ use spanwise_core::lifecycle::{RunTrace, TraceLevel};
 use spanwise_core::trigger::TriggerId;
 use spanwise_core::{ActionName, ActionSpec, Command, Event, RunName, Timestamp};
 use spanwise_store::{
-    ActionRow, Append, CachedOutputs, Definition, Memory, Payloads, Pruned, Retention, RunQuery, RunRow, Scope,
+    ActionRow, AppRow, Append, CachedOutputs, Definition, Memory, Payloads, Pruned, Retention, RunQuery, RunRow, Scope,
     StoredRun, TaskQuery, TaskRow, TriggerQuery, TriggerRow,
 };
 
@@ -62,6 +62,10 @@ impl Store for Unsteady {
         fn triggers(&self, query: &TriggerQuery) -> Stored<Vec<TriggerRow>>;
         fn trigger_revisions(&self, id: &TriggerId, offset: usize, limit: usize) -> Stored<Vec<TriggerRow>>;
         fn settle_trigger(&self, id: &TriggerId, until: Timestamp) -> Stored<()>;
+        fn put_app(&self, app: &AppRow) -> Stored<()>;
+        fn apps(&self) -> Stored<Vec<AppRow>>;
+        fn app_revisions(&self, scope: &Scope, name: &str) -> Stored<Vec<AppRow>>;
+        fn delete_app(&self, scope: &Scope, name: &str) -> Stored<bool>;
         fn projects(&self) -> Stored<Vec<String>>;
         fn put_exports(&self, states: &[(RunKey, ExportState)]) -> Stored<()>;
         fn unexported(&self) -> Stored<Vec<RunKey>>;

@@ -96,9 +96,9 @@ pub(super) fn read_tasks(connection: &Connection, query: &TaskQuery) -> Result<V
     rows.map(|row| row.map_err(failed)?).collect()
 }
 
-/// The projects of runs and of deployed tasks.
+/// The projects of runs, of deployed tasks and of apps.
 pub(super) fn read_projects(connection: &Connection) -> Result<Vec<String>, Error> {
-    let sql = "SELECT project FROM runs UNION SELECT project FROM tasks ORDER BY 1";
+    let sql = "SELECT project FROM runs UNION SELECT project FROM tasks UNION SELECT project FROM apps ORDER BY 1";
     let mut statement = connection.prepare_cached(sql).map_err(failed)?;
     let (mut rows, mut projects) = (statement.query([]).map_err(failed)?, Vec::new());
     while let Some(row) = rows.next().map_err(failed)? {
@@ -188,7 +188,8 @@ pub(super) fn visit_values(connection: &Connection, visit: &mut dyn FnMut(&[u8])
             "SELECT inputs FROM actions WHERE inputs IS NOT NULL
              UNION ALL SELECT outputs FROM actions WHERE outputs IS NOT NULL
              UNION ALL SELECT outputs FROM cache
-             UNION ALL SELECT body FROM definitions",
+             UNION ALL SELECT body FROM definitions
+             UNION ALL SELECT body FROM apps",
         )
         .map_err(failed)?;
     let mut rows = statement.query([]).map_err(failed)?;

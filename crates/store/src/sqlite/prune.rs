@@ -21,7 +21,8 @@ pub(super) fn newest_fact(connection: &Connection) -> Result<Option<Timestamp>, 
                      WHERE run IN (SELECT key FROM runs WHERE ended_at IS NULL)
                  UNION ALL SELECT max(stored_at) FROM cache
                  UNION ALL SELECT max(deployed_at) FROM tasks
-                 UNION ALL SELECT max(changed_at) FROM triggers)",
+                 UNION ALL SELECT max(changed_at) FROM triggers
+                 UNION ALL SELECT max(changed_at) FROM apps)",
         )
         .and_then(|mut select| select.query_row([], |row| row.get::<_, Option<i64>>(0)))
         .map_err(failed)?;
