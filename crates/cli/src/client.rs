@@ -1,4 +1,4 @@
-//! Commands that ask a server: `list`, `get`, `logs`, `trace`, `explain`, `abort`, `signal`, `tasks`, `triggers`, `backfill`,
+//! Commands that ask a server: `list`, `get`, `logs`, `trace`, `explain`, `abort`, `signal`, `tasks`, `triggers`, `backfill`, `apps`,
 //! `doctor`.
 
 use std::fmt::Display;
@@ -9,6 +9,7 @@ use serde_json::Value as Json;
 use spanwise::{FlyteConfig, Phase};
 use spanwise_proto::EnumValue;
 use spanwise_proto::flyteidl2::actions::ActionsServiceClient;
+use spanwise_proto::flyteidl2::app::{AppLogsServiceClient, AppServiceClient};
 use spanwise_proto::flyteidl2::common::ActionPhase;
 use spanwise_proto::flyteidl2::dataproxy::DataProxyServiceClient;
 use spanwise_proto::flyteidl2::task::{NamedLiteral, TaskServiceClient};
@@ -18,6 +19,7 @@ use spanwise_wire::{ActionName, DEFAULT_DOMAIN, DEFAULT_PROJECT, RunId, RunName,
 
 pub(crate) mod abort;
 mod actions;
+pub(crate) mod apps;
 pub(crate) mod backfill;
 pub(crate) mod doctor;
 pub(crate) mod explained;
@@ -167,6 +169,14 @@ impl Server {
 
     pub(crate) fn triggers(&self) -> TriggerServiceClient<HttpClient> {
         TriggerServiceClient::new(self.transport.clone(), self.config.clone())
+    }
+
+    pub(crate) fn apps(&self) -> AppServiceClient<HttpClient> {
+        AppServiceClient::new(self.transport.clone(), self.config.clone())
+    }
+
+    pub(crate) fn app_logs(&self) -> AppLogsServiceClient<HttpClient> {
+        AppLogsServiceClient::new(self.transport.clone(), self.config.clone())
     }
 
     pub(crate) fn tasks(&self) -> TaskServiceClient<HttpClient> {

@@ -47,6 +47,7 @@ enum Command {
     Tasks(client::tasks::Options),
     Triggers(client::triggers::Options),
     Backfill(client::backfill::Options),
+    Apps(client::apps::Options),
     Doctor(client::doctor::Options),
     /// Print a completion script for a shell.
     Completions {
@@ -137,6 +138,7 @@ async fn ask(command: Command) -> anyhow::Result<u8> {
         Command::Tasks(options) => client::tasks::run(options).await,
         Command::Triggers(options) => client::triggers::run(options).await,
         Command::Backfill(options) => client::backfill::run(options).await,
+        Command::Apps(options) => client::apps::run(options).await,
         Command::Doctor(options) => client::doctor::run(options).await,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "spanwise", &mut io::stdout());

@@ -9,6 +9,7 @@ use crate::blobs::signed::Signer;
 use crate::control::ControlPlane;
 
 mod actions;
+mod apps;
 mod clusters;
 mod data;
 mod error;
@@ -47,6 +48,8 @@ pub(crate) fn service(api: Api) -> ConnectRpcService<Refusing> {
     let actions = Arc::new(actions::Actions::new(Arc::clone(&api)));
     let router = Router::new()
         .add_service(Arc::clone(&actions))
+        .add_service(Arc::new(apps::Apps::new(Arc::clone(&api))))
+        .add_service(Arc::new(apps::AppLogs::new(Arc::clone(&api))))
         .add_service(Arc::new(clusters::Clusters))
         .add_service(Arc::new(data::Data::new(Arc::clone(&api))))
         .add_service(Arc::new(identity::Identity))

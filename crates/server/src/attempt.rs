@@ -24,7 +24,7 @@ use crate::secrets::Secrets;
 
 mod begun;
 mod charge;
-mod contract;
+pub(crate) mod contract;
 mod entry;
 mod image;
 mod launcher;
@@ -40,9 +40,11 @@ mod verdict;
 pub(crate) use contract::exporter_defaults;
 pub(crate) use image::plan as plan_of_image;
 pub use launcher::BESIDE_SDK;
-pub(crate) use launcher::Launcher;
+pub(crate) use launcher::{Launcher, PythonEnvironment};
+pub(crate) use memory::bytes as memory_limit;
 pub(crate) use programs::Programs;
 pub(crate) use refusals::Refusals;
+pub(crate) use secrets::variables as secret_variables;
 use signs::Sign;
 pub(crate) use signs::SignsOfLife;
 
@@ -65,7 +67,7 @@ pub(crate) struct Shared {
     pub(crate) logs: Arc<dyn Logs>,
     pub(crate) runner: Arc<dyn Runner>,
     pub(crate) secrets: Secrets,
-    pub(crate) launcher: Launcher,
+    pub(crate) launcher: Arc<Launcher>,
     pub(crate) programs: Programs,
     pub(crate) signs: SignsOfLife,
     pub(crate) refusals: Refusals,
@@ -369,7 +371,7 @@ impl Shared {
             python.env(),
             program.env.clone(),
             options.env.clone().into_iter().collect(),
-            secrets::variables(&self.secrets, attempt.run.id(), program)?,
+            secrets::variables(&self.secrets, &attempt.run.id().scope(), program)?,
             contract.variables(uris, &context),
         ];
         if !contract::names_an_exporter(&layers) {

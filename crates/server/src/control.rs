@@ -17,6 +17,7 @@ use spanwise_wire::{Invalid, ids::TaskKey};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::apps::Apps;
 use crate::attempt::ProcessExecutor;
 use crate::calls;
 use crate::definitions::Definitions;
@@ -27,6 +28,7 @@ use crate::secrets::Secrets;
 use crate::upload_copies::UploadCopies;
 
 mod abort;
+mod apps;
 mod builder;
 mod bundle;
 mod caller;
@@ -46,6 +48,7 @@ mod secrets;
 mod signal;
 mod triggers;
 
+pub(crate) use apps::AppView;
 pub(crate) use caller::Caller;
 pub(crate) use create::{NewRun, random_name};
 pub(crate) use deploy::Deployed;
@@ -64,6 +67,9 @@ pub(crate) enum Error {
     /// What it refers to is not there.
     #[error("{0}")]
     NotFound(String),
+    /// There is one of this name already.
+    #[error("{0}")]
+    AlreadyExists(String),
     /// What it needs is not as it must be.
     #[error("{0}")]
     Unmet(String),
@@ -128,6 +134,7 @@ pub(crate) struct Parts {
     pub(crate) definitions: Definitions,
     pub(crate) blobs: Blobs,
     pub(crate) secrets: Secrets,
+    pub(crate) apps: Apps,
     pub(crate) data: DataDir,
     pub(crate) readiness: Readiness,
     pub(crate) upload_copies: UploadCopies,
@@ -174,6 +181,7 @@ struct Inner {
     definitions: Definitions,
     blobs: Blobs,
     secrets: Secrets,
+    apps: Apps,
     data: DataDir,
     upload_copies: UploadCopies,
     /// Deployments that were refused because their version has another content, and when.
@@ -203,6 +211,7 @@ impl ControlPlane {
             definitions,
             blobs,
             secrets,
+            apps,
             data,
             readiness,
             upload_copies,
@@ -218,6 +227,7 @@ impl ControlPlane {
             definitions,
             blobs,
             secrets,
+            apps,
             data,
             upload_copies,
             refused: Mutex::default(),

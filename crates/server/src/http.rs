@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{self, Api};
+use crate::apps::{self, Apps};
 use crate::attempt::SignsOfLife;
 use crate::blobs::s3;
 use crate::blobs::signed::{self, Signer};
@@ -31,6 +32,7 @@ pub(crate) struct Rooms<'a> {
     pub(crate) api: Api,
     /// The doors of the blobs: see [`blobs`].
     pub(crate) blobs: Router,
+    pub(crate) apps: Apps,
     pub(crate) running: Running,
     /// Cancelled when the server takes no new work any more.
     pub(crate) ending: CancellationToken,
@@ -42,7 +44,7 @@ pub(crate) struct Rooms<'a> {
 
 /// Every route of the server.
 pub(crate) fn router(rooms: Rooms<'_>) -> Router {
-    let Rooms { api, blobs, running, ending, collector, calls, trace_url } = rooms;
+    let Rooms { api, blobs, apps, running, ending, collector, calls, trace_url } = rooms;
     let traces = Traces::new(collector.cloned());
     let pages = Pages::new(api.control.clone(), api.signer.clone(), &api.base_url, traces, trace_url);
     let (alive, ready) = (api.control.clone(), api.control.clone());
@@ -52,6 +54,7 @@ pub(crate) fn router(rooms: Rooms<'_>) -> Router {
         .route(running::PATH, get(move || answer(running, alive)))
         .merge(pages::router(pages))
         .merge(blobs)
+        .merge(apps::proxy::by_path(apps.clone()))
         .merge(collector.map(received).unwrap_or_default())
         .fallback_service(
             Router::new()
@@ -59,7 +62,8 @@ pub(crate) fn router(rooms: Rooms<'_>) -> Router {
                 .layer(middleware::from_fn_with_state(calls, calls::traced))
                 .layer(middleware::from_fn(foreign::sealed)),
         );
-    guarded(router)
+    // Names of apps are not the server's own: they are looked at first.
+    guarded(router).layer(middleware::from_fn_with_state(apps, apps::proxy::by_host))
 }
 
 /// The doors of the blobs: signed URLs for clients, and the store as tasks see it, whose reads are signs of life.

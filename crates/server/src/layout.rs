@@ -87,7 +87,7 @@ impl DataDir {
     }
 
     /// Every directory that a server has in it.
-    pub(crate) fn directories(&self) -> [PathBuf; 7] {
+    pub(crate) fn directories(&self) -> [PathBuf; 8] {
         [
             self.blobs(),
             self.environments(),
@@ -96,6 +96,7 @@ impl DataDir {
             self.secrets(),
             self.all_work(),
             self.all_logs(),
+            self.apps(),
         ]
     }
 
@@ -127,6 +128,11 @@ impl DataDir {
     /// Secrets, one file each.
     pub(crate) fn secrets(&self) -> PathBuf {
         self.0.join("secrets")
+    }
+
+    /// What is kept of apps on this machine: logs, working directories and claims.
+    pub(crate) fn apps(&self) -> PathBuf {
+        self.0.join("apps")
     }
 
     /// The working directories of all runs, by their keys.

@@ -1,6 +1,7 @@
 //! The control plane: Flyte 2's API on one port, and tasks as processes of this machine.
 
 mod api;
+mod apps;
 mod attempt;
 pub mod blobs;
 mod calls;

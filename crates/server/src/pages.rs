@@ -20,6 +20,7 @@ use crate::readiness::in_one_line;
 use crate::trace::Traces;
 
 mod address;
+mod apps;
 mod assets;
 mod data;
 pub(crate) mod escape;
@@ -80,6 +81,7 @@ impl Pages {
 /// The routes of the console.
 pub(crate) fn router(pages: Pages) -> Router {
     const RUN: &str = "/v2/domain/{domain}/project/{project}/runs/{run}";
+    const APP: &str = "/v2/domain/{domain}/project/{project}/apps/{app}";
     const LOG: &str = "/v2/domain/{domain}/project/{project}/runs/{run}/actions/{action}/attempts/{attempt}/log";
     Router::new()
         .route("/", get(runs::all))
@@ -87,6 +89,13 @@ pub(crate) fn router(pages: Pages) -> Router {
         .route("/v2/domain/{domain}/project/{project}/triggers", get(triggers::of_project))
         .route("/v2/domain/{domain}/project/{project}/triggers/{task}/{trigger}", get(triggers::one))
         .route("/v2/domain/{domain}/project/{project}/runs", get(runs::of_project))
+        .route("/apps", get(apps::all))
+        .route("/v2/domain/{domain}/project/{project}/apps", get(apps::of_project))
+        .route(APP, get(apps::page))
+        .route(&format!("{APP}/start"), post(apps::start))
+        .route(&format!("{APP}/stop"), post(apps::stop))
+        .route(&format!("{APP}/log"), get(apps::log))
+        .route(&format!("{APP}/log/events"), get(apps::log_events))
         .route(RUN, get(run::page))
         .route(&format!("{RUN}/events"), get(live::events))
         .route(&format!("{RUN}/abort"), post(forms::abort))
@@ -144,9 +153,9 @@ impl From<control::Error> for PageError {
             control::Error::Invalid(_) | control::Error::Uri(_) => StatusCode::BAD_REQUEST,
             control::Error::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
             control::Error::Engine(error) if error.may_pass() => StatusCode::SERVICE_UNAVAILABLE,
-            control::Error::Unmet(_) | control::Error::Engine(spanwise_engine::Error::Rejected(_)) => {
-                StatusCode::CONFLICT
-            }
+            control::Error::Unmet(_)
+            | control::Error::AlreadyExists(_)
+            | control::Error::Engine(spanwise_engine::Error::Rejected(_)) => StatusCode::CONFLICT,
             _ => {
                 tracing::error!(error = &error as &dyn std::error::Error, "a page cannot be shown");
                 StatusCode::INTERNAL_SERVER_ERROR

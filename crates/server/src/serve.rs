@@ -274,7 +274,9 @@ async fn connection(stream: TcpStream, router: Router, patience: Patience, closi
         async move { Ok::<_, Infallible>(answer.await?.map(|body| AnswerBody::new(body, under_way))) }
     });
     let builder = auto::Builder::new(TokioExecutor::new());
-    let mut served = pin!(builder.serve_connection(Written::new(TokioIo::new(stream), Arc::clone(&requests)), service));
+    let mut served = pin!(
+        builder.serve_connection_with_upgrades(Written::new(TokioIo::new(stream), Arc::clone(&requests)), service)
+    );
     tokio::select! {
         // How it ended is the client's business.
         _ = served.as_mut() => return,

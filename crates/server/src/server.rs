@@ -150,12 +150,13 @@ impl Server {
         warnings.extend(base.problem().or_else(|| base.warning()));
         warnings.extend(was_open.into_iter().chain(warning));
         let mut collector = Collecting::start(&config, data.path(), &mut warnings).await?;
-        let (api, blobs) = assembly::assemble(&config, data, engine.clone(), (port, collector.is_some()), base)?;
+        let (api, blobs, apps) = assembly::assemble(&config, data, engine.clone(), (port, collector.is_some()), base)?;
         let (control, ending) = (api.control.clone(), CancellationToken::new());
         let receivers = exporter.into_iter().chain(collector.as_ref().map(Collecting::exporter)).collect();
         let router = http::router(http::Rooms {
             api,
             blobs,
+            apps,
             running,
             ending: ending.clone(),
             collector: collector.as_ref().map(|collecting| &collecting.collector),
@@ -163,6 +164,7 @@ impl Server {
             trace_url: config.trace_url.as_deref(),
         });
         control.recover().map_err(|error| Error::Recover(error.to_string()))?;
+        control.recover_apps().await.map_err(|error| Error::Recover(error.to_string()))?;
         control.keep_house();
         control.keep_time();
         let mut listeners: Vec<_> = listeners.into_iter().map(|listener| (listener, router.clone())).collect();

@@ -1,6 +1,7 @@
 //! Requests and answers to and from core's types, one file a subject; what clients send is in `requests`.
 
 pub mod actions;
+pub mod apps;
 pub mod condition;
 mod definition;
 pub mod details;

@@ -1,6 +1,7 @@
 //! The whole of it from outside: real programs, that are killed too.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops with the reason")]
 
+mod apps;
 mod away;
 mod blame;
 mod browser;

@@ -109,6 +109,21 @@ def deploy(_scratch):
 
 
 @session.remote_case
+def apps(_scratch):
+    flyte("serve", "apps.py", "steady")
+    assert "steady" in [app["metadata"]["id"]["name"] for app in listed("get", "app", "--status", "active")]
+    one = flyte("get", "app", "steady")
+    assert "/apps/flytesnacks/development/steady" in one, one
+    flyte("update", "app", "steady", "--deactivate", "--wait")
+    assert "steady" not in [app["metadata"]["id"]["name"] for app in listed("get", "app", "--status", "active")]
+    flyte("update", "app", "steady", "--activate", "--wait")
+    flyte("deploy", "--version", "cli-apps", "apps.py", "env")
+    assert "web" in [app["metadata"]["id"]["name"] for app in listed("get", "app")]
+    flyte("delete", "app", "steady")
+    return {"left": "steady" in [app["metadata"]["id"]["name"] for app in listed("get", "app")]}
+
+
+@session.remote_case
 def secret(_scratch):
     flyte("create", "secret", "cli-secret", "--value", "v")
     assert "cli-secret" in [secret["id"]["name"] for secret in listed("get", "secret")]

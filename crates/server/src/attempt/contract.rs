@@ -77,34 +77,48 @@ impl Contract<'_> {
 
     /// The variables that the contract sets, whatever the user has set.
     pub(crate) fn variables(&self, uris: &FileUris, context: &CustomContext) -> Vec<(String, String)> {
-        let endpoint = self.endpoint;
-        let mut variables: Vec<(String, String)> = [
+        let mut variables = of_server(self.endpoint, &self.run.org, &self.run.project, &self.run.domain);
+        let of_attempt = [
             ("ACTION_NAME", self.action.to_string()),
             ("RUN_NAME", self.run.name.to_string()),
-            ("FLYTE_INTERNAL_EXECUTION_PROJECT", self.run.project.clone()),
-            ("FLYTE_INTERNAL_EXECUTION_DOMAIN", self.run.domain.clone()),
             ("FLYTE_ATTEMPT_NUMBER", self.attempt.0.saturating_sub(1).to_string()),
-            ("_U_ORG_NAME", self.run.org.clone()),
             ("_U_RUN_BASE", uris.run_base.to_string()),
-            ("_U_EP_OVERRIDE", endpoint.to_owned()),
-            ("_U_INSECURE", "true".to_owned()),
-            ("_U_USE_ACTIONS", "1".to_owned()),
-            // The SDK's own name of the store; any credentials are accepted on loopback.
-            ("FLYTE_AWS_ENDPOINT", format!("http://{endpoint}/s3")),
-            ("FLYTE_AWS_ACCESS_KEY_ID", "spanwise".to_owned()),
-            ("FLYTE_AWS_SECRET_ACCESS_KEY", "spanwise".to_owned()),
-            ("AWS_REGION", "us-east-1".to_owned()),
-            ("FSSPEC_FILE", r#"{"auto_mkdir": true}"#.to_owned()),
-            ("PYTHONUNBUFFERED", "1".to_owned()),
-            ("DO_NOT_TRACK", "1".to_owned()),
-        ]
-        .map(|(name, value)| (name.to_owned(), value))
-        .into();
+        ];
+        variables.extend(of_attempt.map(|(name, value)| (name.to_owned(), value)));
         // W3C environment carriers, so that tools which the task starts join the trace.
         let carried = context.environment().filter(|(_, value)| !value.is_empty());
         variables.extend(carried.map(|(name, value)| (name, value.to_owned())));
         variables
     }
+}
+
+/// What tasks and apps have to know of their server, and of where they belong.
+pub(crate) fn of_server(endpoint: &str, org: &str, project: &str, domain: &str) -> Vec<(String, String)> {
+    [
+        ("FLYTE_INTERNAL_EXECUTION_PROJECT", project.to_owned()),
+        ("FLYTE_INTERNAL_EXECUTION_DOMAIN", domain.to_owned()),
+        ("_U_ORG_NAME", org.to_owned()),
+        ("_U_EP_OVERRIDE", endpoint.to_owned()),
+        ("_U_INSECURE", "true".to_owned()),
+        ("_U_USE_ACTIONS", "1".to_owned()),
+        // The SDK's own name of the store; any credentials are accepted on loopback.
+        ("FLYTE_AWS_ENDPOINT", format!("http://{endpoint}/s3")),
+        ("FLYTE_AWS_ACCESS_KEY_ID", "spanwise".to_owned()),
+        ("FLYTE_AWS_SECRET_ACCESS_KEY", "spanwise".to_owned()),
+        ("AWS_REGION", "us-east-1".to_owned()),
+        ("FSSPEC_FILE", r#"{"auto_mkdir": true}"#.to_owned()),
+        ("PYTHONUNBUFFERED", "1".to_owned()),
+        ("DO_NOT_TRACK", "1".to_owned()),
+        // Where the SDK finds the apps of the same project and domain.
+        ("INTERNAL_APP_ENDPOINT_PATTERN", app_pattern(endpoint, project, domain)),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into()
+}
+
+/// The addresses of the apps of a project and domain, as the SDK fills them in (`_app_environment.py`).
+fn app_pattern(endpoint: &str, project: &str, domain: &str) -> String {
+    format!("http://{endpoint}/apps/{project}/{domain}/{{app_fqdn}}")
 }
 
 /// The variables by which somebody says where spans go.
@@ -129,7 +143,7 @@ pub(crate) fn merge(layers: impl IntoIterator<Item = Vec<(String, String)>>) -> 
 }
 
 /// Replaces `{{.name}}` and `{{$name}}`, blanks allowed, wherever there is a value for the name.
-fn substitute(text: &str, value: &dyn Fn(&str) -> Option<String>) -> String {
+pub(crate) fn substitute(text: &str, value: &dyn Fn(&str) -> Option<String>) -> String {
     let mut filled = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(start) = rest.find("{{") {
@@ -217,6 +231,8 @@ mod tests {
         assert_eq!(get("TRACEPARENT"), Some("00-1-2-03"));
         assert_eq!(get("TRACESTATE"), None);
         assert_eq!(get("FLYTE_ATTEMPT_NUMBER"), Some("1"));
+        let apps = "http://127.0.0.1:8585/apps/p/development/{app_fqdn}";
+        assert_eq!(get("INTERNAL_APP_ENDPOINT_PATTERN"), Some(apps));
         assert_eq!(get("_U_RUN_BASE"), Some("s3://spanwise/runs/local/p/development/r1"));
     }
 

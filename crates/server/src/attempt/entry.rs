@@ -21,17 +21,30 @@ if __name__ == \"__main__\":
     sys.exit(main())
 ";
 
+/// What stands first in the arguments of an app of the SDK's.
+pub(super) const SERVE: &str = "fserve";
+
+const SERVE_SCRIPT: &str = include_str!("fserve.py");
+
 /// Writes the script, unless it is there as it has to be.
 pub(super) fn write(directory: &Path, base: &Base) -> io::Result<PathBuf> {
-    let path = directory.join(ENTRY_POINT);
-    let text = text(base);
+    write_as(directory, ENTRY_POINT, &text(base))
+}
+
+/// Writes the script of apps, which the server starts by an interpreter.
+pub(super) fn write_serve(directory: &Path) -> io::Result<PathBuf> {
+    write_as(directory, SERVE, SERVE_SCRIPT)
+}
+
+fn write_as(directory: &Path, name: &str, text: &str) -> io::Result<PathBuf> {
+    let path = directory.join(name);
     if std::fs::read_to_string(&path).is_ok_and(|written| written == text) {
         return Ok(path);
     }
     std::fs::create_dir_all(directory)?;
     // Attempts that start at one time write a file each; the last one stays.
-    let staged = directory.join(format!("{ENTRY_POINT}.{}", random_name()));
-    let written = stage(&staged, &text).and_then(|()| std::fs::rename(&staged, &path));
+    let staged = directory.join(format!("{name}.{}", random_name()));
+    let written = stage(&staged, text).and_then(|()| std::fs::rename(&staged, &path));
     if written.is_err() {
         let _ = std::fs::remove_file(&staged);
     }

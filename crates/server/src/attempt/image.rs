@@ -102,7 +102,7 @@ impl Shared {
         let inherited = self.launcher.inherited().for_installer();
         let mut env = with_programs(base.within(inherited), &launcher::bin_of(&base));
         let program = Program { secrets: requests, ..Program::default() };
-        env.extend(secrets::variables(&self.secrets, run, &program)?);
+        env.extend(secrets::variables(&self.secrets, &run.scope(), &program)?);
         let settings = self.definitions.options(attempt.run.settings());
         let settings = settings.map_err(|error| undefined("read the run's settings", &error))?;
         let note = installer_file(files);

@@ -37,6 +37,14 @@ pub(crate) struct PythonEnvironment {
     image: Option<Arc<Environment>>,
 }
 
+/// What an app is started with.
+#[derive(Clone, Debug)]
+pub(crate) struct Serving {
+    pub(crate) python: PythonEnvironment,
+    /// The program in the place of the SDK's entry point; empty for an app that is started by a program of its own.
+    pub(crate) program: Vec<String>,
+}
+
 impl PythonEnvironment {
     /// Copies the files that came with the image to where a task finds them.
     pub(crate) async fn bring_files(&self, to: &Path) -> std::io::Result<()> {
@@ -117,6 +125,28 @@ impl Launcher {
         let script = if is_stock { Some(self.script(&base)?) } else { None };
         notes.extend(self.environments.notes(&base).into_iter().filter(|_| is_stock));
         Ok(PythonEnvironment { path: programs(&self.bin, &base), base, script, env: Vec::new(), notes, image: None })
+    }
+
+    /// The environment of an app, and the program in the place of the first of its arguments if that is the SDK's entry point.
+    pub(crate) async fn serving(&self, program: &Program) -> Result<Serving, Failure> {
+        let python = self.environment(program).await?;
+        if program.argv.first().is_none_or(|first| first != entry::SERVE) {
+            return Ok(Serving { python, program: Vec::new() });
+        }
+        let script = entry::write_serve(&self.bin).map_err(|error| system("write the SDK's entry point", &error))?;
+        let found = ImageKey::of(&program.image).and_then(|key| self.environments.find(&key));
+        let mut argv = match found {
+            Some(found) => vec![found.bin.join("python").display().to_string()],
+            None => {
+                let base = &python.base;
+                if let Some(problem) = base.problem() {
+                    return Err(Failure::user("PythonNotFound", problem).terminal());
+                }
+                std::iter::once(base.python().display().to_string()).chain(base.options().iter().cloned()).collect()
+            }
+        };
+        argv.push(script.display().to_string());
+        Ok(Serving { python, program: argv })
     }
 
     /// The entry point for the server's own interpreter. If that has no SDK, the task fails for good: another attempt would find the same.

@@ -16,7 +16,7 @@ const REFUSED: [&str; 5] =
     ["MemoryError", "can't start new thread", "Cannot allocate memory", "memory allocation of ", "std::bad_alloc"];
 
 /// The limit for the process of a task, in bytes.
-pub(super) fn bytes(program: &Program) -> Option<u64> {
+pub(crate) fn bytes(program: &Program) -> Option<u64> {
     let own = if program.task_type == "rust" { 0 } else { INTERPRETER };
     program.memory_limit.as_ref().map(|limit| limit.bytes.saturating_add(own))
 }

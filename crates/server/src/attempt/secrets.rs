@@ -1,6 +1,6 @@
-//! The secrets of a task as variables of its process.
+//! The secrets of a task or an app as variables of its process.
 
-use spanwise_core::{Failure, RunId};
+use spanwise_core::{Failure, Scope};
 use spanwise_wire::{task::Mount, task::Program};
 
 use super::trouble::{PASSING, system};
@@ -8,8 +8,7 @@ use crate::secrets::Secrets;
 
 /// The variables for the secrets that a task asks for. A secret that is not there fails the task with its name: a task that
 /// starts without it would fail later, and less clearly.
-pub(super) fn variables(secrets: &Secrets, run: &RunId, program: &Program) -> Result<Vec<(String, String)>, Failure> {
-    let scope = run.scope();
+pub(crate) fn variables(secrets: &Secrets, scope: &Scope, program: &Program) -> Result<Vec<(String, String)>, Failure> {
     let mut variables = Vec::new();
     for request in &program.secrets {
         let Mount::Variable(variable) = &request.mount else {
@@ -19,7 +18,7 @@ pub(super) fn variables(secrets: &Secrets, run: &RunId, program: &Program) -> Re
             );
             return Err(Failure::user("SecretNotMountable", message).terminal());
         };
-        let found = secrets.find(&scope, &request.group, &request.key);
+        let found = secrets.find(scope, &request.group, &request.key);
         let value = found.map_err(|error| match system("read a secret", &error) {
             passing if passing.code == PASSING => passing,
             failure => Failure { code: "SecretUnreadable".to_owned(), ..failure },
@@ -28,8 +27,8 @@ pub(super) fn variables(secrets: &Secrets, run: &RunId, program: &Program) -> Re
             let message = format!(
                 "secret `{}` is not known in project `{}`, domain `{}`: create it with `flyte create secret {}`, or set {} for the server",
                 request.key,
-                run.project,
-                run.domain,
+                scope.project,
+                scope.domain,
                 request.key,
                 Secrets::variable_of(&request.key),
             );

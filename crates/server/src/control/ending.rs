@@ -13,7 +13,8 @@ impl ControlPlane {
         let _ = tokio::time::timeout(drain, engine.idle()).await;
         engine.interrupt();
         // Drivers drop what they run, which stops its processes; parents that wait for children are among them.
-        let _ = tokio::time::timeout(2 * grace, self.inner.executor.stopped()).await;
+        let stopped = tokio::time::timeout(2 * grace, self.inner.executor.stopped());
+        let _ = tokio::join!(stopped, self.inner.apps.end());
         // The next server judges an attempt by the result that it has left: its body is not run again.
         self.give_back().await;
         // What a failed journal refused was not acknowledged to anyone.

@@ -77,7 +77,7 @@ pub(crate) struct LogEnd {
     pub(crate) size: u64,
 }
 
-fn end_of(log: &Path, live: bool) -> Option<LogEnd> {
+pub(super) fn end_of(log: &Path, live: bool) -> Option<LogEnd> {
     let mut file = std::fs::File::open(log).ok()?;
     let size = file.metadata().ok()?.len();
     let from = size.saturating_sub(SHOWN);

@@ -4,6 +4,7 @@ use form_urlencoded::Serializer;
 use http::Uri;
 use spanwise_core::trigger::TriggerId;
 use spanwise_core::{ActionName, AttemptNo, DEFAULT_ORG, RunId, RunName};
+use spanwise_wire::apps::AppId;
 use spanwise_wire::ids;
 
 /// The pairs of a query string.
@@ -33,6 +34,22 @@ pub(super) fn run_id(domain: &str, project: &str, run: &str, org: &str) -> Resul
 /// The list of a project's runs.
 pub(super) fn runs(project: &str, domain: &str) -> String {
     format!("/v2/domain/{domain}/project/{project}/runs")
+}
+
+/// The list of a project's apps.
+pub(super) fn apps(project: &str, domain: &str) -> String {
+    format!("/v2/domain/{domain}/project/{project}/apps")
+}
+
+/// The page of an app, without what only its query says.
+pub(super) fn app_path(id: &AppId) -> String {
+    format!("{}/{}", apps(&id.project, &id.domain), id.name)
+}
+
+/// The page of an app.
+pub(super) fn app(id: &AppId) -> String {
+    let org = if id.org == DEFAULT_ORG { String::new() } else { id.org.clone() };
+    format!("{}{}", app_path(id), query([("org", org)]))
 }
 
 fn run_path(id: &RunId) -> String {

@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use super::Error;
 use crate::api::Api;
+use crate::apps::{self, Apps};
 use crate::attempt::{self, Launcher, ProcessExecutor, SignsOfLife};
 use crate::blobs::signed::Signer;
 use crate::config::Config;
@@ -29,29 +30,26 @@ pub(super) fn assemble(
     engine: Engine,
     (port, collects): (u16, bool),
     base: Base,
-) -> Result<(Api, Router), Error> {
+) -> Result<(Api, Router, Apps), Error> {
     let blobs = Blobs::open(&data.blobs(), config.durability)?;
     let signer = Signer::open(&data.path().join("signing.key"))?;
     let secrets = Secrets::new(data.secrets());
     let definitions = Definitions::new(engine.clone());
     let stopping = TaskTracker::new();
-    // Tasks take the address itself where it has two names: the second may be another server's.
-    let task_host = match http::host(config.address).as_str() {
-        "localhost" => "127.0.0.1".to_owned(),
-        other => other.to_owned(),
-    };
+    let endpoint = endpoint_of_tasks(config, port);
     let environments = Environments::open(data.environments(), base, config.grace, stopping.clone());
     let readiness = Readiness::new(engine.clone(), blobs.clone());
     let signs = SignsOfLife::default();
     let doors = http::blobs(&blobs, &signer, &signs);
-    let launcher = Launcher::new(environments, Inherited::of_this_process(&config.pass_env), data.bin());
+    let launcher = Arc::new(Launcher::new(environments, Inherited::of_this_process(&config.pass_env), data.bin()));
     let warm = (!config.cold).then(|| Warm::new(launcher.common()));
-    let logs = LogFiles::new(config.max_log);
-    let executor = ProcessExecutor::new(attempt::Shared {
+    let base_url = format!("http://{}:{port}", http::host(config.address));
+    let defaults = if collects { attempt::exporter_defaults(&endpoint) } else { Vec::new() };
+    let shared = attempt::Shared {
         blobs: blobs.clone(),
         definitions: definitions.clone(),
         data: data.clone(),
-        logs: Arc::new(logs.map_err(|source| Error::Io { doing: "watch log files", source })?),
+        logs: log_files(config)?,
         runner: Arc::new(Machine::new(warm)),
         secrets: secrets.clone(),
         launcher,
@@ -59,20 +57,61 @@ pub(super) fn assemble(
         signs,
         refusals: attempt::Refusals::default(),
         readiness: readiness.clone(),
-        endpoint: format!("{task_host}:{port}"),
-        defaults: match collects {
-            true => attempt::exporter_defaults(&format!("{task_host}:{port}")),
-            false => Vec::new(),
-        },
+        endpoint,
+        defaults,
         grace: config.grace,
         stopping,
-    });
-    let trace = TraceRules { level: config.trace, projects: config.project_traces.clone(), ratio: config.trace_ratio };
-    let upload_copies = UploadCopies::open(config.upload_cache.as_deref());
-    let strict = config.strict;
-    let firing = config.firing;
-    let parts =
-        Parts { engine, executor, definitions, blobs, secrets, data, readiness, upload_copies, strict, trace, firing };
-    let base_url = format!("http://{}:{port}", http::host(config.address));
-    Ok((Api { control: ControlPlane::new(parts), signer, base_url }, doors))
+    };
+    let apps = apps_beside(&shared, apps::Addresses::new(&base_url, port));
+    let executor = ProcessExecutor::new(shared);
+    let (trace, upload_copies) = (trace_rules(config), UploadCopies::open(config.upload_cache.as_deref()));
+    let doors_of_apps = apps.clone();
+    let (strict, firing) = (config.strict, config.firing);
+    let parts = Parts {
+        engine,
+        executor,
+        definitions,
+        blobs,
+        secrets,
+        apps,
+        data,
+        readiness,
+        upload_copies,
+        strict,
+        trace,
+        firing,
+    };
+    Ok((Api { control: ControlPlane::new(parts), signer, base_url }, doors, doors_of_apps))
+}
+
+/// Apps, with what attempts have as well.
+fn apps_beside(shared: &attempt::Shared, addresses: apps::Addresses) -> Apps {
+    Apps::new(apps::Shared {
+        data: shared.data.clone(),
+        logs: Arc::clone(&shared.logs),
+        runner: Arc::clone(&shared.runner),
+        secrets: shared.secrets.clone(),
+        launcher: Arc::clone(&shared.launcher),
+        endpoint: shared.endpoint.clone(),
+        addresses,
+        defaults: shared.defaults.clone(),
+        grace: shared.grace,
+    })
+}
+
+fn trace_rules(config: &Config) -> TraceRules {
+    TraceRules { level: config.trace, projects: config.project_traces.clone(), ratio: config.trace_ratio }
+}
+
+/// Tasks take the address itself where it has two names: the second may be another server's.
+fn endpoint_of_tasks(config: &Config, port: u16) -> String {
+    match http::host(config.address).as_str() {
+        "localhost" => format!("127.0.0.1:{port}"),
+        host => format!("{host}:{port}"),
+    }
+}
+
+fn log_files(config: &Config) -> Result<Arc<LogFiles>, Error> {
+    let logs = LogFiles::new(config.max_log).map_err(|source| Error::Io { doing: "watch log files", source })?;
+    Ok(Arc::new(logs))
 }

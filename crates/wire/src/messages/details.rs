@@ -54,6 +54,11 @@ pub fn named(identity: &EnrichedIdentity) -> Option<String> {
     (!subject.is_empty()).then(|| subject.to_owned())
 }
 
+/// Everybody who asks for something here.
+pub fn creator() -> EnrichedIdentity {
+    identity(SUBJECT)
+}
+
 fn identity(name: &str) -> EnrichedIdentity {
     let id = UserIdentifier { subject: name.to_owned(), ..UserIdentifier::default() };
     let user = User { id: id.into(), ..User::default() };

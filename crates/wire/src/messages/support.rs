@@ -2,6 +2,7 @@
 //! not, the sentence that says so. The warnings of a run, the answers to RPCs that are refused and `docs/compatibility.md` are made from it;
 //! what Flyte has and the table has not is found by a test.
 
+pub mod app;
 pub mod methods;
 pub mod run;
 pub mod task;

@@ -20,7 +20,9 @@ mod types;
 pub use definition::TaskDefinition;
 pub use new::NewTask;
 pub use not_honoured::not_honoured;
-pub use program::{MemoryLimit, Mount, Program, SecretRequest, as_variable, check, program, quantity};
+pub use program::{
+    MemoryLimit, Mount, Program, SecretRequest, as_variable, check, container_program, program, quantity,
+};
 pub use rules::{RunRules, action_spec, root_cache_key};
 pub use types::ENTRY_POINT;
 

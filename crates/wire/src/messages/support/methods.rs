@@ -78,13 +78,13 @@ const STATES: &str = "flyteidl2.workflow.StateService";
 const TRACKED: &str = "flyteidl2.workflow.TrackedRunService";
 const TRIGGERS: &str = "flyteidl2.trigger.TriggerService";
 
-const NO_APPS: &str = "apps are not part of this version: start the program beside the server";
 const NO_ARTIFACTS: &str = "artifacts are not part of this version: pass the outputs of a run to the next one";
 const NO_CONNECTORS: &str = "there are no connectors: a task is a process of this machine";
 const NO_DOMAINS: &str = "the domains are development, staging and production";
 const NO_LOGIN: &str = "this server has no login: connect with `insecure=True`";
 const NO_SETTINGS: &str = "there are no settings of an organisation, a project or a domain: give them with the run";
 const NO_TRACKED: &str = "runs of other programs are not tracked in this version: have the server run them";
+const OWN_APPS: &str = "it is for clusters: this server runs its apps itself";
 const OWN_CACHE: &str = "lookups, reservations and results of the cache are made by the server itself, for each action whose task is cached";
 const OWN_EVENTS: &str = "the server learns of what its tasks do by itself";
 
@@ -98,9 +98,17 @@ pub const METHODS: &[Methods] = &[
         &["Update"],
         Refused("attempts are processes of the server, which learns of their ends by itself"),
     ),
-    server_stream("flyteidl2.app.AppLogsService", &["TailLogs"], Refused(NO_APPS)),
-    unary(APPS, &["Create", "Delete", "Get", "List", "Update", "UpdateStatus"], Refused(NO_APPS)),
-    server_stream(APPS, &["Lease", "Watch"], Refused(NO_APPS)),
+    server_stream("flyteidl2.app.AppLogsService", &["TailLogs"], Honoured("of the last start, or of the one that is named"))
+        .shown_by("`apps`"),
+    unary(
+        APPS,
+        &["Create", "Delete", "Get", "List", "Update"],
+        Honoured("lists are filtered by `status_phase`, `created_by` and `name`"),
+    )
+    .shown_by("`apps`"),
+    unary(APPS, &["UpdateStatus"], Refused(OWN_APPS)),
+    server_stream(APPS, &["Lease"], Refused(OWN_APPS)),
+    server_stream(APPS, &["Watch"], Honoured("")).shown_by("`apps`"),
     unary(
         ARTIFACTS,
         &[

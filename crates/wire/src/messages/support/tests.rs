@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use spanwise_proto::fields::{Declared, TASK_RUN_SPEC, TASK_TASK_SPEC};
+use spanwise_proto::fields::{APP_SPEC, Declared, TASK_RUN_SPEC, TASK_TASK_SPEC};
 use spanwise_proto::flyteidl2::core::{Container, Resources, TaskTemplate, resources};
 use spanwise_proto::flyteidl2::task::{RunSpec, TaskSpec};
 use spanwise_proto::{Message, MessageField};
 
+use super::app::APP;
 use super::methods::{METHODS, Streams};
 use super::run::RUN;
 use super::task::TASK;
@@ -15,7 +16,7 @@ use super::*;
 
 mod documented;
 
-const TABLES: [(&Declared, &[Row]); 2] = [(&TASK_RUN_SPEC, RUN), (&TASK_TASK_SPEC, TASK)];
+const TABLES: [(&Declared, &[Row]); 3] = [(&TASK_RUN_SPEC, RUN), (&TASK_TASK_SPEC, TASK), (&APP_SPEC, APP)];
 
 /// The path to each field, with the numbers along it.
 fn paths(declared: &'static Declared) -> Vec<(String, Vec<u32>)> {

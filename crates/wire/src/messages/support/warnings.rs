@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 
 use spanwise_proto::Message;
 use spanwise_proto::fields::{self, Declared, Found};
+use spanwise_proto::flyteidl2::app;
 use spanwise_proto::flyteidl2::core::resources::ResourceName;
 use spanwise_proto::flyteidl2::core::{Resources, task_template};
 use spanwise_proto::flyteidl2::task::{RunSpec, TaskSpec};
 
+use super::app::{APP, ONE_MACHINE, ONE_PROCESS};
 use super::run::RUN;
 use super::task::TASK;
 use super::{Row, Support};
@@ -44,6 +46,26 @@ impl Asks for TaskSpec {
             && let Some(Row { support: Support::Warned(instead), .. }) = covering(TASK, "task_template.reuse_policy")
         {
             wishes.push(("reuse_policy", instead));
+        }
+        wishes
+    }
+}
+
+impl Asks for app::Spec {
+    const FIELDS: &'static Declared = &fields::APP_SPEC;
+    const ROWS: &'static [Row] = APP;
+
+    fn by_values(&self) -> Vec<(&'static str, &'static str)> {
+        let mut wishes = match &self.app_payload {
+            Some(app::spec::AppPayload::Container(container)) => of_resources(&container.resources),
+            _ => Vec::new(),
+        };
+        let replicas = &self.autoscaling.replicas;
+        if replicas.min > 1 || replicas.max > 1 {
+            wishes.push(("autoscaling.replicas above 1", ONE_PROCESS));
+        }
+        if !matches!(self.cluster_pool.as_str(), "" | "default") {
+            wishes.push(("cluster_pool", ONE_MACHINE));
         }
         wishes
     }

@@ -78,6 +78,23 @@ pub fn program(spec: &TaskSpec) -> Result<Program, Invalid> {
     Ok(program)
 }
 
+/// What a process needs of a container that is no task's.
+///
+/// # Errors
+/// [`Invalid`] if it makes no sense.
+pub fn container_program(
+    name: &str,
+    task_type: &str,
+    container: &Container,
+    secrets: &[Secret],
+) -> Result<Program, Invalid> {
+    let secrets = secrets.iter().map(secret_request).collect();
+    let (name, task_type) = (name.to_owned(), task_type.to_owned());
+    let mut program = Program { name, task_type, secrets, ..Program::default() };
+    program.take_container(container)?;
+    Ok(program)
+}
+
 impl Program {
     fn take_container(&mut self, container: &Container) -> Result<(), Invalid> {
         self.argv = container.command.iter().chain(&container.args).cloned().collect();

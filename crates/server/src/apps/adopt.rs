@@ -1,0 +1,85 @@
+//! Apps after a restart of the server: what an earlier server has started goes on if it is still what is wanted, and else ends. Nothing of
+//! it runs unseen.
+
+use spanwise_core::app::{App, Desired};
+use spanwise_process::Claim;
+use spanwise_wire::apps::{AppDefinition, AppId};
+
+use super::Apps;
+use super::cell::Revision;
+use super::files::AppFiles;
+use super::launch::Running;
+
+impl Apps {
+    /// Takes up the apps of the journal, and whatever processes are left of them and of others.
+    pub(crate) async fn recover(&self, stored: Vec<(AppDefinition, Revision)>) {
+        let shared = &self.inner.shared;
+        for (id, files) in AppFiles::all(&shared.data) {
+            if !stored.iter().any(|(definition, _)| definition.id == id) {
+                self.end_all(&id, &files, None).await;
+                files.remove();
+            }
+        }
+        for (definition, revision) in stored {
+            let files = AppFiles::of(&shared.data, &definition.id);
+            let mut app = match files.is_good(&definition.process) {
+                true => App::known_to_serve(),
+                false => App::default(),
+            };
+            let adopted = self.adopt(&definition, &files).await;
+            self.end_all(&definition.id, &files, adopted.as_ref().map(|running| running.number)).await;
+            if adopted.is_some() {
+                app.launched(self.now());
+            }
+            self.take_up(definition, revision, app, adopted);
+        }
+    }
+
+    /// The process that an earlier server has started last, if it is one of this definition.
+    async fn adopt(&self, definition: &AppDefinition, files: &AppFiles) -> Option<Running> {
+        let shared = &self.inner.shared;
+        let number = *files.numbers("process").last()?;
+        let note = files.note(number).filter(|note| note.process == definition.process)?;
+        if definition.desired == Desired::Stopped {
+            return None;
+        }
+        let Ok(Claim::Process(id)) = shared.runner.claim_of(&files.claim(number)).await else { return None };
+        let process = shared.runner.adopt(&id).await.ok().flatten()?;
+        let recording = shared.logs.record(&files.log(number)).ok();
+        let ports = self.inner.ports.again(note.given, note.own);
+        tracing::info!(app = definition.id.name, number, "an app goes on that an earlier server has started");
+        Some(Running { process, files: files.clone(), number, ports, recording })
+    }
+
+    /// Ends every process of an app but one.
+    async fn end_all(&self, id: &AppId, files: &AppFiles, but: Option<u32>) {
+        let runner = &self.inner.shared.runner;
+        let mut numbers = files.numbers("process");
+        // One that was being started when the server died may not have made its claim yet.
+        numbers.extend(files.numbers("json"));
+        numbers.sort_unstable();
+        numbers.dedup();
+        for number in numbers.into_iter().filter(|number| Some(*number) != but) {
+            let claim = files.claim(number);
+            match runner.give_up(&claim).await {
+                // Whoever comes late finds that it is given up: the claim stays until the next start of the server.
+                Ok(true) => files.forget_note(number),
+                Ok(false) => {
+                    if let Ok(Claim::Process(process)) = runner.claim_of(&claim).await
+                        && let Ok(Some(process)) = runner.adopt(&process).await
+                    {
+                        tracing::info!(
+                            app = id.name,
+                            number,
+                            "a process of an app is ended that an earlier server has started"
+                        );
+                        process.stop(self.inner.shared.grace).await;
+                    }
+                    runner.end_remains(&claim).await;
+                    files.finish(number);
+                }
+                Err(error) => tracing::warn!(app = id.name, number, %error, "an app's process cannot be looked for"),
+            }
+        }
+    }
+}
