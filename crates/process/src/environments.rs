@@ -94,6 +94,8 @@ pub struct Environment {
     pub warnings: Vec<String>,
     /// Whoever had it made, as [`Build::built_by`] said.
     pub built_by: Option<[String; 4]>,
+    /// Whether it sees the packages of the interpreter that it was made from: not if it has another version of Python.
+    pub shares_packages: bool,
 }
 
 /// A build that is asked for.

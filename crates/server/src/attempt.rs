@@ -38,7 +38,7 @@ mod trouble;
 mod verdict;
 
 pub(crate) use contract::exporter_defaults;
-pub(crate) use image::plan as plan_of_image;
+pub(crate) use image::{LIMIT as BUILD_LIMIT, plan as plan_of_image};
 pub use launcher::BESIDE_SDK;
 pub(crate) use launcher::{Launcher, PythonEnvironment};
 pub(crate) use memory::bytes as memory_limit;
@@ -238,7 +238,10 @@ impl Shared {
     ) -> Result<(Option<Process>, Option<Failure>), Failure> {
         Ok(match self.claimed(files, attempt.adopted).await? {
             Claim::Process(id) => (self.adopt(&id).await, None),
-            Claim::GivenUp => (None, None),
+            Claim::GivenUp => {
+                self.end_python(program, files).await;
+                (None, None)
+            }
             Claim::Free => match self.launch_in_time(attempt, program, contract, files).await {
                 Ok(process) => (Some(process), None),
                 Err(failure) => (begun::all_the_same(&*self.runner, &files.process, &failure).await?, Some(failure)),

@@ -52,8 +52,20 @@ impl Record {
             env: self.env,
             warnings: self.warnings,
             built_by: self.built_by,
+            shares_packages: inner.base().version().is_none_or(|version| is_of_version(&directory, version)),
         })
     }
+}
+
+/// Whether a virtual environment has a version of Python, as it says itself; so it counts if it does not say.
+fn is_of_version(directory: &Path, (major, minor): (u32, u32)) -> bool {
+    let said = fs::read_to_string(directory.join("pyvenv.cfg")).unwrap_or_default();
+    // The first is the word of `venv`, the second that of uv.
+    let mut versions = said
+        .lines()
+        .filter_map(|line| line.split_once('='))
+        .filter_map(|(key, value)| matches!(key.trim(), "version" | "version_info").then_some(value.trim()));
+    versions.next().is_none_or(|version| format!("{version}.").starts_with(&format!("{major}.{minor}.")))
 }
 
 /// Removes every directory that no record names: of one image, or of all. Nothing may be building there.
@@ -76,4 +88,25 @@ pub(super) fn remove_unfinished(directory: &Path, key: Option<&ImageKey>) -> io:
         if path.is_dir() { fs::remove_dir_all(path)? } else { fs::remove_file(path)? }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_environment_says_which_python_it_has() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(is_of_version(folder.path(), (3, 11)), "one that does not say");
+        for (said, expected) in [
+            ("home = /usr/bin\nversion = 3.11.2\n", true),
+            ("home = /usr/bin\nversion_info = 3.11\n", true),
+            ("uv = 0.8.3\nversion_info = 3.12.1\n", false),
+            ("version = 3.1.1\n", false),
+            ("version = 3.110.1\n", false),
+        ] {
+            fs::write(folder.path().join("pyvenv.cfg"), said).unwrap();
+            assert_eq!(is_of_version(folder.path(), (3, 11)), expected, "{said}");
+        }
+    }
 }

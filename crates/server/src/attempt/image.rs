@@ -3,19 +3,23 @@
 //! Its inputs and its output are those that the stock SDK's remote image builder gives and expects (`remote_builder.py`).
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bytes::Bytes;
 use spanwise_blobs::{BlobUri, Blobs};
-use spanwise_core::Failure;
+use spanwise_core::{Failure, text::seconds};
 use spanwise_engine::{Attempt, Report};
 use spanwise_process::environments::{self, Build, Environment, ImageKey, Plan};
-use spanwise_process::{ProcessId, with_programs};
+use spanwise_process::{ProcessId, Runner, with_programs};
 use spanwise_wire::image::{self, Image, ImageRequest};
 use spanwise_wire::{task::Program, with_causes};
 
 use super::contract::FileUris;
-use super::{Files, Shared, damaged, launcher, secrets, system, undefined, unstored};
+use super::{Files, Shared, adopt, damaged, launcher, secrets, system, undefined, unstored};
 use crate::image_plan::ImagePlan;
+
+/// How long a build may take. Packages that are compiled take minutes; one that takes longer hangs.
+pub(crate) const LIMIT: Duration = Duration::from_secs(30 * 60);
 
 /// The largest description of an image; it names packages.
 const MAX_SPEC: u64 = 4 << 20;
@@ -53,9 +57,21 @@ fn unmade(error: environments::Error) -> Failure {
     }
 }
 
+/// Why a task has no environment that has the SDK alone. Its author has not asked for more, so what the installer says is about the
+/// network or the machine, and may be over at the next try.
+fn not_yet_made(error: environments::Error) -> Failure {
+    match error {
+        environments::Error::Step { .. } => Failure::system(BUILD_FAILED, error.to_string()),
+        environments::Error::Start { .. } => system("make the environment", &error),
+        _ => unmade(error),
+    }
+}
+
+const BUILD_FAILED: &str = "ImageBuildFailed";
+
 /// A build that fails for a reason which another try would meet again.
 fn refused(message: String) -> Failure {
-    Failure::user("ImageBuildFailed", message).terminal()
+    Failure::user(BUILD_FAILED, message).terminal()
 }
 
 impl Shared {
@@ -71,7 +87,7 @@ impl Shared {
         let key = ImageKey::of(&request.image)
             .ok_or_else(|| refused(format!("`{}` is not named after the hash of an image", request.image)))?;
         if attempt.adopted {
-            self.end_orphan(&key, files).await?;
+            self.end_orphan(&key, files).await;
             return Ok(Report::unblamed("the server was stopped while it built the image"));
         }
         files.make().map_err(|error| system("make the attempt's directory", &error))?;
@@ -129,6 +145,7 @@ impl Shared {
         if environments.find(&key).is_some() {
             return Ok(());
         }
+        let note = installer_file(files);
         let build = Build {
             image: &program.image,
             key: &key,
@@ -138,25 +155,47 @@ impl Shared {
             log: &files.log,
             fresh: false,
             built_by: None,
-            started: &|_| {},
+            started: &|id| remember(&note, id),
         };
-        environments.ensure(&build).await.map(|_| ()).map_err(unmade)
+        let made = tokio::time::timeout(LIMIT, environments.ensure(&build)).await;
+        // The task finds its directory as it would without an installer.
+        let _ = std::fs::remove_file(&note);
+        let made = made.map_err(|_| {
+            let message = format!("the environment of {} was not made within {}", program.image, seconds(LIMIT));
+            Failure::system(BUILD_FAILED, message)
+        })?;
+        made.map(|_| ()).map_err(not_yet_made)
+    }
+
+    /// Stops the installer that an earlier server has started for a task, if it has: see [`Shared::make_python`].
+    pub(super) async fn end_python(&self, program: &Program, files: &Files) {
+        if let Some((key, _)) = launcher::other_python(program, &self.launcher.environments().base()) {
+            self.end_installer(&key, files).await;
+        }
+    }
+
+    async fn end_orphan(&self, key: &ImageKey, files: &Files) {
+        self.end_installer(key, files).await;
+        RemoveWork(files.clone());
     }
 
     /// Stops the installer that an earlier server has started, and removes what it has written.
-    async fn end_orphan(&self, key: &ImageKey, files: &Files) -> Result<(), Failure> {
-        let noted = std::fs::read(installer_file(files)).ok();
-        let id = noted.and_then(|noted| serde_json::from_slice::<ProcessId>(&noted).ok());
-        if let Some(id) = id
-            && let Some(process) = self.adopt(&id).await
-        {
-            process.stop(self.grace).await;
-        }
+    async fn end_installer(&self, key: &ImageKey, files: &Files) {
+        end_noted(&*self.runner, &installer_file(files), self.grace).await;
         if let Err(error) = self.launcher.environments().remove_unfinished(key) {
             tracing::warn!(image = %key, %error, "remove the remains of an unfinished image build");
         }
-        RemoveWork(files.clone());
-        Ok(())
+    }
+}
+
+/// Stops the installer that is noted in a file, if it is still there.
+async fn end_noted(runner: &dyn Runner, note: &Path, grace: Duration) {
+    let noted = std::fs::read(note).ok();
+    let id = noted.and_then(|noted| serde_json::from_slice::<ProcessId>(&noted).ok());
+    if let Some(id) = id
+        && let Some(process) = adopt(runner, &id).await
+    {
+        process.stop(grace).await;
     }
 }
 
@@ -179,5 +218,57 @@ struct RemoveWork(Files);
 impl Drop for RemoveWork {
     fn drop(&mut self) {
         self.0.remove_work();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use environments::Error;
+    use spanwise_core::FailureKind;
+    use spanwise_process::{Ending, Launch, Limits, Machine};
+
+    use super::*;
+
+    #[test]
+    fn a_task_is_tried_again_while_the_sdk_alone_cannot_be_installed() {
+        let step = || Error::Step {
+            doing: "install the SDK".to_owned(),
+            ending: "exit 1".to_owned(),
+            last_lines: "no network".to_owned(),
+        };
+        let start =
+            || Error::Start { doing: "start uv".to_owned(), source: spanwise_process::Error::Unfit("no".to_owned()) };
+        let full = || Error::Io { doing: "write", path: "/x".into(), source: io::Error::other("no") };
+        for passing in [step(), start(), full()] {
+            let failure = not_yet_made(passing);
+            assert!(failure.kind == FailureKind::System && failure.recoverable, "{failure:?}");
+        }
+        let failure = not_yet_made(Error::Base("no SDK".to_owned()));
+        assert!(failure.kind == FailureKind::User && !failure.recoverable, "{failure:?}");
+        // What the author of an image has asked for is the author's.
+        assert!(!unmade(step()).recoverable && !unmade(start()).recoverable);
+    }
+
+    #[tokio::test]
+    async fn the_installer_of_an_earlier_server_is_ended_by_its_note() {
+        let folder = tempfile::tempdir().unwrap();
+        let (note, log) = (folder.path().join("installer.json"), folder.path().join("log"));
+        let runner = Machine::new(None);
+        end_noted(&runner, &note, Duration::from_secs(5)).await;
+        let launch = Launch {
+            argv: vec!["sleep".to_owned(), "600".to_owned()],
+            env: std::env::vars().collect(),
+            directory: folder.path().to_owned(),
+            log,
+            limits: Limits::default(),
+            claim: None,
+        };
+        let installer = spanwise_process::spawn(&launch).unwrap();
+        remember(&note, installer.id());
+        end_noted(&runner, &note, Duration::from_secs(5)).await;
+        let ending = tokio::time::timeout(Duration::from_secs(30), installer.wait()).await.unwrap();
+        assert!(!matches!(ending, Ending::Exited(0)), "{ending:?}");
     }
 }

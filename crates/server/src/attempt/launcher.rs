@@ -56,7 +56,10 @@ impl PythonEnvironment {
 
     /// What a task inherits, with what the interpreter needs and with its programs first.
     pub(crate) fn variables(&self, inherited: Vec<(String, String)>) -> Vec<(String, String)> {
-        with_programs(self.base.within(inherited), &self.path)
+        // What a wrapper of the server's interpreter sets is for that interpreter and its packages.
+        let is_apart = self.image.as_ref().is_some_and(|image| !image.shares_packages);
+        let inherited = if is_apart { inherited } else { self.base.within(inherited) };
+        with_programs(inherited, &self.path)
     }
 
     /// The variables that the image sets.
@@ -110,7 +113,7 @@ impl Launcher {
             }));
             let (bin, env) = (found.bin.clone(), found.env.clone());
             let (interpreter, path) = (bin.join("python"), bin.join(ENTRY_POINT));
-            let directories = programs(&bin, &base);
+            let directories = directories(&found, &base);
             let script = is_stock.then_some(Script { interpreter, options: Vec::new(), path, beside: BESIDE_SDK });
             return Ok(PythonEnvironment { base, script, path: directories, env, notes, image: Some(found) });
         }
@@ -191,14 +194,77 @@ fn programs(bin: &Path, base: &Base) -> Vec<PathBuf> {
     std::iter::once(bin.to_owned()).chain(bin_of(base)).collect()
 }
 
-/// The environment that a stock task needs beside that of the server: its image is a published one with another version of Python.
+/// The directories of programs of an environment: those of the server's interpreter only if its packages are seen.
+fn directories(environment: &Environment, base: &Base) -> Vec<PathBuf> {
+    if environment.shares_packages { programs(&environment.bin, base) } else { vec![environment.bin.clone()] }
+}
+
+/// The environment that a stock task needs beside that of the server: its image is a published one with another version of Python. None
+/// can be made if the server's own interpreter does not work, which is then what the task fails by.
 pub(super) fn other_python(program: &Program, base: &Base) -> Option<(ImageKey, (u32, u32))> {
     let is_stock = program.argv.first().is_some_and(|program| program == ENTRY_POINT);
-    let version = published_python(&program.image).filter(|version| is_stock && Some(*version) != base.version())?;
+    let can_be_made = is_stock && base.problem().is_none();
+    let version = published_python(&program.image).filter(|version| can_be_made && Some(*version) != base.version())?;
     Some((ImageKey::of_python(version), version))
 }
 
 /// The directory of programs beside an interpreter.
 pub(super) fn bin_of(base: &Base) -> Vec<PathBuf> {
     base.python().parent().map(Path::to_owned).into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::image_plan::SDK;
+
+    #[tokio::test]
+    async fn an_interpreter_that_does_not_work_is_not_another_version_than_that_of_an_image() {
+        let image = "ghcr.io/flyteorg/flyte:py3.12-v2.12.1".to_owned();
+        assert_eq!(published_python(&image), Some((3, 12)));
+        let program = Program { image, argv: vec![ENTRY_POINT.to_owned()], ..Program::default() };
+        let base = Base::probe(Path::new("/nowhere/python"), &SDK).await;
+        assert!(base.problem().is_some());
+        assert_eq!(other_python(&program, &base), None);
+    }
+
+    #[tokio::test]
+    async fn an_environment_of_another_python_has_nothing_of_the_servers_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let wrapper = folder.path().join("python");
+        std::fs::write(&wrapper, "#!/bin/sh\nPYTHONPATH=/of/the/wrapper exec python3 \"$@\"\n").unwrap();
+        std::fs::set_permissions(&wrapper, std::fs::Permissions::from_mode(0o700)).unwrap();
+        let base = Arc::new(Base::probe(&wrapper, &SDK).await);
+        assert!(base.version().is_some(), "{:?}", base.problem());
+        let own = bin_of(&base).remove(0).display().to_string();
+        for shares_packages in [true, false] {
+            let bin = PathBuf::from("/environment/bin");
+            let image = Environment {
+                image: "image".to_owned(),
+                bin: bin.clone(),
+                files: None,
+                env: Vec::new(),
+                warnings: Vec::new(),
+                built_by: None,
+                shares_packages,
+            };
+            let environment = PythonEnvironment {
+                path: directories(&image, &base),
+                base: Arc::clone(&base),
+                script: None,
+                env: Vec::new(),
+                notes: Vec::new(),
+                image: Some(Arc::new(image)),
+            };
+            let variables = environment.variables(vec![("PATH".to_owned(), "/of/the/server".to_owned())]);
+            let value = |name: &str| variables.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str());
+            let sets = value("PYTHONPATH") == Some("/of/the/wrapper");
+            let path = value("PATH").unwrap();
+            let has_programs = path.split(':').any(|directory| directory == own);
+            assert_eq!((sets, has_programs), (shares_packages, shares_packages), "{variables:?}");
+            assert!(path.starts_with("/environment/bin:"), "{path}");
+        }
+    }
 }

@@ -1,23 +1,18 @@
 //! The task that builds images: there is one in every organisation without anybody having deployed it, where and as the stock SDK's
 //! remote image builder looks for it (`remote_builder.py`). What it does is the executor's (`attempt/image.rs`).
 
-use std::time::Duration;
-
 use spanwise_core::Timestamp;
 use spanwise_engine::{Scope, TaskRow};
 use spanwise_wire::image::{self, ImageRequest};
 use spanwise_wire::{Invalid, ids::TaskKey, task::IMAGE_BUILD, task::TaskDefinition};
 
 use super::{ControlPlane, Error, NewRun};
-use crate::attempt::plan_of_image;
+use crate::attempt::{BUILD_LIMIT, plan_of_image};
 use spanwise_process::environments::ImageKey;
 
 pub(super) const NAME: &str = "build-image";
 const PROJECT: &str = "system";
 const DOMAIN: &str = "production";
-
-/// How long a build may take. Packages that are compiled take minutes; one that takes longer hangs.
-const LIMIT: Duration = Duration::from_secs(30 * 60);
 
 /// Whether a name means this task.
 pub(super) fn is_meant(scope: &Scope, name: &str) -> bool {
@@ -42,7 +37,7 @@ pub(super) fn is_row(row: &TaskRow) -> bool {
 
 pub(super) fn definition(scope: &Scope) -> Result<TaskDefinition, Invalid> {
     let version = env!("CARGO_PKG_VERSION").to_owned();
-    TaskDefinition::of(image::builder(&TaskKey { scope: scope.clone(), name: NAME.to_owned(), version }, LIMIT))
+    TaskDefinition::of(image::builder(&TaskKey { scope: scope.clone(), name: NAME.to_owned(), version }, BUILD_LIMIT))
 }
 
 impl ControlPlane {
