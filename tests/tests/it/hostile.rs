@@ -101,6 +101,8 @@ pub(crate) struct Answer {
     /// Its message, or the text of an answer that is no message.
     pub(crate) message: String,
     pub(crate) body: Vec<u8>,
+    /// What it warns of, as it is sent in headers.
+    pub(crate) warnings: Vec<String>,
 }
 
 impl Answer {
@@ -128,6 +130,8 @@ fn send(server: &DevServer, path: &str, headers: &[(&str, &str)], body: &[u8]) -
     }
     let mut answer = request.send(body).unwrap_or_else(|error| panic!("{path}: {error}\n{}", server.said()));
     let status = answer.status().as_u16();
+    let warnings = answer.headers().get_all("spanwise-warning").iter();
+    let warnings = warnings.map(|warning| String::from_utf8_lossy(warning.as_bytes()).into_owned()).collect();
     let body = answer.body_mut().read_to_vec().unwrap_or_else(|error| panic!("{path}: {error}"));
     let is_stream = headers.iter().any(|(_, value)| value.starts_with("application/connect+")) && status == 200;
     let end = if is_stream { end_of_stream(&body) } else { body.clone() };
@@ -138,7 +142,7 @@ fn send(server: &DevServer, path: &str, headers: &[(&str, &str)], body: &[u8]) -
     if code.is_empty() && status != 200 {
         message = String::from_utf8_lossy(&body).into_owned();
     }
-    Answer { status, code, message, body }
+    Answer { status, code, message, body, warnings }
 }
 
 /// The JSON at the end of a stream.

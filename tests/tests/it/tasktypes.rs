@@ -27,7 +27,7 @@ fn s10_a_task_of_any_type_runs_by_the_sdks_entry_point_and_what_it_asks_of_a_clu
         page(&server, &format!("/v2/domain/development/project/flytesnacks/runs/{}{action}", text(run)))
     };
     let shown = |page: &str| page.replace("&#96;", "`");
-    assert!(shown(&page_of(&found["run"], "")).contains(TOLD), "with the run");
+    assert_eq!(shown(&page_of(&found["run"], "")).matches(TOLD).count(), 1, "with the run, once");
     let parent = page_of(&found["parent"], "");
     assert!(!shown(&parent).contains(TOLD), "the parent asks for nothing");
     let child = page_of(&found["parent"], &format!("?i={}", text(&found["child"])));
@@ -44,7 +44,7 @@ fn s10_what_a_strict_server_would_not_honour_it_refuses_of_a_child_too() {
     let data = tempfile::tempdir().unwrap();
     let server = DevServer::start_with(data.path(), &[("SPANWISE_STRICT", "true")]);
     let refused = run_case(&server, "tasktypes.py", "strict");
-    for path in ["root", "child"] {
+    for path in ["root", "child", "deployed"] {
         assert!(text(&refused[path]).contains(TOLD), "{path}: {refused}");
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use spanwise_proto::Message;
 use spanwise_proto::flyteidl2::common::{ListRequest, Relation};
-use spanwise_proto::flyteidl2::core::{Container, Resources, resources, task_template};
+use spanwise_proto::flyteidl2::core::{Container, Resources, resources, task_metadata, task_template};
 use spanwise_proto::flyteidl2::task::{DeployTaskRequest, RunSpec, TaskIdentifier, TaskSpec};
 use spanwise_proto::flyteidl2::workflow::{
     AbortActionRequest, AbortRunRequest, CreateRunRequest, CreateRunResponse, ListRunsRequest, ListRunsResponse,
@@ -153,6 +153,19 @@ fn run_deployed(server: &DevServer, name: &str, version: &str) -> String {
     let answer = ask(server, "RunService/CreateRun", &request);
     assert_eq!(answer.status, 200, "{answer:?}");
     CreateRunResponse::decode_from_slice(&answer.body).unwrap().run.action.id.run.name.clone()
+}
+
+#[test]
+fn what_a_deployed_task_asks_for_in_vain_is_told_with_the_answer() {
+    let server = DevServer::shared();
+    let name = "told.in_vain";
+    let quiet = deploy(&server, name, "v1", program(name, &["/bin/true"]));
+    assert!(quiet.status == 200 && quiet.warnings.is_empty(), "{quiet:?}");
+    let mut spec = program(name, &["/bin/true"]);
+    spec.task_template.get_or_insert_default().metadata.get_or_insert_default().interruptible_value =
+        Some(task_metadata::InterruptibleValue::Interruptible(true));
+    let told = deploy(&server, name, "v2", spec);
+    assert!(told.status == 200 && told.warnings.iter().any(|said| said.contains("interruptible")), "{told:?}");
 }
 
 #[test]

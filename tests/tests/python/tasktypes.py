@@ -157,8 +157,12 @@ def strict(_scratch):
         session.start(add, left=1)
     except Exception as error:
         root = str(error)
+    try:
+        flyte.deploy(pooled, version="strict")
+    except Exception as error:
+        deployed = str(error)
     child = session.failure(session.start(calls, left=1))
-    return {"root": root, "child": child["message"]}
+    return {"root": root, "child": child["message"], "deployed": deployed}
 
 
 if __name__ == "__main__":

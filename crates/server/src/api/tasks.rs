@@ -82,7 +82,8 @@ impl TaskService for Tasks {
             |how: &str| ConnectError::already_exists(format!("task `{name}` is deployed in version `{version}`{how}"));
         match self.api.control.deploy(key.clone(), &task).await? {
             Deployed::New => {
-                let mut warnings = self.api.control.deploy_triggers(&key, &triggers)?;
+                let mut warnings = self.api.control.not_honoured(&task)?;
+                warnings.extend(self.api.control.deploy_triggers(&key, &triggers)?);
                 warnings.extend(triggers.iter().flat_map(|trigger| trigger.definition.warnings()));
                 Ok(warnings::with(DeployTaskResponse::default(), &warnings))
             }

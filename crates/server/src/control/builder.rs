@@ -44,9 +44,6 @@ impl ControlPlane {
     /// What of an image cannot be realised: of one that is to be built, or of the one that a run's task asks for.
     pub(super) async fn image_warnings(&self, new: &NewRun) -> Result<Vec<String>, Error> {
         let environments = self.inner.executor.environments();
-        let named = |image: &str, warnings: &[String]| {
-            warnings.iter().map(|warning| format!("image {image}: {warning}")).collect()
-        };
         if new.task.builds_images {
             let request = ImageRequest::of(&new.inputs);
             // Of a run that fails the SDK shows no more than that it did.
@@ -59,8 +56,25 @@ impl ControlPlane {
             }
             return Ok(named(&request.image, &plan.plan.warnings));
         }
-        let image = new.task.image.as_str();
-        let found = ImageKey::of(image).and_then(|key| environments.find(&key));
-        Ok(found.map(|environment| named(image, &environment.warnings)).unwrap_or_default())
+        Ok(self.not_in_image(&new.task))
     }
+
+    /// What of a task is not honoured, its image's part too, which a strict server refuses.
+    pub(crate) fn not_honoured(&self, task: &TaskDefinition) -> Result<Vec<String>, Error> {
+        let mut not_honoured = task.not_honoured();
+        not_honoured.extend(self.not_in_image(task));
+        if self.inner.strict && !not_honoured.is_empty() {
+            return Err(Invalid::field(format!("task `{}`: {}", task.name, not_honoured.join("; "))).into());
+        }
+        Ok(not_honoured)
+    }
+
+    fn not_in_image(&self, task: &TaskDefinition) -> Vec<String> {
+        let found = ImageKey::of(&task.image).and_then(|key| self.inner.executor.environments().find(&key));
+        found.map(|environment| named(&task.image, &environment.warnings)).unwrap_or_default()
+    }
+}
+
+fn named(image: &str, warnings: &[String]) -> Vec<String> {
+    warnings.iter().map(|warning| format!("image {image}: {warning}")).collect()
 }

@@ -23,12 +23,13 @@ pub(crate) enum Deployed {
 }
 
 impl ControlPlane {
-    /// Deploys a task. A version that is there stays as it is.
+    /// Deploys a task. A version that is there stays as it is. What a strict server would refuse of a run is refused here already.
     pub(crate) async fn deploy(&self, key: TaskKey, task: &TaskDefinition) -> Result<Deployed, Error> {
         task.check()?;
         if key.version.is_empty() {
             return Err(Invalid::Missing("task_id.version").into());
         }
+        self.not_honoured(task)?;
         self.check_bundle(task.bundle.as_deref()).await?;
         let (TaskKey { scope, name, version }, now) = (key.clone(), self.inner.engine.now());
         let row = TaskRow { scope, name, version, definition: task.stored.digest.clone(), deployed_at: now };

@@ -72,11 +72,7 @@ impl ControlPlane {
         if self.inner.definitions.knows(&task.stored.digest) && !self.inner.strict {
             return Ok(());
         }
-        let not_honoured = task.not_honoured();
-        if self.inner.strict && !not_honoured.is_empty() {
-            return Err(Invalid::field(format!("task `{}`: {}", task.name, not_honoured.join("; "))).into());
-        }
-        for warning in not_honoured {
+        for warning in self.not_honoured(task)? {
             tracing::warn!(run = %run.id().name, action = %new.name, task = task.name, warning);
         }
         Ok(())

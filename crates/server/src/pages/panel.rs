@@ -241,7 +241,9 @@ fn facts(pages: &Pages, run: &RunHandle, name: &ActionName, action: &Action) -> 
         facts.extend(requested(&definition));
         facts.extend(definition.task_version().map(|version| Fact::text("Version", version)));
         facts.extend(pod(&definition));
-        facts.extend(definition.not_honoured().into_iter().map(|said| Fact::text("Warning", said)));
+        // What is said of the root stands above, with the run.
+        let not_honoured = if name.is_root() { Vec::new() } else { definition.not_honoured() };
+        facts.extend(not_honoured.into_iter().map(|said| Fact::text("Warning", said)));
     }
     Ok(facts)
 }
