@@ -66,8 +66,8 @@ impl ControlPlane {
         Ok(run.committed().await?)
     }
 
-    /// What of a child's task is not honoured: a strict server refuses it, another one has it in its log once a task, in that of each
-    /// attempt, and with the action (semantics S10).
+    /// What of a child's task and of its image is not honoured: a strict server refuses it, another one has it in its log, once a task. What
+    /// the task itself asks for is in the log of each attempt and with the action as well (semantics S10).
     fn tell(&self, run: &RunHandle, new: &NewAction, task: &TaskDefinition) -> Result<(), Error> {
         if self.inner.definitions.knows(&task.stored.digest) && !self.inner.strict {
             return Ok(());

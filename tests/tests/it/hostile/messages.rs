@@ -102,9 +102,14 @@ fn garbage() -> Vec<(&'static str, Vec<u8>)> {
 fn what_is_no_protobuf_is_an_invalid_argument_of_every_method() {
     let server = DevServer::shared();
     for rpc in rpcs() {
+        // What is refused whatever is asked is refused before anybody reads it.
+        let code = match ask_raw(&server, rpc, &[]).code.as_str() {
+            "unimplemented" => "unimplemented",
+            _ => "invalid_argument",
+        };
         for (what, bytes) in garbage() {
             let answer = ask_raw(&server, rpc, &bytes);
-            answer.assert_error(&format!("{} {what}", rpc.path), "invalid_argument", "");
+            answer.assert_error(&format!("{} {what}", rpc.path), code, "");
         }
     }
     assert_well(&server);
