@@ -66,6 +66,8 @@ struct Inner {
     /// Counts what happens to any of them.
     changed: watch::Sender<u64>,
     supervisors: TaskTracker,
+    /// Held by whoever supervises an app: who takes the place of one that was deleted waits until nothing of it is left.
+    turns: Mutex<BTreeMap<AppId, Arc<tokio::sync::Mutex<()>>>>,
     ending: CancellationToken,
 }
 
@@ -79,6 +81,7 @@ impl Apps {
             changing: Mutex::default(),
             changed: watch::Sender::new(0),
             supervisors: TaskTracker::new(),
+            turns: Mutex::default(),
             ending: CancellationToken::new(),
         };
         Apps { inner: Arc::new(inner) }

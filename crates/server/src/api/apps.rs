@@ -208,7 +208,7 @@ impl AppService for Apps {
             Some(Target::Project(project)) => Wanted::Scope(ids::project_scope(project)?),
             Some(Target::Org(org)) => Wanted::Org(ids::org(org)?),
             Some(Target::ClusterId(_)) => return Err(Invalid::field("target.cluster_id: there is one machine").into()),
-            None => Wanted::All,
+            None => return Err(Invalid::Missing("target").into()),
         };
         if let Wanted::One(id) = &wanted {
             self.api.control.app(id)?;

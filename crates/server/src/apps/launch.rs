@@ -104,6 +104,8 @@ impl Apps {
         let log = files.log(number);
         let recording = shared.logs.record(&log).map_err(|error| failed("make the log of the app", error))?;
         let served = shared.launcher.serving(&definition.program).await?;
+        let copied = served.python.bring_files(&files.work()).await;
+        copied.map_err(|error| failed("copy the files of the image", error))?;
         let mut notes: Vec<String> = served.python.notes().to_vec();
         notes.extend(definition.not_honoured().into_iter().map(|text| format!("warning: {text}")));
         if ports.own.is_none() {

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 use std::io;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The ports that apps have or are about to have.
@@ -27,10 +27,9 @@ impl Ports {
     /// Ports for an app whose definition names `wanted`.
     pub(super) fn reserve(&self, wanted: u16) -> io::Result<Reserved> {
         let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_free = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
         for _ in 0..TRIED {
             let given = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
-            if given != wanted && taken.insert(given) {
+            if given != wanted && is_free(given) && taken.insert(given) {
                 let own = (!taken.contains(&wanted) && is_free(wanted)).then_some(wanted);
                 taken.extend(own);
                 return Ok(Reserved { ports: self.clone(), given, own });
@@ -44,6 +43,16 @@ impl Ports {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(own.into_iter().chain([given]));
         Reserved { ports: self.clone(), given, own }
     }
+}
+
+/// True if nobody listens on a port of either address on which an app is looked for: what somebody else has there would get its requests.
+fn is_free(port: u16) -> bool {
+    let is_free = |ip: IpAddr| match TcpListener::bind((ip, port)) {
+        Ok(_) => true,
+        // A machine may have no such address at all.
+        Err(error) => ip.is_ipv6() && error.kind() == io::ErrorKind::AddrNotAvailable,
+    };
+    is_free(Ipv4Addr::LOCALHOST.into()) && is_free(Ipv6Addr::LOCALHOST.into())
 }
 
 impl Reserved {
@@ -80,6 +89,11 @@ mod tests {
         let wanted = holder.local_addr().unwrap().port();
         assert_eq!(ports.reserve(wanted).unwrap().own, None, "somebody listens there");
         drop(holder);
+        // Nor where it is looked for by the other address; a machine without one has nobody there.
+        if let Ok(holder) = TcpListener::bind((Ipv6Addr::LOCALHOST, wanted)) {
+            assert_eq!(ports.reserve(wanted).unwrap().own, None, "somebody listens there");
+            drop(holder);
+        }
         let mut first = ports.reserve(wanted).unwrap();
         let second = ports.reserve(wanted).unwrap();
         assert_eq!((first.own, second.own), (Some(wanted), None));

@@ -1,7 +1,7 @@
 //! One task an app: it does what is due, and tells what has happened.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use spanwise_core::Timestamp;
@@ -25,13 +25,20 @@ enum Wake {
 impl Apps {
     /// Looks after an app until it is deleted or the server ends. `running` is what an earlier server has started.
     pub(super) async fn supervise(&self, cell: &Arc<Cell>, mut running: Option<Running>) {
+        let turn = {
+            let mut turns = self.inner.turns.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(turns.entry(cell.id.clone()).or_default())
+        };
+        let _alone = turn.lock().await;
         let mut changes = cell.changes();
         loop {
             changes.borrow_and_update();
             let due = match cell.due(self.now()) {
                 Due::Leave => {
                     self.finish(running).await;
-                    super::files::AppFiles::of(&self.inner.shared.data, &cell.id).remove();
+                    let files = super::files::AppFiles::of(&self.inner.shared.data, &cell.id);
+                    // There may be much of it.
+                    let _ = tokio::task::spawn_blocking(move || files.remove()).await;
                     return;
                 }
                 Due::Next(Next::Launch) => {

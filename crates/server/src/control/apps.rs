@@ -51,7 +51,10 @@ impl ControlPlane {
 
     /// Changes an app to another revision.
     pub(crate) async fn change_app(&self, definition: AppDefinition, reason: &str) -> Result<AppView, Error> {
-        self.check_app(&definition).await?;
+        // Whatever is wrong with it, it can be stopped.
+        if definition.desired != Desired::Stopped {
+            self.check_app(&definition).await?;
+        }
         let _alone = self.inner.apps.change_alone();
         let cell = self.cell(&definition.id)?;
         let current = cell.revision();

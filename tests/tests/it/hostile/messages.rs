@@ -11,7 +11,8 @@ use super::{
 use crate::dev_server::DevServer;
 
 /// Methods that answer an empty request because none of their fields is needed.
-const NEEDS_NOTHING: [&str; 7] = [
+const NEEDS_NOTHING: [&str; 8] = [
+    "AppService/List",
     "ClusterService/SelectCluster",
     "IdentityService/UserInfo",
     "ProjectService/ListProjects",
