@@ -67,7 +67,7 @@ struct Inner {
     changed: watch::Sender<u64>,
     supervisors: TaskTracker,
     /// Held by whoever supervises an app: who takes the place of one that was deleted waits until nothing of it is left.
-    turns: Mutex<BTreeMap<AppId, Arc<tokio::sync::Mutex<()>>>>,
+    locks: Mutex<BTreeMap<AppId, Arc<tokio::sync::Mutex<()>>>>,
     ending: CancellationToken,
 }
 
@@ -81,7 +81,7 @@ impl Apps {
             changing: Mutex::default(),
             changed: watch::Sender::new(0),
             supervisors: TaskTracker::new(),
-            turns: Mutex::default(),
+            locks: Mutex::default(),
             ending: CancellationToken::new(),
         };
         Apps { inner: Arc::new(inner) }

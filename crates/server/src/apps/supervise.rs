@@ -25,11 +25,11 @@ enum Wake {
 impl Apps {
     /// Looks after an app until it is deleted or the server ends. `running` is what an earlier server has started.
     pub(super) async fn supervise(&self, cell: &Arc<Cell>, mut running: Option<Running>) {
-        let turn = {
-            let mut turns = self.inner.turns.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(turns.entry(cell.id.clone()).or_default())
+        let lock = {
+            let mut locks = self.inner.locks.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(locks.entry(cell.id.clone()).or_default())
         };
-        let _alone = turn.lock().await;
+        let _alone = lock.lock().await;
         let mut changes = cell.changes();
         loop {
             changes.borrow_and_update();
