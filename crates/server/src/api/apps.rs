@@ -20,6 +20,7 @@ use spanwise_wire::details::SUBJECT;
 use spanwise_wire::{Invalid, ids, shown, times};
 use tokio::sync::watch;
 
+use super::refusing::refused;
 use super::{Api, listing};
 use crate::control::{AppView, ControlPlane};
 
@@ -146,7 +147,7 @@ impl AppService for Apps {
         _ctx: RequestContext,
         _request: ServiceRequest<'_, UpdateStatusRequest>,
     ) -> ServiceResult<UpdateStatusResponse> {
-        Err(ConnectError::unimplemented("AppService/UpdateStatus is for clusters: this server runs its apps itself"))
+        Err(refused("flyteidl2.app.AppService/UpdateStatus"))
     }
 
     async fn delete(
@@ -224,7 +225,7 @@ impl AppService for Apps {
         _ctx: RequestContext,
         _request: ServiceRequest<'_, LeaseRequest>,
     ) -> ServiceResult<ServiceStream<LeaseResponse>> {
-        Err(ConnectError::unimplemented("AppService/Lease is for clusters: this server runs its apps itself"))
+        Err(refused("flyteidl2.app.AppService/Lease"))
     }
 }
 

@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use connectrpc::dispatcher::{Dispatcher, MethodDescriptor, RequestStream, StreamingResult, UnaryResult};
 use connectrpc::{CodecFormat, ConnectError, Payload, RequestContext, Router};
+use futures_util::future::BoxFuture;
+use spanwise_wire::support::Support;
 use spanwise_wire::support::methods::{self, Streams};
 
 /// The services that are there, and the refusal of all else that Flyte has.
@@ -14,14 +16,15 @@ pub(super) fn refused(path: &str) -> ConnectError {
     ConnectError::unimplemented(why.unwrap_or_else(|| format!("{path} is not part of this version")))
 }
 
-/// True if the table says so; what it does not know is for the services to answer.
-fn is_refused(path: &str) -> bool {
-    methods::refusal(path).is_some()
+/// The answer to a call, if the table refuses it; what that does not know is for the services to answer.
+fn refusal<T: Send + 'static>(path: &str) -> Option<BoxFuture<'static, Result<T, ConnectError>>> {
+    let refused = ConnectError::unimplemented(methods::refusal(path)?);
+    Some(Box::pin(async { Err(refused) }))
 }
 
 impl Dispatcher for Refusing {
     fn lookup(&self, path: &str) -> Option<MethodDescriptor> {
-        match methods::of_path(path).filter(|_| is_refused(path)) {
+        match methods::of_path(path).filter(|row| matches!(row.support, Support::Refused(_))) {
             Some(row) => Some(match row.streams {
                 Streams::Neither => MethodDescriptor::unary(false),
                 Streams::Server => MethodDescriptor::server_streaming(),
@@ -32,9 +35,8 @@ impl Dispatcher for Refusing {
     }
 
     fn call_unary(&self, path: &str, ctx: RequestContext, request: Payload, format: CodecFormat) -> UnaryResult {
-        if is_refused(path) {
-            let refused = refused(path);
-            return Box::pin(async { Err(refused) });
+        if let Some(refused) = refusal(path) {
+            return refused;
         }
         self.0.call_unary(path, ctx, request, format)
     }
@@ -46,9 +48,8 @@ impl Dispatcher for Refusing {
         request: Bytes,
         format: CodecFormat,
     ) -> StreamingResult {
-        if is_refused(path) {
-            let refused = refused(path);
-            return Box::pin(async { Err(refused) });
+        if let Some(refused) = refusal(path) {
+            return refused;
         }
         self.0.call_server_streaming(path, ctx, request, format)
     }
@@ -70,9 +71,8 @@ impl Dispatcher for Refusing {
         requests: RequestStream,
         format: CodecFormat,
     ) -> StreamingResult {
-        if is_refused(path) {
-            let refused = refused(path);
-            return Box::pin(async { Err(refused) });
+        if let Some(refused) = refusal(path) {
+            return refused;
         }
         self.0.call_bidi_streaming(path, ctx, requests, format)
     }
