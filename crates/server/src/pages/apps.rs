@@ -1,15 +1,11 @@
 //! Apps: the list of a project's, and one with its state, its addresses, its log and its revisions.
 
-use std::convert::Infallible;
-
 use askama::Template;
 use axum::Form;
 use axum::body::Body;
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Path, State};
-use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Redirect, Response};
-use futures_util::StreamExt as _;
 use http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode, Uri};
 use serde::Deserialize;
@@ -20,6 +16,7 @@ use spanwise_wire::ids;
 use super::assets::{ASSETS, Assets};
 use super::escape::without_directions;
 use super::format::{Badge, When, when};
+use super::log::followed;
 use super::{PageError, Pages, address, guard, render};
 use crate::control::AppView;
 use crate::foreign;
@@ -276,24 +273,15 @@ pub(super) async fn log(State(pages): State<Pages>, Path(route): Path<AppRoute>,
 }
 
 /// Lines of the log as they come, as those of an attempt.
-pub(super) async fn log_events(State(pages): State<Pages>, Path(route): Path<AppRoute>, uri: Uri) -> Response {
+pub(super) async fn log_events(
+    State(pages): State<Pages>,
+    Path(route): Path<AppRoute>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
     let log = match route.id(&uri).and_then(|id| Ok(pages.control.app_log(&id, None)?)) {
         Ok(log) => log,
         Err(error) => return error.into_response(),
     };
-    let from =
-        address::pairs(&uri).into_iter().find(|(name, _)| name == "from").and_then(|(_, from)| from.parse().ok());
-    let batches = log.follow(from.unwrap_or(0)).take_while(|batch| std::future::ready(batch.is_ok()));
-    let lines = batches.filter_map(|batch| async move {
-        let lines = batch.ok()?;
-        let texts: Vec<String> = lines.iter().map(|line| without_directions(&line.message)).collect();
-        let event = Event::default().event("lines").id(lines.last()?.offset.to_string());
-        let offsets: Vec<u64> = lines.iter().map(|line| line.offset).collect();
-        serde_json::to_string(&(offsets, texts)).ok().map(|data| event.data(data))
-    });
-    let end = futures_util::stream::once(async { Event::default().event("end").data("now") });
-    let events = lines.chain(end).map(Ok::<_, Infallible>);
-    let mut response = Sse::new(events.take_until(pages.control.closing().clone().cancelled_owned())).into_response();
-    foreign::seal(response.headers_mut());
-    response
+    followed(&pages, &uri, &headers, |from| log.follow(from))
 }

@@ -20,6 +20,7 @@ use super::{PageError, Pages, address};
 use crate::blobs::satisfied;
 use crate::control::AttemptLog;
 use crate::foreign;
+use spanwise_process::LogBatches;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
@@ -113,11 +114,21 @@ pub(super) async fn events(
         Ok(log) => log,
         Err(error) => return error.into_response(),
     };
+    followed(&pages, &uri, &headers, |from| log.follow(from))
+}
+
+/// The lines of a log from where the page has it, as they come.
+pub(super) fn followed(
+    pages: &Pages,
+    uri: &Uri,
+    headers: &HeaderMap,
+    follow: impl FnOnce(u64) -> LogBatches,
+) -> Response {
     let resumed = headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok()).and_then(|id| id.parse().ok());
     let offset =
-        address::pairs(&uri).into_iter().find(|(name, _)| name == "from").and_then(|(_, from)| from.parse().ok());
+        address::pairs(uri).into_iter().find(|(name, _)| name == "from").and_then(|(_, from)| from.parse().ok());
     let from = resumed.or(offset).unwrap_or(0);
-    let lines = log.follow(from).take_while(|batch| std::future::ready(batch.is_ok())).filter_map(|batch| async move {
+    let lines = follow(from).take_while(|batch| std::future::ready(batch.is_ok())).filter_map(|batch| async move {
         let lines = batch.ok()?;
         let texts: Vec<String> = lines.iter().map(|line| without_directions(&line.message)).collect();
         // The place of the last line: it comes again after a break, and the page knows it by its place.
