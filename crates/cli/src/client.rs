@@ -27,6 +27,7 @@ mod file;
 pub(crate) mod get;
 pub(crate) mod list;
 pub(crate) mod logs;
+mod notifications;
 mod question;
 pub(crate) mod signal;
 mod table;

@@ -2,10 +2,10 @@
 
 use std::io::{self, Write as _};
 
-use spanwise_server::{BadTarget, Config, Server};
+use spanwise_server::{Config, Server};
 use tokio::sync::oneshot;
 
-use crate::settings::Common;
+use crate::settings::{BadSetting, Common};
 use crate::{Signals, logging};
 
 /// Start a control plane on this machine: Flyte 2's API, tasks as local processes, no configuration.
@@ -30,7 +30,7 @@ pub(crate) struct Repair {
 
 impl Options {
     /// Tasks have as long at the end of the server as they have at their own.
-    fn config(self) -> Result<Config, BadTarget> {
+    fn config(self) -> Result<Config, BadSetting> {
         let mut config = self.common.config(self.collector)?;
         config.drain = config.grace;
         config.repair = self.repair.repair;

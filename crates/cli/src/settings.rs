@@ -4,6 +4,7 @@
 //! what is built in, and every value is checked by the same parser.
 
 mod file;
+mod notify;
 mod shown;
 
 use std::collections::BTreeMap;
@@ -13,8 +14,8 @@ use std::time::Duration;
 
 use clap::Args;
 use spanwise_server::{
-    BadTarget, CatchUp, CollectorConfig, Config, DEFAULT_COLLECTOR_PORT, DEFAULT_PORT, FiringRules, Overlap, Retention,
-    TeeTarget, TraceLevel, Users,
+    BadMailServer, BadTarget, CatchUp, CollectorConfig, Config, DEFAULT_COLLECTOR_PORT, DEFAULT_PORT, FiringRules,
+    Overlap, Retention, TeeTarget, TraceLevel, Users,
 };
 
 pub(crate) use file::{BadFile, with_file};
@@ -61,6 +62,8 @@ pub(crate) struct Common {
     trigger_overlap: Overlap,
     #[command(flatten)]
     trace: Trace,
+    #[command(flatten)]
+    notify: notify::Notify,
     /// Seconds that a task may take to end after SIGTERM.
     #[arg(long, env = "SPANWISE_GRACE_SECONDS", default_value_t = 10)]
     grace_seconds: u64,
@@ -91,12 +94,23 @@ pub(crate) struct Common {
     tee_headers: Option<String>,
 }
 
+/// A setting that cannot be used, of those that only a server can read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BadSetting {
+    /// Of the receiver that spans are forwarded to.
+    #[error(transparent)]
+    Tee(#[from] BadTarget),
+    /// Of the mail server.
+    #[error(transparent)]
+    Mail(#[from] BadMailServer),
+}
+
 impl Common {
     /// What the server is started with.
     ///
     /// # Errors
-    /// If the tee's endpoint or its headers cannot be parsed.
-    pub(crate) fn config(self, collects: bool) -> Result<Config, BadTarget> {
+    /// [`BadSetting`]
+    pub(crate) fn config(self, collects: bool) -> Result<Config, BadSetting> {
         let mut config = Config::dev(self.data_dir);
         config.port = self.port;
         config.python = self.python;
@@ -107,6 +121,7 @@ impl Common {
         config.users = self.users;
         config.firing = FiringRules { catch_up: self.trigger_catch_up, overlap: self.trigger_overlap };
         self.trace.apply(&mut config);
+        self.notify.apply(&mut config)?;
         config.max_tasks = self.max_tasks.unwrap_or(config.max_tasks);
         config.grace = Duration::from_secs(self.grace_seconds);
         let headers = self.tee_headers.unwrap_or_default();
@@ -250,8 +265,8 @@ impl Settings {
     /// What the server is started with.
     ///
     /// # Errors
-    /// If the tee's endpoint or its headers cannot be parsed.
-    pub(crate) fn config(self) -> Result<Config, BadTarget> {
+    /// [`BadSetting`]
+    pub(crate) fn config(self) -> Result<Config, BadSetting> {
         let mut config = self.common.config(self.collector)?;
         config.address = self.address;
         config.durability = match self.durability {

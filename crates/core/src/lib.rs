@@ -20,6 +20,7 @@ pub mod history;
 mod id;
 pub mod lifecycle;
 mod live;
+mod notification;
 mod options;
 mod phase;
 mod policy;
@@ -44,6 +45,7 @@ pub use id::{
     Timestamp,
 };
 pub use live::{Driver, Ended, Fate, HeldBy, LiveRun, News, RunSlots};
+pub use notification::{Fault, NotificationLimits};
 pub use options::{CacheOptions, RunOptions};
 pub use phase::Phase;
 pub use policy::{Backoff, InvalidPolicy, RetryPolicy, Timeouts};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use spanwise_core::{ActionName, ActionSpec, Command, Run, RunId};
-use spanwise_store::{Definition, ExportState, Payloads, RunKey, RunRow};
+use spanwise_store::{Append, Definition, ExportState, Payloads, RunKey, RunRow};
 
 use crate::blocking::{leave_runtime, stays};
 use crate::cell::{New, RunCell};
@@ -58,12 +58,13 @@ impl Engine {
             export: (new.settings.trace.is_exported() && self.inner.exports.is_open()).then(ExportState::default),
             unreadable: None,
         };
+        let receivers = new.settings.receivers.clone();
         let cell = RunCell::new(new.id.clone(), new.settings, &self.inner.slots);
         let action = ActionName::ROOT;
         let inputs = Payloads { inputs: Some(new.inputs), outputs: None };
         let command = Command::Enqueue { action, spec: Arc::new(new.spec) };
         cell.command(&command, now, New { payloads: inputs, definitions: new.definitions })?;
-        let first = cell.take_first();
+        let first = Append { receivers, ..cell.take_first() };
         let events = first.events.clone();
         let taken = || Error::AlreadyExists(new.id.name.clone());
         // Nobody may find the run in the store before it is found here: there would be two of it.

@@ -76,6 +76,8 @@ pub(crate) struct Inner {
     pub(crate) leaves: AtomicUsize,
     pub(crate) reservations: Reservations,
     pub(crate) exports: Arc<Exports>,
+    /// Notified when runs have ended, after the commit that ended them.
+    pub(crate) ended: Arc<Notify>,
     pub(crate) slots: Arc<EngineSlots>,
     pub(crate) attempts_outlive_the_process: bool,
     pub(crate) waits_for_room: bool,
@@ -117,11 +119,12 @@ impl Engine {
         let clock = Clock::start();
         // What cannot be deleted now is tried again the next time.
         let pruned = store.prune(&config.retention, clock.now()).unwrap_or_default();
-        let exports = Arc::new(Exports::default());
+        let (exports, ended) = (Arc::new(Exports::default()), Arc::new(Notify::new()));
         let inner = Inner {
             clock,
-            journal: Journal::open(store, always_inline, Arc::clone(&exports))?,
+            journal: Journal::open(store, always_inline, Arc::clone(&exports), Arc::clone(&ended))?,
             exports,
+            ended,
             interrupted: AtomicBool::new(false),
             interruption: Notify::new(),
             leaves: AtomicUsize::new(0),

@@ -13,7 +13,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use spanwise_store::{Append, RunKey, Store};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, oneshot, watch};
 
 use crate::blocking::{leave_runtime, stays};
 use crate::cell::RunCell;
@@ -35,6 +35,8 @@ struct Shared {
     always_inline: bool,
     /// Where runs with new events are queued for their export.
     exports: Arc<Exports>,
+    /// Notified when runs have ended.
+    ended: Arc<Notify>,
     queue: Mutex<Queue>,
     wake: Condvar,
     /// Why nothing can be written now, if so.
@@ -68,9 +70,14 @@ struct Waiter {
 }
 
 impl Journal {
-    pub(crate) fn open(store: Arc<dyn Store>, always_inline: bool, exports: Arc<Exports>) -> Result<Journal, Error> {
+    pub(crate) fn open(
+        store: Arc<dyn Store>,
+        always_inline: bool,
+        exports: Arc<Exports>,
+        ended: Arc<Notify>,
+    ) -> Result<Journal, Error> {
         let (queue, stalled) = (Mutex::default(), watch::Sender::new(None));
-        let shared = Arc::new(Shared { store, always_inline, exports, queue, wake: Condvar::new(), stalled });
+        let shared = Arc::new(Shared { store, always_inline, exports, ended, queue, wake: Condvar::new(), stalled });
         let writer = Arc::clone(&shared);
         let writer = std::thread::Builder::new()
             .name("spanwise-journal".to_owned())
@@ -256,8 +263,11 @@ impl Shared {
         while !taken.is_empty() {
             let (runs, appends): (Vec<_>, Vec<_>) = taken.into_iter().unzip();
             let Err(error) = self.store.commit(&appends) else {
-                for (run, Append { first_seq, events, definitions, .. }) in runs.iter().zip(appends) {
+                for (run, Append { first_seq, events, definitions, run_phase, .. }) in runs.iter().zip(appends) {
                     run.forget_written(&definitions);
+                    if run_phase.is_some_and(|(_, ended_at)| ended_at.is_some()) {
+                        self.ended.notify_one();
+                    }
                     self.exports.mark(run, first_seq, events);
                 }
                 return Ok(());

@@ -19,6 +19,7 @@ mod error;
 mod executor;
 mod export;
 mod journal;
+mod notifications;
 mod random;
 mod reservations;
 mod run;
@@ -39,13 +40,14 @@ pub use engine::{Engine, EngineConfig, Storage};
 pub use error::Error;
 pub use executor::{Attempt, Executor, Report};
 pub use export::{Export, ExportError, ExportLimits, LifecycleExporter};
+pub use notifications::{Delivery, Failed, Notifications, Notifier, RunEnd, Undelivered};
 pub use random::random_bits;
 pub use run::{NewAction, NewStep, Outcome, RunHandle, StepRecord};
 pub use scope::AttemptScope;
 pub use settings::RunSettings;
-pub use spanwise_core::{ActionView, Relation, RunOptions, Scope};
+pub use spanwise_core::{ActionView, Fault, NotificationLimits, Relation, RunOptions, Scope};
 pub use spanwise_store::{
-    AppRow, Definition, Durability, ExportState, PrunedRun, Retention, RunKey, RunQuery, RunRow, TaskQuery, TaskRow,
-    TriggerQuery, TriggerRow,
+    AppRow, Definition, Durability, ExportState, NotificationRow, NotificationState, PrunedRun, Retention, RunKey,
+    RunQuery, RunRow, TaskQuery, TaskRow, TriggerQuery, TriggerRow,
 };
 pub use waiting::{Busy, OutsideWait, WaitsFor};

@@ -32,6 +32,10 @@ pub struct RunSettings {
     /// The version of the root's task, where it has one.
     #[serde(skip)]
     pub task_version: String,
+    /// Who is to be notified of its end, as people may read it, with the numbers of the rules. Of a run that is created: what has become
+    /// of them since is told by [`RunHandle::notifications`](crate::RunHandle::notifications).
+    #[serde(skip)]
+    pub receivers: Vec<(u32, String)>,
     /// How its lifecycle is traced.
     #[serde(default, skip_serializing_if = "is_untraced")]
     pub trace: RunTrace,

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use spanwise_core::lifecycle::TraceLevel;
 use spanwise_core::trigger::FiringRules;
-use spanwise_engine::{Durability, ExportLimits, Retention};
+use spanwise_engine::{Durability, ExportLimits, NotificationLimits, Retention};
 
 use crate::CollectorConfig;
+use crate::notify::MailServer;
 use crate::peers::Users;
 
 /// The port of the API, the console and the blob store.
@@ -59,6 +60,10 @@ pub struct Config {
     pub trace_endpoint: Option<String>,
     /// Lifecycle spans that their receiver does not take for this long are given up and counted.
     pub trace_patience: Duration,
+    /// The mail server of notifications; none sends no mail.
+    pub mail: Option<MailServer>,
+    /// How notifications that are not delivered are tried again.
+    pub notifications: NotificationLimits,
     /// Where a trace is opened in another tool: an address with `{trace_id}`, `{run_name}`, `{start_ms}` and `{end_ms}` in it.
     pub trace_url: Option<String>,
     /// How long a task may take to end after SIGTERM.
@@ -95,6 +100,8 @@ impl Config {
             trace_ratio: 1.0,
             trace_endpoint: None,
             trace_patience: ExportLimits::default().give_up_after,
+            mail: None,
+            notifications: NotificationLimits::default(),
             trace_url: None,
             grace: Duration::from_secs(10),
             drain: Duration::from_secs(10),

@@ -12,7 +12,10 @@ use spanwise_blobs::{BlobUri, Blobs};
 use spanwise_core::lifecycle::TraceLevel;
 use spanwise_core::trigger::FiringRules;
 use spanwise_core::{ActionName, AttemptNo, RunId, Timestamp};
-use spanwise_engine::{Call, Engine, Outcome, OutsideWait, RunHandle, RunOptions};
+use spanwise_engine::{
+    Call, Engine, NotificationLimits, NotificationRow, Notifications, Outcome, OutsideWait, RunHandle, RunOptions,
+    RunRow,
+};
 use spanwise_wire::{Invalid, ids::TaskKey};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -23,6 +26,7 @@ use crate::calls;
 use crate::definitions::Definitions;
 use crate::layout::DataDir;
 use crate::leftovers::{self, Leftovers};
+use crate::notify::Courier;
 use crate::readiness::{NotReady, Readiness, in_one_line};
 use crate::secrets::Secrets;
 use crate::upload_copies::UploadCopies;
@@ -138,6 +142,7 @@ pub(crate) struct Parts {
     pub(crate) data: DataDir,
     pub(crate) readiness: Readiness,
     pub(crate) upload_copies: UploadCopies,
+    pub(crate) courier: Courier,
     /// A run that asks for something which is not honoured is refused instead of warned about.
     pub(crate) strict: bool,
     pub(crate) trace: TraceRules,
@@ -188,6 +193,7 @@ struct Inner {
     refused: Mutex<HashMap<TaskKey, Timestamp>>,
     leftovers: Leftovers,
     readiness: Readiness,
+    courier: Courier,
     strict: bool,
     trace: TraceRules,
     firing: FiringRules,
@@ -215,6 +221,7 @@ impl ControlPlane {
             data,
             readiness,
             upload_copies,
+            courier,
             strict,
             trace,
             firing,
@@ -233,6 +240,7 @@ impl ControlPlane {
             refused: Mutex::default(),
             leftovers,
             readiness,
+            courier,
             strict,
             trace,
             firing,
@@ -268,6 +276,16 @@ impl ControlPlane {
         tokio::spawn(async move { closing.run_until_cancelled(inner.leftovers.watch()).await });
         let (readiness, closing) = (self.inner.readiness.clone(), self.inner.closing.clone());
         tokio::spawn(async move { closing.run_until_cancelled(readiness.tell()).await });
+    }
+
+    /// Notifies of the ends of runs, as long as what this returns is there.
+    pub(crate) fn notify(&self, limits: NotificationLimits) -> Notifications {
+        self.inner.engine.notify(Arc::new(self.inner.courier.clone()), limits)
+    }
+
+    /// Notifications that were tried in vain, with their runs.
+    pub(crate) fn troubled_notifications(&self, limit: usize) -> Result<Vec<(RunRow, NotificationRow)>, Error> {
+        Ok(self.inner.engine.troubled_notifications(limit)?)
     }
 
     /// Takes up every run that was under way when an earlier server ended: its attempts are adopted, its queue goes on. One that cannot

@@ -15,6 +15,7 @@ mod http;
 pub mod image_plan;
 mod layout;
 mod leftovers;
+mod notify;
 mod origin;
 mod os;
 mod pages;
@@ -33,6 +34,7 @@ mod waits;
 
 pub use attempt::BESIDE_SDK;
 pub use config::{Config, DEFAULT_PORT};
+pub use notify::{BadMailServer, MailServer};
 pub use peers::Users;
 pub use running::{Interpreter, Running, at as running_at};
 pub use server::{Error, Server};
@@ -41,4 +43,4 @@ pub use spanwise_collector::{
 };
 pub use spanwise_core::lifecycle::TraceLevel;
 pub use spanwise_core::trigger::{CatchUp, FiringRules, Overlap};
-pub use spanwise_engine::{Durability, Retention};
+pub use spanwise_engine::{Durability, NotificationLimits, Retention};

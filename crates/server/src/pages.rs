@@ -32,6 +32,7 @@ mod guard;
 mod header;
 mod live;
 mod log;
+mod notifications;
 mod panel;
 mod question;
 mod run;
@@ -78,6 +79,11 @@ impl Pages {
     }
 }
 
+/// The address of a run's page on its server.
+pub(crate) fn run_address(id: &RunId) -> String {
+    address::run(id, None)
+}
+
 /// The routes of the console.
 pub(crate) fn router(pages: Pages) -> Router {
     const RUN: &str = "/v2/domain/{domain}/project/{project}/runs/{run}";
@@ -114,6 +120,7 @@ fn files(run: &str) -> Router<Pages> {
     Router::new()
         .route(&format!("{run}/trace.json"), get(data::trace))
         .route(&format!("{run}/explain.json"), get(data::explanation))
+        .route(&format!("{run}/notifications.json"), get(notifications::of_command_line))
         .layer(middleware::from_fn(foreign::sealed))
         .layer(middleware::from_fn(guarded))
 }

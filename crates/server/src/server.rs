@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use spanwise_collector::Error as CollectorError;
-use spanwise_engine::Export;
+use spanwise_engine::{Export, Notifications};
 use spanwise_process::environments::{Base, NoPython};
 use spanwise_process::own;
 use tokio::net::TcpListener;
@@ -116,6 +116,7 @@ pub struct Server {
     ending: CancellationToken,
     /// The export of lifecycle spans, if they are sent anywhere.
     export: Option<Export>,
+    notifications: Notifications,
     /// The note of who is running, removed at the end.
     _note: Option<running::Note>,
 }
@@ -169,8 +170,8 @@ impl Server {
         control.keep_time();
         let mut listeners: Vec<_> = listeners.into_iter().map(|listener| (listener, router.clone())).collect();
         listeners.extend(collector.as_mut().map(Collecting::listeners).unwrap_or_default());
-        let (grace, drain) = (config.grace, config.drain);
         Ok(Server {
+            notifications: control.notify(config.notifications),
             control,
             listeners,
             host: http::host(config.address),
@@ -178,8 +179,8 @@ impl Server {
             entrance,
             collector,
             warnings,
-            grace,
-            drain,
+            grace: config.grace,
+            drain: config.drain,
             ending,
             export,
             _note: note,
@@ -247,6 +248,7 @@ impl Server {
             // What is left goes on at the next start.
             export.finish(self.grace).await;
         }
+        self.notifications.finish(self.grace).await;
         closing.cancel();
         for server in servers {
             let _ = tokio::time::timeout(self.grace, server).await;

@@ -9,6 +9,7 @@ mod apps;
 mod catalog;
 pub mod examples;
 mod journal;
+mod notifications;
 mod queries;
 mod retention;
 mod triggers;
@@ -16,6 +17,7 @@ mod triggers;
 pub use apps::*;
 pub use catalog::*;
 pub use journal::*;
+pub use notifications::*;
 pub use queries::*;
 pub use retention::*;
 pub use triggers::*;
@@ -69,6 +71,10 @@ macro_rules! conformance {
             slots_of_a_trigger_are_settled,
             runs_are_found_by_the_trigger_that_has_fired_them,
             what_a_trigger_is_made_from_stays_as_long_as_it_does,
+            a_notification_is_due_when_its_run_has_ended,
+            the_oldest_notification_of_each_receiver_is_due_first,
+            what_has_become_of_notifications_is_kept_as_long_as_their_run,
+            notifications_of_one_receiver_are_given_up_by_the_age_of_their_runs,
         );
     };
     ($open:path: $($case:ident,)*) => {

@@ -13,8 +13,9 @@ mod sqlite;
 pub use error::{Cause, Error};
 pub use memory::Memory;
 pub use model::{
-    AppRow, Append, CachedOutputs, Definition, ExportState, Payloads, Pruned, PrunedRun, REVISIONS_KEPT, RunKey,
-    RunQuery, RunRow, StoredRun, TaskQuery, TaskRow, TriggerQuery, TriggerRow,
+    AppRow, Append, CachedOutputs, Definition, Due, DueQuery, ExportState, NotificationRow, NotificationState,
+    Payloads, Pruned, PrunedRun, REVISIONS_KEPT, RunKey, RunQuery, RunRow, StoredRun, TaskQuery, TaskRow, TriggerQuery,
+    TriggerRow,
 };
 pub use spanwise_core::{ActionView as ActionRow, Durability, Retention, Scope};
 pub use sqlite::Sqlite;
@@ -197,6 +198,37 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// If the store cannot be read.
     fn unexported(&self) -> Result<Vec<RunKey>, Error>;
+
+    /// Notifications that are to be sent: of runs that have ended, since the commit that ended them.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn due_notifications(&self, query: &DueQuery) -> Result<Due, Error>;
+
+    /// Says what has become of notifications. Those of runs that are gone are left out.
+    ///
+    /// # Errors
+    /// If the store cannot be written.
+    fn put_notifications(&self, rows: &[NotificationRow]) -> Result<(), Error>;
+
+    /// Gives up every notification of a receiver whose run had ended before a time; says how many.
+    ///
+    /// # Errors
+    /// If the store cannot be written.
+    fn give_up_notifications(&self, receiver: &str, before: Timestamp, now: Timestamp, why: &str)
+    -> Result<u64, Error>;
+
+    /// The notifications of a run, in the order of its rules.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn notifications(&self, run: RunKey) -> Result<Vec<NotificationRow>, Error>;
+
+    /// Notifications that were tried in vain and wait, and those that were given up, the newest runs first.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn troubled_notifications(&self, limit: usize) -> Result<Vec<NotificationRow>, Error>;
 
     /// A run by its number.
     ///

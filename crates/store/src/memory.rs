@@ -10,11 +10,14 @@ use spanwise_core::{ActionName, Event, Phase, RunId, Timestamp};
 use bytes::Bytes;
 
 use crate::{
-    ActionRow, AppRow, Append, CachedOutputs, Definition, Error, ExportState, Payloads, Pruned, PrunedRun, Retention,
-    RunKey, RunQuery, RunRow, Scope, Store, StoredRun, TaskQuery, TaskRow, TriggerQuery, TriggerRow,
+    ActionRow, AppRow, Append, CachedOutputs, Definition, Due, DueQuery, Error, ExportState, NotificationRow, Payloads,
+    Pruned, PrunedRun, Retention, RunKey, RunQuery, RunRow, Scope, Store, StoredRun, TaskQuery, TaskRow, TriggerQuery,
+    TriggerRow,
 };
 
 mod apps;
+mod notifications;
+mod retention;
 
 /// Keeps runs in memory; they are gone with the process.
 #[derive(Debug, Default)]
@@ -33,6 +36,7 @@ struct Inner {
     triggers: Vec<TriggerRow>,
     settled: HashMap<TriggerId, Timestamp>,
     apps: apps::Apps,
+    notifications: notifications::Notifications,
     cache: HashMap<String, CachedOutputs>,
 }
 
@@ -351,6 +355,36 @@ impl Store for Memory {
         Ok(inner.runs.iter().filter(|(_, run)| pending(run)).map(|(key, _)| *key).collect())
     }
 
+    fn due_notifications(&self, query: &DueQuery) -> Result<Due, Error> {
+        Ok(self.lock().notifications.due(query))
+    }
+
+    fn put_notifications(&self, rows: &[NotificationRow]) -> Result<(), Error> {
+        self.lock().notifications.put(rows);
+        Ok(())
+    }
+
+    fn give_up_notifications(
+        &self,
+        receiver: &str,
+        before: Timestamp,
+        now: Timestamp,
+        why: &str,
+    ) -> Result<u64, Error> {
+        let mut inner = self.lock();
+        let Inner { runs, notifications, .. } = &mut *inner;
+        let ended = |run: &RunKey| runs.get(run).and_then(|run| run.row.ended_at);
+        Ok(notifications.give_up(receiver, &|run| ended(run).is_some_and(|ended| ended < before), now, why))
+    }
+
+    fn notifications(&self, run: RunKey) -> Result<Vec<NotificationRow>, Error> {
+        Ok(self.lock().notifications.of_run(run))
+    }
+
+    fn troubled_notifications(&self, limit: usize) -> Result<Vec<NotificationRow>, Error> {
+        Ok(self.lock().notifications.troubled(limit))
+    }
+
     fn run(&self, run: RunKey) -> Result<Option<RunRow>, Error> {
         Ok(self.lock().runs.get(&run).map(|run| run.row.clone()))
     }
@@ -373,6 +407,8 @@ impl Store for Memory {
             inner.shrink(usize::try_from(max_bytes).unwrap_or(usize::MAX), &mut runs);
         }
         inner.forget_definitions();
+        let Inner { runs: rest, notifications, .. } = &mut *inner;
+        notifications.keep(&|run| rest.contains_key(run));
         Ok(Pruned { runs })
     }
 }
@@ -381,6 +417,10 @@ impl Inner {
     fn append(&mut self, append: &Append) {
         let Some(run) = self.runs.get_mut(&append.run) else { return };
         run.append(append);
+        self.notifications.insert(append.run, &append.receivers);
+        if let Some((_, Some(ended_at))) = append.run_phase {
+            self.notifications.become_due(append.run, ended_at);
+        }
         for Definition { digest, body } in &append.definitions {
             self.definitions.entry(digest.clone()).or_insert_with(|| body.clone());
         }
@@ -388,73 +428,6 @@ impl Inner {
 
     fn with_settled(&self, trigger: &TriggerRow) -> TriggerRow {
         TriggerRow { settled: self.settled.get(&trigger.id).copied(), ..trigger.clone() }
-    }
-
-    fn newest_fact(&self) -> Option<Timestamp> {
-        let of_runs = self.runs.values().flat_map(|run| [Some(run.row.created_at), run.row.ended_at]).flatten();
-        let of_events = self.runs.values().flat_map(|run| run.events.iter().map(|event| event.at));
-        let of_cache = self.cache.values().map(|cached| cached.stored_at);
-        let of_tasks = self.tasks.iter().map(|task| task.deployed_at);
-        let of_triggers = self.triggers.iter().map(|trigger| trigger.changed_at);
-        let of_apps = self.apps.rows().map(|app| app.changed_at);
-        of_runs.chain(of_events).chain(of_cache).chain(of_tasks).chain(of_triggers).chain(of_apps).max()
-    }
-
-    /// Cached outputs have half of the room at most; then what is oldest goes.
-    fn shrink(&mut self, max_bytes: usize, pruned: &mut Vec<PrunedRun>) {
-        if self.used_bytes() > max_bytes {
-            self.shrink_cache(max_bytes / 2);
-        }
-        let finished = self.runs.iter().filter_map(|(key, run)| Some((run.row.ended_at?, *key)));
-        let mut oldest_first: Vec<(Timestamp, RunKey)> = finished.collect();
-        oldest_first.sort_unstable();
-        let mut used = self.used_bytes();
-        for (ended, key) in oldest_first {
-            if used <= max_bytes {
-                return;
-            }
-            if let Some(run) = self.runs.remove(&key) {
-                used = used.saturating_sub(run.used_bytes());
-                self.names.remove(&run.row.id);
-                pruned.push(PrunedRun { key, id: Some(run.row.id) });
-            }
-            // An output that was cached before its run ended goes with the run: it may name files of the run's.
-            for (key, cached) in self.cache.extract_if(|_, cached| cached.stored_at <= ended) {
-                used = used.saturating_sub(key.len() + cached.outputs.len());
-            }
-        }
-    }
-
-    /// Drops the oldest cached outputs until the others have no more than so many bytes.
-    fn shrink_cache(&mut self, max_bytes: usize) {
-        let mut newest_first: Vec<(Timestamp, usize)> =
-            self.cache.iter().map(|(key, cached)| (cached.stored_at, key.len() + cached.outputs.len())).collect();
-        newest_first.sort_unstable_by_key(|(stored_at, _)| std::cmp::Reverse(*stored_at));
-        let mut total = 0;
-        let goes = newest_first.into_iter().find(|(_, bytes)| {
-            total += bytes;
-            total > max_bytes
-        });
-        if let Some((newest_that_goes, _)) = goes {
-            self.cache.retain(|_, cached| cached.stored_at > newest_that_goes);
-        }
-    }
-
-    /// About what is kept, in bytes: values as they are, events and rows by their usual size.
-    fn used_bytes(&self) -> usize {
-        let of_runs: usize = self.runs.values().map(MemoryRun::used_bytes).sum();
-        let of_cache: usize = self.cache.iter().map(|(key, cached)| key.len() + cached.outputs.len()).sum();
-        let of_definitions: usize = self.definitions.values().map(Bytes::len).sum();
-        of_runs + of_cache + of_definitions
-    }
-
-    /// Drops the definitions that nothing is made from any more.
-    fn forget_definitions(&mut self) {
-        let of_runs = self.runs.values().flat_map(|run| &run.definitions);
-        let of_tasks = self.tasks.iter().map(|task| &task.definition);
-        let of_triggers = self.triggers.iter().map(|trigger| &trigger.definition);
-        let referred: HashSet<&String> = of_runs.chain(of_tasks).chain(of_triggers).collect();
-        self.definitions.retain(|digest, _| referred.contains(digest));
     }
 }
 

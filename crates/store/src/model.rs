@@ -74,6 +74,8 @@ pub struct Append {
     pub run_phase: Option<(Phase, Option<Timestamp>)>,
     /// What the run is made from from now on: kept as long as the run is, and stored if it is not there yet.
     pub definitions: Vec<Definition>,
+    /// With the first events of a run: who is to be notified of its end, with the numbers of the rules.
+    pub receivers: Vec<(u32, String)>,
 }
 
 /// What runs and actions are made from, stored once for all that share it.
@@ -262,6 +264,60 @@ pub struct CachedOutputs {
     pub stored_at: Timestamp,
     /// The span of that attempt, if it was traced.
     pub producer: Option<TraceParent>,
+}
+
+/// What has become of a notification.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotificationState {
+    /// The run has not ended, or its receiver does not have it yet.
+    Waiting,
+    /// The receiver has said that it has it.
+    Delivered,
+    /// It was tried for too long, or cannot be made.
+    GivenUp,
+    /// The run has ended in a phase that is not asked for.
+    Unwanted,
+}
+
+/// A notification of the end of a run: one for each rule of the run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotificationRow {
+    /// The run.
+    pub run: RunKey,
+    /// The number of the rule of the run that it follows.
+    pub rule: u32,
+    /// Whom it is for, as people may read it.
+    pub receiver: String,
+    /// What has become of it.
+    pub state: NotificationState,
+    /// How often it was tried.
+    pub tries: u32,
+    /// When it is tried next, or was settled; none until the run has ended.
+    pub at: Option<Timestamp>,
+    /// Why the last try failed.
+    pub error: Option<String>,
+}
+
+/// Which notifications to send now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DueQuery {
+    /// The time.
+    pub now: Timestamp,
+    /// What is due later than this is due now: the clock was moved back since.
+    pub latest: Timestamp,
+    /// Receivers that take none at the moment.
+    pub resting: Vec<String>,
+    /// At most this many.
+    pub limit: usize,
+}
+
+/// Notifications that are due.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Due {
+    /// Of each receiver that does not rest, the one that has been due for longest.
+    pub rows: Vec<NotificationRow>,
+    /// When the next one will be due, of those that are not due now and whose receivers do not rest.
+    pub next: Option<Timestamp>,
 }
 
 /// How far the lifecycle spans of a run have been exported.

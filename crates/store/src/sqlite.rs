@@ -11,8 +11,8 @@ use spanwise_core::{ActionName, Durability, Event, RunId, Timestamp};
 use spanwise_sqlite::{Checkpointer, forget_pages, prepare, set_aside};
 
 use crate::{
-    ActionRow, AppRow, Append, CachedOutputs, Definition, Error, ExportState, Payloads, Pruned, Retention, RunKey,
-    RunQuery, RunRow, Scope, Store, StoredRun, TaskQuery, TaskRow, TriggerQuery, TriggerRow,
+    ActionRow, AppRow, Append, CachedOutputs, Definition, Due, DueQuery, Error, ExportState, NotificationRow, Payloads,
+    Pruned, Retention, RunKey, RunQuery, RunRow, Scope, Store, StoredRun, TaskQuery, TaskRow, TriggerQuery, TriggerRow,
 };
 
 mod apps;
@@ -22,6 +22,7 @@ mod exports;
 mod failure;
 mod identity;
 mod lock;
+mod notifications;
 mod prune;
 mod readers;
 mod rows;
@@ -45,7 +46,7 @@ pub struct Sqlite {
 const FILE: &str = "journal.db";
 
 /// Steps from an empty database to today's, in order.
-const MIGRATIONS: [&str; 10] = [
+const MIGRATIONS: [&str; 11] = [
     include_str!("../migrations/sqlite/0001_journal.sql"),
     include_str!("../migrations/sqlite/0002_control_plane.sql"),
     include_str!("../migrations/sqlite/0003_lifecycle.sql"),
@@ -56,6 +57,7 @@ const MIGRATIONS: [&str; 10] = [
     include_str!("../migrations/sqlite/0008_triggers.sql"),
     include_str!("../migrations/sqlite/0009_trigger_since.sql"),
     include_str!("../migrations/sqlite/0010_apps.sql"),
+    include_str!("../migrations/sqlite/0011_notifications.sql"),
 ];
 
 impl Sqlite {
@@ -371,6 +373,32 @@ impl Store for Sqlite {
 
     fn unexported(&self) -> Result<Vec<RunKey>, Error> {
         self.read(exports::pending)
+    }
+
+    fn due_notifications(&self, query: &DueQuery) -> Result<Due, Error> {
+        self.read(|connection| notifications::due(connection, query))
+    }
+
+    fn put_notifications(&self, rows: &[NotificationRow]) -> Result<(), Error> {
+        self.transact(|transaction| rows.iter().try_for_each(|row| notifications::put(transaction, row)))
+    }
+
+    fn give_up_notifications(
+        &self,
+        receiver: &str,
+        before: Timestamp,
+        now: Timestamp,
+        why: &str,
+    ) -> Result<u64, Error> {
+        self.transact(|transaction| notifications::give_up(transaction, receiver, (before, now), why))
+    }
+
+    fn notifications(&self, run: RunKey) -> Result<Vec<NotificationRow>, Error> {
+        self.read(|connection| notifications::of_run(connection, run))
+    }
+
+    fn troubled_notifications(&self, limit: usize) -> Result<Vec<NotificationRow>, Error> {
+        self.read(|connection| notifications::troubled(connection, limit))
     }
 
     fn run(&self, run: RunKey) -> Result<Option<RunRow>, Error> {

@@ -10,6 +10,7 @@ pub mod failure;
 pub mod ids;
 pub mod image;
 pub mod inputs;
+pub mod notification;
 pub mod options;
 pub mod policy;
 pub mod relation;

@@ -29,6 +29,7 @@ mod lifecycle_tls;
 mod log;
 mod lost_files;
 mod needs;
+mod notifications;
 mod placing;
 mod pods;
 mod python;

@@ -8,6 +8,7 @@ use spanwise_proto::flyteidl2::workflow::{Action, ActionDetails, action_details,
 use spanwise_wire::{RunId, RunOptions, action_name, options, requests};
 
 use super::actions::actions;
+use super::notifications;
 use super::question::{Question, questions};
 use super::table::{phase_cell, table, text};
 use super::times::Times;
@@ -51,6 +52,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<u8> {
         waits: waits(&server, &target, (&id, &actions)).await?,
         actions,
         questions: questions(&server, &target, &id).await?,
+        notifications: notifications::of_run(&target, &run).await?,
         output: output_of_run,
         output_error,
         options,
@@ -98,6 +100,8 @@ struct Shown {
     options: RunOptions,
     actions: Vec<Action>,
     questions: Vec<Question>,
+    /// What has become of its notifications.
+    notifications: Json,
     /// Why actions wait for their turn, by their names.
     waits: HashMap<String, String>,
     /// What the run delivers; null until it has.
@@ -124,6 +128,7 @@ impl Shown {
             object.insert("output_error".to_owned(), json!(error));
         }
         object.insert("waiting".to_owned(), self.questions.iter().map(Question::described).collect());
+        object.insert("notifications".to_owned(), self.notifications.clone());
         object.insert("actions".to_owned(), self.actions.iter().map(|action| described(action, &self.waits)).collect());
         Json::Object(object)
     }
@@ -156,6 +161,9 @@ impl Shown {
             if let Some(reason) = self.waits.get(action.id.name.as_str()) {
                 say(format!("{} waits: {reason}", action.id.name))?;
             }
+        }
+        for line in notifications::lines(&self.notifications)? {
+            say(line)?;
         }
         if let Some(error) = &self.output_error {
             return say(format!("\noutput cannot be shown: {error}"));

@@ -45,7 +45,9 @@ pub(crate) fn effective(matches: &ArgMatches) -> anyhow::Result<String> {
         };
         let given = matches.get_raw(key).map(|values| values.map(|value| value.to_string_lossy()).collect::<Vec<_>>());
         let line = match given.map(|values| values.join(",")) {
-            None if key.starts_with("tee_") || key == "pass_env" => format!("# {key} is not set"),
+            None if ["tee_", "smtp_", "pass_env"].iter().any(|is_off| key.starts_with(is_off)) => {
+                format!("# {key} is not set")
+            }
             None => format!("# {key} is found by the server"),
             Some(_) if SECRET.contains(&key) => format!("# {key} is set and not shown"),
             Some(value) if password(&value).is_some() => {
@@ -79,7 +81,7 @@ mod tests {
         );
         assert!(!text.contains("secret"), "{text}");
         let arguments = command.get_arguments().filter(|arg| arg.is_hide_env_values_set());
-        let hidden = ["trace_endpoint", "tee_endpoint", "tee_headers"];
+        let hidden = ["trace_endpoint", "smtp_url", "tee_endpoint", "tee_headers"];
         assert_eq!(arguments.map(|arg| arg.get_id().as_str()).collect::<Vec<_>>(), hidden, "in --help");
     }
 
@@ -97,11 +99,14 @@ mod tests {
         for (url, expected) in cases {
             assert_eq!(without_password(url), expected);
         }
-        for name in ["--tee-endpoint", "--trace-endpoint", "--trace-url"] {
-            let arguments = ["spanwise", name, "http://user:secret@localhost:4318/"];
+        let smtp = ("--smtp-url", "smtp");
+        for (name, scheme) in [("--tee-endpoint", "http"), ("--trace-endpoint", "http"), ("--trace-url", "http"), smtp]
+        {
+            let arguments = ["spanwise", name, &format!("{scheme}://user:secret@localhost:4318/")];
             let matches = Configured::augment_args(Command::new("spanwise")).get_matches_from(arguments);
             let text = effective(&matches).unwrap();
-            assert!(text.contains("http://user:***@localhost:4318/") && !text.contains("secret"), "{text}");
+            let shown = format!("{scheme}://user:***@localhost:4318/");
+            assert!(text.contains(&shown) && !text.contains("secret"), "{text}");
         }
     }
 }

@@ -44,7 +44,8 @@ impl RunCell {
         let run_phase = state.live.run().root().filter(|_| root_changed).map(|root| (root.phase(), ended_at(root)));
         let definitions = state.definitions.iter();
         let definitions = definitions.map(|(digest, body)| Definition { digest: digest.clone(), body: body.clone() });
-        Append { run, first_seq, events, actions, run_phase, definitions: definitions.collect() }
+        let definitions = definitions.collect();
+        Append { run, first_seq, events, actions, run_phase, definitions, receivers: Vec::new() }
     }
 
     /// The store has these definitions now: nobody looks for them here any more.

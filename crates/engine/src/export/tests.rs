@@ -8,8 +8,8 @@ use spanwise_core::lifecycle::{RunTrace, TraceLevel};
 use spanwise_core::trigger::TriggerId;
 use spanwise_core::{ActionName, ActionSpec, Command, Event, RunName, Timestamp};
 use spanwise_store::{
-    ActionRow, AppRow, Append, CachedOutputs, Definition, Memory, Payloads, Pruned, Retention, RunQuery, RunRow, Scope,
-    StoredRun, TaskQuery, TaskRow, TriggerQuery, TriggerRow,
+    ActionRow, AppRow, Append, CachedOutputs, Definition, Due, DueQuery, Memory, NotificationRow, Payloads, Pruned,
+    Retention, RunQuery, RunRow, Scope, StoredRun, TaskQuery, TaskRow, TriggerQuery, TriggerRow,
 };
 
 use super::*;
@@ -70,6 +70,11 @@ impl Store for Unsteady {
         fn put_exports(&self, states: &[(RunKey, ExportState)]) -> Stored<()>;
         fn unexported(&self) -> Stored<Vec<RunKey>>;
         fn events_from(&self, run: RunKey, seq: u64, limit: usize) -> Stored<Vec<Event>>;
+        fn due_notifications(&self, query: &DueQuery) -> Stored<Due>;
+        fn put_notifications(&self, rows: &[NotificationRow]) -> Stored<()>;
+        fn give_up_notifications(&self, to: &str, before: Timestamp, now: Timestamp, why: &str) -> Stored<u64>;
+        fn notifications(&self, run: RunKey) -> Stored<Vec<NotificationRow>>;
+        fn troubled_notifications(&self, limit: usize) -> Stored<Vec<NotificationRow>>;
         fn visit_values(&self, visit: &mut dyn FnMut(&[u8])) -> Stored<()>;
         fn probe(&self) -> Stored<()>;
         fn newest_fact(&self) -> Stored<Option<Timestamp>>;

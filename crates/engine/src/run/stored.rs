@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use spanwise_core::lifecycle::Span;
 use spanwise_core::{ActionName, End, Event, Failure, Timestamp};
-use spanwise_store::ExportState;
+use spanwise_store::{ExportState, NotificationRow};
 
 use super::RunHandle;
 use crate::blocking::leave_runtime;
@@ -100,6 +100,15 @@ impl RunHandle {
         let run = self.key();
         let row = self.engine.ask(move |store| store.run(run)).await?;
         Ok(row.and_then(|row| row.export))
+    }
+
+    /// The notifications of the run's end, in the order of its rules.
+    ///
+    /// # Errors
+    /// If the journal cannot be read.
+    pub async fn notifications(&self) -> Result<Vec<NotificationRow>, Error> {
+        let run = self.key();
+        self.engine.ask(move |store| store.notifications(run)).await
     }
 
     /// Returns when everything that happened so far is safe.

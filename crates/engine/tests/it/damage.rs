@@ -99,8 +99,15 @@ async fn s4_a_backoff_waits_at_most_its_length_after_the_clock_was_set_back() {
         unreadable: None,
     };
     let store = Sqlite::open(directory.path(), Durability::Process).unwrap();
-    let first =
-        Append { run: RunKey(0), first_seq: 0, events, actions: Vec::new(), run_phase: None, definitions: Vec::new() };
+    let first = Append {
+        run: RunKey(0),
+        first_seq: 0,
+        events,
+        actions: Vec::new(),
+        run_phase: None,
+        definitions: Vec::new(),
+        receivers: Vec::new(),
+    };
     store.create_run(&row, first).unwrap();
     drop(store);
 

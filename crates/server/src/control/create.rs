@@ -13,6 +13,7 @@ use spanwise_wire::{Invalid, TaskInputs, inputs, shown};
 use super::{ControlPlane, Error};
 use crate::calls;
 use crate::definitions::to_store;
+use crate::notify::Receivers;
 
 /// A later version of `traceparent` may have more parts; none that is longer than this is taken over from a header.
 const MAX_TRACEPARENT: usize = 256;
@@ -41,7 +42,8 @@ impl ControlPlane {
     /// Accepts a run and begins to drive it. After `Ok` it survives the process.
     pub(crate) async fn create_run(&self, new: NewRun) -> Result<RunHandle, Error> {
         self.inner.readiness.check().await?;
-        let warnings = self.warnings(&new).await?;
+        let Receivers { receivers, not_honoured } = self.inner.courier.receivers(&new.options.rules)?;
+        let warnings = self.warnings(&new, not_honoured).await?;
         self.check_bundle(new.task.bundle.as_deref()).await?;
         let NewRun { scope, name, task, inputs, options: sent, caller_trace, version, firing, mut start_time, .. } =
             new;
@@ -69,6 +71,7 @@ impl ControlPlane {
             definition: Some(sent.stored.digest.clone()),
             task_version: version.unwrap_or_else(|| task.version.clone()),
             trace,
+            receivers,
             warnings,
         };
         // What an earlier run of the name has left goes before there is a new one, which nothing may keep from being driven then.
@@ -95,8 +98,9 @@ impl ControlPlane {
     }
 
     /// What of a run is not honoured, which a strict server refuses, and what else is to be said of it.
-    async fn warnings(&self, new: &NewRun) -> Result<Vec<String>, Error> {
+    async fn warnings(&self, new: &NewRun, of_notifications: Vec<String>) -> Result<Vec<String>, Error> {
         let mut warnings = new.options.not_honoured.clone();
+        warnings.extend(of_notifications);
         warnings.extend(new.task.not_honoured());
         warnings.extend(self.image_warnings(new).await?);
         if self.inner.strict && !warnings.is_empty() {

@@ -78,8 +78,11 @@ impl ControlPlane {
             definition.rules(self.inner.firing)?;
             definition.check_inputs(task)?;
             definition.inputs().context.check().map_err(Invalid::from)?;
-            self.check_options(&id.scope, &definition.options(&id.scope)?.options)?;
-            let warnings: Vec<String> = definition.warnings().into_iter().chain(task.not_honoured()).collect();
+            let options = definition.options(&id.scope)?;
+            self.check_options(&id.scope, &options.options)?;
+            let notified = self.inner.courier.receivers(&options.rules)?;
+            let warnings = definition.warnings().into_iter().chain(task.not_honoured()).chain(notified.not_honoured);
+            let warnings: Vec<String> = warnings.collect();
             match self.inner.strict && !warnings.is_empty() {
                 true => Err(Error::from(Invalid::field(warnings.join("; ")))),
                 false => Ok(()),
@@ -267,19 +270,20 @@ impl ControlPlane {
             previous: self.firing_before(&row.id, fire.slot)?,
         };
         let of_slot = fire.slot.map(|slot| run_of_slot(&row.id, slot)).transpose()?;
+        let (options, left_out) = match fire.options {
+            Some(options) => (options, None),
+            None => definition.options_of_run(&scope)?,
+        };
         let new = NewRun {
             scope: scope.clone(),
             name: fire.name.or(of_slot),
             task,
             inputs,
-            options: match fire.options {
-                Some(options) => options,
-                None => definition.options(&scope)?,
-            },
+            options,
             // A slot has a trace of its own, whoever fires it.
             caller_trace: fire.caller_trace.filter(|_| fire.slot.is_none()),
             version: Some(row.task_version.clone()),
-            notes: definition.shared_trace().into_iter().collect(),
+            notes: definition.shared_trace().into_iter().chain(left_out).collect(),
             firing: Some(firing),
             start_time: Some(at),
         };

@@ -119,7 +119,7 @@ fn micros(time: std::time::Duration) -> u64 {
 }
 
 /// A file under a name of its own.
-fn file(name: &str, body: Vec<u8>) -> Response {
+pub(super) fn file(name: &str, body: Vec<u8>) -> Response {
     let headers = [
         (CONTENT_TYPE, "application/json".to_owned()),
         (CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),
@@ -128,6 +128,6 @@ fn file(name: &str, body: Vec<u8>) -> Response {
 }
 
 /// Programs ask for these files: an error is a text for them.
-fn failed(error: PageError) -> Response {
+pub(super) fn failed(error: PageError) -> Response {
     (error.status, format!("{}\n", error.text)).into_response()
 }

@@ -5,6 +5,7 @@ use spanwise_core::trigger::TriggerId;
 use spanwise_engine::{ActionView, Relation, RunHandle, RunOptions};
 
 use super::format::{Badge, Span, WAITING, When, badge, count, ran, span, when};
+use super::notifications::{self, Notified};
 use super::span::elsewhere;
 use super::{PageError, Pages, address};
 use crate::control;
@@ -34,6 +35,7 @@ pub(super) struct Header {
     /// The trigger that has fired it, its slot, and where its runs are listed.
     pub(super) fired: Option<(String, Option<When>, String)>,
     pub(super) warnings: Vec<String>,
+    pub(super) notifications: Vec<Notified>,
     pub(super) trace: String,
     /// Where the trace is opened in another tool.
     pub(super) elsewhere: Option<(String, String)>,
@@ -89,6 +91,7 @@ impl Header {
             relation,
             fired,
             warnings,
+            notifications: notifications::of_run(run).await?,
             elsewhere: elsewhere(pages, run, trace, (root.enqueued_at, root.ended_at.unwrap_or(now))),
             export: export(run).await?,
             trace: trace.to_owned(),

@@ -15,6 +15,7 @@ use spanwise_wire::{ids, task};
 use super::assets::{ASSETS, Assets};
 use super::first::FirstRun;
 use super::format::{Badge, Span, UNREADABLE, WAITING, When, badge, count, span, when};
+use super::notifications::{self, Trouble};
 use super::{PageError, Pages, address, render};
 use crate::control;
 use crate::secrecy::shown_pairs;
@@ -222,6 +223,8 @@ struct ListPage<'a> {
     since: [(&'static str, &'static str); 4],
     /// How many runs wait for somebody's answer, and where they are listed.
     waiting: Option<(String, String)>,
+    /// Who does not take notifications.
+    troubles: Vec<Trouble>,
     first_run: FirstRun,
 }
 
@@ -262,9 +265,14 @@ fn show(pages: &Pages, filter: Filter, headers: &HeaderMap) -> Response {
         Ok(found) => found.unwrap_or_default(),
         Err(error) => return PageError::from(error).into_response(),
     };
+    let troubles = match notifications::troubles(pages, &filter.project, &filter.domain) {
+        Ok(troubles) => troubles,
+        Err(error) => return error.into_response(),
+    };
     let waiting: BTreeSet<RunKey> = waiting.into_iter().map(|(key, _)| key).collect();
     // The page is the same as long as its rows are: what only gets older is not sent again.
-    let etag = etag(&rows, &waiting, problem.as_deref());
+    let said = troubles.iter().map(|trouble| trouble.text.as_str()).chain(problem.as_deref());
+    let etag = etag(&rows, &waiting, &said.collect::<Vec<_>>());
     if headers.get(IF_NONE_MATCH).is_some_and(|tag| tag.as_bytes() == etag.as_bytes()) {
         return (StatusCode::NOT_MODIFIED, [(ETAG, etag)]).into_response();
     }
@@ -274,6 +282,7 @@ fn show(pages: &Pages, filter: Filter, headers: &HeaderMap) -> Response {
         problem,
         rows: rows.iter().take(PAGE).map(|(key, row)| Row::of(row, waiting.contains(key), now)).collect(),
         waiting: filter.waiting(&waiting),
+        troubles,
         first_run: FirstRun::new(&pages.endpoint, &filter.project, &filter.domain),
         action: if filter.fixed { address::runs(&filter.project, &filter.domain) } else { "/".to_owned() },
         first: (!filter.after.is_empty()).then(|| filter.address("")),
@@ -296,9 +305,9 @@ fn choices() -> Vec<(&'static str, &'static str)> {
     first.into_iter().chain(of_runs.map(|phase| (phase.as_str(), badge(phase).word))).collect()
 }
 
-fn etag(rows: &[(RunKey, RunRow)], waiting: &BTreeSet<RunKey>, problem: Option<&str>) -> String {
+fn etag(rows: &[(RunKey, RunRow)], waiting: &BTreeSet<RunKey>, said: &[&str]) -> String {
     use std::fmt::Write as _;
-    let mut text = format!("{}{}{waiting:?}", ASSETS.css, problem.unwrap_or_default());
+    let mut text = format!("{}{said:?}{waiting:?}", ASSETS.css);
     for (key, row) in rows {
         let _ = write!(text, " {} {} {:?} {}", key.0, row.phase.number(), row.ended_at, row.unreadable.is_some());
     }

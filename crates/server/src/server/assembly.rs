@@ -18,6 +18,8 @@ use crate::control::{ControlPlane, Parts, TraceRules};
 use crate::definitions::Definitions;
 use crate::http;
 use crate::layout::DataDir;
+use crate::notify::Courier;
+use crate::pages::run_address;
 use crate::readiness::Readiness;
 use crate::secrets::Secrets;
 use crate::upload_copies::UploadCopies;
@@ -77,6 +79,7 @@ pub(super) fn assemble(
         data,
         readiness,
         upload_copies,
+        courier: Courier::new(config.mail.clone(), &base_url, run_address),
         strict,
         trace,
         firing,

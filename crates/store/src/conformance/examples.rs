@@ -78,7 +78,15 @@ pub fn rows(store: &dyn Store, run: RunKey, names: &[ActionName]) -> Vec<ActionR
 
 /// Events of a run, with no rows.
 pub fn append(run: RunKey, first_seq: u64, events: Vec<Event>) -> Append {
-    Append { run, first_seq, events, actions: Vec::new(), run_phase: None, definitions: Vec::new() }
+    Append {
+        run,
+        first_seq,
+        events,
+        actions: Vec::new(),
+        run_phase: None,
+        definitions: Vec::new(),
+        receivers: Vec::new(),
+    }
 }
 
 /// A run of this name with what it is made from.

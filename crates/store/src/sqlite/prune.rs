@@ -106,6 +106,7 @@ fn delete_run(transaction: &Transaction<'_>, run: RunKey) -> rusqlite::Result<()
     for sql in [
         "DELETE FROM run_definitions WHERE run = ?1",
         "DELETE FROM run_labels WHERE run = ?1",
+        "DELETE FROM notifications WHERE run = ?1",
         "DELETE FROM events WHERE run = ?1",
         "DELETE FROM actions WHERE run = ?1",
         "DELETE FROM runs WHERE key = ?1",

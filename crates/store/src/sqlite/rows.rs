@@ -6,7 +6,7 @@ use serde::Serializer;
 use spanwise_core::{ActionKind, ActionName, Event, Fact, Phase, RunId, RunName, TaskName, Timestamp};
 
 use super::columns::{corrupt, get, read_kind, read_name, read_phase};
-use super::{catalog, exports, failed};
+use super::{catalog, exports, failed, notifications};
 use crate::{ActionRow, Append, Error, ExportState, Payloads, RunKey, RunQuery, RunRow};
 
 /// How much of what cannot be read an error shows.
@@ -78,6 +78,7 @@ pub(super) fn append(transaction: &Transaction<'_>, batch: &[Append]) -> Result<
     let mut upsert = transaction.prepare_cached(UPSERT_ACTION).map_err(failed)?;
     for append in batch {
         catalog::insert_definitions(transaction, append.run, &append.definitions)?;
+        notifications::insert(transaction, append.run, &append.receivers)?;
         for (row, payloads) in &append.actions {
             upsert_action(&mut upsert, append.run, row, payloads)?;
         }
@@ -86,6 +87,9 @@ pub(super) fn append(transaction: &Transaction<'_>, batch: &[Append]) -> Result<
                 .prepare_cached("UPDATE runs SET phase = ?2, ended_at = ?3 WHERE key = ?1")
                 .and_then(|mut update| update.execute(params![append.run.0, phase.number(), ended_at.map(|at| at.0)]))
                 .map_err(failed)?;
+            if let Some(ended_at) = ended_at {
+                notifications::become_due(transaction, append.run, ended_at)?;
+            }
         }
     }
     Ok(())

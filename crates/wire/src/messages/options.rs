@@ -8,7 +8,7 @@ use spanwise_proto::{DecodeError, Message};
 
 use crate::context::pairs;
 use crate::relation::{self, AskedRelation};
-use crate::{Invalid, Stored, shown, support};
+use crate::{Invalid, Stored, notification, shown, support};
 
 /// What a new run is created with: its options, which are stored as they were sent, with what is needed of them read out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct SentOptions {
     pub options: RunOptions,
     /// Where the run comes from.
     pub relation: AskedRelation,
+    /// Whom the run notifies of its end.
+    pub rules: Vec<notification::Rule>,
     /// What is asked for and not honoured, one sentence each.
     pub not_honoured: Vec<String>,
 }
@@ -33,12 +35,26 @@ impl SentOptions {
             stored: Stored::of(message),
             options: of_message(message),
             relation: relation::asked_for(message.relation.as_option(), scope)?,
+            rules: notification::rules(message)?,
             not_honoured: support::not_honoured(message),
         })
     }
 
+    /// The same for options that were accepted before, with what of them is left out, as a sentence: notifications that are refused now.
+    ///
+    /// # Errors
+    /// [`Invalid`] names the field.
+    pub fn of_accepted(mut message: RunSpec, scope: &Scope) -> Result<(SentOptions, Option<String>), Invalid> {
+        let refused = notification::rules(&message).err();
+        if refused.is_some() {
+            message.notification_settings = None;
+        }
+        let left_out = refused.map(|refused| format!("its notifications are left out: {refused}"));
+        Ok((SentOptions::of(&message, scope)?, left_out))
+    }
+
     /// The options of a run that repeats another one, from what that one was created with, and what of that is left out, one sentence each:
-    /// labels that were accepted then and are refused now.
+    /// labels and notifications that were accepted then and are refused now.
     ///
     /// # Errors
     /// [`Invalid::Decode`] if the stored form is none.
@@ -51,8 +67,10 @@ impl SentOptions {
         }
         let left_out =
             |label: &String| format!("label `{}` of run `{}` is left out: it holds a NUL", shown(label), source.name);
-        let left_out = with_nul.iter().map(left_out).collect();
-        Ok((SentOptions::of(&message, &source.scope())?, left_out))
+        let mut left_out: Vec<String> = with_nul.iter().map(left_out).collect();
+        let (sent, notifications) = SentOptions::of_accepted(message, &source.scope())?;
+        left_out.extend(notifications);
+        Ok((sent, left_out))
     }
 }
 

@@ -10,8 +10,8 @@ use spanwise_core::{RunName, Scope, Timestamp};
 use spanwise_proto::flyteidl2::common::TriggerIdentifier;
 use spanwise_proto::flyteidl2::core::Literal;
 use spanwise_proto::flyteidl2::task::{
-    FixedRateUnit, Inputs, NamedLiteral, TaskTrigger, TriggerAutomationSpec, TriggerAutomationSpecType, schedule,
-    task_trigger_spec, trigger_automation_spec,
+    FixedRateUnit, Inputs, NamedLiteral, RunSpec, TaskTrigger, TriggerAutomationSpec, TriggerAutomationSpecType,
+    schedule, task_trigger_spec, trigger_automation_spec,
 };
 use spanwise_proto::flyteidl2::trigger::{
     Trigger, TriggerDetails, TriggerMetadata, TriggerRevision, TriggerRevisionAction, TriggerSpec, TriggerStatus,
@@ -149,9 +149,22 @@ impl TriggerDefinition {
     /// # Errors
     /// [`Invalid`] names the field.
     pub fn options(&self, scope: &Scope) -> Result<SentOptions, Invalid> {
+        SentOptions::of(&self.run_spec(), scope)
+    }
+
+    /// The same for a run that it starts, with what is left out of it ([`SentOptions::of_accepted`]): it may have been deployed before that was
+    /// refused.
+    ///
+    /// # Errors
+    /// [`Invalid`] names the field.
+    pub fn options_of_run(&self, scope: &Scope) -> Result<(SentOptions, Option<String>), Invalid> {
+        SentOptions::of_accepted(self.run_spec(), scope)
+    }
+
+    fn run_spec(&self) -> RunSpec {
         let mut spec = self.message.spec.run_spec.clone().into_option().unwrap_or_default();
         spec.task_spec_source = spanwise_proto::flyteidl2::task::TaskSpecSource::TASK_SPEC_SOURCE_DEPLOYED.into();
-        SentOptions::of(&spec, scope)
+        spec
     }
 
     /// What is asked for and not honoured, one sentence each; a trace that all of its runs would share among it.

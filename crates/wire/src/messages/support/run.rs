@@ -20,8 +20,21 @@ pub const RUN: &[Row] = &[
     called("raw_data_storage.raw_data_prefix", "raw_data_path", Warned("data of tasks is in the server's store")),
     called("security_context", "run_spec.security_context", Warned("tasks run as the server's user")),
     row("cache_config", Honoured("")),
-    called("notification_rule_name", "run_spec.notification_settings", Warned("nobody is notified")),
-    called("notification_rules", "run_spec.notification_settings", Warned("nobody is notified")),
+    called("notification_rule_name", "notifications", Warned("there are no rules with names: nobody is notified")),
+    row(
+        "notification_rules",
+        Honoured("webhooks, Slack, Teams and e-mail, at the end of the run: see [notifications](notifications.md)"),
+    ),
+    called(
+        "notification_rules.rules.delivery_config_name",
+        "notifications",
+        Warned("there are no deliveries with names: nobody is notified by such a rule"),
+    ),
+    called(
+        "notification_rules.rules.delivery_template.email.provider_template",
+        "notifications",
+        Warned("there is no provider of mail that would have templates: nobody is notified by such a rule"),
+    ),
     row("run_start_time", Honoured("filled in by the server")),
     row("max_action_concurrency", Honoured("1 is refused")),
     called("run_base_dir", "run_base_dir", Warned("inputs and outputs are in the server's store")),
