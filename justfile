@@ -60,6 +60,10 @@ schedules SPECS="10000" SEEDS="10000":
     SPANWISE_SCHEDULE_SPECS={{SPECS}} cargo test -p spanwise-e2e --test e2e schedule_oracle:: -- --nocapture
     SPANWISE_TRIGGER_SEEDS={{SEEDS}} cargo test -p spanwise-core --lib trigger::
 
+# Pools and shares under as many random stories with kills.
+admission STORIES="200000":
+    SPANWISE_ADMISSION_STORIES={{STORIES}} cargo test -p spanwise-core --lib admission::
+
 # Crash tests alone, with what they measure.
 crash:
     cargo test -p spanwise-e2e --test e2e crash:: -- --nocapture

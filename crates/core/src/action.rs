@@ -280,7 +280,7 @@ impl State {
             Fact::Enqueued { .. } | Fact::Requeued | Fact::AttemptReleased { .. } => {
                 State::Queued { since: at, waits_for_slot: false }
             }
-            Fact::WaitsForSlot => match self {
+            Fact::WaitsForSlot { .. } => match self {
                 State::Queued { since, .. } => State::Queued { since, waits_for_slot: true },
                 other => other,
             },

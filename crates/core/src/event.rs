@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::admission::Needs;
 use crate::trace::TraceParent;
 use crate::{ActionName, AttemptNo, Failure, RetryPolicy, RunId, RunName, Scope, TaskName, Timeouts, Timestamp};
 
@@ -27,9 +28,13 @@ pub enum Fact {
         /// Everything that is fixed about it.
         spec: Arc<ActionSpec>,
     },
-    /// No slot was free: the action waits for one.
+    /// No slot was free, or too little of what the action needs: it waits.
     #[serde(rename = "held")]
-    WaitsForSlot,
+    WaitsForSlot {
+        /// What it waits for, if that is a pool.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        wait: Option<Wait>,
+    },
     /// An attempt was handed to an executor.
     Launched {
         /// Its number.
@@ -131,6 +136,20 @@ pub enum Fact {
         #[serde(default, skip_serializing_if = "is_default")]
         observed: bool,
     },
+}
+
+/// What an action waits for: a pool that has too little left.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wait {
+    /// The pool, with what was taken of it and what there is: `gpu 2 of 2`.
+    pub pool: String,
+    /// The spans of attempts that had it, as far as they are exported.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holders: Vec<TraceParent>,
+    /// Actions of the same run that had it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub actions: Vec<ActionName>,
 }
 
 /// A question to the cache.
@@ -271,6 +290,12 @@ pub struct ActionSpec {
     /// The span in its custom context, if the run's lifecycle is traced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<TraceParent>,
+    /// The queue that it is in; none: the one of those who name none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<Arc<str>>,
+    /// What its attempts need beside a slot.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub needs: Needs,
 }
 
 /// True for a default, which is left out of the stored form.
@@ -291,6 +316,8 @@ impl ActionSpec {
             cache: None,
             definition: None,
             traceparent: None,
+            queue: None,
+            needs: Needs::default(),
         }
     }
 

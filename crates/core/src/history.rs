@@ -116,7 +116,7 @@ mod tests {
         let (first, second, third) = (AttemptNo(1), AttemptNo(2), AttemptNo(3));
         let events = [
             at(1, Fact::Enqueued { spec }),
-            at(2, Fact::WaitsForSlot),
+            at(2, Fact::WaitsForSlot { wait: None }),
             at(3, Fact::Launched { attempt: first }),
             at(4, Fact::AttemptLost { attempt: first, reason: "killed".into(), blamed: true }),
             at(4, Fact::Requeued),

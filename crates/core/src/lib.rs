@@ -11,6 +11,7 @@
 //! | [`Next`] | order | what the driver of an action does now |
 
 mod action;
+pub mod admission;
 pub mod app;
 pub mod context;
 mod durability;
@@ -28,7 +29,6 @@ mod relation;
 mod retention;
 mod run;
 pub mod schedule;
-mod slots;
 pub mod text;
 mod times;
 pub mod trace;
@@ -38,13 +38,13 @@ mod view;
 pub use action::{Action, End, State};
 pub use context::ContextError;
 pub use durability::Durability;
-pub use event::{ActionKind, ActionSpec, CachePolicy, Event, Fact, Lookup, Source, StepOutcome};
+pub use event::{ActionKind, ActionSpec, CachePolicy, Event, Fact, Lookup, Source, StepOutcome, Wait};
 pub use failure::{Failure, FailureKind, code};
 pub use id::{
     ActionName, AttemptNo, DEFAULT_DOMAIN, DEFAULT_ORG, DEFAULT_PROJECT, InvalidName, RunId, RunName, Scope, TaskName,
     Timestamp,
 };
-pub use live::{Driver, Ended, Fate, HeldBy, LiveRun, News, RunSlots};
+pub use live::{Driver, Ended, Fate, HeldBy, LiveRun, News, RunPools};
 pub use notification::{Fault, NotificationLimits};
 pub use options::{CacheOptions, RunOptions};
 pub use phase::Phase;
@@ -54,6 +54,5 @@ pub use retention::Retention;
 pub use run::{
     Command, DriverFacts, JournalFacts, Next, ProcessFacts, Rejection, Run, RunLimits, SYSTEM_FAILURE_BUDGET,
 };
-pub use slots::Slots;
 pub use times::Times;
 pub use view::ActionView;

@@ -5,34 +5,51 @@
 
 use rustc_hash::FxHashSet;
 
+use crate::admission::{Change, Refusal, Standing, Wish};
+use crate::event::Wait;
 use crate::run::{Command, DriverFacts, JournalFacts, Next, ProcessFacts, Rejection, Run};
 use crate::{ActionName, AttemptNo, Event, State, Timestamp};
 
 mod driver;
 mod dropped;
+mod standings;
 #[cfg(test)]
 mod tests;
 
 use driver::Doing;
 pub use driver::{Driver, Ended};
 pub use dropped::Fate;
+#[cfg(test)]
+pub(crate) use tests::Random;
 
-/// The slots of the engine, as one of its runs has them.
-pub trait RunSlots {
-    /// What tells a driver that its slot is there.
+/// The pools of the engine, as one of its runs has them: [`crate::admission::Admission`].
+pub trait RunPools {
+    /// What tells a driver that its attempt may begin.
     type Notice;
 
-    /// False if there are as many slots as anybody asks for.
+    /// False if there are no limits: nobody counts.
     fn are_limited(&self) -> bool;
 
-    /// Takes a slot for a launch, or queues for one: [`crate::Slots::claim`].
-    fn claim(&self, action: ActionName, notice: &Self::Notice) -> bool;
+    /// True if the spans of attempts of the run are exported.
+    fn are_traced(&self) -> bool;
 
-    /// The action will not be launched by its driver: [`crate::Slots::withdraw`].
+    /// Counts a new action among those that wait.
+    ///
+    /// # Errors
+    /// [`Refusal`]: it must not be accepted.
+    fn accept(&self, action: ActionName, wish: &Wish, is_awaited: bool) -> Result<(), Refusal>;
+
+    /// Lets a driver launch its action, or has it stand in line.
+    fn claim(&self, action: ActionName, wish: &Wish, notice: &Self::Notice) -> bool;
+
+    /// The action will not be launched by its driver.
     fn withdraw(&self, action: ActionName);
 
-    /// Attempts of the run began or ended to do something: [`crate::Slots::change`].
-    fn change(&self, by: i64);
+    /// Actions of the run stand otherwise than before, all of them at once.
+    fn set(&self, changes: Vec<Change>);
+
+    /// What keeps an action that stands in line from being launched.
+    fn obstacle(&self, action: ActionName) -> Option<Wait>;
 }
 
 /// What has happened to a run since the last [`LiveRun::take_news`].
@@ -48,16 +65,17 @@ pub struct News {
 #[derive(Debug)]
 pub struct LiveRun<S> {
     run: Run,
-    slots: S,
+    pools: S,
     drivers: Drivers,
     news: News,
 }
 
-impl<S: RunSlots> LiveRun<S> {
-    /// A run as its events leave it, with the slots that its attempts take up. Nobody drives it yet.
-    pub fn new(run: Run, slots: S) -> LiveRun<S> {
-        slots.change(i64::from(run.occupied()));
-        LiveRun { run, slots, drivers: Drivers::default(), news: News::default() }
+impl<S: RunPools> LiveRun<S> {
+    /// A run as its events leave it, with what its attempts take up. Nobody drives it yet.
+    pub fn new(run: Run, pools: S) -> LiveRun<S> {
+        let live = LiveRun { run, pools, drivers: Drivers::default(), news: News::default() };
+        live.set_all(Standing::of);
+        live
     }
 
     /// Its state.
@@ -76,17 +94,22 @@ impl<S: RunSlots> LiveRun<S> {
     /// # Errors
     /// As [`Run::decide`]; the run is as it was.
     pub fn command(&mut self, command: &Command, now: Timestamp) -> Result<bool, Rejection> {
-        let events = self.run.decide(command, now)?;
-        if events.is_empty() {
-            return Ok(false);
-        }
-        let occupied = self.run.occupied();
+        let accepted = self.accept(command)?;
+        let decided = self.run.decide(command, now);
+        let events = match decided {
+            Ok(events) if !events.is_empty() => events,
+            other => {
+                accepted.into_iter().for_each(|action| self.set_apart(action));
+                return other.map(|_| false);
+            }
+        };
+        let before = self.standings(&events);
         for event in &events {
             self.run.apply(event);
             self.news.woken.push(event.action);
         }
         self.news.events.extend(events);
-        self.count_slots_since(occupied);
+        self.count_since(before);
         Ok(true)
     }
 
@@ -106,13 +129,12 @@ impl<S: RunSlots> LiveRun<S> {
             self.drivers.looking_up.remove(&action);
         }
         driver.doing = Doing::Nothing;
-        let mut next = self.next(driver, process, !self.slots.are_limited())?;
+        let mut next = self.next(driver, process, !self.pools.are_limited())?;
         if next.goes_on() && self.drivers.driven.insert(action) {
             driver.drives = true;
         }
-        let mut has_claimed = false;
         if let Next::Hold { .. } = next {
-            has_claimed = self.slots.claim(action, &driver.notice);
+            let has_claimed = self.claim(driver);
             driver.is_in_line = !has_claimed;
             next = self.next(driver, process, has_claimed)?;
         } else {
@@ -131,12 +153,14 @@ impl<S: RunSlots> LiveRun<S> {
                 // Other actions of the run may be launched while this one asks the cache.
                 self.wake_next_in_line();
             }
-            Next::Hold { .. } => drop(self.command(&Command::Hold { action }, now)?),
+            Next::Hold { .. } => {
+                let wait = self.pools.obstacle(action);
+                self.command(&Command::Hold { action, wait }, now)?;
+            }
             Next::Launch { attempt } => {
                 let launched = self.launch(driver, attempt, now);
-                if has_claimed {
-                    // The launch is counted by itself.
-                    self.slots.change(-1);
+                if launched.is_err() {
+                    self.pools.withdraw(action);
                 }
                 launched?;
                 driver.doing = Doing::Attempt(attempt);
@@ -157,6 +181,11 @@ impl<S: RunSlots> LiveRun<S> {
             is_ready: &|name| self.drivers.is_ready(name),
         };
         self.run.next(&driver.action, &facts)
+    }
+
+    fn claim(&self, driver: &Driver<S::Notice>) -> bool {
+        let Some(action) = self.run.action(&driver.action) else { return false };
+        self.pools.claim(driver.action, &Wish::of(&action.spec), &driver.notice)
     }
 
     fn launch(&mut self, driver: &Driver<S::Notice>, attempt: AttemptNo, now: Timestamp) -> Result<(), Rejection> {
@@ -205,15 +234,20 @@ impl<S: RunSlots> LiveRun<S> {
 
     /// An attempt begins to wait for something outside of its run, or has waited: [`Run::wait_outside`].
     pub fn wait_outside(&mut self, action: &ActionName, attempt: AttemptNo, begins: bool) {
-        let occupied = self.run.occupied();
+        let before = self.standing_of(action);
         self.run.wait_outside(action, attempt, begins);
-        self.count_slots_since(occupied);
+        self.count_since(before);
     }
 
-    /// The run is taken up anew from the journal: whatever is still done with this one takes up none of the engine's slots.
-    pub fn give_up_slots(&mut self, unlimited: S) {
-        self.slots.change(-i64::from(self.run.occupied()));
-        self.slots = unlimited;
+    /// The run is taken up anew from the journal: whatever is still done with this one takes up nothing of the engine's.
+    pub fn give_up_pools(&mut self, unlimited: S) {
+        self.set_all(|_| Standing::Apart);
+        self.pools = unlimited;
+    }
+
+    /// The pools of the engine, as the run has them.
+    pub fn pools(&self) -> &S {
+        &self.pools
     }
 
     /// True if somebody in this process drives the action.
@@ -238,13 +272,8 @@ impl<S: RunSlots> LiveRun<S> {
 
     fn leave_line(&self, driver: &mut Driver<S::Notice>) {
         if std::mem::take(&mut driver.is_in_line) {
-            self.slots.withdraw(driver.action);
+            self.pools.withdraw(driver.action);
         }
-    }
-
-    fn count_slots_since(&mut self, occupied: u32) {
-        self.slots.change(i64::from(self.run.occupied()) - i64::from(occupied));
-        self.wake_next_in_line();
     }
 
     fn wake_next_in_line(&mut self) {
@@ -278,6 +307,6 @@ pub enum HeldBy {
     Key,
     /// The slots of its run are taken.
     Run,
-    /// The slots of the engine are taken.
+    /// A pool of the engine has too little left.
     Engine,
 }

@@ -1,13 +1,14 @@
 //! A run: its actions and the commands it accepts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
 use crate::action::{Action, State};
-use crate::event::{ActionKind, ActionSpec, Event, Fact, Lookup, Source, StepOutcome};
+use crate::admission::Refusal;
+use crate::event::{ActionKind, ActionSpec, Event, Fact, Lookup, Source, StepOutcome, Wait};
 use crate::trace::TraceParent;
 use crate::{ActionName, AttemptNo, Backoff, Failure, Timestamp};
 
@@ -90,6 +91,8 @@ pub enum Command {
     Hold {
         /// Which action.
         action: ActionName,
+        /// What it waits for, if that is a pool.
+        wait: Option<Wait>,
     },
     /// End the action with outputs that were there already.
     Reuse {
@@ -183,6 +186,15 @@ pub enum Rejection {
     /// The limit of running actions is reached.
     #[error("`{0}` waits for a slot")]
     NoSlot(ActionName),
+    /// The pools of the engine do not take the action.
+    #[error("`{action}` is not accepted: {refusal}")]
+    Refused {
+        /// The action.
+        action: ActionName,
+        /// Why.
+        #[source]
+        refusal: Box<Refusal>,
+    },
 }
 
 /// Limits of a run.
@@ -201,6 +213,8 @@ pub struct Run {
     queue: BTreeMap<u64, ActionName>,
     next_in_queue: u64,
     occupied: u32,
+    /// Who has these slots. Kept only where there is a limit.
+    holders: BTreeSet<ActionName>,
 }
 
 impl Run {
@@ -265,7 +279,7 @@ impl Run {
         let (finished, occupying) = (action.is_finished(), action.occupies_slot());
         let parent = action.spec.parent;
         let is_step = action.spec.kind == ActionKind::Step;
-        self.count_slot(was_occupying, occupying);
+        self.count_slot(name, was_occupying, occupying);
         if let Some(parent) = parent {
             match (before.is_none() && !is_step, !was_finished && finished) {
                 (true, _) => self.change_live_children(&parent, 1),
@@ -286,7 +300,7 @@ impl Run {
         let before = action.occupies_slot();
         action.outside = action.outside.saturating_add_signed(if begins { 1 } else { -1 });
         let after = action.occupies_slot();
-        self.count_slot(before, after);
+        self.count_slot(*name, before, after);
     }
 
     fn insert(&mut self, name: ActionName, spec: &Arc<ActionSpec>, at: Timestamp) {
@@ -296,8 +310,15 @@ impl Run {
         }
     }
 
-    fn count_slot(&mut self, before: bool, after: bool) {
+    fn count_slot(&mut self, name: ActionName, before: bool, after: bool) {
         self.occupied = self.occupied + u32::from(after) - u32::from(before);
+        if before != after && self.is_limited() {
+            if after {
+                self.holders.insert(name)
+            } else {
+                self.holders.remove(&name)
+            };
+        }
     }
 
     /// A child began or ended; its end is progress of the parent.
@@ -309,7 +330,7 @@ impl Run {
             action.note_progress();
         }
         let after = action.occupies_slot();
-        self.count_slot(before, after);
+        self.count_slot(*parent, before, after);
     }
 
     fn note_progress(&mut self, parent: &ActionName) {

@@ -21,6 +21,14 @@ pub fn seconds(length: std::time::Duration) -> String {
     format!("{} s", length.as_secs_f64())
 }
 
+/// A number of bytes as resources are written: `512Mi`, `1.5Gi`.
+pub fn bytes(count: u64) -> String {
+    const UNITS: [(&str, u64); 4] = [("Ti", 1 << 40), ("Gi", 1 << 30), ("Mi", 1 << 20), ("Ki", 1 << 10)];
+    let Some((unit, size)) = UNITS.into_iter().find(|(_, size)| count >= *size) else { return count.to_string() };
+    let shown = format!("{:.1}", count as f64 / size as f64);
+    format!("{}{unit}", shown.trim_end_matches(".0"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -29,6 +37,12 @@ mod tests {
     fn lengths_are_in_seconds() {
         let millis = |millis| seconds(std::time::Duration::from_millis(millis));
         assert_eq!((millis(90_000), millis(1_500), millis(20)), ("90 s".into(), "1.5 s".into(), "0.02 s".into()));
+    }
+
+    #[test]
+    fn bytes_are_in_the_greatest_unit_that_they_fill() {
+        let found = [0, 1023, 1 << 10, 1536 << 20, 4 << 30, 3 << 40].map(bytes);
+        assert_eq!(found, ["0", "1023", "1Ki", "1.5Gi", "4Gi", "3Ti"]);
     }
 
     #[test]

@@ -59,7 +59,7 @@ impl Engine {
             unreadable: None,
         };
         let receivers = new.settings.receivers.clone();
-        let cell = RunCell::new(new.id.clone(), new.settings, &self.inner.slots);
+        let cell = RunCell::new(new.id.clone(), new.settings, &self.inner.pools);
         let action = ActionName::ROOT;
         let inputs = Payloads { inputs: Some(new.inputs), outputs: None };
         let command = Command::Enqueue { action, spec: Arc::new(new.spec) };
@@ -116,7 +116,7 @@ impl Engine {
         let keep = |cell: Arc<RunCell>| {
             if cell.is_given_up() && (cell.refused().is_some() || self.inner.journal.has_all_of(&cell)) {
                 // It was broken off when the journal failed: it is loaded anew, as the journal has it.
-                cell.give_up_slots();
+                cell.give_up_pools();
                 return Ok(None);
             }
             Ok(Some(cell))
@@ -156,7 +156,7 @@ impl Engine {
             run.apply(event);
         }
         run.count_timers_from(self.inner.clock.now());
-        let cell = RunCell::restored(row.id, key, settings, (run, stored.events.len() as u64), &self.inner.slots);
+        let cell = RunCell::restored(row.id, key, settings, (run, stored.events.len() as u64), &self.inner.pools);
         if !self.inner.attempts_outlive_the_process {
             cell.report_lost(self.inner.clock.now());
         }

@@ -26,7 +26,7 @@ impl RunHandle {
             Ok(reservation) => reservation,
             Err(_) => {
                 // A refusal means that it is no longer queued, which the driver sees by itself.
-                let _ = self.cell.command(&Command::Hold { action }, self.now(), Payloads::default());
+                let _ = self.cell.command(&Command::Hold { action, wait: None }, self.now(), Payloads::default());
                 let reservation = lock.lock_owned().await;
                 lookup.waited_for = *reservation;
                 reservation

@@ -12,8 +12,8 @@ use spanwise_store::{Definition, Payloads, RunKey};
 use tokio::sync::{Notify, watch};
 
 use crate::error::Error;
+use crate::pools::{EnginePools, Notice, PoolsOfRun};
 use crate::settings::RunSettings;
-use crate::slots::{EngineSlots, Notice, SlotsOfRun};
 
 mod feed;
 mod reads;
@@ -53,7 +53,7 @@ pub(crate) struct RunCell {
 }
 
 struct CellState {
-    live: LiveRun<SlotsOfRun>,
+    live: LiveRun<PoolsOfRun>,
     next_seq: u64,
     /// Events that no transaction has taken yet, and the actions they changed.
     events: Vec<Event>,
@@ -71,9 +71,9 @@ struct CellState {
 }
 
 impl RunCell {
-    pub(crate) fn new(id: RunId, settings: RunSettings, slots: &Arc<EngineSlots>) -> RunCell {
+    pub(crate) fn new(id: RunId, settings: RunSettings, pools: &Arc<EnginePools>) -> RunCell {
         let run = Run::new(settings.limits());
-        RunCell::with(id, OnceLock::new(), settings, (run, 0), slots)
+        RunCell::with(id, OnceLock::new(), settings, (run, 0), pools)
     }
 
     /// A run as its stored events leave it, with the number of the next one.
@@ -82,9 +82,9 @@ impl RunCell {
         key: RunKey,
         settings: RunSettings,
         stored: (Run, u64),
-        slots: &Arc<EngineSlots>,
+        pools: &Arc<EnginePools>,
     ) -> RunCell {
-        RunCell::with(id, OnceLock::from(key), settings, stored, slots)
+        RunCell::with(id, OnceLock::from(key), settings, stored, pools)
     }
 
     fn with(
@@ -92,10 +92,10 @@ impl RunCell {
         key: OnceLock<RunKey>,
         settings: RunSettings,
         (run, next_seq): (Run, u64),
-        slots: &Arc<EngineSlots>,
+        pools: &Arc<EnginePools>,
     ) -> RunCell {
         let state = CellState {
-            live: LiveRun::new(run, slots.of_run()),
+            live: LiveRun::new(run, pools.of_run(&id, &settings)),
             next_seq,
             events: Vec::new(),
             changed: FxHashMap::default(),
@@ -260,9 +260,9 @@ impl RunCell {
         state.broken.is_some() && state.live.is_left()
     }
 
-    /// Gives the slots of the engine back: the run is being loaded anew, and whatever is still done with this one takes up none.
-    pub(crate) fn give_up_slots(&self) {
-        self.lock().live.give_up_slots(Arc::new(EngineSlots::default()).of_run());
+    /// Gives back what its attempts take up: the run is being loaded anew, and whatever is still done with this one takes up nothing.
+    pub(crate) fn give_up_pools(&self) {
+        self.lock().live.give_up_pools(EnginePools::unlimited().of_run(&self.id, &self.settings));
     }
 
     /// Drives no more; whoever waits for the action may go on.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use spanwise_core::admission::Limits;
 use spanwise_core::{ActionName, AttemptNo, RunId};
 use spanwise_store::{Durability, Memory, PrunedRun, Retention, RunKey, Sqlite, Store};
 use tokio::sync::Notify;
@@ -15,9 +16,9 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::export::Exports;
 use crate::journal::Journal;
+use crate::pools::EnginePools;
 use crate::reservations::Reservations;
 use crate::runs::Runs;
-use crate::slots::EngineSlots;
 use crate::unreadable::Unreadable;
 
 /// Where an engine keeps its journal.
@@ -41,9 +42,8 @@ pub struct EngineConfig {
     pub storage: Storage,
     /// How long finished runs are kept.
     pub retention: Retention,
-    /// How many attempts may do something at one time, over all runs; those that wait for children are not counted. None
-    /// or 0 means no limit.
-    pub max_attempts: Option<u32>,
+    /// What attempts may take up at one time, over all runs and in each queue; those that wait for children take up no slot.
+    pub limits: Limits,
     /// Attempts live outside of this process: after a restart they are taken up again ([`Attempt::adopted`]), not lost.
     ///
     /// [`Attempt::adopted`]: crate::Attempt::adopted
@@ -57,7 +57,8 @@ impl EngineConfig {
     /// An engine for attempts inside of this process, as many at a time as are asked for.
     pub fn embedded(storage: Storage, retention: Retention) -> EngineConfig {
         let (attempts_outlive_the_process, waits_for_room) = (false, false);
-        EngineConfig { storage, retention, max_attempts: None, attempts_outlive_the_process, waits_for_room }
+        let limits = Limits::default();
+        EngineConfig { storage, retention, limits, attempts_outlive_the_process, waits_for_room }
     }
 }
 
@@ -78,7 +79,7 @@ pub(crate) struct Inner {
     pub(crate) exports: Arc<Exports>,
     /// Notified when runs have ended, after the commit that ended them.
     pub(crate) ended: Arc<Notify>,
-    pub(crate) slots: Arc<EngineSlots>,
+    pub(crate) pools: Arc<EnginePools>,
     pub(crate) attempts_outlive_the_process: bool,
     pub(crate) waits_for_room: bool,
     retention: Retention,
@@ -129,7 +130,7 @@ impl Engine {
             interruption: Notify::new(),
             leaves: AtomicUsize::new(0),
             reservations: Reservations::default(),
-            slots: Arc::new(EngineSlots::new(config.max_attempts)),
+            pools: EnginePools::new(&config.limits, clock),
             attempts_outlive_the_process: config.attempts_outlive_the_process,
             waits_for_room: config.waits_for_room,
             retention: config.retention,
@@ -140,6 +141,9 @@ impl Engine {
             runs: Runs::default(),
             finished: Mutex::default(),
         };
+        if let Some(period) = config.limits.queues.values().filter_map(|queue| Some(queue.rate?.period())).max() {
+            inner.recall_begun(period)?;
+        }
         Ok(Engine { inner: Arc::new(inner) })
     }
 
@@ -154,12 +158,12 @@ impl Engine {
     /// Launches no more attempts, for a process that is about to end: what is under way goes on. An engine without a limit of
     /// attempts cannot be stopped in this way.
     pub fn stop_launching(&self) {
-        self.inner.slots.close();
+        self.inner.pools.close();
     }
 
     /// Returns when no attempt does anything but wait for its children, in an engine with a limit of attempts.
     pub async fn idle(&self) {
-        self.inner.slots.idle().await;
+        self.inner.pools.idle().await;
     }
 
     /// Gives back every attempt that is still under way after an interruption, because whatever ran it is gone: it costs
@@ -170,12 +174,12 @@ impl Engine {
         self.inner.runs.all().iter().for_each(|run| run.release_all(now, is_lost));
     }
 
-    /// Every action that takes up a slot, by its run.
+    /// Every action that takes up a slot of the engine, by its run.
     pub(crate) fn busy(&self) -> Vec<(RunId, ActionName)> {
         let runs = self.inner.runs.all();
         let mut busy: Vec<(RunKey, RunId, ActionName)> = runs
             .iter()
-            .flat_map(|run| run.busy().into_iter().map(|action| (run.key(), run.id().clone(), action)))
+            .flat_map(|run| run.on_slots().into_iter().map(|action| (run.key(), run.id().clone(), action)))
             .collect();
         busy.sort_by_key(|(run, ..)| *run);
         busy.into_iter().map(|(_, run, action)| (run, action)).collect()
@@ -250,11 +254,6 @@ impl Engine {
 }
 
 impl Inner {
-    /// The limit of attempts, if it is reached.
-    pub(crate) fn full(&self) -> Option<u32> {
-        self.slots.full()
-    }
-
     /// What cannot be deleted now is tried again the next time; a journal that cannot be written is found out by a commit.
     fn prune(&self) {
         if let Ok(pruned) = self.journal.store().prune(&self.retention, self.clock.now())

@@ -6,6 +6,7 @@
 //! and recovery are one path.
 
 mod accept;
+mod begun;
 mod blocking;
 mod cache;
 mod calls;
@@ -20,13 +21,13 @@ mod executor;
 mod export;
 mod journal;
 mod notifications;
+mod pools;
 mod random;
 mod reservations;
 mod run;
 mod runs;
 mod scope;
 mod settings;
-mod slots;
 mod unreadable;
 mod waiting;
 
@@ -45,9 +46,10 @@ pub use random::random_bits;
 pub use run::{NewAction, NewStep, Outcome, RunHandle, StepRecord};
 pub use scope::AttemptScope;
 pub use settings::RunSettings;
+pub use spanwise_core::admission::{Limits, QueueLimits, ServerLimits};
 pub use spanwise_core::{ActionView, Fault, NotificationLimits, Relation, RunOptions, Scope};
 pub use spanwise_store::{
     AppRow, Definition, Durability, ExportState, NotificationRow, NotificationState, PrunedRun, Retention, RunKey,
     RunQuery, RunRow, TaskQuery, TaskRow, TriggerQuery, TriggerRow,
 };
-pub use waiting::{Busy, OutsideWait, WaitsFor};
+pub use waiting::{Busy, OutsideWait, ShortPool, WaitsFor};

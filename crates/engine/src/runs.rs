@@ -112,8 +112,8 @@ mod tests {
     use spanwise_core::RunName;
 
     use super::*;
+    use crate::pools::EnginePools;
     use crate::settings::RunSettings;
-    use crate::slots::EngineSlots;
 
     fn id(name: &str) -> RunId {
         let (org, project, domain) = (String::new(), "p".to_owned(), "d".to_owned());
@@ -121,7 +121,7 @@ mod tests {
     }
 
     fn run(name: &str) -> Arc<RunCell> {
-        Arc::new(RunCell::new(id(name), RunSettings::default(), &Arc::new(EngineSlots::default())))
+        Arc::new(RunCell::new(id(name), RunSettings::default(), &EnginePools::unlimited()))
     }
 
     fn live(name: &str) -> Result<Made, Error> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use spanwise_core::{ActionName, AttemptNo, HeldBy, RunId};
 
 use crate::cell::RunCell;
+use crate::pools::InTheWay;
 use crate::run::RunHandle;
 
 /// An attempt that waits for something outside of its run, until this is dropped: it takes up no slot (semantics S4).
@@ -34,6 +35,8 @@ pub enum WaitsFor {
     SlotOfRun(Busy),
     /// A slot of the engine, all of which are taken.
     Slot(Busy),
+    /// A pool of the engine that has too little left.
+    Pool(ShortPool),
     /// Another action that computes its cache key.
     Key,
 }
@@ -45,6 +48,17 @@ pub struct Busy {
     pub limit: u32,
     /// Who has them.
     pub who: Vec<(RunId, ActionName)>,
+}
+
+/// A pool that has too little left, and who has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShortPool {
+    /// The pool, with what is taken of it and what there is: `gpu 2 of 2`.
+    pub pool: String,
+    /// Who has it, the first of them.
+    pub who: Vec<(RunId, ActionName)>,
+    /// How many have it, where each has one.
+    pub count: Option<u64>,
 }
 
 impl RunHandle {
@@ -72,7 +86,13 @@ impl RunHandle {
                 let who = busy.into_iter().map(|name| (self.id().clone(), name)).collect();
                 WaitsFor::SlotOfRun(Busy { limit, who })
             }
-            HeldBy::Engine => WaitsFor::Slot(Busy { limit: self.engine.inner.full()?, who: self.engine.busy() }),
+            HeldBy::Engine => {
+                let InTheWay { pool, slots, who, count, .. } = self.cell.in_the_way(action)?;
+                match slots {
+                    Some(limit) => WaitsFor::Slot(Busy { limit, who: self.engine.busy() }),
+                    None => WaitsFor::Pool(ShortPool { pool, who, count }),
+                }
+            }
         })
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use spanwise_core::lifecycle::TraceLevel;
 use spanwise_core::trigger::FiringRules;
-use spanwise_engine::{Durability, ExportLimits, NotificationLimits, Retention};
+use spanwise_engine::{Durability, ExportLimits, Limits, NotificationLimits, QueueLimits, Retention, ServerLimits};
 
 use crate::CollectorConfig;
 use crate::notify::MailServer;
@@ -38,6 +38,12 @@ pub struct Config {
     pub repair: bool,
     /// How many tasks may do something at one time, over all runs; those that wait for their children are not counted.
     pub max_tasks: u32,
+    /// How many tasks that ask for no processor may run beside those; none: 16 for each of them.
+    pub max_idle_tasks: Option<u32>,
+    /// Thousandths of a processor, bytes of memory and devices that tasks may ask for in all, as far as they are counted.
+    pub resources: ServerResources,
+    /// The queues that tasks may name.
+    pub queues: BTreeMap<String, QueueLimits>,
     /// The interpreter of tasks whose image asks for no environment of its own.
     pub python: Option<PathBuf>,
     /// Start each task as a process of its own from the first instruction, instead of forking it from a warm interpreter.
@@ -89,6 +95,9 @@ impl Config {
             max_log: Some(DEFAULT_MAX_LOG),
             repair: false,
             max_tasks: default_max_tasks(),
+            max_idle_tasks: None,
+            resources: ServerResources::default(),
+            queues: BTreeMap::new(),
             python: None,
             cold: false,
             pass_env: Vec::new(),
@@ -110,6 +119,29 @@ impl Config {
         }
     }
 }
+
+/// What of the machine is counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServerResources {
+    /// Thousandths of a processor.
+    pub cpu: Option<u64>,
+    /// Bytes of memory.
+    pub memory: Option<u64>,
+}
+
+impl Config {
+    /// What attempts may take up at one time.
+    pub(crate) fn limits(&self) -> Limits {
+        let slots = self.max_tasks.max(1);
+        let idle = self.max_idle_tasks.unwrap_or(slots.saturating_mul(IDLE_A_SLOT)).max(1);
+        let ServerResources { cpu, memory } = self.resources;
+        let server = ServerLimits { slots: Some(slots), idle: Some(idle), cpu, memory, gpu: None };
+        Limits { server, queues: self.queues.clone() }
+    }
+}
+
+/// Tasks that only sleep or wait take up memory all the same: as many processes as this beside each that computes.
+const IDLE_A_SLOT: u32 = 16;
 
 /// Two tasks a processor: one may wait for the network while the other computes. At least four, so that small machines get on.
 fn default_max_tasks() -> u32 {

@@ -1,6 +1,6 @@
 //! Why an action is not launched, in words.
 
-use spanwise_engine::{Busy, WaitsFor};
+use spanwise_engine::{Busy, ShortPool, WaitsFor};
 
 /// So many of those that are in the way are named.
 const NAMED: usize = 8;
@@ -14,17 +14,30 @@ pub(crate) fn text(waits: &WaitsFor) -> String {
         WaitsFor::SlotOfRun(busy) => {
             told_busy(busy, " of the run", busy.who.iter().map(|(_, action)| action.to_string()))
         }
+        WaitsFor::Pool(ShortPool { pool, who, count }) if who.is_empty() => {
+            count.map_or_else(|| pool.clone(), |_| format!("{pool} busy"))
+        }
+        WaitsFor::Pool(ShortPool { pool, who, count }) => {
+            let busy = who.iter().map(|(run, action)| format!("{} {action}", run.name));
+            let count = count.map_or(who.len(), |count| usize::try_from(count).unwrap_or(usize::MAX));
+            format!("{pool} busy: {}", named(busy, count))
+        }
         WaitsFor::Key => "another action computes the outputs for the same cache key".to_owned(),
     }
 }
 
 fn told_busy(busy: &Busy, whose: &str, names: impl Iterator<Item = String>) -> String {
+    format!("{} of {} slots{whose} busy: {}", busy.who.len(), busy.limit, named(names, busy.who.len()))
+}
+
+/// The first of so many.
+fn named(names: impl Iterator<Item = String>, count: usize) -> String {
     let named: Vec<String> = names.take(NAMED).collect();
-    let more = match busy.who.len().saturating_sub(NAMED) {
+    let more = match count.saturating_sub(NAMED) {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    format!("{} of {} slots{whose} busy: {}{more}", busy.who.len(), busy.limit, named.join(", "))
+    format!("{}{more}", named.join(", "))
 }
 
 #[cfg(test)]
@@ -46,5 +59,10 @@ mod tests {
         assert_eq!(text(&WaitsFor::SlotOfRun(Busy { limit: 1, who: who(1) })), "1 of 1 slots of the run busy: a0");
         let many = text(&WaitsFor::Slot(Busy { limit: 10, who: who(10) }));
         assert!(many.ends_with("r6 a0, r7 a0 and 2 more"), "{many}");
+        let pool = |pool: &str, who, count| text(&WaitsFor::Pool(ShortPool { pool: pool.to_owned(), who, count }));
+        assert_eq!(pool("gpu 2 of 2", who(2), Some(2)), "gpu 2 of 2 busy: r0 a0, r1 a0");
+        assert!(pool("gpu 30 of 30", who(8), Some(30)).ends_with("r7 a0 and 22 more"));
+        assert_eq!(pool("server memory 6Gi of 8Gi", who(1), None), "server memory 6Gi of 8Gi busy: r0 a0");
+        assert_eq!(pool("gpu rate 100/m", Vec::new(), None), "gpu rate 100/m");
     }
 }

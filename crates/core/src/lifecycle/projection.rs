@@ -12,6 +12,10 @@ use crate::trace::{SpanId, TraceParent, TraceState, derived_span_id};
 use crate::trigger::Firing;
 use crate::{ActionName, AttemptNo, Failure, RunId, TaskName, Timestamp};
 
+mod queued;
+
+use queued::Waits;
+
 /// The lifecycle of one run, as far as its events have been applied.
 #[derive(Debug)]
 pub struct Lifecycle {
@@ -53,7 +57,8 @@ struct Open {
 enum Now {
     Queued {
         since: Timestamp,
-        waits_for_slot: bool,
+        /// What it waits for, if it is not only for its launch.
+        waits: Option<Waits>,
     },
     Attempt {
         attempt: AttemptNo,
@@ -161,7 +166,7 @@ impl Lifecycle {
         let context = above.at(self.id(&action, part, 0, 0));
         let now = match part {
             Part::Wait => Now::Nothing,
-            _ => Now::Queued { since: at, waits_for_slot: false },
+            _ => Now::Queued { since: at, waits: None },
         };
         let open = Open {
             spec: Arc::clone(spec),
@@ -190,9 +195,9 @@ impl Lifecycle {
     /// Applies a fact to an open action; gives the outcome if the fact ends it.
     fn of_action(&mut self, action: ActionName, open: &mut Open, fact: &Fact, at: Timestamp) -> Option<Outcome> {
         match fact {
-            Fact::WaitsForSlot => {
-                if let Now::Queued { waits_for_slot, .. } = &mut open.now {
-                    *waits_for_slot = true;
+            Fact::WaitsForSlot { wait } => {
+                if let Now::Queued { waits, .. } = &mut open.now {
+                    *waits = Some(self.waits(wait.as_ref()));
                 }
             }
             Fact::LookedUp { lookup, hit } => self.looked_up(action, open, lookup, *hit, at),
@@ -221,12 +226,12 @@ impl Lifecycle {
             }
             Fact::AttemptReleased { .. } => {
                 self.end_part(action, open, &Outcome::new(Status::Unset, "released"), at);
-                open.now = Now::Queued { since: at, waits_for_slot: false };
+                open.now = Now::Queued { since: at, waits: None };
             }
             Fact::BackedOff { .. } => open.now = Now::Backoff { since: at },
             Fact::Requeued => {
                 self.end_part(action, open, &Outcome::new(Status::Unset, "success"), at);
-                open.now = Now::Queued { since: at, waits_for_slot: false };
+                open.now = Now::Queued { since: at, waits: None };
             }
             end => {
                 let outcome = outcome_of(end)?;
@@ -239,10 +244,11 @@ impl Lifecycle {
     }
 
     fn looked_up(&mut self, action: ActionName, open: &mut Open, lookup: &Lookup, hit: bool, at: Timestamp) {
-        let Now::Queued { since, waits_for_slot } = open.now else { return };
+        let Now::Queued { since, waits } = &mut open.now else { return };
+        let (since, waits) = (*since, waits.take());
         let asked_at = lookup.asked_at.clamp(since, at.max(since));
         // If another action computed the key, this one waited for that, not for a slot.
-        self.queued(action, open, (since, asked_at), waits_for_slot && lookup.waited_for.is_none(), None);
+        self.queued(action, open, (since, asked_at), waits.filter(|_| lookup.waited_for.is_none()), None);
         let status = if hit { "hit" } else { "miss" };
         open.cache = Some(status);
         let mut span = self.part(action, open, Part::Lookup, None, (asked_at, at));
@@ -250,7 +256,7 @@ impl Lifecycle {
         span.links.extend(lookup.waited_for.map(|to| Link { to, why: "waited for" }));
         span.links.extend(lookup.producer.filter(|_| hit).map(|to| Link { to, why: "producer" }));
         self.close(span);
-        open.now = Now::Queued { since: at.max(since), waits_for_slot: false };
+        open.now = Now::Queued { since: at.max(since), waits: None };
     }
 
     fn started(&mut self, action: ActionName, open: &mut Open, at: Timestamp) {
@@ -260,29 +266,10 @@ impl Lifecycle {
         self.close(span);
     }
 
-    fn queued(
-        &mut self,
-        action: ActionName,
-        open: &mut Open,
-        times: (Timestamp, Timestamp),
-        waits_for_slot: bool,
-        outcome: Option<&Outcome>,
-    ) {
-        let mut span = self.part(action, open, Part::Queued, None, times);
-        span.details
-            .push(("spanwise.queued.reason", Value::Word(if waits_for_slot { "concurrency" } else { "launch" })));
-        if let Some(failed) = outcome.filter(|outcome| outcome.failure.is_some()) {
-            failed.describe(&mut span);
-        }
-        self.close(span);
-    }
-
     /// Ends what an open action does at the moment.
     fn end_part(&mut self, action: ActionName, open: &mut Open, outcome: &Outcome, at: Timestamp) {
         match std::mem::replace(&mut open.now, Now::Nothing) {
-            Now::Queued { since, waits_for_slot } => {
-                self.queued(action, open, (since, at), waits_for_slot, Some(outcome))
-            }
+            Now::Queued { since, waits } => self.queued(action, open, (since, at), waits, Some(outcome)),
             Now::Attempt { attempt, context, launched, moments } => {
                 let mut span = self.span(action, open, Part::Attempt, Some(attempt), (launched, at));
                 span.name = format!("attempt {attempt}").into();

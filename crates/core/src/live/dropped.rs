@@ -1,6 +1,6 @@
 //! What becomes of an action whose call is dropped before its end.
 
-use super::{LiveRun, RunSlots};
+use super::{LiveRun, RunPools};
 use crate::{Action, ActionName, AttemptNo, Command};
 
 /// What becomes of a call that was dropped before its end.
@@ -28,7 +28,7 @@ impl Fate {
     }
 }
 
-impl<S: RunSlots> LiveRun<S> {
+impl<S: RunPools> LiveRun<S> {
     /// What becomes of a dropped call of an attempt, if the state of the caller alone says so; else it depends on what its body does next.
     pub fn fate_of_call(&self, caller: &ActionName, attempt: AttemptNo, is_interrupted: bool) -> Option<Fate> {
         let caller = self.run().action(caller);

@@ -12,6 +12,7 @@ mod sleepers;
 mod stories;
 mod world;
 
+pub(crate) use random::Random;
 use stories::tell;
 use world::Fault;
 
@@ -61,23 +62,35 @@ fn a_story_is_repeated_by_its_seed() {
     }
 }
 
-/// Slots of an engine that has as many as anybody asks for.
+/// The pools of an engine without limits.
 struct Unlimited;
 
-impl RunSlots for Unlimited {
+impl RunPools for Unlimited {
     type Notice = ();
 
     fn are_limited(&self) -> bool {
         false
     }
 
-    fn claim(&self, _action: ActionName, (): &()) -> bool {
+    fn are_traced(&self) -> bool {
+        false
+    }
+
+    fn accept(&self, _action: ActionName, _wish: &Wish, _is_awaited: bool) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    fn claim(&self, _action: ActionName, _wish: &Wish, (): &()) -> bool {
         true
     }
 
     fn withdraw(&self, _action: ActionName) {}
 
-    fn change(&self, _by: i64) {}
+    fn set(&self, _changes: Vec<Change>) {}
+
+    fn obstacle(&self, _action: ActionName) -> Option<Wait> {
+        None
+    }
 }
 
 /// Rare in random stories: a driver that has found an attempt under way asks the cache only when that one was given back.

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::{Command, Rejection, Run, SYSTEM_FAILURE_BUDGET, UNBLAMED_BUDGET, UNBLAMED_PAUSE};
 use crate::action::{Action, End, State};
-use crate::event::{ActionKind, ActionSpec, Event, Fact, Lookup, Source};
+use crate::admission::NAMED;
+use crate::event::{ActionKind, ActionSpec, Event, Fact, Lookup, Source, Wait};
 use crate::failure::{Failure, FailureKind, code};
 use crate::{ActionName, AttemptNo, Timestamp};
 
@@ -36,9 +37,9 @@ impl Run {
                 facts.under_way(*action, *attempt)?;
                 facts.push(*action, Fact::AttemptReleased { attempt: *attempt });
             }
-            Command::Hold { action } => {
+            Command::Hold { action, wait } => {
                 if let State::Queued { waits_for_slot: false, .. } = facts.existing(*action)?.state {
-                    facts.push(*action, Fact::WaitsForSlot);
+                    facts.push(*action, Fact::WaitsForSlot { wait: wait.clone() });
                 }
             }
             Command::Reuse { action, source, lookup } => facts.reuse(*action, source, lookup.as_ref())?,
@@ -98,10 +99,18 @@ impl<'run> Facts<'run> {
         }
         self.parent_accepts(action, spec)?;
         self.push(action, Fact::Enqueued { spec: Arc::clone(spec) });
-        if spec.kind == ActionKind::Task && self.is_full_for(spec.parent) {
-            self.push(action, Fact::WaitsForSlot);
+        if let Some(limit) = self.run.limits.max_action_concurrency.filter(|_| spec.kind == ActionKind::Task)
+            && self.is_full_for(spec.parent, limit)
+        {
+            self.push(action, Fact::WaitsForSlot { wait: Some(self.wait_for_run(spec.parent, limit)) });
         }
         Ok(())
+    }
+
+    /// The run itself is the pool that is full: those who are under way, but for the parent, and those who are before it in line.
+    fn wait_for_run(&self, parent: Option<ActionName>, limit: u32) -> Wait {
+        let others = self.run.holders.iter().copied().filter(|holder| Some(*holder) != parent);
+        Wait { pool: format!("run {limit} of {limit}"), actions: others.take(NAMED).collect(), ..Wait::default() }
     }
 
     fn parent_accepts(&self, action: ActionName, spec: &ActionSpec) -> Result<(), Rejection> {
@@ -116,8 +125,7 @@ impl<'run> Facts<'run> {
     }
 
     /// True if a new child of `parent` has to wait for a slot. The parent's own becomes free, because it waits for the child.
-    fn is_full_for(&self, parent: Option<ActionName>) -> bool {
-        let Some(limit) = self.run.limits.max_action_concurrency else { return false };
+    fn is_full_for(&self, parent: Option<ActionName>, limit: u32) -> bool {
         let parent = parent.and_then(|parent| self.run.action(&parent));
         let given_up = u32::from(parent.is_some_and(Action::occupies_slot));
         self.run.occupied - given_up + self.run.queue.len() as u32 >= limit

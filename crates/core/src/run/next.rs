@@ -3,6 +3,7 @@
 use super::{Command, Run};
 use crate::action::{Action, End, State};
 use crate::event::CachePolicy;
+use crate::trace::TraceParent;
 use crate::{ActionName, AttemptNo, Rejection, Timestamp};
 
 /// What [`Run::next`] has to know beside the state of the run: about the driver, and about its process.
@@ -176,6 +177,11 @@ impl Run {
     fn parents(&self, name: &ActionName) -> impl Iterator<Item = ActionName> {
         let parent = |name: &ActionName| self.action(name).and_then(|action| action.spec.parent);
         std::iter::successors(parent(name), parent)
+    }
+
+    /// The nearest span that the maps of an action and of its parents name.
+    pub fn span_above(&self, name: &ActionName) -> Option<TraceParent> {
+        std::iter::once(*name).chain(self.parents(name)).find_map(|name| self.action(&name)?.spec.traceparent)
     }
 
     /// True if the action has to reserve its cache key before it asks the cache. Not if one of its parents has reserved it: the action would wait for

@@ -9,6 +9,7 @@ use spanwise_store::ActionRow;
 
 use super::RunCell;
 use super::rows::row;
+use crate::pools::InTheWay;
 
 impl RunCell {
     pub(crate) fn root_spec(&self) -> Option<Arc<ActionSpec>> {
@@ -111,6 +112,19 @@ impl RunCell {
         let held_by = state.live.held_by(action)?;
         let busy = if held_by == HeldBy::Run { state.live.run().busy() } else { Vec::new() };
         Some((held_by, busy))
+    }
+
+    /// Which pool of the engine keeps an action from being launched, if one does.
+    pub(crate) fn in_the_way(&self, action: &ActionName) -> Option<InTheWay> {
+        self.lock().live.pools().in_the_way(*action)
+    }
+
+    /// Actions that take up a slot of the engine.
+    pub(crate) fn on_slots(&self) -> Vec<ActionName> {
+        let state = self.lock();
+        let run = state.live.run();
+        let takes_one = |name: &ActionName| run.action(name).is_some_and(|action| action.spec.needs.takes_a_slot());
+        run.busy().into_iter().filter(takes_one).collect()
     }
 
     pub(crate) fn attempt(&self, action: &ActionName) -> Option<AttemptNo> {

@@ -168,9 +168,7 @@ mod tests {
     const RUN: RunKey = RunKey(1);
 
     fn events(numbers: std::ops::Range<u64>) -> Vec<Event> {
-        numbers
-            .map(|at| Event { action: ActionName::ROOT, at: Timestamp(at as i64), fact: Fact::WaitsForSlot })
-            .collect()
+        numbers.map(|at| Event { action: ActionName::ROOT, at: Timestamp(at as i64), fact: Fact::Requeued }).collect()
     }
 
     fn keep(exports: &Exports, numbers: std::ops::Range<u64>) {

@@ -395,7 +395,7 @@ async fn a_run_whose_creation_waits_for_the_disk_delays_no_other() {
 async fn s4_a_run_that_is_taken_up_again_has_its_places_once() {
     let config = EngineConfig::embedded(Storage::Memory, Retention::default());
     let config = EngineConfig { attempts_outlive_the_process: true, waits_for_room: true, ..config };
-    let disk = Disk::under(EngineConfig { max_attempts: Some(2), ..config });
+    let disk = Disk::under(EngineConfig { limits: spanwise_core::admission::Limits::of_slots(Some(2)), ..config });
     let bodies = Bodies::default();
     let mut run = disk.create("run").unwrap();
     for round in 0..3 {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use spanwise_core::{ActionName, AttemptNo, Phase, Timeouts};
 use spanwise_engine::{
-    Attempt, Durability, Engine, EngineConfig, Executor, Outcome, Report, Retention, RunHandle, Storage,
+    Attempt, Durability, Engine, EngineConfig, Executor, Limits, Outcome, Report, Retention, RunHandle, Storage,
 };
 
 use crate::stage::*;
@@ -14,7 +14,8 @@ use crate::{Body, id, main_task, open};
 fn reopen(path: &Path, max_attempts: Option<u32>) -> Engine {
     let storage = Storage::Directory { path: path.to_owned(), durability: Durability::Process };
     let config = EngineConfig::embedded(storage, Retention::default());
-    Engine::open(EngineConfig { max_attempts, attempts_outlive_the_process: true, ..config }).unwrap()
+    Engine::open(EngineConfig { limits: Limits::of_slots(max_attempts), attempts_outlive_the_process: true, ..config })
+        .unwrap()
 }
 
 /// Leaves a run and a child of its root under way, as a process leaves them that ends.

@@ -9,7 +9,8 @@ use spanwise_core::{
     Action, ActionName, ActionSpec, AttemptNo, CachePolicy, End, Failure, Phase, RunId, Source, Timeouts,
 };
 use spanwise_engine::{
-    Attempt, Call, Durability, Engine, EngineConfig, Executor, NewRun, Outcome, Report, Retention, RunHandle, Storage,
+    Attempt, Call, Durability, Engine, EngineConfig, Executor, Limits, NewRun, Outcome, Report, Retention, RunHandle,
+    Storage,
 };
 
 use crate::stage::*;
@@ -245,7 +246,7 @@ async fn s5_an_adopted_attempt_keeps_others_from_computing_its_key() {
 #[tokio::test]
 async fn s5_a_hit_needs_no_place() {
     let config = EngineConfig::embedded(Storage::Memory, Retention::default());
-    let engine = Engine::open(EngineConfig { max_attempts: Some(1), ..config }).unwrap();
+    let engine = Engine::open(EngineConfig { limits: Limits::of_slots(Some(1)), ..config }).unwrap();
     let (_, driven) = begin(&engine, "one", cached(policy()), Run(|_| done("ok")));
     assert_eq!(outcome(driven).await, text("ok"));
     let stage = Stage::new();

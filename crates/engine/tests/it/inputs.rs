@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use spanwise_core::{ActionName, ActionSpec, RetryPolicy, Timestamp};
 use spanwise_engine::{
-    Attempt, Call, Definition, Durability, Engine, EngineConfig, Executor, NewAction, NewRun, NewStep, Retention,
-    RunHandle, RunSettings, Scope, Storage, TaskRow,
+    Attempt, Call, Definition, Durability, Engine, EngineConfig, Executor, Limits, NewAction, NewRun, NewStep,
+    Retention, RunHandle, RunSettings, Scope, Storage, TaskRow,
 };
 
 use crate::cache::{alone, cached, is_held as is_waiting};
@@ -84,7 +84,7 @@ impl Executor for Noting {
 #[tokio::test]
 async fn inputs_in_hand_are_not_read_from_the_journal_unless_they_are_large_and_had_to_wait() {
     let config = EngineConfig::embedded(Storage::Memory, Retention::default());
-    let engine = Engine::open(EngineConfig { max_attempts: Some(1), ..config }).unwrap();
+    let engine = Engine::open(EngineConfig { limits: Limits::of_slots(Some(1)), ..config }).unwrap();
     let (small, large) = (Bytes::from_static(b"in hand"), Bytes::from(vec![7; 100_000]));
     let stored = Bytes::from_static(b"in");
     let cases = [

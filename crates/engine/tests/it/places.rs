@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use spanwise_core::{ActionName, ActionSpec, AttemptNo, CachePolicy, Phase, RetryPolicy, Timeouts};
+use spanwise_core::lifecycle::{RunTrace, TraceLevel};
+use spanwise_core::{ActionName, ActionSpec, AttemptNo, CachePolicy, Fact, Phase, RetryPolicy, Timeouts, Wait};
 use spanwise_engine::{
-    Attempt, Busy, Call, Engine, EngineConfig, NewRun, Outcome, Report, Retention, RunHandle, RunOptions, RunSettings,
-    Storage, WaitsFor,
+    Attempt, Busy, Call, Engine, EngineConfig, Limits, NewRun, Outcome, QueueLimits, Report, Retention, RunHandle,
+    RunOptions, RunSettings, ShortPool, Storage, WaitsFor,
 };
 use tokio::task::JoinSet;
 
@@ -17,7 +18,7 @@ use crate::{Body, Run, main_task, new_run};
 
 fn limited(max_attempts: u32) -> Engine {
     let config = EngineConfig::embedded(Storage::Memory, Retention::default());
-    Engine::open(EngineConfig { max_attempts: Some(max_attempts), ..config }).unwrap()
+    Engine::open(EngineConfig { limits: Limits::of_slots(Some(max_attempts)), ..config }).unwrap()
 }
 
 fn is_held(action: &spanwise_core::Action) -> bool {
@@ -328,4 +329,81 @@ async fn s7_a_limit_of_the_run_names_who_has_its_places() {
     for driven in children {
         assert_eq!(soon(driven).await.unwrap().unwrap(), succeeded());
     }
+}
+
+fn in_queue(queue: &str) -> ActionSpec {
+    ActionSpec { queue: Some(queue.into()), ..main_task() }
+}
+
+fn with_queues(queues: &[(&str, QueueLimits)]) -> Limits {
+    let queues = queues.iter().map(|(name, limits)| ((*name).to_owned(), *limits)).collect();
+    Limits { queues, ..Limits::of_slots(Some(4)) }
+}
+
+#[tokio::test]
+async fn s14_4_what_waits_for_a_full_queue_names_it_and_links_to_who_has_it() {
+    let config = EngineConfig::embedded(Storage::Memory, Retention::default());
+    let narrow = QueueLimits { concurrency: Some(1), ..QueueLimits::default() };
+    let engine = Engine::open(EngineConfig { limits: with_queues(&[("gpu", narrow)]), ..config }).unwrap();
+    let stage = Stage::new();
+    let traced = |name: &str| {
+        let trace = RunTrace { level: TraceLevel::Lifecycle, sampled: true, ..RunTrace::default() };
+        NewRun { settings: RunSettings { trace, ..RunSettings::default() }, ..new_run(name, in_queue("gpu")) }
+    };
+    let (a, a_driven) = begin_with(&engine, traced("a"), stage.clone());
+    stage.began(1).await;
+    let (b, b_driven) = begin_with(&engine, traced("b"), stage.clone());
+    until(&b, "a0", is_held).await;
+    let who = vec![(a.id().clone(), ActionName::ROOT)];
+    let short = ShortPool { pool: "gpu 1 of 1".to_owned(), who, count: Some(1) };
+    assert_eq!(b.waits_for(&ActionName::ROOT), Some(WaitsFor::Pool(short)));
+    // Other queues have room.
+    let (c, c_driven) = begin(&engine, "c", main_task(), stage.clone());
+    stage.began(2).await;
+    let events = b.events_of(&ActionName::ROOT).await.unwrap();
+    let waits = events.iter().find_map(|event| match &event.fact {
+        Fact::WaitsForSlot { wait } => wait.clone(),
+        _ => None,
+    });
+    let holders = vec![a.attempt_span(&ActionName::ROOT, AttemptNo(1)).unwrap()];
+    assert_eq!(waits, Some(Wait { pool: "gpu 1 of 1".to_owned(), holders, actions: Vec::new() }));
+    drop(c);
+    stage.succeed(&["a/a0", "b/a0", "c/a0"]);
+    for driven in [a_driven, b_driven, c_driven] {
+        assert_eq!(soon(driven).await.unwrap().unwrap(), succeeded());
+    }
+}
+
+#[tokio::test]
+async fn s14_5_a_full_queue_refuses_what_is_new_and_nobody_waits_for_ever_because_of_that() {
+    let config = EngineConfig::embedded(Storage::Memory, Retention::default());
+    let shallow = QueueLimits { concurrency: Some(1), depth: Some(1), ..QueueLimits::default() };
+    let engine = Engine::open(EngineConfig { limits: with_queues(&[("q", shallow)]), ..config }).unwrap();
+    let stage = Stage::new();
+    let (a, a_driven) = begin(&engine, "a", in_queue("q"), stage.clone());
+    stage.began(1).await;
+    let (b, b_driven) = begin(&engine, "b", in_queue("q"), stage.clone());
+    until(&b, "a0", is_held).await;
+    let refused = engine.create_run(new_run("c", in_queue("q"))).unwrap_err();
+    assert!(refused.to_string().contains("queue `q` is full"), "{refused}");
+    // The name of a run that was refused is free, and another queue takes it.
+    let (c, c_driven) = begin(&engine, "c", main_task(), stage.clone());
+    stage.began(2).await;
+    // `a` waits for its child and gives its slot to `b`: a child that was refused would keep it for ever.
+    let spec = ActionSpec { parent: Some(ActionName::ROOT), ..in_queue("q") };
+    let first = start(&a, "a1", spec.clone(), stage.clone());
+    stage.began(3).await;
+    // It has something to wait for: the next is refused until there is room.
+    let refused = a.enqueue(name("a2"), spec.clone(), Bytes::new()).unwrap_err();
+    assert!(refused.to_string().contains("`a2` is not accepted: queue `q` is full"), "{refused}");
+    assert!(a.action(&name("a2")).is_none());
+    stage.succeeds("b/a0");
+    soon(b_driven).await.unwrap().unwrap();
+    stage.began(4).await;
+    let second = start(&a, "a2", spec, stage.clone());
+    for (ended, driven) in [("a/a1", first), ("a/a2", second), ("a/a0", a_driven), ("c/a0", c_driven)] {
+        stage.succeeds(ended);
+        assert_eq!(soon(driven).await.unwrap().unwrap(), succeeded());
+    }
+    drop((b, c));
 }

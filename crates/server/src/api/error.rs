@@ -17,7 +17,7 @@ impl From<Error> for ConnectError {
             Error::Unmet(_) => ConnectError::failed_precondition(message),
             Error::Engine(error) => from_engine(&error, message),
             Error::Blobs(blobs::Error::TooLarge { .. }) => ConnectError::invalid_argument(message),
-            // The SDK tries again at `unavailable`, and gives a child up at `resource_exhausted`.
+            // The SDK tries again at `unavailable` for a while.
             Error::Blobs(blobs::Error::DiskFull { .. } | blobs::Error::Gone { .. }) | Error::NotReady(_) => {
                 ConnectError::unavailable(message)
             }
@@ -35,6 +35,11 @@ fn from_engine(error: &spanwise_engine::Error, message: String) -> ConnectError 
         Engine::Rejected(Rejection::NotFound(_)) | Engine::NotFound(_) => ConnectError::not_found(message),
         // The SDK gives the child up at `aborted`, and tries again for ever at most other codes.
         Engine::Rejected(Rejection::RunEnded(_) | Rejection::ParentEnded { .. }) => ConnectError::aborted(message),
+        // The SDK tries a child again at `resource_exhausted` as long as it takes (`_core.py`, `_bg_run`).
+        Engine::Rejected(Rejection::Refused { refusal, .. }) if refusal.may_pass() => {
+            ConnectError::resource_exhausted(message)
+        }
+        Engine::Rejected(Rejection::Refused { .. }) => ConnectError::invalid_argument(message),
         Engine::Rejected(_) => ConnectError::failed_precondition(message),
         Engine::AlreadyExists(_) => ConnectError::already_exists(message),
         Engine::ConcurrencyOfOne | Engine::Settings(_) => ConnectError::invalid_argument(message),

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use spanwise_core::Timestamp;
 use spanwise_core::schedule::{self, Schedule};
 use spanwise_core::trigger::{Facts, FiringRules, MISSED_AFTER, Overlap, Step, TriggerId, Why, next};
+use spanwise_core::{Rejection, Timestamp};
 use spanwise_engine::{RunHandle, TriggerQuery, TriggerRow};
 
 use super::triggers::{Fire, wall_clock};
@@ -262,6 +262,7 @@ fn may_pass(error: &Error) -> bool {
         Error::NotReady(_) | Error::Io { .. } | Error::Blobs(_) => true,
         Error::Engine(spanwise_engine::Error::Interrupted) => true,
         Error::Engine(spanwise_engine::Error::Store(source)) => source.may_pass(),
+        Error::Engine(spanwise_engine::Error::Rejected(Rejection::Refused { refusal, .. })) => refusal.may_pass(),
         _ => false,
     }
 }

@@ -21,7 +21,7 @@ pub(super) fn open(config: &Config, data: &DataDir, warnings: &mut Vec<String>) 
     let engine = Engine::open(EngineConfig {
         storage,
         retention: config.retention.clone(),
-        max_attempts: Some(config.max_tasks.max(1)),
+        limits: config.limits(),
         attempts_outlive_the_process: true,
         waits_for_room: true,
     });

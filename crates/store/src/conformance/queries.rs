@@ -274,7 +274,7 @@ pub fn events_are_read_on_from_a_number(store: &dyn Store) {
     assert_eq!(store.events_from(key, 4, 100).unwrap(), events[4..]);
     // Facts of one action that follow each other are kept together; a number in the midst of them is as good as any.
     let more: Vec<Event> =
-        (0..4).map(|at| Event { at: Timestamp(at), fact: Fact::WaitsForSlot, ..enqueued(3) }).collect();
+        (0..4).map(|at| Event { at: Timestamp(at), fact: Fact::WaitsForSlot { wait: None }, ..enqueued(3) }).collect();
     store.commit(&[append(key, 10, more.clone())]).unwrap();
     assert_eq!(store.events_from(key, 12, 100).unwrap(), more[2..]);
     assert_eq!(store.events_from(key, 9, 100).unwrap(), [&events[9..], &more].concat());

@@ -50,7 +50,7 @@ fn each_fact_of_version_1_reads_and_writes_as_it_always_did() {
     let facts = [
         Fact::Enqueued { spec: Arc::new(spec) },
         Fact::Enqueued { spec: Arc::new(ActionSpec::task("env.main")) },
-        Fact::WaitsForSlot,
+        Fact::WaitsForSlot { wait: None },
         Fact::Launched { attempt },
         Fact::Started { attempt },
         Fact::Succeeded { attempt },

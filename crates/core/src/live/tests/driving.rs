@@ -270,7 +270,7 @@ impl World {
             if key.holder.is_some() || !key.queue.is_empty() {
                 if !key.queue.contains(&id) {
                     key.queue.push_back(id);
-                    self.command(run, &Command::Hold { action });
+                    self.command(run, &Command::Hold { action, wait: None });
                 }
                 return;
             }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::super::*;
 use super::driving::{At, Body, SimDriver};
 use super::random::Random;
-use super::world::{DriverId, Fault, Lost, Setup, World};
+use super::world::{DriverId, Fault, Lost, NARROW, Setup, World};
+use crate::admission::Needs;
 use crate::{ActionKind, ActionSpec, Backoff, CachePolicy, Ended, Fate, RetryPolicy, RunLimits, Timeouts};
 
 /// Steps that a world needs at most to come to rest. A few hundred are usual.
@@ -289,7 +290,11 @@ impl World {
         let cache = random.one_in(2).then_some(CachePolicy { key, overwrite, serialize, max_age_seconds: None });
         let retries = random.below(if self.setup.crowd.is_some() { 9 } else { 3 }) as u32;
         let retry = RetryPolicy { retries, backoff };
-        ActionSpec { kind, retry, timeouts, cache, ..ActionSpec::task("env.task") }
+        // In a crowd it is the slots of a run that are wanted.
+        let is_alone = self.setup.crowd.is_none();
+        let queue = (is_alone && random.one_in(3)).then(|| NARROW.into());
+        let needs = Needs { cpu: (is_alone && random.one_in(4)).then_some(0), ..Needs::default() };
+        ActionSpec { kind, retry, timeouts, cache, queue, needs, ..ActionSpec::task("env.task") }
     }
 
     /// Nothing goes wrong any more, and whoever waits for something is driven by somebody: everything ends.

@@ -8,14 +8,15 @@ use std::rc::Rc;
 use super::super::*;
 use super::driving::SimDriver;
 use super::random::Random;
-use crate::{CachePolicy, End, Failure, JournalFacts, RunLimits, Slots};
+use crate::admission::{Admission, Change, Limits, Owner, QueueLimits, Refusal, Wish};
+use crate::{CachePolicy, End, Failure, JournalFacts, RunLimits, Wait};
 
 pub(super) type DriverId = u32;
 
 /// How a story is set up.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Setup {
-    /// The slots of the engine.
+    /// The slots of the engine. With some there is a queue with one, too: [`NARROW`].
     pub(super) slots: Option<u32>,
     /// So many actions under each root want the few slots of their run; nothing else goes wrong.
     pub(super) crowd: Option<usize>,
@@ -26,6 +27,9 @@ pub(super) struct Setup {
     pub(super) waits_for_room: bool,
     pub(super) fault: Option<Fault>,
 }
+
+/// A queue in which one attempt at a time does something.
+pub(super) const NARROW: &str = "narrow";
 
 /// What a process does wrong, to see that the simulator finds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +70,7 @@ pub(super) enum Fault {
 
 /// A run of the world.
 pub(super) struct SimRun {
-    pub(super) live: LiveRun<SimSlots>,
+    pub(super) live: LiveRun<SimPools>,
     limits: RunLimits,
     pub(super) written: Vec<Event>,
     unwritten: Vec<Event>,
@@ -87,53 +91,66 @@ pub(super) struct Key {
     pub(super) queue: VecDeque<DriverId>,
 }
 
-/// The engine's slots, with a second opinion on who may have one.
-pub(super) struct SimSlots {
-    run: u32,
-    engine: Rc<RefCell<SlotBook>>,
+/// The engine's pools, with a second opinion on who may begin.
+pub(super) struct SimPools {
+    owner: Owner<u32>,
+    engine: Rc<RefCell<PoolBook>>,
 }
 
 #[derive(Default)]
-pub(super) struct SlotBook {
-    pub(super) slots: Option<Slots<u32, DriverId>>,
-    /// Drivers whose turn has come, and who are not told yet.
+pub(super) struct PoolBook {
+    pub(super) pools: Option<Admission<u32, DriverId>>,
+    /// Drivers who may begin, and who are not told yet.
     told: Vec<DriverId>,
     granted: BTreeSet<DriverId>,
-    /// Drivers that have a slot and have not launched with it.
+    /// Drivers that may begin and have not launched.
     claimed: BTreeSet<DriverId>,
     fault: Option<Fault>,
     pub(super) violation: Option<String>,
 }
 
-impl SlotBook {
+/// Rates are no part of this world.
+const NOW: Timestamp = Timestamp(0);
+
+impl PoolBook {
     fn grant(&mut self, notices: Vec<DriverId>) {
         self.granted.extend(&notices);
         self.told.extend(notices);
     }
 }
 
-impl RunSlots for SimSlots {
+impl RunPools for SimPools {
     type Notice = DriverId;
 
     fn are_limited(&self) -> bool {
-        self.engine.borrow().slots.is_some()
+        self.engine.borrow().pools.is_some()
     }
 
-    fn claim(&self, action: ActionName, notice: &DriverId) -> bool {
+    fn are_traced(&self) -> bool {
+        false
+    }
+
+    fn accept(&self, action: ActionName, wish: &Wish, is_awaited: bool) -> Result<(), Refusal> {
+        let mut book = self.engine.borrow_mut();
+        book.pools.as_mut().map_or(Ok(()), |pools| pools.accept(&self.owner, action, wish, is_awaited))
+    }
+
+    fn claim(&self, action: ActionName, wish: &Wish, notice: &DriverId) -> bool {
         let mut book = self.engine.borrow_mut();
         if book.fault == Some(Fault::LaunchesWithoutSlot) {
             return true;
         }
-        let Some(slots) = &mut book.slots else { return true };
-        let was_full = slots.are_full();
-        let has_slot = slots.claim(self.run, action, notice);
-        if has_slot && !book.granted.remove(notice) && was_full {
-            book.violation = Some(format!("{action} has a slot and none was free"));
+        let Some(pools) = &mut book.pools else { return true };
+        let was_full = pools.are_full_for(wish);
+        let claimed = pools.claim(&self.owner, action, wish, notice, NOW);
+        book.grant(claimed.notices);
+        if claimed.may_begin && !book.granted.remove(notice) && was_full {
+            book.violation = Some(format!("{action} may begin and no slot was free"));
         }
-        if has_slot {
+        if claimed.may_begin {
             book.claimed.insert(*notice);
         }
-        has_slot
+        claimed.may_begin
     }
 
     fn withdraw(&self, action: ActionName) {
@@ -141,14 +158,20 @@ impl RunSlots for SimSlots {
         if book.fault == Some(Fault::StaysInLine) {
             return;
         }
-        let notices = book.slots.as_mut().map(|slots| slots.withdraw(self.run, action));
+        let notices = book.pools.as_mut().map(|pools| pools.withdraw(self.owner.run, action));
         book.grant(notices.unwrap_or_default());
     }
 
-    fn change(&self, by: i64) {
+    fn set(&self, changes: Vec<Change>) {
         let mut book = self.engine.borrow_mut();
-        let notices = book.slots.as_mut().filter(|_| by != 0).map(|slots| slots.change(by));
+        let notices = book.pools.as_mut().map(|pools| pools.set(&self.owner, changes, NOW));
         book.grant(notices.unwrap_or_default());
+    }
+
+    fn obstacle(&self, action: ActionName) -> Option<Wait> {
+        let book = self.engine.borrow();
+        let obstacle = book.pools.as_ref()?.obstacle(self.owner.run, action)?;
+        Some(Wait { pool: obstacle.to_string(), ..Wait::default() })
     }
 }
 
@@ -171,7 +194,7 @@ pub(super) struct World {
     pub(super) deferred: Vec<(usize, ActionName, Option<AttemptNo>)>,
     /// What somebody was told.
     answered: Vec<(usize, ActionName, End)>,
-    book: Rc<RefCell<SlotBook>>,
+    book: Rc<RefCell<PoolBook>>,
     last_driver: DriverId,
     last_run: u32,
     pub(super) diary: Vec<String>,
@@ -206,21 +229,25 @@ impl World {
         self.diary.push(format!("{:>6} {line}", self.now.0 / 1000));
     }
 
-    /// A process begins, with all its slots free.
+    /// A process begins, with all its pools unused.
     fn new_book(&mut self) {
-        let (slots, fault) = (self.setup.slots.map(Slots::new), self.setup.fault);
-        self.book = Rc::new(RefCell::new(SlotBook { slots, fault, ..SlotBook::default() }));
+        let limits = |slots| {
+            let narrow = QueueLimits { concurrency: Some(1), ..QueueLimits::default() };
+            Limits { queues: [(NARROW.to_owned(), narrow)].into(), ..Limits::of_slots(Some(slots)) }
+        };
+        let (pools, fault) = (self.setup.slots.map(|slots| Admission::new(&limits(slots))), self.setup.fault);
+        self.book = Rc::new(RefCell::new(PoolBook { pools, fault, ..PoolBook::default() }));
     }
 
-    fn slots_of_run(&mut self) -> SimSlots {
+    fn pools_of_run(&mut self) -> SimPools {
         self.last_run += 1;
-        SimSlots { run: self.last_run, engine: Rc::clone(&self.book) }
+        SimPools { owner: owner(self.last_run), engine: Rc::clone(&self.book) }
     }
 
     /// A new run, which is written at once.
     pub(super) fn create(&mut self, limits: RunLimits, root: crate::ActionSpec) {
-        let slots = self.slots_of_run();
-        let mut live = LiveRun::new(Run::new(limits), slots);
+        let pools = self.pools_of_run();
+        let mut live = LiveRun::new(Run::new(limits), pools);
         live.command(&Command::Enqueue { action: ActionName::ROOT, spec: root.into() }, self.now).unwrap();
         let written = live.take_news().events;
         self.runs.push(SimRun { live, limits, written, unwritten: Vec::new(), lost: None });
@@ -243,7 +270,7 @@ impl World {
         &mut self,
         run: usize,
         own: Option<ActionName>,
-        what: impl FnOnce(&mut LiveRun<SimSlots>) -> T,
+        what: impl FnOnce(&mut LiveRun<SimPools>) -> T,
     ) -> T {
         let live = &mut self.runs[run].live;
         if self.setup.fault != Some(Fault::CountsUndriven) {
@@ -350,8 +377,8 @@ impl World {
         if !self.runs[run].live.is_left() || (why == Lost::Full && !self.commit(run)) {
             return false;
         }
-        let none = SimSlots { run: 0, engine: Rc::default() };
-        self.runs[run].live.give_up_slots(none);
+        let none = SimPools { owner: owner(0), engine: Rc::default() };
+        self.runs[run].live.give_up_pools(none);
         // Whoever still looks on has the old one.
         self.drivers.retain(|_, driver| driver.run != run);
         self.deferred.retain(|(of, ..)| *of != run);
@@ -361,13 +388,13 @@ impl World {
     }
 
     fn load(&mut self, index: usize) {
-        let slots = self.slots_of_run();
+        let pools = self.pools_of_run();
         let run = &mut self.runs[index];
         let mut folded = Run::new(run.limits);
         run.written.iter().for_each(|event| folded.apply(event));
         folded.count_timers_from(self.now);
         let lost = folded.lost_attempts();
-        (run.live, run.lost) = (LiveRun::new(folded, slots), None);
+        (run.live, run.lost) = (LiveRun::new(folded, pools), None);
         run.unwritten.clear();
         if !self.setup.adopts {
             lost.iter().for_each(|command| self.command(index, command));
@@ -403,7 +430,7 @@ impl World {
     /// True if the driver has taken a slot for its launch, or needs none.
     pub(super) fn launches_with_a_slot(&self, id: DriverId) -> bool {
         let mut book = self.book.borrow_mut();
-        book.claimed.remove(&id) || book.slots.is_none()
+        book.claimed.remove(&id) || book.pools.is_none()
     }
 
     /// What must be true between any two steps.
@@ -413,14 +440,12 @@ impl World {
             return Err(violation.clone());
         }
         let busy: usize = self.runs.iter().map(|run| run.live.run().busy().len()).sum();
-        if let Some(slots) = &book.slots
-            && slots.occupied() != busy + slots.reserved()
-        {
-            return Err(format!(
-                "{} slots are taken, by {busy} attempts and {} reservations",
-                slots.occupied(),
-                slots.reserved()
-            ));
+        if let Some(pools) = &book.pools {
+            pools.check()?;
+            let (begun, granted) = (pools.begun(), pools.granted());
+            if begun != busy + granted {
+                return Err(format!("{begun} slots are taken, by {busy} attempts and {granted} that may begin"));
+            }
         }
         let mut driven = BTreeSet::new();
         for driver in self.drivers.values().filter(|driver| driver.rules.drives()) {
@@ -450,4 +475,8 @@ impl World {
         }
         Ok(())
     }
+}
+
+fn owner(run: u32) -> Owner<u32> {
+    Owner { run, name: format!("r{run}").into(), project: "p".into(), key: None, weight: 1 }
 }

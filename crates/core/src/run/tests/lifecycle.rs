@@ -266,3 +266,35 @@ fn a_child_of_another_trace_stays_there_and_an_unrecorded_one_is_under_its_calle
     let unrecorded = one(&spans, "u", Part::Action);
     assert_eq!((unrecorded.context.trace, unrecorded.parent), (attempt.trace, Some(attempt.span)));
 }
+
+#[test]
+fn s14_4_a_wait_says_which_pool_was_full_and_links_to_who_had_it() {
+    let mut story = Story::with_limits(RunLimits { max_action_concurrency: Some(2) });
+    story.enqueue("a0", root()).start("a0");
+    let elsewhere: TraceParent = "00-4bf92f3577b34da6a3ce929d0e0e4736-1111111111111111-01".parse().unwrap();
+    for (action, parent) in [("a1", "a0"), ("a2", "a0"), ("a3", "a0")] {
+        story.enqueue(action, child_of(parent));
+        if action == "a1" {
+            let wait =
+                crate::Wait { pool: "gpu 1 of 1".to_owned(), holders: vec![elsewhere], ..crate::Wait::default() };
+            story.send(Command::Hold { action: name("a1"), wait: Some(wait) }).unwrap();
+            story.wait(ms(5));
+        }
+        if action != "a3" {
+            story.start(action);
+        }
+    }
+    story.wait(ms(5)).succeed("a1").start("a3");
+    story.succeed("a2").succeed("a3").succeed("a0");
+    check(&story);
+    let spans = spans(&story);
+    let waits = |action| {
+        let span = one(&spans, action, Part::Queued);
+        assert!(span.links.iter().all(|link| link.why == "waited for"));
+        (detail(span, "spanwise.queued.pool"), span.links.iter().map(|link| link.to).collect::<Vec<_>>())
+    };
+    let attempt = |action| one(&spans, action, Part::Attempt).context;
+    assert_eq!(waits("a1"), ("gpu 1 of 1".to_owned(), vec![elsewhere]));
+    // The parent is no longer among them: it waits for its children.
+    assert_eq!(waits("a3"), ("run 2 of 2".to_owned(), vec![attempt("a1"), attempt("a2")]));
+}

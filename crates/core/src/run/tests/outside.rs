@@ -26,7 +26,7 @@ fn reuse(action: &str, source: Source) -> Command {
 }
 
 fn hold(action: &str) -> Command {
-    Command::Hold { action: name(action) }
+    Command::Hold { action: name(action), wait: None }
 }
 
 fn with_condition(timeouts: Timeouts) -> Story {

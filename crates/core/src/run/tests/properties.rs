@@ -81,7 +81,7 @@ fn any_move() -> impl Strategy<Value = Move> {
         }),
         1 => (any_name(), attempt).prop_map(|(action, attempt)| Move::Send(Command::Release { action, attempt })),
         2 => any_name().prop_map(|action| Move::Send(Command::Tick { action })),
-        1 => any_name().prop_map(|action| Move::Send(Command::Hold { action })),
+        1 => any_name().prop_map(|action| Move::Send(Command::Hold { action, wait: None })),
         1 => (any_name(), any_source(), any_lookup()).prop_map(|(action, source, lookup)| {
             Move::Send(Command::Reuse { action, source, lookup: Some(lookup) })
         }),
