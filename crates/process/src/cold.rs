@@ -1,7 +1,6 @@
 //! The start of an interpreter for a script, with what every process of it has beside the script (`attempt.py`).
 
 use std::ffi::OsString;
-use std::io::{self, Write as _};
 
 use super::warm::Script;
 use super::{Error, Launch, Process, spawn, start};
@@ -46,12 +45,5 @@ pub(super) fn start_script(script: &Script, arguments: &[String], launch: &Launc
     let own = script.options.iter().map(OsString::from).chain(["-c", BOOTSTRAP].map(OsString::from));
     let given = std::iter::once(claim.unwrap_or_default().into_os_string()).chain(arguments.iter().map(OsString::from));
     let argv: Vec<OsString> = std::iter::once(script.interpreter.clone().into()).chain(own).chain(given).collect();
-    start(launch, &argv, Some(filled(&source(script)).map_err(failed)?))
-}
-
-/// A pipe with a text in it; it holds 64 KiB, of which the text is a small part.
-fn filled(text: &str) -> io::Result<io::PipeReader> {
-    let (reader, mut writer) = io::pipe()?;
-    writer.write_all(text.as_bytes())?;
-    Ok(reader)
+    start(launch, &argv, Some(&source(script)))
 }

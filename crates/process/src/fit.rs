@@ -78,6 +78,7 @@ mod tests {
             log: "/dev/null".into(),
             limits: Limits::default(),
             claim: None,
+            mounted: None,
         }
     }
 

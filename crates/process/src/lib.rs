@@ -26,7 +26,10 @@ use group::Group;
 pub use inherited::{Inherited, with_programs};
 #[cfg(any(test, feature = "fuzzing"))]
 pub use logs::read_all;
-pub use logs::{ByteStream, LogBatches, LogFiles, LogLine, LogStart, Recording, append, last_lines};
+pub use logs::{
+    ByteStream, Hidden, LogBatches, LogFiles, LogLine, LogStart, Recording, SHORTEST_HIDDEN, append, last_lines,
+};
+pub use mounted::{Mounted, can_mount};
 pub use name::random_name;
 pub use os::ProcessId;
 use os::{Watched, find};
@@ -41,6 +44,7 @@ mod fit;
 mod group;
 mod inherited;
 mod logs;
+mod mounted;
 mod name;
 mod os;
 pub mod own;
@@ -64,6 +68,8 @@ pub struct Launch {
     /// The claim that the process makes before it begins, see [`Claim`]; one that is there keeps it from beginning, with
     /// code 125.
     pub claim: Option<PathBuf>,
+    /// Files that only it sees. Such a process is started for itself, not forked.
+    pub mounted: Option<Mounted>,
 }
 
 impl Launch {
@@ -180,9 +186,23 @@ const FIND_AGAIN: Duration = Duration::from_millis(100);
 const REDIRECTION: &str = "3<&0 </dev/null";
 
 /// Starts `argv` as `launch` says, with `input` as descriptor 3 if there is one.
-fn start(launch: &Launch, argv: &[OsString], input: Option<io::PipeReader>) -> Result<Process, Error> {
-    let (program, arguments) = argv.split_first().ok_or(Error::NoProgram)?;
+fn start(launch: &Launch, argv: &[OsString], input: Option<&str>) -> Result<Process, Error> {
+    if argv.is_empty() {
+        return Err(Error::NoProgram);
+    }
     fit::check(launch)?;
+    let failed_to_start = |source| Error::Start {
+        program: launch.argv.first().cloned().unwrap_or_default(),
+        directory: launch.directory.clone(),
+        source,
+    };
+    let argv = match &launch.mounted {
+        Some(mounted) => mounted.around(argv, input.is_some()),
+        None => argv.to_vec(),
+    };
+    let text = launch.mounted.iter().map(Mounted::text).chain(input.map(str::to_owned)).reduce(|a, b| a + &b);
+    let input = text.map(filled).transpose().map_err(failed_to_start)?;
+    let (program, arguments) = argv.split_first().ok_or(Error::NoProgram)?;
     let (output, errors) = open_log(&launch.log).map_err(|source| Error::Log { path: launch.log.clone(), source })?;
     let mut command = Command::new(program);
     let limits = os::limits_in_shell(launch.limits, own::given().map(|given| given.descriptors));
@@ -206,7 +226,7 @@ fn start(launch: &Launch, argv: &[OsString], input: Option<io::PipeReader>) -> R
         .stderr(errors)
         .process_group(0)
         .spawn()
-        .map_err(|source| Error::Start { program: name.clone(), directory: launch.directory.clone(), source })?;
+        .map_err(failed_to_start)?;
     // The child is not waited for through its handle: its end is seen as the system tells it, and reaped then.
     take_charge(child.id(), launch.limits).map_err(|source| {
         let mut child = child;
@@ -214,6 +234,14 @@ fn start(launch: &Launch, argv: &[OsString], input: Option<io::PipeReader>) -> R
         let _ = child.wait();
         Error::TakeCharge { program: name.clone(), pid: child.id(), source }
     })
+}
+
+/// A pipe with a text in it. What does not fit into it is written as it is read; a reader that ends takes the rest with it.
+fn filled(text: String) -> io::Result<io::PipeReader> {
+    use std::io::Write as _;
+    let (reader, mut writer) = io::pipe()?;
+    std::thread::Builder::new().name("spanwise-input".to_owned()).spawn(move || writer.write_all(text.as_bytes()))?;
+    Ok(reader)
 }
 
 fn open_log(log: &Path) -> io::Result<(File, File)> {

@@ -3,7 +3,7 @@
 //!
 //! A watch reports one change and is gone; it is set again when [`PAUSE`] has passed, so that a task
 //! which writes without end costs the server ten looks a second and itself nothing. What a look finds is one entry of
-//! the sidecar, however much was written.
+//! the sidecar, however much was written. Values that are to be hidden (`hidden`) are so before a reader sees what was found.
 
 use std::collections::{HashMap, VecDeque};
 use std::fs::OpenOptions;
@@ -23,6 +23,9 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::os::{Change, Changes, Watches};
 use cut::Cut;
+use hidden::Looked;
+pub use hidden::{Hidden, SHORTEST as SHORTEST_HIDDEN};
+pub(crate) use read::last_lines_of;
 #[cfg(any(test, feature = "fuzzing"))]
 pub use read::read_all;
 pub use read::{LogLine, LogStart, last_lines};
@@ -30,6 +33,7 @@ pub use tail::LogBatches;
 use times::Times;
 
 mod cut;
+mod hidden;
 mod read;
 mod tail;
 mod times;
@@ -69,6 +73,8 @@ struct Growing {
     length: watch::Sender<u64>,
     cut: Mutex<Cut>,
     times: Mutex<Times>,
+    /// What is hidden in it, and how far that is done.
+    hidden: Mutex<(Hidden, Looked)>,
 }
 
 impl LogFiles {
@@ -95,6 +101,28 @@ impl LogFiles {
     /// If the log or its sidecar cannot be opened, or the system gives no more watches.
     pub fn record(&self, log: &Path) -> io::Result<Recording> {
         self.shared.record(log)
+    }
+
+    /// The same, and hides values in the log before anybody reads them.
+    ///
+    /// # Errors
+    ///
+    /// As [`LogFiles::record`].
+    pub fn record_hiding(&self, log: &Path, hidden: Hidden) -> io::Result<Recording> {
+        let recording = self.shared.record(log)?;
+        if !hidden.is_empty() {
+            recording.0.begin_to_hide(hidden);
+        }
+        Ok(recording)
+    }
+
+    /// How much of a log may be read: of one with values that are hidden, what was looked at.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such log.
+    pub fn readable(&self, log: &Path) -> io::Result<u64> {
+        self.shared.readable(log)
     }
 
     /// Reads `log` from `start` in batches of at most about 256 KiB, and goes on as it grows until `ended` is ready and
@@ -129,12 +157,21 @@ impl Shared {
             length: watch::Sender::new(times.covered()),
             cut: Mutex::new(Cut::at(self.most)),
             times: Mutex::new(times),
+            hidden: Mutex::default(),
         });
         files.by_path.insert(log.to_owned(), Arc::downgrade(&growing));
         drop(files);
         growing.arm()?;
         growing.look(false);
         Ok(Recording(growing))
+    }
+
+    fn readable(&self, log: &Path) -> io::Result<u64> {
+        let growing = self.lock().by_path.get(log).and_then(Weak::upgrade);
+        match growing.filter(|growing| growing.hides()) {
+            Some(growing) => Ok(*growing.length.borrow()),
+            None => Ok(std::fs::metadata(log)?.len()),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Files> {
@@ -152,10 +189,11 @@ impl Growing {
     fn look(&self, last: bool) -> bool {
         let Ok(written) = std::fs::metadata(&self.log).map(|metadata| metadata.len()) else { return false };
         let cut = self.cut.lock().unwrap_or_else(PoisonError::into_inner).apply(&self.log, written);
-        let length = cut.unwrap_or_else(|error| {
+        let left = cut.unwrap_or_else(|error| {
             tracing::warn!(log = %self.log.display(), %error, "cut a log that is too long");
             written
         });
+        let length = self.hide(left, last);
         let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = times.note(length, last) {
             tracing::warn!(log = %self.log.display(), %error, "write the times of a log");
@@ -163,7 +201,33 @@ impl Growing {
         drop(times);
         // One that is written on is looked at again in a moment, although its length stays.
         self.length.send_if_modified(|longest| std::mem::replace(longest, length.max(*longest)) < length)
-            || written > length
+            || written > left
+    }
+}
+
+impl Growing {
+    /// Nobody knows how far an earlier server had looked: nothing is read until all of it was looked at.
+    fn begin_to_hide(&self, hidden: Hidden) {
+        let mut current = self.hidden.lock().unwrap_or_else(PoisonError::into_inner);
+        *current = (hidden, Looked::default());
+        self.length.send_replace(0);
+        drop(current);
+        self.look(false);
+    }
+
+    fn hides(&self) -> bool {
+        !self.hidden.lock().unwrap_or_else(PoisonError::into_inner).0.is_empty()
+    }
+
+    /// Hides what is to be hidden in what was written; says how much may be read.
+    fn hide(&self, length: u64, last: bool) -> u64 {
+        let mut current = self.hidden.lock().unwrap_or_else(PoisonError::into_inner);
+        let (hidden, looked) = &mut *current;
+        if let Err(error) = hidden.hide_in(&self.log, looked, length, last) {
+            // What could not be looked at is not shown.
+            tracing::warn!(log = %self.log.display(), %error, "hide the secrets in a log");
+        }
+        looked.at.min(length)
     }
 }
 

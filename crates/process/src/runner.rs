@@ -7,9 +7,10 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
+use tokio::sync::OnceCell;
 
-use crate::logs::{self, ByteStream, LogBatches, LogFiles, LogStart, Recording};
-use crate::{Beginning, Claim, Error, Launch, Process, ProcessId, Script, Warm};
+use crate::logs::{self, ByteStream, Hidden, LogBatches, LogFiles, LogStart, Recording};
+use crate::{Beginning, Claim, Error, Launch, Mounted, Process, ProcessId, Script, Warm};
 
 /// Runs processes.
 ///
@@ -28,6 +29,12 @@ pub trait Runner: Debug + Send + Sync + 'static {
     /// # Cancellation
     /// Safe: a process that was started for a call which is gone is killed before it runs for long.
     async fn start(&self, script: Option<&Script>, launch: &Launch) -> Result<Process, Error>;
+
+    /// Whether a process can have files that only it sees ([`Launch::mounted`]), and if not, why.
+    ///
+    /// # Errors
+    /// What is missing, for people.
+    async fn can_mount(&self, mounted: &Mounted) -> Result<(), String>;
 
     /// Who has what a claim is about.
     ///
@@ -69,14 +76,20 @@ pub trait Logs: Debug + Send + Sync + 'static {
     /// If the log cannot be made or watched.
     fn record(&self, log: &Path) -> io::Result<Recording>;
 
+    /// The same, and hides values in the log before anybody reads them.
+    ///
+    /// # Errors
+    /// If the log cannot be made or watched.
+    fn record_hiding(&self, log: &Path, hidden: Hidden) -> io::Result<Recording>;
+
     /// The lines of a log from `start`, and those that come until `ended` is ready and all is read.
     fn tail(&self, log: &Path, start: LogStart, ended: BoxFuture<'static, ()>) -> LogBatches;
 
-    /// How many bytes a log has.
+    /// How many bytes of a log may be read: of one in which values are hidden, what was looked at. Blocks.
     ///
     /// # Errors
     /// [`io::ErrorKind::NotFound`] if there is none.
-    async fn length(&self, log: &Path) -> io::Result<u64>;
+    fn length(&self, log: &Path) -> io::Result<u64>;
 
     /// A part of a log as it is, byte by byte.
     ///
@@ -101,12 +114,14 @@ pub trait Logs: Debug + Send + Sync + 'static {
 #[derive(Debug, Default)]
 pub struct Machine {
     warm: Option<Warm>,
+    /// Set once files could be mounted: until then it is tried again, as somebody may have seen to it.
+    mounts: OnceCell<()>,
 }
 
 impl Machine {
     /// Processes of scripts are forked from a warm interpreter where that can be, if there is one.
     pub fn new(warm: Option<Warm>) -> Machine {
-        Machine { warm }
+        Machine { warm, mounts: OnceCell::new() }
     }
 }
 
@@ -124,6 +139,10 @@ impl Runner for Machine {
             (Some(script), None) => crate::spawn_script(script, launch),
             (None, _) => crate::spawn(launch),
         }
+    }
+
+    async fn can_mount(&self, mounted: &Mounted) -> Result<(), String> {
+        self.mounts.get_or_try_init(|| crate::can_mount(mounted)).await.copied()
     }
 
     async fn claim_of(&self, claim: &Path) -> io::Result<Claim> {
@@ -159,12 +178,16 @@ impl Logs for LogFiles {
         LogFiles::record(self, log)
     }
 
+    fn record_hiding(&self, log: &Path, hidden: Hidden) -> io::Result<Recording> {
+        LogFiles::record_hiding(self, log, hidden)
+    }
+
     fn tail(&self, log: &Path, start: LogStart, ended: BoxFuture<'static, ()>) -> LogBatches {
         LogFiles::tail(self, log, start, ended)
     }
 
-    async fn length(&self, log: &Path) -> io::Result<u64> {
-        Ok(tokio::fs::metadata(log).await?.len())
+    fn length(&self, log: &Path) -> io::Result<u64> {
+        self.readable(log)
     }
 
     async fn bytes(&self, log: &Path, range: Range<u64>) -> io::Result<ByteStream> {
@@ -172,8 +195,8 @@ impl Logs for LogFiles {
     }
 
     async fn last_lines(&self, log: &Path, most: usize) -> io::Result<String> {
-        let log = log.to_owned();
-        let read = tokio::task::spawn_blocking(move || logs::last_lines(&log, most)).await;
+        let (log, length) = (log.to_owned(), self.readable(log)?);
+        let read = tokio::task::spawn_blocking(move || logs::last_lines_of(&log, length, most)).await;
         read.unwrap_or_else(|error| Err(io::Error::other(error)))
     }
 

@@ -66,6 +66,9 @@ impl Warm {
     pub async fn spawn(&self, script: &Script, launch: &Launch) -> Result<Process, Error> {
         fit::check(launch)?;
         let Some(arguments) = script.called_by(launch) else { return spawn(launch) };
+        if launch.mounted.is_some() {
+            return start_script(script, arguments, launch);
+        }
         // Twice: the fork server that runs may have loaded packages that were replaced since.
         for _ in 0..2 {
             let Some(server) = self.server(script).await else { break };

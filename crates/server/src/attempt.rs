@@ -12,7 +12,7 @@ use spanwise_core::{ActionName, AttemptNo, Failure, FailureKind, RunId};
 use spanwise_engine::{Attempt, Executor, Report, RunHandle, RunKey};
 use spanwise_process as process;
 use spanwise_process::environments::Environments;
-use spanwise_process::{Claim, Launch, Limits, Logs, Process, ProcessId, Runner};
+use spanwise_process::{Claim, Hidden, Launch, Limits, Logs, Process, ProcessId, Recording, Runner};
 use spanwise_wire::{inputs, task::IMAGE_BUILD, task::Program};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
@@ -44,7 +44,7 @@ pub(crate) use launcher::{Launcher, PythonEnvironment};
 pub(crate) use memory::bytes as memory_limit;
 pub(crate) use programs::Programs;
 pub(crate) use refusals::Refusals;
-pub(crate) use secrets::variables as secret_variables;
+pub(crate) use secrets::{given as given_secrets, hidden};
 use signs::Sign;
 pub(crate) use signs::SignsOfLife;
 
@@ -196,15 +196,20 @@ impl Shared {
         }
         // Before the process is started: its first read must not be missed.
         let sign = self.signs.of(uris.inputs.key());
+        let hidden = hidden(&self.secrets, &run.id().scope(), &program).values;
+        let _recording = self.record(&files, &hidden, attempt.adopted);
         let refused = self.refusals.of(run.key(), action);
         let (launched, badly) = self.process_of(&attempt, &program, contract, &files).await?;
         let ending = match launched {
             Some(process) => {
                 attempt.scope.report_alive();
-                self.watch(&attempt, process, sign, &files, &mut charge).await
+                self.watch(&attempt, process, (sign, &hidden), &files, &mut charge).await
             }
             None => process::Ending::Gone,
         };
+        if let Ok(recording) = self.logs.record_hiding(&files.log, hidden.clone()) {
+            recording.finish();
+        }
         attempt.scope.report_ended();
         charge.ended();
         // From here on, what the machine cannot do for now must not become a report: the next attempt would run the body again.
@@ -225,7 +230,19 @@ impl Shared {
         let (has_outputs, last_lines) = (program.has_outputs, last_lines.as_str());
         let report = verdict::judge(left, &Evidence { beginning, ending, has_outputs, last_lines, refused: &refused });
         let report = begun::judged(report, badly)?;
-        Ok(memory::named(report, program.memory_limit.as_ref()))
+        Ok(secrets::masked(memory::named(report, program.memory_limit.as_ref()), &hidden))
+    }
+
+    /// Records the log of an attempt before its process writes to it, if something is hidden in it: nobody reads it before.
+    fn record(&self, files: &Files, hidden: &Hidden, adopted: bool) -> Option<Recording> {
+        if hidden.is_empty() {
+            return None;
+        }
+        if !adopted {
+            // What cannot be made now is made, or told of, when the process is launched.
+            let _ = files.make();
+        }
+        self.logs.record_hiding(&files.log, hidden.clone()).ok()
     }
 
     /// The process of an attempt: the one that has claimed it, or a new one; none if it has ended. With it the failure of the launch, if it failed.
@@ -254,13 +271,13 @@ impl Shared {
         self: &Arc<Self>,
         attempt: &Attempt,
         process: Process,
-        mut sign: Sign,
+        (mut sign, hidden): (Sign, &Hidden),
         files: &Files,
         charge: &mut Charge,
     ) -> process::Ending {
         let (action, number) = (attempt.scope.action, attempt.scope.attempt);
         charge.began(&process);
-        let recording = self.logs.record(&files.log);
+        let recording = self.logs.record_hiding(&files.log, hidden.clone());
         let ending = loop {
             tokio::select! {
                 biased;
@@ -363,18 +380,21 @@ impl Shared {
         let python = self.launcher.environment(program).await?;
         python.bring_files(&files.work).await.map_err(|error| system("copy the files of the image", &error))?;
         let not_honoured = program.not_honoured.iter().map(|said| format!("warning: {said}"));
-        for note in not_honoured.chain(python.notes().iter().cloned()) {
+        let not_hidden = hidden(&self.secrets, &attempt.run.id().scope(), program).notes;
+        for note in not_honoured.chain(not_hidden).chain(python.notes().iter().cloned()) {
             let noted = self.logs.append(&files.log, &note).await;
             noted.map_err(|error| system("write to the attempt's log", &error))?;
         }
         let options = self.definitions.options(attempt.run.settings());
         let options = options.map_err(|error| undefined("read the run's settings", &error))?;
+        let scope = attempt.run.id().scope();
+        let secrets = secrets::given(&self.secrets, &scope, program, (&*self.runner, self.data.mounts())).await?;
         let mut layers = vec![
             python.variables(self.launcher.inherited().for_task()),
             python.env(),
             program.env.clone(),
             options.env.clone().into_iter().collect(),
-            secrets::variables(&self.secrets, &attempt.run.id().scope(), program)?,
+            secrets.variables,
             contract.variables(uris, &context),
         ];
         if !contract::names_an_exporter(&layers) {
@@ -392,6 +412,7 @@ impl Shared {
             log: files.log.clone(),
             limits: Limits { memory_bytes: memory::bytes(program) },
             claim: Some(files.process.clone()),
+            mounted: secrets.files,
         };
         self.launcher.start(&*self.runner, &python, launch).await
     }

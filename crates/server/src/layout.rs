@@ -130,6 +130,11 @@ impl DataDir {
         self.0.join("secrets")
     }
 
+    /// Directories that are laid over what is missing of a path in which secrets are files.
+    pub(crate) fn mounts(&self) -> PathBuf {
+        self.bin().join("mounts")
+    }
+
     /// What is kept of apps on this machine: logs, working directories and claims.
     pub(crate) fn apps(&self) -> PathBuf {
         self.0.join("apps")

@@ -32,6 +32,8 @@ struct Settings {
     python: Option<PathBuf>,
     /// The data directory is on a small disk in memory, which only the server and its tasks see by its name.
     on_small_disk: bool,
+    /// What becomes the server; empty for the server itself.
+    becomes: Vec<String>,
 }
 
 /// Mounts a small disk and becomes the server.
@@ -76,6 +78,31 @@ impl DevServer {
     /// Starts a server with its data directory on a disk of 24 MiB and 4000 files; see [`DevServer::disk`].
     pub(crate) fn on_small_disk(mounted_at: &Path) -> DevServer {
         launch(Settings { on_small_disk: true, ..Settings::dev(&mounted_at.join("data")) }, 0)
+    }
+
+    /// Starts a server as a user without any rights; none if this is not root, who alone can, or if that user cannot run the interpreter.
+    pub(crate) fn as_nobody(data: &Path, environment: &[(&str, &str)]) -> Option<DevServer> {
+        const NOBODY: u32 = 65534;
+        if !is_root() {
+            return None;
+        }
+        std::os::unix::fs::chown(data, Some(NOBODY), Some(NOBODY)).unwrap();
+        let user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+        // By a shell, as whoever becomes that user has root's rights for a moment longer.
+        let run = ["/bin/sh", "-c", r#"exec "$0" -c """#];
+        let runs = Command::new(user[0]).args(&user[1..]).args(run).arg(python::python()).status();
+        if !runs.is_ok_and(|status| status.success()) {
+            return None;
+        }
+        let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let becomes = user.map(str::to_owned).to_vec();
+        Some(launch(Settings { becomes, environment, ..Settings::dev(data) }, 0))
+    }
+
+    /// Starts a server as root without a capability; none if this is not root.
+    pub(crate) fn as_root_without(data: &Path, capability: &str) -> Option<DevServer> {
+        let without = ["setpriv".to_owned(), format!("--bounding-set=-{capability}")];
+        is_root().then(|| launch(Settings { becomes: without.to_vec(), ..Settings::dev(data) }, 0))
     }
 
     /// Where this process sees the small disk.
@@ -200,10 +227,15 @@ impl Settings {
     fn dev(data: &Path) -> Settings {
         let (arguments, environment) = (vec!["dev".to_owned()], Vec::new());
         let python = Some(python::python().to_owned());
-        Settings { data: data.to_owned(), arguments, environment, python, on_small_disk: false }
+        Settings { data: data.to_owned(), arguments, environment, python, on_small_disk: false, becomes: Vec::new() }
     }
 
     fn command(&self) -> Command {
+        if let Some((program, arguments)) = self.becomes.split_first() {
+            let mut command = Command::new(program);
+            command.args(arguments).arg(binary());
+            return command;
+        }
         if !self.on_small_disk {
             return Command::new(binary());
         }

@@ -40,6 +40,7 @@ mod retention;
 mod run_command;
 mod schedule_oracle;
 mod second_process;
+mod secrets;
 mod serve;
 mod stock_sdk;
 mod tap;

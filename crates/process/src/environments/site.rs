@@ -61,6 +61,7 @@ impl Site<'_> {
             limits: Limits::default(),
             // Several programs take part one after the other; the caller notes each.
             claim: None,
+            mounted: None,
         };
         let started = crate::spawn(&launch);
         let process = started.map_err(|source| Error::Start { doing: doing.to_owned(), source })?;

@@ -176,12 +176,17 @@ pub fn read_all(log: &Path) -> io::Result<Vec<LogLine>> {
 ///
 /// If the log cannot be read.
 pub fn last_lines(log: &Path, most: usize) -> io::Result<String> {
+    last_lines_of(log, std::fs::metadata(log)?.len(), most)
+}
+
+/// The same of the first `length` bytes of a log.
+pub(crate) fn last_lines_of(log: &Path, length: u64, most: usize) -> io::Result<String> {
     let mut file = File::open(log)?;
-    let from = file.metadata()?.len().saturating_sub(most as u64);
+    let from = length.saturating_sub(most as u64);
     // One byte more tells whether the first line is whole.
     file.seek(SeekFrom::Start(from.saturating_sub(1)))?;
     let mut bytes = Vec::new();
-    file.take(most as u64 + u64::from(from > 0)).read_to_end(&mut bytes)?;
+    file.take(length.saturating_sub(from.saturating_sub(1))).read_to_end(&mut bytes)?;
     let mut text = bytes.as_slice();
     if from > 0 {
         let line = text.iter().position(|byte| *byte == b'\n').map(|at| &text[at + 1..]);

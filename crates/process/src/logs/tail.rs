@@ -25,7 +25,7 @@ enum Until {
     /// Nothing is read yet, and nobody has asked whether the attempt has ended.
     Unknown { shared: Arc<Shared>, ended: BoxFuture<'static, ()> },
     /// The log may grow; its recording tells by how much.
-    Growing { ended: BoxFuture<'static, ()>, length: watch::Receiver<u64>, _recording: Recording },
+    Growing { ended: BoxFuture<'static, ()>, length: watch::Receiver<u64>, recording: Recording },
     /// It is complete with this length. What is written later comes from stray processes, and is ignored.
     Complete(u64),
 }
@@ -57,7 +57,7 @@ impl Tail {
             if !batch.is_empty() {
                 return Ok(Some((batch, self)));
             }
-            let Until::Growing { ended, length, .. } = &mut self.until else { return Ok(None) };
+            let Until::Growing { ended, length, recording } = &mut self.until else { return Ok(None) };
             // A recording that is gone is one of a `Logs` that is gone: then only the end is left to wait for.
             let grown = async {
                 if length.changed().await.is_err() {
@@ -70,7 +70,7 @@ impl Tail {
                 () = grown => false,
             };
             if has_ended {
-                self.until = complete_now(&self.log)?;
+                self.until = complete_now(&recording.0.shared.clone(), &self.log)?;
             }
         }
     }
@@ -79,15 +79,15 @@ impl Tail {
 /// A log whose attempt has ended before is only read: no recording, no new times for what is old.
 fn until(shared: Arc<Shared>, mut ended: BoxFuture<'static, ()>, log: &Path) -> io::Result<Until> {
     if (&mut ended).now_or_never().is_some() {
-        return complete_now(log);
+        return complete_now(&shared, log);
     }
     std::fs::metadata(log)?;
     let recording = shared.record(log)?;
-    Ok(Until::Growing { ended, length: recording.length(), _recording: recording })
+    Ok(Until::Growing { ended, length: recording.length(), recording })
 }
 
-fn complete_now(log: &Path) -> io::Result<Until> {
-    Ok(Until::Complete(std::fs::metadata(log)?.len()))
+fn complete_now(shared: &Shared, log: &Path) -> io::Result<Until> {
+    Ok(Until::Complete(shared.readable(log)?))
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {

@@ -18,5 +18,6 @@ fn script(directory: &Path, script: &str) -> Launch {
         log: directory.join("log"),
         limits: Limits::default(),
         claim: None,
+        mounted: None,
     }
 }

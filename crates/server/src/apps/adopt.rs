@@ -9,6 +9,7 @@ use super::Apps;
 use super::cell::Revision;
 use super::files::AppFiles;
 use super::launch::Running;
+use crate::attempt;
 
 impl Apps {
     /// Takes up the apps of the journal, and whatever processes are left of them and of others.
@@ -45,7 +46,8 @@ impl Apps {
         }
         let Ok(Claim::Process(id)) = shared.runner.claim_of(&files.claim(number)).await else { return None };
         let process = shared.runner.adopt(&id).await.ok().flatten()?;
-        let recording = shared.logs.record(&files.log(number)).ok();
+        let hidden = attempt::hidden(&shared.secrets, &definition.id.scope(), &definition.program).values;
+        let recording = shared.logs.record_hiding(&files.log(number), hidden).ok();
         let ports = self.inner.ports.again(note.given, note.own);
         tracing::info!(app = definition.id.name, number, "an app goes on that an earlier server has started");
         Some(Running { process, files: files.clone(), number, ports, recording })

@@ -102,11 +102,14 @@ impl Apps {
         let files = AppFiles::of(&shared.data, id);
         let number = files.begin(&note).map_err(|error| failed("make the directory of the app", error))?;
         let log = files.log(number);
-        let recording = shared.logs.record(&log).map_err(|error| failed("make the log of the app", error))?;
+        let hidden = attempt::hidden(&shared.secrets, &id.scope(), &definition.program);
+        let recording =
+            shared.logs.record_hiding(&log, hidden.values).map_err(|error| failed("make the log of the app", error))?;
         let served = shared.launcher.serving(&definition.program).await?;
         let copied = served.python.bring_files(&files.work()).await;
         copied.map_err(|error| failed("copy the files of the image", error))?;
         let mut notes: Vec<String> = served.python.notes().to_vec();
+        notes.extend(hidden.notes);
         notes.extend(definition.not_honoured().into_iter().map(|text| format!("warning: {text}")));
         if ports.own.is_none() {
             let wanted = definition.port;
@@ -118,13 +121,17 @@ impl Apps {
         for note in &notes {
             shared.logs.append(&log, note).await.map_err(|error| failed("write to the log of the app", error))?;
         }
+        let scope = id.scope();
+        let beneath = (&*shared.runner, shared.data.mounts());
+        let secrets = attempt::given_secrets(&shared.secrets, &scope, &definition.program, beneath).await?;
         let launch = Launch {
             argv: self.argv(definition, &ports, served.program),
-            env: self.env(definition, &ports, &served.python)?,
+            env: self.env(definition, &ports, &served.python, secrets.variables),
             directory: files.work(),
             log,
             limits: Limits { memory_bytes: attempt::memory_limit(&definition.program) },
             claim: Some(files.claim(number)),
+            mounted: secrets.files,
         };
         let started = shared.runner.start(None, &launch).await;
         let process = started.map_err(|error| Failure::user("CannotStart", spanwise_wire::with_causes(&error)))?;
@@ -144,20 +151,21 @@ impl Apps {
         definition: &AppDefinition,
         ports: &Reserved,
         python: &attempt::PythonEnvironment,
-    ) -> Result<Vec<(String, String)>, Failure> {
+        secrets: Vec<(String, String)>,
+    ) -> Vec<(String, String)> {
         let shared = &self.inner.shared;
         let mut layers = vec![
             python.variables(shared.launcher.inherited().for_task()),
             python.env(),
             definition.program.env.clone(),
-            attempt::secret_variables(&shared.secrets, &definition.id.scope(), &definition.program)?,
+            secrets,
             of_app(&self.inner, &definition.id, ports),
         ];
         if !contract::names_an_exporter(&layers) {
             layers.insert(0, shared.defaults.clone());
             layers.insert(0, vec![("OTEL_SERVICE_NAME".to_owned(), definition.id.name.clone())]);
         }
-        Ok(contract::merge(layers))
+        contract::merge(layers)
     }
 
     /// How a process ended that nobody had asked to, with what it said last.

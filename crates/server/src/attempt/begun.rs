@@ -64,6 +64,7 @@ mod tests {
             directory,
             limits: Limits::default(),
             claim: Some(claim.clone()),
+            mounted: None,
         };
         let launched = process::spawn(&launch).unwrap();
         // Its first act is the claim.

@@ -119,6 +119,9 @@ impl Shared {
         let mut env = with_programs(base.within(inherited), &launcher::bin_of(&base));
         let program = Program { secrets: requests, ..Program::default() };
         env.extend(secrets::variables(&self.secrets, &run.scope(), &program)?);
+        // Installers print the addresses of private indexes, passwords among them.
+        let hidden = secrets::hidden(&self.secrets, &run.scope(), &program).values;
+        let _hiding = self.logs.record_hiding(&files.log, hidden.clone());
         let settings = self.definitions.options(attempt.run.settings());
         let settings = settings.map_err(|error| undefined("read the run's settings", &error))?;
         let note = installer_file(files);
@@ -133,7 +136,7 @@ impl Shared {
             built_by: Some([run.org.clone(), run.project.clone(), run.domain.clone(), run.name.to_string()]),
             started: &|id| remember(&note, id),
         };
-        environments.ensure(&build).await.map_err(unmade)
+        environments.ensure(&build).await.map_err(|error| secrets::without(unmade(error), &hidden))
     }
 
     /// Sees to the environment of a published image that has another version of Python than the server's interpreter: it has the SDK
@@ -264,6 +267,7 @@ mod tests {
             log,
             limits: Limits::default(),
             claim: None,
+            mounted: None,
         };
         let installer = spanwise_process::spawn(&launch).unwrap();
         remember(&note, installer.id());

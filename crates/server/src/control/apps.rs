@@ -212,7 +212,7 @@ impl AppLog {
 
     /// How many bytes it has.
     pub(crate) async fn length(&self) -> std::io::Result<u64> {
-        self.plane.inner.apps.logs().length(&self.file).await
+        self.plane.inner.apps.logs().length(&self.file)
     }
 
     /// A part of it, byte by byte.
@@ -222,6 +222,6 @@ impl AppLog {
 
     /// Its end; of one that still grows whole lines only.
     pub(crate) fn end(&self, live: bool) -> Option<LogEnd> {
-        end_of(&self.file, live)
+        end_of(&self.file, self.plane.inner.apps.logs().length(&self.file).ok()?, live)
     }
 }

@@ -40,7 +40,7 @@ impl AttemptLog {
 
     /// How many bytes it has.
     pub(crate) async fn length(&self) -> io::Result<u64> {
-        self.executor.logs().length(&self.file).await
+        self.executor.logs().length(&self.file)
     }
 
     /// A part of it, byte by byte.
@@ -62,7 +62,7 @@ impl AttemptLog {
 
     /// Its end; of one that still grows whole lines only, so that the rest can follow. None if there is no log.
     pub(crate) fn end(&self, live: bool) -> Option<LogEnd> {
-        end_of(&self.file, live)
+        end_of(&self.file, self.executor.logs().length(&self.file).ok()?, live)
     }
 }
 
@@ -77,9 +77,9 @@ pub(crate) struct LogEnd {
     pub(crate) size: u64,
 }
 
-pub(super) fn end_of(log: &Path, live: bool) -> Option<LogEnd> {
+/// Of the first `size` bytes of a log.
+pub(super) fn end_of(log: &Path, size: u64, live: bool) -> Option<LogEnd> {
     let mut file = std::fs::File::open(log).ok()?;
-    let size = file.metadata().ok()?.len();
     let from = size.saturating_sub(SHOWN);
     file.seek(SeekFrom::Start(from)).ok()?;
     let mut bytes = Vec::new();
@@ -105,14 +105,15 @@ mod tests {
     fn the_end_of_a_log_is_whole_lines_and_says_where_the_rest_begins() {
         let directory = tempfile::tempdir().unwrap();
         let log = directory.path().join("1.log");
-        assert_eq!(end_of(&log, true), None);
+        let end_of = |live| end_of(&log, std::fs::metadata(&log).ok()?.len(), live);
+        assert_eq!(end_of(true), None);
         std::fs::write(&log, "one\ntwo\nthr").unwrap();
-        let live = end_of(&log, true).unwrap();
+        let live = end_of(true).unwrap();
         assert_eq!((live.text.as_str(), live.next, live.is_cut), ("one\ntwo\n", 8, false));
-        assert_eq!(end_of(&log, false).unwrap().text, "one\ntwo\nthr");
+        assert_eq!(end_of(false).unwrap().text, "one\ntwo\nthr");
         let long: String = (0..10_000).map(|line| format!("line {line}\n")).collect();
         std::fs::write(&log, &long).unwrap();
-        let cut = end_of(&log, true).unwrap();
+        let cut = end_of(true).unwrap();
         assert!(cut.is_cut && cut.text.starts_with("line ") && cut.text.ends_with("line 9999\n"));
         assert_eq!(cut.next, long.len() as u64);
     }

@@ -249,6 +249,7 @@ impl Home {
             log: self.path(name).join("log"),
             limits: Limits::default(),
             claim: None,
+            mounted: None,
         }
     }
 

@@ -35,7 +35,9 @@ pub const APP: &[Row] = &[
     called("security_context.run_as", "service_account", Warned("apps run as the server's user")),
     row(
         "security_context.secrets",
-        Honoured("as environment variables; with one as a file the app is not started, which says why"),
+        Honoured(
+            "as environment variables, and as files where the machine can mount them for one process: see [secrets](secrets.md)",
+        ),
     ),
     row("security_context.allow_anonymous", Honoured("pages of other sites may ask it then")),
     called("extended_resources.gpu_accelerator", "resources.gpu", Warned("accelerators are not assigned")),

@@ -92,7 +92,9 @@ pub const TASK: &[Row] = &[
     called("task_template.security_context.run_as", "service_account", Warned("tasks run as the server's user")),
     row(
         "task_template.security_context.secrets",
-        Honoured("as environment variables; as files the task fails with `SecretNotMountable`"),
+        Honoured(
+            "as environment variables, and as files where the machine can mount them for one process: see [secrets](secrets.md)",
+        ),
     ),
     called("task_template.security_context.tokens", "security_context.tokens", Warned("there is no login")),
     called(
