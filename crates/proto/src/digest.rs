@@ -36,7 +36,8 @@ fn base36(number: u128) -> String {
     write_digits(&mut digits[1..13], (high % CHUNK) as u64);
     write_digits(&mut digits[..1], (high / CHUNK) as u64);
     let first = digits.iter().position(|&digit| digit != b'0').unwrap_or(digits.len() - 1);
-    digits[first..].iter().copied().map(char::from).collect()
+    // Digits of the alphabet alone: nothing is lost.
+    String::from_utf8_lossy(&digits[first..]).into_owned()
 }
 
 fn write_digits(digits: &mut [u8], mut number: u64) {

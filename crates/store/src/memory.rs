@@ -1,6 +1,6 @@
 //! The store of tests and of programs that need no durability: everything in memory.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, hash_map::Entry};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -8,6 +8,7 @@ use spanwise_core::trigger::{TriggerChange, TriggerId};
 use spanwise_core::{ActionName, Event, Phase, RunId, Timestamp};
 
 use bytes::Bytes;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::{
     ActionRow, AppRow, Append, CachedOutputs, Definition, Due, DueQuery, Error, ExportState, NotificationRow, Payloads,
@@ -28,10 +29,10 @@ pub struct Memory {
 #[derive(Debug, Default)]
 struct Inner {
     runs: BTreeMap<RunKey, MemoryRun>,
-    names: HashMap<RunId, RunKey>,
+    names: FxHashMap<RunId, RunKey>,
     last_key: i64,
     kept_before: Option<Timestamp>,
-    definitions: HashMap<String, Bytes>,
+    definitions: FxHashMap<String, Bytes>,
     tasks: Vec<TaskRow>,
     triggers: Vec<TriggerRow>,
     settled: HashMap<TriggerId, Timestamp>,
@@ -47,9 +48,9 @@ const USUAL_BYTES: usize = 300;
 struct MemoryRun {
     row: RunRow,
     events: Vec<Event>,
-    actions: HashMap<ActionName, (ActionRow, Payloads)>,
+    actions: FxHashMap<ActionName, (ActionRow, Payloads)>,
     /// The digests of what it is made from.
-    definitions: HashSet<String>,
+    definitions: FxHashSet<String>,
 }
 
 impl Memory {
@@ -66,7 +67,7 @@ impl Memory {
 
 impl MemoryRun {
     fn new(row: RunRow) -> MemoryRun {
-        MemoryRun { row, events: Vec::new(), actions: HashMap::new(), definitions: HashSet::new() }
+        MemoryRun { row, events: Vec::new(), actions: FxHashMap::default(), definitions: FxHashSet::default() }
     }
 
     /// When its root has changed last.
@@ -88,9 +89,16 @@ impl MemoryRun {
     fn append(&mut self, append: &Append) {
         self.events.extend(append.events.iter().cloned());
         for (row, payloads) in &append.actions {
-            let stored = self.actions.entry(row.name).or_insert_with(|| (row.clone(), Payloads::default()));
-            stored.0 = row.clone();
-            stored.1.take_new(payloads.clone());
+            match self.actions.entry(row.name) {
+                Entry::Vacant(new) => {
+                    new.insert((row.clone(), payloads.clone()));
+                }
+                Entry::Occupied(mut stored) => {
+                    let (stored, of_it) = stored.get_mut();
+                    *stored = row.clone();
+                    of_it.take_new(payloads.clone());
+                }
+            }
         }
         self.definitions.extend(append.definitions.iter().map(|definition| definition.digest.clone()));
         if let Some((phase, ended_at)) = append.run_phase {
@@ -116,7 +124,7 @@ impl Store for Memory {
 
     fn commit(&self, batch: &[Append]) -> Result<(), Error> {
         let mut inner = self.lock();
-        let mut lengths = HashMap::new();
+        let mut lengths = FxHashMap::default();
         for append in batch {
             let Some(run) = inner.runs.get(&append.run) else {
                 return Err(Error::Corrupt { what: format!("run {} is not there", append.run.0) });
@@ -238,7 +246,7 @@ impl Store for Memory {
 
     fn tasks(&self, query: &TaskQuery) -> Result<Vec<TaskRow>, Error> {
         let inner = self.lock();
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = FxHashSet::default();
         let newest_first = inner.tasks.iter().rev();
         let asked_for = newest_first.filter(|task| {
             query.scope.as_ref().is_none_or(|scope| task.scope == *scope)
@@ -273,7 +281,7 @@ impl Store for Memory {
 
     fn triggers(&self, query: &TriggerQuery) -> Result<Vec<TriggerRow>, Error> {
         let inner = self.lock();
-        let mut seen = HashSet::new();
+        let mut seen = FxHashSet::default();
         let current = inner.triggers.iter().rev().filter(|trigger| seen.insert(&trigger.id));
         let asked_for = current.filter(|trigger| {
             trigger.change != TriggerChange::Deleted
