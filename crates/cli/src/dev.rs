@@ -95,5 +95,10 @@ fn announce(server: &Server) -> io::Result<()> {
     writeln!(out, "    admin: {{endpoint: \"dns:///{endpoint}\", insecure: true}}")?;
     writeln!(out, "    image: {{builder: remote}}")?;
     writeln!(out, "    task:  {{org: local, project: flytesnacks, domain: development}}")?;
+    writeln!(out, "Files and frames of outputs, for a program that is no task")?;
+    writeln!(
+        out,
+        "    export FLYTE_AWS_ENDPOINT={url}/s3 FLYTE_AWS_ACCESS_KEY_ID=spanwise FLYTE_AWS_SECRET_ACCESS_KEY=spanwise"
+    )?;
     out.flush()
 }

@@ -13,7 +13,7 @@ use spanwise_core::app::App;
 use spanwise_engine::Clock;
 use spanwise_process::{Logs, Runner};
 use spanwise_wire::apps::{AppDefinition, AppId, AppState};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -33,6 +33,10 @@ mod supervise;
 pub(crate) use address::{Address, Addresses};
 pub(crate) use cell::{Cell, Revision};
 
+/// One descriptor of so many may be a connection to an app: half of all are for the clients of the server, the rest is for files, processes
+/// and the journal.
+const SHARE: u64 = 4;
+
 /// What every app needs.
 pub(crate) struct Shared {
     pub(crate) data: DataDir,
@@ -48,6 +52,8 @@ pub(crate) struct Shared {
     pub(crate) defaults: Vec<(String, String)>,
     /// How long an app may take to end after SIGTERM.
     pub(crate) grace: Duration,
+    /// How many descriptors this process may have.
+    pub(crate) descriptors: u64,
 }
 
 /// All apps. Cheap to clone.
@@ -61,6 +67,8 @@ struct Inner {
     clock: Clock,
     cells: Mutex<BTreeMap<AppId, Arc<Cell>>>,
     ports: ports::Ports,
+    /// One for each connection to a process that may be open.
+    connections: Arc<Semaphore>,
     /// Held by whoever changes one: revisions follow each other.
     changing: Mutex<()>,
     /// Counts what happens to any of them.
@@ -73,8 +81,10 @@ struct Inner {
 
 impl Apps {
     pub(crate) fn new(shared: Shared) -> Apps {
+        let connections = usize::try_from(shared.descriptors / SHARE).unwrap_or(usize::MAX);
         let inner = Inner {
             shared,
+            connections: Arc::new(Semaphore::new(connections.clamp(16, Semaphore::MAX_PERMITS))),
             clock: Clock::start(),
             cells: Mutex::default(),
             ports: ports::Ports::default(),

@@ -389,7 +389,7 @@ impl Shared {
         let options = options.map_err(|error| undefined("read the run's settings", &error))?;
         let scope = attempt.run.id().scope();
         let secrets = secrets::given(&self.secrets, &scope, program, (&*self.runner, self.data.mounts())).await?;
-        let mut layers = vec![
+        let layers = vec![
             python.variables(self.launcher.inherited().for_task()),
             python.env(),
             program.env.clone(),
@@ -397,10 +397,7 @@ impl Shared {
             secrets.variables,
             contract.variables(uris, &context),
         ];
-        if !contract::names_an_exporter(&layers) {
-            layers.insert(0, self.defaults.clone());
-        }
-        let env = contract::merge(layers);
+        let env = contract::merge(contract::with_defaults(layers, &self.endpoint, self.defaults.clone()));
         let mut argv = contract.fill(&program.argv, uris);
         if let Some(file) = self.programs.file(&argv[0]).await? {
             argv[0] = file.display().to_string();

@@ -151,7 +151,8 @@ impl Server {
         warnings.extend(base.problem().or_else(|| base.warning()));
         warnings.extend(was_open.into_iter().chain(warning));
         let mut collector = Collecting::start(&config, data.path(), &mut warnings).await?;
-        let (api, blobs, apps) = assembly::assemble(&config, data, engine.clone(), (port, collector.is_some()), base)?;
+        let found = assembly::Found { port, collects: collector.is_some(), descriptors };
+        let (api, blobs, apps) = assembly::assemble(&config, data, engine.clone(), found, base)?;
         let (control, ending) = (api.control.clone(), CancellationToken::new());
         let receivers = exporter.into_iter().chain(collector.as_ref().map(Collecting::exporter)).collect();
         let router = http::router(http::Rooms {

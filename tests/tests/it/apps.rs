@@ -126,6 +126,33 @@ fn s12_an_app_survives_its_own_kill_and_that_of_the_server_and_ends_with_its_ord
 }
 
 #[test]
+fn s12_an_app_that_is_deleted_and_made_again_waits_for_the_end_of_the_first_one() {
+    let found = run_case(&DevServer::shared(), "apps.py", "made_again");
+    assert_eq!((&found["revision"], &found["same"]), (&json!(1), &json!(true)));
+}
+
+#[test]
+fn s12_a_fastapi_app_is_asked_by_a_task_in_its_trace_woken_and_killed_and_has_the_files_of_its_image() {
+    let data = tempfile::tempdir().unwrap();
+    let mut server = DevServer::start(data.path());
+    let found = run_case(&server, "fastapi_app.py", "lives");
+    assert_eq!((&found["asked"]["item"], &found["asked"]["words"]), (&json!(7), &json!("from the image")));
+    assert!(text(&found["asked"]["traceparent"]).contains("4bf92f3577b34da6a3ce929d0e0e4736"), "{found}");
+    assert_eq!(
+        (&found["refused"], &found["documented"], &found["killed"]),
+        (&json!(422), &json!(200), &json!(502)),
+        "{found}"
+    );
+    eprintln!("a FastAPI app that slept has answered 20 requests within {} s", found["woken_in"]);
+    let pid = |server: &DevServer| run_case(server, "fastapi_app.py", "pid")["pid"].as_u64().unwrap();
+    let before = pid(&server);
+    server.kill();
+    server.restart();
+    let after = pid(&server);
+    assert!(is_alive(after) && (after == before || !is_alive(before)), "{before} {after}");
+}
+
+#[test]
 fn s12_the_command_line_and_the_console_show_an_app_stop_it_and_start_it() {
     let data = tempfile::tempdir().unwrap();
     let server = DevServer::start(data.path());

@@ -30,6 +30,8 @@ struct Settings {
     environment: Vec<(String, String)>,
     /// The interpreter of tasks; none leaves it to the server to find one.
     python: Option<PathBuf>,
+    /// What is started; this workspace's own if it is none.
+    binary: Option<PathBuf>,
     /// The data directory is on a small disk in memory, which only the server and its tasks see by its name.
     on_small_disk: bool,
     /// What becomes the server; empty for the server itself.
@@ -46,6 +48,7 @@ pub(crate) struct DevServer {
     /// The host of its addresses.
     host: String,
     port: u16,
+    printed: Arc<Mutex<String>>,
     said: Arc<Mutex<String>>,
     /// What it had said before it was killed and started again.
     before: String,
@@ -67,6 +70,11 @@ impl DevServer {
     pub(crate) fn start_by(data: &Path, python: Option<&Path>, environment: &[(&str, &str)]) -> DevServer {
         let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         launch(Settings { environment, python: python.map(Path::to_owned), ..Settings::dev(data) }, 0)
+    }
+
+    /// Starts a server that was installed somewhere, which finds an interpreter by itself.
+    pub(crate) fn of_binary(binary: &Path, data: &Path) -> DevServer {
+        launch(Settings { binary: Some(binary.to_owned()), python: None, ..Settings::dev(data) }, 0)
     }
 
     /// Starts a server that may set a lost journal aside.
@@ -153,6 +161,11 @@ impl DevServer {
         tail(&format!("{}{}", self.before, self.said.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 
+    /// What it has written to its standard output so far.
+    pub(crate) fn printed(&self) -> String {
+        self.printed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// SIGTERM, without waiting for what becomes of it.
     pub(crate) fn tell_to_end(&self) {
         let told = Command::new("kill").args(["-s", "TERM", &self.child.id().to_string()]).status().unwrap();
@@ -227,7 +240,8 @@ impl Settings {
     fn dev(data: &Path) -> Settings {
         let (arguments, environment) = (vec!["dev".to_owned()], Vec::new());
         let python = Some(python::python().to_owned());
-        Settings { data: data.to_owned(), arguments, environment, python, on_small_disk: false, becomes: Vec::new() }
+        let (binary, becomes) = (None, Vec::new());
+        Settings { data: data.to_owned(), arguments, environment, python, binary, on_small_disk: false, becomes }
     }
 
     fn command(&self) -> Command {
@@ -237,7 +251,7 @@ impl Settings {
             return command;
         }
         if !self.on_small_disk {
-            return Command::new(binary());
+            return Command::new(self.binary.as_deref().unwrap_or_else(|| binary()));
         }
         let mut command = Command::new("unshare");
         // Who is not root is so in a name space of their own.
@@ -264,9 +278,10 @@ fn launch(settings: Settings, port: u16) -> DevServer {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let said = collect(child.stderr.take().unwrap());
-    let urls = api_lines(child.stdout.take().unwrap());
-    let mut server =
-        DevServer { settings, child, host: String::new(), port, said, before: String::new(), _owned: None };
+    let printed = Arc::new(Mutex::new(String::new()));
+    let urls = api_lines(child.stdout.take().unwrap(), Arc::clone(&printed));
+    let (host, before) = (String::new(), String::new());
+    let mut server = DevServer { settings, child, host, port, said, printed, before, _owned: None };
     (server.host, server.port) = match urls.recv_timeout(READY_LIMIT) {
         Ok(place) => place,
         Err(_) => panic!("`spanwise dev` did not print where its API is:\n{}", server.said()),
@@ -316,11 +331,15 @@ fn collect(pipe: impl Read + Send + 'static) -> Arc<Mutex<String>> {
     said
 }
 
-/// Host and port on each line of the output that begins with `API`; the rest is read and forgotten.
-fn api_lines(pipe: impl Read + Send + 'static) -> mpsc::Receiver<(String, u16)> {
+/// Host and port on each line of the output that begins with `API`. All of it is noted in `printed`.
+fn api_lines(pipe: impl Read + Send + 'static, printed: Arc<Mutex<String>>) -> mpsc::Receiver<(String, u16)> {
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
         for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            let mut printed = printed.lock().unwrap_or_else(PoisonError::into_inner);
+            printed.push_str(&line);
+            printed.push('\n');
+            drop(printed);
             if let Some(place) = place_of(&line) {
                 let _ = sender.send(place);
             }

@@ -43,6 +43,7 @@ mod second_process;
 mod secrets;
 mod serve;
 mod stock_sdk;
+mod storage;
 mod tap;
 mod tasktypes;
 mod told;

@@ -19,7 +19,7 @@ use crate::dev_server::DevServer;
 const DEADLINE: Duration = Duration::from_secs(300);
 
 /// What the programs and the tasks import. The name of the folder changes with this list.
-const PACKAGES: [&str; 8] = [
+const PACKAGES: [&str; 10] = [
     "flyte==2.12.1",
     "flyteplugins-otel==2.12.1",
     "opentelemetry-sdk",
@@ -28,9 +28,11 @@ const PACKAGES: [&str; 8] = [
     "httpx",
     "kubernetes==37.0.2",
     "oteltap==1.0.0",
+    "fastapi",
+    "uvicorn",
 ];
 
-const FOLDER: &str = "test-venv-flyte-2.12.1-v3";
+const FOLDER: &str = "test-venv-flyte-2.12.1-v4";
 
 /// What the browser test imports, apart from all others: it drives a browser and needs no SDK.
 const BROWSER_PACKAGES: [&str; 2] = ["playwright==1.65.2", "axe-playwright-python==0.1.8"];
@@ -52,6 +54,24 @@ pub(crate) fn browser_python() -> &'static Path {
     PYTHON.get_or_init(|| match std::env::var_os("SPANWISE_TEST_BROWSER_PYTHON") {
         Some(given) => given.into(),
         None => made_once(BROWSER_FOLDER, &BROWSER_PACKAGES),
+    })
+}
+
+/// Libraries that read and write S3, which agree with nothing that the SDK's plugins ask for.
+pub(crate) fn store_python() -> &'static Path {
+    static PYTHON: OnceLock<PathBuf> = OnceLock::new();
+    PYTHON.get_or_init(|| match std::env::var_os("SPANWISE_TEST_STORE_PYTHON") {
+        Some(given) => given.into(),
+        None => made_once("test-venv-store-v1", &["boto3", "deltalake", "pyarrow", "pyiceberg[sql-sqlite]"]),
+    })
+}
+
+/// What makes a wheel of the binary.
+pub(crate) fn wheel_python() -> &'static Path {
+    static PYTHON: OnceLock<PathBuf> = OnceLock::new();
+    PYTHON.get_or_init(|| match std::env::var_os("SPANWISE_TEST_WHEEL_PYTHON") {
+        Some(given) => given.into(),
+        None => made_once("test-venv-maturin-v1", &["maturin>=1.9,<2"]),
     })
 }
 

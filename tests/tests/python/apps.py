@@ -19,6 +19,20 @@ import session
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
+STUBBORN = """
+import http.server, os, signal
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = str(os.getpid()).encode()
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+"""
+
+
 class Handler(http.server.BaseHTTPRequestHandler):
     """Says what it was asked for, and by whom."""
 
@@ -79,6 +93,10 @@ plain = flyte.app.AppEnvironment(
     name="plain",
     command=["python3", "-m", "http.server", "--bind", "127.0.0.1", "8080"],
     scaling=flyte.app.Scaling(replicas=(0, 1), scaledown_after=1),
+)
+# It does not end when it is told to.
+stubborn = flyte.app.AppEnvironment(
+    name="stubborn", command=["python3", "-c", f"{STUBBORN}"], scaling=flyte.app.Scaling(replicas=1)
 )
 friend = flyte.app.AppEnvironment(
     name="friend",
@@ -289,6 +307,18 @@ def stopped_and_deleted(_scratch):
     flyte.remote.App.delete(name="web")
     session.wait_until("its process has ended", lambda: not session.is_alive(last))
     return {"stopped": [told[0], told[2]], "deleted": status_of(app.endpoint)[0], "revision": started.revision}
+
+
+@session.remote_case
+def made_again(_scratch):
+    first = get(serve(stubborn).endpoint)
+    flyte.remote.App.delete(name="stubborn")
+    assert session.is_alive(first), "it takes its time"
+    app = serve(stubborn)
+    second = get(app.endpoint)
+    # What was deleted is gone by now, and has taken nothing of the new one along.
+    assert second != first and not session.is_alive(first) and session.is_alive(second)
+    return {"revision": app.revision, "same": get(app.endpoint) == second}
 
 
 if __name__ == "__main__":

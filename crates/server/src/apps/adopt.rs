@@ -1,6 +1,7 @@
 //! Apps after a restart of the server: what an earlier server has started goes on if it is still what is wanted, and else ends. Nothing of
 //! it runs unseen.
 
+use futures_util::future::join_all;
 use spanwise_core::app::{App, Desired};
 use spanwise_process::Claim;
 use spanwise_wire::apps::{AppDefinition, AppId};
@@ -14,26 +15,31 @@ use crate::attempt;
 impl Apps {
     /// Takes up the apps of the journal, and whatever processes are left of them and of others.
     pub(crate) async fn recover(&self, stored: Vec<(AppDefinition, Revision)>) {
-        let shared = &self.inner.shared;
-        for (id, files) in AppFiles::all(&shared.data) {
-            if !stored.iter().any(|(definition, _)| definition.id == id) {
-                self.end_all(&id, &files, None).await;
-                files.remove();
-            }
+        let left = AppFiles::all(&self.inner.shared.data).into_iter();
+        let deleted = left.filter(|(id, _)| !stored.iter().any(|(definition, _)| definition.id == *id));
+        // Each process has time to end: one beside the other.
+        join_all(deleted.map(async |(id, files)| {
+            self.end_all(&id, &files, None).await;
+            let _ = tokio::task::spawn_blocking(move || files.remove()).await;
+        }))
+        .await;
+        join_all(stored.into_iter().map(async |(definition, revision)| self.take_up_again(definition, revision).await))
+            .await;
+    }
+
+    /// Takes up an app of the journal, with its process if that goes on.
+    async fn take_up_again(&self, definition: AppDefinition, revision: Revision) {
+        let files = AppFiles::of(&self.inner.shared.data, &definition.id);
+        let mut app = match files.is_good(&definition.process) {
+            true => App::known_to_serve(),
+            false => App::default(),
+        };
+        let adopted = self.adopt(&definition, &files).await;
+        self.end_all(&definition.id, &files, adopted.as_ref().map(|running| running.number)).await;
+        if adopted.is_some() {
+            app.launched(self.now());
         }
-        for (definition, revision) in stored {
-            let files = AppFiles::of(&shared.data, &definition.id);
-            let mut app = match files.is_good(&definition.process) {
-                true => App::known_to_serve(),
-                false => App::default(),
-            };
-            let adopted = self.adopt(&definition, &files).await;
-            self.end_all(&definition.id, &files, adopted.as_ref().map(|running| running.number)).await;
-            if adopted.is_some() {
-                app.launched(self.now());
-            }
-            self.take_up(definition, revision, app, adopted);
-        }
+        self.take_up(definition, revision, app, adopted);
     }
 
     /// The process that an earlier server has started last, if it is one of this definition.

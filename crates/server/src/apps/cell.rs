@@ -26,8 +26,10 @@ pub(crate) struct Revision {
 pub(crate) struct Cell {
     pub(crate) id: AppId,
     record: Mutex<Record>,
-    /// Wakes the supervisor and whoever is held.
+    /// Wakes the supervisor.
     changed: watch::Sender<u64>,
+    /// Wakes the requests that wait: not each time that one more of them waits.
+    passed: watch::Sender<u64>,
     /// Wakes whoever watches all apps.
     any_changed: watch::Sender<u64>,
 }
@@ -100,7 +102,8 @@ impl Cell {
             started_at: None,
             is_deleted: false,
         };
-        Cell { id, record: Mutex::new(record), changed: watch::Sender::new(0), any_changed }
+        let (changed, passed) = (watch::Sender::new(0), watch::Sender::new(0));
+        Cell { id, record: Mutex::new(record), changed, passed, any_changed }
     }
 
     fn lock(&self) -> MutexGuard<'_, Record> {
@@ -117,14 +120,20 @@ impl Cell {
             tracing::info!(app = self.id.name, project = self.id.project, ?phase, "an app has changed");
         }
         drop(record);
-        self.changed.send_modify(|count| *count += 1);
-        self.any_changed.send_modify(|count| *count += 1);
+        for watched in [&self.changed, &self.passed, &self.any_changed] {
+            watched.send_modify(|count| *count += 1);
+        }
         done
     }
 
-    /// Told of what happens to it.
+    /// What a supervisor looks at again: whatever happens to it, and who asks for it.
     pub(super) fn changes(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
+    }
+
+    /// What a request looks at again that waits: whatever happens to it.
+    pub(super) fn passages(&self) -> watch::Receiver<u64> {
+        self.passed.subscribe()
     }
 
     pub(crate) fn definition(&self) -> Arc<AppDefinition> {
@@ -248,7 +257,7 @@ impl Cell {
 
     /// Returns when requests do not go there any more.
     pub(super) async fn leaves(&self, upstream: SocketAddr) {
-        let mut changes = self.changes();
+        let mut changes = self.passages();
         while self.lock().upstream == Some(upstream) {
             if changes.changed().await.is_err() {
                 return;
@@ -257,13 +266,18 @@ impl Cell {
     }
 
     /// Holds a request from now on; none if so many are held already.
-    pub(super) fn hold(self: &Arc<Cell>, most: usize, now: Timestamp) -> Option<Waiting> {
-        let is_held = self.update(now, |record| {
-            let has_room = record.waiting < most;
-            record.waiting += usize::from(has_room);
-            has_room
-        });
-        is_held.then(|| Waiting(Arc::clone(self), now))
+    pub(super) fn hold(self: &Arc<Cell>, most: usize) -> Option<Waiting> {
+        let mut record = self.lock();
+        if record.waiting >= most {
+            return None;
+        }
+        record.waiting += 1;
+        let is_first = record.waiting == 1;
+        drop(record);
+        if is_first {
+            self.changed.send_modify(|count| *count += 1);
+        }
+        Some(Waiting(Arc::clone(self)))
     }
 }
 
@@ -291,10 +305,16 @@ impl Drop for Open {
 }
 
 /// A request that waits for the process.
-pub(super) struct Waiting(Arc<Cell>, Timestamp);
+pub(super) struct Waiting(Arc<Cell>);
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        self.0.update(self.1, |record| record.waiting = record.waiting.saturating_sub(1));
+        let mut record = self.0.lock();
+        record.waiting = record.waiting.saturating_sub(1);
+        let is_last = record.waiting == 0;
+        drop(record);
+        if is_last {
+            self.0.changed.send_modify(|count| *count += 1);
+        }
     }
 }

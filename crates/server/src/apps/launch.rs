@@ -100,7 +100,10 @@ impl Apps {
         let ports = self.inner.ports.reserve(definition.port).map_err(|error| failed("find a free port", error))?;
         let note = Note { process: definition.process.clone(), given: ports.given, own: ports.own };
         let files = AppFiles::of(&shared.data, id);
-        let number = files.begin(&note).map_err(|error| failed("make the directory of the app", error))?;
+        // An earlier start may have left much.
+        let begun = files.clone();
+        let number = tokio::task::spawn_blocking(move || begun.begin(&note)).await.map_err(Into::into).flatten();
+        let number = number.map_err(|error| failed("make the directory of the app", error))?;
         let log = files.log(number);
         let hidden = attempt::hidden(&shared.secrets, &id.scope(), &definition.program);
         let recording =
@@ -154,18 +157,16 @@ impl Apps {
         secrets: Vec<(String, String)>,
     ) -> Vec<(String, String)> {
         let shared = &self.inner.shared;
-        let mut layers = vec![
+        let layers = vec![
             python.variables(shared.launcher.inherited().for_task()),
             python.env(),
             definition.program.env.clone(),
             secrets,
             of_app(&self.inner, &definition.id, ports),
         ];
-        if !contract::names_an_exporter(&layers) {
-            layers.insert(0, shared.defaults.clone());
-            layers.insert(0, vec![("OTEL_SERVICE_NAME".to_owned(), definition.id.name.clone())]);
-        }
-        contract::merge(layers)
+        let mut exporter = vec![("OTEL_SERVICE_NAME".to_owned(), definition.id.name.clone())];
+        exporter.extend(shared.defaults.iter().cloned());
+        contract::merge(contract::with_defaults(layers, &shared.endpoint, exporter))
     }
 
     /// How a process ended that nobody had asked to, with what it said last.

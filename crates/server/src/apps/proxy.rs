@@ -19,6 +19,7 @@ use spanwise_core::DEFAULT_ORG;
 use spanwise_core::app::Admission;
 use spanwise_wire::apps::{AppDefinition, AppId};
 use spanwise_wire::shown;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::Apps;
 use super::address;
@@ -136,9 +137,10 @@ impl Apps {
                 Ok(Err(refused)) => return refused,
                 Err(_) => return late(cell, "was not started", patience),
             };
+            let Ok(room) = tokio::time::timeout_at(deadline, self.room()).await else { return crowded(cell) };
             let Some(taken) = request.take() else { break };
             let upstream = admitted.upstream;
-            let sent = forward::send(self, admitted, taken, way, deadline).await;
+            let sent = forward::send(self, (admitted, room), taken, way, deadline).await;
             match sent {
                 Ok(answer) => return answer,
                 // Nothing of it was sent: it may be sent to the next process.
@@ -161,7 +163,7 @@ impl Apps {
 
     /// Waits until the process of an app answers.
     async fn admit(&self, cell: &Arc<Cell>) -> Result<Admitted, Response> {
-        let mut changes = cell.changes();
+        let mut changes = cell.passages();
         let mut waiting = None;
         loop {
             changes.borrow_and_update();
@@ -174,7 +176,7 @@ impl Apps {
                 _ => {}
             }
             if waiting.is_none() {
-                waiting = cell.hold(MOST_HELD, self.now());
+                waiting = cell.hold(MOST_HELD);
                 if waiting.is_none() {
                     let text =
                         format!("app `{}` is being started, and {MOST_HELD} requests wait for it\n", cell.id.name);
@@ -190,6 +192,12 @@ impl Apps {
                 }
             }
         }
+    }
+
+    /// Waits until one more connection to an app may be open.
+    async fn room(&self) -> Option<OwnedSemaphorePermit> {
+        // It is never closed.
+        Arc::clone(&self.inner.connections).acquire_owned().await.ok()
     }
 
     fn refused(&self, cell: &Cell, admission: Admission) -> Response {
@@ -211,6 +219,14 @@ pub(super) struct Admitted {
     upstream: std::net::SocketAddr,
     definition: Arc<AppDefinition>,
     open: Open,
+}
+
+fn crowded(cell: &Cell) -> Response {
+    let text = format!(
+        "app `{}` is not asked: this server has as many connections to apps open as it may (see `ulimit -n`)\n",
+        cell.id.name
+    );
+    (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "1")], text).into_response()
 }
 
 fn late(cell: &Cell, what: &str, patience: Duration) -> Response {

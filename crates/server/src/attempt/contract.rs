@@ -105,7 +105,6 @@ pub(crate) fn of_server(endpoint: &str, org: &str, project: &str, domain: &str) 
         ("FLYTE_AWS_ENDPOINT", format!("http://{endpoint}/s3")),
         ("FLYTE_AWS_ACCESS_KEY_ID", "spanwise".to_owned()),
         ("FLYTE_AWS_SECRET_ACCESS_KEY", "spanwise".to_owned()),
-        ("AWS_REGION", "us-east-1".to_owned()),
         ("FSSPEC_FILE", r#"{"auto_mkdir": true}"#.to_owned()),
         ("PYTHONUNBUFFERED", "1".to_owned()),
         ("DO_NOT_TRACK", "1".to_owned()),
@@ -125,6 +124,25 @@ fn app_pattern(endpoint: &str, project: &str, domain: &str) -> String {
 const EXPORTER: [&str; 3] =
     ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_PROTOCOL"];
 
+/// The variables by which somebody says where S3 is, or as whom it is asked.
+const STORE: [&str; 12] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_CONFIG_FILE",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_PROFILE",
+    "AWS_ROLE_ARN",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+];
+
+/// The store has no regions, but some clients ask for one.
+const REGION: &str = "us-east-1";
+
 /// Variables that send spans to the collector of this server.
 pub(crate) fn exporter_defaults(server: &str) -> Vec<(String, String)> {
     let [endpoint, _, protocol] = EXPORTER;
@@ -132,8 +150,46 @@ pub(crate) fn exporter_defaults(server: &str) -> Vec<(String, String)> {
 }
 
 /// True if the server's environment, the image, the task or the run says where spans go: then none of it is touched.
-pub(crate) fn names_an_exporter(layers: &[Vec<(String, String)>]) -> bool {
+fn names_an_exporter(layers: &[Vec<(String, String)>]) -> bool {
     layers.iter().flatten().any(|(name, _)| EXPORTER.contains(&name.as_str()))
+}
+
+/// Variables that say where S3 is to whatever is not the SDK: boto3, pyarrow, deltalake, programs. Over plain HTTP, which some have to be
+/// allowed.
+fn store_defaults(server: &str) -> Vec<(String, String)> {
+    let endpoint = format!("http://{server}/s3");
+    let variables = [
+        ("AWS_ENDPOINT_URL", endpoint.as_str()),
+        ("AWS_ENDPOINT_URL_S3", &endpoint),
+        ("AWS_ACCESS_KEY_ID", "spanwise"),
+        ("AWS_SECRET_ACCESS_KEY", "spanwise"),
+        ("AWS_REGION", REGION),
+        ("AWS_DEFAULT_REGION", REGION),
+        ("AWS_ALLOW_HTTP", "true"),
+    ];
+    variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
+}
+
+/// True if the image, the task, a secret or the run says whose S3 is meant: then none of it is touched but the region, which the SDK needs.
+fn names_a_store(layers: &[Vec<(String, String)>]) -> bool {
+    layers.iter().flatten().any(|(name, _)| STORE.contains(&name.as_str()))
+}
+
+/// Puts what holds unless somebody says otherwise before all other layers: where S3 is, and where spans go.
+pub(crate) fn with_defaults(
+    mut layers: Vec<Vec<(String, String)>>,
+    server: &str,
+    exporter: Vec<(String, String)>,
+) -> Vec<Vec<(String, String)>> {
+    let store = match names_a_store(&layers) {
+        true => vec![("AWS_REGION".to_owned(), REGION.to_owned())],
+        false => store_defaults(server),
+    };
+    if !names_an_exporter(&layers) {
+        layers.insert(0, exporter);
+    }
+    layers.insert(0, store);
+    layers
 }
 
 /// Later variables win over earlier ones of the same name.
@@ -187,6 +243,28 @@ mod tests {
             previous: Some(AttemptNo(1)),
             run_started_at: Timestamp(1_700_000_000_000_000),
             endpoint: "127.0.0.1:8585",
+        }
+    }
+
+    #[test]
+    fn whose_s3_is_meant_is_said_by_whoever_says_anything_about_it() {
+        let server = "127.0.0.1:8585";
+        let merged = |own: &[(&str, &str)]| {
+            let own = own.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            merge(with_defaults(vec![own], server, Vec::new()))
+        };
+        let value = |variables: &[(String, String)], wanted: &str| {
+            variables.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.clone())
+        };
+        let ours = merged(&[("AWS_REGION", "eu-west-1"), ("PATH", "/bin")]);
+        assert_eq!(value(&ours, "AWS_ENDPOINT_URL").as_deref(), Some("http://127.0.0.1:8585/s3"));
+        assert_eq!(value(&ours, "AWS_REGION").as_deref(), Some("eu-west-1"), "a region is the user's");
+        for name in STORE {
+            let own = merged(&[(name, "x")]);
+            let names: Vec<&str> = own.iter().map(|(name, _)| name.as_str()).collect();
+            let mut expected = vec![name, "AWS_REGION"];
+            expected.sort_unstable();
+            assert_eq!(names, expected);
         }
     }
 

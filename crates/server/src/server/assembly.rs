@@ -25,14 +25,25 @@ use crate::secrets::Secrets;
 use crate::upload_copies::UploadCopies;
 use spanwise_process::environments::{Base, Environments};
 
+/// What a server has found where it was started.
+pub(super) struct Found {
+    /// Where it listens.
+    pub(super) port: u16,
+    /// Whether it takes spans.
+    pub(super) collects: bool,
+    /// How many descriptors this process may have.
+    pub(super) descriptors: u64,
+}
+
 /// The services, and the doors of the blobs. Everybody but those doors reaches blobs, engine and processes through the control plane.
 pub(super) fn assemble(
     config: &Config,
     data: DataDir,
     engine: Engine,
-    (port, collects): (u16, bool),
+    found: Found,
     base: Base,
 ) -> Result<(Api, Router, Apps), Error> {
+    let Found { port, collects, descriptors } = found;
     let blobs = Blobs::open(&data.blobs(), config.durability)?;
     let signer = Signer::open(&data.path().join("signing.key"))?;
     let secrets = Secrets::new(data.secrets());
@@ -64,7 +75,7 @@ pub(super) fn assemble(
         grace: config.grace,
         stopping,
     };
-    let apps = apps_beside(&shared, apps::Addresses::new(&base_url, port));
+    let apps = apps_beside(&shared, apps::Addresses::new(&base_url, port), descriptors);
     let executor = ProcessExecutor::new(shared);
     let (trace, upload_copies) = (trace_rules(config), UploadCopies::open(config.upload_cache.as_deref()));
     let doors_of_apps = apps.clone();
@@ -88,7 +99,7 @@ pub(super) fn assemble(
 }
 
 /// Apps, with what attempts have as well.
-fn apps_beside(shared: &attempt::Shared, addresses: apps::Addresses) -> Apps {
+fn apps_beside(shared: &attempt::Shared, addresses: apps::Addresses, descriptors: u64) -> Apps {
     Apps::new(apps::Shared {
         data: shared.data.clone(),
         logs: Arc::clone(&shared.logs),
@@ -99,6 +110,7 @@ fn apps_beside(shared: &attempt::Shared, addresses: apps::Addresses) -> Apps {
         addresses,
         defaults: shared.defaults.clone(),
         grace: shared.grace,
+        descriptors,
     })
 }
 

@@ -15,6 +15,7 @@ use hyper::client::conn::{http1, http2};
 use hyper::upgrade::{OnUpgrade, on};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::headers::{self, Way};
@@ -34,12 +35,13 @@ pub(in crate::apps) enum Unreached {
 /// costs less than to know which of those that are open is still good.
 pub(super) async fn send(
     apps: &Apps,
-    admitted: Admitted,
+    (admitted, room): (Admitted, Option<OwnedSemaphorePermit>),
     mut request: Request,
     way: &Way,
     deadline: Instant,
 ) -> Result<Response, Unreached> {
     let Admitted { upstream, definition, open } = admitted;
+    let open = Counted { apps: apps.clone(), open: Some(open), _room: room };
     let Ok(stream) = TcpStream::connect(upstream).await else {
         return Err(Unreached::NobodyListens(Box::new(request)));
     };
@@ -65,7 +67,7 @@ pub(super) async fn send(
         Ok(Err(error)) => return Err(Unreached::Broken(spanwise_wire::with_causes(&error))),
         Err(_) => return Err(Unreached::Late),
     };
-    Ok(returned(apps, answer, way, client, open))
+    Ok(returned(answer, way, client, open))
 }
 
 /// The request as the process gets it.
@@ -82,19 +84,12 @@ fn addressed(request: Request, way: &Way, upstream: SocketAddr, speaks_http2: bo
     Request::from_parts(head, body)
 }
 
-fn returned(
-    apps: &Apps,
-    mut answer: http::Response<Incoming>,
-    way: &Way,
-    client: Option<OnUpgrade>,
-    open: Open,
-) -> Response {
+fn returned(mut answer: http::Response<Incoming>, way: &Way, client: Option<OnUpgrade>, open: Counted) -> Response {
     let is_upgrade = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
     let process = is_upgrade.then(|| on(&mut answer));
     let (mut head, body) = answer.into_parts();
     headers::of_answer(&mut head.headers, way, is_upgrade);
     head.version = Version::HTTP_11;
-    let open = Counted { apps: apps.clone(), open: Some(open) };
     match (client, process) {
         (Some(client), Some(process)) => {
             tokio::spawn(join(client, process, open));
@@ -115,10 +110,11 @@ async fn join(client: OnUpgrade, process: OnUpgrade, open: Counted) {
     drop(open);
 }
 
-/// Counts as asked for until it is dropped.
+/// Counts as asked for, and as a connection, until it is dropped.
 struct Counted {
     apps: Apps,
     open: Option<Open>,
+    _room: Option<OwnedSemaphorePermit>,
 }
 
 impl Drop for Counted {

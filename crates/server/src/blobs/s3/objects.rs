@@ -19,6 +19,9 @@ use crate::blobs::byte_range;
 const MAX_PAGE: i32 = 1000;
 const MAX_PART: i32 = 10_000;
 
+/// The entity tag of nothing.
+const EMPTY_MD5: &str = "d41d8cd98f00b204e9800998ecf8427e";
+
 pub(super) struct Objects {
     blobs: Blobs,
 }
@@ -68,6 +71,14 @@ fn missing(key: &str) -> S3Error {
 fn source(bucket: &str, key: &str) -> S3Result<BlobUri> {
     check_bucket(bucket)?;
     BlobUri::from_key(key).map_err(|_| missing(key))
+}
+
+/// True for the empty object behind a `/` by which some clients (pyarrow) make a directory: one is there here with its first blob, so there
+/// is nothing to be stored.
+fn is_directory(bucket: &str, key: &str, length: Option<i64>) -> S3Result<bool> {
+    check_bucket(bucket)?;
+    let is_name = key.strip_suffix('/').is_some_and(|key| BlobUri::from_key(key).is_ok());
+    Ok(is_name && length == Some(0))
 }
 
 /// A name to write to.
@@ -208,6 +219,10 @@ impl S3 for Objects {
 
     async fn put_object(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
         let input = request.input;
+        if is_directory(&input.bucket, &input.key, input.content_length)? {
+            let e_tag = Some(ETag::Strong(EMPTY_MD5.to_owned()));
+            return Ok(S3Response::new(PutObjectOutput { e_tag, ..PutObjectOutput::default() }));
+        }
         let uri = target(&input.bucket, &input.key)?;
         let announced = announced(input.content_length, input.content_md5.as_deref())?;
         let mode = mode(input.if_match.as_ref(), input.if_none_match.as_ref())?;
