@@ -49,6 +49,7 @@ mod tasktypes;
 mod told;
 mod triggers;
 mod waiting;
+mod wheel;
 mod workload;
 
 use spanwise_e2e::cargo;
