@@ -8,9 +8,13 @@ use tokio::sync::oneshot;
 use crate::settings::{BadSetting, Common};
 use crate::{Signals, logging};
 
-/// Start a control plane on this machine: Flyte 2's API, tasks as local processes, no configuration.
+/// Start a control plane on this machine: Flyte 2's API, tasks as local processes, no configuration needed. Of a file of settings that is
+/// there what is for `spanwise serve` alone (address, durability, retention_days, drain_seconds) is left out.
 #[derive(clap::Args)]
 pub(crate) struct Options {
+    /// The file of settings; by default ./spanwise.toml, if it is there.
+    #[arg(long, env = "SPANWISE_CONFIG", value_name = "PATH")]
+    config: Option<std::path::PathBuf>,
     #[command(flatten)]
     common: Common,
     /// Receive spans of tasks and of others (OTLP) and keep them.

@@ -80,6 +80,9 @@ pub(crate) struct How {
     /// How much of what the engine does for the run becomes spans.
     #[arg(long, value_name = "LEVEL", value_parser = ["off", "lifecycle", "full"])]
     trace: Option<String>,
+    /// The queue of its tasks, of those that name none themselves.
+    #[arg(long, value_name = "NAME", conflicts_with = "local")]
+    queue: Option<String>,
     /// How many actions of the run may run at one time; 0 means no limit.
     #[arg(long, value_name = "COUNT")]
     max_action_concurrency: Option<u32>,
@@ -99,6 +102,7 @@ impl How {
     fn options(&self) -> RunOptions {
         RunOptions {
             max_action_concurrency: self.max_action_concurrency,
+            queue: self.queue.clone(),
             labels: self.label.iter().cloned().collect(),
             annotations: self.annotation.iter().cloned().collect(),
             env: self.env.iter().cloned().collect(),

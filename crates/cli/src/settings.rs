@@ -5,6 +5,7 @@
 
 mod file;
 mod notify;
+mod pools;
 mod shown;
 
 use std::collections::BTreeMap;
@@ -39,9 +40,8 @@ pub(crate) struct Common {
     /// Refuse runs that ask for what is not honoured, instead of warning.
     #[arg(long, env = "SPANWISE_STRICT", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = clap::ArgAction::Set)]
     strict: bool,
-    /// How many tasks may do something at one time; those that wait for children are not counted [default: 2 a processor].
-    #[arg(long, env = "SPANWISE_MAX_TASKS")]
-    max_tasks: Option<u32>,
+    #[command(flatten)]
+    pools: pools::Pools,
     /// Where the log of an attempt is cut, in MiB, or with a unit (KiB, MiB, GiB); 0 lets it grow.
     #[arg(long, env = "SPANWISE_MAX_LOG", value_name = "SIZE", default_value = "256", value_parser = size)]
     max_log: u64,
@@ -103,6 +103,9 @@ pub(crate) enum BadSetting {
     /// Of the mail server.
     #[error(transparent)]
     Mail(#[from] BadMailServer),
+    /// Of a queue.
+    #[error("queue `{0}` is set twice")]
+    QueueTwice(String),
 }
 
 impl Common {
@@ -122,7 +125,7 @@ impl Common {
         config.firing = FiringRules { catch_up: self.trigger_catch_up, overlap: self.trigger_overlap };
         self.trace.apply(&mut config);
         self.notify.apply(&mut config)?;
-        config.max_tasks = self.max_tasks.unwrap_or(config.max_tasks);
+        self.pools.apply(&mut config)?;
         config.grace = Duration::from_secs(self.grace_seconds);
         let headers = self.tee_headers.unwrap_or_default();
         let tee = self.tee_endpoint.map(|endpoint| TeeTarget::new(&endpoint, &headers)).transpose()?;

@@ -13,6 +13,9 @@ pub struct RunOptions {
     /// How many of its actions may run at one time; none or 0 means no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_action_concurrency: Option<u32>,
+    /// The queue of those of its tasks that name none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<String>,
     /// Free labels, by which lists can be filtered.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,

@@ -166,6 +166,11 @@ impl Engine {
         self.inner.pools.idle().await;
     }
 
+    /// True if there is a queue of this name: in an engine without limits there is none.
+    pub fn has_queue(&self, name: &str) -> bool {
+        self.inner.pools.has_queue(name)
+    }
+
     /// Gives back every attempt that is still under way after an interruption, because whatever ran it is gone: it costs
     /// nothing, and the next process makes another. Those that `is_lost` denies stay under way: the next process finds what they
     /// have left.

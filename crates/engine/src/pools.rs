@@ -80,6 +80,10 @@ impl EnginePools {
         Some(self.state.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    pub(crate) fn has_queue(&self, name: &str) -> bool {
+        self.lock().is_some_and(|state| state.admission.has_queue(name))
+    }
+
     /// Lets nothing begin any more.
     pub(crate) fn close(&self) {
         if let Some(mut state) = self.lock() {

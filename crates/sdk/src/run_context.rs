@@ -83,6 +83,12 @@ impl RunContext {
         self
     }
 
+    /// The queue of its tasks on a server, of those that name none themselves: a name of the server's settings.
+    pub fn queue(mut self, queue: impl Into<String>) -> RunContext {
+        self.options.chosen.queue = Some(queue.into());
+        self
+    }
+
     /// How much of what the engine does for this run is traced: `off`, `lifecycle` (spans for the run, its actions, attempts, queues,
     /// pauses, cache lookups and waits) or `full` (API calls too). The spans belong to the trace in the custom context, if there is
     /// one, and each attempt is delivered its own span there, so that the task's spans hang under it. In this process it takes an

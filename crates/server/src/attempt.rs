@@ -19,6 +19,7 @@ use tracing::Instrument as _;
 
 use crate::definitions::Definitions;
 use crate::layout::{self, DataDir};
+use crate::queues;
 use crate::readiness::Readiness;
 use crate::secrets::Secrets;
 
@@ -379,7 +380,9 @@ impl Shared {
         self.make_python(program, files).await?;
         let python = self.launcher.environment(program).await?;
         python.bring_files(&files.work).await.map_err(|error| system("copy the files of the image", &error))?;
-        let not_honoured = program.not_honoured.iter().map(|said| format!("warning: {said}"));
+        let spec = attempt.run.action(&attempt.scope.action).map(|action| action.spec);
+        let no_queue = queues::not_there(attempt.run.engine(), spec.as_ref().and_then(|spec| spec.queue.as_deref()));
+        let not_honoured = program.not_honoured.iter().chain(&no_queue).map(|said| format!("warning: {said}"));
         let not_hidden = hidden(&self.secrets, &attempt.run.id().scope(), program).notes;
         for note in not_honoured.chain(not_hidden).chain(python.notes().iter().cloned()) {
             let noted = self.logs.append(&files.log, &note).await;

@@ -382,6 +382,11 @@ impl ControlPlane {
         self.read_inputs(field, &format!("{}/inputs.pb", uri.trim_end_matches('/'))).await
     }
 
+    /// What is said of a queue that this server does not have.
+    pub(crate) fn queue_not_there(&self, queue: &str) -> Option<String> {
+        crate::queues::not_there(&self.inner.engine, Some(queue))
+    }
+
     /// What the run was created with, as its client sent it, with what the server has filled in.
     pub(crate) fn options(&self, run: &RunHandle) -> Result<Arc<RunOptions>, Error> {
         Ok(self.inner.definitions.options(run.settings())?)

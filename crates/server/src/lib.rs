@@ -21,6 +21,7 @@ mod os;
 mod pages;
 mod peers;
 mod privacy;
+mod queues;
 mod readiness;
 mod running;
 mod secrecy;
@@ -33,7 +34,7 @@ mod upload_copies;
 mod waits;
 
 pub use attempt::BESIDE_SDK;
-pub use config::{Config, DEFAULT_PORT};
+pub use config::{Config, DEFAULT_PORT, ServerResources};
 pub use notify::{BadMailServer, MailServer};
 pub use peers::Users;
 pub use running::{Interpreter, Running, at as running_at};
@@ -41,6 +42,7 @@ pub use server::{Error, Server};
 pub use spanwise_collector::{
     BadTarget, Config as CollectorConfig, DEFAULT_PORT as DEFAULT_COLLECTOR_PORT, Error as CollectorError, TeeTarget,
 };
+pub use spanwise_core::admission::{NotARate, QueueLimits, check_queue_name};
 pub use spanwise_core::lifecycle::TraceLevel;
 pub use spanwise_core::trigger::{CatchUp, FiringRules, Overlap};
 pub use spanwise_engine::{Durability, NotificationLimits, Retention};

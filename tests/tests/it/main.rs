@@ -33,6 +33,7 @@ mod notifications;
 mod placing;
 mod pods;
 mod python;
+mod queues;
 mod readme;
 mod remote;
 mod restart;

@@ -77,6 +77,9 @@ fn a_file_that_is_wrong_is_refused_with_what_is_wrong() {
         ("port = \"many\"\n", "`port`: invalid value 'many'"),
         ("durability = \"hope\"\n", "`durability`"),
         ("port = \n", "line 1"),
+        ("[queues.gpu]\nspeed = 1\n", "`queues`: invalid value 'gpu speed=1'"),
+        ("[queues.server]\n", "`server` is no name of a queue"),
+        ("queues = 3\n", "[queues.NAME]"),
     ];
     for (text, expected) in cases {
         std::fs::write(directory.path().join("mine.toml"), text).unwrap();

@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::{Arg, ArgMatches, Args, Command};
 
-use super::Settings;
+use super::{Settings, pools};
 
 /// The file that is read if none is named.
 const DEFAULT_FILE: &str = "spanwise.toml";
 
 /// The commands that read a file.
-const WITH_FILE: [&str; 2] = ["serve", "config"];
+const WITH_FILE: [&str; 3] = ["dev", "serve", "config"];
 
 /// A setting is wrong; the process ends with the exit code for that.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +32,11 @@ pub(crate) fn with_file(mut command: Command, arguments: &[OsString]) -> anyhow:
     };
     let Some(file) = file_of(matches) else { return Ok(command) };
     for (key, value) in read(&file)? {
+        // `dev` goes without some of them: it is for one person on this machine.
+        let takes_it = |command: &Command| command.get_arguments().any(|arg| arg.get_id() == key.as_str());
+        if !command.find_subcommand(name).is_some_and(takes_it) {
+            continue;
+        }
         command = command.mut_subcommand(name, |command| command.mut_arg(key, |arg| arg.default_value(value)));
     }
     Ok(command)
@@ -64,8 +69,15 @@ pub(super) fn read(file: &Path) -> anyhow::Result<BTreeMap<String, String>> {
 fn text_of(key: &str, value: toml::Value, arg: &Arg) -> Result<Option<String>, String> {
     let text = match value {
         toml::Value::String(text) => text,
+        toml::Value::Integer(_) | toml::Value::Float(_) | toml::Value::Boolean(_) if key == "queues" => {
+            return Err("`queues` has a table for each queue: [queues.NAME]".to_owned());
+        }
         toml::Value::Integer(number) => number.to_string(),
         toml::Value::Float(number) => number.to_string(),
+        toml::Value::Table(queues) if key == "queues" => match pools::text_of(&queues)? {
+            text if text.is_empty() => return Ok(None),
+            text => text,
+        },
         toml::Value::Boolean(value) => value.to_string(),
         toml::Value::Array(list) if list.is_empty() && arg.get_value_delimiter().is_some() => return Ok(None),
         toml::Value::Array(list) if arg.get_value_delimiter().is_some() => {

@@ -45,7 +45,10 @@ pub(crate) fn effective(matches: &ArgMatches) -> anyhow::Result<String> {
         };
         let given = matches.get_raw(key).map(|values| values.map(|value| value.to_string_lossy()).collect::<Vec<_>>());
         let line = match given.map(|values| values.join(",")) {
-            None if ["tee_", "smtp_", "pass_env"].iter().any(|is_off| key.starts_with(is_off)) => {
+            None if ["tee_", "smtp_", "pass_env", "queues", "max_cpu", "max_memory"]
+                .iter()
+                .any(|is_off| key.starts_with(is_off)) =>
+            {
                 format!("# {key} is not set")
             }
             None => format!("# {key} is found by the server"),

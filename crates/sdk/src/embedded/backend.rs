@@ -223,6 +223,12 @@ fn options_of_run(options: &RunOptions) -> Result<spanwise_core::RunOptions> {
     if let Some(label) = options.chosen.labels_with_nul().next() {
         return Err(Error::usage(format!("the label `{}` holds a NUL", shown(label))));
     }
+    if let Some(queue) = &options.chosen.queue {
+        return Err(Error::usage(format!(
+            "the queue `{}` is one of a server's, but the run's tasks run in this process",
+            shown(queue)
+        )));
+    }
     match options.chosen.env.keys().next() {
         Some(name) => Err(Error::usage(format!(
             "the variable `{name}` is given to the run's processes, but its tasks run in this one: set it here"

@@ -106,7 +106,14 @@ impl Parent {
         let request = children::enqueue(new, what);
         let client = self.0.connection.actions();
         let doing = || format!("enqueue action `{action}`");
-        match self.ask(|| client.enqueue(request.clone())).await {
+        let answer = loop {
+            match self.ask(|| client.enqueue(request.clone())).await {
+                // Its queue is full for longer than others are waited for: that is no trouble of the server's.
+                Err(error) if error.code == ErrorCode::ResourceExhausted => {}
+                answer => break answer,
+            }
+        };
+        match answer {
             Err(error) if error.code == ErrorCode::AlreadyExists => Ok(()),
             answer => answer.map(drop).map_err(|source| error(&doing(), &source)),
         }

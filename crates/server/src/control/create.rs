@@ -14,6 +14,7 @@ use super::{ControlPlane, Error};
 use crate::calls;
 use crate::definitions::to_store;
 use crate::notify::Receivers;
+use crate::queues;
 
 /// A later version of `traceparent` may have more parts; none that is longer than this is taken over from a header.
 const MAX_TRACEPARENT: usize = 256;
@@ -60,6 +61,7 @@ impl ControlPlane {
         let id = scope.run(name.unwrap_or_else(|| RunName::from_random(spanwise_engine::random_bits())));
         let inbound = inputs.context.span();
         check_labels(&sent.options)?;
+        queues::check(&sent.options)?;
         let trace = self.trace_of_new(&id, (&sent.options, relation.as_ref()), inbound)?;
         let trace = trace.with_state(inbound.and_then(|_| inputs.context.get(TRACESTATE)));
         spec.traceparent = inbound.filter(|_| trace.is_exported());
@@ -101,6 +103,7 @@ impl ControlPlane {
     async fn warnings(&self, new: &NewRun, of_notifications: Vec<String>) -> Result<Vec<String>, Error> {
         let mut warnings = new.options.not_honoured.clone();
         warnings.extend(of_notifications);
+        warnings.extend(queues::not_there(&self.inner.engine, new.options.options.queue.as_deref()));
         warnings.extend(new.task.not_honoured());
         warnings.extend(self.image_warnings(new).await?);
         if self.inner.strict && !warnings.is_empty() {
@@ -170,6 +173,7 @@ impl ControlPlane {
     /// Whether a run could be created with these options.
     pub(super) fn check_options(&self, scope: &Scope, options: &RunOptions) -> Result<(), Error> {
         check_labels(options)?;
+        queues::check(options)?;
         self.trace_of_new(&scope.clone().run(RunName::from_random(0)), (options, None), None)?;
         match options.max_action_concurrency {
             Some(1) => Err(spanwise_engine::Error::ConcurrencyOfOne.into()),

@@ -12,6 +12,7 @@ use spanwise_wire::{Invalid, failure, inputs, title};
 use super::{ControlPlane, Error, MAX_INPUTS, blob_uri};
 use crate::definitions::to_store;
 use crate::layout;
+use crate::queues;
 
 /// Where the action belongs that a running task asks for.
 pub(crate) struct NewAction {
@@ -48,6 +49,7 @@ impl ControlPlane {
             TaskSource::Deployed(key) => self.deployed(&key)?,
         };
         self.tell(run, new, &task)?;
+        self.tell_queue(run, new, new_task.queue.as_deref())?;
         let inputs = self.read_inputs("input_uri", &new.input_uri).await?;
         let context = inputs::context(&inputs)?;
         context.check().map_err(Invalid::from)?;
@@ -55,6 +57,7 @@ impl ControlPlane {
         let scope = run.id().scope();
         let rules = RunRules { scope: &scope, options: &options };
         let mut spec = task.action_spec(Some(new.parent), &new.group, new_task.cache_key.as_deref(), &rules)?;
+        spec.queue = new_task.queue.map(Into::into).or(spec.queue);
         spec.traceparent = context.span().filter(|_| run.is_traced());
         let definition = Some(to_store(task.stored.clone()));
         let is_new = run.enqueue(new.name, spanwise_engine::NewAction { spec, definition }, inputs.clone())?;
@@ -75,6 +78,16 @@ impl ControlPlane {
         for warning in self.not_honoured(task)? {
             tracing::warn!(run = %run.id().name, action = %new.name, task = task.name, warning);
         }
+        Ok(())
+    }
+
+    /// A queue that is not there: a strict server refuses it, another one has it in its log, in that of the attempts and with the action.
+    fn tell_queue(&self, run: &RunHandle, new: &NewAction, queue: Option<&str>) -> Result<(), Error> {
+        let Some(warning) = queues::not_there(&self.inner.engine, queue) else { return Ok(()) };
+        if self.inner.strict {
+            return Err(Invalid::field(format!("action.task.queue: {warning}")).into());
+        }
+        tracing::warn!(run = %run.id().name, action = %new.name, warning);
         Ok(())
     }
 

@@ -16,6 +16,7 @@ use spanwise_wire::{Invalid, TaskInputs};
 
 use super::{ControlPlane, Error, NewRun};
 use crate::definitions::to_store;
+use crate::queues;
 
 /// How often a change is tried again that somebody else was quicker with.
 const TRIES: usize = 8;
@@ -82,7 +83,11 @@ impl ControlPlane {
             self.check_options(&id.scope, &options.options)?;
             let notified = self.inner.courier.receivers(&options.rules)?;
             let warnings = definition.warnings().into_iter().chain(task.not_honoured()).chain(notified.not_honoured);
-            let warnings: Vec<String> = warnings.collect();
+            let no_queue = queues::not_there(&self.inner.engine, options.options.queue.as_deref());
+            if let Some(warning) = &no_queue {
+                tracing::warn!(trigger = %id, warning);
+            }
+            let warnings: Vec<String> = warnings.chain(no_queue).collect();
             match self.inner.strict && !warnings.is_empty() {
                 true => Err(Error::from(Invalid::field(warnings.join("; ")))),
                 false => Ok(()),

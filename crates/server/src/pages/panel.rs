@@ -232,6 +232,11 @@ fn facts(pages: &Pages, run: &RunHandle, name: &ActionName, action: &Action) -> 
         facts.push(Fact::link("Parent", task.unwrap_or_default(), address::run(run.id(), Some(&parent))));
     }
     facts.extend(action.spec.group.as_ref().map(|group| Fact::text("Group", group)));
+    if let Some(queue) = &action.spec.queue {
+        let no_queue = pages.control.queue_not_there(queue).filter(|_| !name.is_root());
+        facts.push(Fact::text("Queue", queue.as_ref()));
+        facts.extend(no_queue.map(|said| Fact::text("Warning", said)));
+    }
     let retries = action.spec.retry.retries;
     if retries > 0 {
         facts.push(Fact::text("Retries", format!("up to {retries}")));

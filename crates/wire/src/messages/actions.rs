@@ -60,6 +60,8 @@ pub struct ChildTask {
     pub task: TaskSource,
     /// Its key in the cache, which comes ready; none or empty if its results are not kept.
     pub cache_key: Option<String>,
+    /// The queue that it names, if it names one.
+    pub queue: Option<String>,
 }
 
 /// Where a definition is.
@@ -77,12 +79,14 @@ impl AskedTask {
     /// # Errors
     /// [`Invalid`] names the field.
     pub fn read(self) -> Result<ChildTask, Invalid> {
-        let TaskAction { spec, id, cache_key, .. } = *self.0;
+        let TaskAction { spec, id, cache_key, queue, .. } = *self.0;
+        title("action.task.queue", &queue)?;
         let task = match spec.into_option() {
             Some(spec) => TaskSource::Sent(Box::new(TaskDefinition::of(spec)?)),
             None => TaskSource::Deployed(ids::task_key(id.as_option().ok_or(Invalid::Missing("action.task.spec"))?)?),
         };
-        Ok(ChildTask { task, cache_key: cache_key.into_option().map(|key| key.value) })
+        let queue = Some(queue).filter(|queue| !queue.is_empty());
+        Ok(ChildTask { task, cache_key: cache_key.into_option().map(|key| key.value), queue })
     }
 }
 

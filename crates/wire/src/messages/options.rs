@@ -92,6 +92,7 @@ pub fn of_message(spec: &RunSpec) -> RunOptions {
     let config = &spec.cache_config;
     RunOptions {
         max_action_concurrency: Some(spec.max_action_concurrency).filter(|limit| *limit > 0),
+        queue: Some(spec.queue.clone()).filter(|queue| !queue.is_empty()),
         labels: spec.labels.values.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
         annotations: spec.annotations.values.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
         env: spec.envs.values.iter().map(|pair| (pair.key.clone(), pair.value.clone())).collect(),
@@ -114,6 +115,7 @@ pub fn to_message(options: &RunOptions) -> RunSpec {
     let recover = Recover { force_rerun_actions: options.rerun_actions.clone(), ..Recover::default() };
     RunSpec {
         max_action_concurrency: options.max_action_concurrency.unwrap_or_default(),
+        queue: options.queue.clone().unwrap_or_default(),
         labels: Some(labels).filter(|labels| !labels.values.is_empty()).into(),
         annotations: Some(annotations).filter(|annotations| !annotations.values.is_empty()).into(),
         envs: Some(envs).filter(|envs| !envs.values.is_empty()).into(),
@@ -144,6 +146,7 @@ mod tests {
         let map = |key: &str| [(key.to_owned(), "v".to_owned())].into();
         let options = RunOptions {
             max_action_concurrency: Some(3),
+            queue: Some("gpu".to_owned()),
             labels: map("team"),
             annotations: map("owner"),
             env: map("HOME"),

@@ -10,6 +10,7 @@ use spanwise_proto::{Message, MessageField};
 use crate::{Invalid, title};
 
 mod definition;
+mod needs;
 mod new;
 mod not_honoured;
 mod pod;
@@ -18,6 +19,7 @@ mod rules;
 mod types;
 
 pub use definition::TaskDefinition;
+pub use needs::millis;
 pub use new::NewTask;
 pub use not_honoured::not_honoured;
 pub use program::{

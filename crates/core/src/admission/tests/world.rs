@@ -29,6 +29,9 @@ pub(super) struct World {
     now: Timestamp,
 }
 
+/// A pool, what it has, and whose attempts it is of.
+type Checked<'a> = (&'a str, Capacity, &'a dyn Fn(&SimAction) -> bool);
+
 pub(super) fn name(index: usize) -> ActionName {
     ActionName::new(&format!("a{index}")).unwrap()
 }
@@ -279,7 +282,7 @@ impl World {
         let (queue, run, limits) = (self.queue_of(&action.wish), action.run, self.limits_of(&action.wish));
         let in_queue = |other: &SimAction| self.queue_of(&other.wish) == queue;
         let attempts = |count: Option<u32>| limits::of_attempts(count);
-        let checked: [(&str, Capacity, &dyn Fn(&SimAction) -> bool); 4] = [
+        let checked: [Checked<'_>; 4] = [
             ("server", self.limits.server.capacity(), &|_| true),
             ("queue", limits.capacity(), &in_queue),
             ("project", attempts(limits.concurrency_per_project), &|other| in_queue(other) && other.run % 2 == run % 2),

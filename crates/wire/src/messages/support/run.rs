@@ -9,14 +9,20 @@ pub const RUN: &[Row] = &[
         "labels",
         Honoured(
             "`spanwise.trace` = off, lifecycle or full says how the run is traced, `spanwise.steps` = on or off whether its steps have \
-             spans of the server's; another value is refused",
+             spans of the server's, `spanwise.key` and `spanwise.weight` whose share of a queue its tasks have (see [queues](queues.md)); another \
+             value is refused",
         ),
     ),
     row("annotations", Stored("shown with the run")),
     row("envs", Honoured("for all tasks of the run")),
     called("interruptible", "run_spec.interruptible", Warned("tasks are processes of this machine")),
     row("overwrite_cache", Honoured("")),
-    called("queue", "run_spec.queue", Warned("there is one queue, shared fairly by all runs")),
+    row(
+        "queue",
+        Honoured(
+            "for tasks of the run that name none; one that the server does not have is warned about: see [queues](queues.md)",
+        ),
+    ),
     called("raw_data_storage.raw_data_prefix", "raw_data_path", Warned("data of tasks is in the server's store")),
     called("security_context", "run_spec.security_context", Warned("tasks run as the server's user")),
     row("cache_config", Honoured("")),

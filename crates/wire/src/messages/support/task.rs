@@ -71,7 +71,8 @@ pub const TASK: &[Row] = &[
         "task_template.container.resources",
         Honoured(
             "memory: the limit, else the request, as `RLIMIT_DATA` (with 64 MiB for the interpreter); who needs more fails with \
-             `OOMKilled` (`flyte.errors.OOMError`), which names the limit; processors are advisory",
+             `OOMKilled` (`flyte.errors.OOMError`), which names the limit; a task with `cpu=0` takes no slot; what is requested counts \
+             where the server or the queue has a limit of it: see [queues](queues.md)",
         ),
     ),
     row("task_template.container.env", Honoured("")),

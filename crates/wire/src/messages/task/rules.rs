@@ -5,7 +5,7 @@ use spanwise_proto::flyteidl2::core::TaskMetadata;
 use spanwise_proto::flyteidl2::task::{Inputs, TaskSpec};
 use spanwise_proto::hash;
 
-use super::{check, name, template};
+use super::{check, name, needs, template};
 use crate::times::from_duration;
 use crate::{Invalid, policy, title};
 
@@ -40,6 +40,8 @@ pub fn action_spec(
         timeouts: policy::timeouts(metadata),
         cache: cache_key.filter(|key| !key.is_empty()).map(|key| cache_policy(key, metadata, run)),
         definition: Some(digest.into()),
+        queue: run.options.queue.as_deref().map(Into::into),
+        needs: needs::of(template(spec)?)?,
         ..ActionSpec::task(name(spec)?)
     })
 }
