@@ -64,6 +64,9 @@ pub(crate) struct Common {
     trace: Trace,
     #[command(flatten)]
     notify: notify::Notify,
+    /// The file of the key that seals secrets, made if it is not there [default: secrets.key in the data directory].
+    #[arg(long, env = "SPANWISE_SECRET_KEY_FILE", value_name = "PATH")]
+    secret_key_file: Option<PathBuf>,
     /// Seconds that a task may take to end after SIGTERM.
     #[arg(long, env = "SPANWISE_GRACE_SECONDS", default_value_t = 10)]
     grace_seconds: u64,
@@ -126,6 +129,7 @@ impl Common {
         self.trace.apply(&mut config);
         self.notify.apply(&mut config)?;
         self.pools.apply(&mut config)?;
+        config.secret_key_file = self.secret_key_file;
         config.grace = Duration::from_secs(self.grace_seconds);
         let headers = self.tee_headers.unwrap_or_default();
         let tee = self.tee_endpoint.map(|endpoint| TeeTarget::new(&endpoint, &headers)).transpose()?;

@@ -66,6 +66,8 @@ pub struct Config {
     pub trace_endpoint: Option<String>,
     /// Lifecycle spans that their receiver does not take for this long are given up and counted.
     pub trace_patience: Duration,
+    /// The file of the key that seals secrets, made if it is not there; none: `secrets.key` in the data directory.
+    pub secret_key_file: Option<PathBuf>,
     /// The mail server of notifications; none sends no mail.
     pub mail: Option<MailServer>,
     /// How notifications that are not delivered are tried again.
@@ -109,6 +111,7 @@ impl Config {
             trace_ratio: 1.0,
             trace_endpoint: None,
             trace_patience: ExportLimits::default().give_up_after,
+            secret_key_file: None,
             mail: None,
             notifications: NotificationLimits::default(),
             trace_url: None,

@@ -38,6 +38,7 @@ pub use config::{Config, DEFAULT_PORT, ServerResources};
 pub use notify::{BadMailServer, MailServer};
 pub use peers::Users;
 pub use running::{Interpreter, Running, at as running_at};
+pub use secrets::NoSecretKey;
 pub use server::{Error, Server};
 pub use spanwise_collector::{
     BadTarget, Config as CollectorConfig, DEFAULT_PORT as DEFAULT_COLLECTOR_PORT, Error as CollectorError, TeeTarget,

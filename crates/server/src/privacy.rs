@@ -12,7 +12,7 @@ use crate::layout::DataDir;
 const OTHERS: u32 = 0o077;
 
 /// Files of a data directory, and the beginnings of the names of databases, what SQLite has beside them and what was set aside.
-const FILES: [&str; 5] = [".gitignore", "journal.id", "lock", "server.json", "signing.key"];
+const FILES: [&str; 6] = [".gitignore", "journal.id", "lock", "secrets.key", "server.json", "signing.key"];
 const DATABASES: [&str; 2] = ["journal.db", "spans.db"];
 
 /// Whose a directory is, before anything is made in it.

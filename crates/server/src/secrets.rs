@@ -1,4 +1,4 @@
-//! Secrets: files of the data directory that only the server's user can read, and variables of the server.
+//! Secrets: files of the data directory, sealed by a key that is beside them or elsewhere (`seal`), and variables of the server.
 //!
 //! A secret belongs to a project and domain, to a whole project, or to the organisation; the narrowest one counts.
 
@@ -6,9 +6,15 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use spanwise_engine::Scope;
+
+pub use seal::NoSecretKey;
+use seal::{SealingKey, Stored};
+
+mod seal;
 
 /// The directory that stands for "every" project or domain: no name may begin with a dot in a path of ours.
 const EVERY: &str = ".every";
@@ -17,6 +23,16 @@ const EVERY: &str = ".every";
 #[derive(Clone, Debug)]
 pub(crate) struct Secrets {
     directory: PathBuf,
+    keys: Arc<Keys>,
+}
+
+/// The keys of a server.
+#[derive(Debug)]
+struct Keys {
+    /// The first one seals, all of them open. None if the file of the key is missing and secrets were sealed by it.
+    usable: Vec<SealingKey>,
+    /// Where the first one is, or was.
+    file: PathBuf,
 }
 
 /// A secret without its value.
@@ -36,8 +52,83 @@ pub(crate) struct SecretScope {
 }
 
 impl Secrets {
-    pub(crate) fn new(directory: PathBuf) -> Secrets {
-        Secrets { directory }
+    /// The secrets of a directory, sealed by the key in `chosen`, else by that in `own`, which also opens what it has sealed before another
+    /// one was chosen. A key that is missing is made, unless there are secrets that were sealed by one. What is in the clear, or sealed by another
+    /// of the keys, is sealed now. Says what could not be read.
+    ///
+    /// # Errors
+    /// [`NoSecretKey`] if the file of a key is none, can be read by others, or cannot be made. Nothing was changed then.
+    pub(crate) fn open(
+        directory: PathBuf,
+        chosen: Option<&Path>,
+        own: &Path,
+    ) -> Result<(Secrets, Vec<String>), NoSecretKey> {
+        let file = chosen.unwrap_or(own).to_owned();
+        let mut usable = Vec::new();
+        usable.extend(SealingKey::read(&file)?);
+        if usable.is_empty() && !any_sealed(&directory) {
+            usable.push(SealingKey::make(&file)?);
+        }
+        if chosen.is_some() && !usable.is_empty() {
+            usable.extend(SealingKey::read(own)?);
+        }
+        let secrets = Secrets { directory, keys: Arc::new(Keys { usable, file }) };
+        let warnings = secrets.seal_all();
+        Ok((secrets, warnings))
+    }
+
+    /// Seals what is in the clear or sealed by another key. A file that cannot be read stays as it is.
+    fn seal_all(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.keys.usable.is_empty() {
+            let text = format!(
+                "the key of secrets `{}` is missing, and secrets were sealed by it: no task can have them until it is back; nothing of them was changed",
+                self.keys.file.display()
+            );
+            return vec![text];
+        }
+        for path in files_below(&self.directory) {
+            if let Err(error) = self.seal_again(&path) {
+                warnings.push(format!("the secret `{}` stays as it is: {error}", path.display()));
+            }
+        }
+        warnings
+    }
+
+    fn seal_again(&self, path: &Path) -> io::Result<()> {
+        let content = fs::read(path)?;
+        let is_current = match seal::look(&content) {
+            Stored::Sealed(name, _) => self.keys.usable.first().is_some_and(|key| key.name() == name),
+            Stored::Clear(_) | Stored::Damaged => false,
+        };
+        if is_current {
+            return Ok(());
+        }
+        let owner = self.owner(path);
+        let value = seal::unseal(&self.keys.usable, &owner, &content).map_err(io::Error::other)?;
+        self.write(path, &value)
+    }
+
+    /// To whom a file belongs, as it is sealed with it.
+    fn owner(&self, path: &Path) -> String {
+        path.strip_prefix(&self.directory).unwrap_or(path).display().to_string()
+    }
+
+    /// In one step, so that a crash leaves what was there or what is new.
+    fn write(&self, path: &Path, value: &str) -> io::Result<()> {
+        let Some(key) = self.keys.usable.first() else {
+            let text = format!(
+                "the key of secrets `{}` is missing, and secrets were sealed by it: put it back, or delete these secrets",
+                self.keys.file.display()
+            );
+            return Err(io::Error::other(text));
+        };
+        let sealed = key.seal(&self.owner(path), value)?;
+        let staged = path.with_extension("new");
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&staged)?;
+        file.write_all(&sealed)?;
+        file.sync_all()?;
+        fs::rename(staged, path)
     }
 
     /// The variable of the server that holds a secret for every project.
@@ -57,8 +148,12 @@ impl Secrets {
             [(project.as_str(), domain.as_str()), (project.as_str(), ""), ("", domain.as_str()), ("", "")]
         {
             let scope = SecretScope { org: org.clone(), project: project.to_owned(), domain: domain.to_owned() };
-            match fs::read_to_string(self.path(&scope, &name)) {
-                Ok(value) => return Ok(Some(value)),
+            let path = self.path(&scope, &name);
+            match fs::read(&path) {
+                Ok(content) => {
+                    let value = seal::unseal(&self.keys.usable, &self.owner(&path), &content);
+                    return value.map(Some).map_err(|error| io::Error::other(format!("secret `{name}`: {error}")));
+                }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
             }
@@ -73,11 +168,7 @@ impl Secrets {
             return Ok(false);
         }
         path.parent().map(fs::create_dir_all).transpose()?;
-        let staged = path.with_extension("new");
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&staged)?;
-        file.write_all(value.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(staged, path)?;
+        self.write(&path, value)?;
         Ok(true)
     }
 
@@ -134,6 +225,29 @@ impl Secrets {
     }
 }
 
+/// The files of secrets, whatever is between them.
+fn files_below(directory: &Path) -> Vec<PathBuf> {
+    let (mut found, mut open) = (Vec::new(), vec![directory.to_owned()]);
+    while let Some(directory) = open.pop() {
+        for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
+            let path = entry.path();
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => open.push(path),
+                Ok(kind) if kind.is_file() && path.extension().is_some_and(|end| end == "secret") => found.push(path),
+                _ => {}
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn any_sealed(directory: &Path) -> bool {
+    let is_sealed =
+        |path: &PathBuf| fs::read(path).is_ok_and(|content| !matches!(seal::look(&content), Stored::Clear(_)));
+    files_below(directory).iter().any(is_sealed)
+}
+
 /// The name of a secret in a group.
 fn full_name(group: &str, key: &str) -> String {
     if group.is_empty() { key.to_owned() } else { format!("{group}_{key}") }
@@ -143,11 +257,84 @@ fn full_name(group: &str, key: &str) -> String {
 mod tests {
     use super::*;
 
+    fn open(data: &Path, chosen: Option<&Path>) -> Result<(Secrets, Vec<String>), NoSecretKey> {
+        Secrets::open(data.join("secrets"), chosen, &data.join("secrets.key"))
+    }
+
+    fn wide() -> SecretScope {
+        SecretScope { org: "local".into(), project: String::new(), domain: String::new() }
+    }
+
+    fn found(secrets: &Secrets, name: &str) -> Result<Option<String>, String> {
+        let scope = Scope { org: "local".into(), project: "p".into(), domain: "d".into() };
+        secrets.find(&scope, "", name).map_err(|error| error.to_string())
+    }
+
+    fn stored(secrets: &Secrets, name: &str) -> Vec<u8> {
+        fs::read(secrets.path(&wide(), name)).unwrap()
+    }
+
+    #[test]
+    fn s15_what_was_stored_in_the_clear_is_sealed_when_the_server_starts() {
+        let data = tempfile::tempdir().unwrap();
+        let file = data.path().join("secrets/local/.every/.every/old.secret");
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(&file, "in the clear").unwrap();
+        let (secrets, warnings) = open(data.path(), None).unwrap();
+        assert_eq!((found(&secrets, "old"), warnings), (Ok(Some("in the clear".to_owned())), vec![]));
+        assert!(!String::from_utf8_lossy(&stored(&secrets, "old")).contains("in the clear"));
+        let sealed = stored(&secrets, "old");
+        let (again, _) = open(data.path(), None).unwrap();
+        assert_eq!(found(&again, "old"), Ok(Some("in the clear".to_owned())));
+        assert_eq!(stored(&again, "old"), sealed, "what is sealed stays as it is");
+    }
+
+    #[test]
+    fn s15_without_its_key_no_secret_is_read_none_is_stored_and_none_is_lost() {
+        let data = tempfile::tempdir().unwrap();
+        let (secrets, _) = open(data.path(), None).unwrap();
+        assert!(secrets.put(&wide(), "a", "value", false).unwrap());
+        let (key, aside) = (data.path().join("secrets.key"), data.path().join("aside"));
+        fs::rename(&key, &aside).unwrap();
+        let before = stored(&secrets, "a");
+        let (without, warnings) = open(data.path(), None).unwrap();
+        assert!(warnings[0].contains("secrets.key` is missing"), "{warnings:?}");
+        assert!(found(&without, "a").unwrap_err().contains("secret `a`: it was sealed by key"));
+        assert!(without.put(&wide(), "b", "other", false).unwrap_err().to_string().contains("is missing"));
+        assert!(!key.exists(), "no other key is made in its stead");
+        // Another key that somebody has put there opens nothing of it, and seals what is new.
+        SealingKey::make(&key).unwrap();
+        let (other, warnings) = open(data.path(), None).unwrap();
+        assert!(warnings.len() == 1 && warnings[0].contains("stays as it is"), "{warnings:?}");
+        assert!(found(&other, "a").is_err() && other.put(&wide(), "b", "other", false).unwrap());
+        assert_eq!(stored(&other, "a"), before);
+        fs::rename(&aside, &key).unwrap();
+        let (back, _) = open(data.path(), None).unwrap();
+        assert_eq!(found(&back, "a"), Ok(Some("value".to_owned())));
+    }
+
+    #[test]
+    fn s15_a_key_that_is_chosen_takes_over_what_the_servers_own_has_sealed() {
+        let data = tempfile::tempdir().unwrap();
+        let (secrets, _) = open(data.path(), None).unwrap();
+        secrets.put(&wide(), "a", "value", false).unwrap();
+        let chosen = data.path().join("elsewhere/key");
+        SealingKey::make(&chosen).unwrap();
+        let (both, warnings) = open(data.path(), Some(&chosen)).unwrap();
+        assert_eq!((found(&both, "a"), warnings), (Ok(Some("value".to_owned())), vec![]));
+        fs::remove_file(data.path().join("secrets.key")).unwrap();
+        let (alone, _) = open(data.path(), Some(&chosen)).unwrap();
+        assert_eq!(found(&alone, "a"), Ok(Some("value".to_owned())));
+        fs::write(&chosen, "no key").unwrap();
+        assert!(open(data.path(), Some(&chosen)).unwrap_err().to_string().contains("elsewhere/key"));
+    }
+
     #[test]
     fn the_narrowest_scope_counts_and_a_value_is_for_its_owner_only() {
         use std::os::unix::fs::PermissionsExt as _;
         let directory = tempfile::tempdir().unwrap();
-        let secrets = Secrets::new(directory.path().join("secrets"));
+        let (secrets, warnings) = open(directory.path(), None).unwrap();
+        assert_eq!(warnings, [""; 0]);
         let scope = |project: &str, domain: &str| SecretScope {
             org: "local".into(),
             project: project.into(),

@@ -23,6 +23,7 @@ use crate::image_plan::SDK;
 use crate::layout::DataDir;
 use crate::privacy::Ownership;
 use crate::running::{self, Running};
+use crate::secrets::NoSecretKey;
 use crate::serve::{Entrance, serve};
 
 mod assembly;
@@ -72,6 +73,9 @@ pub enum Error {
     /// The key of signed URLs cannot be used.
     #[error(transparent)]
     SigningKey(#[from] NoKey),
+    /// The key of secrets cannot be used.
+    #[error(transparent)]
+    SecretKey(#[from] NoSecretKey),
     /// The collector cannot be used.
     #[error("start the collector")]
     Collector(#[from] CollectorError),
@@ -165,8 +169,7 @@ impl Server {
             calls: Calls::start(engine, receivers),
             trace_url: config.trace_url.as_deref(),
         });
-        control.recover().map_err(|error| Error::Recover(error.to_string()))?;
-        control.recover_apps().await.map_err(|error| Error::Recover(error.to_string()))?;
+        take_up(&control).await.map_err(|error| Error::Recover(error.to_string()))?;
         control.keep_house();
         control.keep_time();
         let mut listeners: Vec<_> = listeners.into_iter().map(|listener| (listener, router.clone())).collect();
@@ -259,6 +262,12 @@ impl Server {
         }
         Ok(())
     }
+}
+
+/// Takes up the runs and the apps that were under way.
+async fn take_up(control: &ControlPlane) -> Result<(), crate::control::Error> {
+    control.recover()?;
+    control.recover_apps().await
 }
 
 /// Where it listens, and on which port.

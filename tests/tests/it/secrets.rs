@@ -72,7 +72,8 @@ fn s15_secrets_that_a_task_says_are_in_no_log_no_error_and_on_no_page_also_after
     assert!(page(&server, &run_page(failed)).contains("cannot log in with ****"));
     assert_hidden("what the server said", &server.said());
     server.stop();
-    let looked_at = scan(data.path(), &["journal.db", "journal.db-wal", "spans.db", "spans.db-wal", "logs", "work"]);
+    let looked_at =
+        scan(data.path(), &["journal.db", "journal.db-wal", "spans.db", "spans.db-wal", "logs", "work", "secrets"]);
     assert!(looked_at >= 4, "{looked_at}");
 }
 

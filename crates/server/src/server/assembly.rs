@@ -40,13 +40,12 @@ pub(super) fn assemble(
     config: &Config,
     data: DataDir,
     engine: Engine,
-    found: Found,
+    Found { port, collects, descriptors }: Found,
     base: Base,
 ) -> Result<(Api, Router, Apps), Error> {
-    let Found { port, collects, descriptors } = found;
     let blobs = Blobs::open(&data.blobs(), config.durability)?;
     let signer = Signer::open(&data.path().join("signing.key"))?;
-    let secrets = Secrets::new(data.secrets());
+    let secrets = open_secrets(config, &data)?;
     let definitions = Definitions::new(engine.clone());
     let stopping = TaskTracker::new();
     let endpoint = endpoint_of_tasks(config, port);
@@ -112,6 +111,14 @@ fn apps_beside(shared: &attempt::Shared, addresses: apps::Addresses, descriptors
         grace: shared.grace,
         descriptors,
     })
+}
+
+/// Secrets that cannot be read keep no server from starting.
+fn open_secrets(config: &Config, data: &DataDir) -> Result<Secrets, Error> {
+    let own_key = data.path().join("secrets.key");
+    let (secrets, unsealed) = Secrets::open(data.secrets(), config.secret_key_file.as_deref(), &own_key)?;
+    unsealed.iter().for_each(|warning| tracing::error!("{warning}"));
+    Ok(secrets)
 }
 
 fn trace_rules(config: &Config) -> TraceRules {
