@@ -60,6 +60,9 @@ pub(crate) struct Common {
     /// `spanwise.overlap`.
     #[arg(long, env = "SPANWISE_TRIGGER_OVERLAP", value_name = "allow|skip|queue", default_value = "allow")]
     trigger_overlap: Overlap,
+    /// Seconds without a report after which the program of a tracked run is taken for lost, until it reports again; 0 for never.
+    #[arg(long, env = "SPANWISE_TRACKED_SILENCE_SECONDS", default_value_t = 3600)]
+    tracked_silence_seconds: u64,
     #[command(flatten)]
     trace: Trace,
     #[command(flatten)]
@@ -126,6 +129,8 @@ impl Common {
         config.pass_env = self.pass_env;
         config.users = self.users;
         config.firing = FiringRules { catch_up: self.trigger_catch_up, overlap: self.trigger_overlap };
+        let silence = Duration::from_secs(self.tracked_silence_seconds);
+        config.tracked_silence = (!silence.is_zero()).then_some(silence);
         self.trace.apply(&mut config);
         self.notify.apply(&mut config)?;
         self.pools.apply(&mut config)?;

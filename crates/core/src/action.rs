@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::event::{ActionKind, ActionSpec, Fact, Source, StepOutcome};
 use crate::policy::limit;
+use crate::tracked::{NEXT_ATTEMPT_WITHIN, Report, Reported, TAKEN_UP_WITHIN, Tracked};
 use crate::{ActionName, AttemptNo, Failure, Phase, Times, Timestamp};
 
 /// Where an action is.
@@ -13,6 +14,8 @@ use crate::{ActionName, AttemptNo, Failure, Phase, Times, Timestamp};
 ///   ^                      |                    |
 ///   |<--Requeued-- (AttemptFailed, AttemptTimedOut, AttemptLost, AttemptReleased, BackedOff..Requeued)
 /// ```
+///
+/// In a tracked run any of them may be in doubt for a while: [`State::InDoubt`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum State {
     /// Waits for an executor. Caused by [`Fact::Enqueued`], [`Fact::Requeued`] or [`Fact::AttemptReleased`].
@@ -43,6 +46,17 @@ pub enum State {
     },
     /// A condition waits for its signal.
     Paused,
+    /// Shown as failed, until the program of its tracked run says something else ([`Fact::InDoubt`]).
+    InDoubt {
+        /// What it is shown with.
+        failure: Box<Failure>,
+        /// Since when.
+        since: Timestamp,
+        /// When that becomes final; none for what becomes final with its root.
+        until: Option<Timestamp>,
+        /// Where it was before: [`State::Judged`] if its attempt has failed, else where it is again when the program is heard.
+        before: Box<State>,
+    },
     /// At its end, for good.
     Finished(End),
 }
@@ -110,6 +124,10 @@ pub struct Action {
     pub(crate) queue_number: Option<u64>,
     /// The names of all its children.
     pub(crate) children: Vec<ActionName>,
+    /// The last report about it, in a tracked run.
+    pub(crate) reported: Option<Box<Reported>>,
+    /// Of the root of a tracked run: when its program was heard last.
+    pub(crate) heard_at: Option<Timestamp>,
 }
 
 impl Action {
@@ -132,6 +150,8 @@ impl Action {
             counted_from: at,
             queue_number: None,
             children: Vec::new(),
+            reported: None,
+            heard_at: spec.tracked.is_some().then_some(at),
         }
     }
 
@@ -143,6 +163,7 @@ impl Action {
             State::Launched { .. } => Phase::Initializing,
             State::Running { .. } => Phase::Running,
             State::Paused => Phase::Paused,
+            State::InDoubt { .. } => Phase::Failed,
             State::Finished(End::Succeeded { .. } | End::Signalled { .. }) => Phase::Succeeded,
             State::Finished(End::Reused(Source::Cache { .. })) => Phase::Succeeded,
             State::Finished(End::Reused(Source::Recovery { .. })) => Phase::Recovered,
@@ -154,7 +175,10 @@ impl Action {
 
     /// When it was created, started and ended.
     pub fn times(&self) -> Times {
-        let ended = self.is_finished().then_some(self.updated_at);
+        let ended = match &self.state {
+            State::InDoubt { since, .. } => Some(*since),
+            _ => self.is_finished().then_some(self.updated_at),
+        };
         Times { created: self.enqueued_at, started: self.started_at, ended }
     }
 
@@ -166,6 +190,37 @@ impl Action {
         }
     }
 
+    /// What it has failed by, also if that may still be taken back.
+    pub fn failure(&self) -> Option<&Failure> {
+        match &self.state {
+            State::Finished(End::Failed(failure) | End::TimedOut(failure)) | State::InDoubt { failure, .. } => {
+                Some(failure)
+            }
+            _ => None,
+        }
+    }
+
+    /// True if it is shown as failed and may go on all the same, because the program of its tracked run may report again.
+    pub fn is_in_doubt(&self) -> bool {
+        matches!(self.state, State::InDoubt { .. })
+    }
+
+    /// The last report about it, in a tracked run.
+    pub fn reported(&self) -> Option<&Reported> {
+        self.reported.as_deref()
+    }
+
+    /// Of the root of a tracked run: when its program was heard last, by the clock of whoever heard it.
+    pub fn heard_at(&self) -> Option<Timestamp> {
+        self.heard_at
+    }
+
+    /// True if a report says more than the last one did.
+    pub(crate) fn is_news(&self, report: &Report) -> bool {
+        let last = self.reported.as_ref().map(|last| (last.attempt, last.version));
+        last.is_none_or(|last| (report.attempt, report.version) > last)
+    }
+
     /// True once nothing can change any more (a step that failed recoverably may still be recorded over).
     pub fn is_finished(&self) -> bool {
         self.end().is_some()
@@ -173,8 +228,8 @@ impl Action {
 
     /// The attempt under way, if there is one.
     pub fn attempt(&self) -> Option<AttemptNo> {
-        match self.state {
-            State::Launched { attempt } | State::Running { attempt, .. } => Some(attempt),
+        match self.state.before_doubt() {
+            State::Launched { attempt } | State::Running { attempt, .. } => Some(*attempt),
             _ => None,
         }
     }
@@ -197,20 +252,32 @@ impl Action {
     /// True while it takes up a slot: an attempt is under way and does more than wait, for children or for something outside
     /// of its run (semantics S4).
     pub fn occupies_slot(&self) -> bool {
-        self.attempt().is_some() && self.live_children == 0 && self.outside == 0
+        self.attempt().is_some() && self.spec.tracked.is_none() && self.live_children == 0 && self.outside == 0
     }
 
     /// When its next timer is due.
     pub fn due(&self) -> Option<Timestamp> {
+        if let Some(tracked) = &self.spec.tracked {
+            return self.due_of_tracked(tracked);
+        }
         let timeouts = &self.spec.timeouts;
         let own = match self.state {
             State::Queued { since, .. } => limit(timeouts.max_queued_time).map(|limit| since.after(limit)),
             State::Running { since, .. } => limit(timeouts.max_runtime).map(|limit| since.after(limit)),
             State::Backoff { until } => Some(until),
-            State::Launched { .. } | State::Judged | State::Paused => None,
+            State::Launched { .. } | State::Judged | State::Paused | State::InDoubt { .. } => None,
             State::Finished(_) => return None,
         };
         [own, self.deadline()].into_iter().flatten().min()
+    }
+
+    /// When its doubt is over, or its program is taken for lost.
+    fn due_of_tracked(&self, tracked: &Tracked) -> Option<Timestamp> {
+        match &self.state {
+            State::Finished(_) => None,
+            State::InDoubt { until, .. } => *until,
+            _ => Some(self.heard_at?.after(tracked.silence()?)),
+        }
     }
 
     /// When `deadline` is over.
@@ -222,7 +289,12 @@ impl Action {
     pub(crate) fn count_from(&mut self, now: Timestamp) {
         self.counted_from = self.counted_from.min(now);
         self.unblamed_since = self.unblamed_since.map(|since| since.min(now));
+        // Nobody could hear the program of a tracked run meanwhile.
+        self.heard_at = self.heard_at.map(|_| now);
         match &mut self.state {
+            State::InDoubt { until: Some(until), .. } => {
+                *until = (*until).clamp(now.after(NEXT_ATTEMPT_WITHIN), now.after(TAKEN_UP_WITHIN));
+            }
             State::Queued { since, .. } | State::Running { since, .. } => *since = (*since).min(now),
             State::Backoff { until } if self.updated_at > now => *until = now.after(until.since(self.updated_at)),
             _ => {}
@@ -265,6 +337,7 @@ impl Action {
                 self.enqueued_at = *started;
                 self.started_at = Some(*started);
             }
+            Fact::Reported { report } => self.reported = Some(Box::new(report.clone())),
             _ => {}
         }
         let state = std::mem::replace(&mut self.state, State::Judged);
@@ -273,6 +346,14 @@ impl Action {
 }
 
 impl State {
+    /// The state that a doubt is about; without one the state itself.
+    pub(crate) fn before_doubt(&self) -> &State {
+        match self {
+            State::InDoubt { before, .. } => before,
+            other => other,
+        }
+    }
+
     /// The state after a fact. Total: cannot fail.
     fn apply(self, fact: &Fact, kind: ActionKind, at: Timestamp) -> State {
         match fact {
@@ -291,7 +372,20 @@ impl State {
             | Fact::QueueTimedOut
             | Fact::AttemptLost { .. } => State::Judged,
             Fact::BackedOff { until } => State::Backoff { until: *until },
-            Fact::LookedUp { .. } => self,
+            Fact::LookedUp { .. } | Fact::Reported { .. } => self,
+            Fact::InDoubt { failure, until } => State::InDoubt {
+                failure: Box::new(failure.clone()),
+                since: at,
+                until: *until,
+                before: Box::new(match self {
+                    State::InDoubt { before, .. } => *before,
+                    before => before,
+                }),
+            },
+            Fact::HeardAgain => match self {
+                State::InDoubt { before, .. } if *before != State::Judged => *before,
+                other => other,
+            },
             Fact::Reused { source } => State::Finished(End::Reused(source.clone())),
             Fact::Signalled { by, .. } => State::Finished(End::Signalled { by: by.clone() }),
             Fact::Succeeded { attempt } => State::Finished(End::Succeeded { attempt: *attempt }),

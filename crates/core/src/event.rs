@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::admission::Needs;
 use crate::trace::TraceParent;
+use crate::tracked::{Reported, Tracked};
 use crate::{ActionName, AttemptNo, Failure, RetryPolicy, RunId, RunName, Scope, TaskName, Timeouts, Timestamp};
 
 /// Something that happened to an action. Stored, never edited; a later version may only add optional fields.
@@ -136,6 +137,22 @@ pub enum Fact {
         #[serde(default, skip_serializing_if = "is_default")]
         observed: bool,
     },
+    /// The program of a tracked run has said how the action stands; what follows from it stands in the facts beside this one.
+    Reported {
+        /// What is recorded of the report.
+        report: Reported,
+    },
+    /// An action of a tracked run is shown as failed until its program says something else: its attempt has failed and another one may follow,
+    /// or nothing was heard of the program for too long.
+    InDoubt {
+        /// What it is shown with.
+        failure: Failure,
+        /// When that becomes final; none for what becomes final with its root.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
+    },
+    /// The program of a tracked run has reported again: the action is where it was before it was silent.
+    HeardAgain,
 }
 
 /// What an action waits for: a pool that has too little left.
@@ -296,6 +313,9 @@ pub struct ActionSpec {
     /// What its attempts need beside a slot.
     #[serde(default, skip_serializing_if = "is_default")]
     pub needs: Needs,
+    /// Its program runs elsewhere and reports how it stands: nothing of it is launched here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tracked: Option<Box<Tracked>>,
 }
 
 /// True for a default, which is left out of the stored form.
@@ -318,6 +338,7 @@ impl ActionSpec {
             traceparent: None,
             queue: None,
             needs: Needs::default(),
+            tracked: None,
         }
     }
 
@@ -326,9 +347,10 @@ impl ActionSpec {
         ActionSpec { parent: Some(parent), kind: ActionKind::Step, ..ActionSpec::task(name) }
     }
 
-    /// True if somebody has to drive it: a task through its attempts, a condition until its time is over. A step is recorded when it has ended.
+    /// True if somebody has to drive it: a task through its attempts, a condition until its time is over, the root of a tracked run until its end
+    /// is reported or its program is lost. A step is recorded when it has ended.
     pub fn needs_driver(&self) -> bool {
-        self.kind != ActionKind::Step
+        self.kind != ActionKind::Step && (self.tracked.is_none() || self.parent.is_none())
     }
 
     /// A condition that the task action `parent` waits for.

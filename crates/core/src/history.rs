@@ -1,6 +1,7 @@
 //! How each attempt of an action ended, read from its events: for display and traces, never for a decision.
 
 use crate::event::{Event, Fact};
+use crate::tracked::Reported;
 use crate::{AttemptNo, Failure, Timestamp};
 
 /// One attempt, from its launch to its end.
@@ -16,6 +17,8 @@ pub struct AttemptHistory {
     pub started_at: Option<Timestamp>,
     /// When it ended, and how.
     pub end: Option<(Timestamp, AttemptEnd)>,
+    /// The last report about it, in a tracked run.
+    pub reported: Option<Reported>,
 }
 
 /// How an attempt ended.
@@ -39,8 +42,10 @@ pub enum AttemptEnd {
 pub fn attempts<'a>(events: impl IntoIterator<Item = &'a Event>) -> Vec<AttemptHistory> {
     let mut attempts: Vec<AttemptHistory> = Vec::new();
     let mut queued_at = Timestamp::default();
+    let mut reports: Vec<&Reported> = Vec::new();
     for event in events {
         match &event.fact {
+            Fact::Reported { report } => reports.push(report),
             Fact::Enqueued { .. } | Fact::Requeued => queued_at = event.at,
             Fact::Launched { attempt } => attempts.push(AttemptHistory {
                 attempt: *attempt,
@@ -48,6 +53,7 @@ pub fn attempts<'a>(events: impl IntoIterator<Item = &'a Event>) -> Vec<AttemptH
                 launched_at: event.at,
                 started_at: None,
                 end: None,
+                reported: None,
             }),
             Fact::Started { .. } => {
                 if let Some(last) = attempts.last_mut() {
@@ -63,6 +69,18 @@ pub fn attempts<'a>(events: impl IntoIterator<Item = &'a Event>) -> Vec<AttemptH
                     last.end = Some((event.at, end));
                 }
             }
+        }
+    }
+    // A report stands before the facts that follow from it.
+    for report in reports {
+        if let Some(of_it) = attempts.iter_mut().find(|it| it.attempt == report.attempt) {
+            let earlier = of_it.reported.take();
+            let uri = |new: &Option<String>, of: fn(Reported) -> Option<String>| {
+                new.clone().or_else(|| earlier.clone().and_then(of))
+            };
+            let output_uri = uri(&report.output_uri, |earlier| earlier.output_uri);
+            let report_uri = uri(&report.report_uri, |earlier| earlier.report_uri);
+            of_it.reported = Some(Reported { output_uri, report_uri, ..report.clone() });
         }
     }
     attempts

@@ -32,6 +32,7 @@ pub mod schedule;
 pub mod text;
 mod times;
 pub mod trace;
+pub mod tracked;
 pub mod trigger;
 mod view;
 

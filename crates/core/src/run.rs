@@ -10,10 +10,12 @@ use crate::action::{Action, State};
 use crate::admission::Refusal;
 use crate::event::{ActionKind, ActionSpec, Event, Fact, Lookup, Source, StepOutcome, Wait};
 use crate::trace::TraceParent;
+use crate::tracked::Report;
 use crate::{ActionName, AttemptNo, Backoff, Failure, Timestamp};
 
 mod decide;
 mod next;
+mod report;
 #[cfg(test)]
 mod tests;
 
@@ -146,6 +148,15 @@ pub enum Command {
         /// The program has made a span of it by itself.
         observed: bool,
     },
+    /// The program of a tracked run says how an action stands. What says nothing new changes nothing.
+    Report {
+        /// Its name.
+        action: ActionName,
+        /// What is fixed about it; needed by the first report about it.
+        spec: Option<Arc<ActionSpec>>,
+        /// What is said.
+        report: Report,
+    },
 }
 
 /// Why a command was refused.
@@ -183,6 +194,27 @@ pub enum Rejection {
         /// Where it is.
         phase: crate::Phase,
     },
+    /// What a tracked run does is reported, not asked for.
+    #[error(
+        "`{0}` is part of a tracked run: its own program runs it and reports it, and only the run as a whole can be aborted here"
+    )]
+    Tracked(ActionName),
+    /// Reports are about tracked runs.
+    #[error("the run is not tracked: nobody reports `{0}` to it")]
+    NotTracked(ActionName),
+    /// A report that takes an attempt back to where it was, although it is the newest one.
+    #[error("attempt {attempt} of `{action}` cannot be {phase} any more")]
+    GoesBack {
+        /// The action.
+        action: ActionName,
+        /// The attempt that the report is about.
+        attempt: AttemptNo,
+        /// What is reported.
+        phase: crate::Phase,
+    },
+    /// The first report about an action says what it is.
+    #[error("`{0}` is new to the run, and its report names neither a task nor a trace")]
+    Unintroduced(ActionName),
     /// The limit of running actions is reached.
     #[error("`{0}` waits for a slot")]
     NoSlot(ActionName),
@@ -273,8 +305,12 @@ impl Run {
             }
             _ => {}
         }
+        let mut heard = None;
         let Some(action) = self.actions.get_mut(&name) else { return };
         action.apply(&event.fact, event.at);
+        if let Fact::Reported { report } = &event.fact {
+            heard = Some(report.received_at);
+        }
         let (was_finished, was_occupying) = before.unwrap_or((false, false));
         let (finished, occupying) = (action.is_finished(), action.occupies_slot());
         let parent = action.spec.parent;
@@ -289,6 +325,9 @@ impl Run {
             }
         }
         self.keep_queue(name);
+        if let (Some(heard), Some(root)) = (heard, self.actions.get_mut(&ActionName::ROOT)) {
+            root.heard_at = root.heard_at.max(Some(heard));
+        }
     }
 
     /// An attempt begins to wait for something outside of the run, or has waited: meanwhile it takes up no slot. This is no fact of the run: after a

@@ -53,6 +53,7 @@ impl Engine {
             labels: new.settings.options.labels.clone(),
             definition: new.settings.definition.clone(),
             task_version: new.settings.task_version.clone(),
+            tracked: new.settings.tracked,
             fired_by: new.settings.firing.as_ref().map(|firing| firing.trigger.clone()),
             settings: new.settings.stored()?,
             export: (new.settings.trace.is_exported() && self.inner.exports.is_open()).then(ExportState::default),

@@ -219,7 +219,8 @@ impl RunCell {
     pub(crate) fn release_all(&self, now: Timestamp, is_lost: &dyn Fn(&RunId, RunKey, &ActionName, AttemptNo) -> bool) {
         let under_way: Vec<(ActionName, AttemptNo)> = {
             let state = self.lock();
-            state.live.run().actions().filter_map(|(name, action)| Some((*name, action.attempt()?))).collect()
+            let driven = state.live.run().actions().filter(|(_, action)| action.spec.tracked.is_none());
+            driven.filter_map(|(name, action)| Some((*name, action.attempt()?))).collect()
         };
         let lost = under_way.into_iter().filter(|(action, attempt)| is_lost(&self.id, self.key(), action, *attempt));
         for (action, attempt) in lost {

@@ -43,13 +43,13 @@ pub use executor::{Attempt, Executor, Report};
 pub use export::{Export, ExportError, ExportLimits, LifecycleExporter};
 pub use notifications::{Delivery, Failed, Notifications, Notifier, RunEnd, Undelivered};
 pub use random::random_bits;
-pub use run::{NewAction, NewStep, Outcome, RunHandle, StepRecord};
+pub use run::{NewAction, NewReport, NewStep, Outcome, RunHandle, StepRecord};
 pub use scope::AttemptScope;
 pub use settings::RunSettings;
 pub use spanwise_core::admission::{Limits, QueueLimits, ServerLimits};
 pub use spanwise_core::{ActionView, Fault, NotificationLimits, Relation, RunOptions, Scope};
 pub use spanwise_store::{
-    AppRow, Definition, Durability, ExportState, NotificationRow, NotificationState, PrunedRun, Retention, RunKey,
-    RunQuery, RunRow, TaskQuery, TaskRow, TriggerQuery, TriggerRow,
+    AppRow, Definition, Durability, ExportState, NotificationRow, NotificationState, Payloads, PrunedRun, Retention,
+    RunKey, RunQuery, RunRow, TaskQuery, TaskRow, TriggerQuery, TriggerRow,
 };
 pub use waiting::{Busy, OutsideWait, ShortPool, WaitsFor};

@@ -17,7 +17,7 @@ mod commands;
 mod stored;
 mod wait;
 
-pub use commands::{NewAction, NewStep};
+pub use commands::{NewAction, NewReport, NewStep};
 pub use stored::StepRecord;
 pub use wait::Outcome;
 

@@ -23,6 +23,9 @@ pub struct RunSettings {
     /// The trigger that has fired it, if one has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub firing: Option<Firing>,
+    /// Its program runs elsewhere and reports how it stands.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tracked: bool,
     /// The time that the run is for, if that is not when it was accepted: a slot's, or that of the run that it repeats.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_time: Option<Timestamp>,
@@ -93,7 +96,9 @@ impl RunSettings {
 
     /// The limits, as the rules know them.
     pub(crate) fn limits(&self) -> RunLimits {
-        RunLimits { max_action_concurrency: self.options.max_action_concurrency.filter(|limit| *limit > 0) }
+        let limit = self.options.max_action_concurrency.filter(|limit| *limit > 0);
+        // What runs elsewhere is limited there.
+        RunLimits { max_action_concurrency: limit.filter(|_| !self.tracked) }
     }
 }
 

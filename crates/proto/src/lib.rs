@@ -11,7 +11,8 @@
 //!
 //! The services: `actions.ActionsService`, `auth.{AuthMetadataService, IdentityService}`, `cacheservice.CacheService`,
 //! `cluster.ClusterService`, `dataproxy.DataProxyService`, `imagebuilder.ImageService`, `project.ProjectService`,
-//! `secret.SecretService`, `task.TaskService`, `trigger.TriggerService`, `workflow.{QueueService, RunService, StateService}`.
+//! `secret.SecretService`, `task.TaskService`, `trigger.TriggerService`, `workflow.{QueueService, RunService, StateService,
+//! TrackedRunService}`.
 //!
 //! "Stock Flyte" is the Python SDK 2.12.1; doc comments name its files relative to its package `flyte`.
 

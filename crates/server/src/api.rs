@@ -16,6 +16,7 @@ mod error;
 mod identity;
 mod images;
 pub(crate) mod listing;
+mod lists;
 mod logs;
 mod projects;
 mod queue;
@@ -24,6 +25,7 @@ mod refusing;
 mod runs;
 mod secrets;
 mod tasks;
+mod tracked;
 mod triggers;
 mod waiting;
 mod warnings;
@@ -46,6 +48,7 @@ pub(crate) struct Api {
 pub(crate) fn service(api: Api) -> ConnectRpcService<Refusing> {
     let api = Arc::new(api);
     let actions = Arc::new(actions::Actions::new(Arc::clone(&api)));
+    let runs = Arc::new(runs::Runs::new(Arc::clone(&api)));
     let router = Router::new()
         .add_service(Arc::clone(&actions))
         .add_service(Arc::new(apps::Apps::new(Arc::clone(&api))))
@@ -57,7 +60,8 @@ pub(crate) fn service(api: Api) -> ConnectRpcService<Refusing> {
         .add_service(Arc::new(projects::Projects::new(Arc::clone(&api))))
         .add_service(Arc::new(queue::Queue::new(Arc::clone(&actions))))
         .add_service(Arc::new(queue::States::new(Arc::clone(&actions))))
-        .add_service(Arc::new(runs::Runs::new(Arc::clone(&api))))
+        .add_service(Arc::clone(&runs))
+        .add_service(Arc::new(tracked::TrackedRuns::new(Arc::clone(&api), runs)))
         .add_service(Arc::new(secrets::SecretsApi::new(Arc::clone(&api))))
         .add_service(Arc::new(tasks::Tasks::new(Arc::clone(&api))))
         .add_service(Arc::new(triggers::Triggers::new(api)));

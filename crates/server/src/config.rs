@@ -56,6 +56,8 @@ pub struct Config {
     pub strict: bool,
     /// What becomes of slots that were missed or come too early, of triggers that do not say it by their labels.
     pub firing: FiringRules,
+    /// After which time without a report the program of a tracked run is taken for lost; none: never.
+    pub tracked_silence: Option<Duration>,
     /// How much of what the engine does for a run is traced, for runs that do not say it by their label `spanwise.trace`.
     pub trace: TraceLevel,
     /// The levels of projects that differ.
@@ -106,6 +108,7 @@ impl Config {
             users: Users::Own,
             strict: false,
             firing: FiringRules::default(),
+            tracked_silence: Some(Duration::from_hours(1)),
             trace: TraceLevel::Off,
             project_traces: BTreeMap::new(),
             trace_ratio: 1.0,

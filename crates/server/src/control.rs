@@ -50,6 +50,7 @@ mod recovery;
 mod rerun;
 mod secrets;
 mod signal;
+mod tracked;
 mod triggers;
 
 pub(crate) use apps::AppView;
@@ -148,6 +149,8 @@ pub(crate) struct Parts {
     pub(crate) trace: TraceRules,
     /// What becomes of slots, of triggers that do not say it.
     pub(crate) firing: FiringRules,
+    /// After which time without a report the program of a tracked run is taken for lost; none: never.
+    pub(crate) tracked_silence: Option<Duration>,
 }
 
 /// How the lifecycle of runs is traced, unless a run says otherwise.
@@ -197,6 +200,7 @@ struct Inner {
     strict: bool,
     trace: TraceRules,
     firing: FiringRules,
+    tracked_silence: Option<Duration>,
     timer: firing::Timer,
     drivers: TaskTracker,
     /// Cancelled when the server ends: what would go on for ever ends then.
@@ -225,6 +229,7 @@ impl ControlPlane {
             strict,
             trace,
             firing,
+            tracked_silence,
         } = parts;
         let (drivers, closing) = (TaskTracker::new(), CancellationToken::new());
         let leftovers = Leftovers::new(engine.clone(), blobs.clone(), data.clone());
@@ -244,6 +249,7 @@ impl ControlPlane {
             strict,
             trace,
             firing,
+            tracked_silence,
             timer: firing::Timer::default(),
             drivers,
             closing,

@@ -33,6 +33,7 @@ pub(crate) struct Courier {
 }
 
 /// Whom a run is going to notify, with the numbers of its rules, and what of them is not honoured.
+#[derive(Default)]
 pub(crate) struct Receivers {
     pub(crate) receivers: Vec<(u32, String)>,
     pub(crate) not_honoured: Vec<String>,

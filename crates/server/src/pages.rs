@@ -103,6 +103,7 @@ pub(crate) fn router(pages: Pages) -> Router {
         .route(&format!("{APP}/log"), get(apps::log))
         .route(&format!("{APP}/log/events"), get(apps::log_events))
         .route(RUN, get(run::page))
+        .route("/v2/domain/{domain}/project/{project}/tracked-runs/{run}", get(run::tracked))
         .route(&format!("{RUN}/events"), get(live::events))
         .route(&format!("{RUN}/abort"), post(forms::abort))
         .route(&format!("{RUN}/rerun"), post(forms::rerun))

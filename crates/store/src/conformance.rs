@@ -12,6 +12,7 @@ mod journal;
 mod notifications;
 mod queries;
 mod retention;
+mod tracked;
 mod triggers;
 
 pub use apps::*;
@@ -20,6 +21,7 @@ pub use journal::*;
 pub use notifications::*;
 pub use queries::*;
 pub use retention::*;
+pub use tracked::*;
 pub use triggers::*;
 
 /// Makes a test of each case, for a function that opens an empty store.
@@ -75,6 +77,7 @@ macro_rules! conformance {
             the_oldest_notification_of_each_receiver_is_due_first,
             what_has_become_of_notifications_is_kept_as_long_as_their_run,
             notifications_of_one_receiver_are_given_up_by_the_age_of_their_runs,
+            a_tracked_run_whose_end_is_in_doubt_is_unfinished_and_stays,
         );
     };
     ($open:path: $($case:ident,)*) => {

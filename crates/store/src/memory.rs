@@ -47,6 +47,8 @@ const USUAL_BYTES: usize = 300;
 #[derive(Debug)]
 struct MemoryRun {
     row: RunRow,
+    /// The end in its row may still be taken back.
+    in_doubt: bool,
     events: Vec<Event>,
     actions: FxHashMap<ActionName, (ActionRow, Payloads)>,
     /// The digests of what it is made from.
@@ -67,7 +69,13 @@ impl Memory {
 
 impl MemoryRun {
     fn new(row: RunRow) -> MemoryRun {
-        MemoryRun { row, events: Vec::new(), actions: FxHashMap::default(), definitions: FxHashSet::default() }
+        let (actions, definitions) = (FxHashMap::default(), FxHashSet::default());
+        MemoryRun { row, in_doubt: false, events: Vec::new(), actions, definitions }
+    }
+
+    /// When it has ended for good.
+    fn ended_at(&self) -> Option<Timestamp> {
+        self.row.ended_at.filter(|_| !self.in_doubt)
     }
 
     /// When its root has changed last.
@@ -104,6 +112,7 @@ impl MemoryRun {
         if let Some((phase, ended_at)) = append.run_phase {
             self.row.phase = phase;
             self.row.ended_at = ended_at;
+            self.in_doubt = append.in_doubt;
         }
     }
 }
@@ -189,7 +198,7 @@ impl Store for Memory {
 
     fn unfinished(&self) -> Result<Vec<RunRow>, Error> {
         let inner = self.lock();
-        Ok(inner.runs.values().filter(|run| run.row.ended_at.is_none()).map(|run| run.row.clone()).collect())
+        Ok(inner.runs.values().filter(|run| run.ended_at().is_none()).map(|run| run.row.clone()).collect())
     }
 
     fn probe(&self) -> Result<(), Error> {
@@ -381,7 +390,7 @@ impl Store for Memory {
     ) -> Result<u64, Error> {
         let mut inner = self.lock();
         let Inner { runs, notifications, .. } = &mut *inner;
-        let ended = |run: &RunKey| runs.get(run).and_then(|run| run.row.ended_at);
+        let ended = |run: &RunKey| runs.get(run).and_then(MemoryRun::ended_at);
         Ok(notifications.give_up(receiver, &|run| ended(run).is_some_and(|ended| ended < before), now, why))
     }
 
@@ -403,7 +412,7 @@ impl Store for Memory {
         let mut runs = Vec::new();
         if let Some(max_age) = keep.max_age {
             let oldest = now.before(max_age);
-            let old = |run: &mut MemoryRun| run.row.ended_at.is_some_and(|ended| ended < oldest);
+            let old = |run: &mut MemoryRun| run.ended_at().is_some_and(|ended| ended < oldest);
             for (key, run) in inner.runs.extract_if(.., |_, run| old(run)).collect::<Vec<_>>() {
                 inner.names.remove(&run.row.id);
                 runs.push(PrunedRun { key, id: Some(run.row.id) });
@@ -447,6 +456,8 @@ fn is_asked_for(query: &RunQuery, key: RunKey, run: &MemoryRun) -> bool {
         && query.task_version.as_ref().is_none_or(|version| row.task_version == *version)
         && query.org.as_ref().is_none_or(|org| row.id.org == *org)
         && (row.ended_at.is_none() || !query.only_live)
+        && (row.tracked || !query.only_tracked)
+        && (query.keys.is_empty() || query.keys.contains(&key))
         && query.fired_by.as_ref().is_none_or(|trigger| row.fired_by.as_ref() == Some(trigger))
         && query.updated_since.is_none_or(|since| run.updated_at() >= since)
         && query.updated_until.is_none_or(|until| run.updated_at() < until)

@@ -34,6 +34,8 @@ pub struct RunRow {
     pub task_version: String,
     /// The trigger that has fired it, one of its task's; none if it was started otherwise.
     pub fired_by: Option<String>,
+    /// True if its program runs elsewhere and reports how it stands.
+    pub tracked: bool,
     /// What else the engine needs to run it again, as JSON of the engine's own making.
     pub settings: String,
     /// How far its lifecycle spans have been exported; none if its lifecycle is not traced.
@@ -72,6 +74,8 @@ pub struct Append {
     pub actions: Vec<(ActionRow, Payloads)>,
     /// The run's phase, if it changed.
     pub run_phase: Option<(Phase, Option<Timestamp>)>,
+    /// The end in `run_phase` may still be taken back: such a run counts as unfinished, and no pruning deletes it.
+    pub in_doubt: bool,
     /// What the run is made from from now on: kept as long as the run is, and stored if it is not there yet.
     pub definitions: Vec<Definition>,
     /// With the first events of a run: who is to be notified of its end, with the numbers of the rules.
@@ -109,6 +113,10 @@ pub struct RunQuery {
     pub task_version: Option<String>,
     /// Only those that a trigger of this name has fired.
     pub fired_by: Option<String>,
+    /// Only those whose programs run elsewhere.
+    pub only_tracked: bool,
+    /// Only these; none means any.
+    pub keys: Vec<RunKey>,
     /// Only those of this organisation.
     pub org: Option<String>,
     /// Only those that are not at their end.

@@ -18,6 +18,7 @@ pub mod requests;
 pub mod support;
 pub mod task;
 pub mod times;
+pub mod tracked;
 pub mod trigger;
 pub mod values;
 mod view;

@@ -48,6 +48,7 @@ mod storage;
 mod tap;
 mod tasktypes;
 mod told;
+mod tracked;
 mod triggers;
 mod waiting;
 mod wheel;

@@ -214,6 +214,11 @@ impl Running {
         text.lines().map(str::to_owned).collect()
     }
 
+    /// True if its tasks have made a file.
+    pub(crate) fn exists(&self, file: &str) -> bool {
+        self.folder.path().join("scratch").join(file).exists()
+    }
+
     /// Makes an empty file where its tasks look for it.
     pub(crate) fn touch(&self, file: &str) {
         std::fs::write(self.folder.path().join("scratch").join(file), "").unwrap();

@@ -7,12 +7,13 @@ use rustc_hash::FxHashMap;
 use super::firing;
 use super::outcome::{Outcome, outcome_of};
 use super::{Attribute, Link, Moment, Part, RunTrace, Span, Status, Value, run_attributes};
-use crate::event::{ActionKind, ActionSpec, Event, Fact, Lookup, StepOutcome};
+use crate::event::{ActionKind, ActionSpec, Event, Fact, Lookup};
 use crate::trace::{SpanId, TraceParent, TraceState, derived_span_id};
 use crate::trigger::Firing;
 use crate::{ActionName, AttemptNo, Failure, RunId, TaskName, Timestamp};
 
 mod queued;
+mod steps;
 
 use queued::Waits;
 
@@ -48,6 +49,8 @@ struct Open {
     /// How many spans were made for it: each has an id of its own.
     ordinal: u32,
     cache: Option<&'static str>,
+    /// Since when nothing is heard of the program that runs it.
+    silent: Option<Timestamp>,
     /// Recorded steps, which later attempts read back instead of running them again.
     steps: Vec<(ActionName, TaskName)>,
 }
@@ -134,6 +137,7 @@ impl Lifecycle {
         self.closed.clear();
         for (action, mut open) in std::mem::take(&mut self.open) {
             let running = Outcome::new(Status::Unset, "running");
+            let now = open.silent.unwrap_or(now);
             self.end_part(action, &mut open, &running, now);
             self.end(action, open, running, now);
         }
@@ -152,7 +156,7 @@ impl Lifecycle {
             self.inbound = spec.traceparent;
         }
         let caller = self.caller_of(spec);
-        let part = if spec.kind == ActionKind::Condition { Part::Wait } else { Part::Action };
+        let part = part_of(spec.kind);
         let mut links = Vec::new();
         // The map's span is the nearest, unless nobody records it; the root's is the run's own caller.
         let above = match spec.traceparent.filter(|_| !action.is_root() && part == Part::Action) {
@@ -165,7 +169,7 @@ impl Lifecycle {
         };
         let context = above.at(self.id(&action, part, 0, 0));
         let now = match part {
-            Part::Wait => Now::Nothing,
+            Part::Wait | Part::Step => Now::Nothing,
             _ => Now::Queued { since: at, waits: None },
         };
         let open = Open {
@@ -178,6 +182,7 @@ impl Lifecycle {
             attempts: 0,
             ordinal: 0,
             cache: None,
+            silent: None,
             steps: Vec::new(),
         };
         self.open.insert(action, open);
@@ -201,10 +206,12 @@ impl Lifecycle {
                 }
             }
             Fact::LookedUp { lookup, hit } => self.looked_up(action, open, lookup, *hit, at),
+            // Of a step its own span says enough.
+            Fact::Launched { attempt } if open.spec.kind == ActionKind::Step => open.attempts = attempt.0,
             Fact::Launched { attempt } => {
                 self.end_part(action, open, &Outcome::new(Status::Unset, "success"), at);
                 open.attempts = attempt.0;
-                let moments = open.steps.iter().map(|(name, step)| kept_step(name, step, at)).collect();
+                let moments = open.steps.iter().map(|(name, step)| steps::kept_step(name, step, at)).collect();
                 let context = Lifecycle::attempt_span(&self.run, open.context, &action, *attempt);
                 open.now = Now::Attempt { attempt: *attempt, context, launched: at, moments };
             }
@@ -229,6 +236,12 @@ impl Lifecycle {
                 open.now = Now::Queued { since: at, waits: None };
             }
             Fact::BackedOff { .. } => open.now = Now::Backoff { since: at },
+            Fact::Reported { report } => open.cache = report.cache.word().or(open.cache),
+            Fact::InDoubt { .. } if matches!(open.now, Now::Nothing) && open.spec.kind == ActionKind::Task => {
+                open.now = Now::Backoff { since: at };
+            }
+            Fact::InDoubt { .. } => open.silent = Some(at),
+            Fact::HeardAgain => open.silent = None,
             Fact::Requeued => {
                 self.end_part(action, open, &Outcome::new(Status::Unset, "success"), at);
                 open.now = Now::Queued { since: at, waits: None };
@@ -361,8 +374,7 @@ impl Lifecycle {
 
     /// Ends an action, and with the root the run.
     fn end(&mut self, action: ActionName, mut open: Open, outcome: Outcome, at: Timestamp) {
-        let is_wait = open.spec.kind == ActionKind::Condition;
-        let part = if is_wait { Part::Wait } else { Part::Action };
+        let part = part_of(open.spec.kind);
         let times = (open.enqueued, at);
         let mut span = self.span(action, &mut open, part, None, times);
         span.parent = open.parent;
@@ -372,6 +384,9 @@ impl Lifecycle {
             _ => open.spec.task.to_string().into(),
         };
         span.links = std::mem::take(&mut open.links);
+        if let (Part::Step, Some(parent)) = (part, open.spec.parent) {
+            span.details.push(("flyte.task_action_name", Value::from(parent.as_str())));
+        }
         if part == Part::Action {
             span.details.push(("cicd.pipeline.task.name", Value::Text(open.spec.task.shared())));
             span.details.push(("cicd.pipeline.task.run.id", Value::from(action.as_str())));
@@ -414,64 +429,13 @@ impl Lifecycle {
             ..root.clone()
         }
     }
-
-    /// A step that was run: under the attempt that ran it, with the times of its body.
-    fn step(
-        &mut self,
-        action: ActionName,
-        spec: &Arc<ActionSpec>,
-        (start, end): (Timestamp, Timestamp),
-        outcome: &StepOutcome,
-    ) {
-        let above = self.caller_of(spec);
-        let by = spec.parent.and_then(|parent| self.open.get(&parent)).map_or(0, |open| open.attempts);
-        self.steps += 1;
-        let mut span = Span {
-            run: Arc::clone(&self.run),
-            shared: Arc::clone(&self.shared),
-            part: Part::Step,
-            context: above.at(self.id(&action, Part::Step, by, self.steps)),
-            state: self.state_of(above),
-            parent: Some(above.span),
-            name: spec.task.to_string().into(),
-            action,
-            caller: spec.parent,
-            task: spec.task.clone(),
-            attempt: Some(AttemptNo(by)).filter(|by| by.0 > 0),
-            start,
-            end: end.max(start),
-            status: Status::Ok,
-            details: Vec::new(),
-            moments: Vec::new(),
-            links: Vec::new(),
-        };
-        if let Some(parent) = spec.parent {
-            span.details.push(("flyte.task_action_name", Value::from(parent.as_str())));
-        }
-        if let StepOutcome::Failed(failure) = outcome {
-            Outcome::failed("failure", failure).describe(&mut span);
-        }
-        self.closed.push(span);
-    }
-
-    /// Remembers a step that later attempts of its task read back.
-    fn step_stands(&mut self, action: ActionName, spec: &Arc<ActionSpec>, outcome: &StepOutcome) {
-        let stands = match outcome {
-            StepOutcome::Succeeded => true,
-            StepOutcome::Failed(failure) => !failure.recoverable,
-        };
-        let parent = spec.parent.and_then(|parent| self.open.get_mut(&parent));
-        if let Some(parent) = parent.filter(|_| stands) {
-            parent.steps.push((action, spec.task.clone()));
-        }
-    }
 }
 
-fn kept_step(name: &ActionName, step: &TaskName, at: Timestamp) -> Moment {
-    let attributes = vec![
-        ("flyte.action_name", Value::from(name.as_str())),
-        ("flyte.step_name", Value::Text(step.shared())),
-        ("flyte.replayed", Value::Bool(true)),
-    ];
-    Moment { name: "recorded step", at, attributes }
+/// What the span of an action is about.
+fn part_of(kind: ActionKind) -> Part {
+    match kind {
+        ActionKind::Task => Part::Action,
+        ActionKind::Step => Part::Step,
+        ActionKind::Condition => Part::Wait,
+    }
 }

@@ -51,8 +51,13 @@ impl Run {
                 facts.end(*action, Fact::Signalled { by: by.clone(), from: *from });
             }
             Command::Tick { action } => facts.tick(*action)?,
+            Command::Report { action, spec, report } => facts.report(*action, spec.as_ref(), report)?,
             Command::Abort { action, by, reason } => {
-                if !facts.existing(*action)?.is_finished() {
+                let current = facts.existing(*action)?;
+                if current.spec.tracked.is_some() && !action.is_root() {
+                    return Err(Rejection::Tracked(*action));
+                }
+                if !current.is_finished() {
                     facts.end(*action, Fact::Aborted { by: by.clone(), reason: reason.clone() });
                 }
             }
@@ -69,18 +74,23 @@ impl Run {
 }
 
 /// The events of one decision, as they come together.
-struct Facts<'run> {
-    run: &'run Run,
-    now: Timestamp,
+pub(super) struct Facts<'run> {
+    pub(super) run: &'run Run,
+    pub(super) now: Timestamp,
     events: Vec<Event>,
 }
 
 impl<'run> Facts<'run> {
     fn push(&mut self, action: ActionName, fact: Fact) {
-        self.events.push(Event { action, at: self.now, fact });
+        self.push_at(action, self.now, fact);
     }
 
-    fn existing(&self, action: ActionName) -> Result<&'run Action, Rejection> {
+    /// The same for what happened earlier.
+    pub(super) fn push_at(&mut self, action: ActionName, at: Timestamp, fact: Fact) {
+        self.events.push(Event { action, at, fact });
+    }
+
+    pub(super) fn existing(&self, action: ActionName) -> Result<&'run Action, Rejection> {
         self.run.action(&action).ok_or(Rejection::NotFound(action))
     }
 
@@ -113,12 +123,16 @@ impl<'run> Facts<'run> {
         Wait { pool: format!("run {limit} of {limit}"), actions: others.take(NAMED).collect(), ..Wait::default() }
     }
 
-    fn parent_accepts(&self, action: ActionName, spec: &ActionSpec) -> Result<(), Rejection> {
+    pub(super) fn parent_accepts(&self, action: ActionName, spec: &ActionSpec) -> Result<(), Rejection> {
         if self.run.is_finished() {
             return Err(Rejection::RunEnded(action));
         }
         let Some(parent) = spec.parent else { return Ok(()) };
-        if self.existing(parent)?.is_finished() {
+        let current = self.existing(parent)?;
+        if current.spec.tracked.is_some() && spec.tracked.is_none() {
+            return Err(Rejection::Tracked(parent));
+        }
+        if current.is_finished() {
             return Err(Rejection::ParentEnded { parent, action });
         }
         Ok(())
@@ -162,7 +176,7 @@ impl<'run> Facts<'run> {
         }
     }
 
-    fn wrong_state(&self, command: &'static str, action: ActionName) -> Rejection {
+    pub(super) fn wrong_state(&self, command: &'static str, action: ActionName) -> Rejection {
         match self.run.action(&action) {
             Some(current) => Rejection::WrongState { command, action, phase: current.phase() },
             None => Rejection::NotFound(action),
@@ -294,6 +308,10 @@ impl<'run> Facts<'run> {
         if current.due().is_none_or(|due| due > self.now) {
             return Ok(());
         }
+        if current.spec.tracked.is_some() {
+            self.tick_tracked(action, current);
+            return Ok(());
+        }
         let timeouts = current.spec.timeouts;
         if current.deadline().is_some_and(|deadline| deadline <= self.now) {
             self.end(action, timed_out(code::DEADLINE_EXCEEDED, "deadline", timeouts.deadline));
@@ -311,7 +329,7 @@ impl<'run> Facts<'run> {
                 self.retry_or(action, current, end);
             }
             State::Backoff { .. } => self.requeue(action),
-            State::Launched { .. } | State::Paused | State::Judged | State::Finished(_) => {}
+            State::Launched { .. } | State::Paused | State::Judged | State::InDoubt { .. } | State::Finished(_) => {}
         }
         Ok(())
     }
@@ -340,7 +358,7 @@ impl<'run> Facts<'run> {
         }
     }
 
-    fn abort_descendants(&mut self, ended: ActionName, which: impl Fn(&Action) -> bool) {
+    pub(super) fn abort_descendants(&mut self, ended: ActionName, which: impl Fn(&Action) -> bool) {
         let mut pending = vec![ended];
         while let Some(name) = pending.pop() {
             let Some(action) = self.run.action(&name) else { continue };
@@ -351,13 +369,28 @@ impl<'run> Facts<'run> {
                     continue;
                 }
                 if live {
-                    let (by, reason) = ("spanwise".to_owned(), format!("`{ended}` ended"));
-                    self.push(*child, Fact::Aborted { by, reason });
+                    let (at, end) = self.end_of_descendant(current, ended);
+                    self.push_at(*child, at, end);
                 }
                 if !current.children.is_empty() {
                     pending.push(*child);
                 }
             }
+        }
+    }
+}
+
+impl Facts<'_> {
+    /// How a descendant ends with an action: as it stands if that is in doubt, else aborted.
+    fn end_of_descendant(&self, current: &Action, ended: ActionName) -> (Timestamp, Fact) {
+        let by = "spanwise".to_owned();
+        match &current.state {
+            State::InDoubt { failure, since, .. } => (*since, Fact::Failed { failure: failure.as_ref().clone() }),
+            _ if current.spec.tracked.is_some() => {
+                let reason = format!("`{ended}` ended, and no end of this was reported");
+                (self.now, Fact::Aborted { by, reason })
+            }
+            _ => (self.now, Fact::Aborted { by, reason: format!("`{ended}` ended") }),
         }
     }
 }

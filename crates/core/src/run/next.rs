@@ -121,6 +121,9 @@ impl Run {
 
     fn next_to_drive(&self, name: &ActionName, action: &Action, facts: &DriverFacts<'_>) -> Next {
         let due = action.due();
+        if action.spec.tracked.is_some() {
+            return Next::Wait { due };
+        }
         match action.state {
             State::Launched { attempt } | State::Running { attempt, .. } if facts.adopts => Next::Adopt { attempt },
             State::Queued { .. } => match &action.spec.cache {
@@ -154,6 +157,7 @@ impl Run {
     pub fn lost_attempts(&self) -> Vec<Command> {
         let mut lost: Vec<(usize, ActionName, AttemptNo, bool)> = self
             .actions()
+            .filter(|(_, action)| action.spec.tracked.is_none())
             .filter_map(|(name, action)| {
                 // One that was launched and never gave a sign of life has not begun.
                 let has_begun = matches!(action.state, State::Running { .. });

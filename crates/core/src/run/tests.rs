@@ -10,6 +10,7 @@ mod lifecycle;
 mod outside;
 mod properties;
 mod stories;
+mod tracked;
 
 /// A run under test: commands go in, events are applied and kept.
 struct Story {

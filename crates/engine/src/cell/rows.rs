@@ -1,20 +1,15 @@
 //! Actions as rows of lists and of the store.
 
-use spanwise_core::{Action, ActionName, End, Failure, Timestamp};
+use spanwise_core::{Action, ActionName, End, Failure};
 use spanwise_store::ActionRow;
 
-pub(super) fn ended_at(action: &Action) -> Option<Timestamp> {
-    action.is_finished().then_some(action.updated_at)
-}
-
 fn failure(action: &Action) -> Option<Failure> {
-    match action.end()? {
-        End::Failed(failure) | End::TimedOut(failure) => Some(failure.as_ref().clone()),
-        End::Succeeded { .. } | End::Reused(_) | End::Signalled { .. } => None,
-        End::Aborted { by, reason } => {
+    match action.end() {
+        Some(End::Aborted { by, reason }) => {
             let message = format!("aborted by {by}: {reason}");
             Some(Failure::user(spanwise_core::code::ABORTED, message).terminal())
         }
+        _ => action.failure().cloned(),
     }
 }
 
@@ -29,7 +24,7 @@ pub(super) fn row(name: ActionName, action: &Action) -> ActionRow {
         attempts: action.attempts,
         enqueued_at: action.enqueued_at,
         started_at: action.started_at,
-        ended_at: ended_at(action),
+        ended_at: action.times().ended,
         failure: failure(action),
     }
 }

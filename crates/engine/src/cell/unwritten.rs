@@ -5,7 +5,7 @@ use spanwise_core::ActionName;
 use spanwise_store::{Append, Definition, Payloads, RunKey};
 
 use super::RunCell;
-use super::rows::{ended_at, row};
+use super::rows::row;
 
 impl RunCell {
     pub(crate) fn has_unwritten(&self) -> bool {
@@ -41,11 +41,13 @@ impl RunCell {
         let root_changed = changed.iter().any(|(name, _)| name.is_root());
         let row_of = |(name, payloads)| Some((row(name, state.live.run().action(&name)?), payloads));
         let actions = changed.into_iter().filter_map(row_of).collect();
-        let run_phase = state.live.run().root().filter(|_| root_changed).map(|root| (root.phase(), ended_at(root)));
+        let root = state.live.run().root().filter(|_| root_changed);
+        let run_phase = root.map(|root| (root.phase(), root.times().ended));
+        let in_doubt = root.is_some_and(spanwise_core::Action::is_in_doubt);
         let definitions = state.definitions.iter();
         let definitions = definitions.map(|(digest, body)| Definition { digest: digest.clone(), body: body.clone() });
         let definitions = definitions.collect();
-        Append { run, first_seq, events, actions, run_phase, definitions, receivers: Vec::new() }
+        Append { run, first_seq, events, actions, run_phase, in_doubt, definitions, receivers: Vec::new() }
     }
 
     /// The store has these definitions now: nobody looks for them here any more.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use spanwise_core::trace::TraceParent;
+use spanwise_core::tracked::Report;
 use spanwise_core::{ActionName, ActionSpec, AttemptNo, Command, Failure, StepOutcome, Timestamp};
 use spanwise_store::{Definition, Payloads};
 
@@ -37,6 +38,21 @@ pub struct NewAction {
     pub definition: Option<Definition>,
 }
 
+/// How an action of a tracked run stands, as its program says.
+#[derive(Clone, Debug)]
+pub struct NewReport {
+    /// Its name.
+    pub action: ActionName,
+    /// What is fixed about it; needed by the first report about it.
+    pub spec: Option<ActionSpec>,
+    /// What is said.
+    pub report: Report,
+    /// What it is made from, under the digest that its spec names.
+    pub definition: Option<Definition>,
+    /// Its inputs and outputs, as far as they are new.
+    pub payloads: Payloads,
+}
+
 impl From<ActionSpec> for NewAction {
     /// One that is made from nothing but its program.
     fn from(spec: ActionSpec) -> NewAction {
@@ -63,6 +79,19 @@ impl RunHandle {
     pub fn report_started(&self, action: ActionName, attempt: AttemptNo) {
         let command = Command::ReportStarted { action, attempt };
         let _ = self.cell.command(&command, self.now(), Payloads::default());
+    }
+
+    /// The program of a tracked run says how one of its actions stands, with the values that it has delivered. In memory: it is safe after
+    /// [`RunHandle::committed`]. False if nothing follows from it.
+    ///
+    /// # Errors
+    /// [`Error::Rejected`] if it makes no sense; [`Error::Store`] while nothing can be written.
+    pub fn report(&self, new: NewReport) -> Result<bool, Error> {
+        self.engine.inner.journal.check()?;
+        let NewReport { action, spec, report, definition, payloads } = new;
+        let command = Command::Report { action, spec: spec.map(Arc::new), report };
+        let new = New { payloads, definitions: definition.into_iter().collect() };
+        Ok(self.cell.command(&command, self.now(), new)?)
     }
 
     /// Gives a condition its value. `from` is the span of whoever gives it. After `Ok` it is safe.

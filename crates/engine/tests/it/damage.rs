@@ -94,6 +94,7 @@ async fn s4_a_backoff_waits_at_most_its_length_after_the_clock_was_set_back() {
         definition: None,
         task_version: String::new(),
         fired_by: None,
+        tracked: false,
         settings: "{}".to_owned(),
         export: None,
         unreadable: None,
@@ -105,6 +106,7 @@ async fn s4_a_backoff_waits_at_most_its_length_after_the_clock_was_set_back() {
         events,
         actions: Vec::new(),
         run_phase: None,
+        in_doubt: false,
         definitions: Vec::new(),
         receivers: Vec::new(),
     };

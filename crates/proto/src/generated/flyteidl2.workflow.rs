@@ -4668,6 +4668,469 @@ pub mod action_details {
     pub use super::__buffa::view::oneof::action_details::Spec as SpecView;
 }
 #[derive(Clone, PartialEq, Default)]
+pub struct ActionEvent {
+    /// Field 1: `id`
+    pub id: ::buffa::MessageField<super::common::ActionIdentifier>,
+    /// Field 2: `attempt`
+    pub attempt: u32,
+    /// Field 3: `phase`
+    pub phase: ::buffa::EnumValue<super::common::ActionPhase>,
+    /// Field 4: `version`
+    pub version: u32,
+    /// Field 6: `updated_time`
+    pub updated_time: ::buffa::MessageField<super::super::google::protobuf::Timestamp>,
+    /// Field 8: `error_info`
+    pub error_info: ::buffa::MessageField<ErrorInfo>,
+    /// Field 9: `log_info`
+    pub log_info: ::buffa::alloc::vec::Vec<super::core::TaskLog>,
+    /// Field 10: `log_context`
+    pub log_context: ::buffa::MessageField<super::core::LogContext>,
+    /// Field 11: `cluster`
+    pub cluster: ::buffa::alloc::string::String,
+    /// Field 12: `outputs`
+    pub outputs: ::buffa::MessageField<super::task::OutputReferences>,
+    /// Field 13: `cache_status`
+    pub cache_status: ::buffa::EnumValue<super::core::CatalogCacheStatus>,
+    /// Field 14: `cluster_events`
+    pub cluster_events: ::buffa::alloc::vec::Vec<ClusterEvent>,
+    /// Field 15: `reported_time`
+    pub reported_time: ::buffa::MessageField<super::super::google::protobuf::Timestamp>,
+    /// Field 16: `cache_metadata`
+    pub cache_metadata: ::buffa::MessageField<super::common::CacheMetadata>,
+    #[doc(hidden)]
+    pub __buffa_unknown_fields: ::buffa::UnknownFields,
+}
+impl ::core::fmt::Debug for ActionEvent {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        f.debug_struct("ActionEvent")
+            .field("id", &self.id)
+            .field("attempt", &self.attempt)
+            .field("phase", &self.phase)
+            .field("version", &self.version)
+            .field("updated_time", &self.updated_time)
+            .field("error_info", &self.error_info)
+            .field("log_info", &self.log_info)
+            .field("log_context", &self.log_context)
+            .field("cluster", &self.cluster)
+            .field("outputs", &self.outputs)
+            .field("cache_status", &self.cache_status)
+            .field("cluster_events", &self.cluster_events)
+            .field("reported_time", &self.reported_time)
+            .field("cache_metadata", &self.cache_metadata)
+            .finish()
+    }
+}
+impl ActionEvent {
+    /// Protobuf type URL for this message, for use with `Any::pack` and
+    /// `Any::unpack_if`.
+    ///
+    /// Format: `type.googleapis.com/<fully.qualified.TypeName>`
+    pub const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.workflow.ActionEvent";
+}
+::buffa::impl_default_instance!(ActionEvent);
+impl ::buffa::MessageName for ActionEvent {
+    const PACKAGE: &'static str = "flyteidl2.workflow";
+    const NAME: &'static str = "ActionEvent";
+    const FULL_NAME: &'static str = "flyteidl2.workflow.ActionEvent";
+    const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.workflow.ActionEvent";
+}
+impl ::buffa::Message for ActionEvent {
+    /// Returns the total encoded size in bytes.
+    ///
+    /// Accumulates in `u64` (which cannot overflow for in-memory
+    /// data) and saturates to `u32` at return, so a message whose
+    /// encoded size exceeds the 2 GiB protobuf limit yields a value
+    /// above [`::buffa::MAX_MESSAGE_BYTES`] that the encode entry
+    /// points reject, never a silently wrapped size.
+    #[allow(clippy::let_and_return)]
+    fn compute_size(&self, __cache: &mut ::buffa::SizeCache) -> u32 {
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        let mut size = 0u64;
+        if self.id.is_set() {
+            let __slot = __cache.reserve();
+            let inner_size = self.id.compute_size(__cache);
+            __cache.set(__slot, inner_size);
+            size
+                += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                    + inner_size as u64;
+        }
+        if self.attempt != 0u32 {
+            size += 1u64 + ::buffa::types::uint32_encoded_len(self.attempt) as u64;
+        }
+        {
+            let val = self.phase.to_i32();
+            if val != 0 {
+                size += 1u64 + ::buffa::types::int32_encoded_len(val) as u64;
+            }
+        }
+        if self.version != 0u32 {
+            size += 1u64 + ::buffa::types::uint32_encoded_len(self.version) as u64;
+        }
+        if self.updated_time.is_set() {
+            let __slot = __cache.reserve();
+            let inner_size = self.updated_time.compute_size(__cache);
+            __cache.set(__slot, inner_size);
+            size
+                += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                    + inner_size as u64;
+        }
+        if self.error_info.is_set() {
+            let __slot = __cache.reserve();
+            let inner_size = self.error_info.compute_size(__cache);
+            __cache.set(__slot, inner_size);
+            size
+                += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                    + inner_size as u64;
+        }
+        for v in &self.log_info {
+            let __slot = __cache.reserve();
+            let inner_size = v.compute_size(__cache);
+            __cache.set(__slot, inner_size);
+            size
+                += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                    + inner_size as u64;
+        }
+        if self.log_context.is_set() {
+            let __slot = __cache.reserve();
+            let inner_size = self.log_context.compute_size(__cache);
+            __cache.set(__slot, inner_size);
+            size
+                += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                    + inner_size as u64;
+        }
+        if !self.cluster.is_empty() {
+            size += 1u64 + ::buffa::types::string_encoded_len(&self.cluster) as u64;
+        }
+        if self.outputs.is_set() {
+            let __slot = __cache.reserve();
+            let inner_size = self.outputs.compute_size(__cache);
+            __cache.set(__slot, inner_size);
+            size
+                += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                    + inner_size as u64;
+        }
+        {
+            let val = self.cache_status.to_i32();
+            if val != 0 {
+                size += 1u64 + ::buffa::types::int32_encoded_len(val) as u64;
+            }
+        }
+        for v in &self.cluster_events {
+            let __slot = __cache.reserve();
+            let inner_size = v.compute_size(__cache);
+            __cache.set(__slot, inner_size);
+            size
+                += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                    + inner_size as u64;
+        }
+        if self.reported_time.is_set() {
+            let __slot = __cache.reserve();
+            let inner_size = self.reported_time.compute_size(__cache);
+            __cache.set(__slot, inner_size);
+            size
+                += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                    + inner_size as u64;
+        }
+        if self.cache_metadata.is_set() {
+            let __slot = __cache.reserve();
+            let inner_size = self.cache_metadata.compute_size(__cache);
+            __cache.set(__slot, inner_size);
+            size
+                += 2u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                    + inner_size as u64;
+        }
+        size += self.__buffa_unknown_fields.encoded_len() as u64;
+        ::buffa::saturate_size(size)
+    }
+    fn write_to(
+        &self,
+        __cache: &mut ::buffa::SizeCache,
+        buf: &mut impl ::buffa::EncodeSink,
+    ) {
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        if self.id.is_set() {
+            ::buffa::types::put_len_delimited_header(
+                1u32,
+                u64::from(__cache.consume_next()),
+                buf,
+            );
+            self.id.write_to(__cache, buf);
+        }
+        if self.attempt != 0u32 {
+            ::buffa::types::put_uint32_field(2u32, self.attempt, buf);
+        }
+        {
+            let val = self.phase.to_i32();
+            if val != 0 {
+                ::buffa::types::put_int32_field(3u32, val, buf);
+            }
+        }
+        if self.version != 0u32 {
+            ::buffa::types::put_uint32_field(4u32, self.version, buf);
+        }
+        if self.updated_time.is_set() {
+            ::buffa::types::put_len_delimited_header(
+                6u32,
+                u64::from(__cache.consume_next()),
+                buf,
+            );
+            self.updated_time.write_to(__cache, buf);
+        }
+        if self.error_info.is_set() {
+            ::buffa::types::put_len_delimited_header(
+                8u32,
+                u64::from(__cache.consume_next()),
+                buf,
+            );
+            self.error_info.write_to(__cache, buf);
+        }
+        for v in &self.log_info {
+            ::buffa::types::put_len_delimited_header(
+                9u32,
+                u64::from(__cache.consume_next()),
+                buf,
+            );
+            v.write_to(__cache, buf);
+        }
+        if self.log_context.is_set() {
+            ::buffa::types::put_len_delimited_header(
+                10u32,
+                u64::from(__cache.consume_next()),
+                buf,
+            );
+            self.log_context.write_to(__cache, buf);
+        }
+        if !self.cluster.is_empty() {
+            ::buffa::types::put_string_field(11u32, &self.cluster, buf);
+        }
+        if self.outputs.is_set() {
+            ::buffa::types::put_len_delimited_header(
+                12u32,
+                u64::from(__cache.consume_next()),
+                buf,
+            );
+            self.outputs.write_to(__cache, buf);
+        }
+        {
+            let val = self.cache_status.to_i32();
+            if val != 0 {
+                ::buffa::types::put_int32_field(13u32, val, buf);
+            }
+        }
+        for v in &self.cluster_events {
+            ::buffa::types::put_len_delimited_header(
+                14u32,
+                u64::from(__cache.consume_next()),
+                buf,
+            );
+            v.write_to(__cache, buf);
+        }
+        if self.reported_time.is_set() {
+            ::buffa::types::put_len_delimited_header(
+                15u32,
+                u64::from(__cache.consume_next()),
+                buf,
+            );
+            self.reported_time.write_to(__cache, buf);
+        }
+        if self.cache_metadata.is_set() {
+            ::buffa::types::put_len_delimited_header(
+                16u32,
+                u64::from(__cache.consume_next()),
+                buf,
+            );
+            self.cache_metadata.write_to(__cache, buf);
+        }
+        self.__buffa_unknown_fields.write_to(buf);
+    }
+    fn merge_field(
+        &mut self,
+        tag: ::buffa::encoding::Tag,
+        buf: &mut impl ::buffa::bytes::Buf,
+        ctx: ::buffa::DecodeContext<'_>,
+    ) -> ::core::result::Result<(), ::buffa::DecodeError> {
+        #[allow(unused_imports)]
+        use ::buffa::bytes::Buf as _;
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        match tag.field_number() {
+            1u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::Message::merge_length_delimited(
+                    self.id.get_or_insert_default(),
+                    buf,
+                    ctx,
+                )?;
+            }
+            2u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::Varint,
+                )?;
+                self.attempt = ::buffa::types::decode_uint32(buf)?;
+            }
+            3u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::Varint,
+                )?;
+                self.phase = ::buffa::EnumValue::from(
+                    ::buffa::types::decode_int32(buf)?,
+                );
+            }
+            4u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::Varint,
+                )?;
+                self.version = ::buffa::types::decode_uint32(buf)?;
+            }
+            6u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::Message::merge_length_delimited(
+                    self.updated_time.get_or_insert_default(),
+                    buf,
+                    ctx,
+                )?;
+            }
+            8u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::Message::merge_length_delimited(
+                    self.error_info.get_or_insert_default(),
+                    buf,
+                    ctx,
+                )?;
+            }
+            9u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                let mut elem = ::core::default::Default::default();
+                ctx.register_element_memory(
+                    ::buffa::__private::element_footprint(&elem),
+                )?;
+                ::buffa::Message::merge_length_delimited(&mut elem, buf, ctx)?;
+                self.log_info.push(elem);
+            }
+            10u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::Message::merge_length_delimited(
+                    self.log_context.get_or_insert_default(),
+                    buf,
+                    ctx,
+                )?;
+            }
+            11u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::types::merge_string(&mut self.cluster, buf)?;
+            }
+            12u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::Message::merge_length_delimited(
+                    self.outputs.get_or_insert_default(),
+                    buf,
+                    ctx,
+                )?;
+            }
+            13u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::Varint,
+                )?;
+                self.cache_status = ::buffa::EnumValue::from(
+                    ::buffa::types::decode_int32(buf)?,
+                );
+            }
+            14u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                let mut elem = ::core::default::Default::default();
+                ctx.register_element_memory(
+                    ::buffa::__private::element_footprint(&elem),
+                )?;
+                ::buffa::Message::merge_length_delimited(&mut elem, buf, ctx)?;
+                self.cluster_events.push(elem);
+            }
+            15u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::Message::merge_length_delimited(
+                    self.reported_time.get_or_insert_default(),
+                    buf,
+                    ctx,
+                )?;
+            }
+            16u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::Message::merge_length_delimited(
+                    self.cache_metadata.get_or_insert_default(),
+                    buf,
+                    ctx,
+                )?;
+            }
+            _ => {
+                self.__buffa_unknown_fields
+                    .push(::buffa::encoding::decode_unknown_field(tag, buf, ctx)?);
+            }
+        }
+        ::core::result::Result::Ok(())
+    }
+    fn clear(&mut self) {
+        self.id = ::buffa::MessageField::none();
+        self.attempt = 0u32;
+        self.phase = ::buffa::EnumValue::from(0);
+        self.version = 0u32;
+        self.updated_time = ::buffa::MessageField::none();
+        self.error_info = ::buffa::MessageField::none();
+        self.log_info.clear();
+        self.log_context = ::buffa::MessageField::none();
+        self.cluster.clear();
+        self.outputs = ::buffa::MessageField::none();
+        self.cache_status = ::buffa::EnumValue::from(0);
+        self.cluster_events.clear();
+        self.reported_time = ::buffa::MessageField::none();
+        self.cache_metadata = ::buffa::MessageField::none();
+        self.__buffa_unknown_fields.clear();
+    }
+}
+impl ::buffa::ExtensionSet for ActionEvent {
+    const PROTO_FQN: &'static str = "flyteidl2.workflow.ActionEvent";
+    fn unknown_fields(&self) -> &::buffa::UnknownFields {
+        &self.__buffa_unknown_fields
+    }
+    fn unknown_fields_mut(&mut self) -> &mut ::buffa::UnknownFields {
+        &mut self.__buffa_unknown_fields
+    }
+}
+#[derive(Clone, PartialEq, Default)]
 pub struct ActionAttempt {
     /// Field 1: `phase`
     pub phase: ::buffa::EnumValue<super::common::ActionPhase>,
@@ -12869,6 +13332,923 @@ impl ::buffa::Message for ActionUpdate {
 }
 impl ::buffa::ExtensionSet for ActionUpdate {
     const PROTO_FQN: &'static str = "flyteidl2.workflow.ActionUpdate";
+    fn unknown_fields(&self) -> &::buffa::UnknownFields {
+        &self.__buffa_unknown_fields
+    }
+    fn unknown_fields_mut(&mut self) -> &mut ::buffa::UnknownFields {
+        &mut self.__buffa_unknown_fields
+    }
+}
+#[derive(Clone, PartialEq, Default)]
+pub struct CreateTrackedRunRequest {
+    /// Field 5: `offloaded_input_data`
+    pub offloaded_input_data: ::buffa::MessageField<super::common::OffloadedInputData>,
+    /// Field 6: `run_spec`
+    pub run_spec: ::buffa::MessageField<super::task::RunSpec>,
+    /// Field 7: `labels`
+    pub labels: ::buffa::alloc::collections::BTreeMap<
+        ::buffa::alloc::string::String,
+        ::buffa::alloc::string::String,
+    >,
+    /// Field 8: `run_start_time`
+    pub run_start_time: ::buffa::MessageField<super::super::google::protobuf::Timestamp>,
+    pub id: ::core::option::Option<__buffa::oneof::create_tracked_run_request::Id>,
+    pub task: ::core::option::Option<__buffa::oneof::create_tracked_run_request::Task>,
+    #[doc(hidden)]
+    pub __buffa_unknown_fields: ::buffa::UnknownFields,
+}
+impl ::core::fmt::Debug for CreateTrackedRunRequest {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        f.debug_struct("CreateTrackedRunRequest")
+            .field("offloaded_input_data", &self.offloaded_input_data)
+            .field("run_spec", &self.run_spec)
+            .field("labels", &self.labels)
+            .field("run_start_time", &self.run_start_time)
+            .field("id", &self.id)
+            .field("task", &self.task)
+            .finish()
+    }
+}
+impl CreateTrackedRunRequest {
+    /// Protobuf type URL for this message, for use with `Any::pack` and
+    /// `Any::unpack_if`.
+    ///
+    /// Format: `type.googleapis.com/<fully.qualified.TypeName>`
+    pub const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.workflow.CreateTrackedRunRequest";
+}
+::buffa::impl_default_instance!(CreateTrackedRunRequest);
+impl ::buffa::MessageName for CreateTrackedRunRequest {
+    const PACKAGE: &'static str = "flyteidl2.workflow";
+    const NAME: &'static str = "CreateTrackedRunRequest";
+    const FULL_NAME: &'static str = "flyteidl2.workflow.CreateTrackedRunRequest";
+    const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.workflow.CreateTrackedRunRequest";
+}
+impl ::buffa::Message for CreateTrackedRunRequest {
+    /// Returns the total encoded size in bytes.
+    ///
+    /// Accumulates in `u64` (which cannot overflow for in-memory
+    /// data) and saturates to `u32` at return, so a message whose
+    /// encoded size exceeds the 2 GiB protobuf limit yields a value
+    /// above [`::buffa::MAX_MESSAGE_BYTES`] that the encode entry
+    /// points reject, never a silently wrapped size.
+    #[allow(clippy::let_and_return)]
+    fn compute_size(&self, __cache: &mut ::buffa::SizeCache) -> u32 {
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        let mut size = 0u64;
+        if let ::core::option::Option::Some(ref v) = self.id {
+            match v {
+                __buffa::oneof::create_tracked_run_request::Id::RunId(x) => {
+                    let __slot = __cache.reserve();
+                    let inner = x.compute_size(__cache);
+                    __cache.set(__slot, inner);
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(inner as u64) as u64
+                            + inner as u64;
+                }
+                __buffa::oneof::create_tracked_run_request::Id::ProjectId(x) => {
+                    let __slot = __cache.reserve();
+                    let inner = x.compute_size(__cache);
+                    __cache.set(__slot, inner);
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(inner as u64) as u64
+                            + inner as u64;
+                }
+            }
+        }
+        if let ::core::option::Option::Some(ref v) = self.task {
+            match v {
+                __buffa::oneof::create_tracked_run_request::Task::TaskId(x) => {
+                    let __slot = __cache.reserve();
+                    let inner = x.compute_size(__cache);
+                    __cache.set(__slot, inner);
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(inner as u64) as u64
+                            + inner as u64;
+                }
+                __buffa::oneof::create_tracked_run_request::Task::TaskSpec(x) => {
+                    let __slot = __cache.reserve();
+                    let inner = x.compute_size(__cache);
+                    __cache.set(__slot, inner);
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(inner as u64) as u64
+                            + inner as u64;
+                }
+            }
+        }
+        if self.offloaded_input_data.is_set() {
+            let __slot = __cache.reserve();
+            let inner_size = self.offloaded_input_data.compute_size(__cache);
+            __cache.set(__slot, inner_size);
+            size
+                += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                    + inner_size as u64;
+        }
+        if self.run_spec.is_set() {
+            let __slot = __cache.reserve();
+            let inner_size = self.run_spec.compute_size(__cache);
+            __cache.set(__slot, inner_size);
+            size
+                += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                    + inner_size as u64;
+        }
+        size
+            += ::buffa::map_codec::field_len::<
+                ::buffa::map_codec::Str,
+                ::buffa::map_codec::Str,
+                _,
+            >(&self.labels, 1u64);
+        if self.run_start_time.is_set() {
+            let __slot = __cache.reserve();
+            let inner_size = self.run_start_time.compute_size(__cache);
+            __cache.set(__slot, inner_size);
+            size
+                += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                    + inner_size as u64;
+        }
+        size += self.__buffa_unknown_fields.encoded_len() as u64;
+        ::buffa::saturate_size(size)
+    }
+    fn write_to(
+        &self,
+        __cache: &mut ::buffa::SizeCache,
+        buf: &mut impl ::buffa::EncodeSink,
+    ) {
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        if let ::core::option::Option::Some(ref v) = self.id {
+            match v {
+                __buffa::oneof::create_tracked_run_request::Id::RunId(x) => {
+                    ::buffa::types::put_len_delimited_header(
+                        1u32,
+                        u64::from(__cache.consume_next()),
+                        buf,
+                    );
+                    x.write_to(__cache, buf);
+                }
+                __buffa::oneof::create_tracked_run_request::Id::ProjectId(x) => {
+                    ::buffa::types::put_len_delimited_header(
+                        2u32,
+                        u64::from(__cache.consume_next()),
+                        buf,
+                    );
+                    x.write_to(__cache, buf);
+                }
+            }
+        }
+        if let ::core::option::Option::Some(ref v) = self.task {
+            match v {
+                __buffa::oneof::create_tracked_run_request::Task::TaskId(x) => {
+                    ::buffa::types::put_len_delimited_header(
+                        3u32,
+                        u64::from(__cache.consume_next()),
+                        buf,
+                    );
+                    x.write_to(__cache, buf);
+                }
+                __buffa::oneof::create_tracked_run_request::Task::TaskSpec(x) => {
+                    ::buffa::types::put_len_delimited_header(
+                        4u32,
+                        u64::from(__cache.consume_next()),
+                        buf,
+                    );
+                    x.write_to(__cache, buf);
+                }
+            }
+        }
+        if self.offloaded_input_data.is_set() {
+            ::buffa::types::put_len_delimited_header(
+                5u32,
+                u64::from(__cache.consume_next()),
+                buf,
+            );
+            self.offloaded_input_data.write_to(__cache, buf);
+        }
+        if self.run_spec.is_set() {
+            ::buffa::types::put_len_delimited_header(
+                6u32,
+                u64::from(__cache.consume_next()),
+                buf,
+            );
+            self.run_spec.write_to(__cache, buf);
+        }
+        ::buffa::map_codec::write_field::<
+            ::buffa::map_codec::Str,
+            ::buffa::map_codec::Str,
+            _,
+        >(&self.labels, 7u32, buf);
+        if self.run_start_time.is_set() {
+            ::buffa::types::put_len_delimited_header(
+                8u32,
+                u64::from(__cache.consume_next()),
+                buf,
+            );
+            self.run_start_time.write_to(__cache, buf);
+        }
+        self.__buffa_unknown_fields.write_to(buf);
+    }
+    fn merge_field(
+        &mut self,
+        tag: ::buffa::encoding::Tag,
+        buf: &mut impl ::buffa::bytes::Buf,
+        ctx: ::buffa::DecodeContext<'_>,
+    ) -> ::core::result::Result<(), ::buffa::DecodeError> {
+        #[allow(unused_imports)]
+        use ::buffa::bytes::Buf as _;
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        match tag.field_number() {
+            1u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                if let ::core::option::Option::Some(
+                    __buffa::oneof::create_tracked_run_request::Id::RunId(
+                        ref mut existing,
+                    ),
+                ) = self.id
+                {
+                    ::buffa::Message::merge_length_delimited(&mut **existing, buf, ctx)?;
+                } else {
+                    let mut val = ::core::default::Default::default();
+                    ::buffa::Message::merge_length_delimited(&mut val, buf, ctx)?;
+                    self.id = ::core::option::Option::Some(
+                        __buffa::oneof::create_tracked_run_request::Id::RunId(
+                            ::buffa::alloc::boxed::Box::new(val),
+                        ),
+                    );
+                }
+            }
+            2u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                if let ::core::option::Option::Some(
+                    __buffa::oneof::create_tracked_run_request::Id::ProjectId(
+                        ref mut existing,
+                    ),
+                ) = self.id
+                {
+                    ::buffa::Message::merge_length_delimited(&mut **existing, buf, ctx)?;
+                } else {
+                    let mut val = ::core::default::Default::default();
+                    ::buffa::Message::merge_length_delimited(&mut val, buf, ctx)?;
+                    self.id = ::core::option::Option::Some(
+                        __buffa::oneof::create_tracked_run_request::Id::ProjectId(
+                            ::buffa::alloc::boxed::Box::new(val),
+                        ),
+                    );
+                }
+            }
+            3u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                if let ::core::option::Option::Some(
+                    __buffa::oneof::create_tracked_run_request::Task::TaskId(
+                        ref mut existing,
+                    ),
+                ) = self.task
+                {
+                    ::buffa::Message::merge_length_delimited(&mut **existing, buf, ctx)?;
+                } else {
+                    let mut val = ::core::default::Default::default();
+                    ::buffa::Message::merge_length_delimited(&mut val, buf, ctx)?;
+                    self.task = ::core::option::Option::Some(
+                        __buffa::oneof::create_tracked_run_request::Task::TaskId(
+                            ::buffa::alloc::boxed::Box::new(val),
+                        ),
+                    );
+                }
+            }
+            4u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                if let ::core::option::Option::Some(
+                    __buffa::oneof::create_tracked_run_request::Task::TaskSpec(
+                        ref mut existing,
+                    ),
+                ) = self.task
+                {
+                    ::buffa::Message::merge_length_delimited(&mut **existing, buf, ctx)?;
+                } else {
+                    let mut val = ::core::default::Default::default();
+                    ::buffa::Message::merge_length_delimited(&mut val, buf, ctx)?;
+                    self.task = ::core::option::Option::Some(
+                        __buffa::oneof::create_tracked_run_request::Task::TaskSpec(
+                            ::buffa::alloc::boxed::Box::new(val),
+                        ),
+                    );
+                }
+            }
+            5u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::Message::merge_length_delimited(
+                    self.offloaded_input_data.get_or_insert_default(),
+                    buf,
+                    ctx,
+                )?;
+            }
+            6u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::Message::merge_length_delimited(
+                    self.run_spec.get_or_insert_default(),
+                    buf,
+                    ctx,
+                )?;
+            }
+            7u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::map_codec::merge_entry::<
+                    ::buffa::map_codec::Str,
+                    ::buffa::map_codec::Str,
+                    _,
+                >(&mut self.labels, buf, ctx)?;
+            }
+            8u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::Message::merge_length_delimited(
+                    self.run_start_time.get_or_insert_default(),
+                    buf,
+                    ctx,
+                )?;
+            }
+            _ => {
+                self.__buffa_unknown_fields
+                    .push(::buffa::encoding::decode_unknown_field(tag, buf, ctx)?);
+            }
+        }
+        ::core::result::Result::Ok(())
+    }
+    fn clear(&mut self) {
+        self.id = ::core::option::Option::None;
+        self.task = ::core::option::Option::None;
+        self.offloaded_input_data = ::buffa::MessageField::none();
+        self.run_spec = ::buffa::MessageField::none();
+        ::buffa::map_codec::MapStorage::storage_clear(&mut self.labels);
+        self.run_start_time = ::buffa::MessageField::none();
+        self.__buffa_unknown_fields.clear();
+    }
+}
+impl ::buffa::ExtensionSet for CreateTrackedRunRequest {
+    const PROTO_FQN: &'static str = "flyteidl2.workflow.CreateTrackedRunRequest";
+    fn unknown_fields(&self) -> &::buffa::UnknownFields {
+        &self.__buffa_unknown_fields
+    }
+    fn unknown_fields_mut(&mut self) -> &mut ::buffa::UnknownFields {
+        &mut self.__buffa_unknown_fields
+    }
+}
+pub mod create_tracked_run_request {
+    #[allow(unused_imports)]
+    use super::*;
+    #[doc(inline)]
+    pub use super::__buffa::oneof::create_tracked_run_request::Id;
+    #[doc(inline)]
+    pub use super::__buffa::oneof::create_tracked_run_request::Task;
+    #[cfg(feature = "services")]
+    #[doc(inline)]
+    pub use super::__buffa::view::oneof::create_tracked_run_request::Id as IdView;
+    #[cfg(feature = "services")]
+    #[doc(inline)]
+    pub use super::__buffa::view::oneof::create_tracked_run_request::Task as TaskView;
+}
+#[derive(Clone, PartialEq, Default)]
+pub struct TrackedActionUpdate {
+    /// Field 1: `event`
+    pub event: ::buffa::MessageField<ActionEvent>,
+    /// Field 2: `parent_name`
+    pub parent_name: ::buffa::alloc::string::String,
+    /// Field 3: `group`
+    pub group: ::buffa::alloc::string::String,
+    /// Field 6: `status`
+    pub status: ::buffa::MessageField<ActionStatus>,
+    pub spec: ::core::option::Option<__buffa::oneof::tracked_action_update::Spec>,
+    #[doc(hidden)]
+    pub __buffa_unknown_fields: ::buffa::UnknownFields,
+}
+impl ::core::fmt::Debug for TrackedActionUpdate {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        f.debug_struct("TrackedActionUpdate")
+            .field("event", &self.event)
+            .field("parent_name", &self.parent_name)
+            .field("group", &self.group)
+            .field("status", &self.status)
+            .field("spec", &self.spec)
+            .finish()
+    }
+}
+impl TrackedActionUpdate {
+    /// Protobuf type URL for this message, for use with `Any::pack` and
+    /// `Any::unpack_if`.
+    ///
+    /// Format: `type.googleapis.com/<fully.qualified.TypeName>`
+    pub const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.workflow.TrackedActionUpdate";
+}
+::buffa::impl_default_instance!(TrackedActionUpdate);
+impl ::buffa::MessageName for TrackedActionUpdate {
+    const PACKAGE: &'static str = "flyteidl2.workflow";
+    const NAME: &'static str = "TrackedActionUpdate";
+    const FULL_NAME: &'static str = "flyteidl2.workflow.TrackedActionUpdate";
+    const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.workflow.TrackedActionUpdate";
+}
+impl ::buffa::Message for TrackedActionUpdate {
+    /// Returns the total encoded size in bytes.
+    ///
+    /// Accumulates in `u64` (which cannot overflow for in-memory
+    /// data) and saturates to `u32` at return, so a message whose
+    /// encoded size exceeds the 2 GiB protobuf limit yields a value
+    /// above [`::buffa::MAX_MESSAGE_BYTES`] that the encode entry
+    /// points reject, never a silently wrapped size.
+    #[allow(clippy::let_and_return)]
+    fn compute_size(&self, __cache: &mut ::buffa::SizeCache) -> u32 {
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        let mut size = 0u64;
+        if self.event.is_set() {
+            let __slot = __cache.reserve();
+            let inner_size = self.event.compute_size(__cache);
+            __cache.set(__slot, inner_size);
+            size
+                += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                    + inner_size as u64;
+        }
+        if !self.parent_name.is_empty() {
+            size += 1u64 + ::buffa::types::string_encoded_len(&self.parent_name) as u64;
+        }
+        if !self.group.is_empty() {
+            size += 1u64 + ::buffa::types::string_encoded_len(&self.group) as u64;
+        }
+        if let ::core::option::Option::Some(ref v) = self.spec {
+            match v {
+                __buffa::oneof::tracked_action_update::Spec::Task(x) => {
+                    let __slot = __cache.reserve();
+                    let inner = x.compute_size(__cache);
+                    __cache.set(__slot, inner);
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(inner as u64) as u64
+                            + inner as u64;
+                }
+                __buffa::oneof::tracked_action_update::Spec::Trace(x) => {
+                    let __slot = __cache.reserve();
+                    let inner = x.compute_size(__cache);
+                    __cache.set(__slot, inner);
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(inner as u64) as u64
+                            + inner as u64;
+                }
+            }
+        }
+        if self.status.is_set() {
+            let __slot = __cache.reserve();
+            let inner_size = self.status.compute_size(__cache);
+            __cache.set(__slot, inner_size);
+            size
+                += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                    + inner_size as u64;
+        }
+        size += self.__buffa_unknown_fields.encoded_len() as u64;
+        ::buffa::saturate_size(size)
+    }
+    fn write_to(
+        &self,
+        __cache: &mut ::buffa::SizeCache,
+        buf: &mut impl ::buffa::EncodeSink,
+    ) {
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        if self.event.is_set() {
+            ::buffa::types::put_len_delimited_header(
+                1u32,
+                u64::from(__cache.consume_next()),
+                buf,
+            );
+            self.event.write_to(__cache, buf);
+        }
+        if !self.parent_name.is_empty() {
+            ::buffa::types::put_string_field(2u32, &self.parent_name, buf);
+        }
+        if !self.group.is_empty() {
+            ::buffa::types::put_string_field(3u32, &self.group, buf);
+        }
+        if let ::core::option::Option::Some(ref v) = self.spec {
+            match v {
+                __buffa::oneof::tracked_action_update::Spec::Task(x) => {
+                    ::buffa::types::put_len_delimited_header(
+                        4u32,
+                        u64::from(__cache.consume_next()),
+                        buf,
+                    );
+                    x.write_to(__cache, buf);
+                }
+                __buffa::oneof::tracked_action_update::Spec::Trace(x) => {
+                    ::buffa::types::put_len_delimited_header(
+                        5u32,
+                        u64::from(__cache.consume_next()),
+                        buf,
+                    );
+                    x.write_to(__cache, buf);
+                }
+            }
+        }
+        if self.status.is_set() {
+            ::buffa::types::put_len_delimited_header(
+                6u32,
+                u64::from(__cache.consume_next()),
+                buf,
+            );
+            self.status.write_to(__cache, buf);
+        }
+        self.__buffa_unknown_fields.write_to(buf);
+    }
+    fn merge_field(
+        &mut self,
+        tag: ::buffa::encoding::Tag,
+        buf: &mut impl ::buffa::bytes::Buf,
+        ctx: ::buffa::DecodeContext<'_>,
+    ) -> ::core::result::Result<(), ::buffa::DecodeError> {
+        #[allow(unused_imports)]
+        use ::buffa::bytes::Buf as _;
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        match tag.field_number() {
+            1u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::Message::merge_length_delimited(
+                    self.event.get_or_insert_default(),
+                    buf,
+                    ctx,
+                )?;
+            }
+            2u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::types::merge_string(&mut self.parent_name, buf)?;
+            }
+            3u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::types::merge_string(&mut self.group, buf)?;
+            }
+            4u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                if let ::core::option::Option::Some(
+                    __buffa::oneof::tracked_action_update::Spec::Task(ref mut existing),
+                ) = self.spec
+                {
+                    ::buffa::Message::merge_length_delimited(&mut **existing, buf, ctx)?;
+                } else {
+                    let mut val = ::core::default::Default::default();
+                    ::buffa::Message::merge_length_delimited(&mut val, buf, ctx)?;
+                    self.spec = ::core::option::Option::Some(
+                        __buffa::oneof::tracked_action_update::Spec::Task(
+                            ::buffa::alloc::boxed::Box::new(val),
+                        ),
+                    );
+                }
+            }
+            5u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                if let ::core::option::Option::Some(
+                    __buffa::oneof::tracked_action_update::Spec::Trace(ref mut existing),
+                ) = self.spec
+                {
+                    ::buffa::Message::merge_length_delimited(&mut **existing, buf, ctx)?;
+                } else {
+                    let mut val = ::core::default::Default::default();
+                    ::buffa::Message::merge_length_delimited(&mut val, buf, ctx)?;
+                    self.spec = ::core::option::Option::Some(
+                        __buffa::oneof::tracked_action_update::Spec::Trace(
+                            ::buffa::alloc::boxed::Box::new(val),
+                        ),
+                    );
+                }
+            }
+            6u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::Message::merge_length_delimited(
+                    self.status.get_or_insert_default(),
+                    buf,
+                    ctx,
+                )?;
+            }
+            _ => {
+                self.__buffa_unknown_fields
+                    .push(::buffa::encoding::decode_unknown_field(tag, buf, ctx)?);
+            }
+        }
+        ::core::result::Result::Ok(())
+    }
+    fn clear(&mut self) {
+        self.event = ::buffa::MessageField::none();
+        self.parent_name.clear();
+        self.group.clear();
+        self.spec = ::core::option::Option::None;
+        self.status = ::buffa::MessageField::none();
+        self.__buffa_unknown_fields.clear();
+    }
+}
+impl ::buffa::ExtensionSet for TrackedActionUpdate {
+    const PROTO_FQN: &'static str = "flyteidl2.workflow.TrackedActionUpdate";
+    fn unknown_fields(&self) -> &::buffa::UnknownFields {
+        &self.__buffa_unknown_fields
+    }
+    fn unknown_fields_mut(&mut self) -> &mut ::buffa::UnknownFields {
+        &mut self.__buffa_unknown_fields
+    }
+}
+pub mod tracked_action_update {
+    #[allow(unused_imports)]
+    use super::*;
+    #[doc(inline)]
+    pub use super::__buffa::oneof::tracked_action_update::Spec;
+    #[cfg(feature = "services")]
+    #[doc(inline)]
+    pub use super::__buffa::view::oneof::tracked_action_update::Spec as SpecView;
+}
+#[derive(Clone, PartialEq, Default)]
+pub struct ReportTrackedActionsRequest {
+    /// Field 1: `run_id`
+    pub run_id: ::buffa::MessageField<super::common::RunIdentifier>,
+    /// Field 2: `updates`
+    pub updates: ::buffa::alloc::vec::Vec<TrackedActionUpdate>,
+    #[doc(hidden)]
+    pub __buffa_unknown_fields: ::buffa::UnknownFields,
+}
+impl ::core::fmt::Debug for ReportTrackedActionsRequest {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        f.debug_struct("ReportTrackedActionsRequest")
+            .field("run_id", &self.run_id)
+            .field("updates", &self.updates)
+            .finish()
+    }
+}
+impl ReportTrackedActionsRequest {
+    /// Protobuf type URL for this message, for use with `Any::pack` and
+    /// `Any::unpack_if`.
+    ///
+    /// Format: `type.googleapis.com/<fully.qualified.TypeName>`
+    pub const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.workflow.ReportTrackedActionsRequest";
+}
+::buffa::impl_default_instance!(ReportTrackedActionsRequest);
+impl ::buffa::MessageName for ReportTrackedActionsRequest {
+    const PACKAGE: &'static str = "flyteidl2.workflow";
+    const NAME: &'static str = "ReportTrackedActionsRequest";
+    const FULL_NAME: &'static str = "flyteidl2.workflow.ReportTrackedActionsRequest";
+    const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.workflow.ReportTrackedActionsRequest";
+}
+impl ::buffa::Message for ReportTrackedActionsRequest {
+    /// Returns the total encoded size in bytes.
+    ///
+    /// Accumulates in `u64` (which cannot overflow for in-memory
+    /// data) and saturates to `u32` at return, so a message whose
+    /// encoded size exceeds the 2 GiB protobuf limit yields a value
+    /// above [`::buffa::MAX_MESSAGE_BYTES`] that the encode entry
+    /// points reject, never a silently wrapped size.
+    #[allow(clippy::let_and_return)]
+    fn compute_size(&self, __cache: &mut ::buffa::SizeCache) -> u32 {
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        let mut size = 0u64;
+        if self.run_id.is_set() {
+            let __slot = __cache.reserve();
+            let inner_size = self.run_id.compute_size(__cache);
+            __cache.set(__slot, inner_size);
+            size
+                += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                    + inner_size as u64;
+        }
+        for v in &self.updates {
+            let __slot = __cache.reserve();
+            let inner_size = v.compute_size(__cache);
+            __cache.set(__slot, inner_size);
+            size
+                += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                    + inner_size as u64;
+        }
+        size += self.__buffa_unknown_fields.encoded_len() as u64;
+        ::buffa::saturate_size(size)
+    }
+    fn write_to(
+        &self,
+        __cache: &mut ::buffa::SizeCache,
+        buf: &mut impl ::buffa::EncodeSink,
+    ) {
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        if self.run_id.is_set() {
+            ::buffa::types::put_len_delimited_header(
+                1u32,
+                u64::from(__cache.consume_next()),
+                buf,
+            );
+            self.run_id.write_to(__cache, buf);
+        }
+        for v in &self.updates {
+            ::buffa::types::put_len_delimited_header(
+                2u32,
+                u64::from(__cache.consume_next()),
+                buf,
+            );
+            v.write_to(__cache, buf);
+        }
+        self.__buffa_unknown_fields.write_to(buf);
+    }
+    fn merge_field(
+        &mut self,
+        tag: ::buffa::encoding::Tag,
+        buf: &mut impl ::buffa::bytes::Buf,
+        ctx: ::buffa::DecodeContext<'_>,
+    ) -> ::core::result::Result<(), ::buffa::DecodeError> {
+        #[allow(unused_imports)]
+        use ::buffa::bytes::Buf as _;
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        match tag.field_number() {
+            1u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::Message::merge_length_delimited(
+                    self.run_id.get_or_insert_default(),
+                    buf,
+                    ctx,
+                )?;
+            }
+            2u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                let mut elem = ::core::default::Default::default();
+                ctx.register_element_memory(
+                    ::buffa::__private::element_footprint(&elem),
+                )?;
+                ::buffa::Message::merge_length_delimited(&mut elem, buf, ctx)?;
+                self.updates.push(elem);
+            }
+            _ => {
+                self.__buffa_unknown_fields
+                    .push(::buffa::encoding::decode_unknown_field(tag, buf, ctx)?);
+            }
+        }
+        ::core::result::Result::Ok(())
+    }
+    fn clear(&mut self) {
+        self.run_id = ::buffa::MessageField::none();
+        self.updates.clear();
+        self.__buffa_unknown_fields.clear();
+    }
+}
+impl ::buffa::ExtensionSet for ReportTrackedActionsRequest {
+    const PROTO_FQN: &'static str = "flyteidl2.workflow.ReportTrackedActionsRequest";
+    fn unknown_fields(&self) -> &::buffa::UnknownFields {
+        &self.__buffa_unknown_fields
+    }
+    fn unknown_fields_mut(&mut self) -> &mut ::buffa::UnknownFields {
+        &mut self.__buffa_unknown_fields
+    }
+}
+#[derive(Clone, PartialEq, Default)]
+pub struct ReportTrackedActionsResponse {
+    /// Field 1: `statuses`
+    pub statuses: ::buffa::alloc::vec::Vec<super::super::google::rpc::Status>,
+    #[doc(hidden)]
+    pub __buffa_unknown_fields: ::buffa::UnknownFields,
+}
+impl ::core::fmt::Debug for ReportTrackedActionsResponse {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        f.debug_struct("ReportTrackedActionsResponse")
+            .field("statuses", &self.statuses)
+            .finish()
+    }
+}
+impl ReportTrackedActionsResponse {
+    /// Protobuf type URL for this message, for use with `Any::pack` and
+    /// `Any::unpack_if`.
+    ///
+    /// Format: `type.googleapis.com/<fully.qualified.TypeName>`
+    pub const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.workflow.ReportTrackedActionsResponse";
+}
+::buffa::impl_default_instance!(ReportTrackedActionsResponse);
+impl ::buffa::MessageName for ReportTrackedActionsResponse {
+    const PACKAGE: &'static str = "flyteidl2.workflow";
+    const NAME: &'static str = "ReportTrackedActionsResponse";
+    const FULL_NAME: &'static str = "flyteidl2.workflow.ReportTrackedActionsResponse";
+    const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.workflow.ReportTrackedActionsResponse";
+}
+impl ::buffa::Message for ReportTrackedActionsResponse {
+    /// Returns the total encoded size in bytes.
+    ///
+    /// Accumulates in `u64` (which cannot overflow for in-memory
+    /// data) and saturates to `u32` at return, so a message whose
+    /// encoded size exceeds the 2 GiB protobuf limit yields a value
+    /// above [`::buffa::MAX_MESSAGE_BYTES`] that the encode entry
+    /// points reject, never a silently wrapped size.
+    #[allow(clippy::let_and_return)]
+    fn compute_size(&self, __cache: &mut ::buffa::SizeCache) -> u32 {
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        let mut size = 0u64;
+        for v in &self.statuses {
+            let __slot = __cache.reserve();
+            let inner_size = v.compute_size(__cache);
+            __cache.set(__slot, inner_size);
+            size
+                += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                    + inner_size as u64;
+        }
+        size += self.__buffa_unknown_fields.encoded_len() as u64;
+        ::buffa::saturate_size(size)
+    }
+    fn write_to(
+        &self,
+        __cache: &mut ::buffa::SizeCache,
+        buf: &mut impl ::buffa::EncodeSink,
+    ) {
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        for v in &self.statuses {
+            ::buffa::types::put_len_delimited_header(
+                1u32,
+                u64::from(__cache.consume_next()),
+                buf,
+            );
+            v.write_to(__cache, buf);
+        }
+        self.__buffa_unknown_fields.write_to(buf);
+    }
+    fn merge_field(
+        &mut self,
+        tag: ::buffa::encoding::Tag,
+        buf: &mut impl ::buffa::bytes::Buf,
+        ctx: ::buffa::DecodeContext<'_>,
+    ) -> ::core::result::Result<(), ::buffa::DecodeError> {
+        #[allow(unused_imports)]
+        use ::buffa::bytes::Buf as _;
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        match tag.field_number() {
+            1u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                let mut elem = ::core::default::Default::default();
+                ctx.register_element_memory(
+                    ::buffa::__private::element_footprint(&elem),
+                )?;
+                ::buffa::Message::merge_length_delimited(&mut elem, buf, ctx)?;
+                self.statuses.push(elem);
+            }
+            _ => {
+                self.__buffa_unknown_fields
+                    .push(::buffa::encoding::decode_unknown_field(tag, buf, ctx)?);
+            }
+        }
+        ::core::result::Result::Ok(())
+    }
+    fn clear(&mut self) {
+        self.statuses.clear();
+        self.__buffa_unknown_fields.clear();
+    }
+}
+impl ::buffa::ExtensionSet for ReportTrackedActionsResponse {
+    const PROTO_FQN: &'static str = "flyteidl2.workflow.ReportTrackedActionsResponse";
     fn unknown_fields(&self) -> &::buffa::UnknownFields {
         &self.__buffa_unknown_fields
     }
@@ -22114,6 +23494,903 @@ pub mod __buffa {
         impl ::buffa::HasMessageView for super::super::ActionDetails {
             type View<'a> = ActionDetailsView<'a>;
             type ViewHandle = ActionDetailsOwnedView;
+        }
+        #[derive(Clone, Debug, Default)]
+        pub struct ActionEventView<'a> {
+            /// Field 1: `id`
+            pub id: ::buffa::MessageFieldView<
+                super::super::super::common::__buffa::view::ActionIdentifierView<'a>,
+            >,
+            /// Field 2: `attempt`
+            pub attempt: u32,
+            /// Field 3: `phase`
+            pub phase: ::buffa::EnumValue<super::super::super::common::ActionPhase>,
+            /// Field 4: `version`
+            pub version: u32,
+            /// Field 6: `updated_time`
+            pub updated_time: ::buffa::MessageFieldView<
+                super::super::super::super::google::protobuf::__buffa::view::TimestampView<
+                    'a,
+                >,
+            >,
+            /// Field 8: `error_info`
+            pub error_info: ::buffa::MessageFieldView<
+                super::super::__buffa::view::ErrorInfoView<'a>,
+            >,
+            /// Field 9: `log_info`
+            pub log_info: ::buffa::RepeatedView<
+                'a,
+                super::super::super::core::__buffa::view::TaskLogView<'a>,
+            >,
+            /// Field 10: `log_context`
+            pub log_context: ::buffa::MessageFieldView<
+                super::super::super::core::__buffa::view::LogContextView<'a>,
+            >,
+            /// Field 11: `cluster`
+            pub cluster: &'a str,
+            /// Field 12: `outputs`
+            pub outputs: ::buffa::MessageFieldView<
+                super::super::super::task::__buffa::view::OutputReferencesView<'a>,
+            >,
+            /// Field 13: `cache_status`
+            pub cache_status: ::buffa::EnumValue<
+                super::super::super::core::CatalogCacheStatus,
+            >,
+            /// Field 14: `cluster_events`
+            pub cluster_events: ::buffa::RepeatedView<
+                'a,
+                super::super::__buffa::view::ClusterEventView<'a>,
+            >,
+            /// Field 15: `reported_time`
+            pub reported_time: ::buffa::MessageFieldView<
+                super::super::super::super::google::protobuf::__buffa::view::TimestampView<
+                    'a,
+                >,
+            >,
+            /// Field 16: `cache_metadata`
+            pub cache_metadata: ::buffa::MessageFieldView<
+                super::super::super::common::__buffa::view::CacheMetadataView<'a>,
+            >,
+            pub __buffa_unknown_fields: ::buffa::UnknownFieldsView<'a>,
+        }
+        impl<'a> ::buffa::MessageView<'a> for ActionEventView<'a> {
+            type Owned = super::super::ActionEvent;
+            fn decode_view(
+                buf: &'a [u8],
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                let __limit = ::core::cell::Cell::new(
+                    ::buffa::DEFAULT_UNKNOWN_FIELD_LIMIT,
+                );
+                let __elem = ::core::cell::Cell::new(
+                    ::buffa::DEFAULT_ELEMENT_MEMORY_LIMIT,
+                );
+                <Self as ::buffa::MessageView>::decode_view_ctx(
+                    buf,
+                    ::buffa::DecodeContext::new(::buffa::RECURSION_LIMIT, &__limit)
+                        .with_element_memory(&__elem),
+                )
+            }
+            fn decode_view_with_ctx(
+                buf: &'a [u8],
+                ctx: ::buffa::DecodeContext<'_>,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                <Self as ::buffa::MessageView>::decode_view_ctx(buf, ctx)
+            }
+            #[inline]
+            fn merge_view_field(
+                &mut self,
+                tag: ::buffa::encoding::Tag,
+                cur: &'a [u8],
+                before_tag: &'a [u8],
+                ctx: ::buffa::DecodeContext<'_>,
+            ) -> ::core::result::Result<&'a [u8], ::buffa::DecodeError> {
+                let _ = ctx;
+                #[allow(unused_variables)]
+                let view = self;
+                let mut cur = cur;
+                match tag.field_number() {
+                    1u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let __sub_ctx = ctx.descend()?;
+                        let sub = ::buffa::types::borrow_bytes(&mut cur)?;
+                        match view.id.as_mut() {
+                            Some(existing) => {
+                                ::buffa::MessageView::merge_into_view(
+                                    existing,
+                                    sub,
+                                    __sub_ctx,
+                                )?
+                            }
+                            None => {
+                                view.id = ::buffa::MessageFieldView::set(
+                                    <super::super::super::common::__buffa::view::ActionIdentifierView as ::buffa::MessageView>::decode_view_ctx(
+                                        sub,
+                                        __sub_ctx,
+                                    )?,
+                                );
+                            }
+                        }
+                    }
+                    2u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::Varint,
+                        )?;
+                        view.attempt = ::buffa::types::decode_uint32(&mut cur)?;
+                    }
+                    3u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::Varint,
+                        )?;
+                        view.phase = ::buffa::EnumValue::from(
+                            ::buffa::types::decode_int32(&mut cur)?,
+                        );
+                    }
+                    4u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::Varint,
+                        )?;
+                        view.version = ::buffa::types::decode_uint32(&mut cur)?;
+                    }
+                    6u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let __sub_ctx = ctx.descend()?;
+                        let sub = ::buffa::types::borrow_bytes(&mut cur)?;
+                        match view.updated_time.as_mut() {
+                            Some(existing) => {
+                                ::buffa::MessageView::merge_into_view(
+                                    existing,
+                                    sub,
+                                    __sub_ctx,
+                                )?
+                            }
+                            None => {
+                                view.updated_time = ::buffa::MessageFieldView::set(
+                                    <super::super::super::super::google::protobuf::__buffa::view::TimestampView as ::buffa::MessageView>::decode_view_ctx(
+                                        sub,
+                                        __sub_ctx,
+                                    )?,
+                                );
+                            }
+                        }
+                    }
+                    8u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let __sub_ctx = ctx.descend()?;
+                        let sub = ::buffa::types::borrow_bytes(&mut cur)?;
+                        match view.error_info.as_mut() {
+                            Some(existing) => {
+                                ::buffa::MessageView::merge_into_view(
+                                    existing,
+                                    sub,
+                                    __sub_ctx,
+                                )?
+                            }
+                            None => {
+                                view.error_info = ::buffa::MessageFieldView::set(
+                                    <super::super::__buffa::view::ErrorInfoView as ::buffa::MessageView>::decode_view_ctx(
+                                        sub,
+                                        __sub_ctx,
+                                    )?,
+                                );
+                            }
+                        }
+                    }
+                    10u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let __sub_ctx = ctx.descend()?;
+                        let sub = ::buffa::types::borrow_bytes(&mut cur)?;
+                        match view.log_context.as_mut() {
+                            Some(existing) => {
+                                ::buffa::MessageView::merge_into_view(
+                                    existing,
+                                    sub,
+                                    __sub_ctx,
+                                )?
+                            }
+                            None => {
+                                view.log_context = ::buffa::MessageFieldView::set(
+                                    <super::super::super::core::__buffa::view::LogContextView as ::buffa::MessageView>::decode_view_ctx(
+                                        sub,
+                                        __sub_ctx,
+                                    )?,
+                                );
+                            }
+                        }
+                    }
+                    11u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        view.cluster = ::buffa::types::borrow_str(&mut cur)?;
+                    }
+                    12u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let __sub_ctx = ctx.descend()?;
+                        let sub = ::buffa::types::borrow_bytes(&mut cur)?;
+                        match view.outputs.as_mut() {
+                            Some(existing) => {
+                                ::buffa::MessageView::merge_into_view(
+                                    existing,
+                                    sub,
+                                    __sub_ctx,
+                                )?
+                            }
+                            None => {
+                                view.outputs = ::buffa::MessageFieldView::set(
+                                    <super::super::super::task::__buffa::view::OutputReferencesView as ::buffa::MessageView>::decode_view_ctx(
+                                        sub,
+                                        __sub_ctx,
+                                    )?,
+                                );
+                            }
+                        }
+                    }
+                    13u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::Varint,
+                        )?;
+                        view.cache_status = ::buffa::EnumValue::from(
+                            ::buffa::types::decode_int32(&mut cur)?,
+                        );
+                    }
+                    15u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let __sub_ctx = ctx.descend()?;
+                        let sub = ::buffa::types::borrow_bytes(&mut cur)?;
+                        match view.reported_time.as_mut() {
+                            Some(existing) => {
+                                ::buffa::MessageView::merge_into_view(
+                                    existing,
+                                    sub,
+                                    __sub_ctx,
+                                )?
+                            }
+                            None => {
+                                view.reported_time = ::buffa::MessageFieldView::set(
+                                    <super::super::super::super::google::protobuf::__buffa::view::TimestampView as ::buffa::MessageView>::decode_view_ctx(
+                                        sub,
+                                        __sub_ctx,
+                                    )?,
+                                );
+                            }
+                        }
+                    }
+                    16u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let __sub_ctx = ctx.descend()?;
+                        let sub = ::buffa::types::borrow_bytes(&mut cur)?;
+                        match view.cache_metadata.as_mut() {
+                            Some(existing) => {
+                                ::buffa::MessageView::merge_into_view(
+                                    existing,
+                                    sub,
+                                    __sub_ctx,
+                                )?
+                            }
+                            None => {
+                                view.cache_metadata = ::buffa::MessageFieldView::set(
+                                    <super::super::super::common::__buffa::view::CacheMetadataView as ::buffa::MessageView>::decode_view_ctx(
+                                        sub,
+                                        __sub_ctx,
+                                    )?,
+                                );
+                            }
+                        }
+                    }
+                    9u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let __sub_ctx = ctx.descend()?;
+                        let sub = ::buffa::types::borrow_bytes(&mut cur)?;
+                        ctx.register_element_memory(
+                            ::core::mem::size_of::<
+                                super::super::super::core::__buffa::view::TaskLogView,
+                            >(),
+                        )?;
+                        view.log_info
+                            .push(
+                                <super::super::super::core::__buffa::view::TaskLogView as ::buffa::MessageView>::decode_view_ctx(
+                                    sub,
+                                    __sub_ctx,
+                                )?,
+                            );
+                    }
+                    14u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let __sub_ctx = ctx.descend()?;
+                        let sub = ::buffa::types::borrow_bytes(&mut cur)?;
+                        ctx.register_element_memory(
+                            ::core::mem::size_of::<
+                                super::super::__buffa::view::ClusterEventView,
+                            >(),
+                        )?;
+                        view.cluster_events
+                            .push(
+                                <super::super::__buffa::view::ClusterEventView as ::buffa::MessageView>::decode_view_ctx(
+                                    sub,
+                                    __sub_ctx,
+                                )?,
+                            );
+                    }
+                    _ => {
+                        ::buffa::encoding::skip_field_depth(tag, &mut cur, ctx.depth())?;
+                        let span_len = before_tag.len() - cur.len();
+                        view.__buffa_unknown_fields
+                            .push_record(before_tag, span_len, ctx)?;
+                    }
+                }
+                ::core::result::Result::Ok(cur)
+            }
+            fn to_owned_message(
+                &self,
+            ) -> ::core::result::Result<
+                super::super::ActionEvent,
+                ::buffa::DecodeError,
+            > {
+                self.to_owned_from_source(None)
+            }
+            #[allow(clippy::useless_conversion, clippy::needless_update)]
+            fn to_owned_from_source(
+                &self,
+                __buffa_src: ::core::option::Option<&::buffa::bytes::Bytes>,
+            ) -> ::core::result::Result<
+                super::super::ActionEvent,
+                ::buffa::DecodeError,
+            > {
+                #[allow(unused_imports)]
+                use ::buffa::alloc::string::ToString as _;
+                let _ = __buffa_src;
+                ::core::result::Result::Ok(super::super::ActionEvent {
+                    id: match self.id.as_option() {
+                        Some(v) => {
+                            ::buffa::MessageField::<
+                                super::super::super::common::ActionIdentifier,
+                            >::some(v.to_owned_from_source(__buffa_src)?)
+                        }
+                        None => ::buffa::MessageField::none(),
+                    },
+                    attempt: self.attempt,
+                    phase: self.phase,
+                    version: self.version,
+                    updated_time: match self.updated_time.as_option() {
+                        Some(v) => {
+                            ::buffa::MessageField::<
+                                super::super::super::super::google::protobuf::Timestamp,
+                            >::some(v.to_owned_from_source(__buffa_src)?)
+                        }
+                        None => ::buffa::MessageField::none(),
+                    },
+                    error_info: match self.error_info.as_option() {
+                        Some(v) => {
+                            ::buffa::MessageField::<
+                                super::super::ErrorInfo,
+                            >::some(v.to_owned_from_source(__buffa_src)?)
+                        }
+                        None => ::buffa::MessageField::none(),
+                    },
+                    log_info: self
+                        .log_info
+                        .iter()
+                        .map(|v| v.to_owned_from_source(__buffa_src))
+                        .collect::<::core::result::Result<_, ::buffa::DecodeError>>()?,
+                    log_context: match self.log_context.as_option() {
+                        Some(v) => {
+                            ::buffa::MessageField::<
+                                super::super::super::core::LogContext,
+                            >::some(v.to_owned_from_source(__buffa_src)?)
+                        }
+                        None => ::buffa::MessageField::none(),
+                    },
+                    cluster: self.cluster.to_string(),
+                    outputs: match self.outputs.as_option() {
+                        Some(v) => {
+                            ::buffa::MessageField::<
+                                super::super::super::task::OutputReferences,
+                            >::some(v.to_owned_from_source(__buffa_src)?)
+                        }
+                        None => ::buffa::MessageField::none(),
+                    },
+                    cache_status: self.cache_status,
+                    cluster_events: self
+                        .cluster_events
+                        .iter()
+                        .map(|v| v.to_owned_from_source(__buffa_src))
+                        .collect::<::core::result::Result<_, ::buffa::DecodeError>>()?,
+                    reported_time: match self.reported_time.as_option() {
+                        Some(v) => {
+                            ::buffa::MessageField::<
+                                super::super::super::super::google::protobuf::Timestamp,
+                            >::some(v.to_owned_from_source(__buffa_src)?)
+                        }
+                        None => ::buffa::MessageField::none(),
+                    },
+                    cache_metadata: match self.cache_metadata.as_option() {
+                        Some(v) => {
+                            ::buffa::MessageField::<
+                                super::super::super::common::CacheMetadata,
+                            >::some(v.to_owned_from_source(__buffa_src)?)
+                        }
+                        None => ::buffa::MessageField::none(),
+                    },
+                    __buffa_unknown_fields: self
+                        .__buffa_unknown_fields
+                        .to_owned()?
+                        .into(),
+                    ..::core::default::Default::default()
+                })
+            }
+        }
+        impl<'a> ::buffa::ViewEncode<'a> for ActionEventView<'a> {
+            #[allow(clippy::needless_borrow, clippy::let_and_return)]
+            fn compute_size(&self, __cache: &mut ::buffa::SizeCache) -> u32 {
+                #[allow(unused_imports)]
+                use ::buffa::Enumeration as _;
+                let mut size = 0u64;
+                if self.id.is_set() {
+                    let __slot = __cache.reserve();
+                    let inner_size = self.id.compute_size(__cache);
+                    __cache.set(__slot, inner_size);
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                            + inner_size as u64;
+                }
+                if self.attempt != 0u32 {
+                    size
+                        += 1u64
+                            + ::buffa::types::uint32_encoded_len(self.attempt) as u64;
+                }
+                {
+                    let val = self.phase.to_i32();
+                    if val != 0 {
+                        size += 1u64 + ::buffa::types::int32_encoded_len(val) as u64;
+                    }
+                }
+                if self.version != 0u32 {
+                    size
+                        += 1u64
+                            + ::buffa::types::uint32_encoded_len(self.version) as u64;
+                }
+                if self.updated_time.is_set() {
+                    let __slot = __cache.reserve();
+                    let inner_size = self.updated_time.compute_size(__cache);
+                    __cache.set(__slot, inner_size);
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                            + inner_size as u64;
+                }
+                if self.error_info.is_set() {
+                    let __slot = __cache.reserve();
+                    let inner_size = self.error_info.compute_size(__cache);
+                    __cache.set(__slot, inner_size);
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                            + inner_size as u64;
+                }
+                for v in &self.log_info {
+                    let __slot = __cache.reserve();
+                    let inner_size = v.compute_size(__cache);
+                    __cache.set(__slot, inner_size);
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                            + inner_size as u64;
+                }
+                if self.log_context.is_set() {
+                    let __slot = __cache.reserve();
+                    let inner_size = self.log_context.compute_size(__cache);
+                    __cache.set(__slot, inner_size);
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                            + inner_size as u64;
+                }
+                if !self.cluster.is_empty() {
+                    size
+                        += 1u64
+                            + ::buffa::types::string_encoded_len(&self.cluster) as u64;
+                }
+                if self.outputs.is_set() {
+                    let __slot = __cache.reserve();
+                    let inner_size = self.outputs.compute_size(__cache);
+                    __cache.set(__slot, inner_size);
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                            + inner_size as u64;
+                }
+                {
+                    let val = self.cache_status.to_i32();
+                    if val != 0 {
+                        size += 1u64 + ::buffa::types::int32_encoded_len(val) as u64;
+                    }
+                }
+                for v in &self.cluster_events {
+                    let __slot = __cache.reserve();
+                    let inner_size = v.compute_size(__cache);
+                    __cache.set(__slot, inner_size);
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                            + inner_size as u64;
+                }
+                if self.reported_time.is_set() {
+                    let __slot = __cache.reserve();
+                    let inner_size = self.reported_time.compute_size(__cache);
+                    __cache.set(__slot, inner_size);
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                            + inner_size as u64;
+                }
+                if self.cache_metadata.is_set() {
+                    let __slot = __cache.reserve();
+                    let inner_size = self.cache_metadata.compute_size(__cache);
+                    __cache.set(__slot, inner_size);
+                    size
+                        += 2u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                            + inner_size as u64;
+                }
+                size += self.__buffa_unknown_fields.encoded_len() as u64;
+                ::buffa::saturate_size(size)
+            }
+            #[allow(clippy::needless_borrow)]
+            fn write_to(
+                &self,
+                __cache: &mut ::buffa::SizeCache,
+                buf: &mut impl ::buffa::EncodeSink,
+            ) {
+                #[allow(unused_imports)]
+                use ::buffa::Enumeration as _;
+                if self.id.is_set() {
+                    ::buffa::types::put_len_delimited_header(
+                        1u32,
+                        u64::from(__cache.consume_next()),
+                        buf,
+                    );
+                    self.id.write_to(__cache, buf);
+                }
+                if self.attempt != 0u32 {
+                    ::buffa::types::put_uint32_field(2u32, self.attempt, buf);
+                }
+                {
+                    let val = self.phase.to_i32();
+                    if val != 0 {
+                        ::buffa::types::put_int32_field(3u32, val, buf);
+                    }
+                }
+                if self.version != 0u32 {
+                    ::buffa::types::put_uint32_field(4u32, self.version, buf);
+                }
+                if self.updated_time.is_set() {
+                    ::buffa::types::put_len_delimited_header(
+                        6u32,
+                        u64::from(__cache.consume_next()),
+                        buf,
+                    );
+                    self.updated_time.write_to(__cache, buf);
+                }
+                if self.error_info.is_set() {
+                    ::buffa::types::put_len_delimited_header(
+                        8u32,
+                        u64::from(__cache.consume_next()),
+                        buf,
+                    );
+                    self.error_info.write_to(__cache, buf);
+                }
+                for v in &self.log_info {
+                    ::buffa::types::put_len_delimited_header(
+                        9u32,
+                        u64::from(__cache.consume_next()),
+                        buf,
+                    );
+                    v.write_to(__cache, buf);
+                }
+                if self.log_context.is_set() {
+                    ::buffa::types::put_len_delimited_header(
+                        10u32,
+                        u64::from(__cache.consume_next()),
+                        buf,
+                    );
+                    self.log_context.write_to(__cache, buf);
+                }
+                if !self.cluster.is_empty() {
+                    ::buffa::types::put_string_field(11u32, &self.cluster, buf);
+                }
+                if self.outputs.is_set() {
+                    ::buffa::types::put_len_delimited_header(
+                        12u32,
+                        u64::from(__cache.consume_next()),
+                        buf,
+                    );
+                    self.outputs.write_to(__cache, buf);
+                }
+                {
+                    let val = self.cache_status.to_i32();
+                    if val != 0 {
+                        ::buffa::types::put_int32_field(13u32, val, buf);
+                    }
+                }
+                for v in &self.cluster_events {
+                    ::buffa::types::put_len_delimited_header(
+                        14u32,
+                        u64::from(__cache.consume_next()),
+                        buf,
+                    );
+                    v.write_to(__cache, buf);
+                }
+                if self.reported_time.is_set() {
+                    ::buffa::types::put_len_delimited_header(
+                        15u32,
+                        u64::from(__cache.consume_next()),
+                        buf,
+                    );
+                    self.reported_time.write_to(__cache, buf);
+                }
+                if self.cache_metadata.is_set() {
+                    ::buffa::types::put_len_delimited_header(
+                        16u32,
+                        u64::from(__cache.consume_next()),
+                        buf,
+                    );
+                    self.cache_metadata.write_to(__cache, buf);
+                }
+                self.__buffa_unknown_fields.write_to(buf);
+            }
+        }
+        impl<'a> ::buffa::MessageName for ActionEventView<'a> {
+            const PACKAGE: &'static str = "flyteidl2.workflow";
+            const NAME: &'static str = "ActionEvent";
+            const FULL_NAME: &'static str = "flyteidl2.workflow.ActionEvent";
+            const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.workflow.ActionEvent";
+        }
+        ::buffa::impl_default_view_instance!(ActionEventView);
+        ::buffa::impl_view_reborrow!(ActionEventView);
+        /** Self-contained, `'static` owned view of a `ActionEvent` message.
+
+ Wraps [`::buffa::OwnedView`]`<`[`ActionEventView`]`<'static>>`: the decoded view and the [`::buffa::bytes::Bytes`] buffer it borrows from travel together, so the handle is `'static` and `Send + Sync` — suitable for async handlers, spawned tasks, and anywhere a `'static` bound is required.
+
+ Field accessors return borrows tied to `&self`. Use [`Self::view`] to get the full [`ActionEventView`] when you need struct patterns, iteration helpers, or to pass the view to lifetime-parameterised code.*/
+        #[derive(Clone, Debug)]
+        pub struct ActionEventOwnedView(::buffa::OwnedView<ActionEventView<'static>>);
+        impl ActionEventOwnedView {
+            /// Decode an owned view from a [`::buffa::bytes::Bytes`] buffer.
+            ///
+            /// The view borrows directly from the buffer's data; the buffer is
+            /// retained inside the returned handle.
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError`] if the buffer contains invalid
+            /// protobuf data.
+            pub fn decode(
+                bytes: ::buffa::bytes::Bytes,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    ActionEventOwnedView(::buffa::OwnedView::decode(bytes)?),
+                )
+            }
+            /// Decode with custom [`::buffa::DecodeOptions`] (recursion limit,
+            /// max message size).
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError`] if the buffer is invalid or
+            /// exceeds the configured limits.
+            pub fn decode_with_options(
+                bytes: ::buffa::bytes::Bytes,
+                opts: &::buffa::DecodeOptions,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    ActionEventOwnedView(
+                        ::buffa::OwnedView::decode_with_options(bytes, opts)?,
+                    ),
+                )
+            }
+            /// Build from an owned message via an encode → decode round-trip.
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError::MessageTooLarge`] if the
+            /// message's encoded size exceeds the 2 GiB protobuf limit, or
+            /// another [`::buffa::DecodeError`] if the re-encoded bytes are
+            /// somehow invalid (should not happen for well-formed messages).
+            pub fn from_owned(
+                msg: &super::super::ActionEvent,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    ActionEventOwnedView(::buffa::OwnedView::from_owned(msg)?),
+                )
+            }
+            /// Borrow the full [`ActionEventView`] with its lifetime tied to `&self`.
+            #[must_use]
+            pub fn view(&self) -> &ActionEventView<'_> {
+                self.0.reborrow()
+            }
+            /// Convert to the owned message type.
+            ///
+            /// Infallible: this type's constructors wire-decode their
+            /// buffer, and a view produced by wire decoding always
+            /// converts. Delegates to [`::buffa::OwnedView::to_owned_message`],
+            /// whose contract also governs handles converted from a raw
+            /// [`::buffa::OwnedView`].
+            #[must_use]
+            pub fn to_owned_message(&self) -> super::super::ActionEvent {
+                self.0.to_owned_message()
+            }
+            /// The underlying bytes buffer.
+            #[must_use]
+            pub fn bytes(&self) -> &::buffa::bytes::Bytes {
+                self.0.bytes()
+            }
+            /// Consume the handle, returning the underlying bytes buffer.
+            #[must_use]
+            pub fn into_bytes(self) -> ::buffa::bytes::Bytes {
+                self.0.into_bytes()
+            }
+            /// Field 1: `id`
+            #[must_use]
+            pub fn id(
+                &self,
+            ) -> &::buffa::MessageFieldView<
+                super::super::super::common::__buffa::view::ActionIdentifierView<'_>,
+            > {
+                &self.0.reborrow().id
+            }
+            /// Field 2: `attempt`
+            #[must_use]
+            pub fn attempt(&self) -> u32 {
+                self.0.reborrow().attempt
+            }
+            /// Field 3: `phase`
+            #[must_use]
+            pub fn phase(
+                &self,
+            ) -> ::buffa::EnumValue<super::super::super::common::ActionPhase> {
+                self.0.reborrow().phase
+            }
+            /// Field 4: `version`
+            #[must_use]
+            pub fn version(&self) -> u32 {
+                self.0.reborrow().version
+            }
+            /// Field 6: `updated_time`
+            #[must_use]
+            pub fn updated_time(
+                &self,
+            ) -> &::buffa::MessageFieldView<
+                super::super::super::super::google::protobuf::__buffa::view::TimestampView<
+                    '_,
+                >,
+            > {
+                &self.0.reborrow().updated_time
+            }
+            /// Field 8: `error_info`
+            #[must_use]
+            pub fn error_info(
+                &self,
+            ) -> &::buffa::MessageFieldView<
+                super::super::__buffa::view::ErrorInfoView<'_>,
+            > {
+                &self.0.reborrow().error_info
+            }
+            /// Field 9: `log_info`
+            #[must_use]
+            pub fn log_info(
+                &self,
+            ) -> &::buffa::RepeatedView<
+                '_,
+                super::super::super::core::__buffa::view::TaskLogView<'_>,
+            > {
+                &self.0.reborrow().log_info
+            }
+            /// Field 10: `log_context`
+            #[must_use]
+            pub fn log_context(
+                &self,
+            ) -> &::buffa::MessageFieldView<
+                super::super::super::core::__buffa::view::LogContextView<'_>,
+            > {
+                &self.0.reborrow().log_context
+            }
+            /// Field 11: `cluster`
+            #[must_use]
+            pub fn cluster(&self) -> &'_ str {
+                self.0.reborrow().cluster
+            }
+            /// Field 12: `outputs`
+            #[must_use]
+            pub fn outputs(
+                &self,
+            ) -> &::buffa::MessageFieldView<
+                super::super::super::task::__buffa::view::OutputReferencesView<'_>,
+            > {
+                &self.0.reborrow().outputs
+            }
+            /// Field 13: `cache_status`
+            #[must_use]
+            pub fn cache_status(
+                &self,
+            ) -> ::buffa::EnumValue<super::super::super::core::CatalogCacheStatus> {
+                self.0.reborrow().cache_status
+            }
+            /// Field 14: `cluster_events`
+            #[must_use]
+            pub fn cluster_events(
+                &self,
+            ) -> &::buffa::RepeatedView<
+                '_,
+                super::super::__buffa::view::ClusterEventView<'_>,
+            > {
+                &self.0.reborrow().cluster_events
+            }
+            /// Field 15: `reported_time`
+            #[must_use]
+            pub fn reported_time(
+                &self,
+            ) -> &::buffa::MessageFieldView<
+                super::super::super::super::google::protobuf::__buffa::view::TimestampView<
+                    '_,
+                >,
+            > {
+                &self.0.reborrow().reported_time
+            }
+            /// Field 16: `cache_metadata`
+            #[must_use]
+            pub fn cache_metadata(
+                &self,
+            ) -> &::buffa::MessageFieldView<
+                super::super::super::common::__buffa::view::CacheMetadataView<'_>,
+            > {
+                &self.0.reborrow().cache_metadata
+            }
+        }
+        impl ::core::convert::From<::buffa::OwnedView<ActionEventView<'static>>>
+        for ActionEventOwnedView {
+            fn from(inner: ::buffa::OwnedView<ActionEventView<'static>>) -> Self {
+                ActionEventOwnedView(inner)
+            }
+        }
+        impl ::core::convert::From<ActionEventOwnedView>
+        for ::buffa::OwnedView<ActionEventView<'static>> {
+            fn from(wrapper: ActionEventOwnedView) -> Self {
+                wrapper.0
+            }
+        }
+        impl ::core::convert::AsRef<::buffa::OwnedView<ActionEventView<'static>>>
+        for ActionEventOwnedView {
+            fn as_ref(&self) -> &::buffa::OwnedView<ActionEventView<'static>> {
+                &self.0
+            }
+        }
+        impl ::buffa::HasMessageView for super::super::ActionEvent {
+            type View<'a> = ActionEventView<'a>;
+            type ViewHandle = ActionEventOwnedView;
         }
         #[derive(Clone, Debug, Default)]
         pub struct ActionAttemptView<'a> {
@@ -39957,6 +42234,1954 @@ pub mod __buffa {
             type View<'a> = ActionUpdateView<'a>;
             type ViewHandle = ActionUpdateOwnedView;
         }
+        #[derive(Clone, Debug, Default)]
+        pub struct CreateTrackedRunRequestView<'a> {
+            /// Field 5: `offloaded_input_data`
+            pub offloaded_input_data: ::buffa::MessageFieldView<
+                super::super::super::common::__buffa::view::OffloadedInputDataView<'a>,
+            >,
+            /// Field 6: `run_spec`
+            pub run_spec: ::buffa::MessageFieldView<
+                super::super::super::task::__buffa::view::RunSpecView<'a>,
+            >,
+            /// Field 7: `labels` (map)
+            pub labels: ::buffa::MapView<'a, &'a str, &'a str>,
+            /// Field 8: `run_start_time`
+            pub run_start_time: ::buffa::MessageFieldView<
+                super::super::super::super::google::protobuf::__buffa::view::TimestampView<
+                    'a,
+                >,
+            >,
+            pub id: ::core::option::Option<
+                super::super::__buffa::view::oneof::create_tracked_run_request::Id<'a>,
+            >,
+            pub task: ::core::option::Option<
+                super::super::__buffa::view::oneof::create_tracked_run_request::Task<'a>,
+            >,
+            pub __buffa_unknown_fields: ::buffa::UnknownFieldsView<'a>,
+        }
+        impl<'a> ::buffa::MessageView<'a> for CreateTrackedRunRequestView<'a> {
+            type Owned = super::super::CreateTrackedRunRequest;
+            fn decode_view(
+                buf: &'a [u8],
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                let __limit = ::core::cell::Cell::new(
+                    ::buffa::DEFAULT_UNKNOWN_FIELD_LIMIT,
+                );
+                let __elem = ::core::cell::Cell::new(
+                    ::buffa::DEFAULT_ELEMENT_MEMORY_LIMIT,
+                );
+                <Self as ::buffa::MessageView>::decode_view_ctx(
+                    buf,
+                    ::buffa::DecodeContext::new(::buffa::RECURSION_LIMIT, &__limit)
+                        .with_element_memory(&__elem),
+                )
+            }
+            fn decode_view_with_ctx(
+                buf: &'a [u8],
+                ctx: ::buffa::DecodeContext<'_>,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                <Self as ::buffa::MessageView>::decode_view_ctx(buf, ctx)
+            }
+            #[inline]
+            fn merge_view_field(
+                &mut self,
+                tag: ::buffa::encoding::Tag,
+                cur: &'a [u8],
+                before_tag: &'a [u8],
+                ctx: ::buffa::DecodeContext<'_>,
+            ) -> ::core::result::Result<&'a [u8], ::buffa::DecodeError> {
+                let _ = ctx;
+                #[allow(unused_variables)]
+                let view = self;
+                let mut cur = cur;
+                match tag.field_number() {
+                    5u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let __sub_ctx = ctx.descend()?;
+                        let sub = ::buffa::types::borrow_bytes(&mut cur)?;
+                        match view.offloaded_input_data.as_mut() {
+                            Some(existing) => {
+                                ::buffa::MessageView::merge_into_view(
+                                    existing,
+                                    sub,
+                                    __sub_ctx,
+                                )?
+                            }
+                            None => {
+                                view.offloaded_input_data = ::buffa::MessageFieldView::set(
+                                    <super::super::super::common::__buffa::view::OffloadedInputDataView as ::buffa::MessageView>::decode_view_ctx(
+                                        sub,
+                                        __sub_ctx,
+                                    )?,
+                                );
+                            }
+                        }
+                    }
+                    6u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let __sub_ctx = ctx.descend()?;
+                        let sub = ::buffa::types::borrow_bytes(&mut cur)?;
+                        match view.run_spec.as_mut() {
+                            Some(existing) => {
+                                ::buffa::MessageView::merge_into_view(
+                                    existing,
+                                    sub,
+                                    __sub_ctx,
+                                )?
+                            }
+                            None => {
+                                view.run_spec = ::buffa::MessageFieldView::set(
+                                    <super::super::super::task::__buffa::view::RunSpecView as ::buffa::MessageView>::decode_view_ctx(
+                                        sub,
+                                        __sub_ctx,
+                                    )?,
+                                );
+                            }
+                        }
+                    }
+                    8u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let __sub_ctx = ctx.descend()?;
+                        let sub = ::buffa::types::borrow_bytes(&mut cur)?;
+                        match view.run_start_time.as_mut() {
+                            Some(existing) => {
+                                ::buffa::MessageView::merge_into_view(
+                                    existing,
+                                    sub,
+                                    __sub_ctx,
+                                )?
+                            }
+                            None => {
+                                view.run_start_time = ::buffa::MessageFieldView::set(
+                                    <super::super::super::super::google::protobuf::__buffa::view::TimestampView as ::buffa::MessageView>::decode_view_ctx(
+                                        sub,
+                                        __sub_ctx,
+                                    )?,
+                                );
+                            }
+                        }
+                    }
+                    7u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let entry_bytes = ::buffa::types::borrow_bytes(&mut cur)?;
+                        let mut entry_cur: &'a [u8] = entry_bytes;
+                        let mut key = "";
+                        let mut val = "";
+                        ctx.register_element_memory(
+                            ::buffa::__private::element_footprint(&key)
+                                + ::buffa::__private::element_footprint(&val),
+                        )?;
+                        while !entry_cur.is_empty() {
+                            let entry_tag = ::buffa::encoding::Tag::decode(
+                                &mut entry_cur,
+                            )?;
+                            match entry_tag.field_number() {
+                                1 => {
+                                    ::buffa::encoding::check_wire_type(
+                                        entry_tag,
+                                        ::buffa::encoding::WireType::LengthDelimited,
+                                    )?;
+                                    key = ::buffa::types::borrow_str(&mut entry_cur)?;
+                                }
+                                2 => {
+                                    ::buffa::encoding::check_wire_type(
+                                        entry_tag,
+                                        ::buffa::encoding::WireType::LengthDelimited,
+                                    )?;
+                                    val = ::buffa::types::borrow_str(&mut entry_cur)?;
+                                }
+                                _ => {
+                                    ::buffa::encoding::skip_field_depth(
+                                        entry_tag,
+                                        &mut entry_cur,
+                                        ctx.depth(),
+                                    )?;
+                                }
+                            }
+                        }
+                        view.labels.push(key, val);
+                    }
+                    1u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let __sub_ctx = ctx.descend()?;
+                        let sub = ::buffa::types::borrow_bytes(&mut cur)?;
+                        if let Some(
+                            super::super::__buffa::view::oneof::create_tracked_run_request::Id::RunId(
+                                ref mut existing,
+                            ),
+                        ) = view.id
+                        {
+                            ::buffa::MessageView::merge_into_view(
+                                &mut **existing,
+                                sub,
+                                __sub_ctx,
+                            )?;
+                        } else {
+                            view.id = Some(
+                                super::super::__buffa::view::oneof::create_tracked_run_request::Id::RunId(
+                                    ::buffa::alloc::boxed::Box::new(
+                                        <super::super::super::common::__buffa::view::RunIdentifierView as ::buffa::MessageView>::decode_view_ctx(
+                                            sub,
+                                            __sub_ctx,
+                                        )?,
+                                    ),
+                                ),
+                            );
+                        }
+                    }
+                    2u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let __sub_ctx = ctx.descend()?;
+                        let sub = ::buffa::types::borrow_bytes(&mut cur)?;
+                        if let Some(
+                            super::super::__buffa::view::oneof::create_tracked_run_request::Id::ProjectId(
+                                ref mut existing,
+                            ),
+                        ) = view.id
+                        {
+                            ::buffa::MessageView::merge_into_view(
+                                &mut **existing,
+                                sub,
+                                __sub_ctx,
+                            )?;
+                        } else {
+                            view.id = Some(
+                                super::super::__buffa::view::oneof::create_tracked_run_request::Id::ProjectId(
+                                    ::buffa::alloc::boxed::Box::new(
+                                        <super::super::super::common::__buffa::view::ProjectIdentifierView as ::buffa::MessageView>::decode_view_ctx(
+                                            sub,
+                                            __sub_ctx,
+                                        )?,
+                                    ),
+                                ),
+                            );
+                        }
+                    }
+                    3u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let __sub_ctx = ctx.descend()?;
+                        let sub = ::buffa::types::borrow_bytes(&mut cur)?;
+                        if let Some(
+                            super::super::__buffa::view::oneof::create_tracked_run_request::Task::TaskId(
+                                ref mut existing,
+                            ),
+                        ) = view.task
+                        {
+                            ::buffa::MessageView::merge_into_view(
+                                &mut **existing,
+                                sub,
+                                __sub_ctx,
+                            )?;
+                        } else {
+                            view.task = Some(
+                                super::super::__buffa::view::oneof::create_tracked_run_request::Task::TaskId(
+                                    ::buffa::alloc::boxed::Box::new(
+                                        <super::super::super::task::__buffa::view::TaskIdentifierView as ::buffa::MessageView>::decode_view_ctx(
+                                            sub,
+                                            __sub_ctx,
+                                        )?,
+                                    ),
+                                ),
+                            );
+                        }
+                    }
+                    4u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let __sub_ctx = ctx.descend()?;
+                        let sub = ::buffa::types::borrow_bytes(&mut cur)?;
+                        if let Some(
+                            super::super::__buffa::view::oneof::create_tracked_run_request::Task::TaskSpec(
+                                ref mut existing,
+                            ),
+                        ) = view.task
+                        {
+                            ::buffa::MessageView::merge_into_view(
+                                &mut **existing,
+                                sub,
+                                __sub_ctx,
+                            )?;
+                        } else {
+                            view.task = Some(
+                                super::super::__buffa::view::oneof::create_tracked_run_request::Task::TaskSpec(
+                                    ::buffa::alloc::boxed::Box::new(
+                                        <super::super::super::task::__buffa::view::TaskSpecView as ::buffa::MessageView>::decode_view_ctx(
+                                            sub,
+                                            __sub_ctx,
+                                        )?,
+                                    ),
+                                ),
+                            );
+                        }
+                    }
+                    _ => {
+                        ::buffa::encoding::skip_field_depth(tag, &mut cur, ctx.depth())?;
+                        let span_len = before_tag.len() - cur.len();
+                        view.__buffa_unknown_fields
+                            .push_record(before_tag, span_len, ctx)?;
+                    }
+                }
+                ::core::result::Result::Ok(cur)
+            }
+            fn to_owned_message(
+                &self,
+            ) -> ::core::result::Result<
+                super::super::CreateTrackedRunRequest,
+                ::buffa::DecodeError,
+            > {
+                self.to_owned_from_source(None)
+            }
+            #[allow(clippy::useless_conversion, clippy::needless_update)]
+            fn to_owned_from_source(
+                &self,
+                __buffa_src: ::core::option::Option<&::buffa::bytes::Bytes>,
+            ) -> ::core::result::Result<
+                super::super::CreateTrackedRunRequest,
+                ::buffa::DecodeError,
+            > {
+                #[allow(unused_imports)]
+                use ::buffa::alloc::string::ToString as _;
+                let _ = __buffa_src;
+                ::core::result::Result::Ok(super::super::CreateTrackedRunRequest {
+                    offloaded_input_data: match self.offloaded_input_data.as_option() {
+                        Some(v) => {
+                            ::buffa::MessageField::<
+                                super::super::super::common::OffloadedInputData,
+                            >::some(v.to_owned_from_source(__buffa_src)?)
+                        }
+                        None => ::buffa::MessageField::none(),
+                    },
+                    run_spec: match self.run_spec.as_option() {
+                        Some(v) => {
+                            ::buffa::MessageField::<
+                                super::super::super::task::RunSpec,
+                            >::some(v.to_owned_from_source(__buffa_src)?)
+                        }
+                        None => ::buffa::MessageField::none(),
+                    },
+                    labels: self
+                        .labels
+                        .iter()
+                        .map(|(k, v)| (k.to_string(), v.to_string()))
+                        .collect(),
+                    run_start_time: match self.run_start_time.as_option() {
+                        Some(v) => {
+                            ::buffa::MessageField::<
+                                super::super::super::super::google::protobuf::Timestamp,
+                            >::some(v.to_owned_from_source(__buffa_src)?)
+                        }
+                        None => ::buffa::MessageField::none(),
+                    },
+                    id: match self.id.as_ref() {
+                        ::core::option::Option::Some(v) => {
+                            ::core::option::Option::Some(
+                                match v {
+                                    super::super::__buffa::view::oneof::create_tracked_run_request::Id::RunId(
+                                        v,
+                                    ) => {
+                                        super::super::__buffa::oneof::create_tracked_run_request::Id::RunId(
+                                            ::buffa::alloc::boxed::Box::new(
+                                                v.to_owned_from_source(__buffa_src)?,
+                                            ),
+                                        )
+                                    }
+                                    super::super::__buffa::view::oneof::create_tracked_run_request::Id::ProjectId(
+                                        v,
+                                    ) => {
+                                        super::super::__buffa::oneof::create_tracked_run_request::Id::ProjectId(
+                                            ::buffa::alloc::boxed::Box::new(
+                                                v.to_owned_from_source(__buffa_src)?,
+                                            ),
+                                        )
+                                    }
+                                },
+                            )
+                        }
+                        ::core::option::Option::None => ::core::option::Option::None,
+                    },
+                    task: match self.task.as_ref() {
+                        ::core::option::Option::Some(v) => {
+                            ::core::option::Option::Some(
+                                match v {
+                                    super::super::__buffa::view::oneof::create_tracked_run_request::Task::TaskId(
+                                        v,
+                                    ) => {
+                                        super::super::__buffa::oneof::create_tracked_run_request::Task::TaskId(
+                                            ::buffa::alloc::boxed::Box::new(
+                                                v.to_owned_from_source(__buffa_src)?,
+                                            ),
+                                        )
+                                    }
+                                    super::super::__buffa::view::oneof::create_tracked_run_request::Task::TaskSpec(
+                                        v,
+                                    ) => {
+                                        super::super::__buffa::oneof::create_tracked_run_request::Task::TaskSpec(
+                                            ::buffa::alloc::boxed::Box::new(
+                                                v.to_owned_from_source(__buffa_src)?,
+                                            ),
+                                        )
+                                    }
+                                },
+                            )
+                        }
+                        ::core::option::Option::None => ::core::option::Option::None,
+                    },
+                    __buffa_unknown_fields: self
+                        .__buffa_unknown_fields
+                        .to_owned()?
+                        .into(),
+                    ..::core::default::Default::default()
+                })
+            }
+        }
+        impl<'a> ::buffa::ViewEncode<'a> for CreateTrackedRunRequestView<'a> {
+            #[allow(clippy::needless_borrow, clippy::let_and_return)]
+            fn compute_size(&self, __cache: &mut ::buffa::SizeCache) -> u32 {
+                #[allow(unused_imports)]
+                use ::buffa::Enumeration as _;
+                let mut size = 0u64;
+                if let ::core::option::Option::Some(ref v) = self.id {
+                    match v {
+                        super::super::__buffa::view::oneof::create_tracked_run_request::Id::RunId(
+                            x,
+                        ) => {
+                            let __slot = __cache.reserve();
+                            let inner = x.compute_size(__cache);
+                            __cache.set(__slot, inner);
+                            size
+                                += 1u64 + ::buffa::encoding::varint_len(inner as u64) as u64
+                                    + inner as u64;
+                        }
+                        super::super::__buffa::view::oneof::create_tracked_run_request::Id::ProjectId(
+                            x,
+                        ) => {
+                            let __slot = __cache.reserve();
+                            let inner = x.compute_size(__cache);
+                            __cache.set(__slot, inner);
+                            size
+                                += 1u64 + ::buffa::encoding::varint_len(inner as u64) as u64
+                                    + inner as u64;
+                        }
+                    }
+                }
+                if let ::core::option::Option::Some(ref v) = self.task {
+                    match v {
+                        super::super::__buffa::view::oneof::create_tracked_run_request::Task::TaskId(
+                            x,
+                        ) => {
+                            let __slot = __cache.reserve();
+                            let inner = x.compute_size(__cache);
+                            __cache.set(__slot, inner);
+                            size
+                                += 1u64 + ::buffa::encoding::varint_len(inner as u64) as u64
+                                    + inner as u64;
+                        }
+                        super::super::__buffa::view::oneof::create_tracked_run_request::Task::TaskSpec(
+                            x,
+                        ) => {
+                            let __slot = __cache.reserve();
+                            let inner = x.compute_size(__cache);
+                            __cache.set(__slot, inner);
+                            size
+                                += 1u64 + ::buffa::encoding::varint_len(inner as u64) as u64
+                                    + inner as u64;
+                        }
+                    }
+                }
+                if self.offloaded_input_data.is_set() {
+                    let __slot = __cache.reserve();
+                    let inner_size = self.offloaded_input_data.compute_size(__cache);
+                    __cache.set(__slot, inner_size);
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                            + inner_size as u64;
+                }
+                if self.run_spec.is_set() {
+                    let __slot = __cache.reserve();
+                    let inner_size = self.run_spec.compute_size(__cache);
+                    __cache.set(__slot, inner_size);
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                            + inner_size as u64;
+                }
+                #[allow(clippy::for_kv_map)]
+                for (k, v) in &self.labels {
+                    let entry_size: u64 = 1u64
+                        + ::buffa::types::string_encoded_len(k) as u64 + 1u64
+                        + ::buffa::types::string_encoded_len(v) as u64;
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(entry_size) as u64
+                            + entry_size;
+                }
+                if self.run_start_time.is_set() {
+                    let __slot = __cache.reserve();
+                    let inner_size = self.run_start_time.compute_size(__cache);
+                    __cache.set(__slot, inner_size);
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                            + inner_size as u64;
+                }
+                size += self.__buffa_unknown_fields.encoded_len() as u64;
+                ::buffa::saturate_size(size)
+            }
+            #[allow(clippy::needless_borrow)]
+            fn write_to(
+                &self,
+                __cache: &mut ::buffa::SizeCache,
+                buf: &mut impl ::buffa::EncodeSink,
+            ) {
+                #[allow(unused_imports)]
+                use ::buffa::Enumeration as _;
+                if let ::core::option::Option::Some(ref v) = self.id {
+                    match v {
+                        super::super::__buffa::view::oneof::create_tracked_run_request::Id::RunId(
+                            x,
+                        ) => {
+                            ::buffa::types::put_len_delimited_header(
+                                1u32,
+                                u64::from(__cache.consume_next()),
+                                buf,
+                            );
+                            x.write_to(__cache, buf);
+                        }
+                        super::super::__buffa::view::oneof::create_tracked_run_request::Id::ProjectId(
+                            x,
+                        ) => {
+                            ::buffa::types::put_len_delimited_header(
+                                2u32,
+                                u64::from(__cache.consume_next()),
+                                buf,
+                            );
+                            x.write_to(__cache, buf);
+                        }
+                    }
+                }
+                if let ::core::option::Option::Some(ref v) = self.task {
+                    match v {
+                        super::super::__buffa::view::oneof::create_tracked_run_request::Task::TaskId(
+                            x,
+                        ) => {
+                            ::buffa::types::put_len_delimited_header(
+                                3u32,
+                                u64::from(__cache.consume_next()),
+                                buf,
+                            );
+                            x.write_to(__cache, buf);
+                        }
+                        super::super::__buffa::view::oneof::create_tracked_run_request::Task::TaskSpec(
+                            x,
+                        ) => {
+                            ::buffa::types::put_len_delimited_header(
+                                4u32,
+                                u64::from(__cache.consume_next()),
+                                buf,
+                            );
+                            x.write_to(__cache, buf);
+                        }
+                    }
+                }
+                if self.offloaded_input_data.is_set() {
+                    ::buffa::types::put_len_delimited_header(
+                        5u32,
+                        u64::from(__cache.consume_next()),
+                        buf,
+                    );
+                    self.offloaded_input_data.write_to(__cache, buf);
+                }
+                if self.run_spec.is_set() {
+                    ::buffa::types::put_len_delimited_header(
+                        6u32,
+                        u64::from(__cache.consume_next()),
+                        buf,
+                    );
+                    self.run_spec.write_to(__cache, buf);
+                }
+                for (k, v) in &self.labels {
+                    let entry_size: u64 = 1u64
+                        + ::buffa::types::string_encoded_len(k) as u64 + 1u64
+                        + ::buffa::types::string_encoded_len(v) as u64;
+                    ::buffa::encoding::Tag::new(
+                            7u32,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )
+                        .encode(buf);
+                    ::buffa::encoding::encode_varint(entry_size, buf);
+                    ::buffa::encoding::Tag::new(
+                            1u32,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )
+                        .encode(buf);
+                    ::buffa::types::encode_string(k, buf);
+                    ::buffa::encoding::Tag::new(
+                            2u32,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )
+                        .encode(buf);
+                    ::buffa::types::encode_string(v, buf);
+                }
+                if self.run_start_time.is_set() {
+                    ::buffa::types::put_len_delimited_header(
+                        8u32,
+                        u64::from(__cache.consume_next()),
+                        buf,
+                    );
+                    self.run_start_time.write_to(__cache, buf);
+                }
+                self.__buffa_unknown_fields.write_to(buf);
+            }
+        }
+        impl<'a> ::buffa::MessageName for CreateTrackedRunRequestView<'a> {
+            const PACKAGE: &'static str = "flyteidl2.workflow";
+            const NAME: &'static str = "CreateTrackedRunRequest";
+            const FULL_NAME: &'static str = "flyteidl2.workflow.CreateTrackedRunRequest";
+            const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.workflow.CreateTrackedRunRequest";
+        }
+        ::buffa::impl_default_view_instance!(CreateTrackedRunRequestView);
+        ::buffa::impl_view_reborrow!(CreateTrackedRunRequestView);
+        /** Self-contained, `'static` owned view of a `CreateTrackedRunRequest` message.
+
+ Wraps [`::buffa::OwnedView`]`<`[`CreateTrackedRunRequestView`]`<'static>>`: the decoded view and the [`::buffa::bytes::Bytes`] buffer it borrows from travel together, so the handle is `'static` and `Send + Sync` — suitable for async handlers, spawned tasks, and anywhere a `'static` bound is required.
+
+ Field accessors return borrows tied to `&self`. Use [`Self::view`] to get the full [`CreateTrackedRunRequestView`] when you need struct patterns, iteration helpers, or to pass the view to lifetime-parameterised code.*/
+        #[derive(Clone, Debug)]
+        pub struct CreateTrackedRunRequestOwnedView(
+            ::buffa::OwnedView<CreateTrackedRunRequestView<'static>>,
+        );
+        impl CreateTrackedRunRequestOwnedView {
+            /// Decode an owned view from a [`::buffa::bytes::Bytes`] buffer.
+            ///
+            /// The view borrows directly from the buffer's data; the buffer is
+            /// retained inside the returned handle.
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError`] if the buffer contains invalid
+            /// protobuf data.
+            pub fn decode(
+                bytes: ::buffa::bytes::Bytes,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    CreateTrackedRunRequestOwnedView(::buffa::OwnedView::decode(bytes)?),
+                )
+            }
+            /// Decode with custom [`::buffa::DecodeOptions`] (recursion limit,
+            /// max message size).
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError`] if the buffer is invalid or
+            /// exceeds the configured limits.
+            pub fn decode_with_options(
+                bytes: ::buffa::bytes::Bytes,
+                opts: &::buffa::DecodeOptions,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    CreateTrackedRunRequestOwnedView(
+                        ::buffa::OwnedView::decode_with_options(bytes, opts)?,
+                    ),
+                )
+            }
+            /// Build from an owned message via an encode → decode round-trip.
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError::MessageTooLarge`] if the
+            /// message's encoded size exceeds the 2 GiB protobuf limit, or
+            /// another [`::buffa::DecodeError`] if the re-encoded bytes are
+            /// somehow invalid (should not happen for well-formed messages).
+            pub fn from_owned(
+                msg: &super::super::CreateTrackedRunRequest,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    CreateTrackedRunRequestOwnedView(
+                        ::buffa::OwnedView::from_owned(msg)?,
+                    ),
+                )
+            }
+            /// Borrow the full [`CreateTrackedRunRequestView`] with its lifetime tied to `&self`.
+            #[must_use]
+            pub fn view(&self) -> &CreateTrackedRunRequestView<'_> {
+                self.0.reborrow()
+            }
+            /// Convert to the owned message type.
+            ///
+            /// Infallible: this type's constructors wire-decode their
+            /// buffer, and a view produced by wire decoding always
+            /// converts. Delegates to [`::buffa::OwnedView::to_owned_message`],
+            /// whose contract also governs handles converted from a raw
+            /// [`::buffa::OwnedView`].
+            #[must_use]
+            pub fn to_owned_message(&self) -> super::super::CreateTrackedRunRequest {
+                self.0.to_owned_message()
+            }
+            /// The underlying bytes buffer.
+            #[must_use]
+            pub fn bytes(&self) -> &::buffa::bytes::Bytes {
+                self.0.bytes()
+            }
+            /// Consume the handle, returning the underlying bytes buffer.
+            #[must_use]
+            pub fn into_bytes(self) -> ::buffa::bytes::Bytes {
+                self.0.into_bytes()
+            }
+            /// Field 5: `offloaded_input_data`
+            #[must_use]
+            pub fn offloaded_input_data(
+                &self,
+            ) -> &::buffa::MessageFieldView<
+                super::super::super::common::__buffa::view::OffloadedInputDataView<'_>,
+            > {
+                &self.0.reborrow().offloaded_input_data
+            }
+            /// Field 6: `run_spec`
+            #[must_use]
+            pub fn run_spec(
+                &self,
+            ) -> &::buffa::MessageFieldView<
+                super::super::super::task::__buffa::view::RunSpecView<'_>,
+            > {
+                &self.0.reborrow().run_spec
+            }
+            /// Field 7: `labels` (map)
+            #[must_use]
+            pub fn labels(&self) -> &::buffa::MapView<'_, &'_ str, &'_ str> {
+                &self.0.reborrow().labels
+            }
+            /// Field 8: `run_start_time`
+            #[must_use]
+            pub fn run_start_time(
+                &self,
+            ) -> &::buffa::MessageFieldView<
+                super::super::super::super::google::protobuf::__buffa::view::TimestampView<
+                    '_,
+                >,
+            > {
+                &self.0.reborrow().run_start_time
+            }
+            /// Oneof `id`.
+            #[must_use]
+            pub fn id(
+                &self,
+            ) -> ::core::option::Option<
+                &super::super::__buffa::view::oneof::create_tracked_run_request::Id<'_>,
+            > {
+                self.0.reborrow().id.as_ref()
+            }
+            /// Oneof `task`.
+            #[must_use]
+            pub fn task(
+                &self,
+            ) -> ::core::option::Option<
+                &super::super::__buffa::view::oneof::create_tracked_run_request::Task<'_>,
+            > {
+                self.0.reborrow().task.as_ref()
+            }
+        }
+        impl ::core::convert::From<
+            ::buffa::OwnedView<CreateTrackedRunRequestView<'static>>,
+        > for CreateTrackedRunRequestOwnedView {
+            fn from(
+                inner: ::buffa::OwnedView<CreateTrackedRunRequestView<'static>>,
+            ) -> Self {
+                CreateTrackedRunRequestOwnedView(inner)
+            }
+        }
+        impl ::core::convert::From<CreateTrackedRunRequestOwnedView>
+        for ::buffa::OwnedView<CreateTrackedRunRequestView<'static>> {
+            fn from(wrapper: CreateTrackedRunRequestOwnedView) -> Self {
+                wrapper.0
+            }
+        }
+        impl ::core::convert::AsRef<
+            ::buffa::OwnedView<CreateTrackedRunRequestView<'static>>,
+        > for CreateTrackedRunRequestOwnedView {
+            fn as_ref(
+                &self,
+            ) -> &::buffa::OwnedView<CreateTrackedRunRequestView<'static>> {
+                &self.0
+            }
+        }
+        impl ::buffa::HasMessageView for super::super::CreateTrackedRunRequest {
+            type View<'a> = CreateTrackedRunRequestView<'a>;
+            type ViewHandle = CreateTrackedRunRequestOwnedView;
+        }
+        #[derive(Clone, Debug, Default)]
+        pub struct TrackedActionUpdateView<'a> {
+            /// Field 1: `event`
+            pub event: ::buffa::MessageFieldView<
+                super::super::__buffa::view::ActionEventView<'a>,
+            >,
+            /// Field 2: `parent_name`
+            pub parent_name: &'a str,
+            /// Field 3: `group`
+            pub group: &'a str,
+            /// Field 6: `status`
+            pub status: ::buffa::MessageFieldView<
+                super::super::__buffa::view::ActionStatusView<'a>,
+            >,
+            pub spec: ::core::option::Option<
+                super::super::__buffa::view::oneof::tracked_action_update::Spec<'a>,
+            >,
+            pub __buffa_unknown_fields: ::buffa::UnknownFieldsView<'a>,
+        }
+        impl<'a> ::buffa::MessageView<'a> for TrackedActionUpdateView<'a> {
+            type Owned = super::super::TrackedActionUpdate;
+            fn decode_view(
+                buf: &'a [u8],
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                let __limit = ::core::cell::Cell::new(
+                    ::buffa::DEFAULT_UNKNOWN_FIELD_LIMIT,
+                );
+                let __elem = ::core::cell::Cell::new(
+                    ::buffa::DEFAULT_ELEMENT_MEMORY_LIMIT,
+                );
+                <Self as ::buffa::MessageView>::decode_view_ctx(
+                    buf,
+                    ::buffa::DecodeContext::new(::buffa::RECURSION_LIMIT, &__limit)
+                        .with_element_memory(&__elem),
+                )
+            }
+            fn decode_view_with_ctx(
+                buf: &'a [u8],
+                ctx: ::buffa::DecodeContext<'_>,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                <Self as ::buffa::MessageView>::decode_view_ctx(buf, ctx)
+            }
+            #[inline]
+            fn merge_view_field(
+                &mut self,
+                tag: ::buffa::encoding::Tag,
+                cur: &'a [u8],
+                before_tag: &'a [u8],
+                ctx: ::buffa::DecodeContext<'_>,
+            ) -> ::core::result::Result<&'a [u8], ::buffa::DecodeError> {
+                let _ = ctx;
+                #[allow(unused_variables)]
+                let view = self;
+                let mut cur = cur;
+                match tag.field_number() {
+                    1u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let __sub_ctx = ctx.descend()?;
+                        let sub = ::buffa::types::borrow_bytes(&mut cur)?;
+                        match view.event.as_mut() {
+                            Some(existing) => {
+                                ::buffa::MessageView::merge_into_view(
+                                    existing,
+                                    sub,
+                                    __sub_ctx,
+                                )?
+                            }
+                            None => {
+                                view.event = ::buffa::MessageFieldView::set(
+                                    <super::super::__buffa::view::ActionEventView as ::buffa::MessageView>::decode_view_ctx(
+                                        sub,
+                                        __sub_ctx,
+                                    )?,
+                                );
+                            }
+                        }
+                    }
+                    2u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        view.parent_name = ::buffa::types::borrow_str(&mut cur)?;
+                    }
+                    3u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        view.group = ::buffa::types::borrow_str(&mut cur)?;
+                    }
+                    6u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let __sub_ctx = ctx.descend()?;
+                        let sub = ::buffa::types::borrow_bytes(&mut cur)?;
+                        match view.status.as_mut() {
+                            Some(existing) => {
+                                ::buffa::MessageView::merge_into_view(
+                                    existing,
+                                    sub,
+                                    __sub_ctx,
+                                )?
+                            }
+                            None => {
+                                view.status = ::buffa::MessageFieldView::set(
+                                    <super::super::__buffa::view::ActionStatusView as ::buffa::MessageView>::decode_view_ctx(
+                                        sub,
+                                        __sub_ctx,
+                                    )?,
+                                );
+                            }
+                        }
+                    }
+                    4u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let __sub_ctx = ctx.descend()?;
+                        let sub = ::buffa::types::borrow_bytes(&mut cur)?;
+                        if let Some(
+                            super::super::__buffa::view::oneof::tracked_action_update::Spec::Task(
+                                ref mut existing,
+                            ),
+                        ) = view.spec
+                        {
+                            ::buffa::MessageView::merge_into_view(
+                                &mut **existing,
+                                sub,
+                                __sub_ctx,
+                            )?;
+                        } else {
+                            view.spec = Some(
+                                super::super::__buffa::view::oneof::tracked_action_update::Spec::Task(
+                                    ::buffa::alloc::boxed::Box::new(
+                                        <super::super::__buffa::view::TaskActionView as ::buffa::MessageView>::decode_view_ctx(
+                                            sub,
+                                            __sub_ctx,
+                                        )?,
+                                    ),
+                                ),
+                            );
+                        }
+                    }
+                    5u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let __sub_ctx = ctx.descend()?;
+                        let sub = ::buffa::types::borrow_bytes(&mut cur)?;
+                        if let Some(
+                            super::super::__buffa::view::oneof::tracked_action_update::Spec::Trace(
+                                ref mut existing,
+                            ),
+                        ) = view.spec
+                        {
+                            ::buffa::MessageView::merge_into_view(
+                                &mut **existing,
+                                sub,
+                                __sub_ctx,
+                            )?;
+                        } else {
+                            view.spec = Some(
+                                super::super::__buffa::view::oneof::tracked_action_update::Spec::Trace(
+                                    ::buffa::alloc::boxed::Box::new(
+                                        <super::super::__buffa::view::TraceActionView as ::buffa::MessageView>::decode_view_ctx(
+                                            sub,
+                                            __sub_ctx,
+                                        )?,
+                                    ),
+                                ),
+                            );
+                        }
+                    }
+                    _ => {
+                        ::buffa::encoding::skip_field_depth(tag, &mut cur, ctx.depth())?;
+                        let span_len = before_tag.len() - cur.len();
+                        view.__buffa_unknown_fields
+                            .push_record(before_tag, span_len, ctx)?;
+                    }
+                }
+                ::core::result::Result::Ok(cur)
+            }
+            fn to_owned_message(
+                &self,
+            ) -> ::core::result::Result<
+                super::super::TrackedActionUpdate,
+                ::buffa::DecodeError,
+            > {
+                self.to_owned_from_source(None)
+            }
+            #[allow(clippy::useless_conversion, clippy::needless_update)]
+            fn to_owned_from_source(
+                &self,
+                __buffa_src: ::core::option::Option<&::buffa::bytes::Bytes>,
+            ) -> ::core::result::Result<
+                super::super::TrackedActionUpdate,
+                ::buffa::DecodeError,
+            > {
+                #[allow(unused_imports)]
+                use ::buffa::alloc::string::ToString as _;
+                let _ = __buffa_src;
+                ::core::result::Result::Ok(super::super::TrackedActionUpdate {
+                    event: match self.event.as_option() {
+                        Some(v) => {
+                            ::buffa::MessageField::<
+                                super::super::ActionEvent,
+                            >::some(v.to_owned_from_source(__buffa_src)?)
+                        }
+                        None => ::buffa::MessageField::none(),
+                    },
+                    parent_name: self.parent_name.to_string(),
+                    group: self.group.to_string(),
+                    status: match self.status.as_option() {
+                        Some(v) => {
+                            ::buffa::MessageField::<
+                                super::super::ActionStatus,
+                            >::some(v.to_owned_from_source(__buffa_src)?)
+                        }
+                        None => ::buffa::MessageField::none(),
+                    },
+                    spec: match self.spec.as_ref() {
+                        ::core::option::Option::Some(v) => {
+                            ::core::option::Option::Some(
+                                match v {
+                                    super::super::__buffa::view::oneof::tracked_action_update::Spec::Task(
+                                        v,
+                                    ) => {
+                                        super::super::__buffa::oneof::tracked_action_update::Spec::Task(
+                                            ::buffa::alloc::boxed::Box::new(
+                                                v.to_owned_from_source(__buffa_src)?,
+                                            ),
+                                        )
+                                    }
+                                    super::super::__buffa::view::oneof::tracked_action_update::Spec::Trace(
+                                        v,
+                                    ) => {
+                                        super::super::__buffa::oneof::tracked_action_update::Spec::Trace(
+                                            ::buffa::alloc::boxed::Box::new(
+                                                v.to_owned_from_source(__buffa_src)?,
+                                            ),
+                                        )
+                                    }
+                                },
+                            )
+                        }
+                        ::core::option::Option::None => ::core::option::Option::None,
+                    },
+                    __buffa_unknown_fields: self
+                        .__buffa_unknown_fields
+                        .to_owned()?
+                        .into(),
+                    ..::core::default::Default::default()
+                })
+            }
+        }
+        impl<'a> ::buffa::ViewEncode<'a> for TrackedActionUpdateView<'a> {
+            #[allow(clippy::needless_borrow, clippy::let_and_return)]
+            fn compute_size(&self, __cache: &mut ::buffa::SizeCache) -> u32 {
+                #[allow(unused_imports)]
+                use ::buffa::Enumeration as _;
+                let mut size = 0u64;
+                if self.event.is_set() {
+                    let __slot = __cache.reserve();
+                    let inner_size = self.event.compute_size(__cache);
+                    __cache.set(__slot, inner_size);
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                            + inner_size as u64;
+                }
+                if !self.parent_name.is_empty() {
+                    size
+                        += 1u64
+                            + ::buffa::types::string_encoded_len(&self.parent_name)
+                                as u64;
+                }
+                if !self.group.is_empty() {
+                    size
+                        += 1u64 + ::buffa::types::string_encoded_len(&self.group) as u64;
+                }
+                if let ::core::option::Option::Some(ref v) = self.spec {
+                    match v {
+                        super::super::__buffa::view::oneof::tracked_action_update::Spec::Task(
+                            x,
+                        ) => {
+                            let __slot = __cache.reserve();
+                            let inner = x.compute_size(__cache);
+                            __cache.set(__slot, inner);
+                            size
+                                += 1u64 + ::buffa::encoding::varint_len(inner as u64) as u64
+                                    + inner as u64;
+                        }
+                        super::super::__buffa::view::oneof::tracked_action_update::Spec::Trace(
+                            x,
+                        ) => {
+                            let __slot = __cache.reserve();
+                            let inner = x.compute_size(__cache);
+                            __cache.set(__slot, inner);
+                            size
+                                += 1u64 + ::buffa::encoding::varint_len(inner as u64) as u64
+                                    + inner as u64;
+                        }
+                    }
+                }
+                if self.status.is_set() {
+                    let __slot = __cache.reserve();
+                    let inner_size = self.status.compute_size(__cache);
+                    __cache.set(__slot, inner_size);
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                            + inner_size as u64;
+                }
+                size += self.__buffa_unknown_fields.encoded_len() as u64;
+                ::buffa::saturate_size(size)
+            }
+            #[allow(clippy::needless_borrow)]
+            fn write_to(
+                &self,
+                __cache: &mut ::buffa::SizeCache,
+                buf: &mut impl ::buffa::EncodeSink,
+            ) {
+                #[allow(unused_imports)]
+                use ::buffa::Enumeration as _;
+                if self.event.is_set() {
+                    ::buffa::types::put_len_delimited_header(
+                        1u32,
+                        u64::from(__cache.consume_next()),
+                        buf,
+                    );
+                    self.event.write_to(__cache, buf);
+                }
+                if !self.parent_name.is_empty() {
+                    ::buffa::types::put_string_field(2u32, &self.parent_name, buf);
+                }
+                if !self.group.is_empty() {
+                    ::buffa::types::put_string_field(3u32, &self.group, buf);
+                }
+                if let ::core::option::Option::Some(ref v) = self.spec {
+                    match v {
+                        super::super::__buffa::view::oneof::tracked_action_update::Spec::Task(
+                            x,
+                        ) => {
+                            ::buffa::types::put_len_delimited_header(
+                                4u32,
+                                u64::from(__cache.consume_next()),
+                                buf,
+                            );
+                            x.write_to(__cache, buf);
+                        }
+                        super::super::__buffa::view::oneof::tracked_action_update::Spec::Trace(
+                            x,
+                        ) => {
+                            ::buffa::types::put_len_delimited_header(
+                                5u32,
+                                u64::from(__cache.consume_next()),
+                                buf,
+                            );
+                            x.write_to(__cache, buf);
+                        }
+                    }
+                }
+                if self.status.is_set() {
+                    ::buffa::types::put_len_delimited_header(
+                        6u32,
+                        u64::from(__cache.consume_next()),
+                        buf,
+                    );
+                    self.status.write_to(__cache, buf);
+                }
+                self.__buffa_unknown_fields.write_to(buf);
+            }
+        }
+        impl<'a> ::buffa::MessageName for TrackedActionUpdateView<'a> {
+            const PACKAGE: &'static str = "flyteidl2.workflow";
+            const NAME: &'static str = "TrackedActionUpdate";
+            const FULL_NAME: &'static str = "flyteidl2.workflow.TrackedActionUpdate";
+            const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.workflow.TrackedActionUpdate";
+        }
+        ::buffa::impl_default_view_instance!(TrackedActionUpdateView);
+        ::buffa::impl_view_reborrow!(TrackedActionUpdateView);
+        /** Self-contained, `'static` owned view of a `TrackedActionUpdate` message.
+
+ Wraps [`::buffa::OwnedView`]`<`[`TrackedActionUpdateView`]`<'static>>`: the decoded view and the [`::buffa::bytes::Bytes`] buffer it borrows from travel together, so the handle is `'static` and `Send + Sync` — suitable for async handlers, spawned tasks, and anywhere a `'static` bound is required.
+
+ Field accessors return borrows tied to `&self`. Use [`Self::view`] to get the full [`TrackedActionUpdateView`] when you need struct patterns, iteration helpers, or to pass the view to lifetime-parameterised code.*/
+        #[derive(Clone, Debug)]
+        pub struct TrackedActionUpdateOwnedView(
+            ::buffa::OwnedView<TrackedActionUpdateView<'static>>,
+        );
+        impl TrackedActionUpdateOwnedView {
+            /// Decode an owned view from a [`::buffa::bytes::Bytes`] buffer.
+            ///
+            /// The view borrows directly from the buffer's data; the buffer is
+            /// retained inside the returned handle.
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError`] if the buffer contains invalid
+            /// protobuf data.
+            pub fn decode(
+                bytes: ::buffa::bytes::Bytes,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    TrackedActionUpdateOwnedView(::buffa::OwnedView::decode(bytes)?),
+                )
+            }
+            /// Decode with custom [`::buffa::DecodeOptions`] (recursion limit,
+            /// max message size).
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError`] if the buffer is invalid or
+            /// exceeds the configured limits.
+            pub fn decode_with_options(
+                bytes: ::buffa::bytes::Bytes,
+                opts: &::buffa::DecodeOptions,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    TrackedActionUpdateOwnedView(
+                        ::buffa::OwnedView::decode_with_options(bytes, opts)?,
+                    ),
+                )
+            }
+            /// Build from an owned message via an encode → decode round-trip.
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError::MessageTooLarge`] if the
+            /// message's encoded size exceeds the 2 GiB protobuf limit, or
+            /// another [`::buffa::DecodeError`] if the re-encoded bytes are
+            /// somehow invalid (should not happen for well-formed messages).
+            pub fn from_owned(
+                msg: &super::super::TrackedActionUpdate,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    TrackedActionUpdateOwnedView(::buffa::OwnedView::from_owned(msg)?),
+                )
+            }
+            /// Borrow the full [`TrackedActionUpdateView`] with its lifetime tied to `&self`.
+            #[must_use]
+            pub fn view(&self) -> &TrackedActionUpdateView<'_> {
+                self.0.reborrow()
+            }
+            /// Convert to the owned message type.
+            ///
+            /// Infallible: this type's constructors wire-decode their
+            /// buffer, and a view produced by wire decoding always
+            /// converts. Delegates to [`::buffa::OwnedView::to_owned_message`],
+            /// whose contract also governs handles converted from a raw
+            /// [`::buffa::OwnedView`].
+            #[must_use]
+            pub fn to_owned_message(&self) -> super::super::TrackedActionUpdate {
+                self.0.to_owned_message()
+            }
+            /// The underlying bytes buffer.
+            #[must_use]
+            pub fn bytes(&self) -> &::buffa::bytes::Bytes {
+                self.0.bytes()
+            }
+            /// Consume the handle, returning the underlying bytes buffer.
+            #[must_use]
+            pub fn into_bytes(self) -> ::buffa::bytes::Bytes {
+                self.0.into_bytes()
+            }
+            /// Field 1: `event`
+            #[must_use]
+            pub fn event(
+                &self,
+            ) -> &::buffa::MessageFieldView<
+                super::super::__buffa::view::ActionEventView<'_>,
+            > {
+                &self.0.reborrow().event
+            }
+            /// Field 2: `parent_name`
+            #[must_use]
+            pub fn parent_name(&self) -> &'_ str {
+                self.0.reborrow().parent_name
+            }
+            /// Field 3: `group`
+            #[must_use]
+            pub fn group(&self) -> &'_ str {
+                self.0.reborrow().group
+            }
+            /// Field 6: `status`
+            #[must_use]
+            pub fn status(
+                &self,
+            ) -> &::buffa::MessageFieldView<
+                super::super::__buffa::view::ActionStatusView<'_>,
+            > {
+                &self.0.reborrow().status
+            }
+            /// Oneof `spec`.
+            #[must_use]
+            pub fn spec(
+                &self,
+            ) -> ::core::option::Option<
+                &super::super::__buffa::view::oneof::tracked_action_update::Spec<'_>,
+            > {
+                self.0.reborrow().spec.as_ref()
+            }
+        }
+        impl ::core::convert::From<::buffa::OwnedView<TrackedActionUpdateView<'static>>>
+        for TrackedActionUpdateOwnedView {
+            fn from(
+                inner: ::buffa::OwnedView<TrackedActionUpdateView<'static>>,
+            ) -> Self {
+                TrackedActionUpdateOwnedView(inner)
+            }
+        }
+        impl ::core::convert::From<TrackedActionUpdateOwnedView>
+        for ::buffa::OwnedView<TrackedActionUpdateView<'static>> {
+            fn from(wrapper: TrackedActionUpdateOwnedView) -> Self {
+                wrapper.0
+            }
+        }
+        impl ::core::convert::AsRef<::buffa::OwnedView<TrackedActionUpdateView<'static>>>
+        for TrackedActionUpdateOwnedView {
+            fn as_ref(&self) -> &::buffa::OwnedView<TrackedActionUpdateView<'static>> {
+                &self.0
+            }
+        }
+        impl ::buffa::HasMessageView for super::super::TrackedActionUpdate {
+            type View<'a> = TrackedActionUpdateView<'a>;
+            type ViewHandle = TrackedActionUpdateOwnedView;
+        }
+        #[derive(Clone, Debug, Default)]
+        pub struct ReportTrackedActionsRequestView<'a> {
+            /// Field 1: `run_id`
+            pub run_id: ::buffa::MessageFieldView<
+                super::super::super::common::__buffa::view::RunIdentifierView<'a>,
+            >,
+            /// Field 2: `updates`
+            pub updates: ::buffa::RepeatedView<
+                'a,
+                super::super::__buffa::view::TrackedActionUpdateView<'a>,
+            >,
+            pub __buffa_unknown_fields: ::buffa::UnknownFieldsView<'a>,
+        }
+        impl<'a> ::buffa::MessageView<'a> for ReportTrackedActionsRequestView<'a> {
+            type Owned = super::super::ReportTrackedActionsRequest;
+            fn decode_view(
+                buf: &'a [u8],
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                let __limit = ::core::cell::Cell::new(
+                    ::buffa::DEFAULT_UNKNOWN_FIELD_LIMIT,
+                );
+                let __elem = ::core::cell::Cell::new(
+                    ::buffa::DEFAULT_ELEMENT_MEMORY_LIMIT,
+                );
+                <Self as ::buffa::MessageView>::decode_view_ctx(
+                    buf,
+                    ::buffa::DecodeContext::new(::buffa::RECURSION_LIMIT, &__limit)
+                        .with_element_memory(&__elem),
+                )
+            }
+            fn decode_view_with_ctx(
+                buf: &'a [u8],
+                ctx: ::buffa::DecodeContext<'_>,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                <Self as ::buffa::MessageView>::decode_view_ctx(buf, ctx)
+            }
+            #[inline]
+            fn merge_view_field(
+                &mut self,
+                tag: ::buffa::encoding::Tag,
+                cur: &'a [u8],
+                before_tag: &'a [u8],
+                ctx: ::buffa::DecodeContext<'_>,
+            ) -> ::core::result::Result<&'a [u8], ::buffa::DecodeError> {
+                let _ = ctx;
+                #[allow(unused_variables)]
+                let view = self;
+                let mut cur = cur;
+                match tag.field_number() {
+                    1u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let __sub_ctx = ctx.descend()?;
+                        let sub = ::buffa::types::borrow_bytes(&mut cur)?;
+                        match view.run_id.as_mut() {
+                            Some(existing) => {
+                                ::buffa::MessageView::merge_into_view(
+                                    existing,
+                                    sub,
+                                    __sub_ctx,
+                                )?
+                            }
+                            None => {
+                                view.run_id = ::buffa::MessageFieldView::set(
+                                    <super::super::super::common::__buffa::view::RunIdentifierView as ::buffa::MessageView>::decode_view_ctx(
+                                        sub,
+                                        __sub_ctx,
+                                    )?,
+                                );
+                            }
+                        }
+                    }
+                    2u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let __sub_ctx = ctx.descend()?;
+                        let sub = ::buffa::types::borrow_bytes(&mut cur)?;
+                        ctx.register_element_memory(
+                            ::core::mem::size_of::<
+                                super::super::__buffa::view::TrackedActionUpdateView,
+                            >(),
+                        )?;
+                        view.updates
+                            .push(
+                                <super::super::__buffa::view::TrackedActionUpdateView as ::buffa::MessageView>::decode_view_ctx(
+                                    sub,
+                                    __sub_ctx,
+                                )?,
+                            );
+                    }
+                    _ => {
+                        ::buffa::encoding::skip_field_depth(tag, &mut cur, ctx.depth())?;
+                        let span_len = before_tag.len() - cur.len();
+                        view.__buffa_unknown_fields
+                            .push_record(before_tag, span_len, ctx)?;
+                    }
+                }
+                ::core::result::Result::Ok(cur)
+            }
+            fn to_owned_message(
+                &self,
+            ) -> ::core::result::Result<
+                super::super::ReportTrackedActionsRequest,
+                ::buffa::DecodeError,
+            > {
+                self.to_owned_from_source(None)
+            }
+            #[allow(clippy::useless_conversion, clippy::needless_update)]
+            fn to_owned_from_source(
+                &self,
+                __buffa_src: ::core::option::Option<&::buffa::bytes::Bytes>,
+            ) -> ::core::result::Result<
+                super::super::ReportTrackedActionsRequest,
+                ::buffa::DecodeError,
+            > {
+                #[allow(unused_imports)]
+                use ::buffa::alloc::string::ToString as _;
+                let _ = __buffa_src;
+                ::core::result::Result::Ok(super::super::ReportTrackedActionsRequest {
+                    run_id: match self.run_id.as_option() {
+                        Some(v) => {
+                            ::buffa::MessageField::<
+                                super::super::super::common::RunIdentifier,
+                            >::some(v.to_owned_from_source(__buffa_src)?)
+                        }
+                        None => ::buffa::MessageField::none(),
+                    },
+                    updates: self
+                        .updates
+                        .iter()
+                        .map(|v| v.to_owned_from_source(__buffa_src))
+                        .collect::<::core::result::Result<_, ::buffa::DecodeError>>()?,
+                    __buffa_unknown_fields: self
+                        .__buffa_unknown_fields
+                        .to_owned()?
+                        .into(),
+                    ..::core::default::Default::default()
+                })
+            }
+        }
+        impl<'a> ::buffa::ViewEncode<'a> for ReportTrackedActionsRequestView<'a> {
+            #[allow(clippy::needless_borrow, clippy::let_and_return)]
+            fn compute_size(&self, __cache: &mut ::buffa::SizeCache) -> u32 {
+                #[allow(unused_imports)]
+                use ::buffa::Enumeration as _;
+                let mut size = 0u64;
+                if self.run_id.is_set() {
+                    let __slot = __cache.reserve();
+                    let inner_size = self.run_id.compute_size(__cache);
+                    __cache.set(__slot, inner_size);
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                            + inner_size as u64;
+                }
+                for v in &self.updates {
+                    let __slot = __cache.reserve();
+                    let inner_size = v.compute_size(__cache);
+                    __cache.set(__slot, inner_size);
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                            + inner_size as u64;
+                }
+                size += self.__buffa_unknown_fields.encoded_len() as u64;
+                ::buffa::saturate_size(size)
+            }
+            #[allow(clippy::needless_borrow)]
+            fn write_to(
+                &self,
+                __cache: &mut ::buffa::SizeCache,
+                buf: &mut impl ::buffa::EncodeSink,
+            ) {
+                #[allow(unused_imports)]
+                use ::buffa::Enumeration as _;
+                if self.run_id.is_set() {
+                    ::buffa::types::put_len_delimited_header(
+                        1u32,
+                        u64::from(__cache.consume_next()),
+                        buf,
+                    );
+                    self.run_id.write_to(__cache, buf);
+                }
+                for v in &self.updates {
+                    ::buffa::types::put_len_delimited_header(
+                        2u32,
+                        u64::from(__cache.consume_next()),
+                        buf,
+                    );
+                    v.write_to(__cache, buf);
+                }
+                self.__buffa_unknown_fields.write_to(buf);
+            }
+        }
+        impl<'a> ::buffa::MessageName for ReportTrackedActionsRequestView<'a> {
+            const PACKAGE: &'static str = "flyteidl2.workflow";
+            const NAME: &'static str = "ReportTrackedActionsRequest";
+            const FULL_NAME: &'static str = "flyteidl2.workflow.ReportTrackedActionsRequest";
+            const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.workflow.ReportTrackedActionsRequest";
+        }
+        ::buffa::impl_default_view_instance!(ReportTrackedActionsRequestView);
+        ::buffa::impl_view_reborrow!(ReportTrackedActionsRequestView);
+        /** Self-contained, `'static` owned view of a `ReportTrackedActionsRequest` message.
+
+ Wraps [`::buffa::OwnedView`]`<`[`ReportTrackedActionsRequestView`]`<'static>>`: the decoded view and the [`::buffa::bytes::Bytes`] buffer it borrows from travel together, so the handle is `'static` and `Send + Sync` — suitable for async handlers, spawned tasks, and anywhere a `'static` bound is required.
+
+ Field accessors return borrows tied to `&self`. Use [`Self::view`] to get the full [`ReportTrackedActionsRequestView`] when you need struct patterns, iteration helpers, or to pass the view to lifetime-parameterised code.*/
+        #[derive(Clone, Debug)]
+        pub struct ReportTrackedActionsRequestOwnedView(
+            ::buffa::OwnedView<ReportTrackedActionsRequestView<'static>>,
+        );
+        impl ReportTrackedActionsRequestOwnedView {
+            /// Decode an owned view from a [`::buffa::bytes::Bytes`] buffer.
+            ///
+            /// The view borrows directly from the buffer's data; the buffer is
+            /// retained inside the returned handle.
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError`] if the buffer contains invalid
+            /// protobuf data.
+            pub fn decode(
+                bytes: ::buffa::bytes::Bytes,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    ReportTrackedActionsRequestOwnedView(
+                        ::buffa::OwnedView::decode(bytes)?,
+                    ),
+                )
+            }
+            /// Decode with custom [`::buffa::DecodeOptions`] (recursion limit,
+            /// max message size).
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError`] if the buffer is invalid or
+            /// exceeds the configured limits.
+            pub fn decode_with_options(
+                bytes: ::buffa::bytes::Bytes,
+                opts: &::buffa::DecodeOptions,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    ReportTrackedActionsRequestOwnedView(
+                        ::buffa::OwnedView::decode_with_options(bytes, opts)?,
+                    ),
+                )
+            }
+            /// Build from an owned message via an encode → decode round-trip.
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError::MessageTooLarge`] if the
+            /// message's encoded size exceeds the 2 GiB protobuf limit, or
+            /// another [`::buffa::DecodeError`] if the re-encoded bytes are
+            /// somehow invalid (should not happen for well-formed messages).
+            pub fn from_owned(
+                msg: &super::super::ReportTrackedActionsRequest,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    ReportTrackedActionsRequestOwnedView(
+                        ::buffa::OwnedView::from_owned(msg)?,
+                    ),
+                )
+            }
+            /// Borrow the full [`ReportTrackedActionsRequestView`] with its lifetime tied to `&self`.
+            #[must_use]
+            pub fn view(&self) -> &ReportTrackedActionsRequestView<'_> {
+                self.0.reborrow()
+            }
+            /// Convert to the owned message type.
+            ///
+            /// Infallible: this type's constructors wire-decode their
+            /// buffer, and a view produced by wire decoding always
+            /// converts. Delegates to [`::buffa::OwnedView::to_owned_message`],
+            /// whose contract also governs handles converted from a raw
+            /// [`::buffa::OwnedView`].
+            #[must_use]
+            pub fn to_owned_message(&self) -> super::super::ReportTrackedActionsRequest {
+                self.0.to_owned_message()
+            }
+            /// The underlying bytes buffer.
+            #[must_use]
+            pub fn bytes(&self) -> &::buffa::bytes::Bytes {
+                self.0.bytes()
+            }
+            /// Consume the handle, returning the underlying bytes buffer.
+            #[must_use]
+            pub fn into_bytes(self) -> ::buffa::bytes::Bytes {
+                self.0.into_bytes()
+            }
+            /// Field 1: `run_id`
+            #[must_use]
+            pub fn run_id(
+                &self,
+            ) -> &::buffa::MessageFieldView<
+                super::super::super::common::__buffa::view::RunIdentifierView<'_>,
+            > {
+                &self.0.reborrow().run_id
+            }
+            /// Field 2: `updates`
+            #[must_use]
+            pub fn updates(
+                &self,
+            ) -> &::buffa::RepeatedView<
+                '_,
+                super::super::__buffa::view::TrackedActionUpdateView<'_>,
+            > {
+                &self.0.reborrow().updates
+            }
+        }
+        impl ::core::convert::From<
+            ::buffa::OwnedView<ReportTrackedActionsRequestView<'static>>,
+        > for ReportTrackedActionsRequestOwnedView {
+            fn from(
+                inner: ::buffa::OwnedView<ReportTrackedActionsRequestView<'static>>,
+            ) -> Self {
+                ReportTrackedActionsRequestOwnedView(inner)
+            }
+        }
+        impl ::core::convert::From<ReportTrackedActionsRequestOwnedView>
+        for ::buffa::OwnedView<ReportTrackedActionsRequestView<'static>> {
+            fn from(wrapper: ReportTrackedActionsRequestOwnedView) -> Self {
+                wrapper.0
+            }
+        }
+        impl ::core::convert::AsRef<
+            ::buffa::OwnedView<ReportTrackedActionsRequestView<'static>>,
+        > for ReportTrackedActionsRequestOwnedView {
+            fn as_ref(
+                &self,
+            ) -> &::buffa::OwnedView<ReportTrackedActionsRequestView<'static>> {
+                &self.0
+            }
+        }
+        impl ::buffa::HasMessageView for super::super::ReportTrackedActionsRequest {
+            type View<'a> = ReportTrackedActionsRequestView<'a>;
+            type ViewHandle = ReportTrackedActionsRequestOwnedView;
+        }
+        #[derive(Clone, Debug, Default)]
+        pub struct ReportTrackedActionsResponseView<'a> {
+            /// Field 1: `statuses`
+            pub statuses: ::buffa::RepeatedView<
+                'a,
+                super::super::super::super::google::rpc::__buffa::view::StatusView<'a>,
+            >,
+            pub __buffa_unknown_fields: ::buffa::UnknownFieldsView<'a>,
+        }
+        impl<'a> ::buffa::MessageView<'a> for ReportTrackedActionsResponseView<'a> {
+            type Owned = super::super::ReportTrackedActionsResponse;
+            fn decode_view(
+                buf: &'a [u8],
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                let __limit = ::core::cell::Cell::new(
+                    ::buffa::DEFAULT_UNKNOWN_FIELD_LIMIT,
+                );
+                let __elem = ::core::cell::Cell::new(
+                    ::buffa::DEFAULT_ELEMENT_MEMORY_LIMIT,
+                );
+                <Self as ::buffa::MessageView>::decode_view_ctx(
+                    buf,
+                    ::buffa::DecodeContext::new(::buffa::RECURSION_LIMIT, &__limit)
+                        .with_element_memory(&__elem),
+                )
+            }
+            fn decode_view_with_ctx(
+                buf: &'a [u8],
+                ctx: ::buffa::DecodeContext<'_>,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                <Self as ::buffa::MessageView>::decode_view_ctx(buf, ctx)
+            }
+            #[inline]
+            fn merge_view_field(
+                &mut self,
+                tag: ::buffa::encoding::Tag,
+                cur: &'a [u8],
+                before_tag: &'a [u8],
+                ctx: ::buffa::DecodeContext<'_>,
+            ) -> ::core::result::Result<&'a [u8], ::buffa::DecodeError> {
+                let _ = ctx;
+                #[allow(unused_variables)]
+                let view = self;
+                let mut cur = cur;
+                match tag.field_number() {
+                    1u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let __sub_ctx = ctx.descend()?;
+                        let sub = ::buffa::types::borrow_bytes(&mut cur)?;
+                        ctx.register_element_memory(
+                            ::core::mem::size_of::<
+                                super::super::super::super::google::rpc::__buffa::view::StatusView,
+                            >(),
+                        )?;
+                        view.statuses
+                            .push(
+                                <super::super::super::super::google::rpc::__buffa::view::StatusView as ::buffa::MessageView>::decode_view_ctx(
+                                    sub,
+                                    __sub_ctx,
+                                )?,
+                            );
+                    }
+                    _ => {
+                        ::buffa::encoding::skip_field_depth(tag, &mut cur, ctx.depth())?;
+                        let span_len = before_tag.len() - cur.len();
+                        view.__buffa_unknown_fields
+                            .push_record(before_tag, span_len, ctx)?;
+                    }
+                }
+                ::core::result::Result::Ok(cur)
+            }
+            fn to_owned_message(
+                &self,
+            ) -> ::core::result::Result<
+                super::super::ReportTrackedActionsResponse,
+                ::buffa::DecodeError,
+            > {
+                self.to_owned_from_source(None)
+            }
+            #[allow(clippy::useless_conversion, clippy::needless_update)]
+            fn to_owned_from_source(
+                &self,
+                __buffa_src: ::core::option::Option<&::buffa::bytes::Bytes>,
+            ) -> ::core::result::Result<
+                super::super::ReportTrackedActionsResponse,
+                ::buffa::DecodeError,
+            > {
+                #[allow(unused_imports)]
+                use ::buffa::alloc::string::ToString as _;
+                let _ = __buffa_src;
+                ::core::result::Result::Ok(super::super::ReportTrackedActionsResponse {
+                    statuses: self
+                        .statuses
+                        .iter()
+                        .map(|v| v.to_owned_from_source(__buffa_src))
+                        .collect::<::core::result::Result<_, ::buffa::DecodeError>>()?,
+                    __buffa_unknown_fields: self
+                        .__buffa_unknown_fields
+                        .to_owned()?
+                        .into(),
+                    ..::core::default::Default::default()
+                })
+            }
+        }
+        impl<'a> ::buffa::ViewEncode<'a> for ReportTrackedActionsResponseView<'a> {
+            #[allow(clippy::needless_borrow, clippy::let_and_return)]
+            fn compute_size(&self, __cache: &mut ::buffa::SizeCache) -> u32 {
+                #[allow(unused_imports)]
+                use ::buffa::Enumeration as _;
+                let mut size = 0u64;
+                for v in &self.statuses {
+                    let __slot = __cache.reserve();
+                    let inner_size = v.compute_size(__cache);
+                    __cache.set(__slot, inner_size);
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                            + inner_size as u64;
+                }
+                size += self.__buffa_unknown_fields.encoded_len() as u64;
+                ::buffa::saturate_size(size)
+            }
+            #[allow(clippy::needless_borrow)]
+            fn write_to(
+                &self,
+                __cache: &mut ::buffa::SizeCache,
+                buf: &mut impl ::buffa::EncodeSink,
+            ) {
+                #[allow(unused_imports)]
+                use ::buffa::Enumeration as _;
+                for v in &self.statuses {
+                    ::buffa::types::put_len_delimited_header(
+                        1u32,
+                        u64::from(__cache.consume_next()),
+                        buf,
+                    );
+                    v.write_to(__cache, buf);
+                }
+                self.__buffa_unknown_fields.write_to(buf);
+            }
+        }
+        impl<'a> ::buffa::MessageName for ReportTrackedActionsResponseView<'a> {
+            const PACKAGE: &'static str = "flyteidl2.workflow";
+            const NAME: &'static str = "ReportTrackedActionsResponse";
+            const FULL_NAME: &'static str = "flyteidl2.workflow.ReportTrackedActionsResponse";
+            const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.workflow.ReportTrackedActionsResponse";
+        }
+        ::buffa::impl_default_view_instance!(ReportTrackedActionsResponseView);
+        ::buffa::impl_view_reborrow!(ReportTrackedActionsResponseView);
+        /** Self-contained, `'static` owned view of a `ReportTrackedActionsResponse` message.
+
+ Wraps [`::buffa::OwnedView`]`<`[`ReportTrackedActionsResponseView`]`<'static>>`: the decoded view and the [`::buffa::bytes::Bytes`] buffer it borrows from travel together, so the handle is `'static` and `Send + Sync` — suitable for async handlers, spawned tasks, and anywhere a `'static` bound is required.
+
+ Field accessors return borrows tied to `&self`. Use [`Self::view`] to get the full [`ReportTrackedActionsResponseView`] when you need struct patterns, iteration helpers, or to pass the view to lifetime-parameterised code.*/
+        #[derive(Clone, Debug)]
+        pub struct ReportTrackedActionsResponseOwnedView(
+            ::buffa::OwnedView<ReportTrackedActionsResponseView<'static>>,
+        );
+        impl ReportTrackedActionsResponseOwnedView {
+            /// Decode an owned view from a [`::buffa::bytes::Bytes`] buffer.
+            ///
+            /// The view borrows directly from the buffer's data; the buffer is
+            /// retained inside the returned handle.
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError`] if the buffer contains invalid
+            /// protobuf data.
+            pub fn decode(
+                bytes: ::buffa::bytes::Bytes,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    ReportTrackedActionsResponseOwnedView(
+                        ::buffa::OwnedView::decode(bytes)?,
+                    ),
+                )
+            }
+            /// Decode with custom [`::buffa::DecodeOptions`] (recursion limit,
+            /// max message size).
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError`] if the buffer is invalid or
+            /// exceeds the configured limits.
+            pub fn decode_with_options(
+                bytes: ::buffa::bytes::Bytes,
+                opts: &::buffa::DecodeOptions,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    ReportTrackedActionsResponseOwnedView(
+                        ::buffa::OwnedView::decode_with_options(bytes, opts)?,
+                    ),
+                )
+            }
+            /// Build from an owned message via an encode → decode round-trip.
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError::MessageTooLarge`] if the
+            /// message's encoded size exceeds the 2 GiB protobuf limit, or
+            /// another [`::buffa::DecodeError`] if the re-encoded bytes are
+            /// somehow invalid (should not happen for well-formed messages).
+            pub fn from_owned(
+                msg: &super::super::ReportTrackedActionsResponse,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    ReportTrackedActionsResponseOwnedView(
+                        ::buffa::OwnedView::from_owned(msg)?,
+                    ),
+                )
+            }
+            /// Borrow the full [`ReportTrackedActionsResponseView`] with its lifetime tied to `&self`.
+            #[must_use]
+            pub fn view(&self) -> &ReportTrackedActionsResponseView<'_> {
+                self.0.reborrow()
+            }
+            /// Convert to the owned message type.
+            ///
+            /// Infallible: this type's constructors wire-decode their
+            /// buffer, and a view produced by wire decoding always
+            /// converts. Delegates to [`::buffa::OwnedView::to_owned_message`],
+            /// whose contract also governs handles converted from a raw
+            /// [`::buffa::OwnedView`].
+            #[must_use]
+            pub fn to_owned_message(
+                &self,
+            ) -> super::super::ReportTrackedActionsResponse {
+                self.0.to_owned_message()
+            }
+            /// The underlying bytes buffer.
+            #[must_use]
+            pub fn bytes(&self) -> &::buffa::bytes::Bytes {
+                self.0.bytes()
+            }
+            /// Consume the handle, returning the underlying bytes buffer.
+            #[must_use]
+            pub fn into_bytes(self) -> ::buffa::bytes::Bytes {
+                self.0.into_bytes()
+            }
+            /// Field 1: `statuses`
+            #[must_use]
+            pub fn statuses(
+                &self,
+            ) -> &::buffa::RepeatedView<
+                '_,
+                super::super::super::super::google::rpc::__buffa::view::StatusView<'_>,
+            > {
+                &self.0.reborrow().statuses
+            }
+        }
+        impl ::core::convert::From<
+            ::buffa::OwnedView<ReportTrackedActionsResponseView<'static>>,
+        > for ReportTrackedActionsResponseOwnedView {
+            fn from(
+                inner: ::buffa::OwnedView<ReportTrackedActionsResponseView<'static>>,
+            ) -> Self {
+                ReportTrackedActionsResponseOwnedView(inner)
+            }
+        }
+        impl ::core::convert::From<ReportTrackedActionsResponseOwnedView>
+        for ::buffa::OwnedView<ReportTrackedActionsResponseView<'static>> {
+            fn from(wrapper: ReportTrackedActionsResponseOwnedView) -> Self {
+                wrapper.0
+            }
+        }
+        impl ::core::convert::AsRef<
+            ::buffa::OwnedView<ReportTrackedActionsResponseView<'static>>,
+        > for ReportTrackedActionsResponseOwnedView {
+            fn as_ref(
+                &self,
+            ) -> &::buffa::OwnedView<ReportTrackedActionsResponseView<'static>> {
+                &self.0
+            }
+        }
+        impl ::buffa::HasMessageView for super::super::ReportTrackedActionsResponse {
+            type View<'a> = ReportTrackedActionsResponseView<'a>;
+            type ViewHandle = ReportTrackedActionsResponseOwnedView;
+        }
         pub mod oneof {
             #[allow(unused_imports)]
             use super::*;
@@ -40253,6 +44478,63 @@ pub mod __buffa {
                     ControlMessage(
                         ::buffa::alloc::boxed::Box<
                             super::super::super::super::__buffa::view::ControlMessageView<
+                                'a,
+                            >,
+                        >,
+                    ),
+                }
+            }
+            pub mod create_tracked_run_request {
+                #[allow(unused_imports)]
+                use super::*;
+                #[derive(Clone, Debug)]
+                pub enum Id<'a> {
+                    RunId(
+                        ::buffa::alloc::boxed::Box<
+                            super::super::super::super::super::common::__buffa::view::RunIdentifierView<
+                                'a,
+                            >,
+                        >,
+                    ),
+                    ProjectId(
+                        ::buffa::alloc::boxed::Box<
+                            super::super::super::super::super::common::__buffa::view::ProjectIdentifierView<
+                                'a,
+                            >,
+                        >,
+                    ),
+                }
+                #[derive(Clone, Debug)]
+                pub enum Task<'a> {
+                    TaskId(
+                        ::buffa::alloc::boxed::Box<
+                            super::super::super::super::super::task::__buffa::view::TaskIdentifierView<
+                                'a,
+                            >,
+                        >,
+                    ),
+                    TaskSpec(
+                        ::buffa::alloc::boxed::Box<
+                            super::super::super::super::super::task::__buffa::view::TaskSpecView<
+                                'a,
+                            >,
+                        >,
+                    ),
+                }
+            }
+            pub mod tracked_action_update {
+                #[allow(unused_imports)]
+                use super::*;
+                #[derive(Clone, Debug)]
+                pub enum Spec<'a> {
+                    Task(
+                        ::buffa::alloc::boxed::Box<
+                            super::super::super::super::__buffa::view::TaskActionView<'a>,
+                        >,
+                    ),
+                    Trace(
+                        ::buffa::alloc::boxed::Box<
+                            super::super::super::super::__buffa::view::TraceActionView<
                                 'a,
                             >,
                         >,
@@ -40851,6 +45133,117 @@ pub mod __buffa {
                 }
             }
         }
+        pub mod create_tracked_run_request {
+            #[allow(unused_imports)]
+            use super::*;
+            #[derive(Clone, PartialEq, Debug)]
+            pub enum Id {
+                RunId(
+                    ::buffa::alloc::boxed::Box<
+                        super::super::super::super::common::RunIdentifier,
+                    >,
+                ),
+                ProjectId(
+                    ::buffa::alloc::boxed::Box<
+                        super::super::super::super::common::ProjectIdentifier,
+                    >,
+                ),
+            }
+            impl ::buffa::Oneof for Id {}
+            impl From<super::super::super::super::common::RunIdentifier> for Id {
+                fn from(v: super::super::super::super::common::RunIdentifier) -> Self {
+                    Self::RunId(::buffa::alloc::boxed::Box::new(v))
+                }
+            }
+            impl From<super::super::super::super::common::RunIdentifier>
+            for ::core::option::Option<Id> {
+                fn from(v: super::super::super::super::common::RunIdentifier) -> Self {
+                    Self::Some(Id::from(v))
+                }
+            }
+            impl From<super::super::super::super::common::ProjectIdentifier> for Id {
+                fn from(
+                    v: super::super::super::super::common::ProjectIdentifier,
+                ) -> Self {
+                    Self::ProjectId(::buffa::alloc::boxed::Box::new(v))
+                }
+            }
+            impl From<super::super::super::super::common::ProjectIdentifier>
+            for ::core::option::Option<Id> {
+                fn from(
+                    v: super::super::super::super::common::ProjectIdentifier,
+                ) -> Self {
+                    Self::Some(Id::from(v))
+                }
+            }
+            #[derive(Clone, PartialEq, Debug)]
+            pub enum Task {
+                TaskId(
+                    ::buffa::alloc::boxed::Box<
+                        super::super::super::super::task::TaskIdentifier,
+                    >,
+                ),
+                TaskSpec(
+                    ::buffa::alloc::boxed::Box<
+                        super::super::super::super::task::TaskSpec,
+                    >,
+                ),
+            }
+            impl ::buffa::Oneof for Task {}
+            impl From<super::super::super::super::task::TaskIdentifier> for Task {
+                fn from(v: super::super::super::super::task::TaskIdentifier) -> Self {
+                    Self::TaskId(::buffa::alloc::boxed::Box::new(v))
+                }
+            }
+            impl From<super::super::super::super::task::TaskIdentifier>
+            for ::core::option::Option<Task> {
+                fn from(v: super::super::super::super::task::TaskIdentifier) -> Self {
+                    Self::Some(Task::from(v))
+                }
+            }
+            impl From<super::super::super::super::task::TaskSpec> for Task {
+                fn from(v: super::super::super::super::task::TaskSpec) -> Self {
+                    Self::TaskSpec(::buffa::alloc::boxed::Box::new(v))
+                }
+            }
+            impl From<super::super::super::super::task::TaskSpec>
+            for ::core::option::Option<Task> {
+                fn from(v: super::super::super::super::task::TaskSpec) -> Self {
+                    Self::Some(Task::from(v))
+                }
+            }
+        }
+        pub mod tracked_action_update {
+            #[allow(unused_imports)]
+            use super::*;
+            #[derive(Clone, PartialEq, Debug)]
+            pub enum Spec {
+                Task(::buffa::alloc::boxed::Box<super::super::super::TaskAction>),
+                Trace(::buffa::alloc::boxed::Box<super::super::super::TraceAction>),
+            }
+            impl ::buffa::Oneof for Spec {}
+            impl From<super::super::super::TaskAction> for Spec {
+                fn from(v: super::super::super::TaskAction) -> Self {
+                    Self::Task(::buffa::alloc::boxed::Box::new(v))
+                }
+            }
+            impl From<super::super::super::TaskAction> for ::core::option::Option<Spec> {
+                fn from(v: super::super::super::TaskAction) -> Self {
+                    Self::Some(Spec::from(v))
+                }
+            }
+            impl From<super::super::super::TraceAction> for Spec {
+                fn from(v: super::super::super::TraceAction) -> Self {
+                    Self::Trace(::buffa::alloc::boxed::Box::new(v))
+                }
+            }
+            impl From<super::super::super::TraceAction>
+            for ::core::option::Option<Spec> {
+                fn from(v: super::super::super::TraceAction) -> Self {
+                    Self::Some(Spec::from(v))
+                }
+            }
+        }
     }
 }
 #[cfg(feature = "services")]
@@ -40991,6 +45384,12 @@ pub use self::__buffa::view::ActionDetailsView;
 #[cfg(feature = "services")]
 #[doc(inline)]
 pub use self::__buffa::view::ActionDetailsOwnedView;
+#[cfg(feature = "services")]
+#[doc(inline)]
+pub use self::__buffa::view::ActionEventView;
+#[cfg(feature = "services")]
+#[doc(inline)]
+pub use self::__buffa::view::ActionEventOwnedView;
 #[cfg(feature = "services")]
 #[doc(inline)]
 pub use self::__buffa::view::ActionAttemptView;
@@ -41273,3 +45672,27 @@ pub use self::__buffa::view::ActionUpdateView;
 #[cfg(feature = "services")]
 #[doc(inline)]
 pub use self::__buffa::view::ActionUpdateOwnedView;
+#[cfg(feature = "services")]
+#[doc(inline)]
+pub use self::__buffa::view::CreateTrackedRunRequestView;
+#[cfg(feature = "services")]
+#[doc(inline)]
+pub use self::__buffa::view::CreateTrackedRunRequestOwnedView;
+#[cfg(feature = "services")]
+#[doc(inline)]
+pub use self::__buffa::view::TrackedActionUpdateView;
+#[cfg(feature = "services")]
+#[doc(inline)]
+pub use self::__buffa::view::TrackedActionUpdateOwnedView;
+#[cfg(feature = "services")]
+#[doc(inline)]
+pub use self::__buffa::view::ReportTrackedActionsRequestView;
+#[cfg(feature = "services")]
+#[doc(inline)]
+pub use self::__buffa::view::ReportTrackedActionsRequestOwnedView;
+#[cfg(feature = "services")]
+#[doc(inline)]
+pub use self::__buffa::view::ReportTrackedActionsResponseView;
+#[cfg(feature = "services")]
+#[doc(inline)]
+pub use self::__buffa::view::ReportTrackedActionsResponseOwnedView;

@@ -7,7 +7,7 @@ use connectrpc_codegen::codegen::{self, descriptor::FileDescriptorSet};
 use spanwise_proto::Message as _;
 
 /// All .proto files, relative to `proto/`.
-pub(crate) const FILES: [&str; 55] = [
+pub(crate) const FILES: [&str; 56] = [
     "flyteidl2/actions/actions_service.proto",
     "flyteidl2/app/app_definition.proto",
     "flyteidl2/app/app_logs_payload.proto",
@@ -57,6 +57,7 @@ pub(crate) const FILES: [&str; 55] = [
     "flyteidl2/workflow/run_definition.proto",
     "flyteidl2/workflow/run_service.proto",
     "flyteidl2/workflow/state_service.proto",
+    "flyteidl2/workflow/tracked_run_service.proto",
     "google/protobuf/any.proto",
     "google/protobuf/duration.proto",
     "google/protobuf/struct.proto",

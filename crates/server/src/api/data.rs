@@ -136,8 +136,15 @@ impl DataProxyService for Data {
         let root = (!request.filename_root.is_empty()).then_some(request.filename_root.as_str());
         let uri = upload_uri(&request.project, &request.domain, root, &request.content_md5, &request.filename);
         let uri = uri.map_err(|error| ConnectError::invalid_argument(spanwise_wire::with_causes(&error)))?;
-        // Code that comes means a run that comes.
-        self.api.control.expect_run();
+        let scope = ids::scope(&request.org, &request.project, &request.domain)?;
+        let uri = match self.api.control.tracked_upload(scope, root.unwrap_or_default(), &request.filename)? {
+            Some(uri) => uri,
+            None => {
+                // Code that comes means a run that comes.
+                self.api.control.expect_run();
+                uri
+            }
+        };
         let expires_in = times::from_duration(request.expires_in.as_option());
         let bound = Bound { md5: request.content_md5[..].try_into().ok(), size: announced(request.content_length)? };
         let (signed_url, expires_at) = self.signed(Right::Write(bound), &uri, expires_in).await?;

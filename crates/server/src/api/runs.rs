@@ -6,28 +6,25 @@ use connectrpc::{ConnectError, RequestContext, Response, ServiceRequest, Service
 use futures_util::{StreamExt, stream};
 use spanwise_core::trace::TRACEPARENT;
 use spanwise_core::trigger::TriggerId;
-use spanwise_core::{ActionName, Phase, RunName, Times};
-use spanwise_engine::{ActionView, RunHandle, RunQuery, RunRow, RunSettings, Scope};
-use spanwise_proto::flyteidl2::common::{Filter, filter};
+use spanwise_core::{ActionName, Phase, RunName};
+use spanwise_engine::{RunHandle, Scope};
 use spanwise_proto::flyteidl2::task::TaskSpecSource;
 use spanwise_proto::flyteidl2::workflow::*;
 use spanwise_wire::condition::Given;
-use spanwise_wire::details::{self, ListedRun};
 use spanwise_wire::options::SentOptions;
 use spanwise_wire::task::TaskDefinition;
 use spanwise_wire::{Invalid, TaskInputs, ids, times};
 
-use super::listing::Between;
+use super::Api;
 use super::reads::Found;
 use super::refusing::refused;
 use super::waiting::awaited;
-use super::{Api, listing};
 use crate::calls;
 use crate::control::{Answer, Caller, Fire, NewRun};
 
 /// The service.
 pub(super) struct Runs {
-    api: Arc<Api>,
+    pub(super) api: Arc<Api>,
 }
 
 impl Runs {
@@ -35,27 +32,20 @@ impl Runs {
         Runs { api }
     }
 
-    fn run(&self, id: Option<&spanwise_proto::flyteidl2::common::RunIdentifier>) -> Result<RunHandle, ConnectError> {
+    pub(super) fn run(
+        &self,
+        id: Option<&spanwise_proto::flyteidl2::common::RunIdentifier>,
+    ) -> Result<RunHandle, ConnectError> {
         let id = ids::run_id(id.ok_or(Invalid::Missing("run_id"))?)?;
         Ok(self.api.control.run(&id)?)
     }
 
     /// A run as lists show it.
-    fn listed(&self, run: &RunHandle) -> Result<Run, ConnectError> {
+    pub(super) fn listed(&self, run: &RunHandle) -> Result<Run, ConnectError> {
         let root = run.action(&ActionName::ROOT).ok_or_else(|| ConnectError::internal("a run without a root"))?;
         let action = self.api.listed(run, &ActionName::ROOT, &root)?;
         let labels = run.settings().options.labels.clone();
         Ok(Run { action: action.into(), labels: labels.into_iter().collect(), ..Run::default() })
-    }
-
-    fn list(&self, query: &RunQuery) -> Result<(Vec<Run>, String), ConnectError> {
-        let page = query.limit.saturating_sub(1);
-        let mut rows = self.api.control.runs_with_roots(query)?;
-        let more = rows.len() > page;
-        rows.truncate(page);
-        let token = rows.last().filter(|_| more).map(|(key, ..)| key.0.to_string()).unwrap_or_default();
-        let runs = rows.iter().map(|(_, row, root)| listed(row, root.as_ref())).collect();
-        Ok((runs, token))
     }
 
     async fn inputs(&self, wrapper: Option<create_run_request::InputWrapper>) -> Result<TaskInputs, ConnectError> {
@@ -165,7 +155,7 @@ impl Runs {
     }
 }
 
-fn run_name(id: Option<create_run_request::Id>) -> Result<(Scope, Option<RunName>), Invalid> {
+pub(super) fn run_name(id: Option<create_run_request::Id>) -> Result<(Scope, Option<RunName>), Invalid> {
     match id.ok_or(Invalid::Missing("run_id or project_id"))? {
         create_run_request::Id::RunId(id) => {
             let scope = ids::scope(&id.org, &id.project, &id.domain)?;
@@ -173,36 +163,6 @@ fn run_name(id: Option<create_run_request::Id>) -> Result<(Scope, Option<RunName
         }
         create_run_request::Id::ProjectId(id) => Ok((ids::project_scope(&id)?, None)),
     }
-}
-
-/// Whether an action passes the filters of a list.
-fn passes(view: &ActionView, filters: &[Filter]) -> Result<bool, Invalid> {
-    use filter::Function;
-    for filter in filters {
-        let value = filter.values.concat();
-        let function = filter.function.as_known();
-        let equal = function == Some(Function::EQUAL);
-        let one_of = equal || function == Some(Function::VALUE_IN);
-        let passes = match filter.field.as_str() {
-            "phase" if one_of => listing::phases(filter)?.contains(&view.phase),
-            "parent_name" if equal => view.parent.is_some_and(|parent| parent.as_str() == value),
-            "action_type" if one_of => filter.values.contains(&(details::action_type(view.kind) as i32).to_string()),
-            "task_name" if equal => view.task.as_str() == value,
-            "created_at" => {
-                let (mut since, mut until) = (None, None);
-                if !(Between { since: &mut since, until: &mut until }).narrowed_by(filter)? {
-                    return Err(listing::refused("actions", filter));
-                }
-                let created = view.times().created;
-                since.is_none_or(|since| created >= since) && until.is_none_or(|until| created < until)
-            }
-            _ => return Err(listing::refused("actions", filter)),
-        };
-        if !passes {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }
 
 impl RunService for Runs {
@@ -237,6 +197,7 @@ impl RunService for Runs {
             version,
             firing: None,
             start_time: None,
+            tracked: false,
         };
         let run = self.api.control.create_run(new).await?;
         Response::ok(CreateRunResponse { run: self.listed(&run)?.into(), ..CreateRunResponse::default() })
@@ -317,36 +278,7 @@ impl RunService for Runs {
         _ctx: RequestContext,
         request: ServiceRequest<'_, ListRunsRequest>,
     ) -> ServiceResult<ListRunsResponse> {
-        use list_runs_request::ScopeBy;
-        let request = request.to_owned_message();
-        let mut query = match &request.scope_by {
-            Some(ScopeBy::ProjectId(project)) => RunQuery::default().within(ids::project_scope(project)?),
-            Some(ScopeBy::TaskName(task)) => RunQuery {
-                task: Some(task.name.clone()),
-                ..RunQuery::default().within(ids::scope(&task.org, &task.project, &task.domain)?)
-            },
-            Some(ScopeBy::TaskId(task)) => RunQuery {
-                task: Some(task.name.clone()),
-                // Without a version, all versions are meant, as of a task that is named.
-                task_version: Some(task.version.clone()).filter(|version| !version.is_empty()),
-                ..RunQuery::default().within(ids::scope(&task.org, &task.project, &task.domain)?)
-            },
-            Some(ScopeBy::TriggerName(name)) => {
-                let id = ids::trigger_id(name)?;
-                let (task, fired_by) = (Some(id.task), Some(id.name));
-                RunQuery { task, fired_by, ..RunQuery::default().within(id.scope) }
-            }
-            Some(ScopeBy::Org(_)) | None => RunQuery::default(),
-        };
-        query = listing::runs(&request.request, query)?;
-        if request.paused_actions_only {
-            if !(query.phases.is_empty() || query.phases == [Phase::Paused]) {
-                return Err(Invalid::field("paused_actions_only: it cannot be combined with a filter of phases").into());
-            }
-            query.phases = vec![Phase::Paused];
-        }
-        let (runs, token) = self.list(&query)?;
-        Response::ok(ListRunsResponse { runs, token, ..ListRunsResponse::default() })
+        Response::ok(self.list(&request.to_owned_message(), false)?)
     }
 
     async fn watch_runs(
@@ -362,27 +294,7 @@ impl RunService for Runs {
         _ctx: RequestContext,
         request: ServiceRequest<'_, ListActionsRequest>,
     ) -> ServiceResult<ListActionsResponse> {
-        let request = request.to_owned_message();
-        let run = self.run(request.run_id.as_option())?;
-        let page = listing::Page::of(&request.request)?;
-        let mut views = Vec::new();
-        for view in run.actions() {
-            if passes(&view, &request.request.filters)? {
-                views.push(view);
-            }
-        }
-        if listing::order(&request.request, "actions")? == Some(false) {
-            views.reverse();
-        }
-        let mut views: Vec<ActionView> = views.into_iter().skip(page.offset).take(page.limit + 1).collect();
-        let token = page.next(&mut views);
-        let mut actions = Vec::with_capacity(views.len());
-        for view in &views {
-            if let Some(action) = run.action(&view.name) {
-                actions.push(self.api.listed(&run, &view.name, &action)?);
-            }
-        }
-        Response::ok(ListActionsResponse { actions, token, ..ListActionsResponse::default() })
+        Response::ok(self.actions(&request.to_owned_message())?)
     }
 
     async fn watch_actions(
@@ -466,21 +378,5 @@ fn with_former_end<T: Send + 'static>(answer: T, had_ended: Option<Phase>) -> Se
     Ok(match had_ended {
         Some(phase) => response.with_header(HAD_ENDED, phase.as_str()),
         None => response,
-    })
-}
-
-/// A run of a list: nothing of it is loaded.
-fn listed(row: &RunRow, root: Option<&ActionView>) -> Run {
-    let settings = RunSettings::of(row);
-    details::listed_run(ListedRun {
-        id: &row.id,
-        task: &row.task,
-        task_version: &settings.task_version,
-        phase: row.phase,
-        attempts: root.map_or(0, |root| root.attempts),
-        times: Times { created: row.created_at, started: root.and_then(|root| root.started_at), ended: row.ended_at },
-        labels: settings.options.labels.clone(),
-        firing: settings.firing.as_ref(),
-        unreadable: row.unreadable.clone(),
     })
 }

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use spanwise_core::lifecycle::{RunTrace, STEPS_LABEL, TRACE_LABEL, TraceLevel};
 use spanwise_core::trace::{TRACEPARENT, TRACESTATE, TraceParent};
 use spanwise_core::trigger::Firing;
-use spanwise_core::{ActionName, RunId, RunName, Timestamp};
+use spanwise_core::{ActionName, ActionSpec, RunId, RunName, Timestamp};
 use spanwise_engine::{Relation, RunHandle, RunOptions, RunSettings, Scope};
 use spanwise_wire::options::SentOptions;
 use spanwise_wire::task::{RunRules, TaskDefinition};
@@ -37,26 +37,32 @@ pub(crate) struct NewRun {
     pub(crate) firing: Option<Firing>,
     /// The time that it is for; none: when it is accepted, or that of the run that it repeats.
     pub(crate) start_time: Option<Timestamp>,
+    /// Its program runs elsewhere and reports how it stands.
+    pub(crate) tracked: bool,
 }
 
 impl ControlPlane {
     /// Accepts a run and begins to drive it. After `Ok` it survives the process.
     pub(crate) async fn create_run(&self, new: NewRun) -> Result<RunHandle, Error> {
         self.inner.readiness.check().await?;
-        let Receivers { receivers, not_honoured } = self.inner.courier.receivers(&new.options.rules)?;
+        let Receivers { receivers, not_honoured } = match new.tracked {
+            // The program sends its notifications itself.
+            true => Receivers::default(),
+            false => self.inner.courier.receivers(&new.options.rules)?,
+        };
         let warnings = self.warnings(&new, not_honoured).await?;
-        self.check_bundle(new.task.bundle.as_deref()).await?;
-        let NewRun { scope, name, task, inputs, options: sent, caller_trace, version, firing, mut start_time, .. } =
-            new;
+        let NewRun { scope, name, task, inputs, options: sent, caller_trace, version, firing, .. } = new;
+        let (tracked, mut start_time) = (new.tracked, new.start_time);
+        if !tracked {
+            self.check_bundle(task.bundle.as_deref()).await?;
+        }
         let inputs = task.with_defaults(inputs);
         let relation = sent.relation.recorded;
         if let Some(Relation::Rerun { run } | Relation::Recover { run }) = &relation {
             start_time = start_time.or(self.run(&scope.clone().run(run.clone()))?.given_start_time());
         }
         let inputs = self.with_trace(inputs, &scope, relation.as_ref(), caller_trace.as_deref()).await?;
-        let rules = RunRules { scope: &scope, options: &sent.options };
-        let cache_key = task.root_cache_key(&inputs)?;
-        let mut spec = task.action_spec(None, "", cache_key.as_deref(), &rules)?;
+        let mut spec = self.spec_of_root(&task, &inputs, (&scope, &sent.options), tracked)?;
         let is_named = name.is_some();
         let id = scope.run(name.unwrap_or_else(|| RunName::from_random(spanwise_engine::random_bits())));
         let inbound = inputs.context.span();
@@ -69,6 +75,7 @@ impl ControlPlane {
             options: sent.options.shown(),
             relation,
             firing,
+            tracked,
             start_time,
             definition: Some(sent.stored.digest.clone()),
             task_version: version.unwrap_or_else(|| task.version.clone()),
@@ -99,8 +106,27 @@ impl ControlPlane {
         Ok(run)
     }
 
+    /// What is fixed about the root of a new run.
+    fn spec_of_root(
+        &self,
+        task: &TaskDefinition,
+        inputs: &TaskInputs,
+        (scope, options): (&Scope, &RunOptions),
+        tracked: bool,
+    ) -> Result<ActionSpec, Invalid> {
+        if tracked {
+            return spanwise_wire::tracked::root(task, self.inner.tracked_silence);
+        }
+        let cache_key = task.root_cache_key(inputs)?;
+        task.action_spec(None, "", cache_key.as_deref(), &RunRules { scope, options })
+    }
+
     /// What of a run is not honoured, which a strict server refuses, and what else is to be said of it.
     async fn warnings(&self, new: &NewRun, of_notifications: Vec<String>) -> Result<Vec<String>, Error> {
+        if new.tracked {
+            // What it asks for is its program's to honour.
+            return Ok(new.options.relation.warning.clone().into_iter().collect());
+        }
         let mut warnings = new.options.not_honoured.clone();
         warnings.extend(of_notifications);
         warnings.extend(queues::not_there(&self.inner.engine, new.options.options.queue.as_deref()));

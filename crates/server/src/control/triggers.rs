@@ -291,6 +291,7 @@ impl ControlPlane {
             notes: definition.shared_trace().into_iter().chain(left_out).collect(),
             firing: Some(firing),
             start_time: Some(at),
+            tracked: false,
         };
         self.create_run(new).await
     }

@@ -1,6 +1,10 @@
 //! The top of the page of a run: what it is, how it stands, and its trace.
 
+use std::time::Duration;
+
+use spanwise_core::ActionName;
 use spanwise_core::lifecycle::TraceLevel;
+use spanwise_core::text::seconds;
 use spanwise_core::trigger::TriggerId;
 use spanwise_engine::{ActionView, Relation, RunHandle, RunOptions};
 
@@ -69,9 +73,9 @@ impl Header {
             let trigger = TriggerId { scope, task, name: firing.trigger.clone() };
             (firing.trigger.clone(), firing.scheduled_at.map(|slot| when(slot, now)), address::trigger(&trigger))
         });
-        let repeatable = control::is_driven_here(run);
+        let is_driven_here = control::is_driven_here(run);
         let mut warnings = settings.warnings.clone();
-        if !repeatable && !run.is_finished() {
+        if !is_driven_here && !run.is_finished() {
             warnings.push(ELSEWHERE.to_owned());
         }
         Ok(Header {
@@ -87,7 +91,7 @@ impl Header {
             took: span(times.created, times.ended, now),
             ran: ran(&times, now),
             actions: count(actions),
-            chosen: chosen(&settings.options),
+            chosen: chosen(&settings.options).into_iter().chain(tracked(run)).collect(),
             relation,
             fired,
             warnings,
@@ -96,9 +100,20 @@ impl Header {
             export: export(run).await?,
             trace: trace.to_owned(),
             finished: run.is_finished(),
-            repeatable,
+            repeatable: is_driven_here && !settings.tracked,
         })
     }
+}
+
+/// Of a tracked run: where its program is, and how long ago it was heard.
+fn tracked(run: &RunHandle) -> Option<(&'static str, Vec<(String, String)>)> {
+    let heard = run.action(&ActionName::ROOT)?.heard_at()?;
+    let ago = Duration::from_secs(run.now().since(heard).as_secs());
+    let mut said = vec![("program".to_owned(), "runs elsewhere, and reports here".to_owned())];
+    if !run.is_finished() {
+        said.push(("heard".to_owned(), format!("{} ago", seconds(ago))));
+    }
+    Some(("Tracked", said))
 }
 
 /// What the starter of a run has chosen, under titles; what is empty is left out.

@@ -192,7 +192,7 @@ impl Panel {
             outputs,
             context: shown_pairs(context.iter().map(|(key, value)| (key, value))),
             commands: commands(pages, run, name, spec.kind),
-            can_abort: !action.is_finished() && !name.is_root(),
+            can_abort: !action.is_finished() && !name.is_root() && spec.tracked.is_none(),
             full,
             links,
         })
@@ -347,6 +347,9 @@ fn error(action: &Action, history: &[AttemptHistory]) -> Option<ErrorView> {
             note: "",
         }),
         Some(_) => None,
+        None if action.is_in_doubt() => action
+            .failure()
+            .map(|failure| ErrorView { note: "unless its program reports something else", ..error_view(failure) }),
         None => of_attempt(),
     }
 }
@@ -424,7 +427,7 @@ fn log_view(
 
 /// What to type to run the task of an action again; nothing where only the run's own program could.
 fn commands(pages: &Pages, run: &RunHandle, name: ActionName, kind: ActionKind) -> Vec<(&'static str, String)> {
-    if kind != ActionKind::Task || !control::is_driven_here(run) {
+    if kind != ActionKind::Task || !control::is_driven_here(run) || run.settings().tracked {
         return Vec::new();
     }
     let (id, endpoint) = (run.id(), &pages.endpoint);

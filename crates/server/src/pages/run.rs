@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::extract::{Path, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderValue, Uri};
 use spanwise_core::ActionName;
@@ -108,6 +108,14 @@ pub(super) async fn page(
         response.headers_mut().insert(SET_COOKIE, cookie);
     }
     response
+}
+
+/// The address that the stock SDK prints for a tracked run leads to its page.
+pub(super) async fn tracked(State(pages): State<Pages>, Path(route): Path<RunRoute>, uri: Uri) -> Response {
+    match route.run(&pages, &uri) {
+        Ok(run) => Redirect::temporary(&address::run(run.id(), None)).into_response(),
+        Err(error) => error.into_response(),
+    }
 }
 
 async fn build(pages: &Pages, route: &RunRoute, uri: &Uri, token: &Token) -> Result<RunPage, PageError> {

@@ -93,6 +93,7 @@ pub(super) fn assemble(
         strict,
         trace,
         firing,
+        tracked_silence: config.tracked_silence,
     };
     Ok((Api { control: ControlPlane::new(parts), signer, base_url }, doors, doors_of_apps))
 }

@@ -26,6 +26,7 @@ pub fn run(name: &str) -> RunRow {
         definition: None,
         task_version: String::new(),
         fired_by: None,
+        tracked: false,
         settings: "{}".to_owned(),
         export: None,
         unreadable: None,
@@ -84,6 +85,7 @@ pub fn append(run: RunKey, first_seq: u64, events: Vec<Event>) -> Append {
         events,
         actions: Vec::new(),
         run_phase: None,
+        in_doubt: false,
         definitions: Vec::new(),
         receivers: Vec::new(),
     }

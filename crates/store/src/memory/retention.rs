@@ -24,7 +24,7 @@ impl Inner {
         if self.used_bytes() > max_bytes {
             self.shrink_cache(max_bytes / 2);
         }
-        let finished = self.runs.iter().filter_map(|(key, run)| Some((run.row.ended_at?, *key)));
+        let finished = self.runs.iter().filter_map(|(key, run)| Some((run.ended_at()?, *key)));
         let mut oldest_first: Vec<(Timestamp, RunKey)> = finished.collect();
         oldest_first.sort_unstable();
         let mut used = self.used_bytes();

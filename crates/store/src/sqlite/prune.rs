@@ -64,7 +64,9 @@ fn shrink(connection: &mut Connection, max_bytes: u64, pruned: &mut Pruned) -> R
 /// Runs that ended before a time, the first to end first.
 fn finished(connection: &Connection, before: Timestamp, limit: i64) -> Result<Vec<(RunKey, Timestamp)>, Error> {
     let mut statement = connection
-        .prepare_cached("SELECT key, ended_at FROM runs WHERE ended_at < ?1 ORDER BY ended_at LIMIT ?2")
+        .prepare_cached(
+            "SELECT key, ended_at FROM runs WHERE ended_at < ?1 AND in_doubt = 0 ORDER BY ended_at LIMIT ?2",
+        )
         .map_err(failed)?;
     let runs = statement.query_map([before.0, limit], |row| Ok((RunKey(row.get(0)?), Timestamp(row.get(1)?))));
     runs.map_err(failed)?.collect::<rusqlite::Result<_>>().map_err(failed)

@@ -22,7 +22,7 @@ pub(super) fn select_run(condition: &str) -> String {
     format!(
         "SELECT key, org, project, domain, name, task, phase, created_at, ended_at, settings,
                 export_seq, exported, export_dropped, export_done, definition, task_version,
-                (SELECT json_group_object(label, value) FROM run_labels WHERE run = runs.key), fired_by
+                (SELECT json_group_object(label, value) FROM run_labels WHERE run = runs.key), fired_by, tracked
          FROM runs WHERE {condition}"
     )
 }
@@ -39,8 +39,9 @@ const UPSERT_ACTION: &str =
 pub(super) fn insert_run(connection: &Connection, run: &RunRow) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(
         "INSERT INTO runs (org, project, domain, name, task, phase, created_at, ended_at, settings,
-                           export_seq, exported, export_dropped, export_done, definition, task_version, fired_by)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+                           export_seq, exported, export_dropped, export_done, definition, task_version, fired_by,
+                           tracked)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
     )?;
     let export = |number: fn(&ExportState) -> i64| run.export.as_ref().map(number);
     statement.execute(params![
@@ -60,6 +61,7 @@ pub(super) fn insert_run(connection: &Connection, run: &RunRow) -> rusqlite::Res
         run.definition,
         run.task_version,
         run.fired_by,
+        run.tracked,
     ])?;
     Ok(())
 }
@@ -84,10 +86,13 @@ pub(super) fn append(transaction: &Transaction<'_>, batch: &[Append]) -> Result<
         }
         if let Some((phase, ended_at)) = append.run_phase {
             transaction
-                .prepare_cached("UPDATE runs SET phase = ?2, ended_at = ?3 WHERE key = ?1")
-                .and_then(|mut update| update.execute(params![append.run.0, phase.number(), ended_at.map(|at| at.0)]))
+                .prepare_cached("UPDATE runs SET phase = ?2, ended_at = ?3, in_doubt = ?4 WHERE key = ?1")
+                .and_then(|mut update| {
+                    let ended_at = ended_at.map(|at| at.0);
+                    update.execute(params![append.run.0, phase.number(), ended_at, append.in_doubt])
+                })
                 .map_err(failed)?;
-            if let Some(ended_at) = ended_at {
+            if let Some(ended_at) = ended_at.filter(|_| !append.in_doubt) {
                 notifications::become_due(transaction, append.run, ended_at)?;
             }
         }
@@ -181,6 +186,7 @@ pub(super) fn read_run(row: &Row<'_>) -> Result<(RunKey, RunRow), Error> {
         definition: get(row, 14)?,
         task_version: get(row, 15)?,
         fired_by: get(row, 17)?,
+        tracked: get(row, 18)?,
         settings: get(row, 9)?,
         export: exports::read(row, 10)?,
         unreadable: None,
@@ -216,6 +222,7 @@ fn show_run(row: &Row<'_>) -> Result<(RunKey, RunRow), Error> {
         definition: row.get(14).unwrap_or_default(),
         task_version: text(15),
         fired_by: row.get(17).unwrap_or_default(),
+        tracked: row.get(18).unwrap_or_default(),
         settings: text(9),
         export: None,
         unreadable: Some(in_one_line(&cause)),
@@ -303,6 +310,9 @@ fn filter_of(query: &RunQuery) -> (String, Vec<rusqlite::types::Value>) {
     if let Some(until) = query.updated_until {
         also(&format!("{UPDATED_AT} < ?"), until.0.into());
     }
+    if !query.keys.is_empty() {
+        also("key IN (SELECT value FROM json_each(?))", list_of(&query.keys).into());
+    }
     if let Some(after) = query.after {
         also(if query.oldest_first { "key > ?" } else { "key < ?" }, after.0.into());
     }
@@ -311,14 +321,26 @@ fn filter_of(query: &RunQuery) -> (String, Vec<rusqlite::types::Value>) {
         let waiting = if query.phases.contains(&Phase::Paused) { WAITS_FOR_A_SIGNAL } else { "FALSE" };
         conditions.push(format!("(phase IN ({}) OR {waiting})", numbers.join(", ")));
     }
-    if query.only_live {
-        conditions.push("ended_at IS NULL".to_owned());
-    }
+    conditions.extend(plain_conditions(query));
     (conditions.join(" AND "), values)
 }
 
+/// The conditions of a query that need no placeholders.
+fn plain_conditions(query: &RunQuery) -> impl Iterator<Item = String> {
+    let live = query.only_live.then(|| "ended_at IS NULL".to_owned());
+    let tracked = query.only_tracked.then(|| "tracked = 1".to_owned());
+    [live, tracked].into_iter().flatten()
+}
+
+/// Keys as a list in JSON, for a placeholder: the statement is the same for all of them.
+fn list_of(keys: &[RunKey]) -> String {
+    let keys: Vec<String> = keys.iter().map(|key| key.0.to_string()).collect();
+    format!("[{}]", keys.join(","))
+}
+
 pub(super) fn read_unfinished(connection: &Connection) -> Result<Vec<RunRow>, Error> {
-    let mut statement = connection.prepare_cached(&select_run("ended_at IS NULL ORDER BY key")).map_err(failed)?;
+    let sql = select_run("(ended_at IS NULL OR in_doubt = 1) ORDER BY key");
+    let mut statement = connection.prepare_cached(&sql).map_err(failed)?;
     let rows = statement.query_map([], |row| Ok(show_run(row))).map_err(failed)?;
     rows.map(|row| Ok(row.map_err(failed)??.1)).collect()
 }
@@ -427,12 +449,10 @@ pub(super) fn read_action_of_each(
     runs: &[RunKey],
     action: &ActionName,
 ) -> Result<Vec<(RunKey, ActionRow)>, Error> {
-    let keys: Vec<String> = runs.iter().map(|run| run.0.to_string()).collect();
     let sql = format!("{SELECT_ACTIONS} run IN (SELECT value FROM json_each(?1)) AND name = ?2 ORDER BY run");
     let mut statement = connection.prepare_cached(&sql).map_err(failed)?;
     let with_key = |row: &Row<'_>| Ok::<_, Error>((RunKey(get(row, 11)?), read_action(row)?));
-    let keys = format!("[{}]", keys.join(","));
-    let mut rows = statement.query(params![keys, action.as_str()]).map_err(failed)?;
+    let mut rows = statement.query(params![list_of(runs), action.as_str()]).map_err(failed)?;
     let mut read = Vec::with_capacity(runs.len());
     // What fails between two rows is no fault of a row: it ends the reading.
     while let Some(row) = rows.next().map_err(failed)? {

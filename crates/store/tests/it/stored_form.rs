@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use spanwise_core::tracked::{CacheReport, Reported, Tracked};
 use spanwise_core::{
     ActionName, ActionSpec, AttemptNo, Backoff, CachePolicy, Fact, Failure, Lookup, RetryPolicy, Scope, Source,
     StepOutcome, Timeouts, Timestamp,
@@ -89,9 +90,34 @@ fn each_fact_of_version_1_reads_and_writes_as_it_always_did() {
         Fact::Reused { source: elsewhere },
     ];
     let golden = include_str!("events.v1.jsonl");
+    let facts: Vec<Fact> = facts.into_iter().chain(facts_of_tracked_runs()).collect();
     let written: Vec<String> = facts.iter().map(|fact| serde_json::to_string(fact).unwrap()).collect();
     assert_eq!(written.join("\n"), golden.trim_end());
     for (line, fact) in golden.lines().zip(&facts) {
         assert_eq!(&serde_json::from_str::<Fact>(line).unwrap(), fact);
     }
+}
+
+fn facts_of_tracked_runs() -> [Fact; 6] {
+    let attempt = AttemptNo(1);
+    let tracked = Tracked { silence_seconds: Some(60), any_retries: true };
+    let tracked = ActionSpec { tracked: Some(Box::new(tracked)), ..ActionSpec::task("env.main") };
+    let reported = Reported {
+        attempt,
+        version: 3,
+        received_at: Timestamp(5),
+        cache: CacheReport::Hit,
+        output_uri: Some("s3://b/outputs.pb".to_owned()),
+        report_uri: Some("s3://b/report.html".to_owned()),
+    };
+    let short_report =
+        Reported { cache: CacheReport::Disabled, output_uri: None, report_uri: None, ..reported.clone() };
+    [
+        Fact::Enqueued { spec: Arc::new(tracked) },
+        Fact::Reported { report: reported },
+        Fact::Reported { report: short_report },
+        Fact::InDoubt { failure: Failure::user("E", "broken"), until: Some(Timestamp(9)) },
+        Fact::InDoubt { failure: Failure::user("E", "broken"), until: None },
+        Fact::HeardAgain,
+    ]
 }

@@ -1,6 +1,7 @@
 //! Actions and runs as lists, details and watches show them.
 
 use spanwise_core::history::{AttemptEnd, AttemptHistory};
+use spanwise_core::tracked::CacheReport;
 use spanwise_core::trigger::{Firing, TriggerId};
 use spanwise_core::{
     Action, ActionKind, ActionName, AttemptNo, End, Failure, Phase, RunId, Source, State, TaskName, Times, code,
@@ -35,6 +36,20 @@ pub struct Shown<'a> {
     pub definition: Option<&'a Definition>,
     /// The trigger that has fired its run, if one has.
     pub firing: Option<&'a Firing>,
+}
+
+/// The numbers of Flyte's words for what a cache did are the order of ours.
+fn cache_of_program(report: CacheReport) -> CatalogCacheStatus {
+    match report {
+        CacheReport::Disabled => CatalogCacheStatus::CACHE_DISABLED,
+        CacheReport::Miss => CatalogCacheStatus::CACHE_MISS,
+        CacheReport::Hit => CatalogCacheStatus::CACHE_HIT,
+        CacheReport::Populated => CatalogCacheStatus::CACHE_POPULATED,
+        CacheReport::LookupFailure => CatalogCacheStatus::CACHE_LOOKUP_FAILURE,
+        CacheReport::PutFailure => CatalogCacheStatus::CACHE_PUT_FAILURE,
+        CacheReport::Skipped => CatalogCacheStatus::CACHE_SKIPPED,
+        CacheReport::Evicted => CatalogCacheStatus::CACHE_EVICTED,
+    }
 }
 
 /// A phase for the wire.
@@ -145,6 +160,9 @@ impl Shown<'_> {
         if let Some(firing) = self.firing.filter(|_| self.name.is_root()) {
             say_firing(&mut metadata, self.run, task_name, firing);
         }
+        if spec.tracked.is_some() {
+            metadata.source = RunSource::RUN_SOURCE_TRACKED.into();
+        }
         let trace = || TraceActionMetadata { name: task_name.to_owned(), ..TraceActionMetadata::default() };
         metadata.spec = Some(match spec.kind {
             ActionKind::Task => self.task_metadata().into(),
@@ -204,8 +222,10 @@ impl Shown<'_> {
     }
 
     fn result(&self, outputs: Option<&[u8]>) -> Option<action_details::Result> {
+        if let Some(failure) = self.action.failure() {
+            return Some(failure::error_info(failure).into());
+        }
         match self.action.end()? {
-            End::Failed(error) | End::TimedOut(error) => Some(failure::error_info(error).into()),
             End::Aborted { by, reason } => {
                 let info =
                     AbortInfo { reason: reason.clone(), aborted_by: identity(by).into(), ..AbortInfo::default() };
@@ -217,17 +237,25 @@ impl Shown<'_> {
                     SignalInfo { signalled_by: identity(by).into(), output: output.into(), ..SignalInfo::default() };
                 Some(info.into())
             }
-            End::Succeeded { .. } | End::Reused(_) => None,
+            End::Failed(_) | End::TimedOut(_) | End::Succeeded { .. } | End::Reused(_) => None,
         }
     }
 
     fn attempt(&self, attempt: &AttemptHistory) -> ActionAttempt {
         let (phase_now, error) = self.end_of(attempt);
         let directory = format!("{}/{}/{}", self.directory, self.name, attempt.attempt);
-        let outputs = OutputReferences {
-            report_uri: format!("{directory}/report.html"),
-            output_uri: directory,
-            ..OutputReferences::default()
+        let outputs = match &attempt.reported {
+            // Where the program says that they are.
+            Some(reported) => OutputReferences {
+                report_uri: reported.report_uri.clone().unwrap_or_default(),
+                output_uri: reported.output_uri.clone().unwrap_or_default(),
+                ..OutputReferences::default()
+            },
+            None => OutputReferences {
+                report_uri: format!("{directory}/report.html"),
+                output_uri: directory,
+                ..OutputReferences::default()
+            },
         };
         ActionAttempt {
             phase: phase(phase_now),
@@ -236,7 +264,8 @@ impl Shown<'_> {
             error_info: error.into(),
             attempt: attempt.attempt.0,
             outputs: outputs.into(),
-            logs_available: true,
+            // What a program prints elsewhere is not here.
+            logs_available: attempt.reported.is_none(),
             phase_transitions: transitions(attempt, phase_now),
             cache_status: cache_status(self.action).into(),
             cluster: "local".to_owned(),
@@ -246,6 +275,9 @@ impl Shown<'_> {
 
     fn end_of(&self, attempt: &AttemptHistory) -> (Phase, Option<ErrorInfo>) {
         let Some((_, end)) = &attempt.end else {
+            if let Some(failure) = self.action.failure() {
+                return (Phase::Failed, Some(failure::error_info(failure)));
+            }
             return (if attempt.started_at.is_some() { Phase::Running } else { Phase::Initializing }, None);
         };
         match end {
@@ -316,6 +348,9 @@ fn transitions(attempt: &AttemptHistory, last: Phase) -> Vec<PhaseTransition> {
 }
 
 fn cache_status(action: &Action) -> CatalogCacheStatus {
+    if let Some(reported) = action.reported() {
+        return cache_of_program(reported.cache);
+    }
     let Some(policy) = &action.spec.cache else { return CatalogCacheStatus::CACHE_DISABLED };
     match action.end() {
         Some(End::Reused(Source::Cache { .. })) => CatalogCacheStatus::CACHE_HIT,
@@ -356,6 +391,8 @@ pub struct ListedRun<'a> {
     pub labels: BTreeMap<String, String>,
     /// The trigger that has fired it, if one has.
     pub firing: Option<&'a Firing>,
+    /// Its program runs elsewhere and reports how it stands.
+    pub tracked: bool,
     /// Why it cannot be read, if it cannot.
     pub unreadable: Option<String>,
 }
@@ -373,6 +410,9 @@ pub fn listed_run(run: ListedRun<'_>) -> Run {
     };
     if let Some(firing) = run.firing {
         say_firing(&mut metadata, run.id, task_name, firing);
+    }
+    if run.tracked {
+        metadata.source = RunSource::RUN_SOURCE_TRACKED.into();
     }
     // The default attempt for logs: never 0.
     let status = ActionStatus { phase: phase(run.phase), attempts: run.attempts.max(1), ..timed(run.times) };

@@ -4773,3 +4773,1758 @@ where
             .await
     }
 }
+
+///Shorthand for `OwnedView<CreateTrackedRunRequestView<'static>>`.
+pub type OwnedCreateTrackedRunRequestView = ::buffa::view::OwnedView<
+    crate::flyteidl2::workflow::__buffa::view::CreateTrackedRunRequestView<'static>,
+>;
+///Shorthand for `OwnedView<ReportTrackedActionsRequestView<'static>>`.
+pub type OwnedReportTrackedActionsRequestView = ::buffa::view::OwnedView<
+    crate::flyteidl2::workflow::__buffa::view::ReportTrackedActionsRequestView<'static>,
+>;
+///Shorthand for `OwnedView<ReportTrackedActionsResponseView<'static>>`.
+pub type OwnedReportTrackedActionsResponseView = ::buffa::view::OwnedView<
+    crate::flyteidl2::workflow::__buffa::view::ReportTrackedActionsResponseView<'static>,
+>;
+impl ::connectrpc::Encodable<crate::flyteidl2::workflow::ReportTrackedActionsResponse>
+for crate::flyteidl2::workflow::__buffa::view::ReportTrackedActionsResponseView<'_> {
+    fn encode(
+        &self,
+        codec: ::connectrpc::CodecFormat,
+    ) -> ::std::result::Result<::buffa::bytes::Bytes, ::connectrpc::ConnectError> {
+        ::connectrpc::__codegen::encode_view_body(self, codec)
+    }
+}
+impl ::connectrpc::Encodable<crate::flyteidl2::workflow::ReportTrackedActionsResponse>
+for ::buffa::view::OwnedView<
+    crate::flyteidl2::workflow::__buffa::view::ReportTrackedActionsResponseView<'static>,
+> {
+    fn encode(
+        &self,
+        codec: ::connectrpc::CodecFormat,
+    ) -> ::std::result::Result<::buffa::bytes::Bytes, ::connectrpc::ConnectError> {
+        ::connectrpc::__codegen::encode_view_body(self.reborrow(), codec)
+    }
+    /// An `OwnedView` still holds the buffer it was decoded from, so
+    /// its large fields can be handed to the response body by
+    /// reference count instead of copied. The bare view impl above
+    /// cannot do this: it has borrows but no buffer to name.
+    fn encode_segments(
+        &self,
+        codec: ::connectrpc::CodecFormat,
+    ) -> ::std::result::Result<::connectrpc::EncodedBody, ::connectrpc::ConnectError> {
+        ::connectrpc::__codegen::encode_view_body_segments(
+            self.reborrow(),
+            self.bytes(),
+            codec,
+        )
+    }
+}
+/// Full service name for this service.
+pub const TRACKED_RUN_SERVICE_SERVICE_NAME: &str = "flyteidl2.workflow.TrackedRunService";
+/// Static [`Spec`](::connectrpc::Spec) for the `CreateRun` RPC, as seen by the server; the generated client passes it with [`origin`](::connectrpc::Spec::origin) `Client` (compare across sides with [`Spec::same_method`](::connectrpc::Spec::same_method)).
+pub const TRACKED_RUN_SERVICE_CREATE_RUN_SPEC: ::connectrpc::Spec = ::connectrpc::Spec::server(
+        "/flyteidl2.workflow.TrackedRunService/CreateRun",
+        ::connectrpc::StreamType::Unary,
+    )
+    .with_idempotency_level(::connectrpc::IdempotencyLevel::Unknown);
+/// Static [`Spec`](::connectrpc::Spec) for the `ReportActions` RPC, as seen by the server; the generated client passes it with [`origin`](::connectrpc::Spec::origin) `Client` (compare across sides with [`Spec::same_method`](::connectrpc::Spec::same_method)).
+pub const TRACKED_RUN_SERVICE_REPORT_ACTIONS_SPEC: ::connectrpc::Spec = ::connectrpc::Spec::server(
+        "/flyteidl2.workflow.TrackedRunService/ReportActions",
+        ::connectrpc::StreamType::Unary,
+    )
+    .with_idempotency_level(::connectrpc::IdempotencyLevel::Unknown);
+/// Static [`Spec`](::connectrpc::Spec) for the `GetRunDetails` RPC, as seen by the server; the generated client passes it with [`origin`](::connectrpc::Spec::origin) `Client` (compare across sides with [`Spec::same_method`](::connectrpc::Spec::same_method)).
+pub const TRACKED_RUN_SERVICE_GET_RUN_DETAILS_SPEC: ::connectrpc::Spec = ::connectrpc::Spec::server(
+        "/flyteidl2.workflow.TrackedRunService/GetRunDetails",
+        ::connectrpc::StreamType::Unary,
+    )
+    .with_idempotency_level(::connectrpc::IdempotencyLevel::NoSideEffects);
+/// Static [`Spec`](::connectrpc::Spec) for the `WatchRunDetails` RPC, as seen by the server; the generated client passes it with [`origin`](::connectrpc::Spec::origin) `Client` (compare across sides with [`Spec::same_method`](::connectrpc::Spec::same_method)).
+pub const TRACKED_RUN_SERVICE_WATCH_RUN_DETAILS_SPEC: ::connectrpc::Spec = ::connectrpc::Spec::server(
+        "/flyteidl2.workflow.TrackedRunService/WatchRunDetails",
+        ::connectrpc::StreamType::ServerStream,
+    )
+    .with_idempotency_level(::connectrpc::IdempotencyLevel::Unknown);
+/// Static [`Spec`](::connectrpc::Spec) for the `GetActionDetails` RPC, as seen by the server; the generated client passes it with [`origin`](::connectrpc::Spec::origin) `Client` (compare across sides with [`Spec::same_method`](::connectrpc::Spec::same_method)).
+pub const TRACKED_RUN_SERVICE_GET_ACTION_DETAILS_SPEC: ::connectrpc::Spec = ::connectrpc::Spec::server(
+        "/flyteidl2.workflow.TrackedRunService/GetActionDetails",
+        ::connectrpc::StreamType::Unary,
+    )
+    .with_idempotency_level(::connectrpc::IdempotencyLevel::NoSideEffects);
+/// Static [`Spec`](::connectrpc::Spec) for the `WatchActionDetails` RPC, as seen by the server; the generated client passes it with [`origin`](::connectrpc::Spec::origin) `Client` (compare across sides with [`Spec::same_method`](::connectrpc::Spec::same_method)).
+pub const TRACKED_RUN_SERVICE_WATCH_ACTION_DETAILS_SPEC: ::connectrpc::Spec = ::connectrpc::Spec::server(
+        "/flyteidl2.workflow.TrackedRunService/WatchActionDetails",
+        ::connectrpc::StreamType::ServerStream,
+    )
+    .with_idempotency_level(::connectrpc::IdempotencyLevel::Unknown);
+/// Static [`Spec`](::connectrpc::Spec) for the `ListRuns` RPC, as seen by the server; the generated client passes it with [`origin`](::connectrpc::Spec::origin) `Client` (compare across sides with [`Spec::same_method`](::connectrpc::Spec::same_method)).
+pub const TRACKED_RUN_SERVICE_LIST_RUNS_SPEC: ::connectrpc::Spec = ::connectrpc::Spec::server(
+        "/flyteidl2.workflow.TrackedRunService/ListRuns",
+        ::connectrpc::StreamType::Unary,
+    )
+    .with_idempotency_level(::connectrpc::IdempotencyLevel::NoSideEffects);
+/// Static [`Spec`](::connectrpc::Spec) for the `WatchRuns` RPC, as seen by the server; the generated client passes it with [`origin`](::connectrpc::Spec::origin) `Client` (compare across sides with [`Spec::same_method`](::connectrpc::Spec::same_method)).
+pub const TRACKED_RUN_SERVICE_WATCH_RUNS_SPEC: ::connectrpc::Spec = ::connectrpc::Spec::server(
+        "/flyteidl2.workflow.TrackedRunService/WatchRuns",
+        ::connectrpc::StreamType::ServerStream,
+    )
+    .with_idempotency_level(::connectrpc::IdempotencyLevel::Unknown);
+/// Static [`Spec`](::connectrpc::Spec) for the `ListActions` RPC, as seen by the server; the generated client passes it with [`origin`](::connectrpc::Spec::origin) `Client` (compare across sides with [`Spec::same_method`](::connectrpc::Spec::same_method)).
+pub const TRACKED_RUN_SERVICE_LIST_ACTIONS_SPEC: ::connectrpc::Spec = ::connectrpc::Spec::server(
+        "/flyteidl2.workflow.TrackedRunService/ListActions",
+        ::connectrpc::StreamType::Unary,
+    )
+    .with_idempotency_level(::connectrpc::IdempotencyLevel::NoSideEffects);
+/// Static [`Spec`](::connectrpc::Spec) for the `WatchActions` RPC, as seen by the server; the generated client passes it with [`origin`](::connectrpc::Spec::origin) `Client` (compare across sides with [`Spec::same_method`](::connectrpc::Spec::same_method)).
+pub const TRACKED_RUN_SERVICE_WATCH_ACTIONS_SPEC: ::connectrpc::Spec = ::connectrpc::Spec::server(
+        "/flyteidl2.workflow.TrackedRunService/WatchActions",
+        ::connectrpc::StreamType::ServerStream,
+    )
+    .with_idempotency_level(::connectrpc::IdempotencyLevel::Unknown);
+/// Static [`Spec`](::connectrpc::Spec) for the `AbortRun` RPC, as seen by the server; the generated client passes it with [`origin`](::connectrpc::Spec::origin) `Client` (compare across sides with [`Spec::same_method`](::connectrpc::Spec::same_method)).
+pub const TRACKED_RUN_SERVICE_ABORT_RUN_SPEC: ::connectrpc::Spec = ::connectrpc::Spec::server(
+        "/flyteidl2.workflow.TrackedRunService/AbortRun",
+        ::connectrpc::StreamType::Unary,
+    )
+    .with_idempotency_level(::connectrpc::IdempotencyLevel::Unknown);
+/// Server trait for TrackedRunService.
+///
+/// # Implementing handlers
+///
+/// Implement methods with plain `async fn`; the returned future satisfies
+/// the `Send` bound automatically.
+///
+/// **Unary and server-streaming requests** arrive as
+/// [`ServiceRequest<'_, Req>`](::connectrpc::ServiceRequest): a zero-copy
+/// view of the request plus its body, valid for the duration of the call.
+/// Fields are read directly (`request.name` is a `&str` into the decoded
+/// buffer) and the borrow may be held across `.await` points. Anything
+/// that must outlive the call — `tokio::spawn`, channels, server state,
+/// or data captured by a returned response stream — takes owned data:
+/// call `request.to_owned_message()` (or copy the specific fields)
+/// first.
+///
+/// **Client-streaming and bidi requests** arrive as
+/// [`InboundStream<Req>`](::connectrpc::InboundStream) — a
+/// `ServiceStream` of [`StreamMessage`](::connectrpc::StreamMessage)s.
+/// Each item owns its decoded buffer and is `Send + 'static`, so items
+/// can be buffered or moved into spawned tasks; read fields zero-copy
+/// through the generated accessor methods (`item.name()`) or `.view()`,
+/// convert with `.to_owned_message()`, or yield an item back unchanged —
+/// `StreamMessage<M>` implements `Encodable<M>`.
+///
+/// Request types resolved through `extern_path` (e.g. well-known types
+/// from another crate) use the same wrappers; the crate that owns the
+/// type must be generated with buffa ≥ 0.9.0 and views enabled so the
+/// backing `HasMessageView` impl exists.
+///
+/// The `impl Encodable<Out>` return bound accepts the owned `Out`, the
+/// generated `OutView<'_>` / `OwnedOutView`,
+/// [`MaybeBorrowed`](::connectrpc::MaybeBorrowed), or
+/// [`PreEncoded`](::connectrpc::PreEncoded) for handlers that encode a
+/// non-`'static` view internally and pass the bytes across the handler
+/// boundary. View bodies are not emitted for output types mapped via
+/// `extern_path` (the impl would be an orphan); return owned for
+/// WKT/extern outputs.
+///
+/// Server-streaming and bidi-streaming methods return
+/// `ServiceStream<impl Encodable<Out> + Send + use<Self>>`. The
+/// `use<Self>` precise-capturing clause excludes `&self`'s lifetime and
+/// the request's lifetime (unary methods use `use<'a, Self>` and may
+/// borrow from `&self`), so stream items must be `'static` and cannot
+/// borrow from the request. To stream view-encoded data, encode each
+/// item inside the stream body and yield
+/// [`PreEncoded`](::connectrpc::PreEncoded) — see its `# Streaming
+/// example` doc.
+#[allow(clippy::type_complexity)]
+pub trait TrackedRunService: Send + Sync + 'static {
+    /// Handle the CreateRun RPC.
+    ///
+    /// `'a` lets the response body borrow from `&self` (e.g. server-resident state).
+    ///
+    /// `request` is borrowed from the request body and is valid for the
+    /// duration of the call; message fields are read directly on it
+    /// (zero-copy). The response cannot borrow from `request` — use
+    /// `.to_owned_message()` (or copy the specific fields) for anything
+    /// returned, stored, or moved into `tokio::spawn`.
+    fn create_run<'a>(
+        &'a self,
+        ctx: ::connectrpc::RequestContext,
+        request: ::connectrpc::ServiceRequest<
+            '_,
+            crate::flyteidl2::workflow::CreateTrackedRunRequest,
+        >,
+    ) -> impl ::std::future::Future<
+        Output = ::connectrpc::ServiceResult<
+            impl ::connectrpc::Encodable<
+                crate::flyteidl2::workflow::CreateRunResponse,
+            > + Send + use<'a, Self>,
+        >,
+    > + Send;
+    /// Handle the ReportActions RPC.
+    ///
+    /// `'a` lets the response body borrow from `&self` (e.g. server-resident state).
+    ///
+    /// `request` is borrowed from the request body and is valid for the
+    /// duration of the call; message fields are read directly on it
+    /// (zero-copy). The response cannot borrow from `request` — use
+    /// `.to_owned_message()` (or copy the specific fields) for anything
+    /// returned, stored, or moved into `tokio::spawn`.
+    fn report_actions<'a>(
+        &'a self,
+        ctx: ::connectrpc::RequestContext,
+        request: ::connectrpc::ServiceRequest<
+            '_,
+            crate::flyteidl2::workflow::ReportTrackedActionsRequest,
+        >,
+    ) -> impl ::std::future::Future<
+        Output = ::connectrpc::ServiceResult<
+            impl ::connectrpc::Encodable<
+                crate::flyteidl2::workflow::ReportTrackedActionsResponse,
+            > + Send + use<'a, Self>,
+        >,
+    > + Send;
+    /// Handle the GetRunDetails RPC.
+    ///
+    /// `'a` lets the response body borrow from `&self` (e.g. server-resident state).
+    ///
+    /// `request` is borrowed from the request body and is valid for the
+    /// duration of the call; message fields are read directly on it
+    /// (zero-copy). The response cannot borrow from `request` — use
+    /// `.to_owned_message()` (or copy the specific fields) for anything
+    /// returned, stored, or moved into `tokio::spawn`.
+    fn get_run_details<'a>(
+        &'a self,
+        ctx: ::connectrpc::RequestContext,
+        request: ::connectrpc::ServiceRequest<
+            '_,
+            crate::flyteidl2::workflow::GetRunDetailsRequest,
+        >,
+    ) -> impl ::std::future::Future<
+        Output = ::connectrpc::ServiceResult<
+            impl ::connectrpc::Encodable<
+                crate::flyteidl2::workflow::GetRunDetailsResponse,
+            > + Send + use<'a, Self>,
+        >,
+    > + Send;
+    /// Handle the WatchRunDetails RPC.
+    ///
+    /// `request` is borrowed from the request body and is valid for the
+    /// duration of the call (until the response stream is returned);
+    /// message fields are read directly on it (zero-copy). Data the
+    /// returned stream needs must be copied out or converted via
+    /// `.to_owned_message()`.
+    fn watch_run_details(
+        &self,
+        ctx: ::connectrpc::RequestContext,
+        request: ::connectrpc::ServiceRequest<
+            '_,
+            crate::flyteidl2::workflow::WatchRunDetailsRequest,
+        >,
+    ) -> impl ::std::future::Future<
+        Output = ::connectrpc::ServiceResult<
+            ::connectrpc::ServiceStream<
+                impl ::connectrpc::Encodable<
+                    crate::flyteidl2::workflow::WatchRunDetailsResponse,
+                > + Send + use<Self>,
+            >,
+        >,
+    > + Send;
+    /// Handle the GetActionDetails RPC.
+    ///
+    /// `'a` lets the response body borrow from `&self` (e.g. server-resident state).
+    ///
+    /// `request` is borrowed from the request body and is valid for the
+    /// duration of the call; message fields are read directly on it
+    /// (zero-copy). The response cannot borrow from `request` — use
+    /// `.to_owned_message()` (or copy the specific fields) for anything
+    /// returned, stored, or moved into `tokio::spawn`.
+    fn get_action_details<'a>(
+        &'a self,
+        ctx: ::connectrpc::RequestContext,
+        request: ::connectrpc::ServiceRequest<
+            '_,
+            crate::flyteidl2::workflow::GetActionDetailsRequest,
+        >,
+    ) -> impl ::std::future::Future<
+        Output = ::connectrpc::ServiceResult<
+            impl ::connectrpc::Encodable<
+                crate::flyteidl2::workflow::GetActionDetailsResponse,
+            > + Send + use<'a, Self>,
+        >,
+    > + Send;
+    /// Handle the WatchActionDetails RPC.
+    ///
+    /// `request` is borrowed from the request body and is valid for the
+    /// duration of the call (until the response stream is returned);
+    /// message fields are read directly on it (zero-copy). Data the
+    /// returned stream needs must be copied out or converted via
+    /// `.to_owned_message()`.
+    fn watch_action_details(
+        &self,
+        ctx: ::connectrpc::RequestContext,
+        request: ::connectrpc::ServiceRequest<
+            '_,
+            crate::flyteidl2::workflow::WatchActionDetailsRequest,
+        >,
+    ) -> impl ::std::future::Future<
+        Output = ::connectrpc::ServiceResult<
+            ::connectrpc::ServiceStream<
+                impl ::connectrpc::Encodable<
+                    crate::flyteidl2::workflow::WatchActionDetailsResponse,
+                > + Send + use<Self>,
+            >,
+        >,
+    > + Send;
+    /// Handle the ListRuns RPC.
+    ///
+    /// `'a` lets the response body borrow from `&self` (e.g. server-resident state).
+    ///
+    /// `request` is borrowed from the request body and is valid for the
+    /// duration of the call; message fields are read directly on it
+    /// (zero-copy). The response cannot borrow from `request` — use
+    /// `.to_owned_message()` (or copy the specific fields) for anything
+    /// returned, stored, or moved into `tokio::spawn`.
+    fn list_runs<'a>(
+        &'a self,
+        ctx: ::connectrpc::RequestContext,
+        request: ::connectrpc::ServiceRequest<
+            '_,
+            crate::flyteidl2::workflow::ListRunsRequest,
+        >,
+    ) -> impl ::std::future::Future<
+        Output = ::connectrpc::ServiceResult<
+            impl ::connectrpc::Encodable<
+                crate::flyteidl2::workflow::ListRunsResponse,
+            > + Send + use<'a, Self>,
+        >,
+    > + Send;
+    /// Handle the WatchRuns RPC.
+    ///
+    /// `request` is borrowed from the request body and is valid for the
+    /// duration of the call (until the response stream is returned);
+    /// message fields are read directly on it (zero-copy). Data the
+    /// returned stream needs must be copied out or converted via
+    /// `.to_owned_message()`.
+    fn watch_runs(
+        &self,
+        ctx: ::connectrpc::RequestContext,
+        request: ::connectrpc::ServiceRequest<
+            '_,
+            crate::flyteidl2::workflow::WatchRunsRequest,
+        >,
+    ) -> impl ::std::future::Future<
+        Output = ::connectrpc::ServiceResult<
+            ::connectrpc::ServiceStream<
+                impl ::connectrpc::Encodable<
+                    crate::flyteidl2::workflow::WatchRunsResponse,
+                > + Send + use<Self>,
+            >,
+        >,
+    > + Send;
+    /// Handle the ListActions RPC.
+    ///
+    /// `'a` lets the response body borrow from `&self` (e.g. server-resident state).
+    ///
+    /// `request` is borrowed from the request body and is valid for the
+    /// duration of the call; message fields are read directly on it
+    /// (zero-copy). The response cannot borrow from `request` — use
+    /// `.to_owned_message()` (or copy the specific fields) for anything
+    /// returned, stored, or moved into `tokio::spawn`.
+    fn list_actions<'a>(
+        &'a self,
+        ctx: ::connectrpc::RequestContext,
+        request: ::connectrpc::ServiceRequest<
+            '_,
+            crate::flyteidl2::workflow::ListActionsRequest,
+        >,
+    ) -> impl ::std::future::Future<
+        Output = ::connectrpc::ServiceResult<
+            impl ::connectrpc::Encodable<
+                crate::flyteidl2::workflow::ListActionsResponse,
+            > + Send + use<'a, Self>,
+        >,
+    > + Send;
+    /// Handle the WatchActions RPC.
+    ///
+    /// `request` is borrowed from the request body and is valid for the
+    /// duration of the call (until the response stream is returned);
+    /// message fields are read directly on it (zero-copy). Data the
+    /// returned stream needs must be copied out or converted via
+    /// `.to_owned_message()`.
+    fn watch_actions(
+        &self,
+        ctx: ::connectrpc::RequestContext,
+        request: ::connectrpc::ServiceRequest<
+            '_,
+            crate::flyteidl2::workflow::WatchActionsRequest,
+        >,
+    ) -> impl ::std::future::Future<
+        Output = ::connectrpc::ServiceResult<
+            ::connectrpc::ServiceStream<
+                impl ::connectrpc::Encodable<
+                    crate::flyteidl2::workflow::WatchActionsResponse,
+                > + Send + use<Self>,
+            >,
+        >,
+    > + Send;
+    /// Handle the AbortRun RPC.
+    ///
+    /// `'a` lets the response body borrow from `&self` (e.g. server-resident state).
+    ///
+    /// `request` is borrowed from the request body and is valid for the
+    /// duration of the call; message fields are read directly on it
+    /// (zero-copy). The response cannot borrow from `request` — use
+    /// `.to_owned_message()` (or copy the specific fields) for anything
+    /// returned, stored, or moved into `tokio::spawn`.
+    fn abort_run<'a>(
+        &'a self,
+        ctx: ::connectrpc::RequestContext,
+        request: ::connectrpc::ServiceRequest<
+            '_,
+            crate::flyteidl2::workflow::AbortRunRequest,
+        >,
+    ) -> impl ::std::future::Future<
+        Output = ::connectrpc::ServiceResult<
+            impl ::connectrpc::Encodable<
+                crate::flyteidl2::workflow::AbortRunResponse,
+            > + Send + use<'a, Self>,
+        >,
+    > + Send;
+}
+/// Extension trait for registering a service implementation with a Router.
+///
+/// This trait is automatically implemented for all types that implement the service trait.
+/// Prefer [`Router::add_service`](::connectrpc::Router::add_service) for
+/// top-down registration; `register` remains available for compatibility
+/// and cases where the service-first call shape is more convenient.
+///
+/// # Example
+///
+/// ```rust,ignore
+/// use std::sync::Arc;
+///
+/// let service = Arc::new(MyServiceImpl);
+/// let router = service.register(Router::new());
+/// ```
+pub trait TrackedRunServiceExt: TrackedRunService {
+    /// Register this service implementation with a Router.
+    ///
+    /// Takes ownership of the `Arc<Self>` and returns a new Router with
+    /// this service's methods registered.
+    fn register(
+        self: ::std::sync::Arc<Self>,
+        router: ::connectrpc::Router,
+    ) -> ::connectrpc::Router;
+}
+impl<S: TrackedRunService> TrackedRunServiceExt for S {
+    fn register(
+        self: ::std::sync::Arc<Self>,
+        router: ::connectrpc::Router,
+    ) -> ::connectrpc::Router {
+        router
+            .route_view(
+                TRACKED_RUN_SERVICE_SERVICE_NAME,
+                "CreateRun",
+                {
+                    let svc = ::std::sync::Arc::clone(&self);
+                    ::connectrpc::view_handler_fn(move |
+                        ctx,
+                        req: ::buffa::view::OwnedView<
+                            crate::flyteidl2::workflow::__buffa::view::CreateTrackedRunRequestView<
+                                'static,
+                            >,
+                        >,
+                        format|
+                    {
+                        let svc = ::std::sync::Arc::clone(&svc);
+                        async move {
+                            let sreq = ::connectrpc::ServiceRequest::<
+                                crate::flyteidl2::workflow::CreateTrackedRunRequest,
+                            >::from_parts(req.reborrow(), req.bytes());
+                            svc.create_run(ctx, sreq)
+                                .await?
+                                .encode::<
+                                    crate::flyteidl2::workflow::CreateRunResponse,
+                                >(format)
+                        }
+                    })
+                },
+            )
+            .with_spec(TRACKED_RUN_SERVICE_CREATE_RUN_SPEC)
+            .route_view(
+                TRACKED_RUN_SERVICE_SERVICE_NAME,
+                "ReportActions",
+                {
+                    let svc = ::std::sync::Arc::clone(&self);
+                    ::connectrpc::view_handler_fn(move |
+                        ctx,
+                        req: ::buffa::view::OwnedView<
+                            crate::flyteidl2::workflow::__buffa::view::ReportTrackedActionsRequestView<
+                                'static,
+                            >,
+                        >,
+                        format|
+                    {
+                        let svc = ::std::sync::Arc::clone(&svc);
+                        async move {
+                            let sreq = ::connectrpc::ServiceRequest::<
+                                crate::flyteidl2::workflow::ReportTrackedActionsRequest,
+                            >::from_parts(req.reborrow(), req.bytes());
+                            svc.report_actions(ctx, sreq)
+                                .await?
+                                .encode::<
+                                    crate::flyteidl2::workflow::ReportTrackedActionsResponse,
+                                >(format)
+                        }
+                    })
+                },
+            )
+            .with_spec(TRACKED_RUN_SERVICE_REPORT_ACTIONS_SPEC)
+            .route_view_idempotent(
+                TRACKED_RUN_SERVICE_SERVICE_NAME,
+                "GetRunDetails",
+                {
+                    let svc = ::std::sync::Arc::clone(&self);
+                    ::connectrpc::view_handler_fn(move |
+                        ctx,
+                        req: ::buffa::view::OwnedView<
+                            crate::flyteidl2::workflow::__buffa::view::GetRunDetailsRequestView<
+                                'static,
+                            >,
+                        >,
+                        format|
+                    {
+                        let svc = ::std::sync::Arc::clone(&svc);
+                        async move {
+                            let sreq = ::connectrpc::ServiceRequest::<
+                                crate::flyteidl2::workflow::GetRunDetailsRequest,
+                            >::from_parts(req.reborrow(), req.bytes());
+                            svc.get_run_details(ctx, sreq)
+                                .await?
+                                .encode::<
+                                    crate::flyteidl2::workflow::GetRunDetailsResponse,
+                                >(format)
+                        }
+                    })
+                },
+            )
+            .with_spec(TRACKED_RUN_SERVICE_GET_RUN_DETAILS_SPEC)
+            .route_view_server_stream::<
+                _,
+                _,
+                crate::flyteidl2::workflow::WatchRunDetailsResponse,
+            >(
+                TRACKED_RUN_SERVICE_SERVICE_NAME,
+                "WatchRunDetails",
+                ::connectrpc::view_streaming_handler_fn({
+                    let svc = ::std::sync::Arc::clone(&self);
+                    move |
+                        ctx,
+                        req: ::buffa::view::OwnedView<
+                            crate::flyteidl2::workflow::__buffa::view::WatchRunDetailsRequestView<
+                                'static,
+                            >,
+                        >|
+                    {
+                        let svc = ::std::sync::Arc::clone(&svc);
+                        async move {
+                            let sreq = ::connectrpc::ServiceRequest::<
+                                crate::flyteidl2::workflow::WatchRunDetailsRequest,
+                            >::from_parts(req.reborrow(), req.bytes());
+                            svc.watch_run_details(ctx, sreq).await
+                        }
+                    }
+                }),
+            )
+            .with_spec(TRACKED_RUN_SERVICE_WATCH_RUN_DETAILS_SPEC)
+            .route_view_idempotent(
+                TRACKED_RUN_SERVICE_SERVICE_NAME,
+                "GetActionDetails",
+                {
+                    let svc = ::std::sync::Arc::clone(&self);
+                    ::connectrpc::view_handler_fn(move |
+                        ctx,
+                        req: ::buffa::view::OwnedView<
+                            crate::flyteidl2::workflow::__buffa::view::GetActionDetailsRequestView<
+                                'static,
+                            >,
+                        >,
+                        format|
+                    {
+                        let svc = ::std::sync::Arc::clone(&svc);
+                        async move {
+                            let sreq = ::connectrpc::ServiceRequest::<
+                                crate::flyteidl2::workflow::GetActionDetailsRequest,
+                            >::from_parts(req.reborrow(), req.bytes());
+                            svc.get_action_details(ctx, sreq)
+                                .await?
+                                .encode::<
+                                    crate::flyteidl2::workflow::GetActionDetailsResponse,
+                                >(format)
+                        }
+                    })
+                },
+            )
+            .with_spec(TRACKED_RUN_SERVICE_GET_ACTION_DETAILS_SPEC)
+            .route_view_server_stream::<
+                _,
+                _,
+                crate::flyteidl2::workflow::WatchActionDetailsResponse,
+            >(
+                TRACKED_RUN_SERVICE_SERVICE_NAME,
+                "WatchActionDetails",
+                ::connectrpc::view_streaming_handler_fn({
+                    let svc = ::std::sync::Arc::clone(&self);
+                    move |
+                        ctx,
+                        req: ::buffa::view::OwnedView<
+                            crate::flyteidl2::workflow::__buffa::view::WatchActionDetailsRequestView<
+                                'static,
+                            >,
+                        >|
+                    {
+                        let svc = ::std::sync::Arc::clone(&svc);
+                        async move {
+                            let sreq = ::connectrpc::ServiceRequest::<
+                                crate::flyteidl2::workflow::WatchActionDetailsRequest,
+                            >::from_parts(req.reborrow(), req.bytes());
+                            svc.watch_action_details(ctx, sreq).await
+                        }
+                    }
+                }),
+            )
+            .with_spec(TRACKED_RUN_SERVICE_WATCH_ACTION_DETAILS_SPEC)
+            .route_view_idempotent(
+                TRACKED_RUN_SERVICE_SERVICE_NAME,
+                "ListRuns",
+                {
+                    let svc = ::std::sync::Arc::clone(&self);
+                    ::connectrpc::view_handler_fn(move |
+                        ctx,
+                        req: ::buffa::view::OwnedView<
+                            crate::flyteidl2::workflow::__buffa::view::ListRunsRequestView<
+                                'static,
+                            >,
+                        >,
+                        format|
+                    {
+                        let svc = ::std::sync::Arc::clone(&svc);
+                        async move {
+                            let sreq = ::connectrpc::ServiceRequest::<
+                                crate::flyteidl2::workflow::ListRunsRequest,
+                            >::from_parts(req.reborrow(), req.bytes());
+                            svc.list_runs(ctx, sreq)
+                                .await?
+                                .encode::<
+                                    crate::flyteidl2::workflow::ListRunsResponse,
+                                >(format)
+                        }
+                    })
+                },
+            )
+            .with_spec(TRACKED_RUN_SERVICE_LIST_RUNS_SPEC)
+            .route_view_server_stream::<
+                _,
+                _,
+                crate::flyteidl2::workflow::WatchRunsResponse,
+            >(
+                TRACKED_RUN_SERVICE_SERVICE_NAME,
+                "WatchRuns",
+                ::connectrpc::view_streaming_handler_fn({
+                    let svc = ::std::sync::Arc::clone(&self);
+                    move |
+                        ctx,
+                        req: ::buffa::view::OwnedView<
+                            crate::flyteidl2::workflow::__buffa::view::WatchRunsRequestView<
+                                'static,
+                            >,
+                        >|
+                    {
+                        let svc = ::std::sync::Arc::clone(&svc);
+                        async move {
+                            let sreq = ::connectrpc::ServiceRequest::<
+                                crate::flyteidl2::workflow::WatchRunsRequest,
+                            >::from_parts(req.reborrow(), req.bytes());
+                            svc.watch_runs(ctx, sreq).await
+                        }
+                    }
+                }),
+            )
+            .with_spec(TRACKED_RUN_SERVICE_WATCH_RUNS_SPEC)
+            .route_view_idempotent(
+                TRACKED_RUN_SERVICE_SERVICE_NAME,
+                "ListActions",
+                {
+                    let svc = ::std::sync::Arc::clone(&self);
+                    ::connectrpc::view_handler_fn(move |
+                        ctx,
+                        req: ::buffa::view::OwnedView<
+                            crate::flyteidl2::workflow::__buffa::view::ListActionsRequestView<
+                                'static,
+                            >,
+                        >,
+                        format|
+                    {
+                        let svc = ::std::sync::Arc::clone(&svc);
+                        async move {
+                            let sreq = ::connectrpc::ServiceRequest::<
+                                crate::flyteidl2::workflow::ListActionsRequest,
+                            >::from_parts(req.reborrow(), req.bytes());
+                            svc.list_actions(ctx, sreq)
+                                .await?
+                                .encode::<
+                                    crate::flyteidl2::workflow::ListActionsResponse,
+                                >(format)
+                        }
+                    })
+                },
+            )
+            .with_spec(TRACKED_RUN_SERVICE_LIST_ACTIONS_SPEC)
+            .route_view_server_stream::<
+                _,
+                _,
+                crate::flyteidl2::workflow::WatchActionsResponse,
+            >(
+                TRACKED_RUN_SERVICE_SERVICE_NAME,
+                "WatchActions",
+                ::connectrpc::view_streaming_handler_fn({
+                    let svc = ::std::sync::Arc::clone(&self);
+                    move |
+                        ctx,
+                        req: ::buffa::view::OwnedView<
+                            crate::flyteidl2::workflow::__buffa::view::WatchActionsRequestView<
+                                'static,
+                            >,
+                        >|
+                    {
+                        let svc = ::std::sync::Arc::clone(&svc);
+                        async move {
+                            let sreq = ::connectrpc::ServiceRequest::<
+                                crate::flyteidl2::workflow::WatchActionsRequest,
+                            >::from_parts(req.reborrow(), req.bytes());
+                            svc.watch_actions(ctx, sreq).await
+                        }
+                    }
+                }),
+            )
+            .with_spec(TRACKED_RUN_SERVICE_WATCH_ACTIONS_SPEC)
+            .route_view(
+                TRACKED_RUN_SERVICE_SERVICE_NAME,
+                "AbortRun",
+                {
+                    let svc = ::std::sync::Arc::clone(&self);
+                    ::connectrpc::view_handler_fn(move |
+                        ctx,
+                        req: ::buffa::view::OwnedView<
+                            crate::flyteidl2::workflow::__buffa::view::AbortRunRequestView<
+                                'static,
+                            >,
+                        >,
+                        format|
+                    {
+                        let svc = ::std::sync::Arc::clone(&svc);
+                        async move {
+                            let sreq = ::connectrpc::ServiceRequest::<
+                                crate::flyteidl2::workflow::AbortRunRequest,
+                            >::from_parts(req.reborrow(), req.bytes());
+                            svc.abort_run(ctx, sreq)
+                                .await?
+                                .encode::<
+                                    crate::flyteidl2::workflow::AbortRunResponse,
+                                >(format)
+                        }
+                    })
+                },
+            )
+            .with_spec(TRACKED_RUN_SERVICE_ABORT_RUN_SPEC)
+    }
+}
+/// Type-inference marker used by [`Router::add_service`](::connectrpc::Router::add_service).
+#[doc(hidden)]
+pub struct TrackedRunServiceRegisterMarker;
+impl<S: TrackedRunService> ::connectrpc::ServiceRegister<TrackedRunServiceRegisterMarker>
+for ::std::sync::Arc<S> {
+    fn register_service(self, router: ::connectrpc::Router) -> ::connectrpc::Router {
+        <S as TrackedRunServiceExt>::register(self, router)
+    }
+}
+/// Monomorphic dispatcher for `TrackedRunService`.
+///
+/// Unlike `.register(Router)` which type-erases each method into an `Arc<dyn ErasedHandler>` stored in a `HashMap`, this struct dispatches via a compile-time `match` on method name: no vtable, no hash lookup.
+///
+/// # Example
+///
+/// ```rust,ignore
+/// use connectrpc::ConnectRpcService;
+///
+/// let server = TrackedRunServiceServer::new(MyImpl);
+/// let service = ConnectRpcService::new(server);
+/// // hand `service` to axum/hyper as a fallback_service
+/// ```
+pub struct TrackedRunServiceServer<T> {
+    inner: ::std::sync::Arc<T>,
+}
+impl<T: TrackedRunService> TrackedRunServiceServer<T> {
+    /// Wrap a service implementation in a monomorphic dispatcher.
+    pub fn new(service: T) -> Self {
+        Self {
+            inner: ::std::sync::Arc::new(service),
+        }
+    }
+    /// Wrap an already-`Arc`'d service implementation.
+    pub fn from_arc(inner: ::std::sync::Arc<T>) -> Self {
+        Self { inner }
+    }
+}
+impl<T> Clone for TrackedRunServiceServer<T> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: ::std::sync::Arc::clone(&self.inner),
+        }
+    }
+}
+impl<T: TrackedRunService> ::connectrpc::Dispatcher for TrackedRunServiceServer<T> {
+    #[inline]
+    fn lookup(
+        &self,
+        path: &str,
+    ) -> Option<::connectrpc::dispatcher::codegen::MethodDescriptor> {
+        let method = path.strip_prefix("flyteidl2.workflow.TrackedRunService/")?;
+        match method {
+            "CreateRun" => {
+                Some(
+                    ::connectrpc::dispatcher::codegen::MethodDescriptor::unary(false)
+                        .with_spec(TRACKED_RUN_SERVICE_CREATE_RUN_SPEC),
+                )
+            }
+            "ReportActions" => {
+                Some(
+                    ::connectrpc::dispatcher::codegen::MethodDescriptor::unary(false)
+                        .with_spec(TRACKED_RUN_SERVICE_REPORT_ACTIONS_SPEC),
+                )
+            }
+            "GetRunDetails" => {
+                Some(
+                    ::connectrpc::dispatcher::codegen::MethodDescriptor::unary(true)
+                        .with_spec(TRACKED_RUN_SERVICE_GET_RUN_DETAILS_SPEC),
+                )
+            }
+            "WatchRunDetails" => {
+                Some(
+                    ::connectrpc::dispatcher::codegen::MethodDescriptor::server_streaming()
+                        .with_spec(TRACKED_RUN_SERVICE_WATCH_RUN_DETAILS_SPEC),
+                )
+            }
+            "GetActionDetails" => {
+                Some(
+                    ::connectrpc::dispatcher::codegen::MethodDescriptor::unary(true)
+                        .with_spec(TRACKED_RUN_SERVICE_GET_ACTION_DETAILS_SPEC),
+                )
+            }
+            "WatchActionDetails" => {
+                Some(
+                    ::connectrpc::dispatcher::codegen::MethodDescriptor::server_streaming()
+                        .with_spec(TRACKED_RUN_SERVICE_WATCH_ACTION_DETAILS_SPEC),
+                )
+            }
+            "ListRuns" => {
+                Some(
+                    ::connectrpc::dispatcher::codegen::MethodDescriptor::unary(true)
+                        .with_spec(TRACKED_RUN_SERVICE_LIST_RUNS_SPEC),
+                )
+            }
+            "WatchRuns" => {
+                Some(
+                    ::connectrpc::dispatcher::codegen::MethodDescriptor::server_streaming()
+                        .with_spec(TRACKED_RUN_SERVICE_WATCH_RUNS_SPEC),
+                )
+            }
+            "ListActions" => {
+                Some(
+                    ::connectrpc::dispatcher::codegen::MethodDescriptor::unary(true)
+                        .with_spec(TRACKED_RUN_SERVICE_LIST_ACTIONS_SPEC),
+                )
+            }
+            "WatchActions" => {
+                Some(
+                    ::connectrpc::dispatcher::codegen::MethodDescriptor::server_streaming()
+                        .with_spec(TRACKED_RUN_SERVICE_WATCH_ACTIONS_SPEC),
+                )
+            }
+            "AbortRun" => {
+                Some(
+                    ::connectrpc::dispatcher::codegen::MethodDescriptor::unary(false)
+                        .with_spec(TRACKED_RUN_SERVICE_ABORT_RUN_SPEC),
+                )
+            }
+            _ => None,
+        }
+    }
+    fn call_unary(
+        &self,
+        path: &str,
+        ctx: ::connectrpc::RequestContext,
+        request: ::connectrpc::Payload,
+        format: ::connectrpc::CodecFormat,
+    ) -> ::connectrpc::dispatcher::codegen::UnaryResult {
+        let Some(method) = path.strip_prefix("flyteidl2.workflow.TrackedRunService/")
+        else {
+            return ::connectrpc::dispatcher::codegen::unimplemented_unary(path);
+        };
+        let _ = (&ctx, &request, &format);
+        match method {
+            "CreateRun" => {
+                let svc = ::std::sync::Arc::clone(&self.inner);
+                Box::pin(async move {
+                    let body = ::connectrpc::dispatcher::codegen::request_proto_bytes::<
+                        crate::flyteidl2::workflow::CreateTrackedRunRequest,
+                    >(request.encoded()?, format)?;
+                    let req: crate::flyteidl2::workflow::__buffa::view::CreateTrackedRunRequestView<
+                        '_,
+                    > = ::connectrpc::dispatcher::codegen::decode_borrowed_request_view(
+                        &body,
+                        ctx.decode_options(),
+                    )?;
+                    let req = ::connectrpc::ServiceRequest::<
+                        crate::flyteidl2::workflow::CreateTrackedRunRequest,
+                    >::from_parts(&req, &body);
+                    svc.create_run(ctx, req)
+                        .await?
+                        .encode::<crate::flyteidl2::workflow::CreateRunResponse>(format)
+                })
+            }
+            "ReportActions" => {
+                let svc = ::std::sync::Arc::clone(&self.inner);
+                Box::pin(async move {
+                    let body = ::connectrpc::dispatcher::codegen::request_proto_bytes::<
+                        crate::flyteidl2::workflow::ReportTrackedActionsRequest,
+                    >(request.encoded()?, format)?;
+                    let req: crate::flyteidl2::workflow::__buffa::view::ReportTrackedActionsRequestView<
+                        '_,
+                    > = ::connectrpc::dispatcher::codegen::decode_borrowed_request_view(
+                        &body,
+                        ctx.decode_options(),
+                    )?;
+                    let req = ::connectrpc::ServiceRequest::<
+                        crate::flyteidl2::workflow::ReportTrackedActionsRequest,
+                    >::from_parts(&req, &body);
+                    svc.report_actions(ctx, req)
+                        .await?
+                        .encode::<
+                            crate::flyteidl2::workflow::ReportTrackedActionsResponse,
+                        >(format)
+                })
+            }
+            "GetRunDetails" => {
+                let svc = ::std::sync::Arc::clone(&self.inner);
+                Box::pin(async move {
+                    let body = ::connectrpc::dispatcher::codegen::request_proto_bytes::<
+                        crate::flyteidl2::workflow::GetRunDetailsRequest,
+                    >(request.encoded()?, format)?;
+                    let req: crate::flyteidl2::workflow::__buffa::view::GetRunDetailsRequestView<
+                        '_,
+                    > = ::connectrpc::dispatcher::codegen::decode_borrowed_request_view(
+                        &body,
+                        ctx.decode_options(),
+                    )?;
+                    let req = ::connectrpc::ServiceRequest::<
+                        crate::flyteidl2::workflow::GetRunDetailsRequest,
+                    >::from_parts(&req, &body);
+                    svc.get_run_details(ctx, req)
+                        .await?
+                        .encode::<
+                            crate::flyteidl2::workflow::GetRunDetailsResponse,
+                        >(format)
+                })
+            }
+            "GetActionDetails" => {
+                let svc = ::std::sync::Arc::clone(&self.inner);
+                Box::pin(async move {
+                    let body = ::connectrpc::dispatcher::codegen::request_proto_bytes::<
+                        crate::flyteidl2::workflow::GetActionDetailsRequest,
+                    >(request.encoded()?, format)?;
+                    let req: crate::flyteidl2::workflow::__buffa::view::GetActionDetailsRequestView<
+                        '_,
+                    > = ::connectrpc::dispatcher::codegen::decode_borrowed_request_view(
+                        &body,
+                        ctx.decode_options(),
+                    )?;
+                    let req = ::connectrpc::ServiceRequest::<
+                        crate::flyteidl2::workflow::GetActionDetailsRequest,
+                    >::from_parts(&req, &body);
+                    svc.get_action_details(ctx, req)
+                        .await?
+                        .encode::<
+                            crate::flyteidl2::workflow::GetActionDetailsResponse,
+                        >(format)
+                })
+            }
+            "ListRuns" => {
+                let svc = ::std::sync::Arc::clone(&self.inner);
+                Box::pin(async move {
+                    let body = ::connectrpc::dispatcher::codegen::request_proto_bytes::<
+                        crate::flyteidl2::workflow::ListRunsRequest,
+                    >(request.encoded()?, format)?;
+                    let req: crate::flyteidl2::workflow::__buffa::view::ListRunsRequestView<
+                        '_,
+                    > = ::connectrpc::dispatcher::codegen::decode_borrowed_request_view(
+                        &body,
+                        ctx.decode_options(),
+                    )?;
+                    let req = ::connectrpc::ServiceRequest::<
+                        crate::flyteidl2::workflow::ListRunsRequest,
+                    >::from_parts(&req, &body);
+                    svc.list_runs(ctx, req)
+                        .await?
+                        .encode::<crate::flyteidl2::workflow::ListRunsResponse>(format)
+                })
+            }
+            "ListActions" => {
+                let svc = ::std::sync::Arc::clone(&self.inner);
+                Box::pin(async move {
+                    let body = ::connectrpc::dispatcher::codegen::request_proto_bytes::<
+                        crate::flyteidl2::workflow::ListActionsRequest,
+                    >(request.encoded()?, format)?;
+                    let req: crate::flyteidl2::workflow::__buffa::view::ListActionsRequestView<
+                        '_,
+                    > = ::connectrpc::dispatcher::codegen::decode_borrowed_request_view(
+                        &body,
+                        ctx.decode_options(),
+                    )?;
+                    let req = ::connectrpc::ServiceRequest::<
+                        crate::flyteidl2::workflow::ListActionsRequest,
+                    >::from_parts(&req, &body);
+                    svc.list_actions(ctx, req)
+                        .await?
+                        .encode::<
+                            crate::flyteidl2::workflow::ListActionsResponse,
+                        >(format)
+                })
+            }
+            "AbortRun" => {
+                let svc = ::std::sync::Arc::clone(&self.inner);
+                Box::pin(async move {
+                    let body = ::connectrpc::dispatcher::codegen::request_proto_bytes::<
+                        crate::flyteidl2::workflow::AbortRunRequest,
+                    >(request.encoded()?, format)?;
+                    let req: crate::flyteidl2::workflow::__buffa::view::AbortRunRequestView<
+                        '_,
+                    > = ::connectrpc::dispatcher::codegen::decode_borrowed_request_view(
+                        &body,
+                        ctx.decode_options(),
+                    )?;
+                    let req = ::connectrpc::ServiceRequest::<
+                        crate::flyteidl2::workflow::AbortRunRequest,
+                    >::from_parts(&req, &body);
+                    svc.abort_run(ctx, req)
+                        .await?
+                        .encode::<crate::flyteidl2::workflow::AbortRunResponse>(format)
+                })
+            }
+            _ => ::connectrpc::dispatcher::codegen::unimplemented_unary(path),
+        }
+    }
+    fn call_server_streaming(
+        &self,
+        path: &str,
+        ctx: ::connectrpc::RequestContext,
+        request: ::buffa::bytes::Bytes,
+        format: ::connectrpc::CodecFormat,
+    ) -> ::connectrpc::dispatcher::codegen::StreamingResult {
+        let Some(method) = path.strip_prefix("flyteidl2.workflow.TrackedRunService/")
+        else {
+            return ::connectrpc::dispatcher::codegen::unimplemented_streaming(path);
+        };
+        let _ = (&ctx, &request, &format);
+        match method {
+            "WatchRunDetails" => {
+                let svc = ::std::sync::Arc::clone(&self.inner);
+                Box::pin(async move {
+                    let body = ::connectrpc::dispatcher::codegen::request_proto_bytes::<
+                        crate::flyteidl2::workflow::WatchRunDetailsRequest,
+                    >(request, format)?;
+                    let req: crate::flyteidl2::workflow::__buffa::view::WatchRunDetailsRequestView<
+                        '_,
+                    > = ::connectrpc::dispatcher::codegen::decode_borrowed_request_view(
+                        &body,
+                        ctx.decode_options(),
+                    )?;
+                    let req = ::connectrpc::ServiceRequest::<
+                        crate::flyteidl2::workflow::WatchRunDetailsRequest,
+                    >::from_parts(&req, &body);
+                    let resp = svc.watch_run_details(ctx, req).await?;
+                    Ok(
+                        resp
+                            .map_body(|s| ::connectrpc::dispatcher::codegen::encode_response_stream::<
+                                crate::flyteidl2::workflow::WatchRunDetailsResponse,
+                                _,
+                                _,
+                            >(s, format)),
+                    )
+                })
+            }
+            "WatchActionDetails" => {
+                let svc = ::std::sync::Arc::clone(&self.inner);
+                Box::pin(async move {
+                    let body = ::connectrpc::dispatcher::codegen::request_proto_bytes::<
+                        crate::flyteidl2::workflow::WatchActionDetailsRequest,
+                    >(request, format)?;
+                    let req: crate::flyteidl2::workflow::__buffa::view::WatchActionDetailsRequestView<
+                        '_,
+                    > = ::connectrpc::dispatcher::codegen::decode_borrowed_request_view(
+                        &body,
+                        ctx.decode_options(),
+                    )?;
+                    let req = ::connectrpc::ServiceRequest::<
+                        crate::flyteidl2::workflow::WatchActionDetailsRequest,
+                    >::from_parts(&req, &body);
+                    let resp = svc.watch_action_details(ctx, req).await?;
+                    Ok(
+                        resp
+                            .map_body(|s| ::connectrpc::dispatcher::codegen::encode_response_stream::<
+                                crate::flyteidl2::workflow::WatchActionDetailsResponse,
+                                _,
+                                _,
+                            >(s, format)),
+                    )
+                })
+            }
+            "WatchRuns" => {
+                let svc = ::std::sync::Arc::clone(&self.inner);
+                Box::pin(async move {
+                    let body = ::connectrpc::dispatcher::codegen::request_proto_bytes::<
+                        crate::flyteidl2::workflow::WatchRunsRequest,
+                    >(request, format)?;
+                    let req: crate::flyteidl2::workflow::__buffa::view::WatchRunsRequestView<
+                        '_,
+                    > = ::connectrpc::dispatcher::codegen::decode_borrowed_request_view(
+                        &body,
+                        ctx.decode_options(),
+                    )?;
+                    let req = ::connectrpc::ServiceRequest::<
+                        crate::flyteidl2::workflow::WatchRunsRequest,
+                    >::from_parts(&req, &body);
+                    let resp = svc.watch_runs(ctx, req).await?;
+                    Ok(
+                        resp
+                            .map_body(|s| ::connectrpc::dispatcher::codegen::encode_response_stream::<
+                                crate::flyteidl2::workflow::WatchRunsResponse,
+                                _,
+                                _,
+                            >(s, format)),
+                    )
+                })
+            }
+            "WatchActions" => {
+                let svc = ::std::sync::Arc::clone(&self.inner);
+                Box::pin(async move {
+                    let body = ::connectrpc::dispatcher::codegen::request_proto_bytes::<
+                        crate::flyteidl2::workflow::WatchActionsRequest,
+                    >(request, format)?;
+                    let req: crate::flyteidl2::workflow::__buffa::view::WatchActionsRequestView<
+                        '_,
+                    > = ::connectrpc::dispatcher::codegen::decode_borrowed_request_view(
+                        &body,
+                        ctx.decode_options(),
+                    )?;
+                    let req = ::connectrpc::ServiceRequest::<
+                        crate::flyteidl2::workflow::WatchActionsRequest,
+                    >::from_parts(&req, &body);
+                    let resp = svc.watch_actions(ctx, req).await?;
+                    Ok(
+                        resp
+                            .map_body(|s| ::connectrpc::dispatcher::codegen::encode_response_stream::<
+                                crate::flyteidl2::workflow::WatchActionsResponse,
+                                _,
+                                _,
+                            >(s, format)),
+                    )
+                })
+            }
+            _ => ::connectrpc::dispatcher::codegen::unimplemented_streaming(path),
+        }
+    }
+    fn call_client_streaming(
+        &self,
+        path: &str,
+        ctx: ::connectrpc::RequestContext,
+        requests: ::connectrpc::dispatcher::codegen::RequestStream,
+        format: ::connectrpc::CodecFormat,
+    ) -> ::connectrpc::dispatcher::codegen::UnaryResult {
+        let Some(method) = path.strip_prefix("flyteidl2.workflow.TrackedRunService/")
+        else {
+            return ::connectrpc::dispatcher::codegen::unimplemented_unary(path);
+        };
+        let _ = (&ctx, &requests, &format);
+        match method {
+            _ => ::connectrpc::dispatcher::codegen::unimplemented_unary(path),
+        }
+    }
+    fn call_bidi_streaming(
+        &self,
+        path: &str,
+        ctx: ::connectrpc::RequestContext,
+        requests: ::connectrpc::dispatcher::codegen::RequestStream,
+        format: ::connectrpc::CodecFormat,
+    ) -> ::connectrpc::dispatcher::codegen::StreamingResult {
+        let Some(method) = path.strip_prefix("flyteidl2.workflow.TrackedRunService/")
+        else {
+            return ::connectrpc::dispatcher::codegen::unimplemented_streaming(path);
+        };
+        let _ = (&ctx, &requests, &format);
+        match method {
+            _ => ::connectrpc::dispatcher::codegen::unimplemented_streaming(path),
+        }
+    }
+}
+/// Client for this service.
+///
+/// Generic over `T: ClientTransport`. For **gRPC** (HTTP/2), use
+/// `Http2Connection` — it has honest `poll_ready` and composes with
+/// `tower::balance` for multi-connection load balancing. For **Connect
+/// over HTTP/1.1** (or unknown protocol), use `HttpClient`.
+///
+/// # Example (gRPC / HTTP/2)
+///
+/// ```rust,ignore
+/// use connectrpc::client::{Http2Connection, ClientConfig};
+/// use connectrpc::Protocol;
+///
+/// let uri: http::Uri = "http://localhost:8080".parse()?;
+/// let conn = Http2Connection::connect_plaintext(uri.clone()).await?.shared(1024);
+/// let config = ClientConfig::new(uri).with_protocol(Protocol::Grpc);
+///
+/// let client = TrackedRunServiceClient::new(conn, config);
+/// let response = client.create_run(request).await?;
+/// ```
+///
+/// # Example (Connect / HTTP/1.1 or ALPN)
+///
+/// ```rust,ignore
+/// use connectrpc::client::{HttpClient, ClientConfig};
+///
+/// let http = HttpClient::plaintext();  // cleartext http:// only
+/// let config = ClientConfig::new("http://localhost:8080".parse()?);
+///
+/// let client = TrackedRunServiceClient::new(http, config);
+/// let response = client.create_run(request).await?;
+/// ```
+///
+/// # Working with the response
+///
+/// Unary calls return [`UnaryResponse<OwnedView<FooView>>`](::connectrpc::client::UnaryResponse).
+/// [`view()`](::connectrpc::client::UnaryResponse::view) borrows the response
+/// message, so field access is zero-copy:
+///
+/// ```rust,ignore
+/// let resp = client.create_run(request).await?;
+/// let name: &str = resp.view().name;  // borrow into the response buffer
+/// ```
+///
+/// If you need the owned struct (e.g. to store or pass by value), use
+/// [`into_owned()`](::connectrpc::client::UnaryResponse::into_owned):
+///
+/// ```rust,ignore
+/// let owned = client.create_run(request).await?.into_owned();
+/// ```
+///
+/// [`into_view()`](::connectrpc::client::UnaryResponse::into_view) keeps the
+/// zero-copy decoded body (an `OwnedView`) without copying; field access on it
+/// goes through `.reborrow()`. Streaming responses yield one
+/// [`StreamMessage`](::connectrpc::StreamMessage) per received message from
+/// `.message().await` — read fields zero-copy through the generated accessor
+/// methods (`msg.name()`) or `.view()`, or convert with `.to_owned_message()`.
+#[cfg(feature = "client")]
+#[derive(Clone)]
+pub struct TrackedRunServiceClient<T> {
+    transport: T,
+    config: ::connectrpc::client::ClientConfig,
+}
+#[cfg(feature = "client")]
+impl<T> TrackedRunServiceClient<T>
+where
+    T: ::connectrpc::client::ClientTransport,
+    <T::ResponseBody as ::connectrpc::http_body::Body>::Error: ::std::fmt::Display,
+{
+    /// Create a new client with the given transport and configuration.
+    pub fn new(transport: T, config: ::connectrpc::client::ClientConfig) -> Self {
+        Self { transport, config }
+    }
+    /// Get the client configuration.
+    pub fn config(&self) -> &::connectrpc::client::ClientConfig {
+        &self.config
+    }
+    /// Get a mutable reference to the client configuration.
+    pub fn config_mut(&mut self) -> &mut ::connectrpc::client::ClientConfig {
+        &mut self.config
+    }
+    /// Call the CreateRun RPC. Sends a request to /flyteidl2.workflow.TrackedRunService/CreateRun.
+    pub async fn create_run(
+        &self,
+        request: crate::flyteidl2::workflow::CreateTrackedRunRequest,
+    ) -> Result<
+        ::connectrpc::client::UnaryResponse<
+            ::buffa::view::OwnedView<
+                crate::flyteidl2::workflow::__buffa::view::CreateRunResponseView<'static>,
+            >,
+        >,
+        ::connectrpc::ConnectError,
+    > {
+        self.create_run_with_options(
+                request,
+                ::connectrpc::client::CallOptions::default(),
+            )
+            .await
+    }
+    /// Call the CreateRun RPC with explicit per-call options. Options override [`ClientConfig`](::connectrpc::client::ClientConfig) defaults.
+    pub async fn create_run_with_options(
+        &self,
+        request: crate::flyteidl2::workflow::CreateTrackedRunRequest,
+        options: ::connectrpc::client::CallOptions,
+    ) -> Result<
+        ::connectrpc::client::UnaryResponse<
+            ::buffa::view::OwnedView<
+                crate::flyteidl2::workflow::__buffa::view::CreateRunResponseView<'static>,
+            >,
+        >,
+        ::connectrpc::ConnectError,
+    > {
+        ::connectrpc::client::call_unary(
+                &self.transport,
+                &self.config,
+                TRACKED_RUN_SERVICE_CREATE_RUN_SPEC
+                    .with_origin(::connectrpc::SpecOrigin::Client),
+                request,
+                options,
+            )
+            .await
+    }
+    /// Call the ReportActions RPC. Sends a request to /flyteidl2.workflow.TrackedRunService/ReportActions.
+    pub async fn report_actions(
+        &self,
+        request: crate::flyteidl2::workflow::ReportTrackedActionsRequest,
+    ) -> Result<
+        ::connectrpc::client::UnaryResponse<
+            ::buffa::view::OwnedView<
+                crate::flyteidl2::workflow::__buffa::view::ReportTrackedActionsResponseView<
+                    'static,
+                >,
+            >,
+        >,
+        ::connectrpc::ConnectError,
+    > {
+        self.report_actions_with_options(
+                request,
+                ::connectrpc::client::CallOptions::default(),
+            )
+            .await
+    }
+    /// Call the ReportActions RPC with explicit per-call options. Options override [`ClientConfig`](::connectrpc::client::ClientConfig) defaults.
+    pub async fn report_actions_with_options(
+        &self,
+        request: crate::flyteidl2::workflow::ReportTrackedActionsRequest,
+        options: ::connectrpc::client::CallOptions,
+    ) -> Result<
+        ::connectrpc::client::UnaryResponse<
+            ::buffa::view::OwnedView<
+                crate::flyteidl2::workflow::__buffa::view::ReportTrackedActionsResponseView<
+                    'static,
+                >,
+            >,
+        >,
+        ::connectrpc::ConnectError,
+    > {
+        ::connectrpc::client::call_unary(
+                &self.transport,
+                &self.config,
+                TRACKED_RUN_SERVICE_REPORT_ACTIONS_SPEC
+                    .with_origin(::connectrpc::SpecOrigin::Client),
+                request,
+                options,
+            )
+            .await
+    }
+    /// Call the GetRunDetails RPC. Sends a request to /flyteidl2.workflow.TrackedRunService/GetRunDetails.
+    pub async fn get_run_details(
+        &self,
+        request: crate::flyteidl2::workflow::GetRunDetailsRequest,
+    ) -> Result<
+        ::connectrpc::client::UnaryResponse<
+            ::buffa::view::OwnedView<
+                crate::flyteidl2::workflow::__buffa::view::GetRunDetailsResponseView<
+                    'static,
+                >,
+            >,
+        >,
+        ::connectrpc::ConnectError,
+    > {
+        self.get_run_details_with_options(
+                request,
+                ::connectrpc::client::CallOptions::default(),
+            )
+            .await
+    }
+    /// Call the GetRunDetails RPC with explicit per-call options. Options override [`ClientConfig`](::connectrpc::client::ClientConfig) defaults.
+    pub async fn get_run_details_with_options(
+        &self,
+        request: crate::flyteidl2::workflow::GetRunDetailsRequest,
+        options: ::connectrpc::client::CallOptions,
+    ) -> Result<
+        ::connectrpc::client::UnaryResponse<
+            ::buffa::view::OwnedView<
+                crate::flyteidl2::workflow::__buffa::view::GetRunDetailsResponseView<
+                    'static,
+                >,
+            >,
+        >,
+        ::connectrpc::ConnectError,
+    > {
+        ::connectrpc::client::call_unary(
+                &self.transport,
+                &self.config,
+                TRACKED_RUN_SERVICE_GET_RUN_DETAILS_SPEC
+                    .with_origin(::connectrpc::SpecOrigin::Client),
+                request,
+                options,
+            )
+            .await
+    }
+    /// Call the WatchRunDetails RPC. Sends a request to /flyteidl2.workflow.TrackedRunService/WatchRunDetails.
+    pub async fn watch_run_details(
+        &self,
+        request: crate::flyteidl2::workflow::WatchRunDetailsRequest,
+    ) -> Result<
+        ::connectrpc::client::ServerStream<
+            T::ResponseBody,
+            crate::flyteidl2::workflow::__buffa::view::WatchRunDetailsResponseView<
+                'static,
+            >,
+        >,
+        ::connectrpc::ConnectError,
+    > {
+        self.watch_run_details_with_options(
+                request,
+                ::connectrpc::client::CallOptions::default(),
+            )
+            .await
+    }
+    /// Call the WatchRunDetails RPC with explicit per-call options. Options override [`ClientConfig`](::connectrpc::client::ClientConfig) defaults.
+    pub async fn watch_run_details_with_options(
+        &self,
+        request: crate::flyteidl2::workflow::WatchRunDetailsRequest,
+        options: ::connectrpc::client::CallOptions,
+    ) -> Result<
+        ::connectrpc::client::ServerStream<
+            T::ResponseBody,
+            crate::flyteidl2::workflow::__buffa::view::WatchRunDetailsResponseView<
+                'static,
+            >,
+        >,
+        ::connectrpc::ConnectError,
+    > {
+        ::connectrpc::client::call_server_stream(
+                &self.transport,
+                &self.config,
+                TRACKED_RUN_SERVICE_WATCH_RUN_DETAILS_SPEC
+                    .with_origin(::connectrpc::SpecOrigin::Client),
+                request,
+                options,
+            )
+            .await
+    }
+    /// Call the GetActionDetails RPC. Sends a request to /flyteidl2.workflow.TrackedRunService/GetActionDetails.
+    pub async fn get_action_details(
+        &self,
+        request: crate::flyteidl2::workflow::GetActionDetailsRequest,
+    ) -> Result<
+        ::connectrpc::client::UnaryResponse<
+            ::buffa::view::OwnedView<
+                crate::flyteidl2::workflow::__buffa::view::GetActionDetailsResponseView<
+                    'static,
+                >,
+            >,
+        >,
+        ::connectrpc::ConnectError,
+    > {
+        self.get_action_details_with_options(
+                request,
+                ::connectrpc::client::CallOptions::default(),
+            )
+            .await
+    }
+    /// Call the GetActionDetails RPC with explicit per-call options. Options override [`ClientConfig`](::connectrpc::client::ClientConfig) defaults.
+    pub async fn get_action_details_with_options(
+        &self,
+        request: crate::flyteidl2::workflow::GetActionDetailsRequest,
+        options: ::connectrpc::client::CallOptions,
+    ) -> Result<
+        ::connectrpc::client::UnaryResponse<
+            ::buffa::view::OwnedView<
+                crate::flyteidl2::workflow::__buffa::view::GetActionDetailsResponseView<
+                    'static,
+                >,
+            >,
+        >,
+        ::connectrpc::ConnectError,
+    > {
+        ::connectrpc::client::call_unary(
+                &self.transport,
+                &self.config,
+                TRACKED_RUN_SERVICE_GET_ACTION_DETAILS_SPEC
+                    .with_origin(::connectrpc::SpecOrigin::Client),
+                request,
+                options,
+            )
+            .await
+    }
+    /// Call the WatchActionDetails RPC. Sends a request to /flyteidl2.workflow.TrackedRunService/WatchActionDetails.
+    pub async fn watch_action_details(
+        &self,
+        request: crate::flyteidl2::workflow::WatchActionDetailsRequest,
+    ) -> Result<
+        ::connectrpc::client::ServerStream<
+            T::ResponseBody,
+            crate::flyteidl2::workflow::__buffa::view::WatchActionDetailsResponseView<
+                'static,
+            >,
+        >,
+        ::connectrpc::ConnectError,
+    > {
+        self.watch_action_details_with_options(
+                request,
+                ::connectrpc::client::CallOptions::default(),
+            )
+            .await
+    }
+    /// Call the WatchActionDetails RPC with explicit per-call options. Options override [`ClientConfig`](::connectrpc::client::ClientConfig) defaults.
+    pub async fn watch_action_details_with_options(
+        &self,
+        request: crate::flyteidl2::workflow::WatchActionDetailsRequest,
+        options: ::connectrpc::client::CallOptions,
+    ) -> Result<
+        ::connectrpc::client::ServerStream<
+            T::ResponseBody,
+            crate::flyteidl2::workflow::__buffa::view::WatchActionDetailsResponseView<
+                'static,
+            >,
+        >,
+        ::connectrpc::ConnectError,
+    > {
+        ::connectrpc::client::call_server_stream(
+                &self.transport,
+                &self.config,
+                TRACKED_RUN_SERVICE_WATCH_ACTION_DETAILS_SPEC
+                    .with_origin(::connectrpc::SpecOrigin::Client),
+                request,
+                options,
+            )
+            .await
+    }
+    /// Call the ListRuns RPC. Sends a request to /flyteidl2.workflow.TrackedRunService/ListRuns.
+    pub async fn list_runs(
+        &self,
+        request: crate::flyteidl2::workflow::ListRunsRequest,
+    ) -> Result<
+        ::connectrpc::client::UnaryResponse<
+            ::buffa::view::OwnedView<
+                crate::flyteidl2::workflow::__buffa::view::ListRunsResponseView<'static>,
+            >,
+        >,
+        ::connectrpc::ConnectError,
+    > {
+        self.list_runs_with_options(
+                request,
+                ::connectrpc::client::CallOptions::default(),
+            )
+            .await
+    }
+    /// Call the ListRuns RPC with explicit per-call options. Options override [`ClientConfig`](::connectrpc::client::ClientConfig) defaults.
+    pub async fn list_runs_with_options(
+        &self,
+        request: crate::flyteidl2::workflow::ListRunsRequest,
+        options: ::connectrpc::client::CallOptions,
+    ) -> Result<
+        ::connectrpc::client::UnaryResponse<
+            ::buffa::view::OwnedView<
+                crate::flyteidl2::workflow::__buffa::view::ListRunsResponseView<'static>,
+            >,
+        >,
+        ::connectrpc::ConnectError,
+    > {
+        ::connectrpc::client::call_unary(
+                &self.transport,
+                &self.config,
+                TRACKED_RUN_SERVICE_LIST_RUNS_SPEC
+                    .with_origin(::connectrpc::SpecOrigin::Client),
+                request,
+                options,
+            )
+            .await
+    }
+    /// Call the WatchRuns RPC. Sends a request to /flyteidl2.workflow.TrackedRunService/WatchRuns.
+    pub async fn watch_runs(
+        &self,
+        request: crate::flyteidl2::workflow::WatchRunsRequest,
+    ) -> Result<
+        ::connectrpc::client::ServerStream<
+            T::ResponseBody,
+            crate::flyteidl2::workflow::__buffa::view::WatchRunsResponseView<'static>,
+        >,
+        ::connectrpc::ConnectError,
+    > {
+        self.watch_runs_with_options(
+                request,
+                ::connectrpc::client::CallOptions::default(),
+            )
+            .await
+    }
+    /// Call the WatchRuns RPC with explicit per-call options. Options override [`ClientConfig`](::connectrpc::client::ClientConfig) defaults.
+    pub async fn watch_runs_with_options(
+        &self,
+        request: crate::flyteidl2::workflow::WatchRunsRequest,
+        options: ::connectrpc::client::CallOptions,
+    ) -> Result<
+        ::connectrpc::client::ServerStream<
+            T::ResponseBody,
+            crate::flyteidl2::workflow::__buffa::view::WatchRunsResponseView<'static>,
+        >,
+        ::connectrpc::ConnectError,
+    > {
+        ::connectrpc::client::call_server_stream(
+                &self.transport,
+                &self.config,
+                TRACKED_RUN_SERVICE_WATCH_RUNS_SPEC
+                    .with_origin(::connectrpc::SpecOrigin::Client),
+                request,
+                options,
+            )
+            .await
+    }
+    /// Call the ListActions RPC. Sends a request to /flyteidl2.workflow.TrackedRunService/ListActions.
+    pub async fn list_actions(
+        &self,
+        request: crate::flyteidl2::workflow::ListActionsRequest,
+    ) -> Result<
+        ::connectrpc::client::UnaryResponse<
+            ::buffa::view::OwnedView<
+                crate::flyteidl2::workflow::__buffa::view::ListActionsResponseView<
+                    'static,
+                >,
+            >,
+        >,
+        ::connectrpc::ConnectError,
+    > {
+        self.list_actions_with_options(
+                request,
+                ::connectrpc::client::CallOptions::default(),
+            )
+            .await
+    }
+    /// Call the ListActions RPC with explicit per-call options. Options override [`ClientConfig`](::connectrpc::client::ClientConfig) defaults.
+    pub async fn list_actions_with_options(
+        &self,
+        request: crate::flyteidl2::workflow::ListActionsRequest,
+        options: ::connectrpc::client::CallOptions,
+    ) -> Result<
+        ::connectrpc::client::UnaryResponse<
+            ::buffa::view::OwnedView<
+                crate::flyteidl2::workflow::__buffa::view::ListActionsResponseView<
+                    'static,
+                >,
+            >,
+        >,
+        ::connectrpc::ConnectError,
+    > {
+        ::connectrpc::client::call_unary(
+                &self.transport,
+                &self.config,
+                TRACKED_RUN_SERVICE_LIST_ACTIONS_SPEC
+                    .with_origin(::connectrpc::SpecOrigin::Client),
+                request,
+                options,
+            )
+            .await
+    }
+    /// Call the WatchActions RPC. Sends a request to /flyteidl2.workflow.TrackedRunService/WatchActions.
+    pub async fn watch_actions(
+        &self,
+        request: crate::flyteidl2::workflow::WatchActionsRequest,
+    ) -> Result<
+        ::connectrpc::client::ServerStream<
+            T::ResponseBody,
+            crate::flyteidl2::workflow::__buffa::view::WatchActionsResponseView<'static>,
+        >,
+        ::connectrpc::ConnectError,
+    > {
+        self.watch_actions_with_options(
+                request,
+                ::connectrpc::client::CallOptions::default(),
+            )
+            .await
+    }
+    /// Call the WatchActions RPC with explicit per-call options. Options override [`ClientConfig`](::connectrpc::client::ClientConfig) defaults.
+    pub async fn watch_actions_with_options(
+        &self,
+        request: crate::flyteidl2::workflow::WatchActionsRequest,
+        options: ::connectrpc::client::CallOptions,
+    ) -> Result<
+        ::connectrpc::client::ServerStream<
+            T::ResponseBody,
+            crate::flyteidl2::workflow::__buffa::view::WatchActionsResponseView<'static>,
+        >,
+        ::connectrpc::ConnectError,
+    > {
+        ::connectrpc::client::call_server_stream(
+                &self.transport,
+                &self.config,
+                TRACKED_RUN_SERVICE_WATCH_ACTIONS_SPEC
+                    .with_origin(::connectrpc::SpecOrigin::Client),
+                request,
+                options,
+            )
+            .await
+    }
+    /// Call the AbortRun RPC. Sends a request to /flyteidl2.workflow.TrackedRunService/AbortRun.
+    pub async fn abort_run(
+        &self,
+        request: crate::flyteidl2::workflow::AbortRunRequest,
+    ) -> Result<
+        ::connectrpc::client::UnaryResponse<
+            ::buffa::view::OwnedView<
+                crate::flyteidl2::workflow::__buffa::view::AbortRunResponseView<'static>,
+            >,
+        >,
+        ::connectrpc::ConnectError,
+    > {
+        self.abort_run_with_options(
+                request,
+                ::connectrpc::client::CallOptions::default(),
+            )
+            .await
+    }
+    /// Call the AbortRun RPC with explicit per-call options. Options override [`ClientConfig`](::connectrpc::client::ClientConfig) defaults.
+    pub async fn abort_run_with_options(
+        &self,
+        request: crate::flyteidl2::workflow::AbortRunRequest,
+        options: ::connectrpc::client::CallOptions,
+    ) -> Result<
+        ::connectrpc::client::UnaryResponse<
+            ::buffa::view::OwnedView<
+                crate::flyteidl2::workflow::__buffa::view::AbortRunResponseView<'static>,
+            >,
+        >,
+        ::connectrpc::ConnectError,
+    > {
+        ::connectrpc::client::call_unary(
+                &self.transport,
+                &self.config,
+                TRACKED_RUN_SERVICE_ABORT_RUN_SPEC
+                    .with_origin(::connectrpc::SpecOrigin::Client),
+                request,
+                options,
+            )
+            .await
+    }
+}

@@ -83,7 +83,6 @@ const NO_CONNECTORS: &str = "there are no connectors: a task is a process of thi
 const NO_DOMAINS: &str = "the domains are development, staging and production";
 const NO_LOGIN: &str = "this server has no login: connect with `insecure=True`";
 const NO_SETTINGS: &str = "there are no settings of an organisation, a project or a domain: give them with the run";
-const NO_TRACKED: &str = "runs of other programs are not tracked in this version: have the server run them";
 const OWN_APPS: &str = "it is for clusters: this server runs its apps itself";
 const OWN_CACHE: &str = "lookups, reservations and results of the cache are made by the server itself, for each action whose task is cached";
 const OWN_EVENTS: &str = "the server learns of what its tasks do by itself";
@@ -251,10 +250,31 @@ pub const METHODS: &[Methods] = &[
     server_stream(STATES, &["Watch"], Honoured("as ActionsService/WatchForUpdates")),
     unary(
         TRACKED,
-        &["AbortRun", "CreateRun", "GetActionDetails", "GetRunDetails", "ListActions", "ListRuns", "ReportActions"],
-        Refused(NO_TRACKED),
-    ),
-    server_stream(TRACKED, &["WatchActionDetails", "WatchActions", "WatchRunDetails", "WatchRuns"], Refused(NO_TRACKED)),
+        &["CreateRun"],
+        Honoured("the program's settings and limits are its own: they are shown, and nothing here follows from them"),
+    )
+    .shown_by("`tracked`"),
+    unary(
+        TRACKED,
+        &["ReportActions"],
+        Honoured(
+            "late and doubled reports change nothing; each report has an answer of its own; phases QUEUED to TIMED_OUT; `log_info`, `log_context`, \
+             `cluster_events` and `cache_metadata` are not kept, which the log says and `--strict` refuses; at most 50000 at once",
+        ),
+    )
+    .shown_by("`tracked`"),
+    unary(
+        TRACKED,
+        &["GetActionDetails", "GetRunDetails", "ListActions", "ListRuns"],
+        Honoured("as RunService, of tracked runs alone"),
+    )
+    .shown_by("`tracked`"),
+    unary(TRACKED, &["AbortRun"], Honoured("as it is recorded: the program is not stopped, and what it reports is refused from then on"))
+        .shown_by("`tracked`"),
+    server_stream(TRACKED, &["WatchActionDetails", "WatchRunDetails"], Honoured("as RunService, of tracked runs alone"))
+        .shown_by("`tracked`"),
+    server_stream(TRACKED, &["WatchRuns"], Refused("it is not part of this version: list the runs, or watch one with WatchRunDetails")),
+    server_stream(TRACKED, &["WatchActions"], Refused("it is not part of this version: list the actions with ListActions")),
     unary(
         "flyteidl2.workflow.TranslatorService",
         &["JsonValuesToLiterals", "LaunchFormJsonToLiterals", "LiteralsToLaunchFormJson", "TaskSpecToLaunchFormJson"],

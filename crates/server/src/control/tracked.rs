@@ -1,0 +1,175 @@
+//! Tracked runs: what their programs report and upload (semantics S16).
+
+use bytes::Bytes;
+use spanwise_blobs::BlobUri;
+use spanwise_core::tracked::ReportedPhase;
+use spanwise_core::{ActionName, AttemptNo, RunId, RunName};
+use spanwise_engine::{NewReport, Payloads, RunHandle, Scope};
+use spanwise_wire::tracked::Update;
+use spanwise_wire::{Invalid, shown, values};
+
+use super::{ControlPlane, Error, MAX_INPUTS};
+use crate::definitions::to_store;
+use crate::layout;
+
+/// Under this root the stock SDK uploads what belongs to tracked runs.
+const UPLOADS: &str = "tracked-runs/";
+
+impl ControlPlane {
+    /// A tracked run by its name.
+    pub(crate) fn tracked_run(&self, id: &RunId) -> Result<RunHandle, Error> {
+        let run = self.run(id)?;
+        match run.settings().tracked {
+            true => Ok(run),
+            false => Err(Error::NotFound(format!("run `{}` is not tracked: RunService has it", id.name))),
+        }
+    }
+
+    /// Takes what the program of a run says, one answer for each. After `Ok` what was taken survives the process.
+    pub(crate) async fn take_reports(
+        &self,
+        run: &RunHandle,
+        updates: Vec<Result<Update, Invalid>>,
+    ) -> Result<Vec<Result<(), Error>>, Error> {
+        self.inner.readiness.check().await?;
+        let mut answers = Vec::with_capacity(updates.len());
+        for update in updates {
+            let answer = match update {
+                Ok(update) => self.report_one(run, update).await,
+                Err(invalid) => Err(invalid.into()),
+            };
+            match answer {
+                // The journal cannot be written: that is no matter of one of them.
+                Err(Error::Engine(error)) if !matches!(error, spanwise_engine::Error::Rejected(_)) => {
+                    return Err(error.into());
+                }
+                answer => answers.push(answer),
+            }
+        }
+        run.committed().await?;
+        Ok(answers)
+    }
+
+    async fn report_one(&self, run: &RunHandle, update: Update) -> Result<(), Error> {
+        let Update { action, spec, definition, report, not_kept } = update;
+        if !not_kept.is_empty() {
+            let fields = not_kept.join(", ");
+            if self.inner.strict {
+                return Err(Invalid::field(format!("{fields}: not kept of a tracked run")).into());
+            }
+            tracing::warn!(run = %run.id().name, %action, fields, "a report has fields that are not kept");
+        }
+        let is_new = spec.is_some() && run.action(&action).is_none();
+        let inputs = match is_new {
+            true => self.uploaded(run, &action, layout::inputs(run.id(), &action)?).await?,
+            false => None,
+        };
+        let outputs = match report.phase {
+            ReportedPhase::Succeeded => self.reported_outputs(run, &action, report.output_uri.as_deref()).await?,
+            _ => None,
+        };
+        let definition = definition.filter(|_| is_new).map(to_store);
+        let payloads = Payloads { inputs, outputs };
+        run.report(NewReport { action, spec, report, definition, payloads })?;
+        Ok(())
+    }
+
+    /// What a program says that it has delivered, if that is among its uploads. Whatever is elsewhere has its address alone.
+    async fn reported_outputs(
+        &self,
+        run: &RunHandle,
+        action: &ActionName,
+        uri: Option<&str>,
+    ) -> Result<Option<Bytes>, Error> {
+        let uri = uri.and_then(|uri| uri.parse::<BlobUri>().ok());
+        let own = layout::run_base(run.id())?;
+        match uri.filter(|uri| uri.key().strip_prefix(own.key()).is_some_and(|rest| rest.starts_with('/'))) {
+            Some(uri) => self.uploaded(run, action, uri).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Values that were uploaded, for the journal, which shows them however long uploads are kept.
+    async fn uploaded(&self, run: &RunHandle, action: &ActionName, uri: BlobUri) -> Result<Option<Bytes>, Error> {
+        let found = match self.inner.blobs.get(&uri, MAX_INPUTS).await {
+            Ok(found) => found,
+            Err(error @ spanwise_blobs::Error::TooLarge { .. }) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(run = %run.id().name, %action, error, "an upload of a tracked run is shown by its address alone");
+                None
+            }
+            Err(error) => return Err(error.into()),
+        };
+        // Inputs and outputs are lists of the same form: what is none would keep the action from being shown.
+        let is_one = |values: &Bytes| values::inputs(values).is_ok() || values::outputs(values).is_ok();
+        Ok(found.filter(is_one))
+    }
+
+    /// Where an upload of the program of a tracked run goes: where a run of the server would have put it. None for any other upload.
+    pub(crate) fn tracked_upload(&self, scope: Scope, root: &str, filename: &str) -> Result<Option<BlobUri>, Error> {
+        let Some(rest) = root.strip_prefix(UPLOADS) else { return Ok(None) };
+        let (run, action, attempt) = upload_of(rest, filename)?;
+        let id = scope.run(run);
+        if self.inner.engine.run_row(&id)?.is_some_and(|(_, row)| !row.tracked) {
+            return Err(Error::Unmet(format!("filename_root: run `{}` is not tracked", id.name)));
+        }
+        let directory = match attempt {
+            Some(attempt) => layout::attempt(&id, &action, attempt)?,
+            None => layout::run_base(&id)?.join(action.as_str())?,
+        };
+        Ok(Some(directory.join(filename)?))
+    }
+}
+
+/// The run, the action and, of what an attempt delivers, the attempt that an upload is of.
+fn upload_of(rest: &str, filename: &str) -> Result<(RunName, ActionName, Option<AttemptNo>), Invalid> {
+    let no_root = || {
+        let text = format!(
+            "filename_root `{UPLOADS}{}`: of a tracked run it is {UPLOADS}<run>/<action>, with /<attempt> for outputs and reports",
+            shown(rest)
+        );
+        Invalid::field(text)
+    };
+    let parts: Vec<&str> = rest.split('/').collect();
+    let (run, action, attempt) = match parts[..] {
+        [run, action] => (run, action, None),
+        [run, action, attempt] => (run, action, Some(AttemptNo(attempt.parse().map_err(|_| no_root())?))),
+        _ => return Err(no_root()),
+    };
+    let names: &[&str] = if attempt.is_some() { &["outputs.pb", "report.html"] } else { &["inputs.pb"] };
+    if !names.contains(&filename) {
+        let text = format!("filename `{}`: of a tracked run it is {} here", shown(filename), names.join(" or "));
+        return Err(Invalid::field(text));
+    }
+    let run = RunName::new(run).map_err(|_| no_root())?;
+    Ok((run, spanwise_wire::action_name(action).map_err(|_| no_root())?, attempt))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s16_an_upload_names_its_run_its_action_and_its_attempt() {
+        let of = |rest: &str, filename: &str| {
+            let (run, action, attempt) = upload_of(rest, filename).map_err(|error| error.to_string())?;
+            Ok::<_, String>((run.to_string(), action.to_string(), attempt.map(|attempt| attempt.0)))
+        };
+        assert_eq!(of("local-1/a0", "inputs.pb"), Ok(("local-1".into(), "a0".into(), None)));
+        assert_eq!(of("local-1/x/2", "report.html"), Ok(("local-1".into(), "x".into(), Some(2))));
+        for (rest, filename, named) in [
+            ("local-1", "inputs.pb", "filename_root"),
+            ("", "inputs.pb", "filename_root"),
+            ("../x", "inputs.pb", "filename_root"),
+            ("r/../1", "outputs.pb", "filename_root"),
+            ("r/a0/x", "outputs.pb", "filename_root"),
+            ("r/a0/1/2", "outputs.pb", "filename_root"),
+            ("r/a0/1", "inputs.pb", "filename `inputs.pb`: of a tracked run it is outputs.pb or report.html here"),
+            ("r/a0", "outputs.pb", "filename `outputs.pb`"),
+            ("r/a0/1", "error.pb", "filename `error.pb`"),
+        ] {
+            let refused = of(rest, filename).unwrap_err();
+            assert!(refused.contains(named), "{rest} {filename}: {refused}");
+        }
+    }
+}
