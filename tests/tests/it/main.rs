@@ -26,6 +26,7 @@ mod large_outputs;
 mod lifecycle;
 mod lifecycle_embedded;
 mod lifecycle_tls;
+mod listing;
 mod log;
 mod lost_files;
 mod needs;

@@ -86,18 +86,30 @@ fn listed(request: &ListRequest) -> Result<Wanted, Invalid> {
     }
 }
 
-/// Whether a list that is filtered so has this app.
-fn passes(filter: &Filter, view: &AppView) -> Result<bool, Invalid> {
+/// Refuses a filter that no app is looked at by.
+fn check(filter: &Filter) -> Result<(), Invalid> {
     use filter::Function;
-    let name = status_name(view.state.phase);
     match (filter.field.as_str(), filter.function.as_known()) {
-        // A single value comes as the characters of it, several as they are.
-        ("status_phase", Some(Function::EQUAL)) => Ok(filter.values.concat() == name),
-        ("status_phase", Some(Function::VALUE_IN)) => Ok(filter.values.iter().any(|value| value == name)),
-        ("created_by", Some(Function::EQUAL)) => Ok(filter.values.concat() == SUBJECT),
-        ("name", Some(Function::EQUAL)) => Ok(filter.values.concat() == view.definition.id.name),
-        ("name", Some(Function::CONTAINS)) => Ok(view.definition.id.name.contains(&filter.values.concat())),
+        ("status_phase", Some(Function::EQUAL | Function::VALUE_IN)) => Ok(()),
+        ("created_by", Some(Function::EQUAL)) => Ok(()),
+        ("name", Some(Function::EQUAL | Function::CONTAINS)) => Ok(()),
         _ => Err(listing::refused("apps", filter)),
+    }
+}
+
+/// Whether a list that is filtered so has this app; the filter is checked.
+fn passes(filter: &Filter, view: &AppView) -> bool {
+    use filter::Function;
+    // A single value comes as the characters of it, several as they are.
+    let (value, name) = (filter.values.concat(), &view.definition.id.name);
+    match (filter.field.as_str(), filter.function.as_known()) {
+        ("status_phase", Some(Function::VALUE_IN)) => {
+            filter.values.iter().any(|value| value == status_name(view.state.phase))
+        }
+        ("status_phase", _) => value == status_name(view.state.phase),
+        ("created_by", _) => value == SUBJECT,
+        ("name", Some(Function::CONTAINS)) => name.contains(&value),
+        _ => *name == value,
     }
 }
 
@@ -171,17 +183,10 @@ impl AppService for Apps {
         let request = request.to_owned_message();
         let wanted = listed(&request)?;
         let page = listing::Page::of(&request.request)?;
-        let mut views = Vec::new();
-        'apps: for view in self.api.control.apps() {
-            for filter in &request.request.filters {
-                if !passes(filter, &view)? {
-                    continue 'apps;
-                }
-            }
-            if wanted.has(&view.definition.id) {
-                views.push(view);
-            }
-        }
+        let filters = &request.request.filters;
+        filters.iter().try_for_each(check)?;
+        let mut views = self.api.control.apps();
+        views.retain(|view| wanted.has(&view.definition.id) && filters.iter().all(|filter| passes(filter, view)));
         views.sort_by_key(|view| view.state.created_at);
         if !listing::order(&request.request, "apps")?.unwrap_or(false) {
             views.reverse();

@@ -21,6 +21,7 @@ pub(crate) struct Page {
 
 impl Page {
     pub(crate) fn of(request: &ListRequest) -> Result<Page, Invalid> {
+        no_raw_filters(request)?;
         Ok(Page { offset: token(request)?.unwrap_or(0), limit: limit(request) })
     }
 
@@ -34,25 +35,45 @@ impl Page {
     }
 }
 
+/// Filters as a text of another backend's own: nobody here reads them, and without them the list would be another one.
+fn no_raw_filters(request: &ListRequest) -> Result<(), Invalid> {
+    match request.raw_filters.first() {
+        Some(filter) => {
+            Err(Invalid::field(format!("request.raw_filters: `{}` is not honoured, `filters` are", shown(filter))))
+        }
+        None => Ok(()),
+    }
+}
+
 fn limit(request: &ListRequest) -> usize {
-    match request.limit as usize {
+    size(request.limit)
+}
+
+/// How many entries a page has of which a client asks for so many.
+pub(crate) fn size(limit: u32) -> usize {
+    match limit as usize {
         0 => DEFAULT_PAGE,
         size => size.min(LARGEST_PAGE),
     }
 }
 
 fn token<T: std::str::FromStr>(request: &ListRequest) -> Result<Option<T>, Invalid> {
-    if request.token.is_empty() {
+    position("request.token", &request.token)
+}
+
+/// Where a list goes on, by the token that its last page gave.
+pub(crate) fn position<T: std::str::FromStr>(field: &str, token: &str) -> Result<Option<T>, Invalid> {
+    if token.is_empty() {
         return Ok(None);
     }
-    let invalid =
-        || Invalid::field(format!("request.token `{}` is not one that this server gave", shown(&request.token)));
-    let token = Some(request.token.as_str()).filter(|token| token.bytes().all(|byte| byte.is_ascii_digit()));
+    let invalid = || Invalid::field(format!("{field} `{}` is not one that this server gave", shown(token)));
+    let token = Some(token).filter(|token| token.bytes().all(|byte| byte.is_ascii_digit()));
     token.and_then(|token| token.parse().ok()).map(Some).ok_or_else(invalid)
 }
 
 /// The runs that a request asks for, one more than its page has.
 pub(crate) fn runs(request: &ListRequest, query: RunQuery) -> Result<RunQuery, Invalid> {
+    no_raw_filters(request)?;
     let mut query = RunQuery { limit: limit(request) + 1, after: token(request)?.map(RunKey), ..query };
     for filter in &request.filters {
         add_filter(&mut query, filter)?;
@@ -121,7 +142,7 @@ pub(crate) fn refused(what: &str, filter: &Filter) -> Invalid {
 }
 
 /// A second filter of a field whose first would be forgotten is refused.
-fn once(filter: &Filter, is_taken: bool) -> Result<(), Invalid> {
+pub(crate) fn once(filter: &Filter, is_taken: bool) -> Result<(), Invalid> {
     let text = || format!("request.filters: `{}` is filtered twice", shown(&filter.field));
     if is_taken { Err(Invalid::field(text())) } else { Ok(()) }
 }

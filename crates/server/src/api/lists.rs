@@ -1,7 +1,7 @@
 //! Lists of runs and of their actions.
 
 use connectrpc::ConnectError;
-use spanwise_core::{Phase, Times};
+use spanwise_core::{Phase, Times, Timestamp};
 use spanwise_engine::{ActionView, RunQuery, RunRow, RunSettings};
 use spanwise_proto::flyteidl2::common::{Filter, filter};
 use spanwise_proto::flyteidl2::workflow::{
@@ -30,12 +30,10 @@ impl Runs {
     pub(super) fn actions(&self, request: &ListActionsRequest) -> Result<ListActionsResponse, ConnectError> {
         let run = self.run(request.run_id.as_option())?;
         let page = listing::Page::of(&request.request)?;
-        let mut views = Vec::new();
-        for view in run.actions() {
-            if passes(&view, &request.request.filters)? {
-                views.push(view);
-            }
-        }
+        let filters = ActionFilters::read(&request.request.filters)?;
+        let updated_at = |view: &ActionView| run.action(&view.name).map(|action| action.updated_at).unwrap_or_default();
+        let mut views = run.actions();
+        views.retain(|view| filters.pass(view, || updated_at(view)));
         if listing::order(&request.request, "actions")? == Some(false) {
             views.reverse();
         }
@@ -55,23 +53,28 @@ impl Runs {
 fn query(request: &ListRunsRequest) -> Result<RunQuery, Invalid> {
     use list_runs_request::ScopeBy;
     let mut query = match &request.scope_by {
-        Some(ScopeBy::ProjectId(project)) => RunQuery::default().within(ids::project_scope(project)?),
+        Some(ScopeBy::ProjectId(project)) => {
+            RunQuery { org: named(&project.organization), ..RunQuery::default().within(ids::project_scope(project)?) }
+        }
         Some(ScopeBy::TaskName(task)) => RunQuery {
             task: Some(task.name.clone()),
+            org: named(&task.org),
             ..RunQuery::default().within(ids::scope(&task.org, &task.project, &task.domain)?)
         },
         Some(ScopeBy::TaskId(task)) => RunQuery {
             task: Some(task.name.clone()),
             // Without a version, all versions are meant, as of a task that is named.
             task_version: Some(task.version.clone()).filter(|version| !version.is_empty()),
+            org: named(&task.org),
             ..RunQuery::default().within(ids::scope(&task.org, &task.project, &task.domain)?)
         },
         Some(ScopeBy::TriggerName(name)) => {
             let id = ids::trigger_id(name)?;
             let (task, fired_by) = (Some(id.task), Some(id.name));
-            RunQuery { task, fired_by, ..RunQuery::default().within(id.scope) }
+            RunQuery { task, fired_by, org: named(&name.org), ..RunQuery::default().within(id.scope) }
         }
-        Some(ScopeBy::Org(_)) | None => RunQuery::default(),
+        Some(ScopeBy::Org(org)) => RunQuery { org: Some(ids::org(org)?), ..RunQuery::default() },
+        None => RunQuery::default(),
     };
     query = listing::runs(&request.request, query)?;
     if request.paused_actions_only {
@@ -83,34 +86,76 @@ fn query(request: &ListRunsRequest) -> Result<RunQuery, Invalid> {
     Ok(query)
 }
 
-/// Whether an action passes the filters of a list.
-fn passes(view: &ActionView, filters: &[Filter]) -> Result<bool, Invalid> {
-    use filter::Function;
-    for filter in filters {
-        let value = filter.values.concat();
+/// An organisation that is named; one that is not means those of all.
+pub(super) fn named(org: &str) -> Option<String> {
+    (!org.is_empty()).then(|| org.to_owned())
+}
+
+/// What the actions of a list must be: each filter is read before any action is looked at.
+pub(super) struct ActionFilters(Vec<ActionFilter>);
+
+enum ActionFilter {
+    Phase(Vec<Phase>),
+    Parent(String),
+    /// By the numbers of the protocol.
+    Kind(Vec<String>),
+    Task(String),
+    Created(Option<Timestamp>, Option<Timestamp>),
+    Updated(Option<Timestamp>, Option<Timestamp>),
+}
+
+impl ActionFilters {
+    /// Reads the filters of a request.
+    ///
+    /// # Errors
+    /// [`Invalid`] names one that cannot be honoured.
+    pub(super) fn read(filters: &[Filter]) -> Result<ActionFilters, Invalid> {
+        Ok(ActionFilters(filters.iter().map(ActionFilter::read).collect::<Result<_, _>>()?))
+    }
+
+    /// Whether an action is in the list. `updated_at` says when it has changed last, where that is asked for.
+    pub(super) fn pass(&self, view: &ActionView, updated_at: impl Fn() -> Timestamp) -> bool {
+        let within = |at: Timestamp, since: &Option<Timestamp>, until: &Option<Timestamp>| {
+            since.is_none_or(|since| at >= since) && until.is_none_or(|until| at < until)
+        };
+        self.0.iter().all(|filter| match filter {
+            ActionFilter::Phase(phases) => phases.contains(&view.phase),
+            ActionFilter::Parent(parent) => view.parent.is_some_and(|of| of.as_str() == parent),
+            ActionFilter::Kind(kinds) => kinds.contains(&(details::action_type(view.kind) as i32).to_string()),
+            ActionFilter::Task(task) => view.task.as_str() == task,
+            ActionFilter::Created(since, until) => within(view.times().created, since, until),
+            ActionFilter::Updated(since, until) => within(updated_at(), since, until),
+        })
+    }
+}
+
+impl ActionFilter {
+    fn read(filter: &Filter) -> Result<ActionFilter, Invalid> {
+        use filter::Function;
         let function = filter.function.as_known();
         let equal = function == Some(Function::EQUAL);
         let one_of = equal || function == Some(Function::VALUE_IN);
-        let passes = match filter.field.as_str() {
-            "phase" if one_of => listing::phases(filter)?.contains(&view.phase),
-            "parent_name" if equal => view.parent.is_some_and(|parent| parent.as_str() == value),
-            "action_type" if one_of => filter.values.contains(&(details::action_type(view.kind) as i32).to_string()),
-            "task_name" if equal => view.task.as_str() == value,
-            "created_at" => {
-                let (mut since, mut until) = (None, None);
+        let (mut since, mut until) = (None, None);
+        Ok(match filter.field.as_str() {
+            "phase" if one_of => ActionFilter::Phase(listing::phases(filter)?),
+            "parent_name" if equal => ActionFilter::Parent(filter.values.concat()),
+            // A single value comes as its characters.
+            "action_type" if equal => ActionFilter::Kind(vec![filter.values.concat()]),
+            "action_type" if one_of => ActionFilter::Kind(filter.values.clone()),
+            "task_name" if equal => ActionFilter::Task(filter.values.concat()),
+            field @ ("created_at" | "updated_at") => {
                 if !(Between { since: &mut since, until: &mut until }).narrowed_by(filter)? {
                     return Err(listing::refused("actions", filter));
                 }
-                let created = view.times().created;
-                since.is_none_or(|since| created >= since) && until.is_none_or(|until| created < until)
+                if field == "created_at" {
+                    ActionFilter::Created(since, until)
+                } else {
+                    ActionFilter::Updated(since, until)
+                }
             }
             _ => return Err(listing::refused("actions", filter)),
-        };
-        if !passes {
-            return Ok(false);
-        }
+        })
     }
-    Ok(true)
 }
 
 /// A run of a list: nothing of it is loaded.

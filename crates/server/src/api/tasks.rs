@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use connectrpc::{ConnectError, RequestContext, Response, ServiceRequest, ServiceResult};
+use spanwise_core::DEFAULT_ORG;
 use spanwise_engine::{TaskQuery, TaskRow};
 use spanwise_proto::flyteidl2::common::{Filter, filter};
 use spanwise_proto::flyteidl2::task::list_tasks_request::known_filter::FilterBy;
@@ -48,8 +49,14 @@ fn add_filter(query: &mut TaskQuery, filter: &Filter) -> Result<(), Invalid> {
     use filter::Function;
     let value = Some(filter.values.concat());
     match (filter.field.as_str(), filter.function.as_known()) {
-        ("name" | "task_name", Some(Function::EQUAL)) => query.name = value,
-        ("name" | "task_name", Some(Function::CONTAINS)) => query.part = value,
+        ("name" | "task_name", Some(Function::EQUAL)) => {
+            listing::once(filter, query.name.is_some() && query.name != value)?;
+            query.name = value;
+        }
+        ("name" | "task_name", Some(Function::CONTAINS)) => {
+            listing::once(filter, query.part.is_some() && query.part != value)?;
+            query.part = value;
+        }
         _ => return Err(listing::refused("tasks", filter)),
     }
     Ok(())
@@ -122,6 +129,9 @@ impl TaskService for Tasks {
         let page = listing::Page::of(&request.request)?;
         let scope = match &request.scope_by {
             Some(list_tasks_request::ScopeBy::ProjectId(project)) => Some(ids::project_scope(project)?),
+            Some(list_tasks_request::ScopeBy::Org(org)) if ids::org(org)? != DEFAULT_ORG => {
+                return Err(Invalid::field("scope_by.org: tasks of an organisation are listed by their project").into());
+            }
             _ => None,
         };
         let oldest_first = listing::order(&request.request, "tasks")?.unwrap_or(false);

@@ -156,8 +156,8 @@ pub const METHODS: &[Methods] = &[
         &["CreateDomain", "DeleteDomain", "GetDomain", "ListDomains", "UpdateDomain"],
         Refused(NO_DOMAINS),
     ),
-    unary(PROJECTS, &["ListProjects", "GetProject"], Honoured("a project is there once something runs in it"))
-        .shown_by("`stock_sdk::cli`"),
+    unary(PROJECTS, &["ListProjects", "GetProject"], Honoured("a project is there once something runs in it; all are active, in the order of their names"))
+        .shown_by("`stock_sdk::cli`, `listing`"),
     unary(
         PROJECTS,
         &["CreateProject"],
@@ -228,11 +228,11 @@ pub const METHODS: &[Methods] = &[
         Honoured(
             "pages, `paused_actions_only`, a task in one version, the runs of a trigger; filters `phase` (PAUSED: runs that wait for an answer), `task_name`, \
              `task_version`, `created_at`, `updated_at` (of a run: the last change of its root), `created_by` (everybody is `local`), \
-             `labels.*`; of actions `phase`, `parent_name`, `action_type`, `task_name`, `created_at`; sorted by `created_at`; all others \
-             are refused by name",
+             `labels.*`; of actions `phase`, `parent_name`, `action_type`, `task_name`, `created_at`, `updated_at`; sorted by `created_at`; all \
+             others, and `raw_filters`, are refused by name",
         ),
     )
-    .shown_by("`stock_sdk::context`, `stock_sdk::cli`, `told`"),
+    .shown_by("`stock_sdk::context`, `stock_sdk::cli`, `told`, `listing`"),
     unary(
         RUNS,
         &["AbortRun", "AbortAction"],
