@@ -87,6 +87,7 @@ impl Engine {
         let cell = self.inner.runs.find_or_make(&new.id, found, create)?;
         self.inner.unreadable.clear(&new.id);
         self.inner.exports.mark(&cell, 0, events);
+        self.inner.run_feeds.note(&[cell.key()]);
         Ok(RunHandle::new(self.clone(), cell))
     }
 

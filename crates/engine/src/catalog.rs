@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::run_feed::RunFeed;
 use crate::settings::RunSettings;
 
 impl Engine {
@@ -28,6 +29,11 @@ impl Engine {
             row.unreadable = unreadable.cause(&row.id).or_else(settings);
         }
         Ok(rows)
+    }
+
+    /// Tells of runs that are created and whose roots change, from now on.
+    pub fn feed_of_runs(&self) -> RunFeed {
+        self.inner.run_feeds.add()
     }
 
     /// The runs that could not be read when they were asked for last, and why.

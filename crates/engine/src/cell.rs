@@ -21,7 +21,7 @@ mod rows;
 mod unwritten;
 mod watcher;
 
-pub use feed::ChildFeed;
+pub use feed::{ActionFeed, ChildFeed};
 use feed::{Changed, Feeds};
 pub use watcher::Watch;
 
@@ -188,6 +188,16 @@ impl RunCell {
 
     pub(crate) fn remove_feed(&self, parent: ActionName, changed: &Arc<Changed>) {
         self.lock().feeds.remove(parent, changed);
+    }
+
+    /// Tells of all actions from now on.
+    pub(crate) fn feed_of_all(self: &Arc<Self>) -> ActionFeed {
+        let changed = self.lock().feeds.add_of_all();
+        ActionFeed { cell: Arc::clone(self), changed }
+    }
+
+    pub(crate) fn remove_feed_of_all(&self, changed: &Arc<Changed>) {
+        self.lock().feeds.remove_of_all(changed);
     }
 
     /// Wakes the subscribers of the run.

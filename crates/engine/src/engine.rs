@@ -18,6 +18,7 @@ use crate::export::Exports;
 use crate::journal::Journal;
 use crate::pools::EnginePools;
 use crate::reservations::Reservations;
+use crate::run_feed::RunFeeds;
 use crate::runs::Runs;
 use crate::unreadable::Unreadable;
 
@@ -79,6 +80,7 @@ pub(crate) struct Inner {
     pub(crate) exports: Arc<Exports>,
     /// Notified when runs have ended, after the commit that ended them.
     pub(crate) ended: Arc<Notify>,
+    pub(crate) run_feeds: Arc<RunFeeds>,
     pub(crate) pools: Arc<EnginePools>,
     pub(crate) attempts_outlive_the_process: bool,
     pub(crate) waits_for_room: bool,
@@ -120,12 +122,15 @@ impl Engine {
         let clock = Clock::start();
         // What cannot be deleted now is tried again the next time.
         let pruned = store.prune(&config.retention, clock.now()).unwrap_or_default();
-        let (exports, ended) = (Arc::new(Exports::default()), Arc::new(Notify::new()));
+        let (exports, run_feeds) = (Arc::new(Exports::default()), Arc::new(RunFeeds::default()));
+        let ended = Arc::new(Notify::new());
+        let (of_journal, feeds) = (Arc::clone(&exports), Arc::clone(&run_feeds));
         let inner = Inner {
             clock,
-            journal: Journal::open(store, always_inline, Arc::clone(&exports), Arc::clone(&ended))?,
+            journal: Journal::open(store, always_inline, of_journal, Arc::clone(&ended), feeds)?,
             exports,
             ended,
+            run_feeds,
             interrupted: AtomicBool::new(false),
             interruption: Notify::new(),
             leaves: AtomicUsize::new(0),

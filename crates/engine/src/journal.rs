@@ -19,6 +19,7 @@ use crate::blocking::{leave_runtime, stays};
 use crate::cell::RunCell;
 use crate::error::Error;
 use crate::export::Exports;
+use crate::run_feed::RunFeeds;
 
 /// After so long the writer tries again what was refused.
 const RETRY: Duration = Duration::from_millis(500);
@@ -37,6 +38,8 @@ struct Shared {
     exports: Arc<Exports>,
     /// Notified when runs have ended.
     ended: Arc<Notify>,
+    /// Who watches runs is told of what was written.
+    run_feeds: Arc<RunFeeds>,
     queue: Mutex<Queue>,
     wake: Condvar,
     /// Why nothing can be written now, if so.
@@ -75,9 +78,11 @@ impl Journal {
         always_inline: bool,
         exports: Arc<Exports>,
         ended: Arc<Notify>,
+        run_feeds: Arc<RunFeeds>,
     ) -> Result<Journal, Error> {
         let (queue, stalled) = (Mutex::default(), watch::Sender::new(None));
-        let shared = Arc::new(Shared { store, always_inline, exports, ended, queue, wake: Condvar::new(), stalled });
+        let wake = Condvar::new();
+        let shared = Arc::new(Shared { store, always_inline, exports, ended, run_feeds, queue, wake, stalled });
         let writer = Arc::clone(&shared);
         let writer = std::thread::Builder::new()
             .name("spanwise-journal".to_owned())
@@ -263,6 +268,8 @@ impl Shared {
         while !taken.is_empty() {
             let (runs, appends): (Vec<_>, Vec<_>) = taken.into_iter().unzip();
             let Err(error) = self.store.commit(&appends) else {
+                let of_roots = appends.iter().filter(|append| append.run_phase.is_some());
+                self.run_feeds.note(&of_roots.map(|append| append.run).collect::<Vec<_>>());
                 for (run, Append { first_seq, events, definitions, run_phase, .. }) in runs.iter().zip(appends) {
                     run.forget_written(&definitions);
                     if run_phase.is_some_and(|(_, ended_at)| ended_at.is_some()) {

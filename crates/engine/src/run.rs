@@ -1,5 +1,6 @@
 //! A run of this process, as executors and clients hold it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use spanwise_core::lifecycle::Lifecycle;
@@ -8,7 +9,7 @@ use spanwise_core::{Action, ActionName, ActionSpec, ActionView, AttemptNo, RunId
 use spanwise_store::RunKey;
 use tokio::sync::watch;
 
-use crate::cell::{ChildFeed, RunCell, Watch};
+use crate::cell::{ActionFeed, ChildFeed, RunCell, Watch};
 use crate::engine::Engine;
 use crate::scope::AttemptScope;
 use crate::settings::RunSettings;
@@ -138,6 +139,25 @@ impl RunHandle {
     /// Tells of changes of the children of an action, from now on.
     pub fn feed(&self, parent: ActionName) -> ChildFeed {
         self.cell.feed(parent)
+    }
+
+    /// Tells of changes of any action, from now on.
+    pub fn feed_of_all(&self) -> ActionFeed {
+        self.cell.feed_of_all()
+    }
+
+    /// One action as lists show it.
+    pub fn view(&self, action: &ActionName) -> Option<ActionView> {
+        self.cell.row(action)
+    }
+
+    /// How many children of an action are in which phase.
+    pub fn phases_of_children(&self, parent: &ActionName) -> BTreeMap<i32, i32> {
+        let mut counts = BTreeMap::new();
+        for phase in self.cell.phases_of_children(parent) {
+            *counts.entry(phase.number()).or_default() += 1;
+        }
+        counts
     }
 
     /// Tells of changes of one action, from now on.

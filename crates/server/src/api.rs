@@ -29,6 +29,7 @@ mod tracked;
 mod triggers;
 mod waiting;
 mod warnings;
+mod watches;
 
 use refusing::Refusing;
 

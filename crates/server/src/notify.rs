@@ -162,6 +162,7 @@ mod tests {
             definition: None,
             task_version: String::new(),
             fired_by: None,
+            tracked: false,
             settings: String::new(),
             export: None,
             unreadable: None,

@@ -435,7 +435,7 @@ impl Inner {
         let Some(run) = self.runs.get_mut(&append.run) else { return };
         run.append(append);
         self.notifications.insert(append.run, &append.receivers);
-        if let Some((_, Some(ended_at))) = append.run_phase {
+        if let Some((_, Some(ended_at))) = append.run_phase.filter(|_| !append.in_doubt) {
             self.notifications.become_due(append.run, ended_at);
         }
         for Definition { digest, body } in &append.definitions {

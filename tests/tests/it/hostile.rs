@@ -41,9 +41,9 @@ const TYPED: [&str; 8] = [
 ];
 
 /// A method of a service.
-struct Rpc {
+pub(crate) struct Rpc {
     /// `/package.Service/Method`.
-    path: String,
+    pub(crate) path: String,
     /// Answers with a stream.
     streams: bool,
 }
@@ -87,7 +87,7 @@ fn find_rpcs(folder: &Path, rpcs: &mut Vec<Rpc>) {
 }
 
 /// The method of this name, as `Service/Method`.
-fn rpc(name: &str) -> &'static Rpc {
+pub(crate) fn rpc(name: &str) -> &'static Rpc {
     let found = rpcs().iter().find(|rpc| rpc.path.ends_with(&format!(".{name}")));
     found.unwrap_or_else(|| panic!("there is no method {name}"))
 }
@@ -158,7 +158,7 @@ fn end_of_stream(mut body: &[u8]) -> Vec<u8> {
     Vec::new()
 }
 
-fn enveloped(flags: u8, message: &[u8]) -> Vec<u8> {
+pub(crate) fn enveloped(flags: u8, message: &[u8]) -> Vec<u8> {
     let length = u32::try_from(message.len()).unwrap();
     [&[flags], &length.to_be_bytes()[..], message].concat()
 }

@@ -53,6 +53,7 @@ mod tracked;
 mod triggers;
 mod waiting;
 mod wheel;
+mod watches;
 mod workload;
 
 use spanwise_e2e::cargo;

@@ -1,4 +1,4 @@
-//! Which children of a parent have changed since a watcher asked last: each child once, however often it changed.
+//! Which children of a parent, or which actions of a run, have changed since a watcher asked last: each once, however often it changed.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,6 +12,7 @@ use super::RunCell;
 #[derive(Debug, Default)]
 pub(crate) struct Feeds {
     by_parent: FxHashMap<ActionName, Vec<Arc<Changed>>>,
+    of_all: Vec<Arc<Changed>>,
 }
 
 /// Names that have changed and were not taken yet.
@@ -37,11 +38,65 @@ impl Feeds {
         }
     }
 
+    pub(crate) fn add_of_all(&mut self) -> Arc<Changed> {
+        let changed = Arc::new(Changed::default());
+        self.of_all.push(Arc::clone(&changed));
+        changed
+    }
+
+    pub(crate) fn remove_of_all(&mut self, changed: &Arc<Changed>) {
+        self.of_all.retain(|feed| !Arc::ptr_eq(feed, changed));
+    }
+
     pub(crate) fn note(&self, parent: Option<ActionName>, action: ActionName) {
-        for feed in parent.and_then(|parent| self.by_parent.get(&parent)).into_iter().flatten() {
+        let of_parent = parent.and_then(|parent| self.by_parent.get(&parent)).into_iter().flatten();
+        for feed in of_parent.chain(&self.of_all) {
             feed.names.lock().unwrap_or_else(PoisonError::into_inner).insert(action);
             feed.notify.notify_one();
         }
+    }
+}
+
+impl Changed {
+    /// Waits until something has changed and takes the names, sorted.
+    async fn taken(&self) -> Vec<ActionName> {
+        loop {
+            self.notify.notified().await;
+            let names = std::mem::take(&mut *self.names.lock().unwrap_or_else(PoisonError::into_inner));
+            if !names.is_empty() {
+                let mut names: Vec<ActionName> = names.into_iter().collect();
+                names.sort_unstable();
+                return names;
+            }
+        }
+    }
+}
+
+/// The changes of all actions of a run, from when it was made.
+pub struct ActionFeed {
+    pub(crate) cell: Arc<RunCell>,
+    pub(crate) changed: Arc<Changed>,
+}
+
+impl ActionFeed {
+    /// Waits until actions have changed and takes their names, sorted. Changes meanwhile are in the next answer.
+    ///
+    /// # Cancellation
+    /// Safe: nothing is taken before the answer.
+    pub async fn changed(&self) -> Vec<ActionName> {
+        self.changed.taken().await
+    }
+}
+
+impl Drop for ActionFeed {
+    fn drop(&mut self) {
+        self.cell.remove_feed_of_all(&self.changed);
+    }
+}
+
+impl std::fmt::Debug for ActionFeed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ActionFeed").finish_non_exhaustive()
     }
 }
 
@@ -63,15 +118,7 @@ impl ChildFeed {
     /// # Cancellation
     /// Safe: nothing is taken before the answer.
     pub async fn changed(&self) -> Vec<ActionName> {
-        loop {
-            self.changed.notify.notified().await;
-            let names = std::mem::take(&mut *self.changed.names.lock().unwrap_or_else(PoisonError::into_inner));
-            if !names.is_empty() {
-                let mut names: Vec<ActionName> = names.into_iter().collect();
-                names.sort_unstable();
-                return names;
-            }
-        }
+        self.changed.taken().await
     }
 }
 

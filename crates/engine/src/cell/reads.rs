@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use spanwise_core::lifecycle::Lifecycle;
 use spanwise_core::trace::TraceParent;
-use spanwise_core::{Action, ActionName, ActionSpec, AttemptNo, CachePolicy, End, HeldBy, Rejection, Timestamp};
+use spanwise_core::{Action, ActionName, ActionSpec, AttemptNo, CachePolicy, End, HeldBy, Phase, Rejection, Timestamp};
 use spanwise_store::ActionRow;
 
 use super::RunCell;
@@ -19,6 +19,19 @@ impl RunCell {
     /// All actions as they are now, in no order.
     pub(crate) fn rows(&self) -> Vec<ActionRow> {
         self.lock().live.run().actions().map(|(name, action)| row(*name, action)).collect()
+    }
+
+    /// One action as it is now.
+    pub(crate) fn row(&self, name: &ActionName) -> Option<ActionRow> {
+        self.lock().live.run().action(name).map(|action| row(*name, action))
+    }
+
+    /// In which phases the children of an action are.
+    pub(crate) fn phases_of_children(&self, parent: &ActionName) -> Vec<Phase> {
+        let state = self.lock();
+        let run = state.live.run();
+        let children = run.action(parent).map(Action::children).unwrap_or_default();
+        children.iter().filter_map(|child| run.action(child)).map(Action::phase).collect()
     }
 
     /// When an action began and ended, and how, if it has.

@@ -284,9 +284,9 @@ impl RunService for Runs {
     async fn watch_runs(
         &self,
         _ctx: RequestContext,
-        _request: ServiceRequest<'_, WatchRunsRequest>,
+        request: ServiceRequest<'_, WatchRunsRequest>,
     ) -> ServiceResult<ServiceStream<WatchRunsResponse>> {
-        Err(refused("flyteidl2.workflow.RunService/WatchRuns"))
+        Response::stream_ok(self.watch_all(&request.to_owned_message(), false)?)
     }
 
     async fn list_actions(
@@ -300,9 +300,10 @@ impl RunService for Runs {
     async fn watch_actions(
         &self,
         _ctx: RequestContext,
-        _request: ServiceRequest<'_, WatchActionsRequest>,
+        request: ServiceRequest<'_, WatchActionsRequest>,
     ) -> ServiceResult<ServiceStream<WatchActionsResponse>> {
-        Err(refused("flyteidl2.workflow.RunService/WatchActions"))
+        let request = request.to_owned_message();
+        Response::stream_ok(self.watch_every_action(&request)?)
     }
 
     async fn watch_cluster_events(

@@ -14,7 +14,6 @@ use spanwise_wire::task::TaskDefinition;
 use spanwise_wire::{Invalid, TaskInputs, ids, times, tracked};
 
 use super::Api;
-use super::refusing::refused;
 use super::runs::{Runs, run_name};
 use crate::control::{Error, NewRun};
 
@@ -191,9 +190,9 @@ impl TrackedRunService for TrackedRuns {
     async fn watch_runs(
         &self,
         _ctx: RequestContext,
-        _request: ServiceRequest<'_, WatchRunsRequest>,
+        request: ServiceRequest<'_, WatchRunsRequest>,
     ) -> ServiceResult<ServiceStream<WatchRunsResponse>> {
-        Err(refused("flyteidl2.workflow.TrackedRunService/WatchRuns"))
+        Response::stream_ok(self.runs.watch_all(&request.to_owned_message(), true)?)
     }
 
     async fn list_actions(
@@ -208,8 +207,10 @@ impl TrackedRunService for TrackedRuns {
     async fn watch_actions(
         &self,
         _ctx: RequestContext,
-        _request: ServiceRequest<'_, WatchActionsRequest>,
+        request: ServiceRequest<'_, WatchActionsRequest>,
     ) -> ServiceResult<ServiceStream<WatchActionsResponse>> {
-        Err(refused("flyteidl2.workflow.TrackedRunService/WatchActions"))
+        let request = request.to_owned_message();
+        self.run(request.run_id.as_option())?;
+        Response::stream_ok(self.runs.watch_every_action(&request)?)
     }
 }

@@ -46,8 +46,7 @@ impl ControlPlane {
     pub(crate) async fn create_run(&self, new: NewRun) -> Result<RunHandle, Error> {
         self.inner.readiness.check().await?;
         let Receivers { receivers, not_honoured } = match new.tracked {
-            // The program sends its notifications itself.
-            true => Receivers::default(),
+            true => Receivers::default(), // Its program sends them.
             false => self.inner.courier.receivers(&new.options.rules)?,
         };
         let warnings = self.warnings(&new, not_honoured).await?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use spanwise_core::{ActionSpec, RunId, Timestamp};
-use spanwise_engine::{ActionView, RunHandle, RunKey, RunQuery, RunRow};
+use spanwise_engine::{ActionView, RunFeed, RunHandle, RunKey, RunQuery, RunRow};
 use spanwise_wire::Definition;
 
 use super::{ControlPlane, Error};
@@ -40,6 +40,11 @@ impl ControlPlane {
         let keys: Vec<RunKey> = rows.iter().map(|(key, _)| *key).collect();
         let mut roots: HashMap<RunKey, ActionView> = self.inner.engine.root_rows(&keys)?.into_iter().collect();
         Ok(rows.into_iter().map(|(key, row)| (key, row, roots.remove(&key))).collect())
+    }
+
+    /// Tells of runs that are created and whose roots change, from now on.
+    pub(crate) fn feed_of_runs(&self) -> RunFeed {
+        self.inner.engine.feed_of_runs()
     }
 
     /// The run under way that is meant; none if several could be.

@@ -77,8 +77,7 @@ pub(super) fn assemble(
     let apps = apps_beside(&shared, apps::Addresses::new(&base_url, port), descriptors);
     let executor = ProcessExecutor::new(shared);
     let (trace, upload_copies) = (trace_rules(config), UploadCopies::open(config.upload_cache.as_deref()));
-    let doors_of_apps = apps.clone();
-    let (strict, firing) = (config.strict, config.firing);
+    let (doors_of_apps, strict, firing) = (apps.clone(), config.strict, config.firing);
     let parts = Parts {
         engine,
         executor,

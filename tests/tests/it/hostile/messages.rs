@@ -11,12 +11,13 @@ use super::{
 use crate::dev_server::DevServer;
 
 /// Methods that answer an empty request because none of their fields is needed.
-const NEEDS_NOTHING: [&str; 8] = [
+const NEEDS_NOTHING: [&str; 9] = [
     "AppService/List",
     "ClusterService/SelectCluster",
     "IdentityService/UserInfo",
     "ProjectService/ListProjects",
     "RunService/ListRuns",
+    "TrackedRunService/ListRuns",
     "SecretService/ListSecrets",
     "TaskService/ListTasks",
     "TriggerService/ListTriggers",

@@ -87,6 +87,10 @@ const OWN_APPS: &str = "it is for clusters: this server runs its apps itself";
 const OWN_CACHE: &str = "lookups, reservations and results of the cache are made by the server itself, for each action whose task is cached";
 const OWN_EVENTS: &str = "the server learns of what its tasks do by itself";
 
+const WATCHED_ACTIONS: &str = "the present state, then each change with its parent, to the end of the run; filters as those of ListActions set `meets_filter`";
+const WATCHED_RUNS: &str = "the present state from the newest run on, then each run that is created or whose root changes; whoever takes nothing while 10000 \
+                            runs change is ended, and watches again";
+
 /// All of them, by service.
 pub const METHODS: &[Methods] = &[
     unary(ACTIONS, &["Enqueue", "Abort", "Signal"], Honoured("a condition's `webhook` is not called, which its page says"))
@@ -243,8 +247,9 @@ pub const METHODS: &[Methods] = &[
         .shown_by("`stock_sdk::conditions`, `waiting`"),
     unary(RUNS, &["GetActionData"], Refused("it is deprecated: use DataProxyService/GetActionData")),
     unary(RUNS, &["GetActionLogContext"], Refused("there are no pods: use DataProxyService/TailLogs")),
-    server_stream(RUNS, &["WatchRuns"], Refused("it is not part of this version: list the runs, or watch one with WatchRunDetails")),
-    server_stream(RUNS, &["WatchActions", "WatchGroups"], Refused("it is not part of this version: list the actions with ListActions")),
+    server_stream(RUNS, &["WatchRuns"], Honoured(WATCHED_RUNS)).shown_by("`watches`"),
+    server_stream(RUNS, &["WatchActions"], Honoured(WATCHED_ACTIONS)).shown_by("`watches`"),
+    server_stream(RUNS, &["WatchGroups"], Refused("it is not part of this version: list the runs with ListRuns")),
     server_stream(RUNS, &["WatchClusterEvents"], Refused("there is no cluster: read the log with DataProxyService/TailLogs")),
     unary(STATES, &["Put", "Get"], Refused("states are kept by the server itself: watch them, or read RunService")),
     server_stream(STATES, &["Watch"], Honoured("as ActionsService/WatchForUpdates")),
@@ -273,8 +278,7 @@ pub const METHODS: &[Methods] = &[
         .shown_by("`tracked`"),
     server_stream(TRACKED, &["WatchActionDetails", "WatchRunDetails"], Honoured("as RunService, of tracked runs alone"))
         .shown_by("`tracked`"),
-    server_stream(TRACKED, &["WatchRuns"], Refused("it is not part of this version: list the runs, or watch one with WatchRunDetails")),
-    server_stream(TRACKED, &["WatchActions"], Refused("it is not part of this version: list the actions with ListActions")),
+    server_stream(TRACKED, &["WatchActions", "WatchRuns"], Honoured("as RunService, of tracked runs alone")).shown_by("`watches`"),
     unary(
         "flyteidl2.workflow.TranslatorService",
         &["JsonValuesToLiterals", "LaunchFormJsonToLiterals", "LiteralsToLaunchFormJson", "TaskSpecToLaunchFormJson"],
