@@ -52,8 +52,8 @@ mod told;
 mod tracked;
 mod triggers;
 mod waiting;
-mod wheel;
 mod watches;
+mod wheel;
 mod workload;
 
 use spanwise_e2e::cargo;
