@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::event::{ActionKind, ActionSpec, Fact, Source, StepOutcome};
+use crate::event::{ActionKind, ActionSpec, Fact, Source, StepOutcome, Wake};
 use crate::policy::limit;
 use crate::tracked::{NEXT_ATTEMPT_WITHIN, Report, Reported, TAKEN_UP_WITHIN, Tracked};
 use crate::{ActionName, AttemptNo, Failure, Phase, Times, Timestamp};
@@ -13,6 +13,8 @@ use crate::{ActionName, AttemptNo, Failure, Phase, Times, Timestamp};
 /// Queued --Launched--> Launched --Started--> Running --Succeeded/Failed/TimedOut/Aborted--> Finished
 ///   ^                      |                    |
 ///   |<--Requeued-- (AttemptFailed, AttemptTimedOut, AttemptLost, AttemptReleased, BackedOff..Requeued)
+///
+/// Paused (a condition) --Signalled--> Finished        Asleep (a timer) --Elapsed--> Finished
 /// ```
 ///
 /// In a tracked run any of them may be in doubt for a while: [`State::InDoubt`].
@@ -57,6 +59,13 @@ pub enum State {
         /// Where it was before: [`State::Judged`] if its attempt has failed, else where it is again when the program is heard.
         before: Box<State>,
     },
+    /// A timer waits for its moment.
+    Asleep {
+        /// The moment, by the machine's clock.
+        until: Timestamp,
+        /// When it has waited for its length, by the clock of the engine; none if the moment itself was given.
+        over: Option<Timestamp>,
+    },
     /// At its end, for good.
     Finished(End),
 }
@@ -76,6 +85,8 @@ pub enum End {
         /// Who gave it.
         by: String,
     },
+    /// At the moment of a timer ([`Fact::Elapsed`]).
+    Elapsed,
     /// With an error.
     Failed(Box<Failure>),
     /// By one of its timeouts.
@@ -98,7 +109,7 @@ pub struct Action {
     pub enqueued_at: Timestamp,
     /// When its last fact happened.
     pub updated_at: Timestamp,
-    /// When its first attempt started to run.
+    /// When its first attempt started to run; of a timer, when it was accepted.
     pub started_at: Option<Timestamp>,
     /// Attempts launched so far.
     pub attempts: u32,
@@ -161,10 +172,10 @@ impl Action {
             State::Queued { waits_for_slot: true, .. } => Phase::WaitingForResources,
             State::Queued { .. } | State::Backoff { .. } | State::Judged => Phase::Queued,
             State::Launched { .. } => Phase::Initializing,
-            State::Running { .. } => Phase::Running,
+            State::Running { .. } | State::Asleep { .. } => Phase::Running,
             State::Paused => Phase::Paused,
             State::InDoubt { .. } => Phase::Failed,
-            State::Finished(End::Succeeded { .. } | End::Signalled { .. }) => Phase::Succeeded,
+            State::Finished(End::Succeeded { .. } | End::Signalled { .. } | End::Elapsed) => Phase::Succeeded,
             State::Finished(End::Reused(Source::Cache { .. })) => Phase::Succeeded,
             State::Finished(End::Reused(Source::Recovery { .. })) => Phase::Recovered,
             State::Finished(End::Failed(_)) => Phase::Failed,
@@ -255,7 +266,7 @@ impl Action {
         self.attempt().is_some() && self.spec.tracked.is_none() && self.live_children == 0 && self.outside == 0
     }
 
-    /// When its next timer is due.
+    /// When the next of its time limits is over; of a timer also when it has waited for its length.
     pub fn due(&self) -> Option<Timestamp> {
         if let Some(tracked) = &self.spec.tracked {
             return self.due_of_tracked(tracked);
@@ -265,6 +276,7 @@ impl Action {
             State::Queued { since, .. } => limit(timeouts.max_queued_time).map(|limit| since.after(limit)),
             State::Running { since, .. } => limit(timeouts.max_runtime).map(|limit| since.after(limit)),
             State::Backoff { until } => Some(until),
+            State::Asleep { over, .. } => [over, self.runtime_over()].into_iter().flatten().min(),
             State::Launched { .. } | State::Judged | State::Paused | State::InDoubt { .. } => None,
             State::Finished(_) => return None,
         };
@@ -280,12 +292,17 @@ impl Action {
         }
     }
 
+    /// When `max_runtime` of a timer is over, which runs from the beginning.
+    pub(crate) fn runtime_over(&self) -> Option<Timestamp> {
+        limit(self.spec.timeouts.max_runtime).map(|limit| self.counted_from.after(limit))
+    }
+
     /// When `deadline` is over.
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
         limit(self.spec.timeouts.deadline).map(|limit| self.counted_from.after(limit))
     }
 
-    /// Starts timers now that began in the future, because the clock was set back since: no timer lasts longer than its length.
+    /// Starts what began in the future now, because the clock was set back since: nothing lasts longer than its length.
     pub(crate) fn count_from(&mut self, now: Timestamp) {
         self.counted_from = self.counted_from.min(now);
         self.unblamed_since = self.unblamed_since.map(|since| since.min(now));
@@ -297,6 +314,12 @@ impl Action {
             }
             State::Queued { since, .. } | State::Running { since, .. } => *since = (*since).min(now),
             State::Backoff { until } if self.updated_at > now => *until = now.after(until.since(self.updated_at)),
+            State::Asleep { until, over: over @ Some(_) } => {
+                // The clock of an engine begins as the machine's.
+                let since = self.spec.wake.and_then(|wake| wake.since);
+                *until = since.filter(|since| *since > now).map_or(*until, |since| now.after(until.since(since)));
+                *over = Some(*until);
+            }
             _ => {}
         }
     }
@@ -319,6 +342,7 @@ impl Action {
                 self.attempts = self.attempts.max(attempt.0);
                 self.outside = 0;
             }
+            Fact::Enqueued { spec } if spec.kind == ActionKind::Timer => self.started_at = Some(at),
             Fact::Started { .. } => self.started_at = self.started_at.or(Some(at)),
             Fact::AttemptFailed { failure, .. } if failure.kind == crate::FailureKind::System => {
                 self.system_failures += 1;
@@ -341,7 +365,7 @@ impl Action {
             _ => {}
         }
         let state = std::mem::replace(&mut self.state, State::Judged);
-        self.state = state.apply(fact, self.spec.kind, at);
+        self.state = state.apply(fact, at);
     }
 }
 
@@ -355,9 +379,13 @@ impl State {
     }
 
     /// The state after a fact. Total: cannot fail.
-    fn apply(self, fact: &Fact, kind: ActionKind, at: Timestamp) -> State {
+    fn apply(self, fact: &Fact, at: Timestamp) -> State {
         match fact {
-            Fact::Enqueued { .. } if kind == ActionKind::Condition => State::Paused,
+            Fact::Enqueued { spec } if spec.kind == ActionKind::Condition => State::Paused,
+            Fact::Enqueued { spec } if spec.kind == ActionKind::Timer => {
+                let Wake { until, since } = spec.wake.unwrap_or(Wake::at(at));
+                State::Asleep { until, over: since.map(|since| at.after(until.since(since))) }
+            }
             Fact::Enqueued { .. } | Fact::Requeued | Fact::AttemptReleased { .. } => {
                 State::Queued { since: at, waits_for_slot: false }
             }
@@ -388,6 +416,7 @@ impl State {
             },
             Fact::Reused { source } => State::Finished(End::Reused(source.clone())),
             Fact::Signalled { by, .. } => State::Finished(End::Signalled { by: by.clone() }),
+            Fact::Elapsed => State::Finished(End::Elapsed),
             Fact::Succeeded { attempt } => State::Finished(End::Succeeded { attempt: *attempt }),
             Fact::Failed { failure } => State::Finished(End::Failed(Box::new(failure.clone()))),
             Fact::TimedOut { failure } => State::Finished(End::TimedOut(Box::new(failure.clone()))),

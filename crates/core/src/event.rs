@@ -1,6 +1,7 @@
 //! The facts of a run, as they stand in the journal.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -63,6 +64,8 @@ pub enum Fact {
         /// Where they come from.
         source: Source,
     },
+    /// The moment of a timer has come; it is at its end.
+    Elapsed,
     /// A condition got its value, which is stored beside the event; it is at its end.
     Signalled {
         /// Who gave it.
@@ -214,6 +217,35 @@ pub enum ActionKind {
     Step,
     /// A wait for a value from outside (Flyte's conditions): it has no attempts.
     Condition,
+    /// A wait for a moment (Flyte's `core-sleep`): it has no attempts.
+    Timer,
+}
+
+/// When a timer ends: fixed when it is accepted (semantics S15).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wake {
+    /// The moment, by the machine's clock.
+    pub until: Timestamp,
+    /// When the wait began, by the same clock, if a length of time is waited: however the clock is set, it lasts no longer than that. None if the
+    /// moment itself was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+}
+
+impl Wake {
+    /// The last moment that can be waited for, at the end of the year 9999: whoever shows it has no words for a later one.
+    pub const LAST: Timestamp = Timestamp(253_402_128_000_000_000);
+
+    /// After this length of time, which begins now by the machine's clock.
+    pub fn after(length: Duration, clock: Timestamp) -> Wake {
+        Wake { until: clock.after(length).min(Wake::LAST), since: Some(clock) }
+    }
+
+    /// At this moment.
+    pub fn at(moment: Timestamp) -> Wake {
+        Wake { until: moment.min(Wake::LAST), since: None }
+    }
 }
 
 /// Where outputs come from that no attempt of the action made.
@@ -285,9 +317,9 @@ pub struct ActionSpec {
     /// The task action that asked for it; none for the root.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<ActionName>,
-    /// Task, step or condition.
+    /// What it runs, or waits for.
     pub kind: ActionKind,
-    /// The task's full name, or the step's name.
+    /// The task's full name, or the name of the step or the condition.
     pub task: TaskName,
     /// The group it is shown in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -304,6 +336,9 @@ pub struct ActionSpec {
     /// The digest of its definition, which is stored once for all actions that share it; none if the program has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub definition: Option<Arc<str>>,
+    /// When it ends, if it is a timer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wake: Option<Wake>,
     /// The span in its custom context, if the run's lifecycle is traced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<TraceParent>,
@@ -335,6 +370,7 @@ impl ActionSpec {
             timeouts: Timeouts::default(),
             cache: None,
             definition: None,
+            wake: None,
             traceparent: None,
             queue: None,
             needs: Needs::default(),
@@ -347,10 +383,22 @@ impl ActionSpec {
         ActionSpec { parent: Some(parent), kind: ActionKind::Step, ..ActionSpec::task(name) }
     }
 
-    /// True if somebody has to drive it: a task through its attempts, a condition until its time is over, the root of a tracked run until its end
-    /// is reported or its program is lost. A step is recorded when it has ended.
+    /// True if somebody has to drive it: a task through its attempts, a condition or a timer until its time is over, the root of a tracked run until
+    /// its end is reported or its program is lost. A step is recorded when it has ended.
     pub fn needs_driver(&self) -> bool {
         self.kind != ActionKind::Step && (self.tracked.is_none() || self.parent.is_none())
+    }
+
+    /// A timer: one that `parent` waits for, or the root of a run.
+    pub fn timer(name: impl Into<TaskName>, parent: Option<ActionName>, wake: Wake) -> ActionSpec {
+        ActionSpec { parent, ..ActionSpec::task(name).into_timer(wake) }
+    }
+
+    /// The same as a timer: nothing is tried again, nothing is needed, and there are no outputs that could be cached.
+    #[must_use]
+    pub fn into_timer(self, wake: Wake) -> ActionSpec {
+        let (kind, wake, needs) = (ActionKind::Timer, Some(wake), Needs::default());
+        ActionSpec { kind, wake, needs, retry: RetryPolicy::default(), cache: None, queue: None, ..self }
     }
 
     /// A condition that the task action `parent` waits for.

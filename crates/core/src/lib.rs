@@ -39,7 +39,7 @@ mod view;
 pub use action::{Action, End, State};
 pub use context::ContextError;
 pub use durability::Durability;
-pub use event::{ActionKind, ActionSpec, CachePolicy, Event, Fact, Lookup, Source, StepOutcome, Wait};
+pub use event::{ActionKind, ActionSpec, CachePolicy, Event, Fact, Lookup, Source, StepOutcome, Wait, Wake};
 pub use failure::{Failure, FailureKind, code};
 pub use id::{
     ActionName, AttemptNo, DEFAULT_DOMAIN, DEFAULT_ORG, DEFAULT_PROJECT, InvalidName, RunId, RunName, Scope, TaskName,

@@ -11,9 +11,9 @@
 //! | starting | INTERNAL | `starting` | attempt | launched .. first sign of life |
 //! | step | INTERNAL | `{step}` | the attempt that ran it | its body's own times |
 //! | backoff | INTERNAL | `backoff` | action | an attempt's end .. requeued |
-//! | wait | INTERNAL | `wait {condition}` | the attempt that waits | created .. resolved |
+//! | wait | INTERNAL | `wait {condition}`, `wait timer` | the attempt that waits; of a root, the action | created .. resolved |
 //!
-//! The parts of an action (queued, lookup, attempt, backoff) cover its time without a gap and without an overlap; parts that took no
+//! The parts of an action (queued, lookup, attempt, backoff, the wait of a root) cover its time without a gap and without an overlap; parts that took no
 //! time are left out.
 
 use std::borrow::Cow;
@@ -39,6 +39,9 @@ pub const TRACE_LABEL: &str = "spanwise.trace";
 /// The label by which a run says that its program makes spans of its steps itself (`off`), so that the engine does not: `on` is the
 /// default.
 pub const STEPS_LABEL: &str = "spanwise.steps";
+
+/// The attribute by which the span of a timer says until when it waits.
+pub const TIMER_UNTIL: &str = "spanwise.timer.until";
 
 /// How much of what the engine does is traced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -145,7 +148,7 @@ pub enum Part {
     Step,
     /// The pause after an attempt.
     Backoff,
-    /// A condition.
+    /// A condition or a timer.
     Wait,
     /// An API call about the run, which is no part of its journal.
     Call,
@@ -300,7 +303,7 @@ impl Span {
     pub fn attributes(&self) -> impl Iterator<Item = Attribute> {
         let task = match self.part {
             Part::Step => "flyte.step_name",
-            Part::Wait => "flyte.condition_name",
+            Part::Wait if !self.details.iter().any(|(key, _)| *key == TIMER_UNTIL) => "flyte.condition_name",
             _ => "flyte.task_name",
         };
         let action = (self.part != Part::Call).then(|| ("flyte.action_name", Value::from(self.action.as_str())));

@@ -165,7 +165,8 @@ impl<S: RunPools> LiveRun<S> {
                 launched?;
                 driver.doing = Doing::Attempt(attempt);
             }
-            Next::Finished(_) | Next::GiveBack | Next::AwaitRoom | Next::Leave | Next::Watch | Next::Wait { .. } => {}
+            Next::Finished(_) | Next::GiveBack | Next::AwaitRoom | Next::Leave => {}
+            Next::Watch | Next::Wait { .. } | Next::Sleep { .. } => {}
         }
         Ok(next)
     }

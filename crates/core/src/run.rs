@@ -121,10 +121,12 @@ pub enum Command {
         /// Their span, if there is one.
         from: Option<TraceParent>,
     },
-    /// Look at the clock: whatever is due happens now.
+    /// Look at the clocks: whatever is due happens now.
     Tick {
         /// Of which action.
         action: ActionName,
+        /// What the clock of the machine says, which somebody may set: the moments of timers are its.
+        clock: Timestamp,
     },
     /// End the action and everything under it.
     Abort {
@@ -290,7 +292,7 @@ impl Run {
         self.limits.max_action_concurrency.is_none_or(|limit| self.occupied < limit)
     }
 
-    /// For whoever takes up a stored run: timers that began later than now, because the clock was set back since, begin now.
+    /// For whoever takes up a stored run: what began later than now, because the clock was set back since, begins now.
     pub fn count_timers_from(&mut self, now: Timestamp) {
         self.actions.values_mut().for_each(|action| action.count_from(now));
     }

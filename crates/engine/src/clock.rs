@@ -14,8 +14,13 @@ pub struct Clock {
 impl Clock {
     /// Starts counting from the system's time.
     pub fn start() -> Clock {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        Clock { wall: Timestamp(i64::try_from(wall.as_micros()).unwrap_or(i64::MAX)), start: Instant::now() }
+        Clock { wall: Clock::of_machine(), start: Instant::now() }
+    }
+
+    /// What the machine's clock says, which somebody may set.
+    pub(crate) fn of_machine() -> Timestamp {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
     }
 
     /// The time now.

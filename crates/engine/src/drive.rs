@@ -7,9 +7,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::Bytes;
-use spanwise_core::{
-    ActionName, AttemptNo, CachePolicy, Command, Failure, JournalFacts, Lookup, Next, ProcessFacts, Timestamp,
-};
+use spanwise_core::{ActionName, AttemptNo, CachePolicy, Command, Failure, JournalFacts, Lookup, Next, ProcessFacts};
 use spanwise_store::Payloads;
 use tokio::sync::{Notify, watch};
 
@@ -118,7 +116,11 @@ impl Driver<'_> {
                 }
                 Next::Hold { due } | Next::Wait { due } => {
                     self.drop_large_inputs();
-                    self.wait(watch.as_ref(), due).await;
+                    self.wait(watch.as_ref(), self.run.until(due), due.is_some()).await;
+                }
+                Next::Sleep { until, due } => {
+                    self.call.inputs = None;
+                    self.wait(watch.as_ref(), self.run.until_machine_says(until, due), true).await;
                 }
             }
         }
@@ -242,8 +244,8 @@ impl Driver<'_> {
         None
     }
 
-    /// Waits for a change, for a slot, or until a timer of the action is due.
-    async fn wait(&self, watch: Option<&Watch>, due: Option<Timestamp>) {
+    /// Waits for a change, for a slot, or until it is time to look at the clocks, if anything of the action has a time.
+    async fn wait(&self, watch: Option<&Watch>, time: impl Future<Output = ()>, has_time: bool) {
         self.run.engine.inner.journal.write_soon(&self.run.cell);
         let changed = async {
             match watch {
@@ -255,12 +257,12 @@ impl Driver<'_> {
             biased;
             () = changed => {}
             () = self.rules.notice().notified() => {}
-            () = self.run.until(due), if due.is_some() => self.tick(),
+            () = time, if has_time => self.tick(),
         }
     }
 
     fn tick(&self) {
-        let command = Command::Tick { action: self.call.action };
+        let command = Command::Tick { action: self.call.action, clock: self.run.machine_time() };
         // The action is known; a tick that comes too late does nothing.
         let _ = self.run.cell.command(&command, self.run.now(), Payloads::default());
     }

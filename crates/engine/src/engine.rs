@@ -200,6 +200,11 @@ impl Engine {
         self.inner.clock.now()
     }
 
+    /// What the machine's clock says: timers are for moments of this one.
+    pub fn machine_time(&self) -> spanwise_core::Timestamp {
+        Clock::of_machine()
+    }
+
     /// Returns when the engine is interrupted.
     pub async fn interrupted(&self) {
         let interruption = self.inner.interruption.notified();

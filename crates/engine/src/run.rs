@@ -116,6 +116,11 @@ impl RunHandle {
         self.engine.inner.clock.now()
     }
 
+    /// What the machine's clock says: timers are for moments of this one.
+    pub fn machine_time(&self) -> Timestamp {
+        self.engine.machine_time()
+    }
+
     /// True once the root is at its end.
     pub fn is_finished(&self) -> bool {
         self.cell.is_finished(&ActionName::ROOT)

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use spanwise_core::{ActionName, AttemptNo, HeldBy, RunId};
+use spanwise_core::{ActionName, AttemptNo, HeldBy, RunId, State, Timestamp};
 
 use crate::cell::RunCell;
 use crate::pools::InTheWay;
@@ -39,6 +39,8 @@ pub enum WaitsFor {
     Pool(ShortPool),
     /// Another action that computes its cache key.
     Key,
+    /// A moment, by the machine's clock: it is a timer.
+    Moment(Timestamp),
 }
 
 /// Who takes up the slots.
@@ -76,8 +78,11 @@ impl RunHandle {
         }
     }
 
-    /// What an action in WAITING_FOR_RESOURCES waits for, as far as that is still so.
+    /// What a timer or an action in WAITING_FOR_RESOURCES waits for, as far as that is still so.
     pub fn waits_for(&self, action: &ActionName) -> Option<WaitsFor> {
+        if let State::Asleep { until, .. } = self.cell.action(action)?.state {
+            return Some(WaitsFor::Moment(until));
+        }
         let (held_by, busy) = self.cell.held_by(action)?;
         Some(match held_by {
             HeldBy::Key => WaitsFor::Key,

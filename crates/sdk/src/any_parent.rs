@@ -6,7 +6,7 @@ use spanwise_engine::{CallToken, Executor, Outcome, OutsideWait, StepRecord};
 use crate::call_site::CallSite;
 use crate::error::Result;
 use crate::overrides::Overrides;
-use crate::parent::{Child, CompletedStep, Parent};
+use crate::parent::{Child, CompletedStep, NewTimer, Parent};
 use crate::remote::RemoteTask;
 use crate::{embedded, remote};
 
@@ -63,6 +63,10 @@ impl Parent for AnyParent {
 
     async fn deployed_child(&self, site: CallSite<'_>, task: RemoteTask, overrides: &Overrides) -> Result<Outcome> {
         of_either!(self, parent => parent.deployed_child(site, task, overrides).await)
+    }
+
+    async fn timer(&self, timer: NewTimer) -> Result<Outcome> {
+        of_either!(self, parent => parent.timer(timer).await)
     }
 
     async fn step(&self, action: ActionName) -> Result<Option<StepRecord>> {

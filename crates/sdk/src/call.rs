@@ -13,9 +13,10 @@ use crate::embedded::InProcess;
 use crate::error::{Error, Result};
 use crate::overrides::Overrides;
 use crate::parent::{Child, Parent};
-use crate::payload::{freeze, read_outcome};
+use crate::payload::{freeze, read_outcome, read_outputs};
 use crate::remote::RemoteTask;
 use crate::task::{AnyTask, Arguments, Body, TaskOutput, TypedTask, spec};
+use crate::timer::{self, Wait};
 use crate::value::ValueError;
 
 /// A task with its arguments: what calling a `#[task]` function gives.
@@ -53,6 +54,8 @@ pub(crate) enum Callee<T> {
     },
     /// A task that is deployed on a server.
     Deployed(RemoteTask),
+    /// A timer.
+    Timer(Wait),
 }
 
 impl<T> Callee<T> {
@@ -60,6 +63,7 @@ impl<T> Callee<T> {
         match self {
             Callee::Local { task, .. } => task.described().name.as_str(),
             Callee::Deployed(task) => task.name(),
+            Callee::Timer(_) => timer::NAME,
         }
     }
 }
@@ -174,6 +178,10 @@ impl<T: TaskOutput> Made<T> {
         match (self.ambient, self.callee) {
             (None, Callee::Local { arguments, .. }) => arguments.run(),
             (None, Callee::Deployed(task)) => Box::pin(std::future::ready(Err(task.not_here()))),
+            (None, Callee::Timer(wait)) => Box::pin(async move {
+                wait.in_process().await;
+                read_outputs(&[])
+            }),
             (Some(ambient), callee) => Box::pin(Made::child(callee, ambient, self.token, self.overrides)),
         }
     }
@@ -191,6 +199,7 @@ impl<T: TaskOutput> Made<T> {
             Callee::Deployed(task) => {
                 return read_outcome(parent.deployed_child(ambient.call_site(), task, &overrides).await?);
             }
+            Callee::Timer(wait) => return timer::wait(&ambient, wait, overrides.timeouts()).await,
         };
         let in_process = InProcess { task: child.task, depth: ambient.task.depth + 1 };
         read_outcome(parent.child(child, in_process).await?)

@@ -76,6 +76,7 @@ mod run;
 mod run_context;
 mod step;
 mod task;
+mod timer;
 mod value;
 
 #[doc(hidden)]
@@ -102,6 +103,7 @@ pub use run_context::{RunContext, resume, with_runcontext};
 pub use spanwise_core::ContextError;
 pub use spanwise_wire::CustomContext;
 pub use task::{Arguments, TaskOutput};
+pub use timer::{sleep, sleep_until};
 pub use value::{Value, ValueError};
 
 pub use spanwise_core::{

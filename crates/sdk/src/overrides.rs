@@ -58,6 +58,13 @@ impl Overrides {
         checked.map_err(|error| Error::of(ErrorKind::Usage, "InvalidArgument", error))
     }
 
+    /// The limits in time alone, for what is never tried again.
+    pub(crate) fn timeouts(&self) -> Timeouts {
+        let (mut retry, mut timeouts) = Default::default();
+        self.apply(&mut retry, &mut timeouts);
+        timeouts
+    }
+
     /// `options` with these settings on top.
     pub(crate) fn apply(&self, retry: &mut RetryPolicy, timeouts: &mut Timeouts) {
         retry.retries = self.retries.unwrap_or(retry.retries);

@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use bytes::Bytes;
-use spanwise_core::{ActionName, ActionSpec, AttemptNo, Failure, RunId, Timestamp};
+use spanwise_core::{ActionName, ActionSpec, AttemptNo, Failure, RunId, Timeouts, Timestamp};
 use spanwise_engine::{CallToken, Executor, Outcome, OutsideWait, StepRecord};
 
 use crate::call_site::CallSite;
@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::overrides::Overrides;
 use crate::remote::RemoteTask;
 use crate::task::AnyTask;
+use crate::timer::Wait;
 
 /// A call of a task of this program that is to become an action.
 pub(crate) struct Child {
@@ -22,6 +23,20 @@ pub(crate) struct Child {
     pub(crate) inputs: Bytes,
     /// What it runs.
     pub(crate) task: &'static dyn AnyTask,
+}
+
+/// A timer that is to be waited for.
+pub(crate) struct NewTimer {
+    /// Its name.
+    pub(crate) action: ActionName,
+    /// The group it is shown in.
+    pub(crate) group: Option<String>,
+    /// What it waits for.
+    pub(crate) wait: Wait,
+    /// How long that may take at most.
+    pub(crate) timeouts: Timeouts,
+    /// Its input with the context.
+    pub(crate) inputs: Bytes,
 }
 
 /// A step that is done.
@@ -71,6 +86,12 @@ pub(crate) trait Parent: Send + Sync {
     ) -> impl Future<Output = Result<Outcome>> + Send {
         std::future::ready(Err(task.not_here()))
     }
+
+    /// Waits for a timer. One that is there already ends when it was to end.
+    ///
+    /// # Cancellation
+    /// As that of a child.
+    fn timer(&self, timer: NewTimer) -> impl Future<Output = Result<Outcome>> + Send;
 
     /// Looks a step up: what was recorded under this name, if it stands.
     fn step(&self, action: ActionName) -> impl Future<Output = Result<Option<StepRecord>>> + Send;

@@ -9,7 +9,7 @@ use crate::backend::{NewRun, Root, RunOptions};
 use crate::call::{Call, Callee};
 use crate::client::{Client, default_client};
 use crate::ctx::Ambient;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::overrides::Overrides;
 use crate::run::Run;
 use crate::task::{AnyTask, TaskOutput, Untyped};
@@ -135,6 +135,7 @@ impl RunContext {
         let root = match callee {
             Callee::Local { task, arguments } => Root::Local(task, arguments.encode()?),
             Callee::Deployed(task) => Root::Deployed(task),
+            Callee::Timer(_) => return Err(Error::usage("a run begins with a task: sleep inside of one")),
         };
         let new = NewRun { root, overrides, context, relation, options: self.options };
         let run = client.backend().start(new).await?;

@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use spanwise_blobs::Blobs;
-use spanwise_core::{ActionName, AttemptNo, Failure, FailureKind, RunId};
+use spanwise_core::{ActionName, ActionSpec, AttemptNo, Failure, FailureKind, RunId};
 use spanwise_engine::{Attempt, Executor, Report, RunHandle, RunKey};
 use spanwise_process as process;
 use spanwise_process::environments::Environments;
 use spanwise_process::{Claim, Hidden, Launch, Limits, Logs, Process, ProcessId, Recording, Runner};
-use spanwise_wire::{inputs, task::IMAGE_BUILD, task::Program};
+use spanwise_wire::task::{CORE_SLEEP, IMAGE_BUILD, Program};
+use spanwise_wire::{TaskInputs, inputs};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
@@ -173,6 +174,20 @@ impl Executor for ProcessExecutor {
 }
 
 impl Shared {
+    /// Why there is no timer for an action of a task that only waits.
+    fn no_timer(&self, spec: &ActionSpec, inputs: &Bytes) -> Failure {
+        let definition = match self.definitions.of(spec) {
+            Ok(definition) => definition,
+            Err(error) => return undefined("read the task's definition", &error),
+        };
+        let task = definition.and_then(|definition| definition.task().ok().flatten());
+        let input = task.map(|task| task.timer_input(&TaskInputs::read(inputs)?));
+        match input {
+            Some(Err(error)) => bad_task(error.to_string()),
+            _ => Failure::system("SystemError", "it only waits, and is no timer").terminal(),
+        }
+    }
+
     async fn run(self: Arc<Self>, attempt: Attempt) -> Result<Report, Failure> {
         let (run, action, number) = (&attempt.run, attempt.scope.action, attempt.scope.attempt);
         let files = Files::of(&self.data, run, &action, number);
@@ -191,6 +206,10 @@ impl Shared {
             endpoint: &self.endpoint,
         };
         let uris = contract.file_uris().map_err(|error| damaged("name the attempt's files", &error))?;
+        if program.task_type == CORE_SLEEP {
+            charge.leave();
+            return Err(self.no_timer(&spec, &attempt.inputs));
+        }
         if program.task_type == IMAGE_BUILD {
             charge.leave();
             return self.build_image(&attempt, &uris, &files).await;

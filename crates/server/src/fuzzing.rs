@@ -84,7 +84,7 @@ fn requests(data: &[u8]) {
 }
 
 fn definitions(data: &[u8]) {
-    for kind in [ActionKind::Task, ActionKind::Step, ActionKind::Condition] {
+    for kind in [ActionKind::Task, ActionKind::Step, ActionKind::Condition, ActionKind::Timer] {
         let _ = Definition::decode(kind, data);
     }
     let Ok(spec) = task::decode(data) else { return };

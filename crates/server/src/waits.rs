@@ -1,5 +1,6 @@
 //! Why an action is not launched, in words.
 
+use spanwise_core::Timestamp;
 use spanwise_engine::{Busy, ShortPool, WaitsFor};
 
 /// So many of those that are in the way are named.
@@ -22,8 +23,15 @@ pub(crate) fn text(waits: &WaitsFor) -> String {
             let count = count.map_or(who.len(), |count| usize::try_from(count).unwrap_or(usize::MAX));
             format!("{pool} busy: {}", named(busy, count))
         }
+        WaitsFor::Moment(until) => format!("until {}", moment(*until)),
         WaitsFor::Key => "another action computes the outputs for the same cache key".to_owned(),
     }
+}
+
+/// A moment to the second, in UTC.
+fn moment(at: Timestamp) -> String {
+    let at = jiff::Timestamp::from_microsecond(at.0).unwrap_or_default();
+    at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
 fn told_busy(busy: &Busy, whose: &str, names: impl Iterator<Item = String>) -> String {
@@ -57,6 +65,7 @@ mod tests {
         let who = |count: usize| (0..count).map(|n| (run(&format!("r{n}")), ActionName::ROOT)).collect();
         assert_eq!(text(&WaitsFor::Slot(Busy { limit: 2, who: who(2) })), "2 of 2 slots busy: r0 a0, r1 a0");
         assert_eq!(text(&WaitsFor::SlotOfRun(Busy { limit: 1, who: who(1) })), "1 of 1 slots of the run busy: a0");
+        assert_eq!(text(&WaitsFor::Moment(Timestamp(1_500_000))), "until 1970-01-01 00:00:01 UTC");
         let many = text(&WaitsFor::Slot(Busy { limit: 10, who: who(10) }));
         assert!(many.ends_with("r6 a0, r7 a0 and 2 more"), "{many}");
         let pool = |pool: &str, who, count| text(&WaitsFor::Pool(ShortPool { pool: pool.to_owned(), who, count }));

@@ -46,7 +46,7 @@ pub struct Sqlite {
 const FILE: &str = "journal.db";
 
 /// Steps from an empty database to today's, in order.
-const MIGRATIONS: [&str; 12] = [
+const MIGRATIONS: [&str; 13] = [
     include_str!("../migrations/sqlite/0001_journal.sql"),
     include_str!("../migrations/sqlite/0002_control_plane.sql"),
     include_str!("../migrations/sqlite/0003_lifecycle.sql"),
@@ -59,6 +59,7 @@ const MIGRATIONS: [&str; 12] = [
     include_str!("../migrations/sqlite/0010_apps.sql"),
     include_str!("../migrations/sqlite/0011_notifications.sql"),
     include_str!("../migrations/sqlite/0012_tracked.sql"),
+    include_str!("../migrations/sqlite/0013_timers.sql"),
 ];
 
 impl Sqlite {

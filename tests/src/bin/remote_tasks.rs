@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
@@ -280,6 +280,66 @@ async fn starts_a_run() -> Result<Vec<String>> {
     Ok(vec![given, format!("{:?}", run.relation().is_some())])
 }
 
+/// What a timer came to, and whether it took at least so long.
+async fn waited(call: spanwise::Call<()>, at_least: Duration) -> String {
+    let since = Instant::now();
+    match call.await {
+        Ok(()) if since.elapsed() >= at_least => "waited".to_owned(),
+        Ok(()) => format!("only {:?}", since.elapsed()),
+        Err(error) => format!("{:?} {}", error.kind(), error.code()),
+    }
+}
+
+#[trace]
+async fn step_that_sleeps() -> Result<()> {
+    spanwise::sleep(Duration::ZERO).await
+}
+
+#[task(env = ENV)]
+fn sleeps_blocking() -> Result<()> {
+    spanwise::sleep(Duration::from_millis(20)).wait()
+}
+
+#[task(env = ENV)]
+async fn naps() -> Result<Vec<String>> {
+    let short = Duration::from_millis(50);
+    let hour = || spanwise::sleep(Duration::from_secs(3600));
+    let limit = |overrides: Overrides| hour().override_with(overrides);
+    let mut found = vec![
+        waited(spanwise::sleep(short), short).await,
+        waited(spanwise::sleep(short), short).await,
+        waited(spanwise::sleep(Duration::ZERO), Duration::ZERO).await,
+        waited(spanwise::sleep_until(SystemTime::now() + short), Duration::from_millis(40)).await,
+        waited(spanwise::sleep_until(SystemTime::UNIX_EPOCH - short), Duration::ZERO).await,
+        waited(limit(Overrides::new().deadline(short)), short).await,
+        waited(limit(Overrides::new().timeout(short)), short).await,
+    ];
+    let far = [spanwise::sleep(Duration::MAX), spanwise::sleep_until(SystemTime::now() + Duration::from_secs(1 << 40))];
+    for far in far {
+        tokio::select! {
+            done = far => found.push(format!("{done:?}")),
+            () = tokio::time::sleep(short) => found.push("dropped".to_owned()),
+        }
+    }
+    let together = || (0..20).map(|index| tokio::spawn(spanwise::sleep(short + Duration::from_micros(index))));
+    for slept in group("größe").sync_scope(|| together().collect::<Vec<_>>()) {
+        slept.await??;
+    }
+    sleeps_blocking().await?;
+    let refused = step_that_sleeps().await.err().map(|error| format!("{:?}", error.kind()));
+    found.push(refused.unwrap_or_default());
+    Ok(found)
+}
+
+/// Sleeps, and notes its attempts and when it wakes.
+#[task(env = ENV)]
+async fn sleeps_over(scratch: String, millis: u64) -> Result<u32> {
+    mark(&scratch, "asleep")?;
+    spanwise::sleep(Duration::from_millis(millis)).await?;
+    mark(&scratch, "awake")?;
+    Ok(attempt())
+}
+
 #[task(env = ENV)]
 async fn waits_for(scratch: String, gate: String) -> Result<i64> {
     mark(&scratch, "waiting")?;
@@ -408,6 +468,15 @@ async fn run_case(case: &str, scratch: String) -> Result<Json> {
                 .output()
                 .await?;
             json!({ "again": deployed == again, "version": deployed.version, "tasks": deployed.tasks, "sum": sum })
+        }
+        "naps" => {
+            let run = start(naps()).await?;
+            let error = start(spanwise::sleep(Duration::ZERO)).await.err().map(|error| format!("{:?}", error.kind()));
+            json!({ "found": run.output().await?, "phases": phases(&run).await?, "as a root": error })
+        }
+        "sleeps_over" => {
+            let run = spanwise::with_runcontext().name("sleeps-over").run(sleeps_over(scratch, 4000)).await?;
+            json!({ "attempt": run.output().await?, "phases": phases(&run).await? })
         }
         "misfits" => json!(start(misfits()).await?.output().await?),
         other => return Err(Error::terminal(format!("there is no case `{other}`"))),

@@ -48,6 +48,7 @@ mod stock_sdk;
 mod storage;
 mod tap;
 mod tasktypes;
+mod timers;
 mod told;
 mod tracked;
 mod triggers;

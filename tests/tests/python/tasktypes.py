@@ -12,7 +12,7 @@ import flyte.errors
 import flyte.remote
 import session
 from flyte.extend import AsyncFunctionTaskTemplate, TaskPluginRegistry
-from flyte.extras import ContainerTask, Sleep, shell
+from flyte.extras import ContainerTask, shell
 
 
 @dataclass
@@ -38,7 +38,6 @@ class PooledTask(AsyncFunctionTaskTemplate):
 TaskPluginRegistry.register(Pool, PooledTask)
 
 pooled = flyte.TaskEnvironment(name="tasktypes_pooled", plugin_config=Pool(size=3))
-asleep = flyte.TaskEnvironment(name="tasktypes_asleep", plugin_config=Sleep())
 
 # Commands that are there on any machine, and must not be run. The parent makes its child's definition, so the file has one name everywhere.
 MARK = Path(tempfile.gettempdir()) / "spanwise-test-a-container-ran-on-the-machine"
@@ -47,7 +46,7 @@ contained_env = flyte.TaskEnvironment.from_task("tasktypes_contained", contained
 in_a_shell = shell.create(
     name="in_a_shell", image="debian:12-slim", outputs={"n": int}, script=f"echo ran >> {MARK}; echo 1 > {{outputs.n}}"
 )
-env = flyte.TaskEnvironment(name="tasktypes", depends_on=[pooled, asleep, contained_env, in_a_shell.env])
+env = flyte.TaskEnvironment(name="tasktypes", depends_on=[pooled, contained_env, in_a_shell.env])
 
 
 @pooled.task
@@ -61,11 +60,6 @@ async def slow_add(left: int, log: str, go: str) -> str:
     while not os.path.exists(go):
         await asyncio.sleep(0.02)
     return f"{os.environ.get('POOL')} {left}"
-
-
-@asleep.task
-async def sleep_for(seconds: int) -> None:
-    return None
 
 
 @env.task
@@ -90,8 +84,6 @@ async def calls_slowly(left: int, log: str, go: str) -> str:
 async def calls_what_cannot_run(which: str) -> dict[str, str]:
     try:
         match which:
-            case "sleep":
-                await sleep_for(1)
             case "container":
                 await contained()
             case "shell":
@@ -129,9 +121,9 @@ def what_no_process_can_be(_scratch):
     flyte.deploy(env, version=version)
     get = lambda name: flyte.remote.Task.get(name, project="flytesnacks", domain="development", version=version)
     return {
-        "root": {"sleep": refused(sleep_for, seconds=1), "container": refused(contained)},
-        "child": {which: session.call(calls_what_cannot_run, which=which)["message"] for which in ["sleep", "container", "shell"]},
-        "deployed": {"sleep": refused(get("tasktypes_asleep.sleep_for"), seconds=1)},
+        "root": {"container": refused(contained)},
+        "child": {which: session.call(calls_what_cannot_run, which=which)["message"] for which in ["container", "shell"]},
+        "deployed": {"container": refused(get("tasktypes_contained.contained"))},
         "ran": MARK.exists(),
     }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use serde_json::{Map, Value as Json, json};
-use spanwise::Phase;
+use spanwise::{ActionKind, Phase};
 use spanwise_proto::flyteidl2::workflow::{Action, ActionDetails, action_details, action_metadata};
 use spanwise_wire::{RunId, RunOptions, action_name, options, requests};
 
@@ -69,13 +69,17 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<u8> {
 /// Of so many actions that wait for a slot it is said why: they mostly wait for the same.
 const WAITS_TOLD: usize = 10;
 
-/// What actions wait for that could be launched otherwise, by their names.
+/// What timers wait for, and actions that could be launched otherwise, by their names.
 async fn waits(
     server: &Server,
     target: &Target,
     (run, actions): (&RunId, &[Action]),
 ) -> anyhow::Result<HashMap<String, String>> {
-    let waiting = |action: &&Action| known_phase(action.status.phase) == Some(Phase::WaitingForResources);
+    let waiting = |action: &&Action| match known_phase(action.status.phase) {
+        Some(Phase::WaitingForResources) => true,
+        Some(Phase::Running) => spanwise_wire::view(action).is_some_and(|view| view.kind == ActionKind::Timer),
+        _ => false,
+    };
     let mut waits = HashMap::new();
     for action in actions.iter().filter(waiting).take(WAITS_TOLD) {
         let Ok(name) = action_name(&action.id.name) else { continue };

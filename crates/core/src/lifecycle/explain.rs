@@ -29,7 +29,7 @@ pub enum Use {
     Backoff,
     /// Asking the cache, and waiting for another one that computes the same.
     Cache,
-    /// Waiting for a condition.
+    /// Waiting for a condition or a timer.
     Waiting,
     /// What the engine itself needs.
     Engine,
@@ -196,6 +196,8 @@ impl Index {
             Part::Starting => {
                 self.alive.extend(span.attempt.map(|attempt| ((span.action, attempt), span.end)));
             }
+            // A root that is a timer: nobody asked for it.
+            Part::Wait if span.caller.is_none() => self.parts.entry(span.action).or_default().push(at),
             Part::Action | Part::Step | Part::Wait | Part::Call => {}
         }
         if let Some(caller) = span.caller.filter(|_| is_child) {
@@ -265,6 +267,7 @@ impl Walk<'_> {
                 Part::Queued => self.emit(Use::Queue, *part, begin, end),
                 Part::Lookup => self.emit(Use::Cache, *part, begin, end),
                 Part::Backoff => self.emit(Use::Backoff, *part, begin, end),
+                Part::Wait => self.emit(Use::Waiting, *part, begin, end),
                 _ => self.pending.push(Visit { span: *part, from: begin, to: end }),
             }
             cursor = end;

@@ -69,6 +69,7 @@ pub(super) fn outcome_of(fact: &Fact) -> Option<Outcome> {
             }
             outcome
         }
+        Fact::Elapsed => Outcome::new(Status::Ok, "success"),
         Fact::Signalled { by, from } => {
             let mut outcome = Outcome::new(Status::Ok, "success");
             outcome.links.extend(from.map(|to| Link { to, why: "signaller" }));

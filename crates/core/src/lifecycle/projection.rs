@@ -6,7 +6,7 @@ use rustc_hash::FxHashMap;
 
 use super::firing;
 use super::outcome::{Outcome, outcome_of};
-use super::{Attribute, Link, Moment, Part, RunTrace, Span, Status, Value, run_attributes};
+use super::{Attribute, Link, Moment, Part, RunTrace, Span, Status, TIMER_UNTIL, Value, run_attributes};
 use crate::event::{ActionKind, ActionSpec, Event, Fact, Lookup};
 use crate::trace::{SpanId, TraceParent, TraceState, derived_span_id};
 use crate::trigger::Firing;
@@ -71,6 +71,10 @@ enum Now {
         moments: Vec<Moment>,
     },
     Backoff {
+        since: Timestamp,
+    },
+    /// The root waits for a moment.
+    Asleep {
         since: Timestamp,
     },
     /// Between two facts of one decision.
@@ -156,7 +160,7 @@ impl Lifecycle {
             self.inbound = spec.traceparent;
         }
         let caller = self.caller_of(spec);
-        let part = part_of(spec.kind);
+        let part = own_part(action, spec);
         let mut links = Vec::new();
         // The map's span is the nearest, unless nobody records it; the root's is the run's own caller.
         let above = match spec.traceparent.filter(|_| !action.is_root() && part == Part::Action) {
@@ -170,6 +174,7 @@ impl Lifecycle {
         let context = above.at(self.id(&action, part, 0, 0));
         let now = match part {
             Part::Wait | Part::Step => Now::Nothing,
+            _ if spec.kind == ActionKind::Timer => Now::Asleep { since: at },
             _ => Now::Queued { since: at, waits: None },
         };
         let open = Open {
@@ -306,6 +311,13 @@ impl Lifecycle {
                 }
                 self.close(span);
             }
+            Now::Asleep { since } => {
+                let mut span = self.part(action, open, Part::Wait, None, (since, at));
+                span.name = "wait timer".into();
+                span.details.extend(wakes_at(&open.spec));
+                outcome.describe(&mut span);
+                self.close(span);
+            }
             Now::Nothing => {}
         }
     }
@@ -374,12 +386,13 @@ impl Lifecycle {
 
     /// Ends an action, and with the root the run.
     fn end(&mut self, action: ActionName, mut open: Open, outcome: Outcome, at: Timestamp) {
-        let part = part_of(open.spec.kind);
+        let part = own_part(action, &open.spec);
         let times = (open.enqueued, at);
         let mut span = self.span(action, &mut open, part, None, times);
         span.parent = open.parent;
         span.caller = open.spec.parent;
         span.name = match part {
+            Part::Wait if open.spec.kind == ActionKind::Timer => "wait timer".into(),
             Part::Wait => format!("wait {}", open.spec.task).into(),
             _ => open.spec.task.to_string().into(),
         };
@@ -393,6 +406,9 @@ impl Lifecycle {
             span.details.push(("spanwise.attempts", Value::Int(i64::from(open.attempts))));
             let cache = open.cache.unwrap_or(if open.spec.cache.is_some() { "overwrite" } else { "disabled" });
             span.details.push(("spanwise.cache.status", Value::Word(cache)));
+        }
+        if part == Part::Wait {
+            span.details.extend(wakes_at(&open.spec));
         }
         if let Some(group) = &open.spec.group {
             span.details.push(("spanwise.group", Value::from(group.as_str())));
@@ -431,11 +447,17 @@ impl Lifecycle {
     }
 }
 
-/// What the span of an action is about.
-fn part_of(kind: ActionKind) -> Part {
-    match kind {
-        ActionKind::Task => Part::Action,
+/// What the span of an action itself is about: what its caller only waits for is a wait. A root is an action, whatever it does.
+fn own_part(action: ActionName, spec: &ActionSpec) -> Part {
+    match spec.kind {
         ActionKind::Step => Part::Step,
-        ActionKind::Condition => Part::Wait,
+        ActionKind::Condition | ActionKind::Timer if !action.is_root() => Part::Wait,
+        _ => Part::Action,
     }
+}
+
+/// Until when a timer waits.
+fn wakes_at(spec: &ActionSpec) -> Option<Attribute> {
+    let until = jiff::Timestamp::from_microsecond(spec.wake?.until.0).ok()?;
+    Some((TIMER_UNTIL, Value::Text(until.to_string().into())))
 }

@@ -8,7 +8,7 @@ use crate::action::{Action, End, State};
 use crate::admission::NAMED;
 use crate::event::{ActionKind, ActionSpec, Event, Fact, Lookup, Source, Wait};
 use crate::failure::{Failure, FailureKind, code};
-use crate::{ActionName, AttemptNo, Timestamp};
+use crate::{ActionName, AttemptNo, Timeouts, Timestamp};
 
 impl Run {
     /// Refuses a command or says what becomes true. Deterministic; changes nothing.
@@ -50,7 +50,7 @@ impl Run {
                 };
                 facts.end(*action, Fact::Signalled { by: by.clone(), from: *from });
             }
-            Command::Tick { action } => facts.tick(*action)?,
+            Command::Tick { action, clock } => facts.tick(*action, *clock)?,
             Command::Report { action, spec, report } => facts.report(*action, spec.as_ref(), report)?,
             Command::Abort { action, by, reason } => {
                 let current = facts.existing(*action)?;
@@ -146,7 +146,7 @@ impl<'run> Facts<'run> {
     }
 
     fn reuse(&mut self, action: ActionName, source: &Source, lookup: Option<&Lookup>) -> Result<(), Rejection> {
-        let (State::Queued { .. } | State::Backoff { .. }) = self.existing(action)?.state else {
+        let (State::Queued { .. } | State::Backoff { .. } | State::Asleep { .. }) = self.existing(action)?.state else {
             return Err(self.wrong_state("reuse outputs for", action));
         };
         if let Some(lookup) = lookup {
@@ -262,7 +262,10 @@ impl<'run> Facts<'run> {
             child.attempt().is_some()
                 || matches!(
                     child.state,
-                    State::Backoff { .. } | State::Paused | State::Queued { waits_for_slot: true, .. }
+                    State::Backoff { .. }
+                        | State::Paused
+                        | State::Asleep { .. }
+                        | State::Queued { waits_for_slot: true, .. }
                 )
         };
         current.children.iter().filter_map(|child| self.run.action(child)).any(on_its_way)
@@ -303,8 +306,12 @@ impl<'run> Facts<'run> {
         self.push(action, Fact::Requeued);
     }
 
-    fn tick(&mut self, action: ActionName) -> Result<(), Rejection> {
+    fn tick(&mut self, action: ActionName, clock: Timestamp) -> Result<(), Rejection> {
         let current = self.existing(action)?;
+        if let State::Asleep { until, over } = current.state {
+            self.tick_timer(action, current, (until, over), clock);
+            return Ok(());
+        }
         if current.due().is_none_or(|due| due > self.now) {
             return Ok(());
         }
@@ -329,9 +336,35 @@ impl<'run> Facts<'run> {
                 self.retry_or(action, current, end);
             }
             State::Backoff { .. } => self.requeue(action),
-            State::Launched { .. } | State::Paused | State::Judged | State::InDoubt { .. } | State::Finished(_) => {}
+            State::Launched { .. } | State::Paused | State::Asleep { .. } | State::Judged | State::InDoubt { .. } => {}
+            State::Finished(_) => {}
         }
         Ok(())
+    }
+
+    /// A timer ends at its moment, or before it by a limit of its own: what was over first counts, whenever somebody looks.
+    fn tick_timer(
+        &mut self,
+        action: ActionName,
+        current: &Action,
+        (until, over): (Timestamp, Option<Timestamp>),
+        clock: Timestamp,
+    ) {
+        let is_elapsed = until <= clock || over.is_some_and(|over| over <= self.now);
+        let elapsed_at = over.map_or(until, |over| over.min(until));
+        let Timeouts { max_runtime, deadline, .. } = current.spec.timeouts;
+        let limits = [
+            (current.runtime_over(), code::MAX_RUNTIME_EXCEEDED, "max_runtime", max_runtime),
+            (current.deadline(), code::DEADLINE_EXCEEDED, "deadline", deadline),
+        ];
+        let expired = |at: &Timestamp| *at <= self.now && !(is_elapsed && elapsed_at <= *at);
+        let first =
+            limits.into_iter().filter_map(|(at, code, field, limit)| Some((at.filter(expired)?, code, field, limit)));
+        match first.min_by_key(|(at, ..)| *at) {
+            Some((_, code, field, limit)) => self.end(action, timed_out(code, field, limit)),
+            None if is_elapsed => self.end(action, Fact::Elapsed),
+            None => {}
+        }
     }
 
     /// False if the step stands as it is: only a recoverable failure is tried again and recorded over (semantics S6).

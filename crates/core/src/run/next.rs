@@ -83,6 +83,13 @@ pub enum Next {
         /// When the timer is due; none for whoever does not drive the action.
         due: Option<Timestamp>,
     },
+    /// The same, and look at the machine's clock: send [`Command::Tick`] also when it says so.
+    Sleep {
+        /// The moment, by the machine's clock.
+        until: Timestamp,
+        /// When it is over in any case, by the clock of the engine.
+        due: Option<Timestamp>,
+    },
 }
 
 impl Next {
@@ -114,7 +121,7 @@ impl Run {
         }
         let next = if facts.drives { self.next_to_drive(name, action, facts) } else { Next::Wait { due: None } };
         Ok(match next {
-            Next::Wait { .. } | Next::Hold { .. } if !facts.watches => Next::Watch,
+            Next::Wait { .. } | Next::Sleep { .. } | Next::Hold { .. } if !facts.watches => Next::Watch,
             next => next,
         })
     }
@@ -132,6 +139,7 @@ impl Run {
                 _ if !facts.has_slot => Next::Hold { due },
                 _ => Next::Launch { attempt: action.next_attempt() },
             },
+            State::Asleep { until, .. } => Next::Sleep { until, due },
             _ => Next::Wait { due },
         }
     }

@@ -10,6 +10,7 @@ mod lifecycle;
 mod outside;
 mod properties;
 mod stories;
+mod timers;
 mod tracked;
 
 /// A run under test: commands go in, events are applied and kept.
@@ -83,7 +84,12 @@ impl Story {
     }
 
     fn tick(&mut self, action: &str) -> &mut Story {
-        self.send(Command::Tick { action: name(action) }).unwrap();
+        self.tick_at(action, self.now)
+    }
+
+    /// The same where the machine's clock says something else.
+    fn tick_at(&mut self, action: &str, clock: Timestamp) -> &mut Story {
+        self.send(Command::Tick { action: name(action), clock }).unwrap();
         self
     }
 

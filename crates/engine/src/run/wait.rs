@@ -1,10 +1,15 @@
 //! Waiting for the end of actions and attempts.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use spanwise_core::{ActionName, AttemptNo, End, Failure, Timestamp};
 
 use super::RunHandle;
 use crate::error::Error;
+
+/// How often the machine's clock is looked at by those who wait for a moment: it may be set, and a machine may have slept.
+const LOOK_AT_CLOCK: Duration = Duration::from_secs(30);
 
 /// How an action ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,6 +63,7 @@ impl RunHandle {
                 Some(outputs) => Outcome::Succeeded(outputs),
                 None => Outcome::Succeeded(self.stored(&action).await?.1.unwrap_or_default()),
             },
+            End::Elapsed => Outcome::Succeeded(Bytes::new()),
             End::Reused(_) | End::Signalled { .. } => {
                 Outcome::Succeeded(self.stored(&action).await?.1.unwrap_or_default())
             }
@@ -80,6 +86,18 @@ impl RunHandle {
             watch.changed().await;
         }
         self.safe().await
+    }
+
+    /// Returns when the machine's clock says that it is time, however it is set meanwhile, or when something is due by the engine's.
+    pub(crate) async fn until_machine_says(&self, moment: Timestamp, due: Option<Timestamp>) {
+        loop {
+            let left = moment.since(self.machine_time());
+            if left.is_zero() || due.is_some_and(|due| due <= self.now()) {
+                return;
+            }
+            let look = self.now().after(left.min(LOOK_AT_CLOCK));
+            self.until(Some(due.map_or(look, |due| due.min(look)))).await;
+        }
     }
 
     /// Returns when it is time, or at once if there is none.

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
-use spanwise_core::{ActionName, AttemptNo, RunId, Timestamp};
+use bytes::Bytes;
+use spanwise_core::{ActionName, ActionSpec, AttemptNo, RunId, Timestamp};
 use spanwise_engine::{AttemptScope, Call, CallToken, Executor, NewStep, Outcome, OutsideWait, RunHandle, StepRecord};
 use tokio::task::{JoinError, JoinHandle};
 
+use super::executor::NoBody;
 use crate::error::Result;
-use crate::parent::{self, Child, CompletedStep};
+use crate::parent::{self, Child, CompletedStep, NewTimer};
+use crate::timer;
 
 /// One attempt of a run of this process.
 pub(crate) struct Parent {
@@ -19,6 +22,25 @@ impl Parent {
     /// `scope` is what the engine keeps of the attempt.
     pub(super) fn new(run: RunHandle, scope: Arc<AttemptScope>) -> Parent {
         Parent { run, scope }
+    }
+
+    /// Has an action accepted, unless it is there, and drives it to its end where it is awaited.
+    async fn drive<E: Executor + 'static>(
+        &self,
+        action: ActionName,
+        spec: ActionSpec,
+        inputs: Bytes,
+        executor: E,
+    ) -> Result<Outcome> {
+        let is_new = self.run.enqueue(action, spec, inputs.clone())?;
+        let call = Call { action, inputs: is_new.then_some(inputs), caller: Some(Arc::clone(&self.scope)) };
+        if !self.run.settings().is_limited() {
+            return Ok(self.run.drive(call, &executor).await?);
+        }
+        // A child that has one of a few slots must go on even while its caller is not polled.
+        let run = self.run.clone();
+        let driven = on_own_task(async move { run.drive(call, &executor).await }).await;
+        Ok(driven.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?)
     }
 }
 
@@ -41,15 +63,14 @@ impl parent::Parent for Parent {
 
     async fn child<E: Executor + 'static>(&self, child: Child, in_process: E) -> Result<Outcome> {
         let Child { action, spec, inputs, task: _ } = child;
-        let is_new = self.run.enqueue(action, spec, inputs.clone())?;
-        let call = Call { action, inputs: is_new.then_some(inputs), caller: Some(Arc::clone(&self.scope)) };
-        if !self.run.settings().is_limited() {
-            return Ok(self.run.drive(call, &in_process).await?);
-        }
-        // A child that has one of a few slots must go on even while its caller is not polled.
-        let run = self.run.clone();
-        let driven = on_own_task(async move { run.drive(call, &in_process).await }).await;
-        Ok(driven.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?)
+        self.drive(action, spec, inputs, in_process).await
+    }
+
+    async fn timer(&self, timer: NewTimer) -> Result<Outcome> {
+        let NewTimer { action, group, wait, timeouts, inputs } = timer;
+        let wake = wait.wake(self.run.machine_time());
+        let spec = ActionSpec { group, timeouts, ..ActionSpec::timer(timer::NAME, Some(self.scope.action), wake) };
+        self.drive(action, spec, inputs, NoBody).await
     }
 
     async fn step(&self, action: ActionName) -> Result<Option<StepRecord>> {

@@ -4,7 +4,7 @@ use spanwise_core::{ActionName, AttemptNo, RunId, Timestamp};
 use spanwise_engine::{Executor, Outcome, StepRecord};
 
 use crate::error::Result;
-use crate::parent::{self, Child, CompletedStep};
+use crate::parent::{self, Child, CompletedStep, NewTimer};
 
 /// An attempt that a server has started.
 pub(crate) enum Parent {}
@@ -27,6 +27,10 @@ impl parent::Parent for Parent {
     }
 
     async fn child<E: Executor + 'static>(&self, _: Child, _: E) -> Result<Outcome> {
+        match *self {}
+    }
+
+    async fn timer(&self, _: NewTimer) -> Result<Outcome> {
         match *self {}
     }
 

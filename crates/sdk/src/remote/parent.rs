@@ -9,7 +9,7 @@ use connectrpc::{ConnectError, ErrorCode};
 use spanwise_core::{ActionName, AttemptNo, Failure, Phase, RunId, Scope, Timestamp, code};
 use spanwise_engine::{DroppedCalls, Executor, Outcome, StepRecord};
 use spanwise_wire::requests::{self, children};
-use spanwise_wire::{failure, times};
+use spanwise_wire::{failure, task, times};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
@@ -22,8 +22,9 @@ use super::reference::RemoteTask;
 use crate::call_site::CallSite;
 use crate::error::{Error, ErrorKind, Result};
 use crate::overrides::Overrides;
-use crate::parent::{self, Child, CompletedStep};
+use crate::parent::{self, Child, CompletedStep, NewTimer};
 use crate::payload::freeze;
+use crate::timer;
 
 /// So many requests are under way at one time, each on a connection of its own. A thousand children do not open a thousand.
 const REQUESTS: usize = 20;
@@ -122,6 +123,8 @@ impl Parent {
     async fn outcome(&self, action: &ActionName, end: ChildState) -> Result<Outcome> {
         let failure = end.failure.unwrap_or_else(|| Failure::system("UnknownError", "the server gave no reason"));
         Ok(match end.phase {
+            // Of what only waits there are none.
+            Phase::Succeeded | Phase::Recovered if end.output_uri.is_empty() => Outcome::Succeeded(Bytes::new()),
             Phase::Succeeded | Phase::Recovered => {
                 let uri = format!("{}/outputs.pb", end.output_uri.trim_end_matches('/'));
                 let outputs = self.ask(|| self.0.connection.get(&uri)).await;
@@ -251,6 +254,14 @@ impl parent::Parent for Parent {
             let group = site.group.map(|group| group.to_string()).unwrap_or_default();
             self.call(action, group, task, freeze(literals, site.context)?).await
         })
+    }
+
+    fn timer(&self, timer: NewTimer) -> impl Future<Output = Result<Outcome>> + Send {
+        let NewTimer { action, group, wait, timeouts, inputs } = timer;
+        let Inner { program, scope, .. } = &*self.0;
+        let of = (timer::NAME, program.version.as_str());
+        let task = children::task(scope, of, task::timer(scope, of, wait.interface(), &timeouts), None);
+        Box::pin(self.call(action, group.unwrap_or_default(), task, inputs))
     }
 
     fn step(&self, action: ActionName) -> impl Future<Output = Result<Option<StepRecord>>> + Send {

@@ -12,6 +12,7 @@ mod resume;
 mod settings;
 mod steps;
 mod tasks;
+mod timers;
 mod values;
 
 use std::sync::LazyLock;

@@ -106,7 +106,7 @@ fn names(found: &Found) -> Result<(String, String), ConnectError> {
     let inputs = layout::inputs(found.run.id(), &found.name).map_err(Error::from)?;
     let directory = match found.action.spec.kind {
         ActionKind::Task => layout::attempt(found.run.id(), &found.name, output_attempt(&found.action)),
-        ActionKind::Step | ActionKind::Condition => {
+        ActionKind::Step | ActionKind::Condition | ActionKind::Timer => {
             layout::run_base(found.run.id()).and_then(|base| base.join(found.name.as_str()))
         }
     };

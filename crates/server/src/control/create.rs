@@ -10,6 +10,7 @@ use spanwise_wire::options::SentOptions;
 use spanwise_wire::task::{RunRules, TaskDefinition};
 use spanwise_wire::{Invalid, TaskInputs, inputs, shown};
 
+use super::enqueue::as_timer;
 use super::{ControlPlane, Error};
 use crate::calls;
 use crate::definitions::to_store;
@@ -70,6 +71,9 @@ impl ControlPlane {
         let trace = self.trace_of_new(&id, (&sent.options, relation.as_ref()), inbound)?;
         let trace = trace.with_state(inbound.and_then(|_| inputs.context.get(TRACESTATE)));
         spec.traceparent = inbound.filter(|_| trace.is_exported());
+        if task.only_waits {
+            spec = as_timer(spec, &task, &inputs, self.inner.engine.machine_time());
+        }
         let settings = RunSettings {
             options: sent.options.shown(),
             relation,

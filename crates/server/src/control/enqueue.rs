@@ -3,11 +3,11 @@
 use bytes::Bytes;
 use spanwise_blobs::BlobUri;
 use spanwise_core::lifecycle::STEPS_LABEL;
-use spanwise_core::{ActionName, ActionSpec, Failure, RunId};
+use spanwise_core::{ActionName, ActionSpec, Failure, RunId, Timestamp};
 use spanwise_engine::{NewStep, RunHandle};
 use spanwise_wire::actions::{AskedCondition, AskedStep, AskedTask, NewKind, TaskSource};
 use spanwise_wire::task::{RunRules, TaskDefinition};
-use spanwise_wire::{Invalid, failure, inputs, title};
+use spanwise_wire::{Invalid, TaskInputs, failure, inputs, title};
 
 use super::{ControlPlane, Error, MAX_INPUTS, blob_uri};
 use crate::definitions::to_store;
@@ -59,6 +59,9 @@ impl ControlPlane {
         let mut spec = task.action_spec(Some(new.parent), &new.group, new_task.cache_key.as_deref(), &rules)?;
         spec.queue = new_task.queue.map(Into::into).or(spec.queue);
         spec.traceparent = context.span().filter(|_| run.is_traced());
+        if task.only_waits {
+            spec = as_timer(spec, &task, &TaskInputs::read(&inputs)?, run.machine_time());
+        }
         let definition = Some(to_store(task.stored.clone()));
         let is_new = run.enqueue(new.name, spanwise_engine::NewAction { spec, definition }, inputs.clone())?;
         self.inner.definitions.remember(task);
@@ -156,5 +159,13 @@ impl ControlPlane {
             Some(document) => Ok(failure::read(&document)?),
             None => Ok(Failure::user("StepFailed", "the step failed and left no error.pb")),
         }
+    }
+}
+
+/// An action of a task that only waits, as a timer. One that cannot be waited for stays a task: its attempt fails by the reason.
+pub(super) fn as_timer(spec: ActionSpec, task: &TaskDefinition, inputs: &TaskInputs, clock: Timestamp) -> ActionSpec {
+    match task.timer_input(inputs) {
+        Ok(input) => spec.into_timer(input.wake(clock)),
+        Err(_) => spec,
     }
 }

@@ -31,7 +31,7 @@ impl ControlPlane {
     /// done so: its attempts have theirs in directories of their own. Where they cannot be put, that is only said: whoever wants to know no more
     /// than their name needs no room.
     pub(crate) async fn make_inputs_readable(&self, run: &RunHandle, action: &ActionName, kind: ActionKind) {
-        if kind == ActionKind::Task
+        if matches!(kind, ActionKind::Task | ActionKind::Timer)
             && let Err(error) = self.copy_inputs(run, action).await
         {
             let error = &error as &dyn std::error::Error;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use spanwise_core::{ActionName, End, Phase, RunId, Source};
+use spanwise_core::{Action, ActionName, AttemptNo, End, Phase, RunId, Source, State};
 use spanwise_engine::{Relation, RunHandle};
 
 use super::{ControlPlane, Error};
@@ -30,8 +30,11 @@ impl ControlPlane {
     /// cannot be read there any more is run again, and said.
     async fn recover_action(&self, run: &RunHandle, action: ActionName) -> Result<(), Error> {
         let Some(Relation::Recover { run: source }) = &run.settings().relation else { return Ok(()) };
-        let is_fresh = |phase| matches!(phase, Phase::Queued | Phase::WaitingForResources);
-        if action == ActionName::ROOT || !run.action(&action).is_some_and(|action| is_fresh(action.phase())) {
+        let is_fresh = |action: Action| {
+            matches!(action.phase(), Phase::Queued | Phase::WaitingForResources)
+                || matches!(action.state, State::Asleep { .. })
+        };
+        if action == ActionName::ROOT || !run.action(&action).is_some_and(is_fresh) {
             return Ok(());
         }
         let source = RunId { name: source.clone(), ..run.id().clone() };
@@ -63,6 +66,11 @@ impl ControlPlane {
         let Some(earlier) = source.action(&action) else { return Ok(None) };
         let attempt = match earlier.end() {
             Some(End::Succeeded { attempt }) => *attempt,
+            // What it has waited for is over: there are no outputs.
+            Some(End::Elapsed) => {
+                let source = Source::Recovery { run: id.name.to_string(), attempt: AttemptNo(0) };
+                return Ok(Some((source, Bytes::new())));
+            }
             Some(End::Reused(Source::Recovery { attempt, .. } | Source::Cache { attempt, .. })) => *attempt,
             _ => return Ok(None),
         };

@@ -47,7 +47,7 @@ fn words(used_for: Use) -> (&'static str, &'static str, &'static str) {
         Use::StartUp => ("u-start", "Start-up", "from the launch to the first sign of life"),
         Use::Backoff => ("u-backoff", "Backoff", "pauses after failed attempts"),
         Use::Cache => ("u-cache", "Cache", "asking the cache, or waiting for who computes the same"),
-        Use::Waiting => ("u-wait", "Waiting", "for conditions"),
+        Use::Waiting => ("u-wait", "Waiting", "for conditions and timers"),
         Use::Engine => ("u-engine", "Engine", "between the parts"),
     }
 }

@@ -181,6 +181,7 @@ impl Panel {
                 ActionKind::Task => "task",
                 ActionKind::Step => "step",
                 ActionKind::Condition => "condition",
+                ActionKind::Timer => "timer",
             },
             badge: badge(action.phase()),
             facts: facts(pages, run, &name, action)?,
@@ -209,12 +210,12 @@ fn shown(values: Result<Vec<Named>, spanwise_wire::Invalid>, none: &str) -> Valu
 fn facts(pages: &Pages, run: &RunHandle, name: &ActionName, action: &Action) -> Result<Vec<Fact>, PageError> {
     let (now, times) = (run.now(), action.times());
     let mut facts = vec![Fact::when("Created", when(times.created, now))];
-    // Each has its line from the beginning: nothing moves when it comes. A condition is never started.
+    // Each has its line from the beginning: nothing moves when it comes. A condition or a timer is never started.
     let later = |label, at: Option<Timestamp>| match at {
         Some(at) => Fact::when(label, when(at, now)),
         None => Fact::text(label, if action.is_finished() { "never" } else { "not yet" }),
     };
-    let runs = action.spec.kind != ActionKind::Condition;
+    let runs = !matches!(action.spec.kind, ActionKind::Condition | ActionKind::Timer);
     facts.extend(runs.then(|| later("Started", times.started)));
     facts.push(later("Ended", times.ended));
     facts.push(Fact::length("Took", span(times.created, times.ended, now)));
@@ -284,7 +285,9 @@ fn state(run: &RunHandle, name: &ActionName, action: &Action, now: Timestamp) ->
         State::Backoff { until } => {
             Fact::text("Waits", format!("{} before its next attempt", length(until.since(now))))
         }
-        State::Queued { waits_for_slot: true, .. } => Fact::text("Waits", crate::waits::text(&run.waits_for(name)?)),
+        State::Queued { waits_for_slot: true, .. } | State::Asleep { .. } => {
+            Fact::text("Waits", crate::waits::text(&run.waits_for(name)?))
+        }
         State::Finished(End::Signalled { by }) => Fact::text("Signalled by", by),
         _ => return None,
     })

@@ -133,7 +133,7 @@ pub fn a_run_is_created_with_its_first_events(store: &dyn Store) {
     assert_eq!(store.load(key).unwrap().unwrap().events.len(), 1);
 }
 
-/// The third kind of action, in the phases that only it can have.
+/// The kinds of actions that only wait, in the phases that only they can have.
 pub fn conditions_and_their_phases_are_stored(store: &dyn Store) {
     let key = create(store, &run("one")).unwrap();
     let condition = |name: &str, phase: Phase| ActionRow {
@@ -143,11 +143,12 @@ pub fn conditions_and_their_phases_are_stored(store: &dyn Store) {
         ..row(phase)
     };
     let conditions = [condition("b", Phase::Paused), condition("c", Phase::Recovered), condition("d", Phase::TimedOut)];
-    let actions = conditions.iter().cloned().map(|row| (row, Payloads::default())).collect();
+    let timer = ActionRow { kind: ActionKind::Timer, ..condition("t", Phase::Running) };
+    let actions = conditions.iter().chain([&timer]).cloned().map(|row| (row, Payloads::default())).collect();
     store.commit(&[Append { actions, ..append(key, 0, vec![enqueued(1)]) }]).unwrap();
-    let names = ["d", "b", "x", "c"].map(|name| ActionName::new(name).unwrap());
+    let names = ["d", "b", "x", "c", "t"].map(|name| ActionName::new(name).unwrap());
     let [b, c, d] = conditions;
-    assert_eq!(rows(store, key, &names), [d, b, c]);
+    assert_eq!(rows(store, key, &names), [d, b, c, timer]);
 }
 
 /// Numbers that are taken, and numbers too high.

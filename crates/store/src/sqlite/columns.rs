@@ -19,6 +19,7 @@ pub(super) fn read_kind(number: i64) -> Result<ActionKind, Error> {
         1 => Ok(ActionKind::Task),
         2 => Ok(ActionKind::Step),
         3 => Ok(ActionKind::Condition),
+        4 => Ok(ActionKind::Timer),
         other => Err(Error::Corrupt { what: format!("kind of action {other}") }),
     }
 }

@@ -146,6 +146,7 @@ fn upsert_action(
         ActionKind::Task => 1,
         ActionKind::Step => 2,
         ActionKind::Condition => 3,
+        ActionKind::Timer => 4,
     };
     let values = params![
         run.0,

@@ -103,12 +103,14 @@ fn a_database_of_version_1_keeps_its_rows_and_takes_the_new_ones() {
         kind: ActionKind::Condition,
         ..row(Phase::Paused)
     };
-    let actions = vec![(condition, Payloads::default())];
+    let timer = ActionRow { name: ActionName::new("nap").unwrap(), kind: ActionKind::Timer, ..condition.clone() };
+    let actions = vec![(condition, Payloads::default()), (timer, Payloads::default())];
     store.commit(&[Append { actions, ..append(key, 1, vec![enqueued(2)]) }]).unwrap();
     store.commit(&[append_from(key, 2, vec![enqueued(2)], &[("d", "body")])]).unwrap();
     drop(store);
     let store = open(directory.path()).unwrap();
-    assert_eq!(rows(&store, key, &[ActionName::ROOT, step, ActionName::new("ok").unwrap()]).len(), 3);
+    let all = [ActionName::ROOT, step, ActionName::new("ok").unwrap(), ActionName::new("nap").unwrap()];
+    assert_eq!(rows(&store, key, &all).len(), 4);
 }
 
 #[test]

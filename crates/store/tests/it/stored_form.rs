@@ -6,7 +6,7 @@ use std::time::Duration;
 use spanwise_core::tracked::{CacheReport, Reported, Tracked};
 use spanwise_core::{
     ActionName, ActionSpec, AttemptNo, Backoff, CachePolicy, Fact, Failure, Lookup, RetryPolicy, Scope, Source,
-    StepOutcome, Timeouts, Timestamp,
+    StepOutcome, Timeouts, Timestamp, Wake,
 };
 
 #[test]
@@ -48,6 +48,7 @@ fn each_fact_of_version_1_reads_and_writes_as_it_always_did() {
     let elsewhere = Source::Cache { run: run.clone(), scope: Some(Box::new(scope)), action: ActionName::ROOT, attempt };
     let span = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-03".parse().unwrap();
     let (started, ended) = (Timestamp(1), Timestamp(2));
+    let length = Wake::after(Duration::from_secs(1), Timestamp(5));
     let facts = [
         Fact::Enqueued { spec: Arc::new(spec) },
         Fact::Enqueued { spec: Arc::new(ActionSpec::task("env.main")) },
@@ -88,6 +89,9 @@ fn each_fact_of_version_1_reads_and_writes_as_it_always_did() {
         Fact::StepRecorded { spec: step, started, ended, outcome: StepOutcome::Succeeded, observed: true },
         Fact::Enqueued { spec: Arc::new(ActionSpec { traceparent: Some(span), ..ActionSpec::task("env.main") }) },
         Fact::Reused { source: elsewhere },
+        Fact::Enqueued { spec: Arc::new(ActionSpec::timer("timer", Some(ActionName::ROOT), length)) },
+        Fact::Enqueued { spec: Arc::new(ActionSpec::timer("naps.nap", None, Wake::at(Timestamp(7)))) },
+        Fact::Elapsed,
     ];
     let golden = include_str!("events.v1.jsonl");
     let facts: Vec<Fact> = facts.into_iter().chain(facts_of_tracked_runs()).collect();

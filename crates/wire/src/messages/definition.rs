@@ -50,7 +50,7 @@ impl Definition {
     pub fn decode(kind: ActionKind, body: &[u8]) -> Result<Definition, Invalid> {
         let invalid = |what| move |source| Invalid::Decode { what, source };
         Ok(match kind {
-            ActionKind::Task => Definition::Task(Box::new(task::decode(body)?)),
+            ActionKind::Task | ActionKind::Timer => Definition::Task(Box::new(task::decode(body)?)),
             ActionKind::Step => {
                 Definition::Step(TraceSpec::decode_from_slice(body).map_err(invalid("step definition"))?)
             }

@@ -20,7 +20,7 @@ use spanwise_proto::flyteidl2::workflow::{
 use std::collections::BTreeMap;
 
 use crate::times::timestamp;
-use crate::{Definition, failure, ids, values};
+use crate::{Definition, failure, ids, task, values};
 
 /// An action with everything that showing it needs.
 pub struct Shown<'a> {
@@ -100,14 +100,14 @@ pub fn output_uri(directory: &str, name: &ActionName, action: &Action) -> String
         _ if directory.is_empty() => String::new(),
         ActionKind::Task => format!("{directory}/{name}/{}", output_attempt(action)),
         ActionKind::Step => format!("{directory}/{name}/outputs.pb"),
-        ActionKind::Condition => String::new(),
+        ActionKind::Condition | ActionKind::Timer => String::new(),
     }
 }
 
 /// The kind of an action for the wire.
 pub fn action_type(kind: ActionKind) -> ActionType {
     match kind {
-        ActionKind::Task => ActionType::ACTION_TYPE_TASK,
+        ActionKind::Task | ActionKind::Timer => ActionType::ACTION_TYPE_TASK,
         ActionKind::Step => ActionType::ACTION_TYPE_TRACE,
         ActionKind::Condition => ActionType::ACTION_TYPE_CONDITION,
     }
@@ -165,7 +165,7 @@ impl Shown<'_> {
         }
         let trace = || TraceActionMetadata { name: task_name.to_owned(), ..TraceActionMetadata::default() };
         metadata.spec = Some(match spec.kind {
-            ActionKind::Task => self.task_metadata().into(),
+            ActionKind::Task | ActionKind::Timer => self.task_metadata().into(),
             ActionKind::Step => trace().into(),
             ActionKind::Condition => self.condition_metadata().into(),
         });
@@ -175,6 +175,9 @@ impl Shown<'_> {
 
     fn task_metadata(&self) -> TaskActionMetadata {
         let mut metadata = task_metadata(self.run, self.action.spec.task.as_str(), "");
+        if self.action.spec.kind == ActionKind::Timer {
+            metadata.task_type = task::CORE_SLEEP.to_owned();
+        }
         if let Some(Definition::Task(spec)) = self.definition {
             metadata.task_type = spec.task_template.r#type.clone();
             metadata.id.get_or_insert_default().version = spec.task_template.id.version.clone();
@@ -237,7 +240,7 @@ impl Shown<'_> {
                     SignalInfo { signalled_by: identity(by).into(), output: output.into(), ..SignalInfo::default() };
                 Some(info.into())
             }
-            End::Failed(_) | End::TimedOut(_) | End::Succeeded { .. } | End::Reused(_) => None,
+            End::Failed(_) | End::TimedOut(_) | End::Succeeded { .. } | End::Reused(_) | End::Elapsed => None,
         }
     }
 
@@ -458,7 +461,7 @@ mod tests {
 
     #[test]
     fn kinds_of_actions_have_the_numbers_of_the_protocol() {
-        let numbers = [ActionKind::Task, ActionKind::Step, ActionKind::Condition].map(|kind| action_type(kind) as i32);
-        assert_eq!(numbers, [1, 2, 3]);
+        let kinds = [ActionKind::Task, ActionKind::Step, ActionKind::Condition, ActionKind::Timer];
+        assert_eq!(kinds.map(|kind| action_type(kind) as i32), [1, 2, 3, 1]);
     }
 }

@@ -81,7 +81,7 @@ pub fn execution_error(end: &End, retried: bool) -> Option<ExecutionError> {
                 code::ABORTED.to_owned(),
             ));
         }
-        End::Succeeded { .. } | End::Reused(_) | End::Signalled { .. } => return None,
+        End::Succeeded { .. } | End::Reused(_) | End::Signalled { .. } | End::Elapsed => return None,
     };
     let shown = shown_code(end, failure, retried);
     Some(to_execution_error(failure, shown))

@@ -16,6 +16,7 @@ mod not_honoured;
 mod pod;
 mod program;
 mod rules;
+mod timer;
 mod types;
 
 pub use definition::TaskDefinition;
@@ -26,6 +27,7 @@ pub use program::{
     MemoryLimit, Mount, Program, SecretRequest, as_variable, check, container_program, program, quantity,
 };
 pub use rules::{RunRules, action_spec, root_cache_key};
+pub use timer::{CORE_SLEEP, TimerInput, timer, timer_input};
 pub use types::ENTRY_POINT;
 
 /// The type of the task that builds images, which is the server's own and no process.

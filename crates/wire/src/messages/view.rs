@@ -3,12 +3,16 @@
 use spanwise_core::{ActionKind, ActionName, ActionView, Phase, TaskName};
 use spanwise_proto::flyteidl2::workflow::{Action, ActionType, action_metadata};
 
+use crate::task::CORE_SLEEP;
 use crate::times::from_timestamp;
 
 /// An action of a list as programs see it; none if its name or phase is not one of Flyte's.
 pub fn view(action: &Action) -> Option<ActionView> {
     let (metadata, status) = (&action.metadata, &action.status);
     let (kind, task) = match &metadata.spec {
+        Some(action_metadata::Spec::Task(task)) if task.task_type == CORE_SLEEP => {
+            (ActionKind::Timer, task.id.name.as_str())
+        }
         Some(action_metadata::Spec::Task(task)) => (ActionKind::Task, task.id.name.as_str()),
         Some(action_metadata::Spec::Trace(step)) => (ActionKind::Step, step.name.as_str()),
         Some(action_metadata::Spec::Condition(condition)) => (ActionKind::Condition, condition.name.as_str()),

@@ -61,6 +61,7 @@ impl Lifecycle {
     }
 }
 
+/// A step that an attempt reads back instead of running it.
 pub(super) fn kept_step(name: &ActionName, step: &TaskName, at: Timestamp) -> Moment {
     let attributes = vec![
         ("flyte.action_name", Value::from(name.as_str())),

@@ -197,6 +197,8 @@ impl World {
             Next::LookUp(policy) => At::LookUp(policy),
             Next::Watch => At::BeforeWatch,
             Next::Hold { due } | Next::Wait { due } => At::Wait(due),
+            // Here the two clocks say the same.
+            Next::Sleep { until, due } => At::Wait(Some(due.map_or(until, |due| due.min(until)))),
         };
         self.at(id, at);
         Ok(())
@@ -331,7 +333,7 @@ impl World {
 
     fn tick(&mut self, id: DriverId) {
         let (run, action) = (self.drivers[&id].run, self.drivers[&id].rules.action());
-        self.command(run, &Command::Tick { action });
+        self.command(run, &Command::Tick { action, clock: self.now });
     }
 
     /// The driver returns an error: nobody goes on with the run in this process.

@@ -35,7 +35,7 @@ impl World {
                     is_ready: &|name| ready.contains(name),
                 };
                 match run.live.run().next(&action, &facts) {
-                    Ok(Next::Wait { .. }) => {}
+                    Ok(Next::Wait { .. } | Next::Sleep { .. }) => {}
                     Ok(Next::Hold { .. }) if sleeper.rules.is_in_line => {}
                     next => return Err(format!("the driver of {index}/{action} sleeps and could {next:?}")),
                 }

@@ -8,7 +8,7 @@ use super::driving::{At, Body, SimDriver};
 use super::random::Random;
 use super::world::{DriverId, Fault, Lost, NARROW, Setup, World};
 use crate::admission::Needs;
-use crate::{ActionKind, ActionSpec, Backoff, CachePolicy, Ended, Fate, RetryPolicy, RunLimits, Timeouts};
+use crate::{ActionKind, ActionSpec, Backoff, CachePolicy, Ended, Fate, RetryPolicy, RunLimits, Timeouts, Wake};
 
 /// Steps that a world needs at most to come to rest. A few hundred are usual.
 const ENOUGH: usize = 20_000;
@@ -284,7 +284,10 @@ impl World {
         let timeouts = Timeouts { max_runtime: limit(random), max_queued_time: limit(random), deadline: limit(random) };
         let base = Duration::from_millis(random.next() % 20);
         let backoff = random.one_in(2).then_some(Backoff { base, factor: 2.0, cap: None });
-        let kind = if random.one_in(6) { ActionKind::Condition } else { ActionKind::Task };
+        let waits = [ActionKind::Condition, ActionKind::Timer][random.below(2)];
+        let kind = if random.one_in(4) { waits } else { ActionKind::Task };
+        let (moment, length) = (self.now.after(Duration::from_millis(20)), Duration::from_millis(random.next() % 40));
+        let wake = if random.one_in(2) { Wake::after(length, self.now) } else { Wake::at(moment) };
         let key = format!("key-{depth}-{}", random.below(2));
         let (overwrite, serialize) = (random.one_in(3), random.one_in(2));
         let cache = random.one_in(2).then_some(CachePolicy { key, overwrite, serialize, max_age_seconds: None });
@@ -294,7 +297,7 @@ impl World {
         let is_alone = self.setup.crowd.is_none();
         let queue = (is_alone && random.one_in(3)).then(|| NARROW.into());
         let needs = Needs { cpu: (is_alone && random.one_in(4)).then_some(0), ..Needs::default() };
-        ActionSpec { kind, retry, timeouts, cache, queue, needs, ..ActionSpec::task("env.task") }
+        ActionSpec { kind, retry, timeouts, cache, queue, needs, wake: Some(wake), ..ActionSpec::task("env.task") }
     }
 
     /// Nothing goes wrong any more, and whoever waits for something is driven by somebody: everything ends.

@@ -21,7 +21,7 @@ fn caller() -> TraceParent {
     "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-03".parse().unwrap()
 }
 
-fn spans(story: &Story) -> Vec<Span> {
+pub(super) fn spans(story: &Story) -> Vec<Span> {
     let mut lifecycle = Lifecycle::new(run_id(), traced());
     story.log.iter().for_each(|event| lifecycle.apply(event));
     lifecycle.take()
@@ -31,14 +31,14 @@ fn of<'a>(spans: &'a [Span], action: &str, part: Part) -> Vec<&'a Span> {
     spans.iter().filter(|span| span.action == name(action) && span.part == part).collect()
 }
 
-fn one<'a>(spans: &'a [Span], action: &str, part: Part) -> &'a Span {
+pub(super) fn one<'a>(spans: &'a [Span], action: &str, part: Part) -> &'a Span {
     match of(spans, action, part)[..] {
         [span] => span,
         ref other => panic!("one {part:?} of {action} is expected, not {}", other.len()),
     }
 }
 
-fn detail(span: &Span, key: &str) -> String {
+pub(super) fn detail(span: &Span, key: &str) -> String {
     let found = span.attributes().find(|(known, _)| *known == key);
     let value = found.unwrap_or_else(|| panic!("{key} of {span:?}")).1;
     value.as_text().map_or_else(|| format!("{value:?}"), str::to_owned)
@@ -49,14 +49,16 @@ pub(super) fn check(story: &Story) {
     let all = spans(story);
     let ids: HashSet<_> = all.iter().map(|span| span.context.span).collect();
     assert_eq!(ids.len(), all.len(), "{all:#?}");
-    for (action, known) in story.run.actions().filter(|(_, known)| known.spec.kind == ActionKind::Task) {
+    for (action, known) in story.run.actions().filter(|(name, action)| is_action(name, action)) {
         let own: Vec<&Span> = all.iter().filter(|span| span.action == *action).collect();
         let ended = own.iter().filter(|span| span.part == Part::Action).collect::<Vec<_>>();
         assert_eq!(ended.len(), usize::from(known.is_finished()), "{action}");
         let [span] = ended[..] else { continue };
         let mut parts: Vec<&&Span> = own
             .iter()
-            .filter(|span| matches!(span.part, Part::Queued | Part::Lookup | Part::Attempt | Part::Backoff))
+            .filter(|span| {
+                matches!(span.part, Part::Queued | Part::Lookup | Part::Attempt | Part::Backoff | Part::Wait)
+            })
             .filter(|part| part.end > part.start)
             .collect();
         parts.sort_by_key(|part| part.start);
@@ -71,6 +73,11 @@ pub(super) fn check(story: &Story) {
     split_anywhere_is_the_same(story, &all);
 }
 
+/// True for what has a span as an action: whatever is not only waited for.
+fn is_action(name: &ActionName, action: &crate::Action) -> bool {
+    action.spec.kind == ActionKind::Task || (name.is_root() && action.spec.kind != ActionKind::Step)
+}
+
 /// An export that was interrupted goes on with the same spans.
 fn split_anywhere_is_the_same(story: &Story, all: &[Span]) {
     let mut lifecycle = Lifecycle::new(run_id(), traced());
@@ -80,7 +87,7 @@ fn split_anywhere_is_the_same(story: &Story, all: &[Span]) {
         again.extend(lifecycle.take());
     }
     assert_eq!(again, all);
-    let open: BTreeMap<_, _> = story.run.actions().filter(|(_, action)| action.spec.kind == ActionKind::Task).collect();
+    let open: BTreeMap<_, _> = story.run.actions().filter(|(name, action)| is_action(name, action)).collect();
     let live = open.values().filter(|known| !known.is_finished()).count();
     let until = lifecycle.open_until(story.now);
     assert_eq!(until.iter().filter(|span| span.part == Part::Action).count(), live);

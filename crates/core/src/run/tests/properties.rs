@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use std::sync::Arc;
 
 use super::*;
-use crate::{FailureKind, Source};
+use crate::{FailureKind, Source, Wake};
 
 const NAMES: [&str; 6] = ["a0", "b", "c", "d", "e", "f"];
 
@@ -31,13 +31,19 @@ fn any_spec() -> impl Strategy<Value = ActionSpec> {
     ];
     let timeouts = (any_limit(), any_limit(), any_limit())
         .prop_map(|(max_runtime, max_queued_time, deadline)| Timeouts { max_runtime, max_queued_time, deadline });
-    let kind = prop_oneof![4 => Just(ActionKind::Task), 1 => Just(ActionKind::Condition)];
-    (any_name(), kind, 0u32..4, backoff, timeouts).prop_map(|(parent, kind, retries, backoff, timeouts)| ActionSpec {
-        parent: Some(parent),
-        kind,
-        retry: RetryPolicy { retries, backoff },
-        timeouts,
-        ..ActionSpec::task("env.child")
+    let kind = prop_oneof![4 => Just(ActionKind::Task), 1 => Just(ActionKind::Condition), 1 => Just(ActionKind::Timer)];
+    let wake = (0u64..60, 0i64..60_000, any::<bool>()).prop_map(|(length, clock, moment)| {
+        if moment { Wake::at(Timestamp(clock)) } else { Wake::after(ms(length), Timestamp(clock)) }
+    });
+    (any_name(), kind, wake, 0u32..4, backoff, timeouts).prop_map(|(parent, kind, wake, retries, backoff, timeouts)| {
+        ActionSpec {
+            parent: Some(parent),
+            kind,
+            wake: (kind == ActionKind::Timer).then_some(wake),
+            retry: RetryPolicy { retries, backoff },
+            timeouts,
+            ..ActionSpec::task("env.child")
+        }
     })
 }
 
@@ -65,7 +71,7 @@ fn any_move() -> impl Strategy<Value = Move> {
         3 => (any_name(), any_spec()).prop_map(|(action, mut spec)| {
             if action.is_root() || spec.parent == Some(action) {
                 spec.parent = None;
-                spec.kind = ActionKind::Task;
+                spec.kind = if spec.kind == ActionKind::Timer { ActionKind::Timer } else { ActionKind::Task };
             }
             Move::Send(Command::Enqueue { action, spec: Arc::new(spec) })
         }),
@@ -80,7 +86,8 @@ fn any_move() -> impl Strategy<Value = Move> {
             Move::Send(Command::ReportLost { action, attempt, reason: "killed".to_owned(), blamed })
         }),
         1 => (any_name(), attempt).prop_map(|(action, attempt)| Move::Send(Command::Release { action, attempt })),
-        2 => any_name().prop_map(|action| Move::Send(Command::Tick { action })),
+        2 => (any_name(), 0i64..200_000)
+            .prop_map(|(action, clock)| Move::Send(Command::Tick { action, clock: Timestamp(clock) })),
         1 => any_name().prop_map(|action| Move::Send(Command::Hold { action, wait: None })),
         1 => (any_name(), any_source(), any_lookup()).prop_map(|(action, source, lookup)| {
             Move::Send(Command::Reuse { action, source, lookup: Some(lookup) })
@@ -186,6 +193,11 @@ fn nothing_owed_is_lost(run: &Run) -> Result<(), TestCaseError> {
         let queued = matches!(action.state, State::Queued { .. });
         match next(run, name) {
             Next::Finished(end) => prop_assert_eq!(Some(&end), action.end()),
+            Next::Sleep { due, .. } => {
+                prop_assert_eq!(due, action.due());
+                let is_asleep = matches!(action.state, State::Asleep { .. });
+                prop_assert!(is_asleep);
+            }
             Next::Launch { attempt } => prop_assert!(queued && attempt.0 == action.attempts + 1),
             Next::Wait { due } => {
                 prop_assert_eq!(due, action.due());

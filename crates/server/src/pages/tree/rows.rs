@@ -135,6 +135,7 @@ impl Tree<'_> {
         let note = match action.kind {
             ActionKind::Step => "step",
             ActionKind::Condition => "condition",
+            ActionKind::Timer => "timer",
             ActionKind::Task if cached => "cached",
             ActionKind::Task => "",
         };

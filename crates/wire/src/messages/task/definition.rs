@@ -5,8 +5,8 @@ use spanwise_core::{ActionName, ActionSpec};
 use spanwise_proto::flyteidl2::task::TaskSpec;
 
 use super::{
-    IMAGE_BUILD, Program, RunRules, action_spec, bundle, check, decode, image, not_honoured, program, root_cache_key,
-    template, with_defaults, without_docs,
+    CORE_SLEEP, IMAGE_BUILD, Program, RunRules, TimerInput, action_spec, bundle, check, decode, image, not_honoured,
+    program, root_cache_key, template, timer_input, with_defaults, without_docs,
 };
 use crate::{Definition, Invalid, Stored, TaskInputs};
 
@@ -25,6 +25,8 @@ pub struct TaskDefinition {
     pub bundle: Option<String>,
     /// True if it is the task that builds images.
     pub builds_images: bool,
+    /// True if it is a timer: nothing runs for it.
+    pub only_waits: bool,
     message: TaskSpec,
 }
 
@@ -56,6 +58,7 @@ impl TaskDefinition {
             image: image(&message),
             bundle: bundle(&message)?,
             builds_images: template.r#type == IMAGE_BUILD,
+            only_waits: template.r#type == CORE_SLEEP,
             message,
         })
     }
@@ -97,6 +100,14 @@ impl TaskDefinition {
         let values = std::mem::take(inputs.values_mut());
         *inputs.values_mut() = with_defaults(&self.message, values);
         inputs
+    }
+
+    /// What an action of this task waits for, if it only waits.
+    ///
+    /// # Errors
+    /// [`Invalid`] says why it cannot be waited for.
+    pub fn timer_input(&self, inputs: &TaskInputs) -> Result<TimerInput, Invalid> {
+        timer_input(&self.message, inputs.values())
     }
 
     /// The key of a root action of this task in the cache, if its results are kept there.

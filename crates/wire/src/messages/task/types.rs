@@ -6,7 +6,7 @@
 use serde_json::Value as Json;
 use spanwise_proto::flyteidl2::core::TaskTemplate;
 
-use super::IMAGE_BUILD;
+use super::{CORE_SLEEP, IMAGE_BUILD};
 use crate::shown;
 
 /// What stands first in the arguments of a task of the stock SDK.
@@ -16,15 +16,11 @@ pub const ENTRY_POINT: &str = "a0";
 const PROGRAMS: [&str; 3] = ["python", "actor", "rust"];
 
 /// Types that no process can be, whatever their container starts: why, and what to do.
-const REFUSED: [(&str, &str); 6] = [
+const REFUSED: [(&str, &str); 5] = [
     (
         "raw-container",
         "its command and its files are those of a container, and there is no container runtime here; nothing of it is run on the \
          machine itself: call the program from a Python task (`subprocess`), or have the container run where there is a runtime",
-    ),
-    (
-        "core-sleep",
-        "a cluster's plugin sleeps for it and never starts its body: use `await asyncio.sleep(..)` in a Python task",
     ),
     (
         "clustered-task",
@@ -83,7 +79,7 @@ const HOLDS: [(&str, &str); 8] = [
 /// Why a task cannot be a process, and what to do; none if it can.
 pub(super) fn refusal(template: &TaskTemplate, argv: &[String]) -> Option<String> {
     let kind = template.r#type.as_str();
-    if kind == IMAGE_BUILD {
+    if kind == IMAGE_BUILD || kind == CORE_SLEEP {
         return None;
     }
     let of = |why: &str| format!("a task of type `{}` cannot be run here: {why}", shown(kind));
@@ -123,6 +119,9 @@ pub(super) fn not_honoured(template: &TaskTemplate) -> Vec<String> {
         said.push(
             "type `echo` is not honoured: the task's body is run, where a cluster's plugin gives the inputs back unseen".to_owned(),
         );
+    }
+    if kind == CORE_SLEEP && template.metadata.discoverable {
+        said.push("the cache of type `core-sleep` is not honoured: it has no outputs, and waits each time".to_owned());
     }
     // What an actor says is the policy of its environment, which has a line of its own.
     let Some(custom) = template.custom.as_option().filter(|_| kind != "actor") else { return said };
@@ -195,6 +194,7 @@ mod tests {
             "dask",
             "pytorch",
             "echo",
+            "core-sleep",
             "sandboxed-python",
             "x",
         ] {
@@ -205,7 +205,6 @@ mod tests {
             ("x", "", "entry point"),
             ("raw-container", "a0", "container runtime"),
             ("raw-container", "/bin/sh", "nothing of it is run on the machine itself"),
-            ("core-sleep", "a0", "asyncio.sleep"),
             ("clustered-task", "clustered", "JobSet"),
             ("databricks", "a0", "Databricks"),
         ] {
