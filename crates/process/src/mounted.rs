@@ -53,6 +53,7 @@ while read -r name content <&3 && [ "$name" != . ]; do
     case $name in */*) mkdir -p "$directory/${name%/*}" ;; esac
     printf %s "$content" | base64 -d > "$directory/$name" || fail "$name cannot be written"
 done
+[ "$name" = . ] || fail "not all secrets came"
 umask "$before"
 mount -o remount,ro,nosuid,nodev,noexec "$directory" || fail "it cannot be made read-only"
 [ "$input" = yes ] || exec 3<&-

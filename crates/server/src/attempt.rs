@@ -217,7 +217,7 @@ impl Shared {
         // Before the process is started: its first read must not be missed.
         let sign = self.signs.of(uris.inputs.key());
         let hidden = hidden(&self.secrets, &run.id().scope(), &program).values;
-        let _recording = self.record(&files, &hidden, attempt.adopted);
+        charge.records(self.record(&files, &hidden, attempt.adopted));
         let refused = self.refusals.of(run.key(), action);
         let (launched, badly) = self.process_of(&attempt, &program, contract, &files).await?;
         let ending = match launched {

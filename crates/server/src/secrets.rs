@@ -64,14 +64,14 @@ impl Secrets {
         own: &Path,
     ) -> Result<(Secrets, Vec<String>), NoSecretKey> {
         let file = chosen.unwrap_or(own).to_owned();
-        let mut usable = Vec::new();
-        usable.extend(SealingKey::read(&file)?);
-        if usable.is_empty() && !any_sealed(&directory) {
-            usable.push(SealingKey::make(&file)?);
-        }
-        if chosen.is_some() && !usable.is_empty() {
-            usable.extend(SealingKey::read(own)?);
-        }
+        let first = SealingKey::read(&file)?;
+        let earlier = if chosen.is_some() { SealingKey::read(own)? } else { None };
+        // None is made in the place of one that is missing: who puts that back finds its secrets.
+        let first = match first {
+            None if all_open_by(&directory, earlier.as_ref()) => Some(SealingKey::make(&file)?),
+            first => first,
+        };
+        let usable = first.map(|first| std::iter::once(first).chain(earlier).collect()).unwrap_or_default();
         let secrets = Secrets { directory, keys: Arc::new(Keys { usable, file }) };
         let warnings = secrets.seal_all();
         Ok((secrets, warnings))
@@ -128,7 +128,8 @@ impl Secrets {
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&staged)?;
         file.write_all(&sealed)?;
         file.sync_all()?;
-        fs::rename(staged, path)
+        fs::rename(staged, path)?;
+        path.parent().map_or(Ok(()), |parent| fs::File::open(parent)?.sync_all())
     }
 
     /// The variable of the server that holds a secret for every project.
@@ -242,10 +243,14 @@ fn files_below(directory: &Path) -> Vec<PathBuf> {
     found
 }
 
-fn any_sealed(directory: &Path) -> bool {
-    let is_sealed =
-        |path: &PathBuf| fs::read(path).is_ok_and(|content| !matches!(seal::look(&content), Stored::Clear(_)));
-    files_below(directory).iter().any(is_sealed)
+/// True if every secret can be read without a key or by this one.
+fn all_open_by(directory: &Path, key: Option<&SealingKey>) -> bool {
+    let opens = |path: &PathBuf| match seal::look(&fs::read(path).unwrap_or_default()) {
+        Stored::Clear(_) => true,
+        Stored::Sealed(name, _) => key.is_some_and(|key| key.name() == name),
+        Stored::Damaged => false,
+    };
+    files_below(directory).iter().all(opens)
 }
 
 /// The name of a secret in a group.
@@ -319,7 +324,7 @@ mod tests {
         let (secrets, _) = open(data.path(), None).unwrap();
         secrets.put(&wide(), "a", "value", false).unwrap();
         let chosen = data.path().join("elsewhere/key");
-        SealingKey::make(&chosen).unwrap();
+        // Made, because all that is there is opened by the other one.
         let (both, warnings) = open(data.path(), Some(&chosen)).unwrap();
         assert_eq!((found(&both, "a"), warnings), (Ok(Some("value".to_owned())), vec![]));
         fs::remove_file(data.path().join("secrets.key")).unwrap();

@@ -177,8 +177,7 @@ fn a_server_that_is_killed_and_comes_back_fails_nobody() {
 #[test]
 fn s15_timers_of_every_length() {
     let found = in_both("naps");
-    let expected =
-        ["waited"; 5].into_iter().chain(["TimedOut DEADLINE_EXCEEDED", "TimedOut MAX_RUNTIME_EXCEEDED"]);
+    let expected = ["waited"; 5].into_iter().chain(["TimedOut DEADLINE_EXCEEDED", "TimedOut MAX_RUNTIME_EXCEEDED"]);
     let expected: Vec<_> = expected.chain(["dropped", "dropped", "Usage"]).collect();
     assert_eq!(found["found"], json!(expected));
     let timers = |phase: &str| found["phases"][format!("timer {phase} 0")].as_u64();

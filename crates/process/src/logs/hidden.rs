@@ -45,7 +45,8 @@ impl Hidden {
             let lines = value.lines().map(str::trim).filter(|line| line.len() >= SHORTEST_LINE);
             for text in std::iter::once(value).chain(lines).filter(|text| text.len() >= SHORTEST) {
                 patterns.push(text.as_bytes().to_vec());
-                patterns.push(escaped(text).into_bytes());
+                let forms = [in_json(text), in_ascii_json(text), in_repr(text, None), in_repr(text, Some('\''))];
+                patterns.extend(forms.map(String::into_bytes));
             }
         }
         patterns.sort();
@@ -154,10 +155,37 @@ fn hide(byte: &mut u8) {
     }
 }
 
-/// As JSON, Python's `repr` and Rust's `{:?}` have a text with quotes, backslashes and ends of lines in it.
-fn escaped(text: &str) -> String {
+/// As JSON and Rust's `{:?}` have a text with quotes, backslashes and ends of lines in it.
+fn in_json(text: &str) -> String {
     let quoted = serde_json::Value::from(text).to_string();
     quoted[1..quoted.len() - 1].to_owned()
+}
+
+/// As Python's `json` writes it, unless it is told otherwise.
+fn in_ascii_json(text: &str) -> String {
+    let mut ascii = String::new();
+    for letter in in_json(text).chars() {
+        match letter.is_ascii() {
+            true => ascii.push(letter),
+            false => letter.encode_utf16(&mut [0; 2]).iter().for_each(|unit| ascii.push_str(&format!("\\u{unit:04x}"))),
+        }
+    }
+    ascii
+}
+
+/// As Python's `repr` has it, with or without a quote that has to be escaped because the other one is in the text too.
+fn in_repr(text: &str, quote: Option<char>) -> String {
+    let mut shown = String::new();
+    for letter in text.chars() {
+        match letter {
+            '\n' => shown.push_str("\\n"),
+            '\r' => shown.push_str("\\r"),
+            '\t' => shown.push_str("\\t"),
+            letter if letter == '\\' || Some(letter) == quote => shown.extend(['\\', letter]),
+            letter => shown.push(letter),
+        }
+    }
+    shown
 }
 
 #[cfg(test)]
@@ -165,6 +193,23 @@ mod tests {
     use std::io::Write as _;
 
     use super::*;
+
+    #[test]
+    fn s15_each_form_of_a_value_is_hidden() {
+        let key = "{\"type\": \"it's\",\n \"private_key\": \"--BEGIN--\\nMIIEvQ\\n\"}";
+        let hidden = Hidden::new([key, "größe-\u{1f680}-pass"]);
+        for form in [
+            key.to_owned(),
+            in_json(key),
+            "{\"type\": \"it\\'s\",\\n \"private_key\": \"--BEGIN--\\\\nMIIEvQ\\\\n\"}".to_owned(),
+            "{\"type\": \"it's\",\\n \"private_key\": \"--BEGIN--\\\\nMIIEvQ\\\\n\"}".to_owned(),
+            "größe-\u{1f680}-pass".to_owned(),
+            "gr\\u00f6\\u00dfe-\\ud83d\\ude80-pass".to_owned(),
+        ] {
+            let left = hidden.mask(&form).replace(['*', '\n'], "");
+            assert_eq!(left, "", "{form}");
+        }
+    }
 
     fn hidden(values: &[&str]) -> Hidden {
         Hidden::new(values.iter().copied())

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use spanwise_core::{ActionName, AttemptNo};
 use spanwise_engine::{Attempt, RunHandle};
-use spanwise_process::{Claim, Process};
+use spanwise_process::{Claim, Process, Recording};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::{Files, Shared, results};
@@ -19,6 +19,8 @@ pub(super) struct Charge {
     number: AttemptNo,
     adopted: bool,
     files: Files,
+    /// The log, while it is recorded: what the process says at its end is looked at too.
+    recording: Option<Recording>,
     shared: Arc<Shared>,
     /// Whoever waits for the end of what is stopped waits for the drop as well.
     _token: TaskTrackerToken,
@@ -44,9 +46,14 @@ impl Charge {
             number: attempt.scope.attempt,
             adopted: attempt.adopted,
             files: files.clone(),
+            recording: None,
             shared: Arc::clone(shared),
             _token: shared.stopping.token(),
         }
+    }
+
+    pub(super) fn records(&mut self, recording: Option<Recording>) {
+        self.recording = recording;
     }
 
     pub(super) fn began(&mut self, process: &Process) {
@@ -83,8 +90,12 @@ impl Drop for Charge {
         }
         let (run, action, number) = (self.run.clone(), self.action, self.number);
         let (shared, files, adopted) = (Arc::clone(&self.shared), self.files.clone(), self.adopted);
+        let recording = self.recording.take();
         self.shared.stopping.spawn(async move {
             shared.end(of, adopted, &files).await;
+            if let Some(recording) = recording {
+                recording.finish();
+            }
             let is_under_way = run.action(&action).is_some_and(|action_now| action_now.attempt() == Some(number));
             let Ok(directory) = layout::attempt(run.id(), &action, number) else { return };
             if is_under_way && results::are_there(&shared.blobs, &files.process, &directory).await {

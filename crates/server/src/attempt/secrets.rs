@@ -33,13 +33,15 @@ pub(crate) async fn given(
     let mut files = Vec::new();
     for request in program.secrets.iter().filter(|request| request.mount == Mount::File) {
         let value = value(secrets, scope, request)?;
-        files.extend(names(request)?.into_iter().map(|name| (name, value.clone())));
+        let is_of_group = !request.group.is_empty();
+        files.extend(names(request)?.into_iter().map(|name| (is_of_group, (name, value.clone()))));
     }
     if files.is_empty() {
         return Ok(Given { variables, files: None });
     }
     // Of two that have one name the first counts, which is the one without a group.
-    files.sort_by_key(|(name, _)| name.contains('/'));
+    files.sort_by_key(|(is_of_group, _)| *is_of_group);
+    let mut files: Vec<(String, String)> = files.into_iter().map(|(_, file)| file).collect();
     let mut seen = HashSet::new();
     files.retain(|(name, _)| seen.insert(name.clone()));
     let files = Mounted { directory: DIRECTORY.into(), files, beneath };

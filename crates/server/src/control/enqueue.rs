@@ -60,7 +60,7 @@ impl ControlPlane {
         spec.queue = new_task.queue.map(Into::into).or(spec.queue);
         spec.traceparent = context.span().filter(|_| run.is_traced());
         if task.only_waits {
-            spec = as_timer(spec, &task, &TaskInputs::read(&inputs)?, run.machine_time());
+            spec = as_timer(spec, &task, &task.with_defaults(TaskInputs::read(&inputs)?), run.machine_time());
         }
         let definition = Some(to_store(task.stored.clone()));
         let is_new = run.enqueue(new.name, spanwise_engine::NewAction { spec, definition }, inputs.clone())?;

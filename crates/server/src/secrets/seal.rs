@@ -3,7 +3,7 @@
 //! A sealed file is a line that says so, a line with the name of the key, a nonce and the sealed value with its tag. To whom the secret belongs is
 //! sealed with it, so that no file is another's.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -98,7 +98,10 @@ impl SealingKey {
             let mut written = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&staged)?;
             written.write_all(format!("{KEY}{}\n", STANDARD.encode(key)).as_bytes())?;
             written.sync_all()?;
-            std::fs::rename(staged, file)
+            std::fs::rename(staged, file)?;
+            // Before anything is sealed by it: its name must outlive the machine's end too.
+            file.parent().map(|parent| File::open(parent)?.sync_all()).transpose()?;
+            Ok(())
         });
         made.map_err(|error| NoSecretKey { file: file.to_owned(), what: format!("cannot be made: {error}") })?;
         Ok(SealingKey::new(&key))
