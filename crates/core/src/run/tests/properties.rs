@@ -60,8 +60,12 @@ fn any_lookup() -> impl Strategy<Value = Lookup> {
 
 #[derive(Clone, Debug)]
 enum Move {
-    Send(Command),
+    Send(Box<Command>),
     Wait(u64),
+}
+
+fn send(command: Command) -> Move {
+    Move::Send(Box::new(command))
 }
 
 fn any_move() -> impl Strategy<Value = Move> {
@@ -73,36 +77,36 @@ fn any_move() -> impl Strategy<Value = Move> {
                 spec.parent = None;
                 spec.kind = if spec.kind == ActionKind::Timer { ActionKind::Timer } else { ActionKind::Task };
             }
-            Move::Send(Command::Enqueue { action, spec: Arc::new(spec) })
+            send(Command::Enqueue { action, spec: Arc::new(spec) })
         }),
-        4 => any_name().prop_map(|action| Move::Send(Command::Launch { action })),
+        4 => any_name().prop_map(|action| send(Command::Launch { action })),
         3 => (any_name(), attempt.clone())
-            .prop_map(|(action, attempt)| Move::Send(Command::ReportStarted { action, attempt })),
+            .prop_map(|(action, attempt)| send(Command::ReportStarted { action, attempt })),
         1 => (any_name(), attempt.clone())
-            .prop_map(|(action, attempt)| Move::Send(Command::ReportSucceeded { action, attempt })),
+            .prop_map(|(action, attempt)| send(Command::ReportSucceeded { action, attempt })),
         3 => (any_name(), attempt.clone(), any_failure())
-            .prop_map(|(action, attempt, failure)| Move::Send(Command::ReportFailed { action, attempt, failure })),
+            .prop_map(|(action, attempt, failure)| send(Command::ReportFailed { action, attempt, failure })),
         1 => (any_name(), attempt.clone(), any::<bool>()).prop_map(|(action, attempt, blamed)| {
-            Move::Send(Command::ReportLost { action, attempt, reason: "killed".to_owned(), blamed })
+            send(Command::ReportLost { action, attempt, reason: "killed".to_owned(), blamed })
         }),
-        1 => (any_name(), attempt).prop_map(|(action, attempt)| Move::Send(Command::Release { action, attempt })),
+        1 => (any_name(), attempt).prop_map(|(action, attempt)| send(Command::Release { action, attempt })),
         2 => (any_name(), 0i64..200_000)
-            .prop_map(|(action, clock)| Move::Send(Command::Tick { action, clock: Timestamp(clock) })),
-        1 => any_name().prop_map(|action| Move::Send(Command::Hold { action, wait: None })),
+            .prop_map(|(action, clock)| send(Command::Tick { action, clock: Timestamp(clock) })),
+        1 => any_name().prop_map(|action| send(Command::Hold { action, wait: None })),
         1 => (any_name(), any_source(), any_lookup()).prop_map(|(action, source, lookup)| {
-            Move::Send(Command::Reuse { action, source, lookup: Some(lookup) })
+            send(Command::Reuse { action, source, lookup: Some(lookup) })
         }),
-        1 => (any_name(), any_lookup()).prop_map(|(action, lookup)| Move::Send(Command::Miss { action, lookup })),
+        1 => (any_name(), any_lookup()).prop_map(|(action, lookup)| send(Command::Miss { action, lookup })),
         1 => any_name().prop_map(|action| {
-            Move::Send(Command::Signal { action, by: "ann".to_owned(), from: None })
+            send(Command::Signal { action, by: "ann".to_owned(), from: None })
         }),
         1 => any_name().prop_map(|action| {
-            Move::Send(Command::Abort { action, by: "ann".to_owned(), reason: "enough".to_owned() })
+            send(Command::Abort { action, by: "ann".to_owned(), reason: "enough".to_owned() })
         }),
         1 => (any_name(), prop_oneof![Just(name("step")), any_name()], prop_oneof![
                 Just(StepOutcome::Succeeded),
                 any_failure().prop_map(StepOutcome::Failed)
-            ]).prop_map(|(parent, action, outcome)| Move::Send(Command::RecordStep {
+            ]).prop_map(|(parent, action, outcome)| send(Command::RecordStep {
                 action,
                 spec: Arc::new(ActionSpec::step("load", parent)),
                 started: Timestamp(0),
@@ -130,7 +134,7 @@ proptest! {
         for step in moves {
             let command = match step {
                 Move::Wait(millis) => { story.wait(ms(millis)); continue }
-                Move::Send(command) => command,
+                Move::Send(command) => *command,
             };
             let before = story.run.clone();
             prop_assert_eq!(before.decide(&command, story.now), before.decide(&command, story.now));
@@ -149,7 +153,7 @@ proptest! {
     fn stored_facts_read_back((_, moves) in any_story()) {
         let mut story = Story::new();
         for step in moves {
-            if let Move::Send(command) = step { let _ = story.send(command); }
+            if let Move::Send(command) = step { let _ = story.send(*command); }
         }
         for event in &story.log {
             let stored = serde_json::to_string(&event.fact).unwrap();
