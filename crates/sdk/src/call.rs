@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use spanwise_core::ActionSpec;
+use spanwise_core::{ActionName, ActionSpec, Timeouts};
 use spanwise_engine::CallToken;
 use spanwise_proto::flyteidl2::task::NamedLiteral;
 
@@ -12,12 +12,12 @@ use crate::ctx::Ambient;
 use crate::embedded::InProcess;
 use crate::error::{Error, Result};
 use crate::overrides::Overrides;
-use crate::parent::{Child, Parent};
+use crate::parent::{Child, NewTimer, Parent};
 use crate::payload::{freeze, read_outcome, read_outputs};
 use crate::remote::RemoteTask;
 use crate::task::{AnyTask, Arguments, Body, TaskOutput, TypedTask, spec};
-use crate::timer::{self, Wait};
 use crate::value::ValueError;
+use crate::wait::{self, Wait};
 
 /// A task with its arguments: what calling a `#[task]` function gives.
 ///
@@ -63,7 +63,7 @@ impl<T> Callee<T> {
         match self {
             Callee::Local { task, .. } => task.described().name.as_str(),
             Callee::Deployed(task) => task.name(),
-            Callee::Timer(_) => timer::NAME,
+            Callee::Timer(_) => wait::NAME,
         }
     }
 }
@@ -199,7 +199,7 @@ impl<T: TaskOutput> Made<T> {
             Callee::Deployed(task) => {
                 return read_outcome(parent.deployed_child(ambient.call_site(), task, &overrides).await?);
             }
-            Callee::Timer(wait) => return timer::wait(&ambient, wait, overrides.timeouts()).await,
+            Callee::Timer(wait) => return timer(&ambient, wait, overrides.timeouts()).await,
         };
         let in_process = InProcess { task: child.task, depth: ambient.task.depth + 1 };
         read_outcome(parent.child(child, in_process).await?)
@@ -239,4 +239,13 @@ impl<T> std::fmt::Debug for Call<T> {
         };
         f.debug_tuple("Call").field(&state).finish()
     }
+}
+
+/// Waits inside a task, by an action of its own.
+async fn timer<T: TaskOutput>(ambient: &Ambient, wait: Wait, timeouts: Timeouts) -> Result<T> {
+    let literals = vec![wait.input()?];
+    let action: ActionName = ambient.call_site().name_call(wait.identity(), &literals);
+    let group = ambient.group.as_deref().map(str::to_owned);
+    let inputs = freeze(literals, &ambient.context)?;
+    read_outcome(ambient.task.parent.timer(NewTimer { action, group, wait, timeouts, inputs }).await?)
 }

@@ -78,6 +78,7 @@ mod step;
 mod task;
 mod timer;
 mod value;
+mod wait;
 
 #[doc(hidden)]
 pub mod __private;

@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::overrides::Overrides;
 use crate::remote::RemoteTask;
 use crate::task::AnyTask;
-use crate::timer::Wait;
+use crate::wait::Wait;
 
 /// A call of a task of this program that is to become an action.
 pub(crate) struct Child {

@@ -197,14 +197,9 @@ impl Shared {
         let spec = existing.ok_or_else(|| Failure::system("SystemError", "the action is not known").terminal())?.spec;
         let program = self.definitions.program(&spec);
         let program = program.map_err(|error| undefined("read the task's definition", &error))?;
-        let contract = Contract {
-            run: run.id(),
-            action: &action,
-            attempt: number,
-            previous: None,
-            run_started_at: run.start_time(),
-            endpoint: &self.endpoint,
-        };
+        let (run_started_at, endpoint) = (run.start_time(), self.endpoint.as_str());
+        let contract =
+            Contract { run: run.id(), action: &action, attempt: number, previous: None, run_started_at, endpoint };
         let uris = contract.file_uris().map_err(|error| damaged("name the attempt's files", &error))?;
         if program.task_type == CORE_SLEEP {
             charge.leave();

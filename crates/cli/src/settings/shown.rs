@@ -75,14 +75,14 @@ mod tests {
     #[test]
     fn the_headers_of_a_receiver_are_not_shown() {
         let command = Settings::augment_args(Command::new("spanwise"));
-        let arguments = ["spanwise", "--tee-endpoint", "http://localhost:4318", "--tee-headers", "api-key=secret"];
+        let arguments = ["spanwise", "--tee-endpoint", "http://localhost:4318", "--tee-headers", "api-key=hush-hush"];
         let matches = Configured::augment_args(Command::new("spanwise")).get_matches_from(arguments);
         let text = effective(&matches).unwrap();
         assert!(
             text.contains("tee_endpoint = \"http://localhost:4318\"") && text.contains("# tee_headers is set"),
             "{text}"
         );
-        assert!(!text.contains("secret"), "{text}");
+        assert!(!text.contains("hush-hush"), "{text}");
         let arguments = command.get_arguments().filter(|arg| arg.is_hide_env_values_set());
         let hidden = ["trace_endpoint", "smtp_url", "tee_endpoint", "tee_headers"];
         assert_eq!(arguments.map(|arg| arg.get_id().as_str()).collect::<Vec<_>>(), hidden, "in --help");
@@ -105,11 +105,11 @@ mod tests {
         let smtp = ("--smtp-url", "smtp");
         for (name, scheme) in [("--tee-endpoint", "http"), ("--trace-endpoint", "http"), ("--trace-url", "http"), smtp]
         {
-            let arguments = ["spanwise", name, &format!("{scheme}://user:secret@localhost:4318/")];
+            let arguments = ["spanwise", name, &format!("{scheme}://user:hush-hush@localhost:4318/")];
             let matches = Configured::augment_args(Command::new("spanwise")).get_matches_from(arguments);
             let text = effective(&matches).unwrap();
             let shown = format!("{scheme}://user:***@localhost:4318/");
-            assert!(text.contains(&shown) && !text.contains("secret"), "{text}");
+            assert!(text.contains(&shown) && !text.contains("hush-hush"), "{text}");
         }
     }
 }

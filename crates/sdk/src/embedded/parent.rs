@@ -10,7 +10,7 @@ use tokio::task::{JoinError, JoinHandle};
 use super::executor::NoBody;
 use crate::error::Result;
 use crate::parent::{self, Child, CompletedStep, NewTimer};
-use crate::timer;
+use crate::wait;
 
 /// One attempt of a run of this process.
 pub(crate) struct Parent {
@@ -69,7 +69,7 @@ impl parent::Parent for Parent {
     async fn timer(&self, timer: NewTimer) -> Result<Outcome> {
         let NewTimer { action, group, wait, timeouts, inputs } = timer;
         let wake = wait.wake(self.run.machine_time());
-        let spec = ActionSpec { group, timeouts, ..ActionSpec::timer(timer::NAME, Some(self.scope.action), wake) };
+        let spec = ActionSpec { group, timeouts, ..ActionSpec::timer(wait::NAME, Some(self.scope.action), wake) };
         self.drive(action, spec, inputs, NoBody).await
     }
 

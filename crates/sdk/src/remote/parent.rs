@@ -24,7 +24,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::overrides::Overrides;
 use crate::parent::{self, Child, CompletedStep, NewTimer};
 use crate::payload::freeze;
-use crate::timer;
+use crate::wait;
 
 /// So many requests are under way at one time, each on a connection of its own. A thousand children do not open a thousand.
 const REQUESTS: usize = 20;
@@ -259,7 +259,7 @@ impl parent::Parent for Parent {
     fn timer(&self, timer: NewTimer) -> impl Future<Output = Result<Outcome>> + Send {
         let NewTimer { action, group, wait, timeouts, inputs } = timer;
         let Inner { program, scope, .. } = &*self.0;
-        let of = (timer::NAME, program.version.as_str());
+        let of = (wait::NAME, program.version.as_str());
         let task = children::task(scope, of, task::timer(scope, of, wait.interface(), &timeouts), None);
         Box::pin(self.call(action, group.unwrap_or_default(), task, inputs))
     }

@@ -71,9 +71,6 @@ impl ControlPlane {
         let trace = self.trace_of_new(&id, (&sent.options, relation.as_ref()), inbound)?;
         let trace = trace.with_state(inbound.and_then(|_| inputs.context.get(TRACESTATE)));
         spec.traceparent = inbound.filter(|_| trace.is_exported());
-        if task.only_waits {
-            spec = as_timer(spec, &task, &inputs, self.inner.engine.machine_time());
-        }
         let settings = RunSettings {
             options: sent.options.shown(),
             relation,
@@ -87,10 +84,8 @@ impl ControlPlane {
             warnings,
         };
         // What an earlier run of the name has left goes before there is a new one, which nothing may keep from being driven then.
-        let untouched = match is_named {
-            true => self.inner.leftovers.make_way(&id).await?,
-            false => self.inner.leftovers.untouched().await,
-        };
+        let leftovers = &self.inner.leftovers;
+        let untouched = if is_named { leftovers.make_way(&id).await? } else { leftovers.untouched().await };
         let (frozen, named) = (inputs.encode(), task.name.clone());
         let definitions = vec![to_store(sent.stored.clone()), to_store(task.stored.clone())];
         let accepted = spanwise_engine::NewRun { id, spec, inputs: frozen.clone(), settings, definitions };
@@ -121,7 +116,11 @@ impl ControlPlane {
             return spanwise_wire::tracked::root(task, self.inner.tracked_silence);
         }
         let cache_key = task.root_cache_key(inputs)?;
-        task.action_spec(None, "", cache_key.as_deref(), &RunRules { scope, options })
+        let spec = task.action_spec(None, "", cache_key.as_deref(), &RunRules { scope, options })?;
+        Ok(match task.only_waits {
+            true => as_timer(spec, task, inputs, self.inner.engine.machine_time()),
+            false => spec,
+        })
     }
 
     /// What of a run is not honoured, which a strict server refuses, and what else is to be said of it.

@@ -28,16 +28,10 @@ fn each_fact_of_version_1_reads_and_writes_as_it_always_did() {
         ..ActionSpec::task("env.fetch")
     };
     let step = Arc::new(ActionSpec::step("load", ActionName::ROOT));
-    let cached = ActionSpec {
-        cache: Some(CachePolicy {
-            key: "p:d:k".to_owned(),
-            overwrite: true,
-            serialize: true,
-            max_age_seconds: Some(60),
-        }),
-        definition: Some("sha256:d".into()),
-        ..ActionSpec::task("env.fetch")
-    };
+    let max_age_seconds = Some(60);
+    let long_lived = CachePolicy { key: "p:d:k".to_owned(), overwrite: true, serialize: true, max_age_seconds };
+    let cached =
+        ActionSpec { cache: Some(long_lived), definition: Some("sha256:d".into()), ..ActionSpec::task("env.fetch") };
     let plainly_cached = ActionSpec {
         cache: Some(CachePolicy { key: "k".to_owned(), overwrite: false, serialize: false, max_age_seconds: None }),
         ..ActionSpec::task("env.fetch")
