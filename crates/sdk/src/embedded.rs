@@ -2,6 +2,7 @@
 
 mod backend;
 mod executor;
+mod no_body;
 mod parent;
 mod run;
 

@@ -48,16 +48,6 @@ impl Executor for InProcess {
     }
 }
 
-/// Of what has no attempts: a timer.
-pub(super) struct NoBody;
-
-impl Executor for NoBody {
-    fn execute(&self, _: Attempt) -> Pin<Box<dyn Future<Output = Report> + Send>> {
-        let failure = Failure::system("SystemError", "it only waits, and nothing of it can be run").terminal();
-        Box::pin(std::future::ready(Report::Failed(failure)))
-    }
-}
-
 /// True if the runtime is being dropped: it cancels whatever is spawned from then on.
 async fn runtime_is_going() -> bool {
     tokio::spawn(std::future::ready(())).await.is_err()

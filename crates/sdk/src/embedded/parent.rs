@@ -7,7 +7,7 @@ use spanwise_core::{ActionName, ActionSpec, AttemptNo, RunId, Timestamp};
 use spanwise_engine::{AttemptScope, Call, CallToken, Executor, NewStep, Outcome, OutsideWait, RunHandle, StepRecord};
 use tokio::task::{JoinError, JoinHandle};
 
-use super::executor::NoBody;
+use super::no_body::NoBody;
 use crate::error::Result;
 use crate::parent::{self, Child, CompletedStep, NewTimer};
 use crate::wait;
