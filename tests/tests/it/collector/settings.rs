@@ -50,9 +50,10 @@ fn the_newest_spans_stay_when_there_are_too_many() {
 #[test]
 fn a_receiver_that_is_none_is_a_wrong_setting() {
     let data = tempfile::tempdir().unwrap();
-    for (endpoint, headers, expected) in
-        [("localhost:4318", "", "`localhost:4318` is not the address"), ("http://x", "very hush-hush", "header 1 is not")]
-    {
+    for (endpoint, headers, expected) in [
+        ("localhost:4318", "", "`localhost:4318` is not the address"),
+        ("http://x", "very hush-hush", "header 1 is not"),
+    ] {
         for command in ["dev", "serve"] {
             let mut started = Command::new(binary());
             started.args([command, "--collector", "--port", "0", "--tee-endpoint", endpoint]).current_dir(data.path());
