@@ -303,7 +303,7 @@ impl Action {
     }
 
     /// Starts what began in the future now, because the clock was set back since: nothing lasts longer than its length.
-    pub(crate) fn count_from(&mut self, now: Timestamp) {
+    pub(crate) fn count_from(&mut self, now: Timestamp, clock: Timestamp) {
         self.counted_from = self.counted_from.min(now);
         self.unblamed_since = self.unblamed_since.map(|since| since.min(now));
         // Nobody could hear the program of a tracked run meanwhile.
@@ -315,10 +315,11 @@ impl Action {
             State::Queued { since, .. } | State::Running { since, .. } => *since = (*since).min(now),
             State::Backoff { until } if self.updated_at > now => *until = now.after(until.since(self.updated_at)),
             State::Asleep { until, over: over @ Some(_) } => {
-                // The clock of an engine begins as the machine's.
-                let since = self.spec.wake.and_then(|wake| wake.since);
-                *until = since.filter(|since| *since > now).map_or(*until, |since| now.after(until.since(since)));
-                *over = Some(*until);
+                // The two clocks agree on nothing but lengths.
+                let length = self.spec.wake.and_then(|wake| Some(wake.until.since(wake.since?))).unwrap_or_default();
+                let left = until.since(clock).min(length);
+                *until = (*until).min(clock.after(left));
+                *over = Some(now.after(left));
             }
             _ => {}
         }

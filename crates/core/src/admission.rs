@@ -6,8 +6,9 @@
 //! longest. Whoever needs nothing of what is short does not wait behind those who do.
 //!
 //! What counts is what is under way, as the journal has it, never who stands where in line: so no pool gives out more than it has, and what a
-//! restart folds gives the same counts. The one exception is an attempt that goes on after it has only waited: its process is there, so it takes
-//! its slot again whether or not one is free, and nothing begins until what was too much is given back.
+//! restart folds gives the same counts. There are two exceptions. An attempt that goes on after it has only waited takes its slot again whether or
+//! not one is free, as its process is there; nothing begins until what was too much is given back. And where all that has been given out of some
+//! memory or devices is kept by attempts that only wait, one child begins beside them: it may be what they wait for.
 
 use std::hash::Hash;
 use std::sync::Arc;
@@ -37,7 +38,7 @@ pub use obstacle::{Holder, NAMED, Obstacle};
 pub use rate::{NotARate, Rate};
 pub use share::MAX_WEIGHT;
 
-use amounts::{Amounts, Capacity, either};
+use amounts::{Asked, Capacity, Had, either};
 use pool::PoolId;
 use tree::Tree;
 
@@ -176,7 +177,7 @@ enum Key<R> {
 struct Entry<T> {
     key: PoolId,
     queue: PoolId,
-    needs: Amounts,
+    asked: Asked,
     span_above: Option<TraceParent>,
     now: Now<T>,
 }
@@ -195,11 +196,11 @@ enum Now<T> {
 }
 
 impl<T> Entry<T> {
-    fn amounts(&self) -> Amounts {
+    fn had(&self) -> Had {
         match self.now {
-            Now::Queued | Now::InLine { .. } => Amounts::default(),
-            Now::Granted { .. } | Now::UnderWay { is_busy: true, .. } => self.needs,
-            Now::UnderWay { is_busy: false, .. } => self.needs.while_waiting(),
+            Now::Queued | Now::InLine { .. } => Had::default(),
+            Now::Granted { .. } | Now::UnderWay { is_busy: true, .. } => Had::busy(self.asked.needs),
+            Now::UnderWay { is_busy: false, .. } => Had::waiting(self.asked.needs),
         }
     }
 
@@ -290,7 +291,7 @@ impl<R: Copy + Eq + Hash, T: Clone> Admission<R, T> {
             Now::Granted { .. } | Now::UnderWay { .. } => {}
             Now::InLine { notice: last, .. } => *last = notice.clone(),
             Now::Queued => {
-                let number = self.tree.stand(entry.key, &entry.needs, id);
+                let number = self.tree.stand(entry.key, &entry.asked, id);
                 entry.now = Now::InLine { number, notice: notice.clone() };
             }
         }
@@ -304,11 +305,9 @@ impl<R: Copy + Eq + Hash, T: Clone> Admission<R, T> {
     #[must_use = "these may begin now and have to be told"]
     pub fn withdraw(&mut self, run: R, action: ActionName) -> Vec<T> {
         let id = (run, action);
-        let Some(entry) = self.entries.get(&id).filter(|entry| entry.is_queued()) else { return Vec::new() };
-        if let Now::Granted { at, .. } = entry.now {
-            self.tree.take_back(entry.queue, at);
+        if self.entries.get(&id).is_some_and(Entry::is_queued) {
+            self.put(id, Now::Queued);
         }
-        self.put(id, Now::Queued);
         self.notices()
     }
 
@@ -394,8 +393,9 @@ impl<R: Copy + Eq + Hash, T: Clone> Admission<R, T> {
             None => (Key::Run(owner.run), &owner.name),
         };
         let key = self.tree.key(queue, &owner.project, key, name, owner.weight);
-        let (needs, span_above) = (wish.needs.amounts().counted(&self.counted), wish.span_above);
-        self.entries.insert(id, Entry { key, queue, needs, span_above, now: Now::Queued });
+        let needs = wish.needs.amounts().counted(&self.counted);
+        let (asked, span_above) = (Asked { needs, is_child: !action.is_root() }, wish.span_above);
+        self.entries.insert(id, Entry { key, queue, asked, span_above, now: Now::Queued });
         *self.queued.entry(queue).or_default() += 1;
     }
 
@@ -412,15 +412,21 @@ impl<R: Copy + Eq + Hash, T: Clone> Admission<R, T> {
     fn put(&mut self, id: Id<R>, now: Now<T>) {
         let Some(entry) = self.entries.get_mut(&id) else { return };
         if let Now::InLine { number, .. } = entry.now {
-            self.tree.leave(entry.key, &entry.needs, number);
+            self.tree.leave(entry.key, entry.asked.line(), number);
         }
-        let (amounts, number, was_busy, was_queued) =
-            (entry.amounts(), entry.number(), entry.is_busy(), entry.is_queued());
-        entry.now = now;
-        let (key, queue, after) = (entry.key, entry.queue, entry.amounts());
+        let (had, number, was_busy, was_queued) = (entry.had(), entry.number(), entry.is_busy(), entry.is_queued());
+        let before = std::mem::replace(&mut entry.now, now);
+        let (key, queue, has) = (entry.key, entry.queue, entry.had());
         let (is_busy, is_queued) = (entry.is_busy(), entry.is_queued());
-        if let Some(number) = number.or(entry.number()).filter(|_| amounts != after) {
-            self.tree.change(key, (number, id), &amounts, &after);
+        if let Some(number) = number.or(entry.number()).filter(|_| had != has) {
+            self.tree.change(key, (number, id), &had, &has);
+        }
+        // What counts for a rate is the launch, as in the journal.
+        if let Now::Granted { at, .. } = before {
+            self.tree.take_back(queue, at);
+            if !is_queued {
+                self.tree.begin(queue, self.tree.now());
+            }
         }
         self.busy = self.busy + u64::from(is_busy) - u64::from(was_busy);
         let queued = self.queued.entry(queue).or_default();
@@ -432,12 +438,12 @@ impl<R: Copy + Eq + Hash, T: Clone> Admission<R, T> {
         let mut begun = Vec::new();
         while !self.is_closed {
             let Some(id) = self.tree.next() else { break };
-            let Some(Entry { key, queue, needs, now: Now::InLine { number, notice }, .. }) = self.entries.get(&id)
+            let Some(Entry { key, queue, asked, now: Now::InLine { number, notice }, .. }) = self.entries.get(&id)
             else {
                 break;
             };
-            let (key, queue, needs, number, notice) = (*key, *queue, *needs, *number, notice.clone());
-            self.tree.serve(key, &needs, number);
+            let (key, queue, line, number, notice) = (*key, *queue, asked.line(), *number, notice.clone());
+            self.tree.serve(key, line, number);
             if let Some(entry) = self.entries.get_mut(&id) {
                 // It stands in line no more.
                 entry.now = Now::Queued;

@@ -221,7 +221,7 @@ pub enum ActionKind {
     Timer,
 }
 
-/// When a timer ends: fixed when it is accepted (semantics S15).
+/// When a timer ends: fixed when it is accepted (semantics S17).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Wake {

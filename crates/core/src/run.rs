@@ -292,9 +292,10 @@ impl Run {
         self.limits.max_action_concurrency.is_none_or(|limit| self.occupied < limit)
     }
 
-    /// For whoever takes up a stored run: what began later than now, because the clock was set back since, begins now.
-    pub fn count_timers_from(&mut self, now: Timestamp) {
-        self.actions.values_mut().for_each(|action| action.count_from(now));
+    /// For whoever takes up a stored run: what began later than now, because the clock was set back since, begins now. `clock` is what the
+    /// machine's clock says, by which timers have their moments.
+    pub fn count_timers_from(&mut self, now: Timestamp, clock: Timestamp) {
+        self.actions.values_mut().for_each(|action| action.count_from(now, clock));
     }
 
     /// Applies a fact. Total: cannot fail, cannot refuse.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use spanwise_core::{ActionName, ActionSpec, Command, Run, RunId};
+use spanwise_core::{ActionName, ActionSpec, Command, Rejection, Run, RunId};
 use spanwise_store::{Append, Definition, ExportState, Payloads, RunKey, RunRow};
 
 use crate::blocking::{leave_runtime, stays};
@@ -60,31 +60,39 @@ impl Engine {
             unreadable: None,
         };
         let receivers = new.settings.receivers.clone();
-        let cell = RunCell::new(new.id.clone(), new.settings, &self.inner.pools);
+        let cell = Arc::new(RunCell::new(new.id.clone(), new.settings, &self.inner.pools));
         let action = ActionName::ROOT;
         let inputs = Payloads { inputs: Some(new.inputs), outputs: None };
         let command = Command::Enqueue { action, spec: Arc::new(new.spec) };
-        cell.command(&command, now, New { payloads: inputs, definitions: new.definitions })?;
+        let accepted = cell.command(&command, now, New { payloads: inputs, definitions: new.definitions });
+        // A name that is taken stays taken: whoever creates the run again is not told to come later.
+        if let Err(refused) = accepted {
+            let may_pass = matches!(&refused, Rejection::Refused { refusal, .. } if refusal.may_pass());
+            let is_taken = may_pass && self.inner.journal.store().find(&new.id)?.is_some();
+            return Err(if is_taken { Error::AlreadyExists(new.id.name) } else { refused.into() });
+        }
         let first = Append { receivers, ..cell.take_first() };
         let events = first.events.clone();
         let taken = || Error::AlreadyExists(new.id.name.clone());
         // Nobody may find the run in the store before it is found here: there would be two of it.
+        let made = Arc::clone(&cell);
         let create = || {
             let key = self.inner.journal.store().create_run(&row, first).map_err(|error| match error {
                 spanwise_store::Error::AlreadyExists(_) => taken(),
                 other => other.into(),
             })?;
-            cell.set_key(key);
+            made.set_key(key);
             // A pruned run may have had the name.
             self.finished().retain(|finished| finished.id() != &new.id);
-            Ok(Made::Live(Arc::new(cell)))
+            Ok(Made::Live(made))
         };
         // One that is at its end may have been pruned; the store says whether its name is free.
         let found = |there: Arc<RunCell>| {
             let is_over = there.is_finished(&ActionName::ROOT) && self.inner.journal.has_all_of(&there);
             if is_over { Ok(None) } else { Err(taken()) }
         };
-        let cell = self.inner.runs.find_or_make(&new.id, found, create)?;
+        // It has its place in a queue already, which it gives up if it does not come to be.
+        let cell = self.inner.runs.find_or_make(&new.id, found, create).inspect_err(|_| cell.give_up_pools())?;
         self.inner.unreadable.clear(&new.id);
         self.inner.exports.mark(&cell, 0, events);
         self.inner.run_feeds.note(&[cell.key()]);
@@ -157,7 +165,7 @@ impl Engine {
         for event in &stored.events {
             run.apply(event);
         }
-        run.count_timers_from(self.inner.clock.now());
+        run.count_timers_from(self.inner.clock.now(), self.machine_time());
         let cell = RunCell::restored(row.id, key, settings, (run, stored.events.len() as u64), &self.inner.pools);
         if !self.inner.attempts_outlive_the_process {
             cell.report_lost(self.inner.clock.now());

@@ -1,4 +1,4 @@
-//! Durable timers: a task waits for a length of time or for a moment, across restarts and without a slot (semantics S15).
+//! Durable timers: a task waits for a length of time or for a moment, across restarts and without a slot (semantics S17).
 
 use std::time::{Duration, SystemTime};
 

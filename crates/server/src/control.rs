@@ -297,19 +297,22 @@ impl ControlPlane {
     /// Takes up every run that was under way when an earlier server ended: its attempts are adopted, its queue goes on. One that cannot
     /// be read keeps no other from that.
     pub(crate) fn recover(&self) -> Result<usize, Error> {
-        let runs = self.inner.engine.unfinished()?;
-        for id in &runs {
+        let unfinished = self.inner.engine.unfinished()?;
+        let mut runs = Vec::with_capacity(unfinished.len());
+        for id in &unfinished {
             match self.inner.engine.resume(id) {
-                Ok(run) => self.take_up(&run),
+                Ok(run) => runs.push(run),
                 Err(error) if error.is_damage() => {}
                 Err(error) => return Err(error.into()),
             }
         }
+        // Nothing is launched before the attempts of all runs are counted: else the pools would give out what others have.
+        runs.iter().for_each(|run| self.take_up(run));
         for (id, cause) in self.inner.engine.unreadable() {
             let (project, domain) = (&id.project, &id.domain);
             tracing::error!(run = %id.name, project, domain, cause, "a run cannot be read and stays as it is; the others go on");
         }
-        Ok(runs.len())
+        Ok(unfinished.len())
     }
 
     /// Drives what nobody drives of a run that is not at its end.

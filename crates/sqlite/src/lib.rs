@@ -26,12 +26,21 @@ fn synchronous(durability: Durability) -> &'static str {
     }
 }
 
-/// Settings of a connection that writes, then the migrations that are missing: steps from an empty database to today's, in order.
-/// The number of those applied stands in `user_version`.
+/// What a database has to be.
+#[derive(Clone, Copy, Debug)]
+pub struct Schema<'a> {
+    /// Makes today's database of an empty one, at once.
+    pub whole: &'a str,
+    /// The same in steps, one for each version of the schema, in order. The number of those applied stands in `user_version`.
+    pub steps: &'a [&'a str],
+}
+
+/// Settings of a connection that writes, then the steps of the schema that are missing. A new database takes none of them: many small
+/// changes of a schema take SQLite several times as long as what they come to.
 ///
 /// # Errors
 /// [`Error::Newer`] if there are more of them than are known here; [`Error::Failed`], not sorted yet.
-pub fn prepare(connection: &mut Connection, durability: Durability, migrations: &[&str]) -> Result<(), Error> {
+pub fn prepare(connection: &mut Connection, durability: Durability, schema: Schema<'_>) -> Result<(), Error> {
     let synchronous = synchronous(durability);
     let settings = format!(
         "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous};
@@ -40,24 +49,25 @@ pub fn prepare(connection: &mut Connection, durability: Durability, migrations: 
     );
     connection.execute_batch(&settings)?;
     connection.set_prepared_statement_cache_capacity(32);
-    migrate(connection, migrations)
+    migrate(connection, schema)
 }
 
-fn migrate(connection: &mut Connection, migrations: &[&str]) -> Result<(), Error> {
+fn migrate(connection: &mut Connection, Schema { whole, steps }: Schema<'_>) -> Result<(), Error> {
     let version = connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))?;
     let applied = usize::try_from(version).unwrap_or(usize::MAX);
-    if applied > migrations.len() {
-        return Err(Error::Newer { what: format!("schema {applied}, this version knows {}", migrations.len()) });
+    if applied > steps.len() {
+        return Err(Error::Newer { what: format!("schema {applied}, this version knows {}", steps.len()) });
     }
-    if applied == migrations.len() {
+    if applied == steps.len() {
         return Ok(());
     }
-    // All or none, and one wait for the disk: a new database takes them all.
+    // All or none, and one wait for the disk.
     let transaction = connection.transaction()?;
-    for migration in &migrations[applied..] {
-        transaction.execute_batch(migration)?;
+    match applied {
+        0 => transaction.execute_batch(whole)?,
+        applied => steps[applied..].iter().try_for_each(|step| transaction.execute_batch(step))?,
     }
-    transaction.pragma_update(None, "user_version", migrations.len() as i64)?;
+    transaction.pragma_update(None, "user_version", steps.len() as i64)?;
     transaction.commit()?;
     Ok(())
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, params};
 use spanwise_core::trigger::TriggerId;
 use spanwise_core::{ActionName, Durability, Event, RunId, Timestamp};
-use spanwise_sqlite::{Checkpointer, forget_pages, prepare, set_aside};
+use spanwise_sqlite::{Checkpointer, Schema, forget_pages, prepare, set_aside};
 
 use crate::{
     ActionRow, AppRow, Append, CachedOutputs, Definition, Due, DueQuery, Error, ExportState, NotificationRow, Payloads,
@@ -45,22 +45,25 @@ pub struct Sqlite {
 /// The database in the data directory.
 const FILE: &str = "journal.db";
 
-/// Steps from an empty database to today's, in order.
-const MIGRATIONS: [&str; 13] = [
-    include_str!("../migrations/sqlite/0001_journal.sql"),
-    include_str!("../migrations/sqlite/0002_control_plane.sql"),
-    include_str!("../migrations/sqlite/0003_lifecycle.sql"),
-    include_str!("../migrations/sqlite/0004_retention.sql"),
-    include_str!("../migrations/sqlite/0005_run_fields.sql"),
-    include_str!("../migrations/sqlite/0006_definitions.sql"),
-    include_str!("../migrations/sqlite/0007_cache_scope.sql"),
-    include_str!("../migrations/sqlite/0008_triggers.sql"),
-    include_str!("../migrations/sqlite/0009_trigger_since.sql"),
-    include_str!("../migrations/sqlite/0010_apps.sql"),
-    include_str!("../migrations/sqlite/0011_notifications.sql"),
-    include_str!("../migrations/sqlite/0012_tracked.sql"),
-    include_str!("../migrations/sqlite/0013_timers.sql"),
-];
+/// The database's: what a new one is made by, which is what all steps come to.
+const SCHEMA: Schema<'_> = Schema {
+    whole: include_str!("../migrations/sqlite/schema.sql"),
+    steps: &[
+        include_str!("../migrations/sqlite/0001_journal.sql"),
+        include_str!("../migrations/sqlite/0002_control_plane.sql"),
+        include_str!("../migrations/sqlite/0003_lifecycle.sql"),
+        include_str!("../migrations/sqlite/0004_retention.sql"),
+        include_str!("../migrations/sqlite/0005_run_fields.sql"),
+        include_str!("../migrations/sqlite/0006_definitions.sql"),
+        include_str!("../migrations/sqlite/0007_cache_scope.sql"),
+        include_str!("../migrations/sqlite/0008_triggers.sql"),
+        include_str!("../migrations/sqlite/0009_trigger_since.sql"),
+        include_str!("../migrations/sqlite/0010_apps.sql"),
+        include_str!("../migrations/sqlite/0011_notifications.sql"),
+        include_str!("../migrations/sqlite/0012_tracked.sql"),
+        include_str!("../migrations/sqlite/0013_timers.sql"),
+    ],
+};
 
 impl Sqlite {
     /// Opens the journal in a directory, makes both if they are not there, and keeps other processes out.
@@ -83,7 +86,7 @@ impl Sqlite {
         let file = directory.join(FILE);
         let mut writer = Connection::open(&file).map_err(failed)?;
         identity::check_length(&writer, directory)?;
-        prepare(&mut writer, durability, &MIGRATIONS)?;
+        prepare(&mut writer, durability, SCHEMA)?;
         let note = identity::establish(&writer, directory)?;
         let checkpointer = Checkpointer::start(&file, durability, &mut writer)?;
         lock.guard(&file).map_err(|source| Error::Open { path: file.clone(), source })?;
@@ -196,7 +199,7 @@ fn examine(directory: &Path) -> Result<(), Error> {
     let look = || {
         let mut connection = Connection::open(&file).map_err(failed)?;
         identity::check_length(&connection, directory)?;
-        prepare(&mut connection, Durability::Disk, &MIGRATIONS)?;
+        prepare(&mut connection, Durability::Disk, SCHEMA)?;
         let found = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get::<_, String>(0));
         match found.map_err(failed)?.as_str() {
             "ok" => Ok(()),

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant, SystemTime};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use spanwise::{
-    ActionView, CustomContext, Error, ExitCode, Overrides, Result, Run, TaskEnvironment, TaskOutput, Terminal, ctx,
-    custom_context, group, map, remote_task, task, trace,
+    ActionKind, ActionView, CustomContext, Error, ExitCode, Overrides, Result, Run, TaskEnvironment, TaskOutput,
+    Terminal, ctx, custom_context, group, map, remote_task, task, trace,
 };
 
 static ENV: LazyLock<TaskEnvironment> = LazyLock::new(|| TaskEnvironment::new("remote"));
@@ -475,8 +475,12 @@ async fn run_case(case: &str, scratch: String) -> Result<Json> {
             json!({ "found": run.output().await?, "phases": phases(&run).await?, "as a root": error })
         }
         "sleeps_over" => {
-            let run = spanwise::with_runcontext().name("sleeps-over").run(sleeps_over(scratch, 4000)).await?;
-            json!({ "attempt": run.output().await?, "phases": phases(&run).await? })
+            let run = spanwise::with_runcontext().name("sleeps-over").run(sleeps_over(scratch, 6000)).await?;
+            let attempt = run.output().await?;
+            let actions = run.actions().await?;
+            let timer = actions.iter().find(|view| view.kind == ActionKind::Timer);
+            let slept = timer.and_then(|view| Some(view.ended_at?.since(view.enqueued_at).as_millis() as u64));
+            json!({ "attempt": attempt, "phases": phases(&run).await?, "slept": slept })
         }
         "misfits" => json!(start(misfits()).await?.output().await?),
         other => return Err(Error::terminal(format!("there is no case `{other}`"))),

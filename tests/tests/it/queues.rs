@@ -36,6 +36,23 @@ fn s14_1_no_more_tasks_run_at_one_time_than_their_queue_has() {
     server.stop();
 }
 
+/// What is under way counts before anything of another run is launched.
+#[test]
+fn s14_1_no_more_tasks_of_several_runs_run_at_one_time_when_the_server_was_killed() {
+    let data = tempfile::tempdir().unwrap();
+    let mut server = dev(data.path(), "narrow concurrency=1,shallow");
+    let mut program = Program::new(&server, CASES).arg("no_more_at_once_in_several_runs").start();
+    for _ in 0..2 {
+        program.wait_for_marks("runs", |lines| !lines.is_empty(), &server);
+        server.kill();
+        server.restart();
+    }
+    let found = program.result(&server);
+    let lines = ["begin 2", "end 2", "begin 1", "end 1"];
+    assert_eq!(found, json!({"outputs": [1, 2], "most": 1, "lines": lines}));
+    server.stop();
+}
+
 #[test]
 fn s14_5_what_a_full_queue_pushes_back_comes_again_whenever_the_server_is_killed() {
     let data = tempfile::tempdir().unwrap();

@@ -19,7 +19,7 @@ fn run_page(run: &str) -> String {
 }
 
 #[test]
-fn s15_a_task_that_only_waits_is_a_timer_on_every_path() {
+fn s17_a_task_that_only_waits_is_a_timer_on_every_path() {
     let data = tempfile::tempdir().unwrap();
     let server = DevServer::start(data.path());
     let result = run_case(&server, "timers.py", "on_every_path");
@@ -39,7 +39,7 @@ fn s15_a_task_that_only_waits_is_a_timer_on_every_path() {
 }
 
 #[test]
-fn s15_what_is_no_wait_fails_by_the_name_of_its_input() {
+fn s17_what_is_no_wait_fails_by_the_name_of_its_input() {
     let server = DevServer::shared();
     let found = run_case(&server, "timers.py", "what_is_no_wait");
     for (which, part) in [
@@ -58,7 +58,7 @@ fn s15_what_is_no_wait_fails_by_the_name_of_its_input() {
 }
 
 #[test]
-fn s15_a_killed_server_waits_for_the_rest_and_every_view_says_until_when() {
+fn s17_a_killed_server_waits_for_the_rest_and_every_view_says_until_when() {
     let data = tempfile::tempdir().unwrap();
     let mut server = DevServer::start_with(data.path(), &[("SPANWISE_TRACE", "lifecycle")]);
     let mut program = Program::new(&server, "timers.py").arg("across_a_restart").start();

@@ -70,6 +70,32 @@ def no_more_at_once_than_an_override_has(scratch):
     return {"most": most_at_once(session.marks(marks))}
 
 
+@narrow.task
+async def calls_when_it_may(marks: str, go: str) -> int:
+    while not os.path.exists(go):
+        await asyncio.sleep(0.05)
+    return await in_narrow(marks, 1)
+
+
+@narrow.task
+async def in_narrow_for_long(marks: str) -> int:
+    return await stays(marks, 2, 6.0)
+
+
+@session.remote_case
+def no_more_at_once_in_several_runs(scratch):
+    marks, go = scratch / "runs", scratch / "go"
+    first = session.start(calls_when_it_may, str(marks), str(go))
+    session.wait_until("the first run", lambda: session.details(first.action).phase.value == "running")
+    # It waits until the first one gives its slot back, whose child then waits for this one.
+    second = session.start(in_narrow_for_long, str(marks))
+    session.wait_until("the second run", lambda: session.details(second.action).pb2.attempts)
+    go.touch()
+    outputs = [session.output(run) for run in (first, second)]
+    lines = session.marks(marks)
+    return {"outputs": outputs, "most": most_at_once(lines), "lines": lines}
+
+
 @shallow.task
 async def in_shallow(marks: str, index: int) -> int:
     return await stays(marks, index, 0.05)

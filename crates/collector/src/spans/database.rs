@@ -6,13 +6,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
 use spanwise_core::Durability;
-use spanwise_sqlite::{Checkpointer, Error, prepare};
+use spanwise_sqlite::{Checkpointer, Error, Schema, prepare};
 
 /// The file in the data directory.
 pub(super) const FILE: &str = "spans.db";
 
-/// Steps from an empty database to today's, in order.
-const MIGRATIONS: [&str; 1] = [include_str!("../../migrations/0001_spans.sql")];
+const SPANS: &str = include_str!("../../migrations/0001_spans.sql");
+
+/// The database's: there has been one version.
+const SCHEMA: Schema<'_> = Schema { whole: SPANS, steps: &[SPANS] };
 
 /// The open database: one connection writes, one reads.
 #[derive(Debug)]
@@ -36,7 +38,7 @@ impl Database {
         let file = directory.join(FILE);
         let open = || {
             let mut connection = Connection::open(&file)?;
-            prepare(&mut connection, durability, &MIGRATIONS)?;
+            prepare(&mut connection, durability, SCHEMA)?;
             let checkpointer = Checkpointer::start(&file, durability, &mut connection)?;
             let reader = Connection::open(&file)?;
             reader.pragma_update(None, "query_only", true)?;

@@ -76,6 +76,9 @@ impl Needs {
     }
 }
 
+/// The binary digits of an amount by which lines are told apart: amounts in one line differ by a sixteenth at most.
+const EXACT_DIGITS: u32 = 5;
+
 /// An amount for each dimension.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Amounts([u64; Dimension::ALL.len()]);
@@ -100,6 +103,16 @@ impl Amounts {
         self
     }
 
+    /// The same but for the lower digits of great amounts: those who need about as much stand in one line, however many different amounts there are.
+    fn rounded(mut self) -> Amounts {
+        for amount in &mut self.0 {
+            let digits = u64::BITS - amount.leading_zeros();
+            let lower = digits.saturating_sub(EXACT_DIGITS);
+            *amount = *amount >> lower << lower;
+        }
+        self
+    }
+
     pub(super) fn add(&mut self, other: &Amounts) {
         for (own, other) in self.0.iter_mut().zip(other.0) {
             *own = own.saturating_add(other);
@@ -110,6 +123,48 @@ impl Amounts {
         for (own, other) in self.0.iter_mut().zip(other.0) {
             *own = own.saturating_sub(other);
         }
+    }
+}
+
+/// What an attempt in line asks for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    pub(super) needs: Amounts,
+    /// It is part of a run: there is an action above it that may wait for it.
+    pub(super) is_child: bool,
+}
+
+/// Whoever stands in one line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Line {
+    about: Amounts,
+    pub(super) is_child: bool,
+}
+
+impl Asked {
+    pub(super) fn line(&self) -> Line {
+        Line { about: self.needs.rounded(), is_child: self.is_child }
+    }
+}
+
+/// What an attempt has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Had {
+    pub(super) used: Amounts,
+    /// The part of it that it keeps while it waits for something.
+    pub(super) kept: Amounts,
+}
+
+impl Had {
+    /// What one has that does something.
+    pub(super) fn busy(needs: Amounts) -> Had {
+        Had { used: needs, kept: Amounts::default() }
+    }
+
+    /// What one has that only waits.
+    pub(super) fn waiting(needs: Amounts) -> Had {
+        let kept = needs.while_waiting();
+        Had { used: kept, kept }
     }
 }
 

@@ -42,7 +42,7 @@ impl<R: Copy + Eq + Hash, T: Clone> Admission<R, T> {
         for entry in self.entries.values() {
             for pool in self.tree.path(entry.key) {
                 let (amounts, waiting) = used.entry(pool).or_default();
-                amounts.add(&entry.amounts());
+                amounts.add(&entry.had().used);
                 *waiting += u64::from(matches!(entry.now, Now::InLine { .. }));
             }
             *queued.entry(entry.queue).or_insert(0) += u64::from(entry.is_queued());
@@ -64,6 +64,11 @@ impl<R: Copy + Eq + Hash, T: Clone> Admission<R, T> {
             Some(_) if !self.is_closed => Err("somebody may begin and does not".to_owned()),
             _ => Ok(()),
         }
+    }
+
+    /// How many lines stand at the server.
+    pub(crate) fn lines(&self) -> usize {
+        self.tree.pool(ROOT).classes.len()
     }
 
     /// How many pools there are.

@@ -81,7 +81,7 @@ impl<R: Copy + Eq + Hash, T: Clone> Admission<R, T> {
     pub fn obstacle(&self, run: R, action: ActionName) -> Option<Obstacle<R>> {
         let entry = self.entries.get(&(run, action))?;
         let Now::InLine { .. } = entry.now else { return None };
-        let (pool, of) = self.tree.obstacle(entry.key, &entry.needs)?;
+        let (pool, of) = self.tree.obstacle(entry.key, entry.asked.line())?;
         let found = self.tree.pool(pool);
         let rate = found.window.as_ref().filter(|_| of == Dimension::Begun);
         let (used, limit) = match rate {
@@ -96,7 +96,7 @@ impl<R: Copy + Eq + Hash, T: Clone> Admission<R, T> {
     fn holders(&self, pool: PoolId, of: Dimension) -> Vec<Holder<R>> {
         let users = self.tree.pool(pool).users.values();
         let holders = users.filter_map(|(run, action)| {
-            let entry = self.entries.get(&(*run, *action)).filter(|entry| entry.amounts()[of] > 0)?;
+            let entry = self.entries.get(&(*run, *action)).filter(|entry| entry.had().used[of] > 0)?;
             let attempt = match entry.now {
                 Now::UnderWay { attempt, .. } => Some(attempt),
                 _ => None,

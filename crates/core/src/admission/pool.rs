@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::amounts::{Amounts, Capacity, Dimension};
+use super::amounts::{Amounts, Capacity, Dimension, Had, Line};
 use super::rate::Window;
 use super::share::Share;
 use crate::Timestamp;
@@ -16,7 +16,10 @@ pub(super) type PoolId = usize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rank {
     pub(super) priority: Reverse<i32>,
-    pub(super) tag: u64,
+    /// How far the queue is with its share.
+    pub(super) queue: u64,
+    /// How far the key is with its share of the queue.
+    pub(super) key: u64,
     /// That of the attempt: whoever has waited for longer goes first.
     pub(super) number: u64,
 }
@@ -28,6 +31,8 @@ pub(super) struct Pool<I> {
     pub(super) parent: Option<PoolId>,
     pub(super) capacity: Capacity,
     pub(super) used: Amounts,
+    /// The part of it that is kept by attempts which wait for something.
+    kept: Amounts,
     pub(super) window: Option<Window>,
     /// Who has something of it, the oldest first.
     pub(super) users: BTreeMap<u64, I>,
@@ -46,42 +51,52 @@ pub(super) struct Pool<I> {
     pub(super) ahead: BTreeSet<(u64, PoolId)>,
 }
 
-/// Those who wait and need the same.
+/// Those who wait and need about the same.
 #[derive(Debug)]
 pub(super) struct Class<I> {
-    pub(super) needs: Amounts,
-    /// Members of the pool that have such an attempt, each with the rank of its first one.
-    pub(super) members: BTreeSet<(Rank, PoolId)>,
-    /// In a key: the attempts themselves, by their numbers.
-    pub(super) line: BTreeMap<u64, I>,
+    pub(super) of: Line,
+    /// Members of the pool that have such an attempt, each with its first one.
+    pub(super) members: BTreeSet<(Stood, PoolId)>,
+    /// In a key: the attempts themselves, and what each needs, by their numbers.
+    pub(super) line: BTreeMap<u64, (Amounts, I)>,
     /// The first one, if this pool and all below it have room for it.
     pub(super) front: Option<Front>,
     /// What of this pool the first one waits for.
     pub(super) short_of: Option<Dimension>,
-    /// The rank that it has among the members of the parent.
-    pub(super) rank: Option<Rank>,
+    /// How its first one stands among the members of the parent.
+    pub(super) stood: Option<Stood>,
+}
+
+/// An attempt that waits, as one of a pool's members.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Stood {
+    pub(super) rank: Rank,
+    pub(super) needs: Amounts,
 }
 
 /// The attempt that is next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Front {
-    pub(super) rank: Rank,
+    pub(super) stood: Stood,
     /// The member of the pool that it is in; none: it stands in line here.
     pub(super) member: Option<PoolId>,
 }
 
 impl<I> Class<I> {
-    fn new(needs: Amounts) -> Class<I> {
+    fn new(of: Line) -> Class<I> {
         let (members, line) = (BTreeSet::new(), BTreeMap::new());
-        Class { needs, members, line, front: None, short_of: None, rank: None }
+        Class { of, members, line, front: None, short_of: None, stood: None }
     }
 
     fn first(&self) -> Option<Front> {
         let in_line = self.line.first_key_value();
-        let in_line = in_line.map(|(number, _)| Rank { priority: Reverse(0), tag: 0, number: *number });
+        let in_line = in_line.map(|(number, (needs, _))| {
+            let rank = Rank { priority: Reverse(0), queue: 0, key: 0, number: *number };
+            Stood { rank, needs: *needs }
+        });
         match self.members.first() {
-            Some((rank, member)) => Some(Front { rank: *rank, member: Some(*member) }),
-            None => in_line.map(|rank| Front { rank, member: None }),
+            Some((stood, member)) => Some(Front { stood: *stood, member: Some(*member) }),
+            None => in_line.map(|stood| Front { stood, member: None }),
         }
     }
 }
@@ -93,6 +108,7 @@ impl<I> Pool<I> {
             parent,
             capacity,
             used: Amounts::default(),
+            kept: Amounts::default(),
             window: None,
             users: BTreeMap::new(),
             classes: Vec::new(),
@@ -114,33 +130,48 @@ impl<I> Pool<I> {
         self.capacity[dimension as usize].is_none_or(room)
     }
 
-    /// Those who wait and need this.
-    pub(super) fn class(&mut self, needs: &Amounts) -> &mut Class<I> {
-        let index = self.classes.iter().position(|class| class.needs == *needs).unwrap_or_else(|| {
-            self.classes.push(Class::new(*needs));
+    /// True if attempts have some of it and none of them does anything: a child that waits for it may be what they wait for.
+    fn is_kept(&self, dimension: Dimension) -> bool {
+        self.used[dimension] > 0 && self.used[dimension] == self.kept[dimension]
+    }
+
+    /// An attempt `before` had this and has that `after`wards.
+    pub(super) fn change(&mut self, before: &Had, after: &Had) {
+        self.used.subtract(&before.used);
+        self.used.add(&after.used);
+        self.kept.subtract(&before.kept);
+        self.kept.add(&after.kept);
+    }
+
+    /// Those who stand in this line.
+    pub(super) fn class(&mut self, of: Line) -> &mut Class<I> {
+        let index = self.classes.iter().position(|class| class.of == of).unwrap_or_else(|| {
+            self.classes.push(Class::new(of));
             self.classes.len() - 1
         });
         &mut self.classes[index]
     }
 
     /// The same, if there are some.
-    pub(super) fn existing_class(&self, needs: &Amounts) -> Option<&Class<I>> {
-        self.classes.iter().find(|class| class.needs == *needs)
+    pub(super) fn existing_class(&self, of: Line) -> Option<&Class<I>> {
+        self.classes.iter().find(|class| class.of == of)
     }
 
     /// Works out who goes on from here: the first of each class, unless something that it needs is short, or somebody who goes before it waits for
-    /// the same. Whoever needs nothing of what is short goes on.
+    /// the same. Whoever needs nothing of what is short goes on, and so does a child for which everything is short that others keep while they
+    /// wait: nothing else would ever end their waiting.
     pub(super) fn choose(&mut self, now: Timestamp) {
         let firsts = self.classes.iter().enumerate();
         let mut firsts: Vec<(Front, usize)> = firsts.filter_map(|(n, class)| Some((class.first()?, n))).collect();
-        firsts.sort_unstable_by_key(|(front, _)| front.rank);
+        firsts.sort_unstable_by_key(|(front, _)| front.stood.rank);
         for class in &mut self.classes {
             (class.front, class.short_of) = (None, None);
         }
         let mut awaited = [false; Dimension::ALL.len()];
         for (front, class) in firsts {
-            let needs = self.classes[class].needs;
-            let needed = || Dimension::ALL.into_iter().filter(|dimension| needs[*dimension] > 0);
+            let (needs, is_child) = (front.stood.needs, self.classes[class].of.is_child);
+            let is_needed = |dimension: &Dimension| needs[*dimension] > 0 && !(is_child && self.is_kept(*dimension));
+            let needed = || Dimension::ALL.into_iter().filter(is_needed);
             let is_short = |dimension: &Dimension| !self.has_room(*dimension, needs[*dimension], now);
             let short_of = needed().find(|dimension| awaited[*dimension as usize] || is_short(dimension));
             let short: Vec<Dimension> = needed().filter(is_short).collect();
@@ -153,6 +184,6 @@ impl<I> Pool<I> {
     /// The class whose first one is the next of all.
     pub(super) fn next(&self) -> Option<(&Class<I>, Front)> {
         let fronts = self.classes.iter().filter_map(|class| Some((class, class.front?)));
-        fronts.min_by_key(|(_, front)| front.rank)
+        fronts.min_by_key(|(_, front)| front.stood.rank)
     }
 }

@@ -48,13 +48,23 @@ struct Crowd {
     next: usize,
     now: Timestamp,
     random: Random,
+    /// So many different needs of memory, of which there is enough for all.
+    different: usize,
 }
 
 impl Crowd {
     fn new(slots: u32, weights: &[u32]) -> Crowd {
-        let pools = Admission::new(&Limits::of_slots(Some(slots)));
+        let mut limits = Limits::of_slots(Some(slots));
+        limits.server.memory = Some(1 << 40);
+        let pools = Admission::new(&limits);
         let (begun, running, now) = (vec![0; weights.len()], Vec::new(), Timestamp(0));
-        Crowd { pools, weights: weights.to_vec(), begun, running, next: 0, now, random: Random(7) }
+        Crowd { pools, weights: weights.to_vec(), begun, running, next: 0, now, random: Random(7), different: 1 }
+    }
+
+    fn wish(&self, action: ActionName) -> Wish {
+        let index: u64 = action.as_str()[1..].parse().unwrap();
+        let memory = (1 + index % self.different as u64) << 20;
+        Wish { needs: Needs { memory, ..Needs::default() }, ..Wish::default() }
     }
 
     fn owner(&self, run: u32) -> Owner<u32> {
@@ -64,7 +74,7 @@ impl Crowd {
     fn stands_in_line(&mut self, run: u32) -> ActionName {
         let action = name(self.next);
         self.next += 1;
-        let claimed = self.pools.claim(&self.owner(run), action, &Wish::default(), &(run, action), self.now);
+        let claimed = self.pools.claim(&self.owner(run), action, &self.wish(action), &(run, action), self.now);
         if claimed.may_begin {
             self.begins((run, action));
         }
@@ -81,7 +91,7 @@ impl Crowd {
         if let Some(begun) = self.begun.get_mut(run as usize) {
             *begun += 1;
         }
-        let change = Change { action, wish: Wish::default(), standing: attempt(true) };
+        let change = Change { action, wish: self.wish(action), standing: attempt(true) };
         let none = self.pools.set(&self.owner(run), vec![change], self.now);
         assert!(none.is_empty());
         self.running.push((self.now.after(Duration::from_millis(50 + self.random.next() % 100)), run, action));
@@ -110,31 +120,37 @@ fn jain(counts: &[u64]) -> f64 {
 
 #[test]
 fn s14_2_equal_keys_have_equal_shares_however_much_each_waits_for() {
-    let mut crowd = Crowd::new(4, &[1; 10]);
-    // The first has a thousand times what the last has in line, and came first.
-    for run in 0..10 {
-        crowd.stand_in_line(run, 2000 / (1 + 9 * run));
-    }
-    for _ in 0..4000 {
-        for (run, _) in crowd.goes_on() {
-            crowd.stands_in_line(run);
+    for different in [1, 2, 7, 1000] {
+        let mut crowd = Crowd::new(4, &[1; 10]);
+        crowd.different = different;
+        // The first has a thousand times what the last has in line, and came first.
+        for run in 0..10 {
+            crowd.stand_in_line(run, 2000 / (1 + 9 * run));
         }
+        for _ in 0..4000 {
+            for (run, _) in crowd.goes_on() {
+                crowd.stands_in_line(run);
+            }
+        }
+        let fair = jain(&crowd.begun);
+        assert!(fair >= 0.99, "{fair} of {different} different needs: {:?}", crowd.begun);
     }
-    let fair = jain(&crowd.begun);
-    assert!(fair >= 0.99, "{fair}: {:?}", crowd.begun);
 }
 
 #[test]
 fn s14_2_weights_are_shares() {
-    let mut crowd = Crowd::new(4, &[3, 1]);
-    (0..20).for_each(|_| [0, 1].into_iter().for_each(|run| crowd.stand_in_line(run, 1)));
-    for _ in 0..4000 {
-        for (run, _) in crowd.goes_on() {
-            crowd.stands_in_line(run);
+    for different in [1, 2, 7, 1000] {
+        let mut crowd = Crowd::new(4, &[3, 1]);
+        crowd.different = different;
+        (0..20).for_each(|_| [0, 1].into_iter().for_each(|run| crowd.stand_in_line(run, 1)));
+        for _ in 0..4000 {
+            for (run, _) in crowd.goes_on() {
+                crowd.stands_in_line(run);
+            }
         }
+        let share = crowd.begun[0] as f64 / crowd.begun[1] as f64;
+        assert!((2.85..=3.15).contains(&share), "{share} of {different} different needs: {:?}", crowd.begun);
     }
-    let share = crowd.begun[0] as f64 / crowd.begun[1] as f64;
-    assert!((2.85..=3.15).contains(&share), "{share}: {:?}", crowd.begun);
 }
 
 #[test]
@@ -212,16 +228,18 @@ fn s14_3_memory_and_devices_stay_with_a_process_that_waits_and_its_slot_does_not
     let parent = needs(1, 6);
     assert!(claims(&mut pools, 0, 0, &parent));
     assert_eq!(sets(&mut pools, 0, 0, &parent, attempt(true)), [0; 0]);
-    assert!(!claims(&mut pools, 0, 1, &needs(2, 0)) && !claims(&mut pools, 0, 2, &needs(0, 4)));
-    assert!(!claims(&mut pools, 0, 3, &needs(1, 1)) && !claims(&mut pools, 0, 4, &needs(0, 2)));
+    // Roots of other runs: nobody waits for them.
+    for (run, wish) in (1..).zip([needs(2, 0), needs(0, 4), needs(1, 1), needs(0, 2)]) {
+        assert!(!pools.claim(&owner(run), ActionName::ROOT, &wish, &0, Timestamp(0)).may_begin);
+    }
     // Its slot is another's: of those that need devices nobody overtakes the first, of those that need memory neither.
     assert_eq!(sets(&mut pools, 0, 0, &parent, attempt(false)), [0; 0]);
-    let shown = |pools: &Admission<u32, usize>, index| pools.obstacle(0, name(index)).unwrap().to_string();
+    let shown = |pools: &Admission<u32, usize>, run| pools.obstacle(run, ActionName::ROOT).unwrap().to_string();
     assert_eq!(
-        [1, 2, 3, 4].map(|index| shown(&pools, index)),
+        [1, 2, 3, 4].map(|run| shown(&pools, run)),
         ["server gpu 1 of 2", "server memory 6Gi of 8Gi", "server memory 6Gi of 8Gi", "server memory 6Gi of 8Gi"]
     );
-    assert!(claims(&mut pools, 1, 5, &Wish::default()), "nothing of what is short");
+    assert!(claims(&mut pools, 5, 5, &Wish::default()), "nothing of what is short");
     let refused = pools.accept(&owner(0), name(9), &needs(3, 0), false).unwrap_err();
     assert_eq!(refused.to_string(), "resources.gpu = 3 needed, server has 2 in all");
 }
@@ -242,6 +260,60 @@ fn s14_5_who_is_awaited_waits_in_a_full_queue_too() {
     assert!(sets(&mut pools, 0, 1, &of_q, Standing::Apart).is_empty());
     assert!(claims(&mut pools, 0, 0, &of_q) && sets(&mut pools, 0, 0, &of_q, attempt(true)).is_empty());
     assert_eq!((pools.queued(&of_q), pools.accept(&owner(0), name(2), &of_q, false)), (0, Ok(())));
+}
+
+/// Two parents have all of the memory and wait for their children.
+#[test]
+fn s14_3_children_begin_one_by_one_beside_parents_that_keep_all_and_wait() {
+    let mut limits = Limits::of_slots(Some(8));
+    limits.server.memory = Some(4 << 30);
+    let mut pools: Admission<u32, usize> = Admission::new(&limits);
+    let needs = |gib: u64| Wish { needs: Needs { memory: gib << 30, ..Needs::default() }, ..Wish::default() };
+    let (half, more) = (needs(2), needs(3));
+    let root = |pools: &mut Admission<u32, usize>, run, standing: Standing| {
+        let change = Change { action: ActionName::ROOT, wish: half.clone(), standing };
+        pools.set(&owner(run), vec![change], Timestamp(0))
+    };
+    let claim_root = |pools: &mut Admission<u32, usize>, run: u32| {
+        pools.claim(&owner(run), ActionName::ROOT, &half, &(run as usize), Timestamp(0)).may_begin
+    };
+    for run in [1, 2] {
+        assert!(claim_root(&mut pools, run));
+        assert!(root(&mut pools, run, attempt(true)).is_empty());
+    }
+    // Another run came first; its root waits until there is room, as one of the parents may go on.
+    assert!(!claim_root(&mut pools, 3));
+    assert!(!claims(&mut pools, 1, 10, &more) && !claims(&mut pools, 2, 20, &more));
+    assert!(root(&mut pools, 1, attempt(false)).is_empty(), "one of the parents is busy, and may end");
+    assert_eq!(root(&mut pools, 2, attempt(false)), [10]);
+    assert!(sets(&mut pools, 1, 10, &more, attempt(true)).is_empty());
+    assert_eq!(pools.obstacle(2, name(20)).unwrap().to_string(), "server memory 7Gi of 4Gi");
+    assert_eq!(sets(&mut pools, 1, 10, &more, Standing::Apart), [20]);
+    assert!(sets(&mut pools, 2, 20, &more, Standing::Apart).is_empty());
+    assert!(root(&mut pools, 1, attempt(true)).is_empty());
+    assert_eq!(root(&mut pools, 1, Standing::Apart), [3]);
+}
+
+#[test]
+fn s14_6_what_was_to_begin_and_is_aborted_counts_for_no_rate() {
+    let rated = QueueLimits { rate: Some("1/h".parse().unwrap()), ..QueueLimits::default() };
+    let mut pools = Admission::new(&Limits { queues: [queue("q", rated)].into(), ..Limits::default() });
+    let of_q = wish(Some("q"), None);
+    assert!(claims(&mut pools, 0, 0, &of_q) && !claims(&mut pools, 0, 1, &of_q));
+    assert_eq!(sets(&mut pools, 0, 0, &of_q, Standing::Apart), [1]);
+    // It is launched: its beginning counts once, and stays when it has ended.
+    assert!(sets(&mut pools, 0, 1, &of_q, attempt(true)).is_empty() && !claims(&mut pools, 0, 2, &of_q));
+    assert!(sets(&mut pools, 0, 1, &of_q, Standing::Apart).is_empty());
+    assert_eq!(pools.obstacle(0, name(2)).unwrap().to_string(), "q rate 1/h");
+}
+
+/// A thousand different needs are few lines: what one change costs does not grow with them.
+#[test]
+fn s14_2_who_needs_about_as_much_stands_in_one_line() {
+    let mut crowd = Crowd::new(1, &[1]);
+    crowd.different = 1_000_000;
+    crowd.stand_in_line(0, 20_000);
+    assert!(crowd.pools.lines() <= 16 * 20, "{}", crowd.pools.lines());
 }
 
 #[test]

@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::amounts::{Amounts, Dimension};
+use super::amounts::{Asked, Dimension, Had, Line};
 use super::limits::{Limits, QueueLimits, SERVER, of_attempts};
-use super::pool::{Pool, PoolId, Rank};
+use super::pool::{Front, Pool, PoolId, Rank, Stood};
 use super::rate::Window;
 use crate::Timestamp;
 
@@ -106,9 +106,9 @@ impl<K: Clone + Eq + Hash, I: Copy> Tree<K, I> {
     }
 
     /// An attempt that needs this stands in line from now on; gives its number there.
-    pub(super) fn stand(&mut self, key: PoolId, needs: &Amounts, attempt: I) -> u64 {
+    pub(super) fn stand(&mut self, key: PoolId, asked: &Asked, attempt: I) -> u64 {
         let number = self.number();
-        self.pool_mut(key).class(needs).line.insert(number, attempt);
+        self.pool_mut(key).class(asked.line()).line.insert(number, (asked.needs, attempt));
         let queue = self.queue_of(key);
         self.for_path(key, |pool| pool.waiting += 1);
         // Whoever begins to wait begins where the others are.
@@ -123,8 +123,8 @@ impl<K: Clone + Eq + Hash, I: Copy> Tree<K, I> {
     }
 
     /// An attempt stands in line no more.
-    pub(super) fn leave(&mut self, key: PoolId, needs: &Amounts, number: u64) {
-        if self.pool_mut(key).class(needs).line.remove(&number).is_some() {
+    pub(super) fn leave(&mut self, key: PoolId, line: Line, number: u64) {
+        if self.pool_mut(key).class(line).line.remove(&number).is_some() {
             self.for_path(key, |pool| pool.waiting -= 1);
         }
         self.refresh(key);
@@ -136,13 +136,14 @@ impl<K: Clone + Eq + Hash, I: Copy> Tree<K, I> {
         let (class, mut front) = self.pool(at).next()?;
         while let Some(member) = front.member {
             at = member;
-            front = self.pool(at).existing_class(&class.needs)?.front?;
+            front = self.pool(at).existing_class(class.of)?.front?;
         }
-        self.pool(at).existing_class(&class.needs)?.line.get(&front.rank.number).copied()
+        let (_, attempt) = self.pool(at).existing_class(class.of)?.line.get(&front.stood.rank.number)?;
+        Some(*attempt)
     }
 
     /// An attempt is served: it stands in line no more, and the shares that it is part of have gone on.
-    pub(super) fn serve(&mut self, key: PoolId, needs: &Amounts, number: u64) {
+    pub(super) fn serve(&mut self, key: PoolId, line: Line, number: u64) {
         let queue = self.queue_of(key);
         for (pool, among, priority) in [(key, queue, 0), (queue, ROOT, self.pool(queue).priority)] {
             let is_alone = self.pool(among).waiting == 1;
@@ -150,7 +151,7 @@ impl<K: Clone + Eq + Hash, I: Copy> Tree<K, I> {
             self.pool_mut(pool).share.serve(&mut clock, is_alone);
             self.pool_mut(among).clocks.insert(priority, clock);
         }
-        self.leave(key, needs, number);
+        self.leave(key, line, number);
         self.drop_overtaken(queue);
     }
 
@@ -164,11 +165,10 @@ impl<K: Clone + Eq + Hash, I: Copy> Tree<K, I> {
     }
 
     /// Changes what an attempt has of a key and of all pools above. `number` is its own among those who have something.
-    pub(super) fn change(&mut self, key: PoolId, (number, attempt): (u64, I), before: &Amounts, after: &Amounts) {
-        let has_some = *after != Amounts::default();
+    pub(super) fn change(&mut self, key: PoolId, (number, attempt): (u64, I), before: &Had, after: &Had) {
+        let has_some = *after != Had::default();
         self.for_path(key, |pool| {
-            pool.used.subtract(before);
-            pool.used.add(after);
+            pool.change(before, after);
             match has_some {
                 true => drop(pool.users.insert(number, attempt)),
                 false => drop(pool.users.remove(&number)),
@@ -211,9 +211,9 @@ impl<K: Clone + Eq + Hash, I: Copy> Tree<K, I> {
         full.filter_map(Window::next).min()
     }
 
-    /// What keeps those of a key who need this from going on, and of which pool.
-    pub(super) fn obstacle(&self, key: PoolId, needs: &Amounts) -> Option<(PoolId, Dimension)> {
-        self.path(key).find_map(|pool| Some((pool, self.pool(pool).existing_class(needs)?.short_of?)))
+    /// What keeps those of a key in this line from going on, and of which pool.
+    pub(super) fn obstacle(&self, key: PoolId, line: Line) -> Option<(PoolId, Dimension)> {
+        self.path(key).find_map(|pool| Some((pool, self.pool(pool).existing_class(line)?.short_of?)))
     }
 
     /// Works out who is next at a pool, and at all above it.
@@ -236,20 +236,23 @@ impl<K: Clone + Eq + Hash, I: Copy> Tree<K, I> {
         for index in 0..self.pool(at).classes.len() {
             let class = &mut self.pool_mut(at).classes[index];
             // Below a queue it is keys that are compared, wherever they are: a project has no share of its own.
-            let rank = class.front.map(|front| match parent {
-                ROOT => Rank { priority: Reverse(priority), tag, number: front.rank.number },
-                _ if is_key => Rank { tag, ..front.rank },
-                _ => front.rank,
+            let stood = class.front.map(|Front { stood, .. }| {
+                let rank = match parent {
+                    ROOT => Rank { priority: Reverse(priority), queue: tag, ..stood.rank },
+                    _ if is_key => Rank { key: tag, ..stood.rank },
+                    _ => stood.rank,
+                };
+                Stood { rank, ..stood }
             });
-            let (needs, before) = (class.needs, std::mem::replace(&mut class.rank, rank));
-            if before == rank {
+            let (line, before) = (class.of, std::mem::replace(&mut class.stood, stood));
+            if before == stood {
                 continue;
             }
-            let members = &mut self.pool_mut(parent).class(&needs).members;
+            let members = &mut self.pool_mut(parent).class(line).members;
             if let Some(before) = before {
                 members.remove(&(before, at));
             }
-            members.extend(rank.map(|rank| (rank, at)));
+            members.extend(stood.map(|stood| (stood, at)));
         }
     }
 

@@ -374,6 +374,29 @@ async fn s14_4_what_waits_for_a_full_queue_names_it_and_links_to_who_has_it() {
     }
 }
 
+/// A name that is taken is told, whether or not its queue is full, and takes no place in it.
+#[tokio::test]
+async fn s14_5_a_run_that_is_not_created_takes_no_place_in_its_queue() {
+    let config = EngineConfig::embedded(Storage::Memory, Retention::default());
+    let shallow = QueueLimits { concurrency: Some(1), depth: Some(2), ..QueueLimits::default() };
+    let engine = Engine::open(EngineConfig { limits: with_queues(&[("q", shallow)]), ..config }).unwrap();
+    let stage = Stage::new();
+    let mut driven = vec![begin(&engine, "a", in_queue("q"), stage.clone())];
+    stage.began(1).await;
+    driven.push(begin(&engine, "b", in_queue("q"), stage.clone()));
+    let again = |name: &str| engine.create_run(new_run(name, in_queue("q"))).unwrap_err().to_string();
+    for _ in 0..3 {
+        assert_eq!((again("a").as_str(), again("b").as_str()), ("run `a` already exists", "run `b` already exists"));
+    }
+    driven.push(begin(&engine, "c", in_queue("q"), stage.clone()));
+    assert_eq!(again("b"), "run `b` already exists");
+    assert!(again("d").contains("queue `q` is full: 2 wait"), "{}", again("d"));
+    for ((_run, driven), who) in driven.into_iter().zip(["a/a0", "b/a0", "c/a0"]) {
+        stage.succeeds(who);
+        assert_eq!(soon(driven).await.unwrap().unwrap(), succeeded());
+    }
+}
+
 #[tokio::test]
 async fn s14_5_a_full_queue_refuses_what_is_new_and_nobody_waits_for_ever_because_of_that() {
     let config = EngineConfig::embedded(Storage::Memory, Retention::default());

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -81,10 +82,12 @@ impl Parent {
     /// Has a task run as a child, unless an earlier attempt has, and waits for its end.
     async fn call(&self, action: ActionName, group: String, task: children::What, inputs: Bytes) -> Result<Outcome> {
         self.0.children.complete().await?;
-        let mut open = OpenCall { parent: self, action, accepting: None, is_over: false };
+        let is_dropped = Arc::new(AtomicBool::new(false));
+        let mut open =
+            OpenCall { parent: self, action, accepting: None, is_dropped: Arc::clone(&is_dropped), is_over: false };
         if self.0.children.get(&action).is_none() {
             let parent = self.clone();
-            let accept = async move { parent.accept(action, group, task, inputs).await };
+            let accept = async move { parent.accept(action, group, task, inputs, &is_dropped).await };
             open.accepted(tokio::spawn(accept)).await?;
         }
         let end = self.0.children.end(&action).await?;
@@ -92,8 +95,15 @@ impl Parent {
         self.outcome(&action, end).await
     }
 
-    /// Writes the inputs of an action and has it accepted. Both can be repeated.
-    async fn accept(&self, action: ActionName, group: String, what: children::What, inputs: Bytes) -> Result<()> {
+    /// Writes the inputs of an action and has it accepted. Both can be repeated, and are until `is_dropped` says that nobody wants it any more.
+    async fn accept(
+        &self,
+        action: ActionName,
+        group: String,
+        what: children::What,
+        inputs: Bytes,
+        is_dropped: &AtomicBool,
+    ) -> Result<()> {
         let input_uri = self.file(&action, "inputs.pb");
         self.put(&input_uri, inputs).await?;
         let new = children::NewChild {
@@ -107,8 +117,14 @@ impl Parent {
         let request = children::enqueue(new, what);
         let client = self.0.connection.actions();
         let doing = || format!("enqueue action `{action}`");
+        let enqueue = || async {
+            if is_dropped.load(Ordering::Acquire) {
+                return Err(ConnectError::new(ErrorCode::Aborted, "its caller dropped it"));
+            }
+            client.enqueue(request.clone()).await
+        };
         let answer = loop {
-            match self.ask(|| client.enqueue(request.clone())).await {
+            match self.ask(enqueue).await {
                 // Its queue is full for longer than others are waited for: that is no trouble of the server's.
                 Err(error) if error.code == ErrorCode::ResourceExhausted => {}
                 answer => break answer,
@@ -188,7 +204,8 @@ impl Parent {
             Err(failed) => self.put(&self.file(&action, "error.pb"), failure::document(failed).into()).await?,
         }
         let step = children::step(spec.task.as_str(), outcome.is_ok(), (started, now()), &output_uri);
-        self.accept(action, spec.group.unwrap_or_default(), step, inputs).await?;
+        let is_dropped = AtomicBool::new(false);
+        self.accept(action, spec.group.unwrap_or_default(), step, inputs, &is_dropped).await?;
         let phase = if outcome.is_ok() { Phase::Succeeded } else { Phase::Failed };
         self.0.children.note(action, ChildState { phase, failure: outcome.err(), output_uri });
         Ok(())
@@ -205,12 +222,20 @@ impl Parent {
     }
 
     /// Asks the server when a request is free, and again until it answers.
-    async fn ask<T, F>(&self, ask: impl FnMut() -> F) -> Result<T, ConnectError>
+    async fn ask<T, F>(&self, mut ask: impl FnMut() -> F) -> Result<T, ConnectError>
     where
         F: Future<Output = Result<T, ConnectError>>,
     {
-        let _request = self.0.requests.acquire().await.map_err(|error| ConnectError::internal(error.to_string()))?;
-        persist(LONG, ask).await
+        // Whoever is refused, or has no answer, waits without keeping a place from the others.
+        let in_turn = || {
+            let asked = ask();
+            async move {
+                let free = self.0.requests.acquire().await;
+                let _request = free.map_err(|error| ConnectError::internal(error.to_string()))?;
+                asked.await
+            }
+        };
+        persist(LONG, in_turn).await
     }
 }
 
@@ -294,6 +319,7 @@ struct OpenCall<'a> {
     parent: &'a Parent,
     action: ActionName,
     accepting: Option<JoinHandle<Result<()>>>,
+    is_dropped: Arc<AtomicBool>,
     is_over: bool,
 }
 
@@ -314,6 +340,7 @@ impl OpenCall<'_> {
 impl Drop for OpenCall<'_> {
     fn drop(&mut self) {
         if !self.is_over {
+            self.is_dropped.store(true, Ordering::Release);
             // One that falls after the body's end stays as it is: the process ends with the attempt.
             let _ = self.parent.dropped().add(Dropped { action: self.action, accepting: self.accepting.take() });
         }

@@ -1,4 +1,4 @@
-//! S15: a task waits for a length of time or a moment, without a slot, across restarts.
+//! S17: a task waits for a length of time or a moment, without a slot, across restarts.
 
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
@@ -49,7 +49,7 @@ async fn asleep(run: &spanwise::Run<()>, count: usize) {
 }
 
 #[tokio::test]
-async fn s15_outside_of_a_task_it_is_a_plain_sleep() {
+async fn s17_outside_of_a_task_it_is_a_plain_sleep() {
     let since = Instant::now();
     spanwise::sleep(Duration::from_millis(30)).await.unwrap();
     spanwise::sleep_until(SystemTime::now() + Duration::from_millis(30)).await.unwrap();
@@ -60,7 +60,7 @@ async fn s15_outside_of_a_task_it_is_a_plain_sleep() {
 }
 
 #[tokio::test]
-async fn s15_who_sleeps_takes_up_no_slot() {
+async fn s17_who_sleeps_takes_up_no_slot() {
     let client = memory();
     let run = client.with_runcontext().max_action_concurrency(2).run(sleepers(12)).await.unwrap();
     asleep(&run, 12).await;
@@ -71,31 +71,31 @@ async fn s15_who_sleeps_takes_up_no_slot() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn s15_after_a_restart_only_the_rest_is_waited_for() {
-    for (away, rest) in [(Duration::ZERO, 700), (Duration::from_millis(1200), 0)] {
+async fn s17_after_a_restart_only_the_rest_is_waited_for() {
+    for away in [Duration::ZERO, Duration::from_secs(2)] {
         let directory = tempfile::tempdir().unwrap();
         let first = open(directory.path());
-        let run = first.with_runcontext().name("nap").run(sleeps_millis(1000)).await.unwrap();
+        let run = first.with_runcontext().name("nap").run(sleeps_millis(3000)).await.unwrap();
         asleep(&run, 1).await;
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        tokio::time::sleep(Duration::from_millis(1500)).await;
         first.shutdown().await;
         drop((run, first));
         tokio::time::sleep(away).await;
         let second = open(directory.path());
-        let since = Instant::now();
         let run = second.resume::<()>("nap").await.unwrap();
         run.output().await.unwrap();
-        let took = since.elapsed();
-        assert!(took < Duration::from_millis(rest + 200) || away.is_zero(), "{took:?}");
-        assert!(took < Duration::from_millis(rest + 600), "{took:?} after {away:?}");
-        let timers = run.actions().await.unwrap().into_iter().filter(|view| view.kind == ActionKind::Timer).count();
-        assert_eq!(timers, 1, "the one that was there");
+        let actions = run.actions().await.unwrap();
+        let timers: Vec<_> = actions.iter().filter(|view| view.kind == ActionKind::Timer).collect();
+        let [timer] = timers[..] else { panic!("the one that was there: {timers:?}") };
+        let took = timer.ended_at.unwrap().since(timer.enqueued_at);
+        // Begun anew it would take 4.5 seconds at least.
+        assert!((2900..4300).contains(&took.as_millis()), "{took:?} after {away:?}");
     }
 }
 
 /// Each of them is an entry: of memory there is no more than a few kilobytes for each, and all end when they should.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn s15_ten_thousand_timers_wait_side_by_side() {
+async fn s17_ten_thousand_timers_wait_side_by_side() {
     let client = memory();
     let since = Instant::now();
     let run = client.with_runcontext().run(side_by_side(10_000)).await.unwrap();

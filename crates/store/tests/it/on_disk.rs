@@ -43,10 +43,70 @@ fn of_version(version: usize, directory: &std::path::Path) -> rusqlite::Connecti
         include_str!("../../migrations/sqlite/0003_lifecycle.sql"),
         include_str!("../../migrations/sqlite/0004_retention.sql"),
         include_str!("../../migrations/sqlite/0005_run_fields.sql"),
+        include_str!("../../migrations/sqlite/0006_definitions.sql"),
+        include_str!("../../migrations/sqlite/0007_cache_scope.sql"),
+        include_str!("../../migrations/sqlite/0008_triggers.sql"),
+        include_str!("../../migrations/sqlite/0009_trigger_since.sql"),
+        include_str!("../../migrations/sqlite/0010_apps.sql"),
+        include_str!("../../migrations/sqlite/0011_notifications.sql"),
+        include_str!("../../migrations/sqlite/0012_tracked.sql"),
     ];
     let database = rusqlite_open(directory);
     migrations[..version].iter().for_each(|migration| database.execute_batch(migration).unwrap());
     database
+}
+
+/// A new journal is made at once, an old one in steps, and both are the same.
+#[test]
+fn a_new_journal_is_what_an_old_one_becomes() {
+    let schema = |database: &rusqlite::Connection| {
+        let mut made =
+            database.prepare("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid").unwrap();
+        let rows = made.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))).unwrap();
+        rows.map(|row| row.unwrap()).filter(|(name, _)| !name.starts_with("sqlite_")).collect::<Vec<_>>()
+    };
+    let (new, old) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    drop(open(new.path()).unwrap());
+    of_version(1, old.path()).pragma_update(None, "user_version", 1).unwrap();
+    drop(open(old.path()).unwrap());
+    let (mut new, steps) = (schema(&rusqlite_open(new.path())), schema(&rusqlite_open(old.path())));
+    let mut old = steps.clone();
+    (new.sort(), old.sort());
+    if new != old {
+        let head = include_str!("../../migrations/sqlite/schema.sql").split_inclusive('\n').take(2);
+        let statements = steps.iter().map(|(_, statement)| format!("\n{statement};\n"));
+        let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("schema.sql");
+        std::fs::write(&file, head.map(str::to_owned).chain(statements).collect::<String>()).unwrap();
+        panic!("the steps make another schema: {} has it, for migrations/sqlite/schema.sql", file.display());
+    }
+}
+
+/// What is allowed of a column changes, and no row is copied for it: inputs and outputs may be more than the disk has room for.
+#[test]
+fn actions_of_a_new_kind_are_taken_by_an_old_journal_which_grows_by_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("journal.db");
+    let insert = |database: &rusqlite::Connection, name: &str, kind: u8| {
+        let row = "INSERT INTO actions (run, name, kind, task, phase, attempts, enqueued_at, inputs)
+                   VALUES (1, ?1, ?2, 't', 1, 0, 0, zeroblob(1000000))";
+        database.execute(row, rusqlite::params![name, kind])
+    };
+    let database = of_version(12, directory.path());
+    for kind in 1..=3 {
+        insert(&database, &format!("a{kind}"), kind).unwrap();
+    }
+    assert!(insert(&database, "timer", 4).is_err());
+    database.pragma_update(None, "user_version", 12).unwrap();
+    drop(database);
+    let before = file.metadata().unwrap().len();
+    drop(open(directory.path()).unwrap());
+    assert!(file.metadata().unwrap().len() < before + 500_000, "{before}");
+    let database = rusqlite_open(directory.path());
+    insert(&database, "timer", 4).unwrap();
+    assert!(insert(&database, "none", 5).is_err());
+    let count: i64 = database.query_row("SELECT count(*) FROM actions", [], |row| row.get(0)).unwrap();
+    let integrity: String = database.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!((count, integrity.as_str()), (4, "ok"));
 }
 
 /// A database as version 1 of the schema left it, with a run under way.

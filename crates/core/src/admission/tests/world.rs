@@ -15,8 +15,8 @@ pub(super) struct SimAction {
     pub(super) standing: Standing,
     /// Its driver wants to launch it.
     wants: bool,
-    /// It may begin.
-    may: bool,
+    /// It may begin, since then.
+    may: Option<Timestamp>,
 }
 
 pub(super) struct World {
@@ -114,7 +114,8 @@ impl World {
         let needs = Needs { cpu, memory: few(random), gpu: few(random) };
         let (wish, run) = (Wish { queue, needs, span_above: None }, random.below(5) as u32);
         let is_awaited = random.one_in(8);
-        let action = name(self.actions.len());
+        let has_root = self.actions.iter().any(|action| action.run == run);
+        let action = if has_root { name(self.actions.len()) } else { ActionName::ROOT };
         let (depth, waiting) = (self.limits_of(&wish).depth, self.queued_beside(&wish));
         let accepted = self.pools.accept(&owner(run), action, &wish, is_awaited);
         let is_full = depth.is_some_and(|depth| waiting >= depth as usize) && !is_awaited;
@@ -125,7 +126,7 @@ impl World {
             Ok(()) => {}
         }
         let standing = Standing::Queued;
-        self.actions.push(SimAction { run, action, wish, standing, wants: false, may: false });
+        self.actions.push(SimAction { run, action, wish, standing, wants: false, may: None });
         Ok(())
     }
 
@@ -154,9 +155,9 @@ impl World {
         }
         let claimed = self.pools.claim(&owner(run), action, &wish, &index, self.now);
         self.actions[index].wants = true;
-        if claimed.may_begin && !may {
+        if claimed.may_begin && may.is_none() {
             self.may_begin(index)?;
-        } else if may && !claimed.may_begin {
+        } else if may.is_some() && !claimed.may_begin {
             return Err(format!("{action} may begin, and may not"));
         }
         self.notified(claimed.notices)
@@ -168,18 +169,18 @@ impl World {
 
     /// Each that may begin finds room in each of its pools.
     fn may_begin(&mut self, index: usize) -> Result<(), String> {
-        let SimAction { standing, wants, may, wish, .. } = &self.actions[index];
-        if *standing != Standing::Queued || !wants || *may {
+        let SimAction { standing, wants, may, .. } = &self.actions[index];
+        if *standing != Standing::Queued || !wants || may.is_some() {
             return Err(format!("{:?} may begin", self.actions[index]));
         }
-        let queue = Some(Arc::from(self.queue_of(wish)));
-        self.actions[index].may = true;
-        self.begun.push((queue, self.now));
+        self.actions[index].may = Some(self.now);
         self.check_limits(index)
     }
 
     fn launches(&mut self, index: usize) {
-        if self.actions[index].may {
+        if self.actions[index].may.is_some() {
+            let queue = self.queue_of(&self.actions[index].wish).into();
+            self.begun.push((Some(queue), self.now));
             self.set(index, Standing::UnderWay { attempt: AttemptNo(1), is_busy: true }).unwrap_or_default();
         }
     }
@@ -206,20 +207,14 @@ impl World {
 
     fn set(&mut self, index: usize, standing: Standing) -> Result<(), String> {
         let SimAction { run, action, wish, .. } = self.actions[index].clone();
-        (self.actions[index].standing, self.actions[index].wants, self.actions[index].may) = (standing, false, false);
+        (self.actions[index].standing, self.actions[index].wants, self.actions[index].may) = (standing, false, None);
         let notices = self.pools.set(&owner(run), vec![Change { action, wish, standing }], self.now);
         self.notified(notices)
     }
 
     fn withdraws(&mut self, index: usize) -> Result<(), String> {
-        let SimAction { run, action, wish, may, .. } = self.actions[index].clone();
-        (self.actions[index].wants, self.actions[index].may) = (false, false);
-        if may {
-            let queue = Some(Arc::from(self.queue_of(&wish)));
-            let last = self.begun.iter().rposition(|(of, _)| *of == queue);
-            // It has not begun: the oldest of its time, as they are all alike.
-            last.map(|last| self.begun.remove(last));
-        }
+        let SimAction { run, action, .. } = self.actions[index].clone();
+        (self.actions[index].wants, self.actions[index].may) = (false, None);
         let notices = self.pools.withdraw(run, action);
         self.notified(notices)
     }
@@ -254,15 +249,16 @@ impl World {
             }
         }
         for index in 0..self.actions.len() {
-            // What was allowed and not done is no fact; the attempts count for the rate all the same.
-            (self.actions[index].wants, self.actions[index].may) = (false, false);
+            // What was allowed and not done is no fact.
+            (self.actions[index].wants, self.actions[index].may) = (false, None);
         }
         Ok(())
     }
 
     fn busy(&self) -> impl Iterator<Item = &SimAction> {
-        let is_busy =
-            |action: &&SimAction| action.may || matches!(action.standing, Standing::UnderWay { is_busy: true, .. });
+        let is_busy = |action: &&SimAction| {
+            action.may.is_some() || matches!(action.standing, Standing::UnderWay { is_busy: true, .. })
+        };
         self.actions.iter().filter(is_busy)
     }
 
@@ -291,7 +287,12 @@ impl World {
         for (pool, capacity, are_of) in checked {
             for of in Dimension::ALL.into_iter().filter(|of| action.wish.needs.amounts()[*of] > 0) {
                 let used = self.used(of, are_of);
-                if let Some(limit) = capacity[of as usize].filter(|limit| used > *limit) {
+                let needs = action.wish.needs.amounts()[of];
+                // A child begins beside those that only wait, if nobody else does anything with it.
+                let busy: u64 =
+                    self.busy().filter(|other| are_of(other)).map(|other| other.wish.needs.amounts()[of]).sum();
+                let waits = used > needs && needs == busy && !action.action.is_root();
+                if let Some(limit) = capacity[of as usize].filter(|limit| used > *limit && !waits) {
                     return Err(format!("{action:?} begins: {pool} has given out {used} of {limit} {of:?}"));
                 }
             }
@@ -299,7 +300,10 @@ impl World {
         let Some(rate) = limits.rate else { return Ok(()) };
         let recent =
             self.begun.iter().filter(|(of, at)| of.as_deref() == Some(queue) && at.after(rate.period()) > self.now);
-        match recent.count() {
+        let granted = self.actions.iter().filter(|action| {
+            action.may.is_some_and(|at| at.after(rate.period()) > self.now) && self.queue_of(&action.wish) == queue
+        });
+        match recent.count() + granted.count() {
             count if count > rate.count() as usize => {
                 Err(format!("{count} have begun in {queue}, whose rate is {rate}"))
             }
@@ -309,7 +313,7 @@ impl World {
 
     /// Whoever waits is told what for.
     fn check_line(&self) -> Result<(), String> {
-        for action in self.actions.iter().filter(|action| action.wants && !action.may) {
+        for action in self.actions.iter().filter(|action| action.wants && action.may.is_none()) {
             let obstacle = self.pools.obstacle(action.run, action.action);
             let Some(obstacle) = obstacle else { return Err(format!("{action:?} waits, and nothing is in its way")) };
             if obstacle.used == 0 && obstacle.of != Dimension::Begun {
@@ -334,7 +338,7 @@ impl World {
                 match self.actions[index].standing {
                     Standing::Apart => {}
                     Standing::UnderWay { .. } => self.set(index, Standing::Apart)?,
-                    Standing::Queued if self.actions[index].may => self.launches(index),
+                    Standing::Queued if self.actions[index].may.is_some() => self.launches(index),
                     Standing::Queued => self.claims(index)?,
                 }
                 self.pools.check()?;

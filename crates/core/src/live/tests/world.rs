@@ -392,7 +392,7 @@ impl World {
         let run = &mut self.runs[index];
         let mut folded = Run::new(run.limits);
         run.written.iter().for_each(|event| folded.apply(event));
-        folded.count_timers_from(self.now);
+        folded.count_timers_from(self.now, self.now);
         let lost = folded.lost_attempts();
         (run.live, run.lost) = (LiveRun::new(folded, pools), None);
         run.unwritten.clear();

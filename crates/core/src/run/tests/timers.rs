@@ -1,4 +1,4 @@
-//! Timers (semantics S15): a moment that is fixed once, waited for by two clocks, without an attempt and without a slot.
+//! Timers (semantics S17): a moment that is fixed once, waited for by two clocks, without an attempt and without a slot.
 
 use super::lifecycle;
 use super::*;
@@ -17,7 +17,7 @@ fn with_timer(wake: Wake, timeouts: Timeouts) -> Story {
 const DAY: Timestamp = Timestamp(24 * 3600 * 1_000_000);
 
 #[test]
-fn s15_a_timer_ends_at_its_moment_and_takes_no_slot_and_no_attempt() {
+fn s17_a_timer_ends_at_its_moment_and_takes_no_slot_and_no_attempt() {
     let mut story = with_timer(Wake::after(ms(100), DAY), Timeouts::default());
     story.check("t", Phase::Running);
     assert_eq!(story.run.occupied(), 0, "the parent waits");
@@ -33,7 +33,7 @@ fn s15_a_timer_ends_at_its_moment_and_takes_no_slot_and_no_attempt() {
 
 /// What a wait of 100 ms, or for a moment 100 ms ahead, does when the machine's clock is set while this process lives.
 #[test]
-fn s15_a_clock_that_is_set_ends_what_has_come_and_lengthens_no_length() {
+fn s17_a_clock_that_is_set_ends_what_has_come_and_lengthens_no_length() {
     let length = Wake::after(ms(100), DAY);
     let moment = Wake::at(DAY.after(ms(100)));
     for (what, wake, later, clock, phase) in [
@@ -52,7 +52,7 @@ fn s15_a_clock_that_is_set_ends_what_has_come_and_lengthens_no_length() {
 }
 
 #[test]
-fn s15_after_a_restart_the_rest_is_waited_for_and_what_has_passed_ends_at_once() {
+fn s17_after_a_restart_the_rest_is_waited_for_and_what_has_passed_ends_at_once() {
     let length = Wake::after(ms(100), DAY);
     let moment = Wake::at(DAY.after(ms(100)));
     let before = |time: Timestamp, millis: i64| Timestamp(time.0 - millis * 1000);
@@ -65,7 +65,7 @@ fn s15_after_a_restart_the_rest_is_waited_for_and_what_has_passed_ends_at_once()
         ("the clock was set back", moment, before(DAY, 300), 400),
     ] {
         let mut story = with_timer(wake, Timeouts::default());
-        story.run.count_timers_from(now);
+        story.run.count_timers_from(now, now);
         let Next::Sleep { until, due } = story.next("t") else { panic!("{what}") };
         let first = due.map_or(until, |due| due.min(until));
         assert_eq!(first.since(now), ms(left), "{what}: {wake:?}");
@@ -74,8 +74,28 @@ fn s15_after_a_restart_the_rest_is_waited_for_and_what_has_passed_ends_at_once()
     }
 }
 
+/// A run is taken up again by an engine that has counted its own time since before the machine's clock was set.
 #[test]
-fn s15_no_length_is_too_short_or_too_long() {
+fn s17_a_run_that_is_taken_up_is_waited_for_by_both_clocks_though_they_differ() {
+    let hour = Duration::from_secs(3600);
+    let set_back = Timestamp(DAY.0 - hour.as_micros() as i64);
+    for (what, clock, wake, left) in [
+        ("set ahead before it began", DAY.after(hour), Wake::after(ms(100), DAY.after(hour)), 100),
+        ("set back before it began", set_back, Wake::after(ms(100), set_back), 100),
+        ("set ahead since", DAY.after(hour), Wake::after(ms(100), DAY), 0),
+        ("set back since", set_back, Wake::after(ms(100), DAY), 100),
+        ("set back before it began", set_back, Wake::at(set_back.after(ms(100))), 100),
+    ] {
+        let mut story = with_timer(wake, Timeouts::default());
+        story.run.count_timers_from(DAY, clock);
+        let Next::Sleep { until, due } = story.next("t") else { panic!("{what}") };
+        assert_eq!(until.since(clock), ms(left), "{what}: {wake:?}");
+        assert_eq!(due.map(|due| due.since(DAY)), wake.since.map(|_| ms(left)), "{what}: {wake:?}");
+    }
+}
+
+#[test]
+fn s17_no_length_is_too_short_or_too_long() {
     for (length, until) in [(Duration::ZERO, DAY), (Duration::MAX, Wake::LAST), (Duration::from_nanos(1), DAY)] {
         assert_eq!(Wake::after(length, DAY).until, until, "{length:?}");
     }
@@ -89,7 +109,7 @@ fn s15_no_length_is_too_short_or_too_long() {
 }
 
 #[test]
-fn s15_what_is_over_first_counts_whenever_somebody_looks() {
+fn s17_what_is_over_first_counts_whenever_somebody_looks() {
     let limits = |max_runtime: Option<u64>, deadline: Option<u64>| Timeouts {
         max_runtime: max_runtime.map(ms),
         deadline: deadline.map(ms),
@@ -125,7 +145,7 @@ fn s15_what_is_over_first_counts_whenever_somebody_looks() {
 }
 
 #[test]
-fn s15_a_timer_ends_with_whoever_waits_and_outlasts_its_callers_attempts() {
+fn s17_a_timer_ends_with_whoever_waits_and_outlasts_its_callers_attempts() {
     let hour = Wake::after(Duration::from_secs(3600), DAY);
     with_timer(hour, Timeouts::default()).abort("t").check("t", Phase::Aborted);
     with_timer(hour, Timeouts::default()).abort("a0").check("t", Phase::Aborted);
@@ -144,7 +164,7 @@ fn s15_a_timer_ends_with_whoever_waits_and_outlasts_its_callers_attempts() {
 }
 
 #[test]
-fn s15_a_recovered_run_does_not_wait_again() {
+fn s17_a_recovered_run_does_not_wait_again() {
     let mut story = with_timer(Wake::after(ms(100), DAY), Timeouts::default());
     let source = Source::Recovery { run: "earlier".to_owned(), attempt: AttemptNo(0) };
     story.send(Command::Reuse { action: name("t"), source, lookup: None }).unwrap();

@@ -178,7 +178,7 @@ fn s16_a_program_that_is_silent_is_lost_until_it_reports_again() {
 fn s16_whoever_takes_up_the_run_hears_anew() {
     let mut story = Story::track(tracked_root(1));
     story.report("a0", 1, 0, Running).wait(2 * SILENCE);
-    story.run.count_timers_from(story.now);
+    story.run.count_timers_from(story.now, story.now);
     story.tick("a0").check("a0", Phase::Running);
     assert_eq!(story.run.root().unwrap().due(), Some(story.now.after(SILENCE)));
     assert!(story.run.lost_attempts().is_empty());

@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn s15_a_timer_waits_for_a_duration_or_a_moment_whatever_its_input_is_called() {
+    fn s17_a_timer_waits_for_a_duration_or_a_moment_whatever_its_input_is_called() {
         let length = |name, seconds, nanos| {
             of(&[(name, LiteralType::duration())], &[], vec![(name, Literal::duration(seconds, nanos))])
         };
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn s15_what_is_no_wait_is_refused_by_the_name_of_its_input() {
+    fn s17_what_is_no_wait_is_refused_by_the_name_of_its_input() {
         let duration = ("d", LiteralType::duration());
         let value = ("d", Literal::duration(1, 0));
         for (inputs, outputs, given, part) in [
