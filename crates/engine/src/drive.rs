@@ -108,7 +108,8 @@ impl Driver<'_> {
                     self.reservation = self.run.try_reserve(&self.call.action);
                     self.run_attempt(attempt, true, executor).await?;
                 }
-                Next::LookUp(policy) => self.look_up(&policy, executor).await?,
+                // What few do stands apart: the call of each action has room for the largest part of this.
+                Next::LookUp(policy) => Box::pin(self.look_up(&policy, executor)).await?,
                 Next::Launch { attempt } => self.run_attempt(attempt, false, executor).await?,
                 Next::Watch => {
                     watch = Some(self.run.cell.watch(self.call.action));
@@ -120,7 +121,8 @@ impl Driver<'_> {
                 }
                 Next::Sleep { until, due } => {
                     self.call.inputs = None;
-                    self.wait(watch.as_ref(), self.run.until_machine_says(until, due), true).await;
+                    let time = Box::pin(self.run.until_machine_says(until, due));
+                    self.wait(watch.as_ref(), time, true).await;
                 }
             }
         }
@@ -184,7 +186,7 @@ impl Driver<'_> {
         match self.run.cell.cache_policy(&action) {
             Some(policy) => {
                 let reservation = self.reservation.take();
-                self.run.fill_cache((action, attempt), &policy, outputs, reservation).await
+                Box::pin(self.run.fill_cache((action, attempt), &policy, outputs, reservation)).await
             }
             None => Ok(()),
         }

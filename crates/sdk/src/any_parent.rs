@@ -1,4 +1,4 @@
-//! The parent of an attempt's calls: the engine of this process, or a server. A call on the way to the engine of this process costs no allocation here.
+//! The parent of an attempt's calls: the engine of this process, or a server. A call on the way to the engine of this process is one future, without a box for each step.
 
 use spanwise_core::{ActionName, AttemptNo, RunId, Timestamp};
 use spanwise_engine::{CallToken, Executor, Outcome, OutsideWait, StepRecord};
@@ -57,7 +57,7 @@ impl Parent for AnyParent {
         of_either!(self, parent => parent.now())
     }
 
-    async fn child<E: Executor + 'static>(&self, child: Child, in_process: E) -> Result<Outcome> {
+    async fn child<E: Executor + 'static>(&self, child: Box<Child>, in_process: E) -> Result<Outcome> {
         of_either!(self, parent => parent.child(child, in_process).await)
     }
 

@@ -199,7 +199,7 @@ impl<T: TaskOutput> Made<T> {
             Callee::Deployed(task) => {
                 return read_outcome(parent.deployed_child(ambient.call_site(), task, &overrides).await?);
             }
-            Callee::Timer(wait) => return timer(&ambient, wait, overrides.timeouts()).await,
+            Callee::Timer(wait) => return Box::pin(timer(&ambient, wait, overrides.timeouts())).await,
         };
         let in_process = InProcess { task: child.task, depth: ambient.task.depth + 1 };
         read_outcome(parent.child(child, in_process).await?)
@@ -218,7 +218,7 @@ fn local_child(
     task: &'static dyn AnyTask,
     overrides: &Overrides,
     literals: Vec<NamedLiteral>,
-) -> Result<Child> {
+) -> Result<Box<Child>> {
     let parent = &ambient.task.parent;
     let action = ambient.call_site().name_call(&task.described().identity, &literals);
     let inputs = freeze(literals, &ambient.context)?;
@@ -228,7 +228,7 @@ fn local_child(
         group: ambient.group.as_deref().map(str::to_owned),
         ..spec(task, overrides)
     };
-    Ok(Child { action, spec, inputs, task })
+    Ok(Box::new(Child { action, spec, inputs, task }))
 }
 
 impl<T> std::fmt::Debug for Call<T> {

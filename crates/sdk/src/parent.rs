@@ -74,8 +74,11 @@ pub(crate) trait Parent: Send + Sync {
     ///
     /// # Cancellation
     /// The caller gives the child up, or leaves it to its next attempt: see [`spanwise_engine::DroppedCalls`].
-    fn child<E: Executor + 'static>(&self, child: Child, in_process: E)
-    -> impl Future<Output = Result<Outcome>> + Send;
+    fn child<E: Executor + 'static>(
+        &self,
+        child: Box<Child>,
+        in_process: E,
+    ) -> impl Future<Output = Result<Outcome>> + Send;
 
     /// The same with a task that is deployed on a server, which the engine of this process does not run.
     fn deployed_child(

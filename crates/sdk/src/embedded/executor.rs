@@ -29,7 +29,8 @@ impl Executor for InProcess {
         let (run, scope) = (attempt.run.clone(), Arc::clone(&attempt.scope));
         let parent = Parent::new(run.clone(), Arc::clone(&scope));
         let delivered = Delivered { inputs: attempt.inputs, span: attempt.span };
-        let polls = scope.run_body(run, run_body(task, delivered, parent.into(), depth));
+        // Each future that has another one as its argument has room for it twice.
+        let polls = scope.run_body(run, Box::pin(run_body(task, delivered, parent.into(), depth)));
         let body = async move {
             let report = polls.await;
             if matches!(report, Report::Failed(_)) && runtime_is_going().await {

@@ -24,22 +24,20 @@ impl Parent {
         Parent { run, scope }
     }
 
-    /// Has an action accepted, unless it is there, and drives it to its end where it is awaited.
-    async fn drive<E: Executor + 'static>(
-        &self,
-        action: ActionName,
-        spec: ActionSpec,
-        inputs: Bytes,
-        executor: E,
-    ) -> Result<Outcome> {
+    /// Has an action accepted, unless it is there.
+    fn accept(&self, action: ActionName, spec: ActionSpec, inputs: Bytes) -> Result<Call> {
         let is_new = self.run.enqueue(action, spec, inputs.clone())?;
-        let call = Call { action, inputs: is_new.then_some(inputs), caller: Some(Arc::clone(&self.scope)) };
+        Ok(Call { action, inputs: is_new.then_some(inputs), caller: Some(Arc::clone(&self.scope)) })
+    }
+
+    /// Drives an action to its end where it is awaited.
+    async fn drive<E: Executor + 'static>(&self, call: Call, executor: E) -> Result<Outcome> {
         if !self.run.settings().is_limited() {
             return Ok(self.run.drive(call, &executor).await?);
         }
         // A child that has one of a few slots must go on even while its caller is not polled.
         let run = self.run.clone();
-        let driven = on_own_task(async move { run.drive(call, &executor).await }).await;
+        let driven = on_own_task(Box::pin(async move { run.drive(call, &executor).await })).await;
         Ok(driven.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?)
     }
 }
@@ -61,16 +59,20 @@ impl parent::Parent for Parent {
         self.run.now()
     }
 
-    async fn child<E: Executor + 'static>(&self, child: Child, in_process: E) -> Result<Outcome> {
-        let Child { action, spec, inputs, task: _ } = child;
-        self.drive(action, spec, inputs, in_process).await
+    async fn child<E: Executor + 'static>(&self, child: Box<Child>, in_process: E) -> Result<Outcome> {
+        let call = {
+            let Child { action, spec, inputs, task: _ } = *child;
+            self.accept(action, spec, inputs)?
+        };
+        self.drive(call, in_process).await
     }
 
     async fn timer(&self, timer: NewTimer) -> Result<Outcome> {
         let NewTimer { action, group, wait, timeouts, inputs } = timer;
         let wake = wait.wake(self.run.machine_time());
         let spec = ActionSpec { group, timeouts, ..ActionSpec::timer(wait::NAME, Some(self.scope.action), wake) };
-        self.drive(action, spec, inputs, NoBody).await
+        let call = self.accept(action, spec, inputs)?;
+        self.drive(call, NoBody).await
     }
 
     async fn step(&self, action: ActionName) -> Result<Option<StepRecord>> {

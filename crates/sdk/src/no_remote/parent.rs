@@ -26,7 +26,7 @@ impl parent::Parent for Parent {
         match *self {}
     }
 
-    async fn child<E: Executor + 'static>(&self, _: Child, _: E) -> Result<Outcome> {
+    async fn child<E: Executor + 'static>(&self, _: Box<Child>, _: E) -> Result<Outcome> {
         match *self {}
     }
 

@@ -256,8 +256,8 @@ impl parent::Parent for Parent {
         now()
     }
 
-    fn child<E: Executor + 'static>(&self, child: Child, _: E) -> impl Future<Output = Result<Outcome>> + Send {
-        let Child { action, spec, inputs, task } = child;
+    fn child<E: Executor + 'static>(&self, child: Box<Child>, _: E) -> impl Future<Output = Result<Outcome>> + Send {
+        let Child { action, spec, inputs, task } = *child;
         let Inner { program, scope, .. } = &*self.0;
         let definition = program.task_spec(task, (&spec.retry, &spec.timeouts), scope);
         let task = children::task(scope, (task.described().name.as_str(), &program.version), definition, None);
