@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio_util::task::TaskTracker;
 
-use crate::ProcessId;
+use crate::{Hidden, ProcessId};
 
 mod base;
 mod build;
@@ -116,6 +116,8 @@ pub struct Build<'a> {
     pub fresh: bool,
     /// Who has it made, in words of the caller's, for the record.
     pub built_by: Option<[String; 4]>,
+    /// What is hidden in that log, and in what an error shows of it.
+    pub hidden: &'a Hidden,
     /// Is told of each program that takes part, so that one can be found again after a restart.
     pub started: &'a (dyn Fn(&ProcessId) + Send + Sync),
 }

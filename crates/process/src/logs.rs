@@ -3,7 +3,8 @@
 //!
 //! A watch reports one change and is gone; it is set again when [`PAUSE`] has passed, so that a task
 //! which writes without end costs the server ten looks a second and itself nothing. What a look finds is one entry of
-//! the sidecar, however much was written. Values that are to be hidden (`hidden`) are so before a reader sees what was found.
+//! the sidecar, however much was written. Values that are to be hidden (`hidden`) are so before a reader sees what was found: a log with values has
+//! a mark (`mark`), and nothing of it is read that nobody has looked at, whichever server it was that hid them.
 
 use std::collections::{HashMap, VecDeque};
 use std::fs::OpenOptions;
@@ -25,7 +26,7 @@ use crate::os::{Change, Changes, Watches};
 use cut::Cut;
 use hidden::Looked;
 pub use hidden::{Hidden, SHORTEST as SHORTEST_HIDDEN};
-pub(crate) use read::last_lines_of;
+pub(crate) use read::{last_lines_of, last_lines_without};
 #[cfg(any(test, feature = "fuzzing"))]
 pub use read::read_all;
 pub use read::{LogLine, LogStart, last_lines};
@@ -34,6 +35,7 @@ use times::Times;
 
 mod cut;
 mod hidden;
+mod mark;
 mod read;
 mod tail;
 mod times;
@@ -73,8 +75,17 @@ struct Growing {
     length: watch::Sender<u64>,
     cut: Mutex<Cut>,
     times: Mutex<Times>,
-    /// What is hidden in it, and how far that is done.
-    hidden: Mutex<(Hidden, Looked)>,
+    hiding: Mutex<Hiding>,
+}
+
+/// What is hidden in a log.
+#[derive(Debug)]
+enum Hiding {
+    Nothing,
+    /// Values that were not said yet. Up to here they were hidden by an earlier recording.
+    Unknown(u64),
+    /// These, and how far that is done.
+    Values(Hidden, Looked),
 }
 
 impl LogFiles {
@@ -103,17 +114,25 @@ impl LogFiles {
         self.shared.record(log)
     }
 
-    /// The same, and hides values in the log before anybody reads them.
+    /// The same, and hides values in the log before anybody reads them, as long as the log is there: also when another server has it. Of several
+    /// recordings at a time the first says the values.
     ///
     /// # Errors
     ///
     /// As [`LogFiles::record`].
-    pub fn record_hiding(&self, log: &Path, hidden: Hidden) -> io::Result<Recording> {
-        let recording = self.shared.record(log)?;
-        if !hidden.is_empty() {
-            recording.0.begin_to_hide(hidden);
-        }
-        Ok(recording)
+    pub async fn record_hiding(&self, log: &Path, hidden: Hidden) -> io::Result<Recording> {
+        let (shared, log) = (Arc::clone(&self.shared), log.to_owned());
+        blocking(move || shared.record_hiding(&log, hidden)).await?
+    }
+
+    /// Hides values in what an earlier server has left of a log whose process has ended. A log without values stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// As [`LogFiles::record`].
+    pub async fn hide_rest(&self, log: &Path, hidden: Hidden) -> io::Result<()> {
+        let (shared, log) = (Arc::clone(&self.shared), log.to_owned());
+        blocking(move || shared.hide_rest(&log, hidden)).await?
     }
 
     /// How much of a log may be read: of one with values that are hidden, what was looked at.
@@ -134,8 +153,9 @@ impl LogFiles {
 
 impl Recording {
     /// Writes down that everything which is in the log now was there by now. To be called at the end of the attempt.
-    pub fn finish(&self) {
-        self.0.look(true);
+    pub async fn finish(&self) {
+        let growing = Arc::clone(&self.0);
+        let _ = blocking(move || growing.look(true)).await;
     }
 
     fn length(&self) -> watch::Receiver<u64> {
@@ -151,13 +171,14 @@ impl Shared {
         }
         OpenOptions::new().append(true).create(true).open(log)?;
         let times = Times::open(log)?;
+        let hiding = if mark::is_set(log) { Hiding::Unknown(times.covered()) } else { Hiding::Nothing };
         let growing = Arc::new(Growing {
             log: log.to_owned(),
             shared: self.clone(),
             length: watch::Sender::new(times.covered()),
             cut: Mutex::new(Cut::at(self.most)),
             times: Mutex::new(times),
-            hidden: Mutex::default(),
+            hiding: Mutex::new(hiding),
         });
         files.by_path.insert(log.to_owned(), Arc::downgrade(&growing));
         drop(files);
@@ -166,12 +187,47 @@ impl Shared {
         Ok(Recording(growing))
     }
 
+    fn record_hiding(self: &Arc<Self>, log: &Path, mut hidden: Hidden) -> io::Result<Recording> {
+        let is_marked = mark::is_set(log);
+        if is_marked && hidden.is_empty() {
+            hidden = Hidden::withheld("the secrets that were hidden in it have changed since");
+        }
+        // A log without a mark has no values that would have to be withheld.
+        if hidden.is_empty() || (hidden.why_withheld().is_some() && !is_marked) {
+            return self.record(log);
+        }
+        if !is_marked {
+            mark::set(log)?;
+        }
+        let recording = self.record(log)?;
+        recording.0.begin_to_hide(hidden);
+        Ok(recording)
+    }
+
+    fn hide_rest(self: &Arc<Self>, log: &Path, hidden: Hidden) -> io::Result<()> {
+        if mark::is_set(log) && log.exists() {
+            self.record_hiding(log, hidden)?.0.look(true);
+        }
+        Ok(())
+    }
+
+    /// How much may be read of a log.
     fn readable(&self, log: &Path) -> io::Result<u64> {
         let growing = self.lock().by_path.get(log).and_then(Weak::upgrade);
-        match growing.filter(|growing| growing.hides()) {
-            Some(growing) => Ok(*growing.length.borrow()),
-            None => Ok(std::fs::metadata(log)?.len()),
+        match growing {
+            Some(growing) if growing.hides() => Ok(*growing.length.borrow()),
+            None if mark::is_set(log) => Ok(Times::covered_of(log)?.min(std::fs::metadata(log)?.len())),
+            Some(_) | None => Ok(std::fs::metadata(log)?.len()),
         }
+    }
+
+    /// How much may be read of a log whose process has ended. If nobody is left who hides the values in it, its rest is not shown, which it says.
+    fn readable_at_end(self: &Arc<Self>, log: &Path) -> io::Result<u64> {
+        let is_recorded = self.lock().by_path.get(log).is_some_and(|growing| growing.strong_count() > 0);
+        if !is_recorded && mark::is_set(log) && self.readable(log)? < std::fs::metadata(log)?.len() {
+            self.hide_rest(log, Hidden::withheld("whoever hid the secrets in it was gone by then"))?;
+        }
+        self.readable(log)
     }
 
     fn lock(&self) -> MutexGuard<'_, Files> {
@@ -187,15 +243,20 @@ impl Growing {
 
     /// Looks how long the file is, and whether it has grown since the last look.
     fn look(&self, last: bool) -> bool {
+        self.look_at(last, last)
+    }
+
+    /// `is_complete` says that nothing comes any more, `is_noted` that its time is written down although the last one is recent.
+    fn look_at(&self, is_complete: bool, is_noted: bool) -> bool {
         let Ok(written) = std::fs::metadata(&self.log).map(|metadata| metadata.len()) else { return false };
         let cut = self.cut.lock().unwrap_or_else(PoisonError::into_inner).apply(&self.log, written);
         let left = cut.unwrap_or_else(|error| {
             tracing::warn!(log = %self.log.display(), %error, "cut a log that is too long");
             written
         });
-        let length = self.hide(left, last);
+        let length = self.hide(left, is_complete);
         let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(error) = times.note(length, last) {
+        if let Err(error) = times.note(length, is_noted) {
             tracing::warn!(log = %self.log.display(), %error, "write the times of a log");
         }
         drop(times);
@@ -208,32 +269,48 @@ impl Growing {
 impl Growing {
     /// Nobody knows how far an earlier server had looked: nothing is read until all of it was looked at.
     fn begin_to_hide(&self, hidden: Hidden) {
-        let mut current = self.hidden.lock().unwrap_or_else(PoisonError::into_inner);
-        *current = (hidden, Looked::default());
+        let mut hiding = self.lock_hiding();
+        if matches!(*hiding, Hiding::Values(..)) {
+            return;
+        }
+        if let Some(why) = hidden.why_withheld() {
+            let seen = self.times.lock().unwrap_or_else(PoisonError::into_inner).covered();
+            self.cut.lock().unwrap_or_else(PoisonError::into_inner).withhold(seen, why);
+        }
+        *hiding = Hiding::Values(hidden, Looked::default());
         self.length.send_replace(0);
-        drop(current);
+        drop(hiding);
         self.look(false);
     }
 
     fn hides(&self) -> bool {
-        !self.hidden.lock().unwrap_or_else(PoisonError::into_inner).0.is_empty()
+        !matches!(*self.lock_hiding(), Hiding::Nothing)
     }
 
     /// Hides what is to be hidden in what was written; says how much may be read.
-    fn hide(&self, length: u64, last: bool) -> u64 {
-        let mut current = self.hidden.lock().unwrap_or_else(PoisonError::into_inner);
-        let (hidden, looked) = &mut *current;
-        if let Err(error) = hidden.hide_in(&self.log, looked, length, last) {
-            // What could not be looked at is not shown.
-            tracing::warn!(log = %self.log.display(), %error, "hide the secrets in a log");
+    fn hide(&self, length: u64, is_complete: bool) -> u64 {
+        match &mut *self.lock_hiding() {
+            Hiding::Nothing => length,
+            Hiding::Unknown(seen) => length.min(*seen),
+            Hiding::Values(hidden, looked) => {
+                if let Err(error) = hidden.hide_in(&self.log, looked, length, is_complete) {
+                    // What could not be looked at is not shown.
+                    tracing::warn!(log = %self.log.display(), %error, "hide the secrets in a log");
+                }
+                looked.at.min(length)
+            }
         }
-        looked.at.min(length)
+    }
+
+    fn lock_hiding(&self) -> MutexGuard<'_, Hiding> {
+        self.hiding.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Growing {
     fn drop(&mut self) {
-        self.look(true);
+        // The process may go on without this server: what looks like the beginning of a value may become one.
+        self.look_at(false, true);
         let mut files = self.shared.lock();
         // A new recording of the same log may have begun: only entries whose recording is gone are removed.
         files.by_path.retain(|_, growing| growing.strong_count() > 0);
@@ -261,7 +338,8 @@ async fn watch_files(shared: Weak<Shared>, mut changes: Changes) {
         let grown = match wake {
             Wake::Changed(Some(Ok(change))) => {
                 let Some(shared) = shared.upgrade() else { return };
-                changed(&shared, &change)
+                // File system calls, which a slow disk may hold up, and values that are looked for.
+                blocking(move || changed(&shared, &change)).await.unwrap_or_default()
             }
             Wake::Changed(Some(Err(error))) => {
                 tracing::error!(%error, "watch files: the logs of processes that run now get no more times");
@@ -272,10 +350,7 @@ async fn watch_files(shared: Weak<Shared>, mut changes: Changes) {
                 let now = Instant::now();
                 let due = resting.partition_point(|(due, _)| *due <= now);
                 let due: Vec<_> = resting.drain(..due).filter_map(|(_, growing)| growing.upgrade()).collect();
-                // File system calls, which a slow disk may hold up.
-                tokio::task::spawn_blocking(move || due.into_iter().filter(still_growing).collect())
-                    .await
-                    .unwrap_or_default()
+                blocking(move || due.into_iter().filter(still_growing).collect()).await.unwrap_or_default()
             }
         };
         let due = Instant::now() + PAUSE;
@@ -288,6 +363,10 @@ async fn sleep_until(due: Option<Instant>) {
         Some(due) => tokio::time::sleep_until(due).await,
         None => std::future::pending().await,
     }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)
 }
 
 /// Looks at the files that a change is about.

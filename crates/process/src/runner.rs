@@ -76,11 +76,17 @@ pub trait Logs: Debug + Send + Sync + 'static {
     /// If the log cannot be made or watched.
     fn record(&self, log: &Path) -> io::Result<Recording>;
 
-    /// The same, and hides values in the log before anybody reads them.
+    /// The same, and hides values in the log before anybody reads them, whichever server has the log.
     ///
     /// # Errors
     /// If the log cannot be made or watched.
-    fn record_hiding(&self, log: &Path, hidden: Hidden) -> io::Result<Recording>;
+    async fn record_hiding(&self, log: &Path, hidden: Hidden) -> io::Result<Recording>;
+
+    /// Hides values in what an earlier server has left of a log whose process has ended. A log without values stays as it is.
+    ///
+    /// # Errors
+    /// If the log cannot be watched.
+    async fn hide_rest(&self, log: &Path, hidden: Hidden) -> io::Result<()>;
 
     /// The lines of a log from `start`, and those that come until `ended` is ready and all is read.
     fn tail(&self, log: &Path, start: LogStart, ended: BoxFuture<'static, ()>) -> LogBatches;
@@ -178,8 +184,12 @@ impl Logs for LogFiles {
         LogFiles::record(self, log)
     }
 
-    fn record_hiding(&self, log: &Path, hidden: Hidden) -> io::Result<Recording> {
-        LogFiles::record_hiding(self, log, hidden)
+    async fn record_hiding(&self, log: &Path, hidden: Hidden) -> io::Result<Recording> {
+        LogFiles::record_hiding(self, log, hidden).await
+    }
+
+    async fn hide_rest(&self, log: &Path, hidden: Hidden) -> io::Result<()> {
+        LogFiles::hide_rest(self, log, hidden).await
     }
 
     fn tail(&self, log: &Path, start: LogStart, ended: BoxFuture<'static, ()>) -> LogBatches {

@@ -12,7 +12,7 @@ use spanwise_core::{ActionName, ActionSpec, AttemptNo, Failure, FailureKind, Run
 use spanwise_engine::{Attempt, Executor, Report, RunHandle, RunKey};
 use spanwise_process as process;
 use spanwise_process::environments::Environments;
-use spanwise_process::{Claim, Hidden, Launch, Limits, Logs, Process, ProcessId, Recording, Runner};
+use spanwise_process::{Claim, Hidden, Launch, Limits, Logs, Process, ProcessId, Runner};
 use spanwise_wire::task::{CORE_SLEEP, IMAGE_BUILD, Program};
 use spanwise_wire::{TaskInputs, inputs};
 use tokio_util::task::TaskTracker;
@@ -36,7 +36,7 @@ mod refusals;
 mod results;
 mod secrets;
 mod signs;
-mod trouble;
+pub(crate) mod trouble;
 mod verdict;
 
 pub(crate) use contract::exporter_defaults;
@@ -46,7 +46,7 @@ pub(crate) use launcher::{Launcher, PythonEnvironment};
 pub(crate) use memory::bytes as memory_limit;
 pub(crate) use programs::Programs;
 pub(crate) use refusals::Refusals;
-pub(crate) use secrets::{given as given_secrets, hidden};
+pub(crate) use secrets::{Values, hidden};
 use signs::Sign;
 pub(crate) use signs::SignsOfLife;
 
@@ -211,10 +211,11 @@ impl Shared {
         }
         // Before the process is started: its first read must not be missed.
         let sign = self.signs.of(uris.inputs.key());
-        let hidden = hidden(&self.secrets, &run.id().scope(), &program).values;
-        charge.records(self.record(&files, &hidden, attempt.adopted));
+        let values = self.values_of(&attempt, &program).await;
+        let hidden = hidden(&values);
+        charge.records(self.record(&files, &hidden, attempt.adopted).await?);
         let refused = self.refusals.of(run.key(), action);
-        let (launched, badly) = self.process_of(&attempt, &program, contract, &files).await?;
+        let (launched, badly) = self.process_of(&attempt, (&program, &values), contract, &files).await?;
         let ending = match launched {
             Some(process) => {
                 attempt.scope.report_alive();
@@ -222,8 +223,8 @@ impl Shared {
             }
             None => process::Ending::Gone,
         };
-        if let Ok(recording) = self.logs.record_hiding(&files.log, hidden.clone()) {
-            recording.finish();
+        if let Ok(recording) = self.logs.record_hiding(&files.log, hidden.clone()).await {
+            recording.finish().await;
         }
         attempt.scope.report_ended();
         charge.ended();
@@ -248,23 +249,11 @@ impl Shared {
         Ok(secrets::masked(memory::named(report, program.memory_limit.as_ref()), &hidden))
     }
 
-    /// Records the log of an attempt before its process writes to it, if something is hidden in it: nobody reads it before.
-    fn record(&self, files: &Files, hidden: &Hidden, adopted: bool) -> Option<Recording> {
-        if hidden.is_empty() {
-            return None;
-        }
-        if !adopted {
-            // What cannot be made now is made, or told of, when the process is launched.
-            let _ = files.make();
-        }
-        self.logs.record_hiding(&files.log, hidden.clone()).ok()
-    }
-
     /// The process of an attempt: the one that has claimed it, or a new one; none if it has ended. With it the failure of the launch, if it failed.
     async fn process_of(
         &self,
         attempt: &Attempt,
-        program: &Program,
+        (program, values): (&Program, &Result<Values, Failure>),
         contract: Contract<'_>,
         files: &Files,
     ) -> Result<(Option<Process>, Option<Failure>), Failure> {
@@ -274,7 +263,7 @@ impl Shared {
                 self.end_python(program, files).await;
                 (None, None)
             }
-            Claim::Free => match self.launch_in_time(attempt, program, contract, files).await {
+            Claim::Free => match self.launch_in_time(attempt, (program, values), contract, files).await {
                 Ok(process) => (Some(process), None),
                 Err(failure) => (begun::all_the_same(&*self.runner, &files.process, &failure).await?, Some(failure)),
             },
@@ -292,7 +281,7 @@ impl Shared {
     ) -> process::Ending {
         let (action, number) = (attempt.scope.action, attempt.scope.attempt);
         charge.began(&process);
-        let recording = self.logs.record_hiding(&files.log, hidden.clone());
+        let recording = self.logs.record_hiding(&files.log, hidden.clone()).await;
         let ending = loop {
             tokio::select! {
                 biased;
@@ -301,7 +290,7 @@ impl Shared {
             }
         };
         if let Ok(recording) = recording {
-            recording.finish();
+            recording.finish().await;
         }
         ending
     }
@@ -338,7 +327,7 @@ impl Shared {
     async fn launch_in_time(
         &self,
         attempt: &Attempt,
-        program: &Program,
+        (program, values): (&Program, &Result<Values, Failure>),
         contract: Contract<'_>,
         files: &Files,
     ) -> Result<Process, Failure> {
@@ -347,7 +336,7 @@ impl Shared {
         let uris = contract.file_uris().map_err(|error| damaged("name the attempt's files", &error))?;
         loop {
             self.readiness.room().await;
-            let failure = match self.launch(attempt, program, &contract, &uris, files).await {
+            let failure = match self.launch(attempt, (program, values), &contract, &uris, files).await {
                 Ok(process) => return Ok(process),
                 Err(failure) => failure,
             };
@@ -379,7 +368,7 @@ impl Shared {
     async fn launch(
         &self,
         attempt: &Attempt,
-        program: &Program,
+        (program, values): (&Program, &Result<Values, Failure>),
         contract: &Contract<'_>,
         uris: &FileUris,
         files: &Files,
@@ -387,6 +376,7 @@ impl Shared {
         if let Some(why) = &program.refused {
             return Err(bad_task(format!("`{}`: {why}", program.name)));
         }
+        let values = values.as_ref().map_err(Failure::clone)?;
         let delivered = inputs::delivered(&attempt.inputs, attempt.span);
         let (delivered, context) = delivered.map_err(|error| damaged("read the frozen inputs", &error))?;
         self.deliver_inputs(delivered, uris).await?;
@@ -397,15 +387,13 @@ impl Shared {
         let spec = attempt.run.action(&attempt.scope.action).map(|action| action.spec);
         let no_queue = queues::not_there(attempt.run.engine(), spec.as_ref().and_then(|spec| spec.queue.as_deref()));
         let not_honoured = program.not_honoured.iter().chain(&no_queue).map(|said| format!("warning: {said}"));
-        let not_hidden = hidden(&self.secrets, &attempt.run.id().scope(), program).notes;
-        for note in not_honoured.chain(not_hidden).chain(python.notes().iter().cloned()) {
+        for note in not_honoured.chain(values.not_hidden()).chain(python.notes().iter().cloned()) {
             let noted = self.logs.append(&files.log, &note).await;
             noted.map_err(|error| system("write to the attempt's log", &error))?;
         }
         let options = self.definitions.options(attempt.run.settings());
         let options = options.map_err(|error| undefined("read the run's settings", &error))?;
-        let scope = attempt.run.id().scope();
-        let secrets = secrets::given(&self.secrets, &scope, program, (&*self.runner, self.data.mounts())).await?;
+        let secrets = values.given((&*self.runner, self.data.mounts())).await?;
         let layers = vec![
             python.variables(self.launcher.inherited().for_task()),
             python.env(),

@@ -1,11 +1,14 @@
 //! Secrets of tasks of the stock SDK: hidden in what they say, and as files that only their process sees.
 
+use std::net::TcpListener;
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::{Value, json};
 
 use crate::command_line::spanwise;
 use crate::dev_server::{DevServer, body_of};
+use crate::images::{logs, wait_until};
 use crate::python::{Program, run_case};
 use crate::waiting::page;
 
@@ -75,6 +78,73 @@ fn s15_secrets_that_a_task_says_are_in_no_log_no_error_and_on_no_page_also_after
     let looked_at =
         scan(data.path(), &["journal.db", "journal.db-wal", "spans.db", "spans.db-wal", "logs", "work", "secrets"]);
     assert!(looked_at >= 4, "{looked_at}");
+}
+
+/// The log files of an app, one after the other.
+fn logs_of_apps(data: &Path) -> String {
+    logs(&data.join("apps"))
+}
+
+#[test]
+fn s15_3_an_app_says_its_secrets_to_nobody_whether_the_next_server_adopts_it_or_finds_it_gone() {
+    let data = tempfile::tempdir().unwrap();
+    let mut server = DevServer::start(data.path());
+    let pid = run_case(&server, "apps.py", "talks")["pid"].as_u64().unwrap();
+    for outlives_server in [true, false] {
+        server.kill();
+        let is_said = || logs_of_apps(data.path()).contains(HIDDEN[0]);
+        wait_until("the app goes on saying it", is_said);
+        if !outlives_server {
+            assert!(Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success());
+        }
+        server.restart();
+        let seen = || String::from_utf8(spanwise(&server, &["apps", "logs", "talker"]).stdout).unwrap();
+        wait_until("its log is shown", || seen().contains("it is ****"));
+        assert_hidden("the log of the app", &seen());
+    }
+    server.stop();
+    assert!(!logs_of_apps(data.path()).contains(HIDDEN[0]), "{}", logs_of_apps(data.path()));
+}
+
+#[test]
+fn s15_3_an_app_whose_secret_is_gone_is_not_shown_any_further_and_its_log_says_why() {
+    let data = tempfile::tempdir().unwrap();
+    let mut server = DevServer::start(data.path());
+    run_case(&server, "apps.py", "talks");
+    server.kill();
+    wait_until("the app goes on saying it", || logs_of_apps(data.path()).contains(HIDDEN[0]));
+    std::fs::rename(data.path().join("secrets"), data.path().join("aside")).unwrap();
+    server.restart();
+    let seen = || String::from_utf8(spanwise(&server, &["apps", "logs", "talker"]).stdout).unwrap();
+    let why = "not shown: its secrets cannot be hidden any more: secret `said-by-an-app` is not known";
+    wait_until("it is said", || seen().contains(why));
+    assert_hidden("the log of the app", &seen());
+    server.stop();
+}
+
+#[test]
+fn s15_3_a_build_that_goes_on_without_the_server_says_its_secrets_to_nobody() {
+    let data = tempfile::tempdir().unwrap();
+    // pip says where it looks, uv does not.
+    let environment = [("PATH", "/usr/bin:/bin"), ("SPANWISE_GRACE_SECONDS", "1")];
+    let mut server = DevServer::start_with(data.path(), &environment);
+    let index = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}/{}/", index.local_addr().unwrap(), HIDDEN[0]);
+    let _driver = Program::new(&server, "images.py").arg("a_secret_index").env("SILENT_INDEX", address).start();
+    let said = || logs(&data.path().join("logs"));
+    wait_until("the installer runs", || said().contains("installing iniconfig"));
+    server.kill();
+    wait_until("it goes on saying it", || said().contains(HIDDEN[0]));
+    server.restart();
+    wait_until("it is made again", || said().matches("installing iniconfig").count() == 2);
+    let first = || {
+        let said = spanwise(&server, &["list", "-o", "json"]);
+        let listed: Value = serde_json::from_slice(&said.stdout).unwrap();
+        let run = listed[0]["name"].as_str().unwrap().to_owned();
+        body_of(&format!("http://{}{}/actions/a0/attempts/1/log", server.endpoint(), run_page(&run)))
+    };
+    wait_until("the log of the first try is shown", || first().contains(&"*".repeat(HIDDEN[0].len())));
+    assert_hidden("the log of the first try", &first());
 }
 
 fn check_files(server: &DevServer, capabilities: Option<&str>) {

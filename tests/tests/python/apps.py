@@ -33,6 +33,24 @@ http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_fo
 """
 
 
+TALKER = """
+import http.server, os, threading, time
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = str(os.getpid()).encode()
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+def talk():
+    while True:
+        print("it is", os.environ["SAID"], flush=True)
+        time.sleep(0.05)
+threading.Thread(target=talk, daemon=True).start()
+http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+"""
+
+
 class Handler(http.server.BaseHTTPRequestHandler):
     """Says what it was asked for, and by whom."""
 
@@ -97,6 +115,12 @@ plain = flyte.app.AppEnvironment(
 # It does not end when it is told to.
 stubborn = flyte.app.AppEnvironment(
     name="stubborn", command=["python3", "-c", f"{STUBBORN}"], scaling=flyte.app.Scaling(replicas=1)
+)
+talker = flyte.app.AppEnvironment(
+    name="talker",
+    command=["python3", "-c", f"{TALKER}"],
+    secrets=[flyte.Secret("said-by-an-app", as_env_var="SAID")],
+    scaling=flyte.app.Scaling(replicas=1),
 )
 friend = flyte.app.AppEnvironment(
     name="friend",
@@ -271,6 +295,13 @@ def killed(_scratch):
 @session.remote_case
 def pid(_scratch):
     return {"pid": get(remote("steady").endpoint)["pid"]}
+
+
+@session.remote_case
+def talks(_scratch):
+    """An app that says its secret all the time."""
+    flyte.remote.Secret.create(name="said-by-an-app", value="s3cret-value-of-the-test")
+    return {"pid": get(serve(talker).endpoint)}
 
 
 @session.remote_case

@@ -14,6 +14,13 @@ image = flyte.Image.from_debian_base().with_pip_packages(PACKAGE).with_env_vars(
 broken = flyte.Image.from_debian_base().with_pip_packages("spanwise-there-is-no-such-package")
 with_apt = flyte.Image.from_debian_base().with_apt_packages("git").with_pip_packages(PACKAGE)
 silent = flyte.Image.from_debian_base().with_pip_packages(PACKAGE, index_url=os.environ.get("SILENT_INDEX", "http://none"))
+# Its index says nothing, so pip says each second where it looks, with what is the value of a secret.
+secretive = flyte.Image.from_debian_base().with_pip_packages(
+    PACKAGE,
+    index_url=os.environ.get("SILENT_INDEX", "http://none"),
+    extra_args="--timeout 1 --retries 100",
+    secret_mounts=[flyte.Secret("said-by-a-build", as_env_var="INDEX_WORD")],
+)
 
 here = Path(__file__).parent
 if os.environ.get("SPANWISE_TEST_SCRATCH") and not os.environ.get("ACTION_NAME"):
@@ -170,6 +177,15 @@ def a_python_that_is_nowhere(scratch):
 @case
 def a_silent_index(scratch):
     flyte.build(silent)
+    return {}
+
+
+@case
+def a_secret_index(scratch):
+    import flyte.remote
+
+    flyte.remote.Secret.create(name="said-by-a-build", value="s3cret-value-of-the-test")
+    flyte.build(secretive)
     return {}
 
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::record::SOURCE;
 use super::unfinished::Unfinished;
 use super::{Base, Build, Error};
+use crate::logs::last_lines_without;
 use crate::{Ending, Launch, Limits, append};
 
 /// How much of the log an error shows: an installer says what is wrong at its end.
@@ -72,7 +73,7 @@ impl Site<'_> {
         if ending == Ending::Exited(0) {
             return Ok(());
         }
-        let last_lines = crate::last_lines(self.build.log, LAST_LINES).unwrap_or_default();
+        let last_lines = last_lines_without(self.build.log, LAST_LINES, self.build.hidden).unwrap_or_default();
         Err(Error::Step {
             doing: doing.to_owned(),
             ending: in_words(ending),

@@ -1,4 +1,5 @@
-//! Cutting a log that becomes too long. The task writes the file itself and goes on; the server takes off what comes on top.
+//! Cutting a log that becomes too long, or whose rest nobody may see. The task writes the file itself and goes on; the server takes off what comes
+//! on top.
 //!
 //! Writers append, so a file that is cut grows again from its new end. Between two looks it may be longer by what was written meanwhile;
 //! its readers see nothing beyond the notice.
@@ -12,13 +13,20 @@ use std::path::Path;
 #[derive(Debug)]
 pub(super) struct Cut {
     most: Option<u64>,
+    /// Why nothing is shown from there on, unless it is because of its length.
+    withheld: Option<String>,
     /// Its length with the notice, once it is cut.
     sealed: Option<u64>,
 }
 
 impl Cut {
     pub(super) fn at(most: Option<u64>) -> Cut {
-        Cut { most, sealed: None }
+        Cut { most, withheld: None, sealed: None }
+    }
+
+    /// Nothing that comes from here on is kept.
+    pub(super) fn withhold(&mut self, from: u64, why: &str) {
+        *self = Cut { most: Some(from), withheld: Some(why.to_owned()), sealed: None };
     }
 
     /// Cuts a log of this length if that is too long; says how long it is then.
@@ -28,7 +36,10 @@ impl Cut {
         let sealed = match self.sealed {
             Some(sealed) => sealed,
             None => {
-                let notice = notice(most);
+                let notice = match &self.withheld {
+                    Some(why) => format!("\nspanwise: what was printed from here on is not shown: {why}\n"),
+                    None => notice(most),
+                };
                 // At its place, not at the end: the task may write meanwhile.
                 file.write_all_at(notice.as_bytes(), most)?;
                 *self.sealed.insert(most + notice.len() as u64)

@@ -24,6 +24,8 @@ const CHUNK: usize = 256 * 1024;
 #[derive(Clone, Debug, Default)]
 pub struct Hidden {
     patterns: Vec<Pattern>,
+    /// Why nothing is shown, if nobody can say what the values are.
+    withheld: Option<String>,
 }
 
 #[derive(Clone)]
@@ -51,16 +53,33 @@ impl Hidden {
         }
         patterns.sort();
         patterns.dedup();
-        Hidden { patterns: patterns.into_iter().map(Pattern).collect() }
+        Hidden { patterns: patterns.into_iter().map(Pattern).collect(), withheld: None }
+    }
+
+    /// Values that nobody can say any more, and why: where they may be, nothing is shown.
+    pub fn withheld(why: impl Into<String>) -> Hidden {
+        Hidden { patterns: Vec::new(), withheld: Some(why.into()) }
     }
 
     /// True if nothing is hidden.
     pub fn is_empty(&self) -> bool {
-        self.patterns.is_empty()
+        self.patterns.is_empty() && self.withheld.is_none()
+    }
+
+    pub(super) fn why_withheld(&self) -> Option<&str> {
+        self.withheld.as_deref()
+    }
+
+    /// The length of the longest value.
+    pub(super) fn longest(&self) -> usize {
+        self.patterns.iter().map(|Pattern(pattern)| pattern.len()).max().unwrap_or(0)
     }
 
     /// A text without the values.
     pub fn mask(&self, text: &str) -> String {
+        if let Some(why) = &self.withheld {
+            return format!("(not shown: {why})");
+        }
         let mut bytes = text.as_bytes().to_vec();
         for range in self.found_in(text.as_bytes()) {
             bytes[range].iter_mut().for_each(hide);
@@ -96,7 +115,7 @@ impl Hidden {
 
     /// Hides the values in a file up to `length`, where it was not looked at yet; `last` says that nothing comes any more.
     pub(super) fn hide_in(&self, log: &Path, looked: &mut Looked, length: u64, last: bool) -> io::Result<()> {
-        if self.is_empty() {
+        if self.patterns.is_empty() {
             *looked = Looked { at: length.max(looked.at), open: Vec::new() };
             return Ok(());
         }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use spanwise_core::Timestamp;
 
+use super::hidden::Hidden;
 use super::times::{self, TimesOf};
 
 /// A longer line is cut into several.
@@ -177,6 +178,19 @@ pub fn read_all(log: &Path) -> io::Result<Vec<LogLine>> {
 /// If the log cannot be read.
 pub fn last_lines(log: &Path, most: usize) -> io::Result<String> {
     last_lines_of(log, std::fs::metadata(log)?.len(), most)
+}
+
+/// The same without what is hidden: first that, then the cut, which would leave a part of a value.
+pub(crate) fn last_lines_without(log: &Path, most: usize, hidden: &Hidden) -> io::Result<String> {
+    let mut file = File::open(log)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub((most + hidden.longest()) as u64)))?;
+    let mut bytes = Vec::new();
+    file.take(length).read_to_end(&mut bytes)?;
+    let text = hidden.mask(&String::from_utf8_lossy(&bytes));
+    let from = (text.len().saturating_sub(most)..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or_default();
+    let line = text[from..].find('\n').map(|end| from + end + 1).filter(|line| from > 0 && *line < text.len());
+    Ok(text[line.unwrap_or(from)..].to_owned())
 }
 
 /// The same of the first `length` bytes of a log.

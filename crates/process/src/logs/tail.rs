@@ -10,7 +10,7 @@ use futures_util::{FutureExt, Stream, stream};
 use tokio::sync::watch;
 
 use super::read::{Lines, LogLine, LogStart};
-use super::{Recording, Shared};
+use super::{Recording, Shared, blocking};
 
 /// Batches of lines, none of them empty. After an error there are no more.
 pub type LogBatches = Pin<Box<dyn Stream<Item = io::Result<Vec<LogLine>>> + Send>>;
@@ -86,10 +86,6 @@ fn until(shared: Arc<Shared>, mut ended: BoxFuture<'static, ()>, log: &Path) -> 
     Ok(Until::Growing { ended, length: recording.length(), recording })
 }
 
-fn complete_now(shared: &Shared, log: &Path) -> io::Result<Until> {
-    Ok(Until::Complete(shared.readable(log)?))
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)
+fn complete_now(shared: &Arc<Shared>, log: &Path) -> io::Result<Until> {
+    Ok(Until::Complete(shared.readable_at_end(log)?))
 }

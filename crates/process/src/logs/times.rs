@@ -53,6 +53,22 @@ impl Times {
         Ok(Times { path, entries, last })
     }
 
+    /// The length of the log that a note has: of one in which values are hidden, what was looked at. Reads nothing else, and makes nothing.
+    pub(super) fn covered_of(log: &Path) -> io::Result<u64> {
+        let mut file = match File::open(path_of(log)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+            file => file?,
+        };
+        let entries = file.metadata()?.len() / ENTRY as u64;
+        if entries == 0 {
+            return Ok(0);
+        }
+        let mut entry = [0; ENTRY];
+        file.seek(SeekFrom::Start((entries - 1) * ENTRY as u64))?;
+        file.read_exact(&mut entry)?;
+        Ok(decode(entry).0)
+    }
+
     /// The length of the log that has a time.
     pub(super) fn covered(&self) -> u64 {
         self.last.0

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::StreamExt;
-use spanwise_process::{Ending, LogFiles as Logs, LogLine, LogStart, last_lines, spawn};
+use spanwise_process::{Ending, Hidden, LogFiles as Logs, LogLine, LogStart, last_lines, spawn};
 use tempfile::tempdir;
 use tokio::sync::oneshot;
 
@@ -47,7 +47,7 @@ async fn lines_come_as_they_are_written_and_the_rest_at_the_end() {
     append(&log, b"ee\nfo\xffur");
     let lines = soon("the next line", batches.next()).await.unwrap().unwrap();
     assert_eq!(messages(&lines), ["three"]);
-    recording.finish();
+    recording.finish().await;
     end.send(()).unwrap();
     let lines = soon("the rest", batches.next()).await.unwrap().unwrap();
     assert_eq!(messages(&lines), ["fo\u{fffd}ur"]);
@@ -76,7 +76,7 @@ async fn each_line_has_the_time_at_which_it_came() {
     let second_written = now();
     std::fs::write(home.path().join("go"), "").unwrap();
     soon("ends", process.wait()).await;
-    recording.finish();
+    recording.finish().await;
     let after = now();
     drop((recording, logs));
 
@@ -236,7 +236,7 @@ async fn a_log_that_is_too_long_is_cut_and_says_so() {
     }
     std::fs::write(home.path().join("stop"), "").unwrap();
     assert_eq!(soon("ends", process.wait()).await, Ending::Exited(0));
-    recording.finish();
+    recording.finish().await;
     assert_eq!(std::fs::metadata(&log).unwrap().len(), most);
     assert!(soon("the tail ends", tail.next()).await.is_none(), "nothing comes after the notice");
     drop((recording, logs));
@@ -249,4 +249,87 @@ async fn a_log_that_is_too_long_is_cut_and_says_so() {
     assert_eq!(messages(&again), messages(&lines));
     assert_eq!(messages(&again).last().copied(), Some(NOTICE));
     assert!(messages(&again)[..240].iter().all(|line| line.len() == 40), "{:?}", messages(&again));
+}
+
+/// What a log holds that values are hidden in, of which the next server finds more than the one before has looked at.
+async fn left_by_a_server_that_was_killed(log: &Path) {
+    let logs = Logs::new(None).unwrap();
+    let recording = logs.record_hiding(log, Hidden::new(["s3cret-value"])).await.unwrap();
+    append(log, b"one s3cret-value\n");
+    until("the first line is looked at", || (logs.readable(log).unwrap() == 17).then_some(())).await;
+    // A kill lets nobody look once more; the end of a server does, and sees nothing more.
+    drop((recording, logs));
+    append(log, b"two s3cret-value\nthree\n");
+}
+
+#[tokio::test]
+async fn s15_3_what_nobody_has_hidden_is_not_shown_whoever_comes_next() {
+    let shown = ["one ************", "two ************", "three"];
+    let why = |text: &str| ["one ************".to_owned(), String::new(), format!("spanwise: what was printed from here on is not shown: {text}")];
+    let values = || Hidden::new(["s3cret-value"]);
+    for (next, expected) in [
+        ("who hides the values", shown.map(str::to_owned).to_vec()),
+        ("who hides them when the process has ended", shown.map(str::to_owned).to_vec()),
+        ("who cannot know them", why("they are gone").to_vec()),
+        ("who cannot know them when the process has ended", why("they are gone").to_vec()),
+        ("who finds others in their place", why("the secrets that were hidden in it have changed since").to_vec()),
+        ("nobody", why("whoever hid the secrets in it was gone by then").to_vec()),
+    ] {
+        let home = tempdir().unwrap();
+        let log = home.path().join("log");
+        left_by_a_server_that_was_killed(&log).await;
+        let logs = Logs::new(None).unwrap();
+        // A reader that is there before.
+        let mut early = logs.tail(&log, LogStart::Line(0), std::future::pending());
+        let first = soon("what was looked at", early.next()).await.unwrap().unwrap();
+        assert_eq!((messages(&first), logs.readable(&log).unwrap()), (vec!["one ************"], 17), "{next}");
+        drop(early);
+        let recording = match next {
+            "who hides the values" => Some(logs.record_hiding(&log, values()).await.unwrap()),
+            "who cannot know them" => Some(logs.record_hiding(&log, Hidden::withheld("they are gone")).await.unwrap()),
+            "who finds others in their place" => Some(logs.record_hiding(&log, Hidden::default()).await.unwrap()),
+            "nobody" => None,
+            of_ended => {
+                let is_gone = of_ended.contains("cannot");
+                let hidden = if is_gone { Hidden::withheld("they are gone") } else { values() };
+                logs.hide_rest(&log, hidden).await.unwrap();
+                None
+            }
+        };
+        if let Some(recording) = recording {
+            recording.finish().await;
+        }
+        assert_eq!(messages(&all(&logs, &log, LogStart::Line(0)).await), expected, "{next}");
+        drop(logs);
+        let (on_disk, later) = (std::fs::read_to_string(&log).unwrap(), Logs::new(None).unwrap());
+        assert!(!on_disk.contains("s3cret"), "{next}: {on_disk}");
+        assert_eq!(messages(&all(&later, &log, LogStart::Line(0)).await), expected, "{next}: and it stays so");
+    }
+}
+
+#[tokio::test]
+async fn s15_3_a_log_without_values_is_shown_whoever_comes_next() {
+    let home = tempdir().unwrap();
+    let log = home.path().join("log");
+    drop(Logs::new(None).unwrap().record_hiding(&log, Hidden::default()).await.unwrap());
+    append(&log, b"one\n");
+    let logs = Logs::new(None).unwrap();
+    logs.hide_rest(&log, Hidden::withheld("they are gone")).await.unwrap();
+    drop(logs.record_hiding(&log, Hidden::withheld("they are gone")).await.unwrap());
+    assert_eq!(messages(&all(&logs, &log, LogStart::Line(0)).await), ["one"]);
+}
+
+#[tokio::test]
+async fn s15_3_a_value_that_is_half_written_when_the_server_ends_is_not_shown_in_part() {
+    let home = tempdir().unwrap();
+    let log = home.path().join("log");
+    let logs = Logs::new(None).unwrap();
+    let recording = logs.record_hiding(&log, Hidden::new(["s3cret-value"])).await.unwrap();
+    append(&log, b"one s3cret");
+    drop((recording, logs));
+    let logs = Logs::new(None).unwrap();
+    assert_eq!(logs.readable(&log).unwrap(), 4);
+    append(&log, b"-value\n");
+    logs.hide_rest(&log, Hidden::new(["s3cret-value"])).await.unwrap();
+    assert_eq!(messages(&all(&logs, &log, LogStart::Line(0)).await), ["one ************"]);
 }

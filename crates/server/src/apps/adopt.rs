@@ -1,16 +1,19 @@
 //! Apps after a restart of the server: what an earlier server has started goes on if it is still what is wanted, and else ends. Nothing of
 //! it runs unseen.
 
+use std::path::PathBuf;
+
 use futures_util::future::join_all;
 use spanwise_core::app::{App, Desired};
-use spanwise_process::Claim;
+use spanwise_process::{Claim, Hidden};
 use spanwise_wire::apps::{AppDefinition, AppId};
 
 use super::Apps;
 use super::cell::Revision;
 use super::files::AppFiles;
 use super::launch::Running;
-use crate::attempt;
+use crate::attempt::trouble::patiently;
+use crate::attempt::{self, Values};
 
 impl Apps {
     /// Takes up the apps of the journal, and whatever processes are left of them and of others.
@@ -35,7 +38,12 @@ impl Apps {
             false => App::default(),
         };
         let adopted = self.adopt(&definition, &files).await;
-        self.end_all(&definition.id, &files, adopted.as_ref().map(|running| running.number)).await;
+        let number = adopted.as_ref().map(|running| running.number);
+        let logs = files.logs().into_iter().filter(|(of, _)| Some(*of) != number);
+        let logs = logs.map(|(of, log)| (log, files.note(of).is_some_and(|note| note.process == definition.process)));
+        let logs: Vec<(PathBuf, bool)> = logs.collect();
+        self.end_all(&definition.id, &files, number).await;
+        self.hide_rest(&definition, logs).await;
         if adopted.is_some() {
             app.launched(self.now());
         }
@@ -52,11 +60,33 @@ impl Apps {
         }
         let Ok(Claim::Process(id)) = shared.runner.claim_of(&files.claim(number)).await else { return None };
         let process = shared.runner.adopt(&id).await.ok().flatten()?;
-        let hidden = attempt::hidden(&shared.secrets, &definition.id.scope(), &definition.program).values;
-        let recording = shared.logs.record_hiding(&files.log(number), hidden).ok();
+        let hidden = self.hidden(definition).await;
+        let log = files.log(number);
+        let record = || shared.logs.record_hiding(&log, hidden.clone());
+        let recording = Some(patiently("record the log of an app", record).await);
         let ports = self.inner.ports.again(note.given, note.own);
         tracing::info!(app = definition.id.name, number, "an app goes on that an earlier server has started");
         Some(Running { process, files: files.clone(), number, ports, recording })
+    }
+
+    async fn hidden(&self, definition: &AppDefinition) -> Hidden {
+        let secrets = &self.inner.shared.secrets;
+        attempt::hidden(&Values::of_running(secrets, &definition.id.scope(), &definition.program).await)
+    }
+
+    /// Sees to the logs of processes that have ended while nobody hid anything in them. What those of another definition were given, nobody
+    /// can say.
+    async fn hide_rest(&self, definition: &AppDefinition, logs: Vec<(PathBuf, bool)>) {
+        let hidden = self.hidden(definition).await;
+        for (log, is_of_definition) in logs {
+            let hidden = match is_of_definition {
+                true => hidden.clone(),
+                false => Hidden::withheld("the app is another one since, and its secrets may be others"),
+            };
+            if let Err(error) = self.inner.shared.logs.hide_rest(&log, hidden).await {
+                tracing::warn!(app = definition.id.name, log = %log.display(), %error, "hide the secrets in the log of an app");
+            }
+        }
     }
 
     /// Ends every process of an app but one.

@@ -96,7 +96,9 @@ impl AppFiles {
         old.truncate((old.len() + 1).saturating_sub(LOGS_KEPT));
         for number in old {
             let _ = std::fs::remove_file(self.log(number));
-            let _ = std::fs::remove_file(self.log(number).with_extension("log.times"));
+            for beside in ["log.times", "log.hides"] {
+                let _ = std::fs::remove_file(self.log(number).with_extension(beside));
+            }
         }
         std::fs::write(self.note_file(number), serde_json::to_vec(note)?)?;
         Ok(number)

@@ -105,14 +105,14 @@ impl Apps {
         let number = tokio::task::spawn_blocking(move || begun.begin(&note)).await.map_err(Into::into).flatten();
         let number = number.map_err(|error| failed("make the directory of the app", error))?;
         let log = files.log(number);
-        let hidden = attempt::hidden(&shared.secrets, &id.scope(), &definition.program);
-        let recording =
-            shared.logs.record_hiding(&log, hidden.values).map_err(|error| failed("make the log of the app", error))?;
+        let values = attempt::Values::read(&shared.secrets, &id.scope(), &definition.program)?;
+        let recording = shared.logs.record_hiding(&log, values.hidden()).await;
+        let recording = recording.map_err(|error| failed("make the log of the app", error))?;
         let served = shared.launcher.serving(&definition.program).await?;
         let copied = served.python.bring_files(&files.work()).await;
         copied.map_err(|error| failed("copy the files of the image", error))?;
         let mut notes: Vec<String> = served.python.notes().to_vec();
-        notes.extend(hidden.notes);
+        notes.extend(values.not_hidden());
         notes.extend(definition.not_honoured().into_iter().map(|text| format!("warning: {text}")));
         if ports.own.is_none() {
             let wanted = definition.port;
@@ -124,9 +124,7 @@ impl Apps {
         for note in &notes {
             shared.logs.append(&log, note).await.map_err(|error| failed("write to the log of the app", error))?;
         }
-        let scope = id.scope();
-        let beneath = (&*shared.runner, shared.data.mounts());
-        let secrets = attempt::given_secrets(&shared.secrets, &scope, &definition.program, beneath).await?;
+        let secrets = values.given((&*shared.runner, shared.data.mounts())).await?;
         let launch = Launch {
             argv: self.argv(definition, &ports, served.program),
             env: self.env(definition, &ports, &served.python, secrets.variables),

@@ -102,7 +102,7 @@ impl Apps {
     async fn ended(&self, cell: &Arc<Cell>, running: Option<Running>, ending: Ending) {
         let Some(mut running) = running else { return };
         if let Some(recording) = running.recording.take() {
-            recording.finish();
+            recording.finish().await;
         }
         let message = match cell.is_asked_to_end() {
             true => None,
@@ -121,10 +121,10 @@ impl Apps {
     async fn finish(&self, running: Option<Running>) {
         let Some(running) = running else { return };
         running.process.stop(self.inner.shared.grace).await;
-        if let Some(recording) = &running.recording {
-            recording.finish();
-        }
         self.end_remains(running.files.claim(running.number)).await;
+        if let Some(recording) = &running.recording {
+            recording.finish().await;
+        }
         running.files.finish(running.number);
     }
 

@@ -94,7 +94,7 @@ impl Drop for Charge {
         self.shared.stopping.spawn(async move {
             shared.end(of, adopted, &files).await;
             if let Some(recording) = recording {
-                recording.finish();
+                recording.finish().await;
             }
             let is_under_way = run.action(&action).is_some_and(|action_now| action_now.attempt() == Some(number));
             let Ok(directory) = layout::attempt(run.id(), &action, number) else { return };

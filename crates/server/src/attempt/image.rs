@@ -10,11 +10,12 @@ use spanwise_blobs::{BlobUri, Blobs};
 use spanwise_core::{Failure, text::seconds};
 use spanwise_engine::{Attempt, Report};
 use spanwise_process::environments::{self, Build, Environment, ImageKey, Plan};
-use spanwise_process::{ProcessId, Runner, with_programs};
+use spanwise_process::{Hidden, ProcessId, Runner, with_programs};
 use spanwise_wire::image::{self, Image, ImageRequest};
 use spanwise_wire::{task::Program, with_causes};
 
 use super::contract::FileUris;
+use super::trouble::patiently;
 use super::{Files, Shared, adopt, damaged, launcher, secrets, system, undefined, unstored};
 use crate::image_plan::ImagePlan;
 
@@ -86,18 +87,30 @@ impl Shared {
         let request = request.map_err(|error| damaged("read the frozen inputs", &error))?;
         let key = ImageKey::of(&request.image)
             .ok_or_else(|| refused(format!("`{}` is not named after the hash of an image", request.image)))?;
+        let plan = plan(&self.blobs, &request).await.map_err(refused);
+        let values = match &plan {
+            Ok(ImagePlan { secrets, .. }) => {
+                let program = Program { secrets: secrets.clone(), ..Program::default() };
+                self.values_of(attempt, &program).await
+            }
+            Err(failure) => Err(failure.clone()),
+        };
+        // Installers print the addresses of private indexes, passwords among them.
+        let hidden = secrets::hidden(&values);
         if attempt.adopted {
             self.end_orphan(&key, files).await;
+            patiently("hide what is secret in the log of a build", || self.logs.hide_rest(&files.log, hidden.clone()))
+                .await;
             return Ok(Report::unblamed("the server was stopped while it built the image"));
         }
         files.make().map_err(|error| system("make the attempt's directory", &error))?;
         let _work = RemoveWork(files.clone());
-        let recording = self.logs.record(&files.log);
+        let recording = self.logs.record_hiding(&files.log, hidden.clone()).await;
+        let recording = recording.map_err(|error| system("make the log of the build", &error))?;
         attempt.run.report_started(attempt.scope.action, attempt.scope.attempt);
-        let environment = self.environment_of(attempt, &request, &key, files).await;
-        if let Ok(recording) = recording {
-            recording.finish();
-        }
+        let given = (plan?.plan, values?.variables());
+        let environment = self.environment_of(attempt, (&request, &key), given, (files, &hidden)).await;
+        recording.finish().await;
         let outputs = image::outputs(&environment?.image);
         let uri = uris.outputs.join("outputs.pb").map_err(|error| system("name the outputs", &error))?;
         self.blobs.put(&uri, outputs.clone()).await.map_err(|error| unstored("write the outputs", &error))?;
@@ -107,21 +120,16 @@ impl Shared {
     async fn environment_of(
         &self,
         attempt: &Attempt,
-        request: &ImageRequest,
-        key: &ImageKey,
-        files: &Files,
+        (request, key): (&ImageRequest, &ImageKey),
+        (plan, secrets): (Plan, Vec<(String, String)>),
+        (files, hidden): (&Files, &Hidden),
     ) -> Result<std::sync::Arc<Environment>, Failure> {
         let run = attempt.run.id();
-        let ImagePlan { plan, secrets: requests, .. } = plan(&self.blobs, request).await.map_err(refused)?;
         let environments = self.launcher.environments();
         let base = environments.current().await;
         let inherited = self.launcher.inherited().for_installer();
         let mut env = with_programs(base.within(inherited), &launcher::bin_of(&base));
-        let program = Program { secrets: requests, ..Program::default() };
-        env.extend(secrets::variables(&self.secrets, &run.scope(), &program)?);
-        // Installers print the addresses of private indexes, passwords among them.
-        let hidden = secrets::hidden(&self.secrets, &run.scope(), &program).values;
-        let _hiding = self.logs.record_hiding(&files.log, hidden.clone());
+        env.extend(secrets);
         let settings = self.definitions.options(attempt.run.settings());
         let settings = settings.map_err(|error| undefined("read the run's settings", &error))?;
         let note = installer_file(files);
@@ -134,9 +142,10 @@ impl Shared {
             log: &files.log,
             fresh: settings.cache.overwrite,
             built_by: Some([run.org.clone(), run.project.clone(), run.domain.clone(), run.name.to_string()]),
+            hidden,
             started: &|id| remember(&note, id),
         };
-        environments.ensure(&build).await.map_err(|error| secrets::without(unmade(error), &hidden))
+        environments.ensure(&build).await.map_err(|error| secrets::without(unmade(error), hidden))
     }
 
     /// Sees to the environment of a published image that has another version of Python than the server's interpreter: it has the SDK
@@ -158,6 +167,7 @@ impl Shared {
             log: &files.log,
             fresh: false,
             built_by: None,
+            hidden: &Hidden::default(),
             started: &|id| remember(&note, id),
         };
         let made = tokio::time::timeout(LIMIT, environments.ensure(&build)).await;

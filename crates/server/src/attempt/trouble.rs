@@ -100,7 +100,7 @@ fn is_passing(error: &(dyn StdError + 'static)) -> bool {
 
 /// Asks for what decides about an attempt until the machine can say: an attempt whose process or whose result cannot be looked at
 /// now must not pass for lost, or it would be made twice. Only the end of the attempt, or of the server, ends this.
-pub(super) async fn patiently<T, E, F>(doing: &str, mut ask: impl FnMut() -> F) -> T
+pub(crate) async fn patiently<T, E, F>(doing: &str, mut ask: impl FnMut() -> F) -> T
 where
     E: Into<Box<dyn StdError + Send + Sync>>,
     F: Future<Output = Result<T, E>>,

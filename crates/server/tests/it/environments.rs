@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use spanwise_process::Hidden;
 use spanwise_process::environments::{Base, Build, Environment, Environments, Error, ImageKey, Plan};
 use spanwise_proto::flyteidl2::imagebuilder::{ImageSpec, Layer, PipOptions, PipPackages, layer::Layer as Kind};
 use spanwise_server::image_plan::{ImagePlan, SDK};
@@ -47,6 +48,7 @@ impl Place {
             log: &self.folder.path().join("log"),
             fresh,
             built_by: None,
+            hidden: &Hidden::default(),
             started: &|_| {},
         };
         self.environments.ensure(&build).await
