@@ -88,6 +88,19 @@ impl Hidden {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
+    /// The beginning of a text without the values, also without what at its end is the beginning of one: whoever cut it may have cut one.
+    pub fn mask_cut(&self, beginning: &[u8]) -> String {
+        if self.withheld.is_some() {
+            return self.mask("");
+        }
+        let mut bytes = beginning.to_vec();
+        let open = bytes.len() - self.open_end(beginning);
+        for range in self.found_in(beginning).into_iter().chain(std::iter::once(open..bytes.len())) {
+            bytes[range].iter_mut().for_each(hide);
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
     /// Where the values stand; ranges may overlap.
     fn found_in(&self, bytes: &[u8]) -> Vec<Range<usize>> {
         let mut found = Vec::new();

@@ -7,7 +7,9 @@ use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart, SinglePart};
 use lettre::transport::smtp::SmtpTransport;
 use lettre::{Address, Message, Transport as _};
+use percent_encoding::percent_decode_str;
 use spanwise_engine::{Fault, Undelivered};
+use spanwise_process::Hidden;
 use spanwise_wire::notification::{Mail, Recipient};
 use spanwise_wire::{shown, with_causes};
 
@@ -21,6 +23,8 @@ const SENDER: &str = "spanwise@localhost";
 pub struct MailServer {
     transport: SmtpTransport,
     from: Mailbox,
+    /// The password, which no error says.
+    hidden: Hidden,
 }
 
 /// A setting that names no mail server.
@@ -55,7 +59,8 @@ impl MailServer {
         let builder = SmtpTransport::from_url(url).map_err(|_| BadMailServer::Url)?;
         let from = from.unwrap_or(SENDER);
         let sender = Mailbox::from_str(from).map_err(|_| BadMailServer::Sender(from.to_owned()))?;
-        Ok(MailServer { transport: builder.timeout(Some(LIMIT)).build(), from: sender })
+        let hidden = Hidden::new(password(url).as_deref());
+        Ok(MailServer { transport: builder.timeout(Some(LIMIT)).build(), from: sender, hidden })
     }
 
     /// Sends a mail. Blocks.
@@ -69,16 +74,24 @@ impl MailServer {
         sent.map(drop).map_err(|error| {
             // A mail that is refused for good is tried again all the same: what is wrong may be a setting of the server's.
             let fault = if error.is_permanent() { Fault::Message } else { Fault::Receiver };
-            Undelivered { text: format!("the mail server: {}", shown_error(&error)), fault }
+            Undelivered { text: format!("the mail server: {}", shown_error(&self.hidden, &error)), fault }
         })
     }
 }
 
-fn shown_error(error: &lettre::transport::smtp::Error) -> String {
+/// The password in the address of a mail server.
+fn password(url: &str) -> Option<String> {
+    let (_, rest) = url.split_once("://")?;
+    let (login, _) = rest.split(['/', '?']).next()?.rsplit_once('@')?;
+    let (_, password) = login.split_once(':')?;
+    Some(percent_decode_str(password).decode_utf8_lossy().into_owned())
+}
+
+fn shown_error(hidden: &Hidden, error: &lettre::transport::smtp::Error) -> String {
     if error.is_timeout() {
         return format!("it has not answered within {} s", LIMIT.as_secs());
     }
-    with_causes(error).chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect()
+    hidden.mask(&with_causes(error)).chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect()
 }
 
 impl fmt::Debug for MailServer {
@@ -145,6 +158,37 @@ mod tests {
         }
         let refused = MailServer::new("smtp://h", Some("nobody")).unwrap_err();
         assert_eq!(refused.to_string(), "smtp_from: `nobody` is no mail address");
+    }
+
+    #[test]
+    fn s13_5_the_password_of_a_mail_server_is_in_no_error() {
+        for (url, expected) in [
+            ("smtp://user:p%40ss/word@host", None),
+            ("smtp://user:p%40ss@host:587?tls=required", Some("p@ss")),
+            ("smtp://user@host", None),
+            ("smtp://host:25/a:b@c", None),
+        ] {
+            assert_eq!(password(url).as_deref(), expected, "{url}");
+        }
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("smtp://user:s3cret-word@{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            use std::io::{Read as _, Write as _};
+            let (mut connection, _) = listener.accept().unwrap();
+            let refused = format!("554 {} s3cret-word is wrong\r\n", ".".repeat(260));
+            connection.write_all(refused.as_bytes()).unwrap();
+            let _ = connection.read(&mut [0; 100]);
+        });
+        let mail = Mail {
+            to: vec![Recipient { name: String::new(), address: "a@example.com".to_owned() }],
+            cc: Vec::new(),
+            bcc: Vec::new(),
+            subject: String::new(),
+            text: String::new(),
+            html: None,
+        };
+        let error = MailServer::new(&url, None).unwrap().send(mail, "1").unwrap_err().text;
+        assert!(error.contains("....") && error.contains('*') && !error.contains("s3c"), "{error}");
     }
 
     #[test]
