@@ -40,10 +40,21 @@ fail() {
     exit 125
 }
 if [ ! -d "$directory" ]; then
-    top=/${directory#/}
-    top=/$(printf %s "${top#/}" | cut -d / -f 1)
-    mount -t overlay overlay -o "lowerdir=$beneath:$top" "$top" ||
-        fail "there is no $directory, and it cannot be laid over $top: make it once, as root: mkdir -p $directory"
+    top=${directory#/}
+    top=/${top%%/*}
+    below=$(while read -r _ _ _ _ point _; do
+        case $point in "$top"/*) printf '%s\n' "${point#"$top"/}" ;; esac
+    done < /proc/self/mountinfo)
+    # From where it is seen without what is laid over it; and from there, as a path may have letters that separate options.
+    (cd "$top" && (cd "$beneath" && mount -t overlay overlay -o "lowerdir=.:$top" "$top") ||
+        fail "there is no $directory, and it cannot be laid over $top${below:+ (below which are mounts: $below)}: make it once, as root: mkdir -p $directory"
+    # What is mounted below it, as the resolv.conf of a container, is seen as before.
+    printf %s "${below:+$below
+}" | while read -r point; do
+        point=$(printf %b "$point")
+        mount --no-canonicalize --rbind "./$point" "$top/$point" ||
+            fail "there is no $directory, and with it laid over $top nobody would see $top/$point: make it once, as root: mkdir -p $directory"
+    done) || exit
 fi
 mount -t tmpfs -o size=16m,nr_inodes=4k,mode=0700,nosuid,nodev,noexec spanwise-secrets "$directory" ||
     fail "a file system in memory at $directory is refused"
@@ -82,7 +93,8 @@ impl Mounted {
         // The shell has programs of the system, whatever the PATH of the task has.
         let setup = SETUP
             .replace("mount -", &format!("{} -", program("mount").display()))
-            .replace("base64 -d", &format!("{} -d", program("base64").display()));
+            .replace("base64 -d", &format!("{} -d", program("base64").display()))
+            .replace("mkdir -p \"", &format!("{} -p \"", program("mkdir").display()));
         command.extend(["/bin/sh".into(), "-c".into(), setup.into(), "sh".into()]);
         command.extend([self.directory.clone().into(), self.beneath.clone().into()]);
         command.push(if input { "yes" } else { "no" }.into());
@@ -168,6 +180,63 @@ mod tests {
         assert_eq!(mounted.text(), "key czNjcmV0CnZhbHVl\ngroup/key \n. .\n");
     }
 
+    /// How a test becomes somebody without rights, if it is root.
+    fn nobody() -> Vec<OsString> {
+        ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"].map(OsString::from).to_vec()
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn s15_2_what_is_mounted_below_the_path_is_seen_as_before_wherever_the_servers_directory_is() {
+        use std::io::Write as _;
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let bound = folder.path().join("bound");
+        std::fs::write(&bound, "of a container\n").unwrap();
+        let is_root = rustix::process::geteuid().is_root();
+        let (directory, files) = (PathBuf::from("/etc/spanwise-test/secrets"), vec![("key".to_owned(), "s3cret".to_owned())]);
+        for name in ["plain", "with:colon", "with,comma", "with space", "with\\backslash\"quote"] {
+            let beneath = folder.path().join(name);
+            let mounted = Mounted { directory: directory.clone(), files: files.clone(), beneath };
+            mounted.prepare().unwrap();
+            let look = "cat /etc/spanwise-test/secrets/key; head -n 1 /etc/passwd; pwd";
+            let argv = ["/bin/sh", "-c", look].map(OsString::from);
+            let there = std::fs::read_to_string("/etc/passwd").unwrap().lines().next().unwrap().to_owned();
+            // In a user namespace the kernel lays nothing over what others have mounted something below.
+            for (as_nobody, is_bound) in [(false, true), (false, false), (true, false), (true, true)] {
+                let user = if as_nobody && is_root { nobody() } else { Vec::new() };
+                let mut unshare: Vec<OsString> = vec!["unshare".into(), "--mount".into()];
+                unshare.extend((!is_root).then(|| "--map-root-user".into()));
+                let bind = if is_bound { r#"mount --bind "$0" /etc/passwd"# } else { "true" };
+                let outside = format!(r#"{bind} && exec "$@" 3<&0 </dev/null"#);
+                unshare.extend(["sh".into(), "-c".into(), outside.into(), bound.clone().into()]);
+                let command = mounted.around_as(!as_nobody, &argv, false);
+                let mut child = std::process::Command::new(&unshare[0])
+                    .args(unshare[1..].iter().chain(&user).chain(&command))
+                    .current_dir("/usr")
+                    .stdin(Stdio::piped())
+                    .stdout(Stdio::piped())
+                    .stderr(Stdio::piped())
+                    .spawn()
+                    .unwrap();
+                // One that refuses has ended before it reads.
+                let _ = child.stdin.take().unwrap().write_all(mounted.text().as_bytes());
+                let output = child.wait_with_output().unwrap();
+                let (said, errors) =
+                    (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+                if as_nobody && is_bound {
+                    let refused = "cannot be laid over /etc (below which are mounts: passwd): make it once, as root: mkdir";
+                    assert!(said.is_empty() && errors.contains(refused), "{said} {errors}");
+                    continue;
+                }
+                let line = if is_bound { "of a container" } else { &there };
+                assert_eq!(said, format!("s3cret{line}\n/usr\n"), "{name}, {as_nobody}: {errors}");
+            }
+        }
+    }
+
     /// Of root, and of a user without rights if this is root, who can be anybody.
     #[cfg(target_os = "linux")]
     #[test]
@@ -186,8 +255,7 @@ mod tests {
             "cd /etc/spanwise-test/secrets && cat team/key && wc -c < key && id -u && cat <&3; ! touch new; umask";
         let argv = ["/bin/sh", "-c", look].map(OsString::from);
         for as_nobody in [false, true] {
-            let user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"].map(OsString::from);
-            let user = if as_nobody && is_root { user.to_vec() } else { Vec::new() };
+            let user = if as_nobody && is_root { nobody() } else { Vec::new() };
             let command = mounted.around_as(is_root && !as_nobody, &argv, true);
             let mut child = std::process::Command::new("/bin/sh")
                 .args(["-c", r#"umask 027; exec "$@" 3<&0 </dev/null"#, "sh"])
