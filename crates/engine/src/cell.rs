@@ -48,6 +48,8 @@ pub(crate) struct RunCell {
     id: RunId,
     key: OnceLock<RunKey>,
     settings: RunSettings,
+    /// False if nobody is to be notified of its end.
+    may_notify: bool,
     state: Mutex<CellState>,
     changes: watch::Sender<()>,
 }
@@ -107,7 +109,9 @@ impl RunCell {
             refused: None,
         };
         let state = Mutex::new(state);
-        RunCell { id, key, settings, state, changes: watch::Sender::new(()) }
+        // Whom a run of an earlier process notifies is in the store alone.
+        let may_notify = key.get().is_some() || !settings.receivers.is_empty();
+        RunCell { id, key, settings, may_notify, state, changes: watch::Sender::new(()) }
     }
 
     pub(crate) fn id(&self) -> &RunId {
@@ -116,6 +120,10 @@ impl RunCell {
 
     pub(crate) fn settings(&self) -> &RunSettings {
         &self.settings
+    }
+
+    pub(crate) fn may_notify(&self) -> bool {
+        self.may_notify
     }
 
     pub(crate) fn subscribe(&self) -> watch::Receiver<()> {

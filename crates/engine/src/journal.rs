@@ -272,7 +272,7 @@ impl Shared {
                 self.run_feeds.note(&of_roots.map(|append| append.run).collect::<Vec<_>>());
                 for (run, Append { first_seq, events, definitions, run_phase, .. }) in runs.iter().zip(appends) {
                     run.forget_written(&definitions);
-                    if run_phase.is_some_and(|(_, ended_at)| ended_at.is_some()) {
+                    if run.may_notify() && run_phase.is_some_and(|(_, ended_at)| ended_at.is_some()) {
                         self.ended.notify_one();
                     }
                     self.exports.mark(run, first_seq, events);

@@ -324,7 +324,7 @@ pub struct DueQuery {
 pub struct Due {
     /// Of each receiver that does not rest, the one that has been due for longest.
     pub rows: Vec<NotificationRow>,
-    /// When the next one will be due, of those that are not due now and whose receivers do not rest.
+    /// When the next one will be due, of receivers that do not rest and for whom none is due now.
     pub next: Option<Timestamp>,
 }
 

@@ -62,6 +62,7 @@ const SCHEMA: Schema<'_> = Schema {
         include_str!("../migrations/sqlite/0011_notifications.sql"),
         include_str!("../migrations/sqlite/0012_tracked.sql"),
         include_str!("../migrations/sqlite/0013_timers.sql"),
+        include_str!("../migrations/sqlite/0014_untried_notifications.sql"),
     ],
 };
 

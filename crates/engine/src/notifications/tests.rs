@@ -147,6 +147,16 @@ async fn s13_each_end_is_told_once_to_each_receiver_that_wants_it() {
 }
 
 #[tokio::test]
+async fn s13_5_the_end_of_a_run_that_notifies_nobody_wakes_nobody() {
+    let engine = memory();
+    ended(&engine, "quiet", &[]).await;
+    let woken = || tokio::time::timeout(Duration::from_millis(50), engine.inner.ended.notified());
+    assert!(woken().await.is_err());
+    ended(&engine, "loud", &[0]).await;
+    assert!(woken().await.is_ok());
+}
+
+#[tokio::test]
 async fn s13_a_receiver_that_is_away_or_hangs_disturbs_no_other_and_gets_everything_once_it_is_back() {
     let (engine, receivers) = (memory(), Arc::new(Receivers::default()));
     receivers.down.lock().unwrap().insert("a");

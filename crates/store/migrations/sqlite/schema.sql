@@ -165,4 +165,6 @@ CREATE INDEX notifications_due ON notifications (receiver, due_at) WHERE state =
 
 CREATE INDEX notifications_troubled ON notifications (run) WHERE error IS NOT NULL AND state IN (0, 2);
 
+CREATE INDEX notifications_untried ON notifications (receiver, due_at) WHERE state = 0 AND due_at IS NOT NULL AND tries = 0;
+
 CREATE INDEX runs_tracked ON runs (key) WHERE tracked = 1;

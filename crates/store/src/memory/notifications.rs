@@ -27,11 +27,12 @@ impl Notifications {
 
     pub(super) fn due(&self, query: &DueQuery) -> Due {
         let mut due: BTreeMap<&str, &NotificationRow> = BTreeMap::new();
-        let mut next = None;
+        let mut later: BTreeMap<&str, Timestamp> = BTreeMap::new();
         for row in self.0.values().filter(|row| row.state == NotificationState::Waiting) {
             let Some(at) = row.at.filter(|_| !query.resting.contains(&row.receiver)) else { continue };
             if row.tries > 0 && at > query.now && at <= query.latest {
-                next = Some(next.map_or(at, |next: Timestamp| next.min(at)));
+                let first = later.entry(&row.receiver).or_insert(at);
+                *first = at.min(*first);
                 continue;
             }
             let first = due.entry(&row.receiver).or_insert(row);
@@ -39,6 +40,7 @@ impl Notifications {
                 *first = row;
             }
         }
+        let next = later.iter().filter(|(receiver, _)| !due.contains_key(*receiver)).map(|(_, at)| *at).min();
         let mut rows: Vec<NotificationRow> = due.into_values().cloned().collect();
         rows.sort_by_key(|row| row.at);
         rows.truncate(query.limit);

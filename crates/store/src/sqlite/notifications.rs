@@ -50,26 +50,47 @@ pub(super) fn become_due(transaction: &Transaction<'_>, run: RunKey, ended_at: T
 /// What was never tried is due whatever the clock says: it may have been moved since the run has ended.
 const IS_DUE: &str = "(tries = 0 OR due_at <= ?1 OR due_at > ?2)";
 
-const WAITS: &str = "state = 0 AND due_at IS NOT NULL AND receiver NOT IN (SELECT value FROM json_each(?3))";
+/// The receivers for whom something waits, each with the time of the first of it, and of the first that is due. Each is found by a look into an
+/// index, however much waits for it.
+const HEADS: &str = "
+    WITH RECURSIVE receivers (name) AS (
+        SELECT min(receiver) FROM notifications WHERE state = 0 AND due_at IS NOT NULL
+        UNION ALL
+        SELECT (SELECT min(receiver) FROM notifications WHERE state = 0 AND due_at IS NOT NULL AND receiver > name)
+        FROM receivers WHERE name IS NOT NULL
+    ), heads (name, first, untried, late) AS (
+        SELECT name,
+            (SELECT min(due_at) FROM notifications WHERE state = 0 AND due_at IS NOT NULL AND receiver = name),
+            (SELECT min(due_at) FROM notifications WHERE state = 0 AND due_at IS NOT NULL AND tries = 0 AND receiver = name),
+            (SELECT min(due_at) FROM notifications WHERE state = 0 AND due_at IS NOT NULL AND receiver = name AND due_at > ?2)
+        FROM receivers WHERE name IS NOT NULL AND name NOT IN (SELECT value FROM json_each(?3))
+    )
+    SELECT name, first, CASE WHEN first <= ?1 THEN first ELSE coalesce(min(untried, late), untried, late) END FROM heads";
 
 pub(super) fn due(connection: &Connection, query: &DueQuery) -> Result<Due, Error> {
     let resting =
         serde_json::to_string(&query.resting).map_err(|error| super::columns::corrupt("receivers", &error))?;
-    let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
-    // The other columns are those of the row that has the minimum.
-    let sql = format!(
-        "SELECT run, rule, receiver, state, tries, min(due_at), error FROM notifications
-         WHERE {WAITS} AND {IS_DUE} GROUP BY receiver ORDER BY min(due_at) LIMIT ?4"
-    );
-    let rows = read(connection, &sql, params![query.now.0, query.latest.0, resting, limit])?;
-    let sql = format!("SELECT min(due_at) FROM notifications WHERE {WAITS} AND NOT {IS_DUE}");
-    let next = connection
-        .prepare_cached(&sql)
-        .and_then(|mut select| {
-            select.query_row(params![query.now.0, query.latest.0, resting], |row| row.get::<_, Option<i64>>(0))
+    let mut select = connection.prepare_cached(HEADS).map_err(failed)?;
+    let heads = select
+        .query_map(params![query.now.0, query.latest.0, resting], |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?, row.get::<_, Option<i64>>(2)?))
         })
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(failed)?;
-    Ok(Due { rows, next: next.map(Timestamp) })
+    let next = heads.iter().filter(|(.., due)| due.is_none()).map(|(_, first, _)| Timestamp(*first)).min();
+    let mut due: Vec<(i64, String)> =
+        heads.into_iter().filter_map(|(receiver, _, due)| Some((due?, receiver))).collect();
+    due.sort();
+    due.truncate(query.limit);
+    let sql = format!(
+        "SELECT {COLUMNS} FROM notifications
+         WHERE state = 0 AND due_at IS NOT NULL AND receiver = ?3 AND due_at = ?4 AND {IS_DUE} ORDER BY run, rule LIMIT 1"
+    );
+    let row = |(due, receiver): &(i64, String)| {
+        read(connection, &sql, params![query.now.0, query.latest.0, receiver, due])
+    };
+    let rows = due.iter().map(row).collect::<Result<Vec<_>, Error>>()?;
+    Ok(Due { rows: rows.into_iter().flatten().collect(), next })
 }
 
 pub(super) fn put(transaction: &Transaction<'_>, row: &NotificationRow) -> Result<(), Error> {
@@ -129,4 +150,39 @@ fn read_row(row: &Row<'_>) -> Result<NotificationRow, Error> {
         at: get::<Option<i64>>(row, 5)?.map(Timestamp),
         error: get(row, 6)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::StatementStatus;
+
+    use super::*;
+
+    /// How many steps it takes to see what is due if so much waits for each of three receivers: for one that rests, for one whose messages are all
+    /// tried later, and for one that takes them.
+    fn steps(waiting: i64) -> i32 {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(include_str!("../../migrations/sqlite/schema.sql")).unwrap();
+        for run in 0..waiting {
+            for (rule, receiver, tries, due_at) in [(0, "rests", 1, run), (1, "refuses", 1, 2_000_000), (2, "takes", 0, run)] {
+                let insert = "INSERT INTO notifications (run, rule, receiver, state, tries, due_at) VALUES (?1, ?2, ?3, 0, ?4, ?5)";
+                connection.execute(insert, params![run, rule, receiver, tries, due_at]).unwrap();
+            }
+        }
+        let (now, latest) = (Timestamp(1_000_000), Timestamp(3_000_000));
+        let query = DueQuery { now, latest, resting: vec!["rests".to_owned()], limit: 8 };
+        let found = due(&connection, &query).unwrap();
+        let rows: Vec<_> = found.rows.iter().map(|row| (row.receiver.as_str(), row.run.0)).collect();
+        assert_eq!((rows, found.next), (vec![("takes", 0)], Some(Timestamp(2_000_000))));
+        let mut heads = connection.prepare(HEADS).unwrap();
+        let count = heads.query_map(params![now.0, latest.0, r#"["rests"]"#], |_| Ok(())).unwrap().count();
+        assert_eq!(count, 2);
+        heads.get_status(StatementStatus::VmStep)
+    }
+
+    #[test]
+    fn s13_3_what_is_due_is_found_at_once_however_much_waits() {
+        let (few, many) = (steps(10), steps(5000));
+        assert!(many < few + 50, "{few} steps with 10 that wait for each receiver, {many} with 5000");
+    }
 }
