@@ -25,6 +25,15 @@ mod tests;
 /// Receivers that are served at the same time.
 const AT_A_TIME: usize = 8;
 
+/// Of these, those that one host or one mail server brings it to.
+const OF_ONE_HOST: usize = 2;
+
+/// Of these, those that did not take what was sent last: they may hang again, and leave the others room.
+const OF_FAILING: usize = 4;
+
+/// Receivers for whom something is due that are looked at together.
+const LOOKED_AT: usize = 64;
+
 /// The pause after the journal could not be read or written.
 const JOURNAL_PAUSE: Duration = Duration::from_secs(1);
 
@@ -82,6 +91,11 @@ pub struct Failed<'a> {
 pub trait Notifier: Send + Sync + 'static {
     /// Sends one. Called again with the same after an error, and after a crash in between: the message says by a number which one it is.
     fn deliver(&self, end: RunEnd) -> Pin<Box<dyn Future<Output = Result<Delivery, Undelivered>> + Send + '_>>;
+
+    /// What brings messages to a receiver, which others may share: its host, or the mail server.
+    fn host(&self, receiver: &str) -> String {
+        receiver.to_owned()
+    }
 
     /// One could not be delivered.
     fn failed(&self, _failed: &Failed<'_>) {}
@@ -155,12 +169,20 @@ struct Resting {
     until: Timestamp,
 }
 
+/// A receiver that is being sent something.
+struct Busy {
+    receiver: String,
+    host: String,
+    /// It did not take what was sent last.
+    is_failing: bool,
+}
+
 struct Loop {
     outbox: Outbox,
     /// Those that have failed since they took something.
     receivers: HashMap<String, Resting>,
     /// Who is being sent something, by the task that does.
-    busy: HashMap<Id, String>,
+    busy: HashMap<Id, Busy>,
     stopping: watch::Receiver<bool>,
 }
 
@@ -199,29 +221,51 @@ impl Loop {
         let resting: Vec<String> =
             self.receivers.iter().filter(|(_, resting)| resting.until > now).map(|(name, _)| name.clone()).collect();
         let wakes = self.receivers.values().map(|resting| resting.until).filter(|until| *until > now).min();
-        let limit = AT_A_TIME.saturating_sub(self.busy.len());
-        if limit == 0 {
-            return None;
-        }
         let latest = now.after(self.outbox.limits.longest_pause);
-        let resting = resting.into_iter().chain(self.busy.values().cloned()).collect();
-        let (store, query) = (Arc::clone(&self.outbox.store), DueQuery { now, latest, resting, limit });
-        let Ok(Ok(Due { rows, next })) = leave_runtime(move || store.due_notifications(&query)).await else {
-            return Some(now.after(JOURNAL_PAUSE));
-        };
-        for row in rows {
-            let receiver = row.receiver.clone();
-            let failures = self.receivers.get(&receiver).map_or(0, |resting| resting.failures);
-            let sending = under_way.spawn(self.outbox.clone().send(row, failures));
-            self.busy.insert(sending.id(), receiver);
+        let mut passed_over: Vec<String> = resting;
+        let mut later = None;
+        while self.busy.len() < AT_A_TIME {
+            let busy = self.busy.values().map(|busy| busy.receiver.clone());
+            let resting = passed_over.iter().cloned().chain(busy).collect();
+            let (store, query) = (Arc::clone(&self.outbox.store), DueQuery { now, latest, resting, limit: LOOKED_AT });
+            let Ok(Ok(Due { rows, next })) = leave_runtime(move || store.due_notifications(&query)).await else {
+                return Some(now.after(JOURNAL_PAUSE));
+            };
+            later = next;
+            let is_all = rows.len() < LOOKED_AT;
+            for row in rows {
+                let (receiver, failures) = (row.receiver.clone(), self.failures_of(&row.receiver));
+                let host = self.outbox.notifier.host(&receiver);
+                let is_failing = failures > 0 || row.tries > 0;
+                if !self.has_room(&host, is_failing) {
+                    passed_over.push(receiver);
+                    continue;
+                }
+                let sending = under_way.spawn(self.outbox.clone().send(row, failures));
+                self.busy.insert(sending.id(), Busy { receiver, host, is_failing });
+            }
+            if is_all {
+                break;
+            }
         }
-        wakes.into_iter().chain(next).min()
+        wakes.into_iter().chain(later).min()
+    }
+
+    fn failures_of(&self, receiver: &str) -> u32 {
+        self.receivers.get(receiver).map_or(0, |resting| resting.failures)
+    }
+
+    /// Whether something may be sent now. Those that are passed over are looked at again when one has ended.
+    fn has_room(&self, host: &str, is_failing: bool) -> bool {
+        let of_host = self.busy.values().filter(|busy| busy.host == host).count();
+        let failing = self.busy.values().filter(|busy| busy.is_failing).count();
+        self.busy.len() < AT_A_TIME && of_host < OF_ONE_HOST && !(is_failing && failing >= OF_FAILING)
     }
 
     fn ended(&mut self, ended: Result<(Id, Tried), tokio::task::JoinError>) {
         // A panic is a fault of ours: the receiver rests, so that it does not come again at once.
         let (id, tried) = ended.unwrap_or_else(|error| (error.id(), Tried::Refused));
-        let Some(receiver) = self.busy.remove(&id) else { return };
+        let Some(Busy { receiver, .. }) = self.busy.remove(&id) else { return };
         match tried {
             Tried::Taken => {
                 if let Some(resting) = self.receivers.remove(&receiver) {

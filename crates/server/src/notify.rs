@@ -128,6 +128,17 @@ impl Notifier for Courier {
         Box::pin(self.send(end))
     }
 
+    /// Mail goes to one server, whoever gets it; a host may listen on several ports.
+    fn host(&self, receiver: &str) -> String {
+        let origin = receiver.rsplit_once(" at ").and_then(|(_, address)| address.split_once("://"));
+        let Some((_, host)) = origin else { return "mail".to_owned() };
+        let name = match host.split_once(']') {
+            Some((of_ipv6, _)) => of_ipv6,
+            None => host.split(':').next().unwrap_or(host),
+        };
+        name.to_ascii_lowercase()
+    }
+
     fn failed(&self, failed: &Failed<'_>) {
         let Failed { run, receiver, error, failures, given_up } = failed;
         let (project, domain, run) = (&run.id.project, &run.id.domain, &run.id.name);
@@ -149,6 +160,21 @@ mod tests {
     use spanwise_core::{Phase, RunName, TaskName, Timestamp};
 
     use super::*;
+
+    #[test]
+    fn s13_3_receivers_share_the_host_or_the_mail_server_that_brings_it_to_them() {
+        let courier = Courier::new(None, "", |_| String::new());
+        for (receiver, host) in [
+            ("webhook at http://Example.com:8080", "example.com"),
+            ("webhook at https://example.com", "example.com"),
+            ("Slack at https://hooks.slack.com", "hooks.slack.com"),
+            ("webhook at https://[::1]:80", "[::1"),
+            ("e-mail to a@example.com", "mail"),
+            ("e-mail to b@example.org and 2 more", "mail"),
+        ] {
+            assert_eq!(courier.host(receiver), host);
+        }
+    }
 
     #[test]
     fn s13_a_notification_has_one_id_for_all_tries_and_no_other_has_it() {

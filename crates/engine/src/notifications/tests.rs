@@ -92,9 +92,12 @@ async fn on_disk(path: &Path) -> Engine {
 }
 
 fn create(engine: &Engine, name: &str, rules: &[u32]) -> RunHandle {
+    create_for(engine, name, rules.iter().map(|rule| (*rule, NAMES[*rule as usize].to_owned())).collect())
+}
+
+fn create_for(engine: &Engine, name: &str, receivers: Vec<(u32, String)>) -> RunHandle {
     let (org, project, domain) = (String::new(), "p".to_owned(), "d".to_owned());
     let id = RunId { org, project, domain, name: RunName::new(name).unwrap() };
-    let receivers = rules.iter().map(|rule| (*rule, NAMES[*rule as usize].to_owned())).collect();
     let settings = RunSettings { receivers, ..RunSettings::default() };
     let (spec, inputs) = (ActionSpec::task("env.main"), Bytes::new());
     engine.create_run(NewRun { id, spec, inputs, settings, definitions: Vec::new() }).unwrap()
@@ -234,4 +237,57 @@ async fn s13_a_process_that_goes_away_skips_nothing_and_repeats_nothing_that_was
     assert_eq!(second.taken(), [of("one", 1), of("two", 0)]);
     let tried = second.tried.lock().unwrap().clone();
     assert_eq!(tried.len(), 2, "{tried:?}");
+}
+
+/// Many receivers, some of which take nothing: at first they say so, then they hang. Their names end with their host.
+#[derive(Default)]
+struct Crowd {
+    hangs: Mutex<bool>,
+    tried: Mutex<Vec<u32>>,
+    taken: Mutex<usize>,
+}
+
+/// The number of the rule of the receiver that takes everything.
+const ALIVE: u32 = 20;
+
+impl Notifier for Crowd {
+    fn deliver(&self, end: RunEnd) -> Pin<Box<dyn Future<Output = Result<Delivery, Undelivered>> + Send + '_>> {
+        Box::pin(async move {
+            if end.rule == ALIVE {
+                *self.taken.lock().unwrap() += 1;
+                return Ok(Delivery::Delivered);
+            }
+            self.tried.lock().unwrap().push(end.rule);
+            if *self.hangs.lock().unwrap() {
+                std::future::pending::<()>().await;
+            }
+            Err(Undelivered { text: "refused".to_owned(), fault: Fault::Receiver })
+        })
+    }
+
+    fn host(&self, receiver: &str) -> String {
+        receiver.split_once('@').map_or(receiver, |(_, host)| host).to_owned()
+    }
+}
+
+#[tokio::test]
+async fn s13_3_receivers_that_hang_leave_room_for_others_whether_they_share_a_host_or_not() {
+    for is_shared in [true, false] {
+        let (engine, crowd) = (memory(), Arc::new(Crowd::default()));
+        // Those of one host may hang at once: they have two of the lanes.
+        *crowd.hangs.lock().unwrap() = is_shared;
+        let name = |rule: u32| if is_shared { format!("{rule}@dead") } else { format!("me@dead-{rule}") };
+        let dead = create_for(&engine, "dead", (0..12).map(|rule| (rule, name(rule))).collect());
+        end(&dead).await;
+        let _notifications = engine.notify(crowd.clone(), LIMITS);
+        let wanted = if is_shared { 2 } else { 12 };
+        until("those that take nothing are tried", async || crowd.tried.lock().unwrap().len() >= wanted).await;
+        *crowd.hangs.lock().unwrap() = true;
+        for number in 0..3 {
+            let run = create_for(&engine, &format!("run-{number}"), vec![(ALIVE, "me@alive".to_owned())]);
+            end(&run).await;
+        }
+        until("the one that takes them has all", async || *crowd.taken.lock().unwrap() == 3).await;
+        assert!(!is_shared || crowd.tried.lock().unwrap().len() == 2, "{:?}", crowd.tried.lock().unwrap());
+    }
 }
