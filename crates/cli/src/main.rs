@@ -163,7 +163,7 @@ fn class(error: &anyhow::Error) -> u8 {
     match error.downcast_ref::<demo::SetupError>() {
         Some(error) if error.is_usage() => 2,
         _ if error.is::<misuse::Misuse>() || error.is::<client::BadTarget>() => 2,
-        _ if error.is::<settings::BadFile>() || error.is::<spanwise_server::BadTarget>() => 2,
+        _ if error.is::<settings::BadFile>() || error.is::<settings::BadSetting>() => 2,
         _ => 1,
     }
 }

@@ -132,8 +132,8 @@ pub struct Environments {
 struct Inner {
     directory: PathBuf,
     base: RwLock<Arc<Base>>,
-    /// The interpreter, for people, as it was at the start.
-    at_start: String,
+    /// The interpreter as it was at the start.
+    given: Base,
     /// Held by whoever asks the interpreter again.
     asking: tokio::sync::Mutex<()>,
     /// How long an installer may take to end after SIGTERM.
@@ -153,9 +153,9 @@ impl Environments {
             tracing::warn!(directory = %directory.display(), %error, "remove the remains of unfinished image builds");
         }
         let (environments, building) = (Mutex::default(), Mutex::default());
-        let (at_start, base) = (base.to_string(), RwLock::new(Arc::new(base)));
+        let (given, base) = (base.clone(), RwLock::new(Arc::new(base)));
         let asking = tokio::sync::Mutex::default();
-        let inner = Inner { directory, base, at_start, asking, grace, stopping, environments, building };
+        let inner = Inner { directory, base, given, asking, grace, stopping, environments, building };
         Environments { inner: Arc::new(inner) }
     }
 
@@ -167,7 +167,7 @@ impl Environments {
     /// The same, asked again if it may be another one by now: it is gone, or its packages have changed.
     pub async fn current(&self) -> Arc<Base> {
         let base = self.base();
-        if base.problem().is_none() && base.is_unchanged() {
+        if base.unusable().is_none() && base.is_unchanged() {
             return base;
         }
         let _one = self.inner.asking.lock().await;
@@ -175,20 +175,52 @@ impl Environments {
         if !Arc::ptr_eq(&base, &before) {
             return before;
         }
-        let now = Arc::new(before.again().await);
-        if now.to_string() != before.to_string() || now.problem() != before.problem() {
-            let problem = now.problem().map(tracing::field::display);
+        let mut now = before.again().await;
+        if self.is_own(&before) && now.unusable().is_some() {
+            now = self.inner.given.again().await;
+        }
+        let now = Arc::new(now);
+        if now.to_string() != before.to_string() || now.unusable() != before.unusable() {
+            let problem = now.unusable().map(tracing::field::display);
             tracing::warn!(%before, %now, problem, "the interpreter of tasks has changed");
         }
         *self.inner.base.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&now);
         now
     }
 
+    /// Has tasks run with an environment that has the SDK, in the place of an interpreter that has not: made if it is not there.
+    ///
+    /// # Errors
+    /// As [`Environments::ensure`].
+    ///
+    /// # Cancellation
+    /// As [`Environments::ensure`].
+    pub async fn stand_in(&self, build: &Build<'_>) -> Result<(), Error> {
+        let made = self.ensure(build).await?;
+        let _one = self.inner.asking.lock().await;
+        if self.base().unusable().is_none() {
+            return Ok(());
+        }
+        let base = Base::probe(&made.bin.join("python"), self.inner.given.sdk()).await;
+        if let Some(problem) = base.unusable() {
+            return Err(Error::Base(problem));
+        }
+        *self.inner.base.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(base);
+        Ok(())
+    }
+
+    /// Whether it is one that was made for want of the SDK.
+    fn is_own(&self, base: &Base) -> bool {
+        base.python().starts_with(&self.inner.directory)
+    }
+
     /// What the reader of a task's log should know about the interpreter that it runs with.
     pub fn notes(&self, base: &Base) -> Vec<String> {
-        let at_start = &self.inner.at_start;
-        let changed = (base.to_string() != *at_start)
-            .then(|| format!("warning: this task runs with {base}; when the server was started, it was {at_start}"));
+        let given = &self.inner.given;
+        let changed = (base.to_string() != given.to_string()).then(|| match self.is_own(base) {
+            true => format!("the server's own interpreter has not the SDK: this task runs with {base}"),
+            false => format!("warning: this task runs with {base}; when the server was started, it was {given}"),
+        });
         base.warning().map(|warning| format!("warning: {warning}")).into_iter().chain(changed).collect()
     }
 

@@ -26,10 +26,10 @@ use crate::os::{Change, Changes, Watches};
 use cut::Cut;
 use hidden::Looked;
 pub use hidden::{Hidden, SHORTEST as SHORTEST_HIDDEN};
-pub(crate) use read::{last_lines_of, last_lines_without};
 #[cfg(any(test, feature = "fuzzing"))]
 pub use read::read_all;
 pub use read::{LogLine, LogStart, last_lines};
+pub(crate) use read::{last_lines_of, last_lines_without};
 pub use tail::LogBatches;
 use times::Times;
 

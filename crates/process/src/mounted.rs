@@ -196,7 +196,8 @@ mod tests {
         let bound = folder.path().join("bound");
         std::fs::write(&bound, "of a container\n").unwrap();
         let is_root = rustix::process::geteuid().is_root();
-        let (directory, files) = (PathBuf::from("/etc/spanwise-test/secrets"), vec![("key".to_owned(), "s3cret".to_owned())]);
+        let (directory, files) =
+            (PathBuf::from("/etc/spanwise-test/secrets"), vec![("key".to_owned(), "s3cret".to_owned())]);
         for name in ["plain", "with:colon", "with,comma", "with space", "with\\backslash\"quote"] {
             let beneath = folder.path().join(name);
             let mounted = Mounted { directory: directory.clone(), files: files.clone(), beneath };
@@ -227,7 +228,8 @@ mod tests {
                 let (said, errors) =
                     (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
                 if as_nobody && is_bound {
-                    let refused = "cannot be laid over /etc (below which are mounts: passwd): make it once, as root: mkdir";
+                    let refused =
+                        "cannot be laid over /etc (below which are mounts: passwd): make it once, as root: mkdir";
                     assert!(said.is_empty() && errors.contains(refused), "{said} {errors}");
                     continue;
                 }

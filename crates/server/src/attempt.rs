@@ -36,10 +36,12 @@ mod refusals;
 mod results;
 mod secrets;
 mod signs;
+mod stand_in;
 pub(crate) mod trouble;
 mod verdict;
 
 pub(crate) use contract::exporter_defaults;
+pub(crate) use entry::SERVE;
 pub(crate) use image::{LIMIT as BUILD_LIMIT, plan as plan_of_image};
 pub use launcher::BESIDE_SDK;
 pub(crate) use launcher::{Launcher, PythonEnvironment};

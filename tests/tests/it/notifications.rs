@@ -277,7 +277,10 @@ fn s13_a_server_that_is_killed_before_the_delivery_delivers_afterwards_and_a_rec
         let seen = shown(&server, runs[2]) + &shown(&server, runs[0]);
         let of_receiver = format!("webhook at {} is not notified yet", receiver.url());
         let of_other = format!("webhook at {other_url} is not notified yet");
-        if seen.contains(&of_receiver) && seen.contains("it answers 503: no_service ***********") && seen.contains(&of_other) {
+        if seen.contains(&of_receiver)
+            && seen.contains("it answers 503: no_service ***********")
+            && seen.contains(&of_other)
+        {
             assert!(!seen.contains("s3cret"), "{seen}");
             assert!(seen.contains("a notification is not delivered: it is tried again"), "{seen}");
             break;

@@ -49,14 +49,5 @@ def fails(scratch):
     return {**found, "attempts": len(session.details(session.actions(run)[0]).pb2.attempts)}
 
 
-@case
-def build_fails(scratch):
-    try:
-        flyte.build(image)
-    except Exception as error:
-        return session.described(error)
-    raise AssertionError("an interpreter without the SDK built an image")
-
-
 if __name__ == "__main__":
     main()

@@ -106,7 +106,7 @@ impl Base {
         let deadline = Instant::now() + UPGRADE;
         loop {
             let base = Base::probe(&self.given, self.sdk).await;
-            if base.problem().is_none() || self.problem().is_some() || Instant::now() > deadline {
+            if base.unusable().is_none() || self.unusable().is_some() || Instant::now() > deadline {
                 return base;
             }
             tokio::time::sleep(Duration::from_millis(500)).await;
@@ -137,28 +137,40 @@ impl Base {
         environment
     }
 
-    /// Why Python tasks cannot run with it, and what to do about it; none if they can.
+    /// Why Python tasks cannot run with it, nor with an environment made from it, and what to do about it; none if they can.
     pub fn problem(&self) -> Option<String> {
+        let (python, Sdk { name, tried, .. }) = (self.given.display(), self.sdk);
+        let problem = self.facts.as_ref().err()?;
+        Some(format!(
+            "{python} does not work as an interpreter, so Python tasks cannot run: {problem}: give another one with --python \
+             that has the SDK, by `-m pip install {name}=={tried}`"
+        ))
+    }
+
+    /// That it has not the SDK, so that an environment is made which has; none if it has, or does not work.
+    pub fn lacks_sdk(&self) -> Option<String> {
         let (python, Sdk { name, tried, title, .. }) = (self.given.display(), self.sdk);
-        match &self.facts {
-            Err(problem) => Some(format!(
-                "{python} does not work as an interpreter, so Python tasks cannot run: {problem}: give another one with --python \
-                 that has the SDK, by `-m pip install {name}=={tried}`"
-            )),
-            Ok(InterpreterFacts { sdk_location: None, .. }) => Some(format!(
-                "{self} has no package `{name}`, so Python tasks cannot run: install it with \
-                 `{python} -m pip install {name}=={tried}`, or give another interpreter with --python"
-            )),
-            Ok(facts) if !facts.has(self.sdk) => Some(format!(
-                "{self} has a package `{name}` that is not {title}, so Python tasks cannot run: install it with \
-                 `{python} -m pip install --upgrade {name}=={tried}`, or give another interpreter with --python"
-            )),
-            Ok(_) => None,
-        }
+        let facts = self.facts.as_ref().ok().filter(|facts| !facts.has(self.sdk))?;
+        let (lacks, how) = match &facts.sdk_location {
+            None => (format!("no package `{name}`"), ""),
+            Some(_) => (format!("a package `{name}` that is not {title}"), "--upgrade "),
+        };
+        Some(format!(
+            "{self} has {lacks}: the first Python task makes an environment that has it, which takes a while; to have it in this one, \
+             `{python} -m pip install {how}{name}=={tried}`, or give another interpreter with --python"
+        ))
+    }
+
+    /// Why tasks cannot run with it as it is.
+    pub fn unusable(&self) -> Option<String> {
+        self.problem().or_else(|| self.lacks_sdk())
     }
 
     /// What is unusual about it, although tasks can run.
     pub fn warning(&self) -> Option<String> {
+        if let Some(lacks) = self.lacks_sdk() {
+            return Some(lacks);
+        }
         let facts = self.facts.as_ref().ok().filter(|facts| facts.has(self.sdk))?;
         let Sdk { name, series, tried, .. } = self.sdk;
         let version = facts.sdk.as_deref().unwrap_or("of an unknown version");

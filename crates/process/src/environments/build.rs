@@ -14,7 +14,8 @@ use crate::random_name;
 /// Makes the environment and its record.
 pub(super) async fn run(inner: &Inner, build: &Build<'_>) -> Result<Record, Error> {
     let base = inner.base();
-    if let Some(problem) = base.problem() {
+    let unusable = if build.plan.sdk.is_some() { base.problem() } else { base.unusable() };
+    if let Some(problem) = unusable {
         return Err(Error::Base(problem));
     }
     let started = Instant::now();

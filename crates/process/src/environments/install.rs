@@ -25,7 +25,7 @@ impl Installer {
         }
         // uv looks at an environment's own packages only.
         if !(origin.shares_packages() && installer == Installer::Pip) {
-            let sdk = site.base.requirement().into_iter().collect();
+            let sdk = site.requirement().into_iter().collect();
             installer.run(site, "the SDK", Vec::new(), sdk).await?;
         }
         Ok(installer)

@@ -23,6 +23,12 @@ impl ImageKey {
         ImageKey(digest[..32].to_owned())
     }
 
+    /// The key of the environment that stands for an interpreter without the SDK: it has that version of it.
+    pub fn of_sdk(version: &str) -> ImageKey {
+        let digest = HEXLOWER.encode(&Sha256::digest(format!("sdk {version}")));
+        ImageKey(digest[..32].to_owned())
+    }
+
     /// The hash.
     pub fn as_str(&self) -> &str {
         &self.0

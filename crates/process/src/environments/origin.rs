@@ -41,6 +41,9 @@ impl Origin {
     /// # Errors
     /// [`NoSuchPython`] if the machine has none of the version that is asked for.
     pub(super) async fn of(base: &Base, plan: &Plan) -> Result<Origin, NoSuchPython> {
+        if plan.sdk.is_some() {
+            return Ok(Origin::Other(base.python().to_owned()));
+        }
         let Some(wanted) = plan.python.filter(|wanted| Some(*wanted) != base.version()) else {
             return Ok(Origin::Base);
         };

@@ -5,6 +5,8 @@
 pub struct Plan {
     /// The version of Python that it asks for, without the last number.
     pub python: Option<(u32, u32)>,
+    /// The version of the SDK that it has; none: that of the interpreter that it is made from.
+    pub sdk: Option<String>,
     /// What is installed and copied, in this order.
     pub steps: Vec<Step>,
     /// The variables that it sets.

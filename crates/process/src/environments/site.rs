@@ -44,6 +44,12 @@ impl Site<'_> {
         self.directory().join(SOURCE)
     }
 
+    /// The SDK that it gets, as installers have it.
+    pub(super) fn requirement(&self) -> Option<String> {
+        let wanted = self.build.plan.sdk.as_ref().map(|version| format!("{}=={version}", self.base.sdk().name));
+        wanted.or_else(|| self.base.requirement())
+    }
+
     pub(super) fn io(&self, doing: &'static str, source: io::Error) -> Error {
         Error::Io { doing, path: self.directory().to_owned(), source }
     }

@@ -265,7 +265,13 @@ async fn left_by_a_server_that_was_killed(log: &Path) {
 #[tokio::test]
 async fn s15_3_what_nobody_has_hidden_is_not_shown_whoever_comes_next() {
     let shown = ["one ************", "two ************", "three"];
-    let why = |text: &str| ["one ************".to_owned(), String::new(), format!("spanwise: what was printed from here on is not shown: {text}")];
+    let why = |text: &str| {
+        [
+            "one ************".to_owned(),
+            String::new(),
+            format!("spanwise: what was printed from here on is not shown: {text}"),
+        ]
+    };
     let values = || Hidden::new(["s3cret-value"]);
     for (next, expected) in [
         ("who hides the values", shown.map(str::to_owned).to_vec()),

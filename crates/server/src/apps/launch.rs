@@ -108,6 +108,9 @@ impl Apps {
         let values = attempt::Values::read(&shared.secrets, &id.scope(), &definition.program)?;
         let recording = shared.logs.record_hiding(&log, values.hidden()).await;
         let recording = recording.map_err(|error| failed("make the log of the app", error))?;
+        if definition.program.argv.first().is_some_and(|first| first == attempt::SERVE) {
+            shared.launcher.stand_in(&definition.program.image, &log, &|_| {}).await?;
+        }
         let served = shared.launcher.serving(&definition.program).await?;
         let copied = served.python.bring_files(&files.work()).await;
         copied.map_err(|error| failed("copy the files of the image", error))?;

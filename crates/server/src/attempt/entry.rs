@@ -22,7 +22,7 @@ if __name__ == \"__main__\":
 ";
 
 /// What stands first in the arguments of an app of the SDK's.
-pub(super) const SERVE: &str = "fserve";
+pub(crate) const SERVE: &str = "fserve";
 
 const SERVE_SCRIPT: &str = include_str!("fserve.py");
 

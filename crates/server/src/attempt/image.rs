@@ -12,7 +12,8 @@ use spanwise_engine::{Attempt, Report};
 use spanwise_process::environments::{self, Build, Environment, ImageKey, Plan};
 use spanwise_process::{Hidden, ProcessId, Runner, with_programs};
 use spanwise_wire::image::{self, Image, ImageRequest};
-use spanwise_wire::{task::Program, with_causes};
+use spanwise_wire::task::{ENTRY_POINT, Program};
+use spanwise_wire::with_causes;
 
 use super::contract::FileUris;
 use super::trouble::patiently;
@@ -60,7 +61,7 @@ fn unmade(error: environments::Error) -> Failure {
 
 /// Why a task has no environment that has the SDK alone. Its author has not asked for more, so what the installer says is about the
 /// network or the machine, and may be over at the next try.
-fn not_yet_made(error: environments::Error) -> Failure {
+pub(super) fn not_yet_made(error: environments::Error) -> Failure {
     match error {
         environments::Error::Step { .. } => Failure::system(BUILD_FAILED, error.to_string()),
         environments::Error::Start { .. } => system("make the environment", &error),
@@ -68,7 +69,7 @@ fn not_yet_made(error: environments::Error) -> Failure {
     }
 }
 
-const BUILD_FAILED: &str = "ImageBuildFailed";
+pub(super) const BUILD_FAILED: &str = "ImageBuildFailed";
 
 /// A build that fails for a reason which another try would meet again.
 fn refused(message: String) -> Failure {
@@ -99,6 +100,9 @@ impl Shared {
         let hidden = secrets::hidden(&values);
         if attempt.adopted {
             self.end_orphan(&key, files).await;
+            if let Some(key) = self.launcher.stands_in(&request.image) {
+                self.end_installer(&key, files).await;
+            }
             patiently("hide what is secret in the log of a build", || self.logs.hide_rest(&files.log, hidden.clone()))
                 .await;
             return Ok(Report::unblamed("the server was stopped while it built the image"));
@@ -126,6 +130,7 @@ impl Shared {
     ) -> Result<std::sync::Arc<Environment>, Failure> {
         let run = attempt.run.id();
         let environments = self.launcher.environments();
+        self.stand_in(&request.image, files).await?;
         let base = environments.current().await;
         let inherited = self.launcher.inherited().for_installer();
         let mut env = with_programs(base.within(inherited), &launcher::bin_of(&base));
@@ -151,6 +156,9 @@ impl Shared {
     /// Sees to the environment of a published image that has another version of Python than the server's interpreter: it has the SDK
     /// alone, and is made when the first task asks for it.
     pub(super) async fn make_python(&self, program: &Program, files: &Files) -> Result<(), Failure> {
+        if program.argv.first().is_some_and(|first| first == ENTRY_POINT) {
+            self.stand_in(&program.image, files).await?;
+        }
         let environments = self.launcher.environments();
         let base = environments.current().await;
         let Some((key, version)) = launcher::other_python(program, &base) else { return Ok(()) };
@@ -180,8 +188,19 @@ impl Shared {
         made.map(|_| ()).map_err(not_yet_made)
     }
 
+    /// Sees to it that there is the SDK: see [`Launcher::stand_in`](launcher::Launcher::stand_in).
+    async fn stand_in(&self, image: &str, files: &Files) -> Result<(), Failure> {
+        let note = installer_file(files);
+        let made = self.launcher.stand_in(image, &files.log, &|id| remember(&note, id)).await;
+        let _ = std::fs::remove_file(&note);
+        made
+    }
+
     /// Stops the installer that an earlier server has started for a task, if it has: see [`Shared::make_python`].
     pub(super) async fn end_python(&self, program: &Program, files: &Files) {
+        if let Some(key) = self.launcher.stands_in(&program.image) {
+            self.end_installer(&key, files).await;
+        }
         if let Some((key, _)) = launcher::other_python(program, &self.launcher.environments().base()) {
             self.end_installer(&key, files).await;
         }

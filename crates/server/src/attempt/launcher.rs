@@ -142,7 +142,7 @@ impl Launcher {
             Some(found) => vec![found.bin.join("python").display().to_string()],
             None => {
                 let base = &python.base;
-                if let Some(problem) = base.problem() {
+                if let Some(problem) = base.unusable() {
                     return Err(Failure::user("PythonNotFound", problem).terminal());
                 }
                 std::iter::once(base.python().display().to_string()).chain(base.options().iter().cloned()).collect()
@@ -154,7 +154,7 @@ impl Launcher {
 
     /// The entry point for the server's own interpreter. If that has no SDK, the task fails for good: another attempt would find the same.
     fn script(&self, base: &Base) -> Result<Script, Failure> {
-        if let Some(problem) = base.problem() {
+        if let Some(problem) = base.unusable() {
             return Err(Failure::user("PythonNotFound", problem).terminal());
         }
         let path = entry::write(&self.bin, base).map_err(|error| system("write the SDK's entry point", &error))?;
@@ -203,7 +203,7 @@ fn directories(environment: &Environment, base: &Base) -> Vec<PathBuf> {
 /// can be made if the server's own interpreter does not work, which is then what the task fails by.
 pub(super) fn other_python(program: &Program, base: &Base) -> Option<(ImageKey, (u32, u32))> {
     let is_stock = program.argv.first().is_some_and(|program| program == ENTRY_POINT);
-    let can_be_made = is_stock && base.problem().is_none();
+    let can_be_made = is_stock && base.unusable().is_none();
     let version = published_python(&program.image).filter(|version| can_be_made && Some(*version) != base.version())?;
     Some((ImageKey::of_python(version), version))
 }

@@ -144,7 +144,8 @@ mod tests {
 
     #[test]
     fn s13_5_what_a_receiver_answers_shows_nothing_of_the_address_and_of_headers_wherever_it_is_cut() {
-        let long = format!("/services/{}/größe-s3cret", "T0KEN".repeat(60)).replace("ö", "%C3%B6").replace("ß", "%C3%9F");
+        let long =
+            format!("/services/{}/größe-s3cret", "T0KEN".repeat(60)).replace("ö", "%C3%B6").replace("ß", "%C3%9F");
         let headers = [("x-api-key", "k3y-of-the-test"), ("authorization", "Bearer b34rer-of-the-test")];
         for said in [
             long.clone(),

@@ -86,9 +86,8 @@ pub(super) fn due(connection: &Connection, query: &DueQuery) -> Result<Due, Erro
         "SELECT {COLUMNS} FROM notifications
          WHERE state = 0 AND due_at IS NOT NULL AND receiver = ?3 AND due_at = ?4 AND {IS_DUE} ORDER BY run, rule LIMIT 1"
     );
-    let row = |(due, receiver): &(i64, String)| {
-        read(connection, &sql, params![query.now.0, query.latest.0, receiver, due])
-    };
+    let row =
+        |(due, receiver): &(i64, String)| read(connection, &sql, params![query.now.0, query.latest.0, receiver, due]);
     let rows = due.iter().map(row).collect::<Result<Vec<_>, Error>>()?;
     Ok(Due { rows: rows.into_iter().flatten().collect(), next })
 }
@@ -164,7 +163,9 @@ mod tests {
         let connection = Connection::open_in_memory().unwrap();
         connection.execute_batch(include_str!("../../migrations/sqlite/schema.sql")).unwrap();
         for run in 0..waiting {
-            for (rule, receiver, tries, due_at) in [(0, "rests", 1, run), (1, "refuses", 1, 2_000_000), (2, "takes", 0, run)] {
+            for (rule, receiver, tries, due_at) in
+                [(0, "rests", 1, run), (1, "refuses", 1, 2_000_000), (2, "takes", 0, run)]
+            {
                 let insert = "INSERT INTO notifications (run, rule, receiver, state, tries, due_at) VALUES (?1, ?2, ?3, 0, ?4, ?5)";
                 connection.execute(insert, params![run, rule, receiver, tries, due_at]).unwrap();
             }

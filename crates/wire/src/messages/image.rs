@@ -157,10 +157,22 @@ fn options(options: &imagebuilder::PipOptions, secrets: &[Secret]) -> InstallOpt
 
 /// The version of Python that a published image of Flyte has, by its name: `ghcr.io/flyteorg/flyte:py3.12-v2.12.1`. None for other images.
 pub fn published_python(image: &str) -> Option<(u32, u32)> {
+    let (major, minor) = published(image)?.0.split_once('.')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+/// The version of the SDK that a published image of Flyte has, by its name. None for other images, and for what was never released.
+pub fn published_sdk(image: &str) -> Option<&str> {
+    let version = published(image)?.1.strip_prefix('v')?;
+    let is_release = version.split('.').count() == 3 && version.split('.').all(|part| part.parse::<u32>().is_ok());
+    is_release.then_some(version)
+}
+
+/// The versions in the name of a published image, of Python and of the SDK.
+fn published(image: &str) -> Option<(&str, &str)> {
     let (name, tag) = image.rsplit_once(':')?;
     let is_flyte = name.rsplit('/').next() == Some("flyte");
-    let (major, minor) = tag.strip_prefix("py").filter(|_| is_flyte)?.split('-').next()?.split_once('.')?;
-    Some((major.parse().ok()?, minor.parse().ok()?))
+    tag.strip_prefix("py").filter(|_| is_flyte).map(|tag| tag.split_once('-').unwrap_or((tag, "")))
 }
 
 /// What the task that builds images is asked for: the inputs that the stock SDK's remote image builder gives it (`remote_builder.py`).

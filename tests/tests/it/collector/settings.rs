@@ -48,17 +48,21 @@ fn the_newest_spans_stay_when_there_are_too_many() {
 }
 
 #[test]
-fn a_receiver_that_is_none_is_a_wrong_setting() {
+fn a_setting_that_cannot_be_used_is_a_wrong_setting_whichever_it_is() {
     let data = tempfile::tempdir().unwrap();
-    for (endpoint, headers, expected) in [
-        ("localhost:4318", "", "`localhost:4318` is not the address"),
-        ("http://x", "very hush-hush", "header 1 is not"),
+    let secret = |name| [(name, "hush-hush://very secret")];
+    for (options, environment, expected) in [
+        (&["--tee-endpoint", "localhost:4318"][..], &[][..], "`localhost:4318` is not the address"),
+        (&["--tee-endpoint", "http://x"], &secret("SPANWISE_TEE_HEADERS"), "header 1 is not"),
+        (&["--smtp-from", "me@x.org"], &secret("SPANWISE_SMTP_URL"), "smtp_url is not the address of a mail server"),
+        (&["--queue", "a concurrency=1", "--queue", "a depth=2"], &[], "queue `a` is set twice"),
     ] {
         for command in ["dev", "serve"] {
             let mut started = Command::new(binary());
-            started.args([command, "--collector", "--port", "0", "--tee-endpoint", endpoint]).current_dir(data.path());
+            started.args([command, "--collector", "--port", "0"]).args(options).current_dir(data.path());
             python::remove_what_would_mislead(&mut started);
-            let ended = started.env("SPANWISE_TEE_HEADERS", headers).stdin(Stdio::null()).output().unwrap();
+            started.envs(environment.iter().copied());
+            let ended = started.stdin(Stdio::null()).output().unwrap();
             let said = String::from_utf8_lossy(&ended.stderr);
             assert!(said.contains(expected) && !said.contains("hush-hush"), "{said}");
             assert_eq!(ended.status.code(), Some(2), "{said}");
