@@ -8,8 +8,11 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
+use std::sync::Arc;
 
-use memchr::memmem;
+use aho_corasick::Anchored;
+use aho_corasick::automaton::Automaton as _;
+use aho_corasick::nfa::contiguous::NFA;
 
 /// What is shorter is in every other word.
 pub const SHORTEST: usize = 4;
@@ -20,21 +23,56 @@ const SHORTEST_LINE: usize = 8;
 /// How much of a log is looked at in one piece.
 const CHUNK: usize = 256 * 1024;
 
-/// Values that are hidden.
+/// Values that are hidden. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Hidden {
-    patterns: Vec<Pattern>,
+    patterns: Option<Arc<Patterns>>,
     /// Why nothing is shown, if nobody can say what the values are.
     withheld: Option<String>,
 }
 
-#[derive(Clone)]
-struct Pattern(Vec<u8>);
+/// What is looked for, all at once: one look costs the same however many there are, and however often they repeat themselves or each other.
+struct Patterns {
+    search: NFA,
+    each: Vec<Pattern>,
+}
 
-impl std::fmt::Debug for Pattern {
+struct Pattern {
+    bytes: Vec<u8>,
+    /// Of each of its beginnings, how much of it ends what is before: of `abcab` the last has 2.
+    borders: Vec<u32>,
+}
+
+impl std::fmt::Debug for Patterns {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} bytes", self.0.len())
+        write!(f, "{} patterns", self.each.len())
     }
+}
+
+impl Pattern {
+    fn new(bytes: Vec<u8>) -> Pattern {
+        let mut borders = vec![0; bytes.len()];
+        let mut matched = 0;
+        for at in 1..bytes.len() {
+            matched = goes_on(&bytes, &borders, matched, bytes[at]);
+            borders[at] = u32::try_from(matched).unwrap_or(u32::MAX);
+        }
+        Pattern { bytes, borders }
+    }
+
+    /// How much of its beginning ends a text, if it is not the whole.
+    fn at_end_of(&self, text: &[u8]) -> usize {
+        let tail = &text[text.len().saturating_sub(self.bytes.len() - 1)..];
+        tail.iter().fold(0, |matched, byte| goes_on(&self.bytes, &self.borders, matched, *byte))
+    }
+}
+
+/// How much of a pattern is there, where so much was before a byte.
+fn goes_on(bytes: &[u8], borders: &[u32], mut matched: usize, byte: u8) -> usize {
+    while matched > 0 && bytes[matched] != byte {
+        matched = borders[matched - 1] as usize;
+    }
+    if bytes[matched] == byte { matched + 1 } else { matched }
 }
 
 impl Hidden {
@@ -53,17 +91,26 @@ impl Hidden {
         }
         patterns.sort();
         patterns.dedup();
-        Hidden { patterns: patterns.into_iter().map(Pattern).collect(), withheld: None }
+        if patterns.is_empty() {
+            return Hidden::default();
+        }
+        match NFA::new(&patterns) {
+            Ok(search) => {
+                let each = patterns.into_iter().map(Pattern::new).collect();
+                Hidden { patterns: Some(Arc::new(Patterns { search, each })), withheld: None }
+            }
+            Err(error) => Hidden::withheld(format!("its secrets are too long to be looked for: {error}")),
+        }
     }
 
     /// Values that nobody can say any more, and why: where they may be, nothing is shown.
     pub fn withheld(why: impl Into<String>) -> Hidden {
-        Hidden { patterns: Vec::new(), withheld: Some(why.into()) }
+        Hidden { patterns: None, withheld: Some(why.into()) }
     }
 
     /// True if nothing is hidden.
     pub fn is_empty(&self) -> bool {
-        self.patterns.is_empty() && self.withheld.is_none()
+        self.patterns.is_none() && self.withheld.is_none()
     }
 
     pub(super) fn why_withheld(&self) -> Option<&str> {
@@ -72,7 +119,7 @@ impl Hidden {
 
     /// The length of the longest value.
     pub(super) fn longest(&self) -> usize {
-        self.patterns.iter().map(|Pattern(pattern)| pattern.len()).max().unwrap_or(0)
+        self.each().map(|pattern| pattern.bytes.len()).max().unwrap_or(0)
     }
 
     /// A text without the values.
@@ -101,52 +148,61 @@ impl Hidden {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// Where the values stand; ranges may overlap.
+    fn each(&self) -> impl Iterator<Item = &Pattern> {
+        self.patterns.iter().flat_map(|patterns| &patterns.each)
+    }
+
+    /// Where the values stand, in order; what overlaps is one.
     fn found_in(&self, bytes: &[u8]) -> Vec<Range<usize>> {
-        let mut found = Vec::new();
-        for Pattern(pattern) in &self.patterns {
-            let finder = memmem::Finder::new(pattern);
-            let mut from = 0;
-            while let Some(at) = finder.find(&bytes[from..]) {
-                let begin = from + at;
-                found.push(begin..begin + pattern.len());
-                // A value may begin within itself.
-                from = begin + 1;
+        let mut found: Vec<Range<usize>> = Vec::new();
+        let Some(patterns) = &self.patterns else { return found };
+        let search = &patterns.search;
+        let Ok(mut state) = search.start_state(Anchored::No) else { return found };
+        for (end, byte) in (1..).zip(bytes) {
+            state = search.next_state(Anchored::No, state, *byte);
+            if !search.is_match(state) {
+                continue;
             }
+            // Of those that end here the first is the longest, and has the others in it.
+            let mut begin = end - search.pattern_len(search.match_pattern(state, 0));
+            while let Some(before) = found.pop_if(|before| before.end >= begin) {
+                begin = begin.min(before.start);
+            }
+            found.push(begin..end);
         }
         found
     }
 
     /// The length of the end of a text that may be the beginning of a value.
     fn open_end(&self, bytes: &[u8]) -> usize {
-        let of = |Pattern(pattern): &Pattern| {
-            let most = (pattern.len() - 1).min(bytes.len());
-            (1..=most).rev().find(|length| bytes.ends_with(&pattern[..*length])).unwrap_or(0)
-        };
-        self.patterns.iter().map(of).max().unwrap_or(0)
+        self.each().map(|pattern| pattern.at_end_of(bytes)).max().unwrap_or(0)
     }
 
     /// Hides the values in a file up to `length`, where it was not looked at yet; `last` says that nothing comes any more.
     pub(super) fn hide_in(&self, log: &Path, looked: &mut Looked, length: u64, last: bool) -> io::Result<()> {
-        if self.patterns.is_empty() {
-            *looked = Looked { at: length.max(looked.at), open: Vec::new() };
+        if self.patterns.is_none() {
+            *looked = Looked { at: length.max(looked.at), ..Looked::default() };
             return Ok(());
         }
         let file = OpenOptions::new().read(true).write(true).open(log)?;
         loop {
-            // As it was written: what stands in the file may be hidden as a part of another value.
-            let mut bytes = std::mem::take(&mut looked.open);
+            let (mut bytes, mut shown) = (std::mem::take(&mut looked.open), std::mem::take(&mut looked.open_as_shown));
             let read_from = looked.at + bytes.len() as u64;
             let room = length.saturating_sub(read_from).min(CHUNK as u64);
             read_at(&file, &mut bytes, read_from, usize::try_from(room).unwrap_or(CHUNK))?;
+            shown.extend_from_slice(&bytes[shown.len()..]);
             let end = looked.at + bytes.len() as u64;
-            for range in self.found_in(&bytes) {
-                let mut hidden = bytes[range.clone()].to_vec();
-                hidden.iter_mut().for_each(hide);
-                file.write_all_at(&hidden, looked.at + range.start as u64)?;
+            let found = self.found_in(&bytes);
+            for range in &found {
+                shown[range.clone()].iter_mut().for_each(hide);
+            }
+            // In one piece, however many there are.
+            if let (Some(first), Some(last)) = (found.first(), found.last()) {
+                file.write_all_at(&shown[first.start..last.end], looked.at + first.start as u64)?;
             }
             let is_end = end >= length || end == read_from;
             let open = if is_end && last { 0 } else { self.open_end(&bytes) };
+            looked.open_as_shown = shown.split_off(bytes.len() - open);
             looked.open = bytes.split_off(bytes.len() - open);
             looked.at = end - open as u64;
             if is_end {
@@ -161,8 +217,9 @@ impl Hidden {
 pub(super) struct Looked {
     /// Up to here nothing is shown that is to be hidden.
     pub(super) at: u64,
-    /// What follows and may be the beginning of a value, as it was written.
+    /// What follows and may be the beginning of a value, as it was written: in the file it may be hidden as a part of another value.
     open: Vec<u8>,
+    open_as_shown: Vec<u8>,
 }
 
 /// Reads on at the end of what is there.
@@ -255,6 +312,7 @@ mod tests {
             (vec!["abc"], "abc abcd", "abc abcd"),
             (vec!["aaaa"], "aaaaaa b aaa", "****** b aaa"),
             (vec!["abcdef", "defghi"], "abcdefghi", "*********"),
+            (vec!["3456", "123456", "23456"], "0123456 23456 3456 456", "0****** ***** **** 456"),
             (vec!["größe!"], "«größe!»", "«********»"),
             (vec!["with\"quote"], r#"{"x": "with\"quote"}"#, r#"{"x": "***********"}"#),
             (vec!["  padded \n"], "is padded.", "is ******."),
@@ -295,6 +353,29 @@ mod tests {
             hidden.hide_in(file.path(), &mut looked, written, true).unwrap();
             assert_eq!(looked.at, written);
             assert_eq!(std::fs::read_to_string(file.path()).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn s15_3_values_that_repeat_themselves_and_each_other_cost_no_more_than_others() {
+        let lines: String = (8..400).map(|length| "a".repeat(length) + "\n").collect();
+        let many: String = (0..10_000).map(|number| format!("line-{number}\n")).collect();
+        let ab = "ab".repeat(50_000);
+        for (value, piece) in [("a".repeat(100_000), "a"), (ab, "ab"), (lines, "a"), (many, "line-123 "), ("abcd".to_owned(), "abcd ")]
+        {
+            let text = piece.repeat((1 << 20) / piece.len());
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(file.path(), &text).unwrap();
+            let begun = std::time::Instant::now();
+            let (hidden, mut looked) = (hidden(&[value.as_str()]), Looked::default());
+            // As it comes, in pieces.
+            for end in 1..=16 {
+                hidden.hide_in(file.path(), &mut looked, end * text.len() as u64 / 16, end == 16).unwrap();
+            }
+            let took = begun.elapsed();
+            let seen = std::fs::read_to_string(file.path()).unwrap();
+            assert_eq!((seen.len(), seen.replace([' ', '*'], "").as_str()), (text.len(), ""), "{} bytes", value.len());
+            assert!(took.as_secs() < 20, "{took:?} for {} bytes", value.len());
         }
     }
 
