@@ -296,6 +296,8 @@ impl Rule {
 /// What takes requests at an address.
 fn kind_of(origin: &str) -> &'static str {
     let host = origin.split_once("://").map_or("", |(_, host)| host).to_ascii_lowercase();
+    // Without its port: a name has no colon.
+    let host = host.split(':').next().unwrap_or_default().trim_end_matches('.');
     let is_at = |suffix: &str| host == suffix || host.ends_with(&format!(".{suffix}"));
     match () {
         () if is_at("slack.com") => "Slack",

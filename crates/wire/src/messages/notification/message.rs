@@ -5,6 +5,12 @@ use spanwise_proto::json;
 use super::template::{Ended, render};
 use super::{Delivery, Email, Recipient, Rule, Webhook, kind_of, origin};
 
+/// The longest body, whatever its template repeats: a template has at most 64 KiB.
+const MAX_TEXT: usize = 256 << 10;
+
+/// The longest address, value of a header and subject.
+const MAX_LINE: usize = 8 << 10;
+
 /// What is sent to notify.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outgoing {
@@ -63,7 +69,7 @@ fn of_webhook(webhook: &Webhook, ended: &Ended) -> HttpMessage {
     // A text of JSON has braces that begin a variable within its strings only.
     let of_body = |value: &str| if is_json { in_json(&of_slack(value)) } else { of_slack(value) };
     let mut headers: Vec<(String, String)> =
-        headers.iter().map(|(name, value)| (name.clone(), render(value, ended, &in_one_line))).collect();
+        headers.iter().map(|(name, value)| (name.clone(), render(value, ended, MAX_LINE, &in_one_line))).collect();
     let has_body = !matches!(*method, "GET" | "HEAD" | "OPTIONS") && !body.is_empty();
     if has_body && !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
         let kind = if is_json { "application/json" } else { "text/plain; charset=utf-8" };
@@ -71,9 +77,9 @@ fn of_webhook(webhook: &Webhook, ended: &Ended) -> HttpMessage {
     }
     HttpMessage {
         method,
-        url: render(url, ended, &percent_encoded),
+        url: render(url, ended, MAX_LINE, &percent_encoded),
         headers,
-        body: has_body.then(|| render(body, ended, &of_body)),
+        body: has_body.then(|| render(body, ended, MAX_TEXT, &of_body)),
     }
 }
 
@@ -84,9 +90,9 @@ fn of_email(email: &Email, ended: &Ended) -> Mail {
         to: to.clone(),
         cc: cc.clone(),
         bcc: bcc.clone(),
-        subject: in_one_line(&render(subject, ended, &in_one_line)),
-        text: render(text, ended, &as_it_is),
-        html: html.as_deref().map(|html| render(html, ended, &in_html)),
+        subject: in_one_line(&render(subject, ended, MAX_LINE, &in_one_line)),
+        text: render(text, ended, MAX_TEXT, &as_it_is),
+        html: html.as_deref().map(|html| render(html, ended, MAX_TEXT, &in_html)),
     }
 }
 

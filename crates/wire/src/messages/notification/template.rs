@@ -62,7 +62,8 @@ impl Ended {
             return Cow::Borrowed(self);
         }
         let end = self.error.floor_char_boundary(MAX_ERROR);
-        let error = format!("{}… (cut here: the page of the run has all of it)", &self.error[..end]);
+        let left_out = self.error.len() - end;
+        let error = format!("{}… ({left_out} bytes are left out: the page of the run has all of it)", &self.error[..end]);
         Cow::Owned(Ended { error, ..self.clone() })
     }
 }
@@ -126,14 +127,29 @@ pub(super) fn check(mut template: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The text with what its variables stand for, each escaped. What is put in is not looked at again.
-pub(super) fn render(mut template: &str, ended: &Ended, escape: &dyn Fn(&str) -> String) -> String {
+/// The text with what its variables stand for, each escaped. What is put in is not looked at again. Where that makes more than `most` bytes, what does
+/// not fit is left out, and in the place of the first of it stands how much that is.
+pub(super) fn render(mut template: &str, ended: &Ended, most: usize, escape: &dyn Fn(&str) -> String) -> String {
     let mut text = String::with_capacity(template.len());
+    let mut room = most.saturating_sub(template.len());
+    let (mut left_out, mut first) = (0, None);
     while !template.is_empty() {
         let (piece, rest) = next(template);
         match piece {
             Piece::Text(piece) => text.push_str(piece),
-            Piece::Variable((_, value)) => text.push_str(&escape(value(ended))),
+            Piece::Variable((_, value)) => {
+                let escaped = escape(value(ended));
+                match room.checked_sub(escaped.len()) {
+                    Some(rest) => {
+                        room = rest;
+                        text.push_str(&escaped);
+                    }
+                    None => {
+                        left_out += value(ended).len();
+                        first.get_or_insert(text.len());
+                    }
+                }
+            }
             Piece::Unknown(name) => {
                 text.push_str("{{");
                 text.push_str(name);
@@ -141,6 +157,9 @@ pub(super) fn render(mut template: &str, ended: &Ended, escape: &dyn Fn(&str) ->
             }
         }
         template = rest;
+    }
+    if let Some(first) = first {
+        text.insert_str(first, &escape(&format!("… ({left_out} bytes are left out: a text has at most {most})")));
     }
     text
 }

@@ -123,7 +123,36 @@ fn s13_a_mail_has_one_line_of_subject_and_html_only_if_it_was_asked_for() {
     let long = Ended { error: "ö".repeat(5000), ..ended() };
     let rules = rules(&spec(vec![email(|_, _| ())])).unwrap();
     let Outgoing::Mail(cut) = rules[0].message(&long) else { panic!() };
-    assert!(cut.text.len() < 2100 && cut.text.ends_with("… (cut here: the page of the run has all of it)\n"));
+    assert!(cut.text.len() < 2100 && cut.text.ends_with("… (8000 bytes are left out: the page of the run has all of it)\n"));
+}
+
+#[test]
+fn s13_a_message_is_bounded_whatever_its_template_repeats_and_says_what_is_left_out() {
+    let long = Ended { error: "\u{1}".repeat(2000), ..ended() };
+    let message = |rule| rules(&spec(vec![rule])).unwrap()[0].message(&long);
+    let sent = message(webhook(|webhook| {
+        webhook.url = format!("https://api.example.com/{}", "{{.Error}}".repeat(200));
+        webhook.headers.insert("x-a".to_owned(), "{{.Error}}".repeat(400));
+        webhook.body_template = format!(r#"{{"a": "{}", "b": "{{{{.Phase}}}}"}}"#, "{{.Error}}".repeat(6000));
+    }));
+    let Outgoing::Http(sent) = sent else { panic!() };
+    let (body, header) = (sent.body.unwrap(), &sent.headers[0].1);
+    assert!(body.len() < 257 << 10, "{}", body.len());
+    let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+    // 16 of 6000 have room beside the template, and what is short has it too.
+    let told = body["a"].as_str().unwrap().trim_start_matches('\u{1}');
+    assert_eq!((told, &body["b"]), ("… (11968000 bytes are left out: a text has at most 262144)", &"FAILED".into()));
+    assert!(header.len() < 8400 && header.ends_with("bytes are left out: a text has at most 8192)"), "{header}");
+    let url_has = "bytes%20are%20left%20out%3A%20a%20text%20has%20at%20most%208192%29";
+    assert!(sent.url.len() < 8400 && sent.url.ends_with(url_has), "{}", sent.url);
+    let mail = message(email(|_, inline| {
+        inline.subject = "{{.Error}}".repeat(80);
+        inline.text_template = "{{.Error}}".repeat(6000);
+        inline.html_template = "{{.Error}}".repeat(6000);
+    }));
+    let Outgoing::Mail(mail) = mail else { panic!() };
+    assert!(mail.subject.len() < 8400 && mail.text.len() < 257 << 10 && mail.html.unwrap().len() < 257 << 10);
+    assert!(mail.text.ends_with("bytes are left out: a text has at most 262144)"));
 }
 
 #[test]
@@ -135,6 +164,9 @@ fn s13_a_receiver_is_named_without_what_may_be_secret() {
         ("http://localhost:9999?token=secret", "webhook at http://localhost:9999"),
         ("https://[::1]:80/a", "webhook at https://[::1]:80"),
         ("https://notslack.com/a", "webhook at https://notslack.com"),
+        ("https://hooks.slack.com:443/services/T/B/secret", "Slack at https://hooks.slack.com:443"),
+        ("https://hooks.slack.com./services/T/B/secret", "Slack at https://hooks.slack.com."),
+        ("https://x.webhook.office.com:443/secret", "Teams at https://x.webhook.office.com:443"),
     ] {
         assert_eq!(receiver(webhook(|webhook| webhook.url = url.to_owned())), expected);
     }
