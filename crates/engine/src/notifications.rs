@@ -127,14 +127,20 @@ impl Engine {
         Notifications { stop, task }
     }
 
-    /// Notifications that were tried in vain, with their runs: the newest runs first.
+    /// Receivers that do not take what they should of runs of a project and a domain (of any, if that is empty): for each the newest
+    /// notification with its run, and how many there are. Those of the newest runs first.
     ///
     /// # Errors
     /// If the journal cannot be read.
-    pub fn troubled_notifications(&self, limit: usize) -> Result<Vec<(RunRow, NotificationRow)>, Error> {
+    pub fn troubled_notifications(
+        &self,
+        project: &str,
+        domain: &str,
+        limit: usize,
+    ) -> Result<Vec<(RunRow, NotificationRow, u64)>, Error> {
         let store = self.inner.journal.store();
-        let rows = store.troubled_notifications(limit)?;
-        let with_run = |row: NotificationRow| Ok(store.run(row.run)?.map(|run| (run, row)));
+        let rows = store.troubled_notifications(project, domain, limit)?;
+        let with_run = |(row, count): (NotificationRow, u64)| Ok(store.run(row.run)?.map(|run| (run, row, count)));
         rows.into_iter().filter_map(|row| with_run(row).transpose()).collect()
     }
 }

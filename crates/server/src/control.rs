@@ -289,9 +289,14 @@ impl ControlPlane {
         self.inner.engine.notify(Arc::new(self.inner.courier.clone()), limits)
     }
 
-    /// Notifications that were tried in vain, with their runs.
-    pub(crate) fn troubled_notifications(&self, limit: usize) -> Result<Vec<(RunRow, NotificationRow)>, Error> {
-        Ok(self.inner.engine.troubled_notifications(limit)?)
+    /// Receivers with notifications that were tried in vain: the newest of each with its run, and how many there are.
+    pub(crate) fn troubled_notifications(
+        &self,
+        project: &str,
+        domain: &str,
+        limit: usize,
+    ) -> Result<Vec<(RunRow, NotificationRow, u64)>, Error> {
+        Ok(self.inner.engine.troubled_notifications(project, domain, limit)?)
     }
 
     /// Takes up every run that was under way when an earlier server ended: its attempts are adopted, its queue goes on. One that cannot

@@ -74,6 +74,7 @@ macro_rules! conformance {
             runs_are_found_by_the_trigger_that_has_fired_them,
             what_a_trigger_is_made_from_stays_as_long_as_it_does,
             a_notification_is_due_when_its_run_has_ended,
+            each_receiver_with_trouble_is_found,
             the_oldest_notification_of_each_receiver_is_due_first,
             what_has_become_of_notifications_is_kept_as_long_as_their_run,
             notifications_of_one_receiver_are_given_up_by_the_age_of_their_runs,

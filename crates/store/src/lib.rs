@@ -224,11 +224,17 @@ pub trait Store: Send + Sync + 'static {
     /// If the store cannot be read.
     fn notifications(&self, run: RunKey) -> Result<Vec<NotificationRow>, Error>;
 
-    /// Notifications that were tried in vain and wait, and those that were given up, the newest runs first.
+    /// Receivers that have something to get which was tried in vain or given up, of runs of a project and a domain (of any, if that is empty):
+    /// for each the newest notification and how many there are, the newest runs first.
     ///
     /// # Errors
     /// If the store cannot be read.
-    fn troubled_notifications(&self, limit: usize) -> Result<Vec<NotificationRow>, Error>;
+    fn troubled_notifications(
+        &self,
+        project: &str,
+        domain: &str,
+        limit: usize,
+    ) -> Result<Vec<(NotificationRow, u64)>, Error>;
 
     /// A run by its number.
     ///

@@ -398,8 +398,19 @@ impl Store for Memory {
         Ok(self.lock().notifications.of_run(run))
     }
 
-    fn troubled_notifications(&self, limit: usize) -> Result<Vec<NotificationRow>, Error> {
-        Ok(self.lock().notifications.troubled(limit))
+    fn troubled_notifications(
+        &self,
+        project: &str,
+        domain: &str,
+        limit: usize,
+    ) -> Result<Vec<(NotificationRow, u64)>, Error> {
+        let inner = self.lock();
+        let is_in = |name: &str, scope: &str| scope.is_empty() || name == scope;
+        let is_here = |run: &RunKey| {
+            let id = inner.runs.get(run).map(|run| &run.row.id);
+            id.is_some_and(|id| is_in(&id.project, project) && is_in(&id.domain, domain))
+        };
+        Ok(inner.notifications.troubled(&is_here, limit))
     }
 
     fn run(&self, run: RunKey) -> Result<Option<RunRow>, Error> {

@@ -403,8 +403,13 @@ impl Store for Sqlite {
         self.read(|connection| notifications::of_run(connection, run))
     }
 
-    fn troubled_notifications(&self, limit: usize) -> Result<Vec<NotificationRow>, Error> {
-        self.read(|connection| notifications::troubled(connection, limit))
+    fn troubled_notifications(
+        &self,
+        project: &str,
+        domain: &str,
+        limit: usize,
+    ) -> Result<Vec<(NotificationRow, u64)>, Error> {
+        self.read(|connection| notifications::troubled(connection, (project, domain), limit))
     }
 
     fn run(&self, run: RunKey) -> Result<Option<RunRow>, Error> {

@@ -74,7 +74,7 @@ impl Store for Unsteady {
         fn put_notifications(&self, rows: &[NotificationRow]) -> Stored<()>;
         fn give_up_notifications(&self, to: &str, before: Timestamp, now: Timestamp, why: &str) -> Stored<u64>;
         fn notifications(&self, run: RunKey) -> Stored<Vec<NotificationRow>>;
-        fn troubled_notifications(&self, limit: usize) -> Stored<Vec<NotificationRow>>;
+        fn troubled_notifications(&self, project: &str, domain: &str, limit: usize) -> Stored<Vec<(NotificationRow, u64)>>;
         fn visit_values(&self, visit: &mut dyn FnMut(&[u8])) -> Stored<()>;
         fn probe(&self) -> Stored<()>;
         fn newest_fact(&self) -> Stored<Option<Timestamp>>;

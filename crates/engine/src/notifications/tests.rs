@@ -146,7 +146,7 @@ async fn s13_each_end_is_told_once_to_each_receiver_that_wants_it() {
     until("it is noted", async || states(&unwanted).await == [NotificationState::Unwanted]).await;
     until("it is noted", async || states(&early).await == [NotificationState::Delivered; 2]).await;
     assert_eq!(states(&live).await, [NotificationState::Waiting]);
-    assert_eq!(engine.troubled_notifications(10).unwrap().len(), 0);
+    assert_eq!(engine.troubled_notifications("", "", 10).unwrap().len(), 0);
 }
 
 #[tokio::test]
@@ -173,13 +173,13 @@ async fn s13_a_receiver_that_is_away_or_hangs_disturbs_no_other_and_gets_everyth
     until("the first was tried again and again", async || receivers.said.lock().unwrap().len() > 3).await;
     let hung = receivers.tried.lock().unwrap().iter().filter(|(_, rule)| *rule == 1).count();
     assert_eq!(hung, 1, "one at a time");
-    let troubled = engine.troubled_notifications(100).unwrap();
-    assert!(!troubled.is_empty() && troubled.iter().all(|(_, row)| row.receiver == "a"), "{troubled:?}");
-    assert!(troubled.iter().all(|(_, row)| row.error.as_deref() == Some("refused")));
+    let troubled = engine.troubled_notifications("p", "d", 100).unwrap();
+    assert!(!troubled.is_empty() && troubled.iter().all(|(_, row, _)| row.receiver == "a"), "{troubled:?}");
+    assert!(troubled.iter().all(|(_, row, _)| row.error.as_deref() == Some("refused")));
     receivers.down.lock().unwrap().clear();
     until("the first has all", async || receivers.taken().len() == 40).await;
     until("that it is back is said", async || !receivers.again.lock().unwrap().is_empty()).await;
-    until("all of it is noted", async || engine.troubled_notifications(100).unwrap().is_empty()).await;
+    until("all of it is noted", async || engine.troubled_notifications("", "", 100).unwrap().is_empty()).await;
     let taken = receivers.taken();
     assert_eq!(taken.iter().collect::<HashSet<_>>().len(), 40, "each once: {taken:?}");
 }
@@ -212,7 +212,7 @@ async fn s13_what_fails_for_too_long_is_given_up_with_what_waits_behind_it() {
     assert_eq!(receivers.said.lock().unwrap()[0], ("a".to_owned(), 1, 2));
     assert_eq!(receivers.tried.lock().unwrap().len(), 1);
     assert_eq!(states(&other).await, [NotificationState::Waiting]);
-    assert_eq!(engine.troubled_notifications(10).unwrap().len(), 2);
+    assert_eq!(engine.troubled_notifications("", "", 10).unwrap()[0].2, 2);
 }
 
 #[tokio::test]

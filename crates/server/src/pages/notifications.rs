@@ -5,7 +5,7 @@ use axum::response::Response;
 use http::Uri;
 use serde_json::{Value, json};
 use spanwise_core::Timestamp;
-use spanwise_engine::{NotificationRow, NotificationState, RunHandle, RunRow};
+use spanwise_engine::{NotificationRow, NotificationState, RunHandle};
 
 use super::data::{failed, file};
 use super::view::RunRoute;
@@ -14,8 +14,8 @@ use super::{PageError, Pages, address};
 /// So many receivers with trouble are named in the list of runs.
 const NAMED: usize = 5;
 
-/// So many notifications are looked at for them.
-const LOOKED_AT: usize = 200;
+/// So many are counted.
+const COUNTED: usize = 1000;
 
 /// A notification, as the page of its run says it.
 pub(super) struct Notified {
@@ -69,27 +69,17 @@ fn trouble(row: &NotificationRow) -> Option<String> {
 
 /// Receivers that do not take what they should, those of the newest runs first.
 pub(super) fn troubles(pages: &Pages, project: &str, domain: &str) -> Result<Vec<Trouble>, PageError> {
-    let rows = pages.control.troubled_notifications(LOOKED_AT)?;
-    let is_here = |(run, _): &(RunRow, NotificationRow)| {
-        (project.is_empty() || run.id.project == project) && (domain.is_empty() || run.id.domain == domain)
-    };
-    let mut troubles: Vec<(String, usize, Trouble)> = Vec::new();
-    for (run, row) in rows.into_iter().filter(is_here) {
-        let Some(text) = trouble(&row) else { continue };
-        match troubles.iter_mut().find(|(receiver, ..)| *receiver == row.receiver) {
-            Some((_, others, _)) => *others += 1,
-            None => {
-                let text = format!("Run {}: {text}", run.id.name);
-                troubles.push((row.receiver, 0, Trouble { text, href: address::run(&run.id, None) }));
-            }
-        }
-    }
-    let hidden = troubles.len().saturating_sub(NAMED);
-    let with_others = |(_, others, trouble): (String, usize, Trouble)| match others {
-        0 => trouble,
-        others => Trouble { text: format!("{} (and {others} older of the kind)", trouble.text), ..trouble },
-    };
-    let mut named: Vec<Trouble> = troubles.into_iter().take(NAMED).map(with_others).collect();
+    let rows = pages.control.troubled_notifications(project, domain, COUNTED)?;
+    let hidden = rows.len().saturating_sub(NAMED);
+    let named = rows.into_iter().take(NAMED).filter_map(|(run, row, count)| {
+        let text = format!("Run {}: {}", run.id.name, trouble(&row)?);
+        let text = match count.saturating_sub(1) {
+            0 => text,
+            others => format!("{text} (and {others} older of the kind)"),
+        };
+        Some(Trouble { text, href: address::run(&run.id, None) })
+    });
+    let mut named: Vec<Trouble> = named.collect();
     if hidden > 0
         && let Some(last) = named.last_mut()
     {

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use spanwise_core::{Phase, Retention, Timestamp};
+use spanwise_core::{Phase, Retention, RunId, Timestamp};
 
 use super::examples::{append, enqueued, run};
-use crate::{Append, DueQuery, NotificationRow, NotificationState, RunKey, Store};
+use crate::{Append, DueQuery, NotificationRow, NotificationState, RunKey, RunRow, Store};
 
 fn create(store: &dyn Store, name: &str, receivers: &[&str]) -> RunKey {
     let receivers = (0..).zip(receivers).map(|(rule, receiver)| (rule, (*receiver).to_owned())).collect();
@@ -91,9 +91,10 @@ pub fn what_has_become_of_notifications_is_kept_as_long_as_their_run(store: &dyn
     put(store, a, 1, |row| (row.tries, row.error) = (1, Some("500".to_owned())));
     put(store, a, 2, |row| (row.state, row.error) = (NotificationState::GivenUp, Some("410".to_owned())));
     put(store, b, 0, |row| (row.tries, row.error) = (1, Some("no".to_owned())));
-    let troubled = store.troubled_notifications(10).unwrap();
-    assert_eq!(troubled.iter().map(|row| (row.run, row.rule)).collect::<Vec<_>>(), [(b, 0), (a, 1), (a, 2)]);
-    assert_eq!(store.troubled_notifications(1).unwrap().len(), 1);
+    let troubled = store.troubled_notifications("", "", 10).unwrap();
+    let of = |(row, count): &(NotificationRow, u64)| (row.run, row.rule, *count);
+    assert_eq!(troubled.iter().map(of).collect::<Vec<_>>(), [(b, 0, 1), (a, 1, 1), (a, 2, 1)]);
+    assert_eq!(store.troubled_notifications("", "", 1).unwrap().len(), 1);
     let states: Vec<_> = store.notifications(a).unwrap().iter().map(|row| (row.state, row.tries)).collect();
     let expected =
         [(NotificationState::Delivered, 2), (NotificationState::Waiting, 1), (NotificationState::GivenUp, 0)];
@@ -102,8 +103,33 @@ pub fn what_has_become_of_notifications_is_kept_as_long_as_their_run(store: &dyn
     store.prune(&keep, Timestamp(50)).unwrap();
     assert_eq!(store.notifications(a).unwrap(), []);
     assert_eq!(store.notifications(b).unwrap().len(), 1);
+    let troubled: Vec<NotificationRow> = troubled.into_iter().map(|(row, _)| row).collect();
     store.put_notifications(&troubled).unwrap();
     assert_eq!(store.notifications(a).unwrap(), [], "its run is gone");
+}
+
+/// However many there are of another receiver, and of other projects.
+pub fn each_receiver_with_trouble_is_found(store: &dyn Store) {
+    let trouble = |store: &dyn Store, key| put(store, key, 0, |row| (row.tries, row.error) = (1, Some("no".to_owned())));
+    let of = |project: &str, name: &str, receiver: &str| {
+        let row = RunRow { id: RunId { project: project.to_owned(), ..run(name).id }, ..run(name) };
+        let receivers = vec![(0, receiver.to_owned())];
+        let key = store.create_run(&row, Append { receivers, ..append(RunKey(0), 0, vec![enqueued(1)]) }).unwrap();
+        end(store, key, 5);
+        trouble(store, key);
+        key
+    };
+    let mine = of("mine", "old", "rare");
+    let others: Vec<RunKey> = (0..300).map(|number| of("other", &format!("run-{number}"), "loud")).collect();
+    let found = |project: &str, domain: &str| {
+        let found = store.troubled_notifications(project, domain, 5).unwrap();
+        found.into_iter().map(|(row, count)| (row.run, row.receiver, count)).collect::<Vec<_>>()
+    };
+    let (rare, loud) = ((mine, "rare".to_owned(), 1), (others[299], "loud".to_owned(), 300));
+    assert_eq!(found("", ""), [loud.clone(), rare.clone()]);
+    assert_eq!(found("mine", ""), [rare.clone()]);
+    assert_eq!(found("other", &run("x").id.domain), [loud]);
+    assert_eq!(found("mine", "nowhere"), []);
 }
 
 /// Those of others, of runs that ended later and of runs that go on stay.

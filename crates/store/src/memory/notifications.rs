@@ -77,11 +77,19 @@ impl Notifications {
         self.0.range((run, 0)..=(run, u32::MAX)).map(|(_, row)| row.clone()).collect()
     }
 
-    pub(super) fn troubled(&self, limit: usize) -> Vec<NotificationRow> {
+    pub(super) fn troubled(&self, is_here: &dyn Fn(&RunKey) -> bool, limit: usize) -> Vec<(NotificationRow, u64)> {
         let states = [NotificationState::Waiting, NotificationState::GivenUp];
         let is_troubled = |row: &&NotificationRow| row.error.is_some() && states.contains(&row.state);
-        let mut rows: Vec<NotificationRow> = self.0.values().filter(is_troubled).cloned().collect();
-        rows.sort_by_key(|row| (std::cmp::Reverse(row.run), row.rule));
+        let mut newest: BTreeMap<&str, (&NotificationRow, u64)> = BTreeMap::new();
+        for row in self.0.values().filter(is_troubled).filter(|row| is_here(&row.run)) {
+            let (first, count) = newest.entry(&row.receiver).or_insert((row, 0));
+            *count += 1;
+            if row.run > first.run {
+                *first = row;
+            }
+        }
+        let mut rows: Vec<_> = newest.into_values().map(|(row, count)| (row.clone(), count)).collect();
+        rows.sort_by_key(|(row, _)| (std::cmp::Reverse(row.run), row.rule));
         rows.truncate(limit);
         rows
     }

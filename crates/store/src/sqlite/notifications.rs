@@ -125,12 +125,24 @@ pub(super) fn of_run(connection: &Connection, run: RunKey) -> Result<Vec<Notific
     read(connection, &format!("SELECT {COLUMNS} FROM notifications WHERE run = ?1 ORDER BY rule"), params![run.0])
 }
 
-pub(super) fn troubled(connection: &Connection, limit: usize) -> Result<Vec<NotificationRow>, Error> {
+pub(super) fn troubled(
+    connection: &Connection,
+    (project, domain): (&str, &str),
+    limit: usize,
+) -> Result<Vec<(NotificationRow, u64)>, Error> {
+    // The other columns are those of the row that has the maximum: of the newest run the first rule.
     let sql = format!(
-        "SELECT {COLUMNS} FROM notifications WHERE error IS NOT NULL AND state IN (0, 2)
-         ORDER BY run DESC, rule LIMIT ?1"
+        "SELECT {COLUMNS}, count(*), max(run * 4096 - rule) FROM notifications
+         WHERE error IS NOT NULL AND state IN (0, 2) AND EXISTS (
+             SELECT 1 FROM runs WHERE key = run AND (?1 = '' OR project = ?1) AND (?2 = '' OR domain = ?2))
+         GROUP BY receiver ORDER BY run DESC, rule LIMIT ?3"
     );
-    read(connection, &sql, params![i64::try_from(limit).unwrap_or(i64::MAX)])
+    let mut statement = connection.prepare_cached(&sql).map_err(failed)?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows = statement.query_map(params![project, domain, limit], |row| {
+        Ok(read_row(row).and_then(|of_newest| Ok((of_newest, get::<u64>(row, 7)?))))
+    });
+    rows.map_err(failed)?.map(|row| row.map_err(failed)?).collect()
 }
 
 fn read(connection: &Connection, sql: &str, values: &[&dyn rusqlite::ToSql]) -> Result<Vec<NotificationRow>, Error> {
