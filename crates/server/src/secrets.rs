@@ -2,9 +2,8 @@
 //!
 //! A secret belongs to a project and domain, to a whole project, or to the organisation; the narrowest one counts.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -106,7 +105,9 @@ impl Secrets {
         }
         let owner = self.owner(path);
         let value = seal::unseal(&self.keys.usable, &owner, &content).map_err(io::Error::other)?;
-        self.write(path, &value)
+        // It is as old as it was.
+        let stored_at = fs::metadata(path)?.modified()?;
+        self.write(path, &value, Some(stored_at))
     }
 
     /// To whom a file belongs, as it is sealed with it.
@@ -114,8 +115,8 @@ impl Secrets {
         path.strip_prefix(&self.directory).unwrap_or(path).display().to_string()
     }
 
-    /// In one step, so that a crash leaves what was there or what is new.
-    fn write(&self, path: &Path, value: &str) -> io::Result<()> {
+    /// In one step, so that a crash leaves what was there or what is new, and of several who write at once one has written.
+    fn write(&self, path: &Path, value: &str, stored_at: Option<SystemTime>) -> io::Result<()> {
         let Some(key) = self.keys.usable.first() else {
             let text = format!(
                 "the key of secrets `{}` is missing, and secrets were sealed by it: put it back, or delete these secrets",
@@ -124,11 +125,16 @@ impl Secrets {
             return Err(io::Error::other(text));
         };
         let sealed = key.seal(&self.owner(path), value)?;
-        let staged = path.with_extension("new");
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&staged)?;
-        file.write_all(&sealed)?;
-        file.sync_all()?;
-        fs::rename(staged, path)?;
+        let (staged, mut file) = seal::stage(path)?;
+        let renamed = file
+            .write_all(&sealed)
+            .and_then(|()| stored_at.map_or(Ok(()), |at| file.set_modified(at)))
+            .and_then(|()| file.sync_all())
+            .and_then(|()| fs::rename(&staged, path));
+        if renamed.is_err() {
+            let _ = fs::remove_file(&staged);
+        }
+        renamed?;
         path.parent().map_or(Ok(()), |parent| fs::File::open(parent)?.sync_all())
     }
 
@@ -169,7 +175,7 @@ impl Secrets {
             return Ok(false);
         }
         path.parent().map(fs::create_dir_all).transpose()?;
-        self.write(&path, value)?;
+        self.write(&path, value, None)?;
         Ok(true)
     }
 
@@ -285,9 +291,13 @@ mod tests {
         let file = data.path().join("secrets/local/.every/.every/old.secret");
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         fs::write(&file, "in the clear").unwrap();
+        let stored_at = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
+        fs::File::options().write(true).open(&file).unwrap().set_modified(stored_at).unwrap();
         let (secrets, warnings) = open(data.path(), None).unwrap();
         assert_eq!((found(&secrets, "old"), warnings), (Ok(Some("in the clear".to_owned())), vec![]));
         assert!(!String::from_utf8_lossy(&stored(&secrets, "old")).contains("in the clear"));
+        let described = secrets.describe(&wide(), "old").unwrap().unwrap();
+        assert_eq!(described.created_at, stored_at, "it is as old as it was");
         let sealed = stored(&secrets, "old");
         let (again, _) = open(data.path(), None).unwrap();
         assert_eq!(found(&again, "old"), Ok(Some("in the clear".to_owned())));
@@ -332,6 +342,46 @@ mod tests {
         assert_eq!(found(&alone, "a"), Ok(Some("value".to_owned())));
         fs::write(&chosen, "no key").unwrap();
         assert!(open(data.path(), Some(&chosen)).unwrap_err().to_string().contains("elsewhere/key"));
+    }
+
+    #[test]
+    fn s15_4_of_several_who_store_a_secret_at_once_one_has_stored_it() {
+        let data = tempfile::tempdir().unwrap();
+        let (secrets, _) = open(data.path(), None).unwrap();
+        secrets.put(&wide(), "a", "first", false).unwrap();
+        let values: Vec<String> = (0..8).map(|number| format!("{number}").repeat(1000 * (number + 1))).collect();
+        for _ in 0..20 {
+            std::thread::scope(|scope| {
+                for value in &values {
+                    scope.spawn(|| assert!(secrets.put(&wide(), "a", value, true).unwrap()));
+                }
+            });
+            assert!(values.contains(&found(&secrets, "a").unwrap().unwrap()));
+        }
+        let directory = secrets.directory_of(&wide());
+        assert_eq!(fs::read_dir(directory).unwrap().count(), 1, "nothing else is left");
+    }
+
+    #[test]
+    fn s15_4_of_several_servers_that_make_a_key_at_once_all_have_the_same() {
+        let data = tempfile::tempdir().unwrap();
+        for round in 0..20 {
+            let (key, values) = (data.path().join(format!("key-{round}")), ["one", "two", "three", "four"]);
+            let opened: Vec<Secrets> = std::thread::scope(|scope| {
+                let server = |name| Secrets::open(data.path().join(name), Some(&key), &data.path().join("none")).unwrap().0;
+                let servers: Vec<_> = values.iter().map(|name| scope.spawn(move || server(*name))).collect();
+                servers.into_iter().map(|server| server.join().unwrap()).collect()
+            });
+            for (secrets, value) in opened.iter().zip(values) {
+                secrets.put(&wide(), &format!("a-{round}"), value, false).unwrap();
+            }
+            for value in values {
+                let (again, warnings) = Secrets::open(data.path().join(value), Some(&key), &data.path().join("none")).unwrap();
+                assert_eq!((found(&again, &format!("a-{round}")), warnings), (Ok(Some(value.to_owned())), vec![]));
+            }
+            // The next round has a key of its own.
+            values.iter().for_each(|name| drop(fs::remove_dir_all(data.path().join(name))));
+        }
     }
 
     #[test]

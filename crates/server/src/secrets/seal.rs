@@ -88,23 +88,35 @@ impl SealingKey {
         Ok(Some(SealingKey::new(&key)))
     }
 
-    /// Makes a key, in a file for its owner alone.
+    /// Makes a key, in a file for its owner alone. If another server makes one there at the same time, all have the first.
     pub(super) fn make(file: &Path) -> Result<SealingKey, NoSecretKey> {
+        let bad = |what: String| NoSecretKey { file: file.to_owned(), what };
         let mut key = [0; LENGTH];
         let made = getrandom::fill(&mut key).map_err(io::Error::other).and_then(|()| {
             file.parent().map(std::fs::create_dir_all).transpose()?;
             // In one step: half a key would be none.
-            let staged = file.with_extension("new");
-            let mut written = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&staged)?;
-            written.write_all(format!("{KEY}{}\n", STANDARD.encode(key)).as_bytes())?;
-            written.sync_all()?;
-            std::fs::rename(staged, file)?;
+            let (staged, mut written) = stage(file)?;
+            let linked = written
+                .write_all(format!("{KEY}{}\n", STANDARD.encode(key)).as_bytes())
+                .and_then(|()| written.sync_all())
+                .and_then(|()| std::fs::hard_link(&staged, file))
+                .or_else(|error| match error.kind() {
+                    io::ErrorKind::AlreadyExists => Err(error),
+                    // A file system without links.
+                    _ => std::fs::rename(&staged, file),
+                });
+            let _ = std::fs::remove_file(staged);
+            linked?;
             // Before anything is sealed by it: its name must outlive the machine's end too.
             file.parent().map(|parent| File::open(parent)?.sync_all()).transpose()?;
             Ok(())
         });
-        made.map_err(|error| NoSecretKey { file: file.to_owned(), what: format!("cannot be made: {error}") })?;
-        Ok(SealingKey::new(&key))
+        match made {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                SealingKey::read(file)?.ok_or_else(|| bad("is gone again".to_owned()))
+            }
+            made => made.map(|()| SealingKey::new(&key)).map_err(|error| bad(format!("cannot be made: {error}"))),
+        }
     }
 
     /// Seals a value for whom it belongs to.
@@ -118,6 +130,15 @@ impl SealingKey {
         self.key.seal_in_place_append_tag(unique, Aad::from(owner), &mut sealed).map_err(too_long)?;
         Ok([SEALED, self.name.as_bytes(), b"\n", &nonce, &sealed].concat())
     }
+}
+
+/// A file beside another one, which takes its place when it is written. Nobody else writes it.
+pub(super) fn stage(file: &Path) -> io::Result<(PathBuf, File)> {
+    let mut name = file.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.new", spanwise_process::random_name()));
+    let staged = file.with_file_name(name);
+    let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&staged)?;
+    Ok((staged, opened))
 }
 
 /// What a file of a secret holds.

@@ -140,7 +140,7 @@ pub(super) fn troubled(
     let mut statement = connection.prepare_cached(&sql).map_err(failed)?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let rows = statement.query_map(params![project, domain, limit], |row| {
-        Ok(read_row(row).and_then(|of_newest| Ok((of_newest, get::<u64>(row, 7)?))))
+        Ok(read_row(row).and_then(|of_newest| Ok((of_newest, get::<i64>(row, 7)?.unsigned_abs()))))
     });
     rows.map_err(failed)?.map(|row| row.map_err(failed)?).collect()
 }
