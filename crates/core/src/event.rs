@@ -304,6 +304,12 @@ pub struct CachePolicy {
 }
 
 impl CachePolicy {
+    /// The key of a result as it holds in a scope, or in all projects and domains of its organisation.
+    pub fn scoped(key: &str, scope: &Scope, any_project: bool) -> String {
+        let Scope { org, project, domain } = scope;
+        if any_project { format!("{org}//{key}") } else { format!("{org}/{project}/{domain}/{key}") }
+    }
+
     /// True if outputs that were stored at `stored_at` are too old to be used.
     pub fn is_too_old(&self, stored_at: Timestamp, now: Timestamp) -> bool {
         self.max_age_seconds.is_some_and(|limit| now.since(stored_at).as_secs() >= limit)

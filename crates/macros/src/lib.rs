@@ -7,6 +7,7 @@ use proc_macro::TokenStream;
 
 mod duration;
 mod main_function;
+mod settings;
 mod signature;
 mod task;
 mod trace;
@@ -47,7 +48,17 @@ pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// - `backoff(base = "1s", factor = 2, cap = "30s")`: the pause before a retry; `factor` is 1 and `cap` none by default.
 /// - `timeout = "30s"`: the limit of each attempt in RUNNING. Or `timeout(max_runtime = "30s", max_queued_time = "1m",
 ///   deadline = "1h")`.
+/// - `cache = "auto"`: results are kept, and used again for the same inputs until the text of the function changes. Or a version of your
+///   own, `cache = "v1"`, or `cache(version = "v1", ignored_inputs = ["at"], serialize = true, max_age = "1h")`.
+/// - `resources(cpu = 2, memory = "1Gi", gpu = 1)`: what an attempt needs; `cpu` may be `0.5` or `"500m"` as well.
+/// - `secrets = ["db-password"]`: given as the variable `DB_PASSWORD`. Or `secret("db-password", group = "team", as = "DB")`, or
+///   `secret("ca", file)`.
+/// - `env_vars = [("MODE", "fast")]`: variables of the task's process.
+/// - `queue = "gpu"`: a queue of the server's settings.
 /// - `name = "fetch"`: the second part of the task's name, if it is not the function's.
+///
+/// The last five can be said of the environment too, and of one call (`Overrides`). What becomes of them
+/// in this process stands in the documentation of the crate.
 ///
 /// A doc comment on an argument is what tools show of that input: `async fn fetch(/** Where. */ url: String)`.
 ///

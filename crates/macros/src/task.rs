@@ -5,6 +5,7 @@ use quote::{format_ident, quote};
 use syn::meta::ParseNestedMeta;
 use syn::{Expr, ExprLit, ItemFn, Lit, LitStr};
 
+use crate::settings::Settings;
 use crate::{duration, signature, traced};
 
 /// What stands in the parentheses.
@@ -17,7 +18,11 @@ struct Options {
     max_runtime: Option<u64>,
     max_queued_time: Option<u64>,
     deadline: Option<u64>,
+    settings: Settings,
 }
+
+const EXPECTED: &str = "expected one of `env`, `name`, `retries`, `backoff(..)`, `timeout`, `cache`, `resources(..)`, `secrets`, \
+    `env_vars`, `queue`";
 
 const BACKOFF: &str = "a backoff is written with its base: `backoff(base = \"1s\")`";
 
@@ -32,6 +37,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> syn::Result<T
     let function: ItemFn = syn::parse2(item)?;
     let signature = signature::read(&function, "a task")?;
     let signature::Signature { names, types, output, .. } = &signature;
+    options.settings.check(names)?;
 
     let ItemFn { attrs, vis, sig, block } = &function;
     let is_doc = |attribute: &&syn::Attribute| attribute.path().is_ident("doc");
@@ -43,11 +49,13 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> syn::Result<T
     let documentation = signature::docs(attrs);
     let argument_names = names.iter().map(ToString::to_string);
     let argument_docs = &signature.docs;
-    let (env, policy, checks) = (options.env()?, options.policy(), signature.checks());
+    let (env, policy, settings) = (options.env()?, options.policy(), options.settings.expression());
+    let checks = signature.checks();
     let body_name = format_ident!("__{}_body", name);
     let mut body = sig.clone();
     body.ident = body_name.clone();
     signature::remove_docs(&mut body);
+    let source = quote!(#body #block).to_string();
     let call = quote!(#body_name(#(#names),*));
     let run = if sig.asyncness.is_some() {
         quote!(::std::boxed::Box::pin(async move { ::spanwise::__private::result(#call.await) }))
@@ -69,6 +77,8 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> syn::Result<T
                 arguments: &[#(#argument_names),*],
                 argument_docs: &[#(#argument_docs),*],
                 policy: || #policy,
+                settings: || #settings,
+                source: #source,
                 body: |(#(#names,)*)| #run,
                 described: ::spanwise::__private::OnceLock::new(),
             };
@@ -98,7 +108,8 @@ impl Options {
                 meta.parse_nested_meta(|meta| self.read_timeout(&meta))?
             }
             "timeout" => self.max_runtime = Some(read_millis(meta)?),
-            _ => return Err(meta.error("expected one of `env`, `name`, `retries`, `backoff(..)`, `timeout`")),
+            other if self.settings.read(other, meta)? => {}
+            _ => return Err(meta.error(EXPECTED)),
         }
         Ok(())
     }

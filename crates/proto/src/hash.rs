@@ -124,6 +124,11 @@ pub fn step_identity(function: &str, source: &str) -> String {
     identity
 }
 
+/// The version of the results of a function by its text (`Cache.get_version` of `_cache/cache.py`); what `source` is, is the caller's affair.
+pub fn source_version(source: &str) -> String {
+    sha256_hex(sha256_hex(source.as_bytes()).as_bytes())
+}
+
 /// The name of the action that `caller` makes with a call; `ActionID.new_sub_action_from` in `models.py`.
 ///
 /// `caller` is the action that makes the call, `inputs_hash` that of [`inputs_hash`], `identity` that of [`task_identity`] or

@@ -1,6 +1,7 @@
 //! What the macros expand to. Not part of the public interface.
 
 pub use inventory;
+pub use spanwise_core::settings::TaskSettings;
 pub use spanwise_core::{Backoff, RetryPolicy, Timeouts};
 pub use std::sync::OnceLock;
 pub use std::time::Duration;

@@ -9,6 +9,7 @@ use spanwise_engine::CallToken;
 use spanwise_proto::flyteidl2::task::NamedLiteral;
 
 use crate::ctx::Ambient;
+use crate::effective::Effective;
 use crate::embedded::InProcess;
 use crate::error::{Error, Result};
 use crate::overrides::Overrides;
@@ -201,7 +202,8 @@ impl<T: TaskOutput> Made<T> {
             }
             Callee::Timer(wait) => return Box::pin(timer(&ambient, wait, overrides.timeouts())).await,
         };
-        let in_process = InProcess { task: child.task, depth: ambient.task.depth + 1 };
+        let (task, effective) = (child.task, std::sync::Arc::clone(&child.effective));
+        let in_process = InProcess { task, depth: ambient.task.depth + 1, effective };
         read_outcome(parent.child(child, in_process).await?)
     }
 
@@ -220,15 +222,17 @@ fn local_child(
     literals: Vec<NamedLiteral>,
 ) -> Result<Box<Child>> {
     let parent = &ambient.task.parent;
-    let action = ambient.call_site().name_call(&task.described().identity, &literals);
+    let effective = Effective::of_call(task, overrides)?;
+    let action = ambient.call_site().name_call(&effective.identity, &literals);
+    let cache_key = effective.cache_key(task.described().name.as_str(), &literals);
     let inputs = freeze(literals, &ambient.context)?;
     let spec = ActionSpec {
         traceparent: ambient.context.span().filter(|_| parent.is_traced()),
         parent: Some(parent.action()),
         group: ambient.group.as_deref().map(str::to_owned),
-        ..spec(task, overrides)
+        ..spec(task, &effective, overrides)
     };
-    Ok(Box::new(Child { action, spec, inputs, task }))
+    Ok(Box::new(Child { action, spec, inputs, task, effective, cache_key }))
 }
 
 impl<T> std::fmt::Debug for Call<T> {

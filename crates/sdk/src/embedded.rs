@@ -5,6 +5,7 @@ mod executor;
 mod no_body;
 mod parent;
 mod run;
+mod surroundings;
 
 pub(crate) use backend::Embedded;
 pub(crate) use executor::InProcess;

@@ -42,6 +42,59 @@
 //!
 //! What a call captures is not what a plain `tokio::spawn(async { fetch(url).await })` captures: there the call is written
 //! inside another tokio task, which knows of no action. Use [`spawn`] and [`spawn_blocking`] for that.
+//!
+//! # What a task asks for
+//!
+//! The cache, resources, secrets, variables and a queue are said of a task, of its environment, or of one call; what is said last counts as a
+//! whole, as in Flyte:
+//!
+//! ```
+//! use std::sync::LazyLock;
+//! use spanwise::{Cache, Overrides, Resources, TaskEnvironment, task};
+//!
+//! static ENV: LazyLock<TaskEnvironment> =
+//!     LazyLock::new(|| TaskEnvironment::new("train").resources(Resources::new().cpu(2).memory("1Gi")));
+//!
+//! #[task(env = ENV, cache = "auto", queue = "gpu")]
+//! async fn square(number: i64) -> spanwise::Result<i64> {
+//!     Ok(number * number)
+//! }
+//!
+//! #[task(
+//!     env = ENV,
+//!     cache(version = "v1", ignored_inputs = ["at"], max_age = "1d"),
+//!     resources(cpu = "500m", memory = "8Gi", gpu = 1),
+//!     secrets = ["api-key", secret("db-password", group = "team", as = "DB_PASSWORD"), secret("ca", file)],
+//!     env_vars = [("MODE", "fast")],
+//! )]
+//! async fn train(epochs: i64, at: String) -> spanwise::Result<i64> {
+//!     let _ = (std::env::var("API_KEY")?, at);
+//!     square(epochs).override_with(Overrides::new().cache(Cache::off()).queue("cpu")).await
+//! }
+//!
+//! # #[tokio::main]
+//! # async fn main() -> spanwise::Result<()> {
+//! # let client = spanwise::Client::open(spanwise::Config::new().in_memory())?;
+//! let first = client.with_runcontext().run(square(7)).await?.output().await?;
+//! let kept = client.with_runcontext().run(square(7)).await?.output().await?; // not computed again
+//! assert_eq!((first, kept), (49, 49));
+//! # let missing = client.with_runcontext().run(train(1, "now".to_owned())).await?.output().await.unwrap_err();
+//! # assert_eq!(missing.code(), "VariableNotSet");
+//! # client.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | | on a server | by the engine of this process |
+//! |---|---|---|
+//! | cache | kept in project and domain | kept in its journal |
+//! | resources | what the pools count; memory is the limit of the process | noted, and told once to be no limit |
+//! | secrets | given | looked for in the variable or the file; one that is missing fails the task by its name |
+//! | env_vars | set | a task fails by the name of one that this process does not have so: it has one environment for all |
+//! | queue | one of its settings | noted, and told once to be none |
+//!
+//! A deployed task has no queue, as Flyte's definitions have none: whoever calls it names one (`Overrides::queue`). Outside of a task a call
+//! is the plain function, and asks for nothing. `cache = "auto"` is by the text of the function, and not of what that calls.
 
 mod any_parent;
 mod backend;
@@ -53,6 +106,7 @@ mod client;
 mod config;
 mod ctx;
 mod describe;
+mod effective;
 mod embedded;
 mod entry;
 mod environment;
@@ -102,6 +156,7 @@ pub use remote::{FlyteConfig, RemoteTask, remote_task};
 pub use run::{Run, RunUrl};
 pub use run_context::{RunContext, resume, with_runcontext};
 pub use spanwise_core::ContextError;
+pub use spanwise_core::settings::{Cache, CacheVersion, Resources, Secret};
 pub use spanwise_wire::CustomContext;
 pub use task::{Arguments, TaskOutput};
 pub use timer::{sleep, sleep_until};

@@ -1,12 +1,50 @@
-//! Retries and timeouts: those of a task, and those of one call of it.
+//! Settings of one call of a task.
 
 use std::time::Duration;
 
+use spanwise_core::settings::{Cache, Resources, Secret, TaskSettings};
 use spanwise_core::{Backoff, RetryPolicy, Timeouts};
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// Settings of one call that replace those of its task (Flyte: `task.override(..)`).
+/// The methods that say what tasks ask for, of whatever has `settings`.
+macro_rules! setters {
+    ($whose:literal) => {
+        #[doc = concat!("Whether results are kept, ", $whose, ".")]
+        pub fn cache(mut self, cache: Cache) -> Self {
+            self.settings.cache = Some(cache);
+            self
+        }
+
+        #[doc = concat!("What attempts need, ", $whose, ".")]
+        pub fn resources(mut self, resources: Resources) -> Self {
+            self.settings.resources = Some(resources);
+            self
+        }
+
+        #[doc = concat!("The secrets that attempts are given, ", $whose, ": `[\"db-password\"]`, or [`Secret`]s.")]
+        pub fn secrets(mut self, secrets: impl IntoIterator<Item = impl Into<Secret>>) -> Self {
+            self.settings.secrets = Some(secrets.into_iter().map(Into::into).collect());
+            self
+        }
+
+        #[doc = concat!("Variables of the processes, ", $whose, ".")]
+        pub fn env_vars(mut self, variables: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>) -> Self {
+            let owned = variables.into_iter().map(|(name, value)| (name.into(), value.into()));
+            self.settings.env_vars = Some(owned.collect());
+            self
+        }
+
+        #[doc = concat!("The queue, ", $whose, ": a name of the server's settings.")]
+        pub fn queue(mut self, queue: impl Into<String>) -> Self {
+            self.settings.queue = Some(queue.into());
+            self
+        }
+    };
+}
+pub(crate) use setters;
+
+/// Settings of one call that replace those of its task, each as a whole (Flyte: `task.override(..)`).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Overrides {
     retries: Option<u32>,
@@ -14,6 +52,7 @@ pub struct Overrides {
     max_runtime: Option<Duration>,
     max_queued_time: Option<Duration>,
     deadline: Option<Duration>,
+    pub(crate) settings: TaskSettings,
 }
 
 impl Overrides {
@@ -52,10 +91,13 @@ impl Overrides {
         self
     }
 
-    /// Refuses a backoff that cannot be stored.
+    setters!("of this call");
+
+    /// Refuses a backoff that cannot be stored, and settings that make no sense.
     pub(crate) fn check(&self) -> Result<()> {
         let checked = self.backoff.as_ref().map_or(Ok(()), Backoff::check);
-        checked.map_err(|error| Error::of(ErrorKind::Usage, "InvalidArgument", error))
+        checked.map_err(|error| Error::of(ErrorKind::Usage, "InvalidArgument", error))?;
+        self.settings.check().map_err(|error| Error::of(ErrorKind::Usage, "InvalidArgument", error))
     }
 
     /// The limits in time alone, for what is never tried again.

@@ -1,12 +1,14 @@
 //! What a running attempt asks of whoever runs its run: the engine of this process, or a server.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use spanwise_core::{ActionName, ActionSpec, AttemptNo, Failure, RunId, Timeouts, Timestamp};
 use spanwise_engine::{CallToken, Executor, Outcome, OutsideWait, StepRecord};
 
 use crate::call_site::CallSite;
+use crate::effective::Effective;
 use crate::error::Result;
 use crate::overrides::Overrides;
 use crate::remote::RemoteTask;
@@ -23,6 +25,10 @@ pub(crate) struct Child {
     pub(crate) inputs: Bytes,
     /// What it runs.
     pub(crate) task: &'static dyn AnyTask,
+    /// What holds for it.
+    pub(crate) effective: Arc<Effective>,
+    /// The key of its result in the cache; none if it is not kept.
+    pub(crate) cache_key: Option<String>,
 }
 
 /// A timer that is to be waited for.

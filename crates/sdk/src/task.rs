@@ -5,11 +5,12 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 
 use serde_json::{Value as Json, json};
+use spanwise_core::settings::{InvalidSetting, TaskSettings};
 use spanwise_core::{ActionSpec, Failure, RetryPolicy, TaskName, Timeouts};
 use spanwise_proto::flyteidl2::core::{Literal, LiteralType, TypedInterface};
 use spanwise_proto::flyteidl2::task::NamedLiteral;
-use spanwise_proto::hash;
 
+use crate::effective::Effective;
 use crate::environment::TaskEnvironment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::overrides::Overrides;
@@ -32,6 +33,10 @@ pub struct TypedTask<A: 'static, T: 'static> {
     pub argument_docs: &'static [&'static str],
     /// Its retries and timeouts.
     pub policy: fn() -> (RetryPolicy, Timeouts),
+    /// What else it asks for.
+    pub settings: fn() -> TaskSettings,
+    /// The text of its tokens: other code gives other results.
+    pub source: &'static str,
     /// Its body.
     pub body: fn(A) -> Body<T>,
     /// What is computed from the rest, once.
@@ -41,7 +46,7 @@ pub struct TypedTask<A: 'static, T: 'static> {
 /// What is computed once from a task's signature.
 pub struct Described {
     pub(crate) name: TaskName,
-    pub(crate) identity: Arc<str>,
+    pub(crate) effective: Result<Arc<Effective>, InvalidSetting>,
     pub(crate) retry: RetryPolicy,
     pub(crate) timeouts: Timeouts,
 }
@@ -58,6 +63,8 @@ pub trait AnyTask: Sync + 'static {
     fn function(&self) -> &'static str;
     /// The text of its documentation.
     fn docs(&self) -> &'static str;
+    /// The text of its tokens.
+    fn source(&self) -> &'static str;
     /// The names of its inputs, each with its documentation and the JSON schema of its values.
     fn input_schemas(&self) -> Vec<Json>;
     /// The JSON schema of its output; none for a task without output.
@@ -78,10 +85,10 @@ impl<A: Arguments, T: TaskOutput> AnyTask for TypedTask<A, T> {
     fn described(&self) -> &Described {
         self.described.get_or_init(|| {
             let name = format!("{}.{}", (self.environment)().name(), self.function);
-            // Rust tasks have no cache version: their discovery version is empty.
-            let identity = hash::task_identity(&name, &hash::interface_hash(&self.interface()), "");
+            let settings = (self.settings)().over((self.environment)().settings());
+            let effective = Effective::new(&name, self, settings).map(Arc::new);
             let (retry, timeouts) = (self.policy)();
-            Described { name: TaskName::from(name.as_str()), identity: identity.into(), retry, timeouts }
+            Described { name: TaskName::from(name.as_str()), effective, retry, timeouts }
         })
     }
 
@@ -103,6 +110,10 @@ impl<A: Arguments, T: TaskOutput> AnyTask for TypedTask<A, T> {
         self.docs
     }
 
+    fn source(&self) -> &'static str {
+        self.source
+    }
+
     fn input_schemas(&self) -> Vec<Json> {
         let named = self.arguments.iter().zip(self.argument_docs).zip(A::json_schemas());
         named.map(|((name, docs), schema)| json!({ "name": name, "docs": docs, "schema": schema })).collect()
@@ -122,8 +133,8 @@ impl<A: Arguments, T: TaskOutput> AnyTask for TypedTask<A, T> {
     }
 }
 
-/// A task action with the task's settings and those of one call.
-pub(crate) fn spec(task: &'static dyn AnyTask, overrides: &Overrides) -> ActionSpec {
+/// A task action with the task's settings and those of one call, without its key in the cache.
+pub(crate) fn spec(task: &'static dyn AnyTask, effective: &Effective, overrides: &Overrides) -> ActionSpec {
     let described = task.described();
     let mut spec = ActionSpec {
         retry: described.retry.clone(),
@@ -131,6 +142,7 @@ pub(crate) fn spec(task: &'static dyn AnyTask, overrides: &Overrides) -> ActionS
         ..ActionSpec::task(described.name.clone())
     };
     overrides.apply(&mut spec.retry, &mut spec.timeouts);
+    effective.apply(&mut spec);
     spec
 }
 
@@ -327,6 +339,8 @@ mod tests {
             arguments: &[],
             argument_docs: &[],
             policy: || (RetryPolicy::default(), Timeouts::default()),
+            settings: TaskSettings::default,
+            source: "",
             body: |()| Box::pin(async { Ok(()) }),
             described: OnceLock::new(),
         };
@@ -334,6 +348,9 @@ mod tests {
         let golden: serde_json::Value = serde_json::from_str(golden).unwrap();
         let entries = golden["identities"].as_array().unwrap();
         let entry = entries.iter().find(|entry| entry["task_name"] == "env.nothing").unwrap();
-        assert_eq!(*NOTHING.described().identity, *entry["task_identity"].as_str().unwrap());
+        assert_eq!(
+            *NOTHING.described().effective.as_ref().unwrap().identity,
+            *entry["task_identity"].as_str().unwrap()
+        );
     }
 }

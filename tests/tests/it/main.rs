@@ -47,6 +47,7 @@ mod serve;
 mod stock_sdk;
 mod storage;
 mod tap;
+mod task_settings;
 mod tasktypes;
 mod timers;
 mod told;

@@ -10,10 +10,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use spanwise_core::lifecycle::{RunTrace, TraceLevel};
 use spanwise_core::trace::TRACESTATE;
-use spanwise_core::{ActionName, Failure, RunId, RunName, Scope, TaskName};
+use spanwise_core::{ActionName, CachePolicy, Failure, RunId, RunName, Scope, TaskName};
 use spanwise_engine::{
     Call, Engine, EngineConfig, Export, ExportLimits, NewRun as NewEngineRun, Relation, RunHandle, RunSettings, Storage,
 };
+use spanwise_proto::flyteidl2::task::NamedLiteral;
 use spanwise_wire::{CustomContext, shown};
 use tokio::task::JoinHandle;
 
@@ -21,9 +22,11 @@ use super::executor::InProcess;
 use super::run::EmbeddedRun;
 use crate::backend::{AnyRun, Backend, NewRun, Pending, Root, RunOptions};
 use crate::config::{Exporter, Tracing};
+use crate::effective::Effective;
 use crate::error::{Error, ErrorKind, Result};
+use crate::overrides::Overrides;
 use crate::payload::{freeze, thaw};
-use crate::task;
+use crate::task::{self, AnyTask};
 
 /// How long a program that ends waits for the receiver of its lifecycle spans. What is left is sent by its next process.
 const LAST_EXPORT: Duration = Duration::from_secs(5);
@@ -72,25 +75,37 @@ impl Embedded {
         if handle.is_finished() {
             return Ok(Box::new(EmbeddedRun(handle)));
         }
-        let name = handle.root_task().ok_or_else(no_root)?;
-        self.driving(&name, None)?(&handle);
+        let task = task::find(&handle.root_task().ok_or_else(no_root)?)?;
+        let effective = Effective::of_call(task, &Overrides::new())?;
+        self.driving(task, effective, None)(&handle);
         Ok(Box::new(EmbeddedRun(handle)))
     }
 
     /// What drives the root of a run of this task in the background. `inputs` are the root's, if they have just been frozen.
-    fn driving(&self, task: &TaskName, inputs: Option<Bytes>) -> Result<impl FnOnce(&RunHandle) + Send + use<>> {
-        let (task, drivers) = (task::find(task)?, Arc::clone(&self.drivers));
-        Ok(move |run: &RunHandle| {
+    fn driving(
+        &self,
+        task: &'static dyn AnyTask,
+        effective: Arc<Effective>,
+        inputs: Option<Bytes>,
+    ) -> impl FnOnce(&RunHandle) + Send + use<> {
+        let drivers = Arc::clone(&self.drivers);
+        move |run: &RunHandle| {
             let driven = run.clone();
             let driver = tokio::spawn(async move {
                 let call = Call { action: ActionName::ROOT, inputs, caller: None };
                 // Whoever waits for the run learns of a failed journal from its own wait.
-                let _ = driven.drive(call, &InProcess { task, depth: 0 }).await;
+                let _ = driven.drive(call, &InProcess { task, depth: 0, effective }).await;
             });
             let mut drivers = drivers.lock().unwrap_or_else(PoisonError::into_inner);
             drivers.retain(|driver| !driver.is_finished());
             drivers.push(driver);
-        })
+        }
+    }
+
+    /// How the root of a new run uses the cache.
+    fn cache_policy(&self, effective: &Effective, task: &TaskName, inputs: &[NamedLiteral]) -> Option<CachePolicy> {
+        let key = effective.cache_key(task.as_str(), inputs)?;
+        Some(effective.cache_policy(&key, &self.scope))
     }
 
     /// How a run is traced.
@@ -114,9 +129,13 @@ impl Backend for Embedded {
                 Root::Local(task, literals) => (task, literals),
                 Root::Deployed(task) => return Err(task.not_here()),
             };
+            let effective = Effective::of_call(task, &overrides)?;
+            let mut spec = task::spec(task, &effective, &overrides);
+            // Found by its name after a restart: no other task may have it.
+            task::find(&spec.task)?;
+            spec.cache = self.cache_policy(&effective, &spec.task, &literals);
             let inputs = freeze(literals, &context)?;
-            let mut spec = task::spec(task, &overrides);
-            let begin = self.driving(&spec.task, Some(inputs.clone()))?;
+            let begin = self.driving(task, effective, Some(inputs.clone()));
             let id = self.run_id(options.new_name()?);
             let trace = self.run_trace(&options, &id, &context)?;
             spec.traceparent = context.span().filter(|_| trace.is_exported());
@@ -144,7 +163,10 @@ impl Backend for Embedded {
             let (literals, context) = thaw(&inputs)?;
             let context = options.context.clone().unwrap_or_else(|| context.without_trace());
             let mut spec = source.root_spec().ok_or_else(no_root)?;
-            task::find(&spec.task)?;
+            let task = task::find(&spec.task)?;
+            let effective = Effective::of_call(task, &Overrides::new())?;
+            // This program's code computes it.
+            spec.cache = spec.cache.and_then(|_| self.cache_policy(&effective, &spec.task, &literals));
             let id = self.run_id(options.new_name()?);
             let links = source.span().into_iter().collect();
             let trace = RunTrace { links, ..self.run_trace(&options, &id, &context)? };
@@ -160,7 +182,7 @@ impl Backend for Embedded {
             };
             let inputs = freeze(literals, &context)?;
             let definitions = Vec::new();
-            let begin = self.driving(&spec.task, Some(inputs.clone()))?;
+            let begin = self.driving(task, effective, Some(inputs.clone()));
             let new = NewEngineRun { id, spec, inputs, settings, definitions };
             Ok(Box::new(EmbeddedRun(self.engine.accept_run(new, begin).await?)) as AnyRun)
         })

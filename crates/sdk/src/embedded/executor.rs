@@ -9,7 +9,9 @@ use spanwise_engine::{Attempt, Executor, Report};
 use tokio::task::JoinError;
 
 use super::parent::{Parent, on_own_task};
+use super::surroundings;
 use crate::body::{Delivered, run_body};
+use crate::effective::Effective;
 use crate::task::AnyTask;
 
 /// Bodies run inside the poll of their caller, which costs nothing; one in this many is moved to a task of its own, so that a deep
@@ -21,11 +23,16 @@ pub(crate) struct InProcess {
     pub(crate) task: &'static dyn AnyTask,
     /// How many tasks of this process stand above it.
     pub(crate) depth: u32,
+    /// What holds for it.
+    pub(crate) effective: Arc<Effective>,
 }
 
 impl Executor for InProcess {
     fn execute(&self, attempt: Attempt) -> Pin<Box<dyn Future<Output = Report> + Send>> {
         let (task, depth) = (self.task, self.depth);
+        if let Err(failure) = surroundings::check(task.described().name.as_str(), &self.effective.settings) {
+            return Box::pin(std::future::ready(Report::Failed(failure)));
+        }
         let (run, scope) = (attempt.run.clone(), Arc::clone(&attempt.scope));
         let parent = Parent::new(run.clone(), Arc::clone(&scope));
         let delivered = Delivered { inputs: attempt.inputs, span: attempt.span };

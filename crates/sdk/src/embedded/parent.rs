@@ -61,7 +61,8 @@ impl parent::Parent for Parent {
 
     async fn child<E: Executor + 'static>(&self, child: Box<Child>, in_process: E) -> Result<Outcome> {
         let call = {
-            let Child { action, spec, inputs, task: _ } = *child;
+            let Child { action, mut spec, inputs, task: _, effective, cache_key } = *child;
+            spec.cache = cache_key.map(|key| effective.cache_policy(&key, &self.run.id().scope()));
             self.accept(action, spec, inputs)?
         };
         self.drive(call, in_process).await

@@ -6,14 +6,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use spanwise_core::Scope;
+use spanwise_core::settings::CacheVersion;
+use spanwise_proto::flyteidl2::core::TaskTemplate;
 use spanwise_proto::flyteidl2::task::{NamedLiteral, TaskSpec};
 use spanwise_proto::hash;
 use spanwise_wire::policy;
 use spanwise_wire::requests::{self, children};
+use spanwise_wire::task::settings;
 
 use super::connection::{Connection, LONG, SHORT, error, persist};
 use super::reference::RemoteTask;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::overrides::Overrides;
 
 /// The definition of a deployed task.
@@ -51,16 +54,19 @@ impl Definition {
         hash::task_identity(name, &hash::interface_hash(&template.interface), version).into()
     }
 
-    /// The task with these inputs as a child action.
-    pub(super) fn action(
-        &self,
-        scope: &Scope,
-        inputs: &[NamedLiteral],
-        overrides: &Overrides,
-    ) -> Result<children::What> {
+    /// The same with the settings of one call on top.
+    pub(super) fn overridden(self, overrides: &Overrides) -> Result<Definition> {
+        if *overrides == Overrides::new() {
+            return Ok(self);
+        }
+        Ok(Definition(Arc::new(overridden(TaskSpec::clone(&self), overrides)?)))
+    }
+
+    /// The task with these inputs as a child action, in a queue.
+    pub(super) fn action(&self, scope: &Scope, inputs: &[NamedLiteral], queue: Option<&str>) -> children::What {
         let template = &self.task_template;
-        let spec = overridden(TaskSpec::clone(self), overrides)?;
-        Ok(children::task(scope, (&template.id.name, &template.id.version), spec, self.cache_key(inputs)))
+        let of = (template.id.name.as_str(), template.id.version.as_str());
+        children::task(scope, of, TaskSpec::clone(self), self.cache_key(inputs), queue)
     }
 
     /// The key of its outputs in the cache, if it is cached.
@@ -101,19 +107,33 @@ pub(super) async fn as_root(
     task: RemoteTask,
     overrides: &Overrides,
 ) -> Result<(TaskSpec, Vec<NamedLiteral>)> {
-    let definition = Definition::look_up(connection, scope, &task, SHORT).await?;
+    let definition = Definition::look_up(connection, scope, &task, SHORT).await?.overridden(overrides)?;
     let literals = task.literals(&definition)?;
-    Ok((overridden(TaskSpec::clone(&definition), overrides)?, literals))
+    Ok((TaskSpec::clone(&definition), literals))
 }
 
-/// A definition with the settings of one call on top.
+/// A definition with the settings of one call on top. The queue is no part of it.
 fn overridden(mut spec: TaskSpec, overrides: &Overrides) -> Result<TaskSpec> {
-    if *overrides == Overrides::new() {
-        return Ok(spec);
-    }
-    let metadata = spec.task_template.get_or_insert_default().metadata.get_or_insert_default();
+    let template = spec.task_template.get_or_insert_default();
+    let metadata = template.metadata.get_or_insert_default();
     let (mut retry, mut timeouts) = (policy::retry(metadata)?, policy::timeouts(metadata));
     overrides.apply(&mut retry, &mut timeouts);
     policy::set(metadata, &retry, &timeouts);
+    let version = cache_version(template, overrides)?;
+    let set = settings::set(template, &overrides.settings, version.as_deref());
+    set.map_err(|error| Error::of(ErrorKind::Usage, "InvalidArgument", error))?;
     Ok(spec)
+}
+
+/// The version that a call has the results kept under.
+fn cache_version(template: &TaskTemplate, overrides: &Overrides) -> Result<Option<String>> {
+    match overrides.settings.cache.as_ref().map(|cache| &cache.version) {
+        None | Some(CacheVersion::Off) => Ok(None),
+        Some(CacheVersion::Given(version)) => Ok(Some(version.clone())),
+        // Only who deployed it has its code.
+        Some(CacheVersion::Auto) => Err(Error::usage(format!(
+            "cache: task `{}` is deployed, so its text is not here: give a version, `Cache::version(..)`",
+            template.id.name
+        ))),
+    }
 }

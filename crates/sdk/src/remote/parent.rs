@@ -257,10 +257,11 @@ impl parent::Parent for Parent {
     }
 
     fn child<E: Executor + 'static>(&self, child: Box<Child>, _: E) -> impl Future<Output = Result<Outcome>> + Send {
-        let Child { action, spec, inputs, task } = *child;
+        let Child { action, spec, inputs, task, effective, cache_key } = *child;
         let Inner { program, scope, .. } = &*self.0;
-        let definition = program.task_spec(task, (&spec.retry, &spec.timeouts), scope);
-        let task = children::task(scope, (task.described().name.as_str(), &program.version), definition, None);
+        let definition = program.task_spec((task, &effective), (&spec.retry, &spec.timeouts), scope);
+        let of = (task.described().name.as_str(), program.version.as_str());
+        let task = children::task(scope, of, definition, cache_key, effective.settings.queue.as_deref());
         Box::pin(self.call(action, spec.group.unwrap_or_default(), task, inputs))
     }
 
@@ -272,10 +273,10 @@ impl parent::Parent for Parent {
     ) -> impl Future<Output = Result<Outcome>> + Send {
         Box::pin(async move {
             let Inner { connection, scope, definitions, .. } = &*self.0;
-            let definition = definitions.find(connection, scope, &task).await?;
+            let definition = definitions.find(connection, scope, &task).await?.overridden(overrides)?;
             let literals = task.literals(&definition)?;
             let action = site.name_call(&definition.identity(), &literals);
-            let task = definition.action(scope, &literals, overrides)?;
+            let task = definition.action(scope, &literals, overrides.settings.queue.as_deref());
             let group = site.group.map(|group| group.to_string()).unwrap_or_default();
             self.call(action, group, task, freeze(literals, site.context)?).await
         })
@@ -285,7 +286,7 @@ impl parent::Parent for Parent {
         let NewTimer { action, group, wait, timeouts, inputs } = timer;
         let Inner { program, scope, .. } = &*self.0;
         let of = (wait::NAME, program.version.as_str());
-        let task = children::task(scope, of, task::timer(scope, of, wait.interface(), &timeouts), None);
+        let task = children::task(scope, of, task::timer(scope, of, wait.interface(), &timeouts), None, None);
         Box::pin(self.call(action, group.unwrap_or_default(), task, inputs))
     }
 

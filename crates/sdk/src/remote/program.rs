@@ -11,6 +11,7 @@ use spanwise_wire::task::NewTask;
 
 use super::attempt::{self, Contract};
 use super::connection::{Connection, SHORT, error, persist};
+use crate::effective::Effective;
 use crate::error::{Error, ErrorKind, Result};
 use crate::task::AnyTask;
 
@@ -32,7 +33,7 @@ impl Program {
     /// The definition of a task of this program, with which a server starts it as a process.
     pub(super) fn task_spec(
         &self,
-        task: &dyn AnyTask,
+        (task, effective): (&dyn AnyTask, &Effective),
         (retry, timeouts): (&RetryPolicy, &Timeouts),
         scope: &Scope,
     ) -> TaskSpec {
@@ -50,6 +51,8 @@ impl Program {
             docs: task.docs(),
             retry,
             timeouts,
+            settings: &effective.settings,
+            cache_version: effective.cache_version.as_deref(),
         }
         .into_spec()
     }

@@ -17,9 +17,11 @@ use super::deployed;
 use super::program::{self, Program};
 use super::run::RemoteRun;
 use crate::backend::{AnyRun, Backend, NewRun, Pending, Root, RunOptions};
+use crate::effective::Effective;
 use crate::error::{Error, Result};
+use crate::overrides::Overrides;
 use crate::payload::{freeze_message, split};
-use crate::task;
+use crate::task::{self, AnyTask};
 
 /// A server on which runs are started.
 pub(crate) struct Server {
@@ -50,17 +52,21 @@ impl Server {
     }
 
     async fn start_new(&self, new: NewRun) -> Result<RemoteRun> {
-        let NewRun { root, overrides, context, relation, options } = new;
+        let NewRun { root, overrides, context, relation, mut options } = new;
         let (task, inputs) = match root {
             Root::Local(task, literals) => {
                 // Before anything is sent: what is over a limit needs no server to say so.
                 let (inputs, _) = freeze_message(literals, &context)?;
-                let spec = task::spec(task, &overrides);
+                let effective = Effective::of_call(task, &overrides)?;
+                let spec = task::spec(task, &effective, &overrides);
+                // As Python's SDK has it: the queue of the root is that of the tasks of the run that name none.
+                options.chosen.queue = options.chosen.queue.or_else(|| effective.settings.queue.clone());
                 let program = self.program().await?;
-                (program.task_spec(task, (&spec.retry, &spec.timeouts), &self.scope), inputs)
+                (program.task_spec((task, &effective), (&spec.retry, &spec.timeouts), &self.scope), inputs)
             }
             Root::Deployed(task) => {
                 let (task, literals) = deployed::as_root(&self.connection, &self.scope, task, &overrides).await?;
+                options.chosen.queue = options.chosen.queue.or(overrides.settings.queue);
                 (task, freeze_message(literals, &context)?.0)
             }
         };
@@ -77,12 +83,19 @@ impl Server {
     }
 
     async fn deploy_all(&self) -> Result<(String, Vec<String>)> {
+        let settings = |task: &'static dyn AnyTask| Ok((task, Effective::of_call(task, &Overrides::new())?));
+        let tasks: Vec<_> = task::all().map(settings).collect::<Result<_>>()?;
         let program = self.program().await?;
         let (client, mut names) = (self.connection.tasks(), Vec::new());
-        for task in task::all() {
+        for (task, effective) in tasks {
             let described = task.described();
             let name = described.name.as_str();
-            let spec = program.task_spec(task, (&described.retry, &described.timeouts), &self.scope);
+            if let Some(queue) = &effective.settings.queue {
+                eprintln!(
+                    "warning: queue `{queue}` of task `{name}` is not deployed, as Flyte's definitions have none: whoever calls it names it"
+                );
+            }
+            let spec = program.task_spec((task, &effective), (&described.retry, &described.timeouts), &self.scope);
             let request = requests::deploy_task(&self.scope, name, &program.version, spec);
             match persist(SHORT, || client.deploy_task(request.clone())).await {
                 // This very program has been deployed before.

@@ -11,6 +11,7 @@ mod names;
 mod resume;
 mod settings;
 mod steps;
+mod task_settings;
 mod tasks;
 mod timers;
 mod values;

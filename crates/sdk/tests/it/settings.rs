@@ -5,7 +5,7 @@
 use std::process::Command;
 
 /// Runs a test of this binary in a process of its own, with variables set.
-fn rerun(test: &str, variables: &[(&str, &str)]) -> String {
+pub(crate) fn rerun(test: &str, variables: &[(&str, &str)]) -> String {
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
         .env("SPANWISE_TEST_INNER", "1")
@@ -16,7 +16,7 @@ fn rerun(test: &str, variables: &[(&str, &str)]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn is_inner() -> bool {
+pub(crate) fn is_inner() -> bool {
     std::env::var_os("SPANWISE_TEST_INNER").is_some()
 }
 

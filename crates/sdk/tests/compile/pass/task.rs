@@ -111,6 +111,28 @@ async fn all_options() -> spanwise::Result<()> {
     Ok(())
 }
 
+#[task(
+    env = ENV,
+    cache(version = "v1", ignored_inputs = ["at"], serialize = true, max_age = "1h"),
+    resources(cpu = "500m", memory = "1Gi", gpu = 1),
+    secrets = ["api-key", secret("db-password", group = "team", as = "DB_PASSWORD"), secret("ca", file,)],
+    env_vars = [("MODE", "fast"), ("EMPTY", "",)],
+    queue = "gpu",
+)]
+async fn all_settings(at: u64) -> spanwise::Result<u64> {
+    Ok(at)
+}
+
+#[task(env = ENV, cache = "auto", resources(cpu = 2), secrets = [], env_vars = [])]
+async fn some_settings() -> spanwise::Result<()> {
+    Ok(())
+}
+
+#[task(env = ENV, cache = "disable", resources(cpu = 0.5, memory = "2G"))]
+async fn other_settings() -> spanwise::Result<()> {
+    Ok(())
+}
+
 #[task(env = PLAIN.get_or_init(|| TaskEnvironment::new("plain")), timeout = "30s", backoff(base = "1s", factor = 2))]
 async fn env_is_an_expression(_ignored: u64) -> spanwise::Result<()> {
     Ok(())
@@ -144,5 +166,7 @@ pub(super) fn calls() {
     let _call: Call<u64> = full_path(1);
     let _call = of_containers(HashMap::new());
     let _calls: [Call<()>; 3] = [all_options(), env_is_an_expression(1), with_an_attribute()];
+    let _call: Call<u64> = all_settings(1);
+    let _calls: [Call<()>; 2] = [some_settings(), other_settings()];
     let _call: Call<String> = inside::r#match("x".to_owned());
 }

@@ -32,11 +32,19 @@ pub struct NewChild<'a> {
 #[derive(Clone, Debug, PartialEq)]
 pub struct What(action::Spec);
 
-/// A task to be run as a child, in a version of its own. `cache_key`: under which its outputs are kept, where the caller knows it.
-pub fn task(scope: &Scope, (name, version): (&str, &str), task: TaskSpec, cache_key: Option<String>) -> What {
+/// A task to be run as a child, in a version of its own. `cache_key`: under which its outputs are kept, if they are; `queue`: that which
+/// it names, if it names one.
+pub fn task(
+    scope: &Scope,
+    (name, version): (&str, &str),
+    task: TaskSpec,
+    cache_key: Option<String>,
+    queue: Option<&str>,
+) -> What {
     What(action::Spec::Task(Box::new(TaskAction {
         id: ids::to_task_identifier(scope, name, version).into(),
         spec: task.into(),
+        queue: queue.unwrap_or_default().to_owned(),
         cache_key: cache_key.map(|value| StringValue { value, ..StringValue::default() }).into(),
         ..TaskAction::default()
     })))

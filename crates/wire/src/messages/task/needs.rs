@@ -1,11 +1,11 @@
 //! What the attempts of a task need, as its resources say.
 
 use spanwise_core::admission::Needs;
+use spanwise_core::quantity::{millis, quantity};
 use spanwise_proto::flyteidl2::core::resources::{ResourceEntry, ResourceName};
 use spanwise_proto::flyteidl2::core::{Resources, TaskTemplate};
 
 use super::container;
-use crate::task::quantity;
 use crate::{Invalid, shown};
 
 /// What is requested; of what is only limited, the limit, as Kubernetes has it.
@@ -34,32 +34,9 @@ fn of_resources(resources: &Resources) -> Result<Needs, Invalid> {
     Ok(Needs { cpu: cpu.transpose()?, memory, gpu: gpu.transpose()?.unwrap_or_default() })
 }
 
-/// Thousandths of a processor, as Kubernetes writes it: `2`, `0.5`, `500m`. The next one above.
-pub fn millis(text: &str) -> Option<u64> {
-    /// More than any machine has, and less than what cannot be counted.
-    const MOST: f64 = 1e12;
-    let (number, factor) = match text.strip_suffix('m') {
-        Some(number) => (number, 1.0),
-        None => (text, 1000.0),
-    };
-    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    let millis = number.parse::<f64>().ok().filter(|_| is_number)? * factor;
-    (0.0..=MOST).contains(&millis).then_some(millis.ceil() as u64)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn processors_are_read_as_kubernetes_writes_them() {
-        for (text, expected) in [("0", 0), ("2", 2000), ("0.5", 500), ("500m", 500), ("0.0001", 1), ("0m", 0)] {
-            assert_eq!(millis(text), Some(expected), "{text}");
-        }
-        for wrong in ["", "m", "-1", "many", "1e3", "inf", "nan", ".", "1 ", "99999999999999"] {
-            assert_eq!(millis(wrong), None, "{wrong}");
-        }
-    }
 
     #[test]
     fn s14_3_what_is_requested_is_needed_and_else_what_is_the_limit() {

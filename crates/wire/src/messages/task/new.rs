@@ -1,11 +1,13 @@
 //! The definition of a task that is a program of its own.
 
+use spanwise_core::settings::TaskSettings;
 use spanwise_core::{RetryPolicy, Scope, Timeouts};
 use spanwise_proto::flyteidl2::core::{
     Container, Identifier, ResourceType, RuntimeMetadata, TaskMetadata, TaskTemplate, TypedInterface, runtime_metadata,
 };
 use spanwise_proto::flyteidl2::task::{DocumentationEntity, Environment, TaskSpec};
 
+use super::settings;
 use crate::policy;
 
 /// The type of tasks that are programs of their own.
@@ -36,6 +38,10 @@ pub struct NewTask<'a> {
     pub retry: &'a RetryPolicy,
     /// How long it may take.
     pub timeouts: &'a Timeouts,
+    /// What else it asks for. The queue is no part of a definition.
+    pub settings: &'a TaskSettings,
+    /// The version of its results in the cache; none if they are not kept there.
+    pub cache_version: Option<&'a str>,
 }
 
 impl NewTask<'_> {
@@ -53,7 +59,7 @@ impl NewTask<'_> {
         let container = Container { image: self.image, args: self.arguments, ..Container::default() };
         let mut metadata = TaskMetadata { runtime: runtime().into(), ..TaskMetadata::default() };
         policy::set(&mut metadata, self.retry, self.timeouts);
-        let template = TaskTemplate {
+        let mut template = TaskTemplate {
             id: id.into(),
             r#type: TASK_TYPE.to_owned(),
             metadata: metadata.into(),
@@ -61,6 +67,7 @@ impl NewTask<'_> {
             target: Some(container.into()),
             ..TaskTemplate::default()
         };
+        settings::set_of_container(&mut template, self.settings, self.cache_version);
         TaskSpec {
             task_template: template.into(),
             short_name: self.function.to_owned(),

@@ -1,5 +1,6 @@
 //! What a process needs of a task definition.
 
+use spanwise_core::quantity::quantity;
 use spanwise_proto::flyteidl2::core::{Container, Resources, Secret, resources, secret, task_template};
 use spanwise_proto::flyteidl2::task::TaskSpec;
 
@@ -144,31 +145,6 @@ fn memory_limit(resources: &Resources) -> Result<Option<MemoryLimit>, Invalid> {
             shown(&written)
         ))),
     }
-}
-
-/// A number of bytes as Kubernetes writes it: `512Mi`, `2G`, `1e9`.
-pub fn quantity(text: &str) -> Option<u64> {
-    let split = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
-    let (number, unit) = text.split_at(split);
-    let factor: f64 = match unit {
-        "" => 1.0,
-        "m" => 1e-3,
-        "k" => 1e3,
-        "M" => 1e6,
-        "G" => 1e9,
-        "T" => 1e12,
-        "P" => 1e15,
-        "E" => 1e18,
-        "Ki" => 1024.0,
-        "Mi" => f64::powi(1024.0, 2),
-        "Gi" => f64::powi(1024.0, 3),
-        "Ti" => f64::powi(1024.0, 4),
-        "Pi" => f64::powi(1024.0, 5),
-        "Ei" => f64::powi(1024.0, 6),
-        exponent => 10f64.powi(exponent.strip_prefix(['e', 'E'])?.parse().ok()?),
-    };
-    let bytes = number.parse::<f64>().ok()? * factor;
-    (1.0..1.8e19).contains(&bytes).then_some(bytes as u64)
 }
 
 /// Checks what a process needs of a definition before anything is made from it.

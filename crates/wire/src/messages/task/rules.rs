@@ -47,13 +47,8 @@ pub fn action_spec(
 }
 
 fn cache_policy(key: &str, metadata: &TaskMetadata, run: &RunRules<'_>) -> CachePolicy {
-    let Scope { org, project, domain } = run.scope;
     CachePolicy {
-        key: if run.options.cache.any_project {
-            format!("{org}//{key}")
-        } else {
-            format!("{org}/{project}/{domain}/{key}")
-        },
+        key: CachePolicy::scoped(key, run.scope, run.options.cache.any_project),
         overwrite: run.options.cache.overwrite,
         serialize: metadata.cache_serializable,
         max_age_seconds: from_duration(metadata.cache_max_age.as_option()).map(|age| age.as_secs()),

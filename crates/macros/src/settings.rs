@@ -1,0 +1,287 @@
+//! What a task asks for beside its retries and its limits in time: `cache`, `resources(..)`, `secrets`, `env_vars`, `queue`.
+
+use proc_macro2::{Ident, TokenStream};
+use quote::quote;
+use syn::meta::ParseNestedMeta;
+use syn::parse::{Parse, ParseStream};
+use syn::punctuated::Punctuated;
+use syn::{Expr, ExprLit, Lit, LitBool, LitStr, Token, bracketed, parenthesized};
+
+use crate::duration;
+
+/// The settings that stand there, each as the expression that makes it.
+#[derive(Default)]
+pub(crate) struct Settings {
+    cache: Option<TokenStream>,
+    ignored_inputs: Vec<LitStr>,
+    resources: Option<TokenStream>,
+    secrets: Option<TokenStream>,
+    env_vars: Option<TokenStream>,
+    queue: Option<TokenStream>,
+}
+
+impl Settings {
+    /// Reads the setting of this key, if it is one; false if it is none.
+    pub(crate) fn read(&mut self, key: &str, meta: &ParseNestedMeta<'_>) -> syn::Result<bool> {
+        match key {
+            "cache" => self.cache = Some(self.read_cache(meta)?),
+            "resources" => self.resources = Some(read_resources(meta)?),
+            "secrets" => self.secrets = Some(read_secrets(meta)?),
+            "env_vars" => self.env_vars = Some(read_variables(meta)?),
+            "queue" => self.queue = Some(read_queue(meta)?),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Refuses to ignore an input that there is not.
+    pub(crate) fn check(&self, inputs: &[Ident]) -> syn::Result<()> {
+        let is_unknown = |name: &&LitStr| inputs.iter().all(|input| *input != name.value().as_str());
+        match self.ignored_inputs.iter().find(is_unknown) {
+            Some(unknown) => {
+                Err(syn::Error::new(unknown.span(), "`ignored_inputs` of `cache` has no argument of this name"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn read_cache(&mut self, meta: &ParseNestedMeta<'_>) -> syn::Result<TokenStream> {
+        if !meta.input.peek(syn::token::Paren) {
+            let what =
+                "expected `cache = \"auto\"`, a version such as `cache = \"v1\"`, or `cache(version = \"v1\", ..)`";
+            return version(&text(meta, what)?);
+        }
+        let mut cache = quote!(::spanwise::Cache::auto());
+        let mut settings = Vec::new();
+        meta.parse_nested_meta(|meta| {
+            match key(&meta).as_str() {
+                "version" => cache = version(&text(&meta, "expected a version in quotes")?)?,
+                "serialize" => {
+                    if meta.value()?.parse::<LitBool>()?.value {
+                        settings.push(quote!(.serialize()));
+                    }
+                }
+                "max_age" => {
+                    let age = duration::millis(&text(&meta, "expected a duration in quotes, such as \"1h\"")?)?;
+                    settings.push(quote!(.max_age(::spanwise::__private::Duration::from_millis(#age))));
+                }
+                "ignored_inputs" => {
+                    let names = list::<LitStr>(&meta)?;
+                    settings.extend(names.iter().map(|name| quote!(.ignore_input(#name))));
+                    self.ignored_inputs.extend(names);
+                }
+                _ => return Err(meta.error("expected one of `version`, `serialize`, `ignored_inputs`, `max_age`")),
+            }
+            Ok(())
+        })?;
+        Ok(quote!(#cache #(#settings)*))
+    }
+
+    /// The expression that makes all of them.
+    pub(crate) fn expression(&self) -> TokenStream {
+        let option = |value: &Option<TokenStream>| match value {
+            None => quote!(::std::option::Option::None),
+            Some(value) => quote!(::std::option::Option::Some(#value)),
+        };
+        let (cache, resources, secrets) = (option(&self.cache), option(&self.resources), option(&self.secrets));
+        let (env_vars, queue) = (option(&self.env_vars), option(&self.queue));
+        quote!(::spanwise::__private::TaskSettings {
+            cache: #cache,
+            resources: #resources,
+            secrets: #secrets,
+            env_vars: #env_vars,
+            queue: #queue,
+        })
+    }
+}
+
+fn key(meta: &ParseNestedMeta<'_>) -> String {
+    meta.path.get_ident().map(ToString::to_string).unwrap_or_default()
+}
+
+/// A text in quotes, that is not empty.
+fn text(meta: &ParseNestedMeta<'_>, what: &str) -> syn::Result<LitStr> {
+    let value: Expr = meta.value()?.parse()?;
+    match value {
+        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) if text.value().is_empty() => {
+            Err(syn::Error::new(text.span(), format!("`{}` is empty", key(meta))))
+        }
+        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Ok(text),
+        value => Err(syn::Error::new_spanned(value, what)),
+    }
+}
+
+/// A list in brackets.
+fn list<T: Parse>(meta: &ParseNestedMeta<'_>) -> syn::Result<Vec<T>> {
+    let value = meta.value()?;
+    let content;
+    bracketed!(content in value);
+    Ok(Punctuated::<T, Token![,]>::parse_terminated(&content)?.into_iter().collect())
+}
+
+fn version(version: &LitStr) -> syn::Result<TokenStream> {
+    match version.value().as_str() {
+        "auto" => Ok(quote!(::spanwise::Cache::auto())),
+        "disable" => Ok(quote!(::spanwise::Cache::off())),
+        "override" => Err(syn::Error::new(version.span(), "give the version itself, such as `cache = \"v1\"`")),
+        _ => Ok(quote!(::spanwise::Cache::version(#version))),
+    }
+}
+
+fn read_resources(meta: &ParseNestedMeta<'_>) -> syn::Result<TokenStream> {
+    if !meta.input.peek(syn::token::Paren) {
+        return Err(meta.error("resources are written as `resources(cpu = 2, memory = \"1Gi\", gpu = 1)`"));
+    }
+    let mut settings = Vec::new();
+    meta.parse_nested_meta(|meta| {
+        settings.push(match key(&meta).as_str() {
+            "cpu" => read_cpu(&meta)?,
+            "memory" => {
+                let what = "`memory` is a number of bytes in quotes, such as \"512Mi\" or \"2G\"";
+                let memory = text(&meta, what)?;
+                is_quantity(&memory, &["", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"], what)?;
+                quote!(.memory(#memory))
+            }
+            "gpu" => {
+                let what = "`gpu` is a number of devices, such as `gpu = 1`";
+                let devices = number::<u32>(&meta, what)?;
+                quote!(.gpu(#devices))
+            }
+            _ => return Err(meta.error("expected one of `cpu`, `memory`, `gpu`")),
+        });
+        Ok(())
+    })?;
+    Ok(quote!(::spanwise::Resources::new() #(#settings)*))
+}
+
+fn read_cpu(meta: &ParseNestedMeta<'_>) -> syn::Result<TokenStream> {
+    let what = "`cpu` is a number of processors, such as 2, 0.5 or \"500m\"";
+    let value: Expr = meta.value()?.parse()?;
+    let Expr::Lit(ExprLit { lit, .. }) = &value else { return Err(syn::Error::new_spanned(value, what)) };
+    match lit {
+        Lit::Int(cpu) if cpu.suffix().is_empty() => Ok(quote!(.cpu(#cpu))),
+        Lit::Float(cpu) if cpu.suffix().is_empty() => Ok(quote!(.cpu(#cpu))),
+        Lit::Str(cpu) => {
+            is_quantity(cpu, &["", "m"], what)?;
+            Ok(quote!(.cpu(#cpu)))
+        }
+        _ => Err(syn::Error::new_spanned(lit, what)),
+    }
+}
+
+/// A number with one of these units after it.
+fn is_quantity(text: &LitStr, units: &[&str], what: &str) -> syn::Result<()> {
+    let value = text.value();
+    let number = value.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let is_number = number.parse::<f64>().is_ok() && number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    if is_number && units.contains(&&value[number.len()..]) {
+        return Ok(());
+    }
+    Err(syn::Error::new(text.span(), what))
+}
+
+fn number<T: std::str::FromStr>(meta: &ParseNestedMeta<'_>, what: &str) -> syn::Result<T>
+where
+    T::Err: std::fmt::Display,
+{
+    let value: Expr = meta.value()?.parse()?;
+    let number = match &value {
+        Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) => number.base10_parse().ok(),
+        _ => None,
+    };
+    number.ok_or_else(|| syn::Error::new_spanned(value, what))
+}
+
+/// A secret: its name, or `secret("name", group = "team", as = "VARIABLE")`, or `secret("name", file)`.
+struct Secret(TokenStream);
+
+impl Parse for Secret {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Secret> {
+        if input.peek(LitStr) {
+            let name = secret_name(input)?;
+            return Ok(Secret(quote!(::spanwise::Secret::new(#name))));
+        }
+        let what =
+            "expected the name of a secret in quotes, or `secret(\"name\", group = \"team\", as = \"VARIABLE\")`";
+        let function: Ident = input.parse().map_err(|_| input.error(what))?;
+        if function != "secret" {
+            return Err(syn::Error::new(function.span(), what));
+        }
+        let content;
+        parenthesized!(content in input);
+        let name = secret_name(&content)?;
+        let (mut secret, mut how) = (quote!(::spanwise::Secret::new(#name)), TokenStream::new());
+        while content.parse::<Option<Token![,]>>()?.is_some() && !content.is_empty() {
+            if content.parse::<Option<Token![as]>>()?.is_some() {
+                let variable = equals(&content)?;
+                how = quote!(.as_env(#variable));
+                continue;
+            }
+            let option: Ident = content.parse()?;
+            match option.to_string().as_str() {
+                "group" => {
+                    let group = equals(&content)?;
+                    secret = quote!(#secret.group(#group));
+                }
+                "file" => how = quote!(.as_file()),
+                _ => return Err(syn::Error::new(option.span(), "expected one of `group`, `as`, `file`")),
+            }
+        }
+        if !content.is_empty() {
+            return Err(content.error("expected `,`"));
+        }
+        Ok(Secret(quote!(#secret #how)))
+    }
+}
+
+fn equals(input: ParseStream<'_>) -> syn::Result<LitStr> {
+    input.parse::<Token![=]>()?;
+    input.parse()
+}
+
+fn secret_name(input: ParseStream<'_>) -> syn::Result<LitStr> {
+    let name: LitStr = input.parse()?;
+    if name.value().is_empty() {
+        return Err(syn::Error::new(name.span(), "a secret of `secrets` has an empty name"));
+    }
+    Ok(name)
+}
+
+fn read_secrets(meta: &ParseNestedMeta<'_>) -> syn::Result<TokenStream> {
+    let secrets = list::<Secret>(meta)?.into_iter().map(|secret| secret.0);
+    Ok(quote!(::std::vec![#(#secrets),*]))
+}
+
+/// A variable: `("NAME", "value")`.
+struct Variable(LitStr, LitStr);
+
+impl Parse for Variable {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Variable> {
+        let content;
+        parenthesized!(content in input);
+        let name: LitStr = content.parse()?;
+        content.parse::<Token![,]>()?;
+        let value = content.parse()?;
+        if name.value().is_empty() || name.value().contains(['=', '\0']) {
+            return Err(syn::Error::new(name.span(), "this is no name of a variable of `env_vars`"));
+        }
+        content.parse::<Option<Token![,]>>()?;
+        Ok(Variable(name, value))
+    }
+}
+
+fn read_variables(meta: &ParseNestedMeta<'_>) -> syn::Result<TokenStream> {
+    let variables = list::<Variable>(meta)?;
+    for (at, Variable(name, _)) in variables.iter().enumerate() {
+        if variables[..at].iter().any(|other| other.0.value() == name.value()) {
+            return Err(syn::Error::new(name.span(), "`env_vars` has this variable twice"));
+        }
+    }
+    let pairs = variables.iter().map(|Variable(name, value)| quote!((#name.to_owned(), #value.to_owned())));
+    Ok(quote!(::std::vec![#(#pairs),*]))
+}
+
+fn read_queue(meta: &ParseNestedMeta<'_>) -> syn::Result<TokenStream> {
+    let queue = text(meta, "expected the name of a queue in quotes")?;
+    Ok(quote!(#queue.to_owned()))
+}
