@@ -8,7 +8,7 @@
 //! What counts is what is under way, as the journal has it, never who stands where in line: so no pool gives out more than it has, and what a
 //! restart folds gives the same counts. There are two exceptions. An attempt that goes on after it has only waited takes its slot again whether or
 //! not one is free, as its process is there; nothing begins until what was too much is given back. And where all that has been given out of some
-//! memory or devices is kept by attempts that only wait, one child begins beside them: it may be what they wait for.
+//! memory or devices is kept by attempts that only wait, one child of a parent begins beside them: it may be what they wait for.
 
 use std::hash::Hash;
 use std::sync::Arc;
@@ -21,6 +21,7 @@ use crate::{Action, ActionKind, ActionName, ActionSpec, AttemptNo, State, Timest
 mod amounts;
 #[cfg(test)]
 mod checks;
+mod families;
 mod limits;
 mod obstacle;
 mod pool;
@@ -39,6 +40,7 @@ pub use rate::{NotARate, Rate};
 pub use share::MAX_WEIGHT;
 
 use amounts::{Asked, Capacity, Had, either};
+use families::Families;
 use pool::PoolId;
 use tree::Tree;
 
@@ -64,6 +66,8 @@ pub struct Wish {
     pub queue: Option<Arc<str>>,
     /// What it needs.
     pub needs: Needs,
+    /// The action of its run that may wait for it.
+    pub parent: Option<ActionName>,
     /// A span of its action's trace, if that is exported.
     pub span_above: Option<TraceParent>,
 }
@@ -71,7 +75,7 @@ pub struct Wish {
 impl Wish {
     /// What the attempts of an action ask for.
     pub fn of(spec: &ActionSpec) -> Wish {
-        Wish { queue: spec.queue.clone(), needs: spec.needs, span_above: None }
+        Wish { queue: spec.queue.clone(), needs: spec.needs, parent: spec.parent, span_above: None }
     }
 }
 
@@ -95,7 +99,8 @@ impl Standing {
     /// How an action stands to the pools now.
     pub fn of(action: &Action) -> Standing {
         match (&action.state, action.attempt()) {
-            _ if action.spec.kind != ActionKind::Task => Standing::Apart,
+            // What a program works off elsewhere takes up nothing here.
+            _ if action.spec.kind != ActionKind::Task || action.spec.tracked.is_some() => Standing::Apart,
             (State::Queued { .. }, _) => Standing::Queued,
             (_, Some(attempt)) => Standing::UnderWay { attempt, is_busy: action.occupies_slot() },
             _ => Standing::Apart,
@@ -156,6 +161,7 @@ pub struct Admission<R, T> {
     /// The queue of whoever names none that is there.
     default: PoolId,
     entries: FxHashMap<Id<R>, Entry<T>>,
+    families: Families<R>,
     /// Actions that wait for their next attempt, by their queues, whether or not a driver wants to launch it now.
     queued: FxHashMap<PoolId, u64>,
     /// Attempts that do something, and those that may begin.
@@ -178,6 +184,8 @@ struct Entry<T> {
     key: PoolId,
     queue: PoolId,
     asked: Asked,
+    /// Its parent, if it needs what a waiting process keeps.
+    parent: Option<ActionName>,
     span_above: Option<TraceParent>,
     now: Now<T>,
 }
@@ -190,7 +198,7 @@ enum Now<T> {
     /// Its driver waits until it may.
     InLine { number: u64, notice: T },
     /// Its driver may.
-    Granted { number: u64, at: Timestamp },
+    Granted { number: u64 },
     /// An attempt is under way.
     UnderWay { number: u64, attempt: AttemptNo, is_busy: bool },
 }
@@ -207,7 +215,7 @@ impl<T> Entry<T> {
     fn number(&self) -> Option<u64> {
         match self.now {
             Now::Queued | Now::InLine { .. } => None,
-            Now::Granted { number, .. } | Now::UnderWay { number, .. } => Some(number),
+            Now::Granted { number } | Now::UnderWay { number, .. } => Some(number),
         }
     }
 
@@ -245,9 +253,9 @@ impl<R: Copy + Eq + Hash, T: Clone> Admission<R, T> {
             None => add((DEFAULT_QUEUE, QueueLimits::default())).1,
         };
         queues.insert(DEFAULT_QUEUE.into(), default);
-        let (entries, queued) = (FxHashMap::default(), FxHashMap::default());
+        let (entries, families, queued) = (FxHashMap::default(), Families::new(), FxHashMap::default());
         let counted = limits.queues.values().map(QueueLimits::capacity).fold(limits.server.capacity(), either);
-        Admission { tree, queues, default, entries, queued, busy: 0, counted, is_closed: false }
+        Admission { tree, queues, default, entries, families, queued, busy: 0, counted, is_closed: false }
     }
 
     /// Counts a new action among those that wait, before it is accepted: after `Ok` it either is, or [`Admission::set`] says that it stands apart.
@@ -291,8 +299,11 @@ impl<R: Copy + Eq + Hash, T: Clone> Admission<R, T> {
             Now::Granted { .. } | Now::UnderWay { .. } => {}
             Now::InLine { notice: last, .. } => *last = notice.clone(),
             Now::Queued => {
+                let parent = entry.parent.map(|parent| (owner.run, parent));
+                entry.asked.is_chosen = parent.is_some_and(|parent| self.families.choose(parent, action));
                 let number = self.tree.stand(entry.key, &entry.asked, id);
                 entry.now = Now::InLine { number, notice: notice.clone() };
+                parent.into_iter().for_each(|parent| self.families.stands(parent, number, action));
             }
         }
         let mut begun = self.admit();
@@ -394,8 +405,9 @@ impl<R: Copy + Eq + Hash, T: Clone> Admission<R, T> {
         };
         let key = self.tree.key(queue, &owner.project, key, name, owner.weight);
         let needs = wish.needs.amounts().counted(&self.counted);
-        let (asked, span_above) = (Asked { needs, is_child: !action.is_root() }, wish.span_above);
-        self.entries.insert(id, Entry { key, queue, asked, span_above, now: Now::Queued });
+        let (parent, span_above) = (wish.parent.filter(|_| needs.are_kept()), wish.span_above);
+        let asked = Asked { needs, is_chosen: false };
+        self.entries.insert(id, Entry { key, queue, asked, parent, span_above, now: Now::Queued });
         *self.queued.entry(queue).or_default() += 1;
     }
 
@@ -421,16 +433,33 @@ impl<R: Copy + Eq + Hash, T: Clone> Admission<R, T> {
         if let Some(number) = number.or(entry.number()).filter(|_| had != has) {
             self.tree.change(key, (number, id), &had, &has);
         }
-        // What counts for a rate is the launch, as in the journal.
-        if let Now::Granted { at, .. } = before {
-            self.tree.take_back(queue, at);
-            if !is_queued {
-                self.tree.begin(queue, self.tree.now());
-            }
+        let parent = entry.parent.map(|parent| (id.0, parent));
+        if matches!(before, Now::Granted { .. }) {
+            self.tree.settle(queue, !is_queued);
+        }
+        if let Some(parent) = parent {
+            self.put_in_family(parent, id, &before);
         }
         self.busy = self.busy + u64::from(is_busy) - u64::from(was_busy);
         let queued = self.queued.entry(queue).or_default();
         *queued = *queued + u64::from(is_queued) - u64::from(was_queued);
+    }
+
+    /// What a child that had this `before` has now counts for which one of its parent's children may begin beside those that only wait.
+    fn put_in_family(&mut self, parent: Id<R>, id: Id<R>, before: &Now<T>) {
+        if let Now::InLine { number, .. } = before {
+            self.families.leaves(parent, *number);
+        }
+        if self.entries.get(&id).is_some_and(|entry| entry.number().is_some()) {
+            self.families.choose(parent, id.1);
+            return;
+        }
+        let Some((number, next)) = self.families.gives_up(parent, id.1) else { return };
+        if let Some(entry) = self.entries.get_mut(&(id.0, next)) {
+            let line = entry.asked.line();
+            entry.asked.is_chosen = true;
+            self.tree.ask_anew(entry.key, number, (line, &entry.asked));
+        }
     }
 
     /// Lets begin whoever may, one after another; gives them with what tells them.
@@ -447,10 +476,12 @@ impl<R: Copy + Eq + Hash, T: Clone> Admission<R, T> {
             if let Some(entry) = self.entries.get_mut(&id) {
                 // It stands in line no more.
                 entry.now = Now::Queued;
+                let parent = entry.parent.map(|parent| (id.0, parent));
+                parent.into_iter().for_each(|parent| self.families.leaves(parent, number));
             }
-            let (number, at) = (self.tree.number(), self.tree.now());
-            self.put(id, Now::Granted { number, at });
-            self.tree.begin(queue, at);
+            let number = self.tree.number();
+            self.put(id, Now::Granted { number });
+            self.tree.grant(queue);
             begun.push((id, notice));
         }
         begun

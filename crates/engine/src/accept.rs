@@ -10,6 +10,7 @@ use crate::blocking::{leave_runtime, stays};
 use crate::cell::{New, RunCell};
 use crate::engine::Engine;
 use crate::error::{Error, with_source};
+use crate::pools::EnginePools;
 use crate::run::RunHandle;
 use crate::runs::Made;
 use crate::settings::RunSettings;
@@ -123,15 +124,20 @@ impl Engine {
     /// # Errors
     /// [`Error::NotFound`] if there is no such run; [`Error::Store`] if it cannot be read.
     pub fn resume(&self, id: &RunId) -> Result<RunHandle, Error> {
+        let mut before = None;
         let keep = |cell: Arc<RunCell>| {
             if cell.is_given_up() && (cell.refused().is_some() || self.inner.journal.has_all_of(&cell)) {
                 // It was broken off when the journal failed: it is loaded anew, as the journal has it.
-                cell.give_up_pools();
+                before = Some(cell);
                 return Ok(None);
             }
             Ok(Some(cell))
         };
         let cell = self.inner.runs.find_or_make(id, keep, || self.take_up(id))?;
+        // Not earlier: nobody else may have what its attempts have, which count by the new one from now on.
+        if let Some(before) = before {
+            before.give_up_pools();
+        }
         Ok(RunHandle::new(self.clone(), cell))
     }
 
@@ -166,7 +172,10 @@ impl Engine {
             run.apply(event);
         }
         run.count_timers_from(self.inner.clock.now(), self.machine_time());
-        let cell = RunCell::restored(row.id, key, settings, (run, stored.events.len() as u64), &self.inner.pools);
+        // A program has begun a run without a definition, in its own process: it takes up nothing of a server's.
+        let is_elsewhere = self.inner.attempts_outlive_the_process && settings.definition.is_none();
+        let pools = if is_elsewhere { EnginePools::unlimited() } else { Arc::clone(&self.inner.pools) };
+        let cell = RunCell::restored(row.id, key, settings, (run, stored.events.len() as u64), &pools);
         if !self.inner.attempts_outlive_the_process {
             cell.report_lost(self.inner.clock.now());
         }

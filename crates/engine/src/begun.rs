@@ -43,9 +43,12 @@ impl Inner {
         let mut queues: HashMap<ActionName, Option<Arc<str>>> = HashMap::new();
         for Event { action, at, fact } in &stored.events {
             match fact {
-                Fact::Enqueued { spec } => drop(queues.insert(*action, spec.queue.clone())),
+                // What a program works off elsewhere is in no queue.
+                Fact::Enqueued { spec } if spec.tracked.is_none() => drop(queues.insert(*action, spec.queue.clone())),
                 Fact::Launched { .. } if *at > since => {
-                    self.pools.recall(queues.get(action).and_then(Option::as_ref), *at);
+                    if let Some(queue) = queues.get(action) {
+                        self.pools.recall(queue.as_ref(), *at);
+                    }
                 }
                 _ => {}
             }

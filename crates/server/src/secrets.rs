@@ -368,7 +368,8 @@ mod tests {
         for round in 0..20 {
             let (key, values) = (data.path().join(format!("key-{round}")), ["one", "two", "three", "four"]);
             let opened: Vec<Secrets> = std::thread::scope(|scope| {
-                let server = |name| Secrets::open(data.path().join(name), Some(&key), &data.path().join("none")).unwrap().0;
+                let server =
+                    |name| Secrets::open(data.path().join(name), Some(&key), &data.path().join("none")).unwrap().0;
                 let servers: Vec<_> = values.iter().map(|name| scope.spawn(move || server(*name))).collect();
                 servers.into_iter().map(|server| server.join().unwrap()).collect()
             });
@@ -376,7 +377,8 @@ mod tests {
                 secrets.put(&wide(), &format!("a-{round}"), value, false).unwrap();
             }
             for value in values {
-                let (again, warnings) = Secrets::open(data.path().join(value), Some(&key), &data.path().join("none")).unwrap();
+                let (again, warnings) =
+                    Secrets::open(data.path().join(value), Some(&key), &data.path().join("none")).unwrap();
                 assert_eq!((found(&again, &format!("a-{round}")), warnings), (Ok(Some(value.to_owned())), vec![]));
             }
             // The next round has a key of its own.

@@ -130,20 +130,20 @@ impl Amounts {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asked {
     pub(super) needs: Amounts,
-    /// It is part of a run: there is an action above it that may wait for it.
-    pub(super) is_child: bool,
+    /// It may begin beside those that keep everything and only wait.
+    pub(super) is_chosen: bool,
 }
 
 /// Whoever stands in one line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Line {
     about: Amounts,
-    pub(super) is_child: bool,
+    pub(super) is_chosen: bool,
 }
 
 impl Asked {
     pub(super) fn line(&self) -> Line {
-        Line { about: self.needs.rounded(), is_child: self.is_child }
+        Line { about: self.needs.rounded(), is_chosen: self.is_chosen }
     }
 }
 
@@ -153,6 +153,13 @@ pub(super) struct Had {
     pub(super) used: Amounts,
     /// The part of it that it keeps while it waits for something.
     pub(super) kept: Amounts,
+}
+
+impl Amounts {
+    /// True if some of it is kept by a process that only waits.
+    pub(super) fn are_kept(&self) -> bool {
+        self.while_waiting() != Amounts::default()
+    }
 }
 
 impl Had {

@@ -66,6 +66,11 @@ impl<R: Copy + Eq + Hash, T: Clone> Admission<R, T> {
         }
     }
 
+    /// How many parents have children that one is chosen of.
+    pub(crate) fn families(&self) -> usize {
+        self.families.len()
+    }
+
     /// How many lines stand at the server.
     pub(crate) fn lines(&self) -> usize {
         self.tree.pool(ROOT).classes.len()

@@ -47,6 +47,8 @@ pub(super) struct Pool<I> {
     pub(super) priority: i32,
     /// The clocks of the shares of its members, by their priorities.
     pub(super) clocks: BTreeMap<i32, u64>,
+    /// The sums of the weights of its members that wait, by their priorities.
+    pub(super) weights: BTreeMap<i32, u64>,
     /// Members that nobody refers to and whose clocks are ahead: they go when the others have come up with them.
     pub(super) ahead: BTreeSet<(u64, PoolId)>,
 }
@@ -117,6 +119,7 @@ impl<I> Pool<I> {
             share: Share::new(),
             priority: 0,
             clocks: BTreeMap::new(),
+            weights: BTreeMap::new(),
             ahead: BTreeSet::new(),
         }
     }
@@ -130,7 +133,7 @@ impl<I> Pool<I> {
         self.capacity[dimension as usize].is_none_or(room)
     }
 
-    /// True if attempts have some of it and none of them does anything: a child that waits for it may be what they wait for.
+    /// True if attempts have some of it and none of them does anything: a child that waits for it may be what one of them waits for.
     fn is_kept(&self, dimension: Dimension) -> bool {
         self.used[dimension] > 0 && self.used[dimension] == self.kept[dimension]
     }
@@ -158,8 +161,8 @@ impl<I> Pool<I> {
     }
 
     /// Works out who goes on from here: the first of each class, unless something that it needs is short, or somebody who goes before it waits for
-    /// the same. Whoever needs nothing of what is short goes on, and so does a child for which everything is short that others keep while they
-    /// wait: nothing else would ever end their waiting.
+    /// the same. Whoever needs nothing of what is short goes on, and so does a child that was chosen for it where others keep what is short while
+    /// they wait: nothing else might ever end their waiting.
     pub(super) fn choose(&mut self, now: Timestamp) {
         let firsts = self.classes.iter().enumerate();
         let mut firsts: Vec<(Front, usize)> = firsts.filter_map(|(n, class)| Some((class.first()?, n))).collect();
@@ -169,8 +172,8 @@ impl<I> Pool<I> {
         }
         let mut awaited = [false; Dimension::ALL.len()];
         for (front, class) in firsts {
-            let (needs, is_child) = (front.stood.needs, self.classes[class].of.is_child);
-            let is_needed = |dimension: &Dimension| needs[*dimension] > 0 && !(is_child && self.is_kept(*dimension));
+            let (needs, is_chosen) = (front.stood.needs, self.classes[class].of.is_chosen);
+            let is_needed = |dimension: &Dimension| needs[*dimension] > 0 && !(is_chosen && self.is_kept(*dimension));
             let needed = || Dimension::ALL.into_iter().filter(is_needed);
             let is_short = |dimension: &Dimension| !self.has_room(*dimension, needs[*dimension], now);
             let short_of = needed().find(|dimension| awaited[*dimension as usize] || is_short(dimension));

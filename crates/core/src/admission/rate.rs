@@ -83,11 +83,13 @@ pub(super) struct Window {
     rate: Rate,
     /// In order.
     begun: VecDeque<Timestamp>,
+    /// Those who may begin, and have not: they may do so at any time.
+    granted: usize,
 }
 
 impl Window {
     pub(super) fn new(rate: Rate) -> Window {
-        Window { rate, begun: VecDeque::new() }
+        Window { rate, begun: VecDeque::new(), granted: 0 }
     }
 
     pub(super) fn rate(&self) -> Rate {
@@ -97,16 +99,17 @@ impl Window {
     /// How many count now.
     pub(super) fn used(&self, now: Timestamp) -> usize {
         let over = self.begun.partition_point(|at| self.is_over(*at, now));
-        self.begun.len() - over
+        self.begun.len() - over + self.granted
     }
 
     pub(super) fn has_room(&self, now: Timestamp) -> bool {
         self.used(now) < self.rate.count as usize
     }
 
-    /// When the next one may begin that may not now.
+    /// When the next one may begin that may not now; none if that depends on those who may.
     pub(super) fn next(&self) -> Option<Timestamp> {
-        let counts_last = self.begun.len().checked_sub(self.rate.count as usize)?;
+        let room = (self.rate.count as usize).checked_sub(self.granted).filter(|room| *room > 0)?;
+        let counts_last = self.begun.len().checked_sub(room)?;
         self.begun.get(counts_last).map(|at| at.after(self.rate.period()))
     }
 
@@ -120,10 +123,16 @@ impl Window {
         }
     }
 
-    /// What was to begin at this time does not.
-    pub(super) fn take_back(&mut self, at: Timestamp) {
-        if let Ok(index) = self.begun.binary_search(&at) {
-            self.begun.remove(index);
+    /// One more may begin.
+    pub(super) fn grant(&mut self) {
+        self.granted += 1;
+    }
+
+    /// One of those who may begin begins now, or does not.
+    pub(super) fn settle(&mut self, has_begun: bool, now: Timestamp) {
+        self.granted -= 1;
+        if has_begun {
+            self.push(now, now);
         }
     }
 
@@ -159,8 +168,16 @@ mod tests {
         assert!(window.has_room(at(1000)));
         window.push(at(1000), at(1000));
         assert_eq!((window.has_room(at(1399)), window.next()), (false, Some(at(1400))));
-        window.take_back(at(1000));
-        assert_eq!((window.has_room(at(1001)), window.next()), (true, None));
+        // Whoever may begin counts until it has, however long that takes.
+        assert!(window.has_room(at(2000)));
+        window.grant();
+        window.grant();
+        assert_eq!((window.has_room(at(9999)), window.next()), (false, None));
+        window.settle(false, at(10_000));
+        window.settle(true, at(10_000));
+        assert_eq!((window.used(at(10_000)), window.next()), (1, None));
+        let mut window = Window::new("2/s".parse().unwrap());
+        window.push(at(400), at(400));
         // What an earlier process has begun, by a clock that was ahead and one that was right.
         window.push(at(9000), at(1100));
         window.push(at(50), at(1100));

@@ -27,7 +27,7 @@ fn s14_1_no_pool_gives_out_more_than_it_has_whenever_the_process_is_killed() {
 }
 
 fn wish(queue: Option<&str>, cpu: Option<u64>) -> Wish {
-    Wish { queue: queue.map(Arc::from), needs: Needs { cpu, ..Needs::default() }, span_above: None }
+    Wish { queue: queue.map(Arc::from), needs: Needs { cpu, ..Needs::default() }, ..Wish::default() }
 }
 
 fn queue(name: &str, limits: QueueLimits) -> (String, QueueLimits) {
@@ -166,6 +166,32 @@ fn s14_2_a_run_of_one_begins_next_while_ten_thousand_wait() {
     assert_eq!(crowd.pools.pools(), 2 + 2 + 2, "the server, its queue, two projects and two keys");
 }
 
+/// Runs of one task that come and go for ever, one of them always in line, leave a long one its share.
+#[test]
+fn s14_2_a_long_run_goes_on_while_short_ones_come_and_go() {
+    for weight in [1, 10, 1000] {
+        let mut crowd = Crowd::new(1, &[weight]);
+        crowd.stand_in_line(0, 3000);
+        let mut next = 1;
+        (0..3).for_each(|more| drop(crowd.stands_in_line(next + more)));
+        next += 3;
+        for _ in 0..1000 {
+            for (run, _) in crowd.goes_on() {
+                if run > 0 {
+                    crowd.stands_in_line(next);
+                    next += 1;
+                }
+            }
+        }
+        let share = crowd.begun[0] as f64 / 1000.0;
+        // Three others are always in line.
+        let fair = f64::from(weight) / f64::from(weight + 3);
+        assert!(share > 0.8 * fair, "{weight}: {share} of {fair}");
+        // Whoever is gone is forgotten when the others have come up with it.
+        assert!(crowd.pools.pools() < 40 + weight as usize, "{weight}: {} pools", crowd.pools.pools());
+    }
+}
+
 /// What has passed is not saved up: who had nothing to do meanwhile has no more than the others afterwards.
 #[test]
 fn s14_2_a_share_that_was_not_used_is_not_saved_up() {
@@ -269,7 +295,7 @@ fn s14_3_children_begin_one_by_one_beside_parents_that_keep_all_and_wait() {
     limits.server.memory = Some(4 << 30);
     let mut pools: Admission<u32, usize> = Admission::new(&limits);
     let needs = |gib: u64| Wish { needs: Needs { memory: gib << 30, ..Needs::default() }, ..Wish::default() };
-    let (half, more) = (needs(2), needs(3));
+    let (half, more) = (needs(2), Wish { parent: Some(ActionName::ROOT), ..needs(3) });
     let root = |pools: &mut Admission<u32, usize>, run, standing: Standing| {
         let change = Change { action: ActionName::ROOT, wish: half.clone(), standing };
         pools.set(&owner(run), vec![change], Timestamp(0))
@@ -292,6 +318,34 @@ fn s14_3_children_begin_one_by_one_beside_parents_that_keep_all_and_wait() {
     assert!(sets(&mut pools, 2, 20, &more, Standing::Apart).is_empty());
     assert!(root(&mut pools, 1, attempt(true)).is_empty());
     assert_eq!(root(&mut pools, 1, Standing::Apart), [3]);
+}
+
+/// Each of many children has a child of its own that needs nothing of what is short: nobody is stuck, and so nothing is exceeded but once.
+#[test]
+fn s14_3_of_the_children_of_a_parent_one_begins_beside_those_that_wait() {
+    let mut limits = Limits::of_slots(Some(8));
+    limits.server.memory = Some(8 << 30);
+    let mut pools: Admission<u32, usize> = Admission::new(&limits);
+    let needs =
+        |gib: u64, parent| Wish { needs: Needs { memory: gib << 30, ..Needs::default() }, parent, ..Wish::default() };
+    let (root, middle) = (needs(1, None), needs(4, Some(ActionName::ROOT)));
+    let set_root = |pools: &mut Admission<u32, usize>, standing| {
+        let change = Change { action: ActionName::ROOT, wish: root.clone(), standing };
+        pools.set(&owner(0), vec![change], Timestamp(0))
+    };
+    assert!(pools.claim(&owner(0), ActionName::ROOT, &root, &0, Timestamp(0)).may_begin);
+    assert!(set_root(&mut pools, attempt(true)).is_empty() && set_root(&mut pools, attempt(false)).is_empty());
+    assert!(claims(&mut pools, 0, 1, &middle) && (2..6).all(|index| !claims(&mut pools, 0, index, &middle)));
+    for index in 1..6 {
+        assert!(sets(&mut pools, 0, index, &middle, attempt(true)).is_empty());
+        // Its leaf is another's to count: it needs no memory. Until it is done, nothing else begins.
+        assert!(sets(&mut pools, 0, index, &middle, attempt(false)).is_empty(), "{index}");
+        assert!(sets(&mut pools, 0, index, &middle, attempt(true)).is_empty(), "{index}");
+        let next = sets(&mut pools, 0, index, &middle, Standing::Apart);
+        assert_eq!(next, if index < 5 { vec![index + 1] } else { vec![] });
+    }
+    assert!(set_root(&mut pools, Standing::Apart).is_empty());
+    assert_eq!(pools.families(), 0);
 }
 
 #[test]
@@ -324,14 +378,26 @@ fn s14_6_a_rate_lets_the_next_begin_when_its_time_has_come() {
     let of_q = wish(Some("q"), None);
     let at = |millis: i64| Timestamp(millis * 1000);
     let claim = |pools: &mut Admission<u32, usize>, index, now| pools.claim(&owner(0), name(index), &of_q, &index, now);
-    assert!(claim(&mut pools, 0, at(0)).may_begin && claim(&mut pools, 1, at(300)).may_begin);
+    let launch = |pools: &mut Admission<u32, usize>, index, now| {
+        let change = Change { action: name(index), wish: of_q.clone(), standing: attempt(true) };
+        assert!(pools.set(&owner(0), vec![change], now).is_empty());
+    };
+    for (index, now) in [(0, at(0)), (1, at(300))] {
+        assert!(claim(&mut pools, index, now).may_begin);
+        launch(&mut pools, index, now);
+    }
     assert!(!claim(&mut pools, 2, at(400)).may_begin && !claim(&mut pools, 3, at(500)).may_begin);
     assert_eq!(pools.obstacle(0, name(2)).unwrap().to_string(), "q rate 2/s");
     assert_eq!(pools.next_due(), Some(at(1000)));
     assert_eq!(pools.tick(at(999)), [0; 0]);
     assert_eq!(pools.tick(at(1000)), [2]);
-    assert_eq!((pools.next_due(), pools.tick(at(5000))), (Some(at(1300)), vec![3]));
-    assert_eq!(pools.next_due(), None);
+    // It is launched late, and counts until then and from then on.
+    assert_eq!((pools.next_due(), pools.tick(at(2200))), (Some(at(1300)), vec![3]));
+    launch(&mut pools, 2, at(2500));
+    assert!(!claim(&mut pools, 4, at(2600)).may_begin);
+    assert_eq!((pools.next_due(), pools.tick(at(3400))), (Some(at(3500)), vec![]));
+    launch(&mut pools, 3, at(3400));
+    assert_eq!((pools.next_due(), pools.tick(at(3500))), (Some(at(3500)), vec![4]));
 }
 
 #[test]

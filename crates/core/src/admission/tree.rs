@@ -85,7 +85,13 @@ impl<K: Clone + Eq + Hash, I: Copy> Tree<K, I> {
         let tag = self.pool(key).share.tag();
         self.pool_mut(queue).ahead.remove(&(tag, key));
         self.pool_mut(key).references += 1;
+        let before = self.pool(key).share.weight();
         self.pool_mut(key).share.set_weight(weight);
+        if self.pool(key).waiting > 0 {
+            let after = self.pool(key).share.weight();
+            let weights = self.pool_mut(queue).weights.entry(0).or_default();
+            *weights = *weights - before + after;
+        }
         key
     }
 
@@ -109,13 +115,13 @@ impl<K: Clone + Eq + Hash, I: Copy> Tree<K, I> {
     pub(super) fn stand(&mut self, key: PoolId, asked: &Asked, attempt: I) -> u64 {
         let number = self.number();
         self.pool_mut(key).class(asked.line()).line.insert(number, (asked.needs, attempt));
-        let queue = self.queue_of(key);
         self.for_path(key, |pool| pool.waiting += 1);
         // Whoever begins to wait begins where the others are.
-        for (pool, among, priority) in [(key, queue, 0), (queue, ROOT, self.pool(queue).priority)] {
+        for (pool, among, priority) in self.shares(key) {
             if self.pool(pool).waiting == 1 {
-                let clock = self.clock(among, priority);
+                let (clock, weight) = (self.clock(among, priority), self.pool(pool).share.weight());
                 self.pool_mut(pool).share.begin(clock);
+                *self.pool_mut(among).weights.entry(priority).or_default() += weight;
             }
         }
         self.refresh(key);
@@ -126,6 +132,21 @@ impl<K: Clone + Eq + Hash, I: Copy> Tree<K, I> {
     pub(super) fn leave(&mut self, key: PoolId, line: Line, number: u64) {
         if self.pool_mut(key).class(line).line.remove(&number).is_some() {
             self.for_path(key, |pool| pool.waiting -= 1);
+            for (pool, among, priority) in self.shares(key) {
+                if self.pool(pool).waiting == 0 {
+                    let weight = self.pool(pool).share.weight();
+                    *self.pool_mut(among).weights.entry(priority).or_default() -= weight;
+                }
+            }
+        }
+        self.refresh(key);
+    }
+
+    /// An attempt that stands in line asks for it in another way from now on.
+    pub(super) fn ask_anew(&mut self, key: PoolId, number: u64, (before, after): (Line, &Asked)) {
+        let pool = self.pool_mut(key);
+        if let Some((_, attempt)) = pool.class(before).line.remove(&number) {
+            pool.class(after.line()).line.insert(number, (after.needs, attempt));
         }
         self.refresh(key);
     }
@@ -145,10 +166,10 @@ impl<K: Clone + Eq + Hash, I: Copy> Tree<K, I> {
     /// An attempt is served: it stands in line no more, and the shares that it is part of have gone on.
     pub(super) fn serve(&mut self, key: PoolId, line: Line, number: u64) {
         let queue = self.queue_of(key);
-        for (pool, among, priority) in [(key, queue, 0), (queue, ROOT, self.pool(queue).priority)] {
-            let is_alone = self.pool(among).waiting == 1;
+        for (pool, among, priority) in self.shares(key) {
+            let waiting = self.pool(among).weights.get(&priority).copied().unwrap_or_default();
             let mut clock = self.clock(among, priority);
-            self.pool_mut(pool).share.serve(&mut clock, is_alone);
+            self.pool_mut(pool).share.serve(&mut clock, waiting);
             self.pool_mut(among).clocks.insert(priority, clock);
         }
         self.leave(key, line, number);
@@ -177,19 +198,26 @@ impl<K: Clone + Eq + Hash, I: Copy> Tree<K, I> {
         self.refresh(key);
     }
 
-    /// An attempt of a queue begins, or has begun at `at`.
+    /// An attempt of a queue has begun at `at`.
     pub(super) fn begin(&mut self, queue: PoolId, at: Timestamp) {
         let now = self.now;
-        if let Some(window) = &mut self.pool_mut(queue).window {
-            window.push(at, now);
-            self.refresh(queue);
-        }
+        self.change_window(queue, |window| window.push(at, now));
     }
 
-    /// What was to begin at this time does not.
-    pub(super) fn take_back(&mut self, queue: PoolId, at: Timestamp) {
+    /// An attempt of a queue may begin.
+    pub(super) fn grant(&mut self, queue: PoolId) {
+        self.change_window(queue, Window::grant);
+    }
+
+    /// One that might begin has begun, or does not.
+    pub(super) fn settle(&mut self, queue: PoolId, has_begun: bool) {
+        let now = self.now;
+        self.change_window(queue, |window| window.settle(has_begun, now));
+    }
+
+    fn change_window(&mut self, queue: PoolId, change: impl FnOnce(&mut Window)) {
         if let Some(window) = &mut self.pool_mut(queue).window {
-            window.take_back(at);
+            change(window);
             self.refresh(queue);
         }
     }
@@ -277,6 +305,12 @@ impl<K: Clone + Eq + Hash, I: Copy> Tree<K, I> {
             change(self.pool_mut(pool));
             at = self.pool(pool).parent;
         }
+    }
+
+    /// The shares that a key and its queue have: whose, of which pool, among those of which priority.
+    fn shares(&self, key: PoolId) -> [(PoolId, PoolId, i32); 2] {
+        let queue = self.queue_of(key);
+        [(key, queue, 0), (queue, ROOT, self.pool(queue).priority)]
     }
 
     /// The queue of a key.

@@ -14,7 +14,11 @@ impl<S: RunPools> LiveRun<S> {
     /// Counts a new task before it is accepted; gives its name if it is counted.
     pub(super) fn accept(&self, command: &Command) -> Result<Option<ActionName>, Rejection> {
         let Command::Enqueue { action, spec } = command else { return Ok(None) };
-        if spec.kind != ActionKind::Task || self.run.action(action).is_some() || !self.pools.are_limited() {
+        if spec.kind != ActionKind::Task
+            || spec.tracked.is_some()
+            || self.run.action(action).is_some()
+            || !self.pools.are_limited()
+        {
             return Ok(None);
         }
         // The slot of a parent that has nothing else to wait for becomes free, and only then.

@@ -361,7 +361,8 @@ mod tests {
         let lines: String = (8..400).map(|length| "a".repeat(length) + "\n").collect();
         let many: String = (0..10_000).map(|number| format!("line-{number}\n")).collect();
         let ab = "ab".repeat(50_000);
-        for (value, piece) in [("a".repeat(100_000), "a"), (ab, "ab"), (lines, "a"), (many, "line-123 "), ("abcd".to_owned(), "abcd ")]
+        for (value, piece) in
+            [("a".repeat(100_000), "a"), (ab, "ab"), (lines, "a"), (many, "line-123 "), ("abcd".to_owned(), "abcd ")]
         {
             let text = piece.repeat((1 << 20) / piece.len());
             let file = tempfile::NamedTempFile::new().unwrap();

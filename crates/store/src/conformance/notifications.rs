@@ -110,7 +110,8 @@ pub fn what_has_become_of_notifications_is_kept_as_long_as_their_run(store: &dyn
 
 /// However many there are of another receiver, and of other projects.
 pub fn each_receiver_with_trouble_is_found(store: &dyn Store) {
-    let trouble = |store: &dyn Store, key| put(store, key, 0, |row| (row.tries, row.error) = (1, Some("no".to_owned())));
+    let trouble =
+        |store: &dyn Store, key| put(store, key, 0, |row| (row.tries, row.error) = (1, Some("no".to_owned())));
     let of = |project: &str, name: &str, receiver: &str| {
         let row = RunRow { id: RunId { project: project.to_owned(), ..run(name).id }, ..run(name) };
         let receivers = vec![(0, receiver.to_owned())];

@@ -23,12 +23,10 @@ mod types;
 pub use definition::TaskDefinition;
 pub use new::NewTask;
 pub use not_honoured::not_honoured;
-pub use program::{
-    MemoryLimit, Mount, Program, SecretRequest, as_variable, check, container_program, program,
-};
+pub use program::{MemoryLimit, Mount, Program, SecretRequest, as_variable, check, container_program, program};
 pub use rules::{RunRules, action_spec, root_cache_key};
-pub use timer::{CORE_SLEEP, TimerInput, timer, timer_input};
 pub use spanwise_core::quantity::{millis, quantity};
+pub use timer::{CORE_SLEEP, TimerInput, timer, timer_input};
 pub use types::ENTRY_POINT;
 
 /// The type of the task that builds images, which is the server's own and no process.

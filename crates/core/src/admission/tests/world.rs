@@ -112,10 +112,11 @@ impl World {
         let cpu = random.pick(&[None, None, Some(0), Some(500), Some(3000)]).flatten();
         let few = |random: &mut Random| if random.one_in(3) { random.below(4) as u64 } else { 0 };
         let needs = Needs { cpu, memory: few(random), gpu: few(random) };
-        let (wish, run) = (Wish { queue, needs, span_above: None }, random.below(5) as u32);
+        let run = random.below(5) as u32;
         let is_awaited = random.one_in(8);
         let has_root = self.actions.iter().any(|action| action.run == run);
         let action = if has_root { name(self.actions.len()) } else { ActionName::ROOT };
+        let wish = Wish { queue, needs, parent: has_root.then_some(ActionName::ROOT), span_above: None };
         let (depth, waiting) = (self.limits_of(&wish).depth, self.queued_beside(&wish));
         let accepted = self.pools.accept(&owner(run), action, &wish, is_awaited);
         let is_full = depth.is_some_and(|depth| waiting >= depth as usize) && !is_awaited;
@@ -300,9 +301,7 @@ impl World {
         let Some(rate) = limits.rate else { return Ok(()) };
         let recent =
             self.begun.iter().filter(|(of, at)| of.as_deref() == Some(queue) && at.after(rate.period()) > self.now);
-        let granted = self.actions.iter().filter(|action| {
-            action.may.is_some_and(|at| at.after(rate.period()) > self.now) && self.queue_of(&action.wish) == queue
-        });
+        let granted = self.actions.iter().filter(|action| action.may.is_some() && self.queue_of(&action.wish) == queue);
         match recent.count() + granted.count() {
             count if count > rate.count() as usize => {
                 Err(format!("{count} have begun in {queue}, whose rate is {rate}"))
@@ -329,6 +328,9 @@ impl World {
             if self.actions.iter().all(|action| action.standing == Standing::Apart) {
                 let stays = 1 + self.limits.queues.len() + usize::from(!self.limits.queues.contains_key(DEFAULT_QUEUE));
                 self.pools.check()?;
+                if self.pools.families() > 0 {
+                    return Err("a parent has children that are gone".to_owned());
+                }
                 return match self.pools.pools() {
                     pools if pools <= stays + self.keys_ahead() => Ok(()),
                     pools => Err(format!("{pools} pools are left of {stays}")),

@@ -63,7 +63,8 @@ impl Ended {
         }
         let end = self.error.floor_char_boundary(MAX_ERROR);
         let left_out = self.error.len() - end;
-        let error = format!("{}… ({left_out} bytes are left out: the page of the run has all of it)", &self.error[..end]);
+        let error =
+            format!("{}… ({left_out} bytes are left out: the page of the run has all of it)", &self.error[..end]);
         Cow::Owned(Ended { error, ..self.clone() })
     }
 }

@@ -123,7 +123,9 @@ fn s13_a_mail_has_one_line_of_subject_and_html_only_if_it_was_asked_for() {
     let long = Ended { error: "ö".repeat(5000), ..ended() };
     let rules = rules(&spec(vec![email(|_, _| ())])).unwrap();
     let Outgoing::Mail(cut) = rules[0].message(&long) else { panic!() };
-    assert!(cut.text.len() < 2100 && cut.text.ends_with("… (8000 bytes are left out: the page of the run has all of it)\n"));
+    assert!(
+        cut.text.len() < 2100 && cut.text.ends_with("… (8000 bytes are left out: the page of the run has all of it)\n")
+    );
 }
 
 #[test]
