@@ -80,7 +80,12 @@ fn s15_secrets_that_a_task_says_are_in_no_log_no_error_and_on_no_page_also_after
     assert!(looked_at >= 4, "{looked_at}");
 }
 
-/// The log files of an app, one after the other.
+/// What people see of the app that says its secret.
+fn log_of_app(server: &DevServer) -> String {
+    body_of(&format!("http://{}/v2/domain/development/project/flytesnacks/apps/talker/log", server.endpoint()))
+}
+
+/// The log files of apps, one after the other.
 fn logs_of_apps(data: &Path) -> String {
     logs(&data.join("apps"))
 }
@@ -98,10 +103,16 @@ fn s15_3_an_app_says_its_secrets_to_nobody_whether_the_next_server_adopts_it_or_
             assert!(Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success());
         }
         server.restart();
-        let seen = || String::from_utf8(spanwise(&server, &["apps", "logs", "talker"]).stdout).unwrap();
-        wait_until("its log is shown", || seen().contains("it is ****"));
-        assert_hidden("the log of the app", &seen());
+        wait_until("its log is shown", || log_of_app(&server).contains("it is ****"));
+        assert_hidden("the log of the app", &log_of_app(&server));
     }
+    wait_until("there is another start", || {
+        data.path().join("apps/local/flytesnacks/development/talker/2.log").exists()
+    });
+    let first = spanwise(&server, &["apps", "logs", "talker", "--start", "1"]);
+    let first = String::from_utf8_lossy(&first.stdout).into_owned();
+    assert!(first.contains("it is ****") && !first.contains("not shown"), "{first}");
+    assert_hidden("the log of the first start", &first);
     server.stop();
     assert!(!logs_of_apps(data.path()).contains(HIDDEN[0]), "{}", logs_of_apps(data.path()));
 }
@@ -115,10 +126,9 @@ fn s15_3_an_app_whose_secret_is_gone_is_not_shown_any_further_and_its_log_says_w
     wait_until("the app goes on saying it", || logs_of_apps(data.path()).contains(HIDDEN[0]));
     std::fs::rename(data.path().join("secrets"), data.path().join("aside")).unwrap();
     server.restart();
-    let seen = || String::from_utf8(spanwise(&server, &["apps", "logs", "talker"]).stdout).unwrap();
     let why = "not shown: its secrets cannot be hidden any more: secret `said-by-an-app` is not known";
-    wait_until("it is said", || seen().contains(why));
-    assert_hidden("the log of the app", &seen());
+    wait_until("it is said", || log_of_app(&server).contains(why));
+    assert_hidden("the log of the app", &log_of_app(&server));
     server.stop();
 }
 
