@@ -71,7 +71,8 @@ fn a_new_journal_is_what_an_old_one_becomes() {
     drop(open(old.path()).unwrap());
     let (mut new, steps) = (schema(&rusqlite_open(new.path())), schema(&rusqlite_open(old.path())));
     let mut old = steps.clone();
-    (new.sort(), old.sort());
+    new.sort();
+    old.sort();
     if new != old {
         let head = include_str!("../../migrations/sqlite/schema.sql").split_inclusive('\n').take(2);
         let statements = steps.iter().map(|(_, statement)| format!("\n{statement};\n"));
