@@ -114,6 +114,9 @@ fn text(meta: &ParseNestedMeta<'_>, what: &str) -> syn::Result<LitStr> {
 /// A list in brackets.
 fn list<T: Parse>(meta: &ParseNestedMeta<'_>) -> syn::Result<Vec<T>> {
     let value = meta.value()?;
+    if !value.peek(syn::token::Bracket) {
+        return Err(value.error(format!("`{}` is a list in brackets", key(meta))));
+    }
     let content;
     bracketed!(content in value);
     Ok(Punctuated::<T, Token![,]>::parse_terminated(&content)?.into_iter().collect())
@@ -257,6 +260,9 @@ struct Variable(LitStr, LitStr);
 
 impl Parse for Variable {
     fn parse(input: ParseStream<'_>) -> syn::Result<Variable> {
+        if !input.peek(syn::token::Paren) {
+            return Err(input.error("`env_vars` has pairs, such as `(\"NAME\", \"value\")`"));
+        }
         let content;
         parenthesized!(content in input);
         let name: LitStr = content.parse()?;

@@ -29,9 +29,9 @@ impl Effective {
     pub(crate) fn new(name: &str, task: &dyn AnyTask, settings: TaskSettings) -> Result<Effective, InvalidSetting> {
         settings.check()?;
         let interface = task.interface();
-        let ignored = settings.cache.iter().flat_map(|cache| &cache.ignored_inputs);
+        let mut ignored = settings.cache.iter().flat_map(|cache| &cache.ignored_inputs);
         let is_unknown = |input: &&String| interface.inputs.variables.iter().all(|variable| variable.key != **input);
-        if let Some(unknown) = ignored.filter(is_unknown).next() {
+        if let Some(unknown) = ignored.find(is_unknown) {
             let why = format!("the task has no input `{unknown}` that could be ignored");
             return Err(InvalidSetting::new("cache.ignored_inputs", why));
         }

@@ -79,7 +79,7 @@ fn call(deployed: bool, function: &str, scratch: &str, (name, at): (&str, i64)) 
     if function == "everything" { everything(scratch, name, at) } else { of_the_environment(scratch, name, at) }
 }
 
-#[task(env = ENV, cache = "disable")]
+#[task(env = ENV, cache = "disable", env_vars = [])]
 async fn calls(
     deployed: bool,
     function: String,

@@ -37,7 +37,8 @@ def said(name):
     cache = ["discoverable", "discoveryVersion", "cacheSerializable", "cacheIgnoreInputVars", "cacheMaxAge"]
     return {
         "cache": {key: metadata.get(key) for key in cache},
-        "env": container.get("env"),
+        # Without what the SDK tells itself.
+        "env": [pair for pair in container.get("env", []) if not pair["key"].startswith("_F_")],
         "resources": container.get("resources"),
         "security_context": template.get("securityContext"),
         "extended_resources": template.get("extendedResources"),
