@@ -74,6 +74,14 @@ fn short(text: &str) -> String {
 
 const SECOND: i64 = 1_000_000;
 
+/// How long an interval is: `90s`, `1h30m`, as after `@every` in a cron expression.
+///
+/// # Errors
+/// [`BadSchedule::Expression`] if it is none.
+pub fn interval(text: &str) -> Result<Duration, BadSchedule> {
+    dialect::interval(text)
+}
+
 /// A schedule that has been checked.
 #[derive(Clone, Debug)]
 pub struct Schedule {

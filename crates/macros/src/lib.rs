@@ -55,9 +55,11 @@ pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///   `secret("ca", file)`.
 /// - `env_vars = [("MODE", "fast")]`: variables of the task's process.
 /// - `queue = "gpu"`: a queue of the server's settings.
+/// - `triggers = [cron("0 9 * * *").tz("Europe/Berlin").name("daily"), every("1h").name("hourly"), on_demand().name("by-hand")]`: what
+///   starts runs of it once it is deployed.
 /// - `name = "fetch"`: the second part of the task's name, if it is not the function's.
 ///
-/// The last five can be said of the environment too, and of one call (`Overrides`). What becomes of them
+/// What stands from `cache` to `queue` can be said of the environment too, and of one call (`Overrides`). What becomes of them
 /// in this process stands in the documentation of the crate.
 ///
 /// A doc comment on an argument is what tools show of that input: `async fn fetch(/** Where. */ url: String)`.

@@ -19,10 +19,11 @@ struct Options {
     max_queued_time: Option<u64>,
     deadline: Option<u64>,
     settings: Settings,
+    triggers: Vec<Expr>,
 }
 
 const EXPECTED: &str = "expected one of `env`, `name`, `retries`, `backoff(..)`, `timeout`, `cache`, `resources(..)`, `secrets`, \
-    `env_vars`, `queue`";
+    `env_vars`, `queue`, `triggers`";
 
 const BACKOFF: &str = "a backoff is written with its base: `backoff(base = \"1s\")`";
 
@@ -50,7 +51,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> syn::Result<T
     let argument_names = names.iter().map(ToString::to_string);
     let argument_docs = &signature.docs;
     let (env, policy, settings) = (options.env()?, options.policy(), options.settings.expression());
-    let checks = signature.checks();
+    let (triggers, checks) = (options.triggers(), signature.checks());
     let body_name = format_ident!("__{}_body", name);
     let mut body = sig.clone();
     body.ident = body_name.clone();
@@ -78,6 +79,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> syn::Result<T
                 argument_docs: &[#(#argument_docs),*],
                 policy: || #policy,
                 settings: || #settings,
+                triggers: || #triggers,
                 source: #source,
                 body: |(#(#names,)*)| #run,
                 described: ::spanwise::__private::OnceLock::new(),
@@ -108,6 +110,7 @@ impl Options {
                 meta.parse_nested_meta(|meta| self.read_timeout(&meta))?
             }
             "timeout" => self.max_runtime = Some(read_millis(meta)?),
+            "triggers" => self.triggers = read_list(meta)?,
             other if self.settings.read(other, meta)? => {}
             _ => return Err(meta.error(EXPECTED)),
         }
@@ -129,6 +132,20 @@ impl Options {
     fn env(&self) -> syn::Result<&Expr> {
         let missing = "a task needs its environment: write `#[task(env = ENV)]`, with `ENV` a static `TaskEnvironment`";
         self.env.as_ref().ok_or_else(|| syn::Error::new(proc_macro2::Span::call_site(), missing))
+    }
+
+    /// The expression that makes the triggers: `cron`, `every` and `on_demand` are known in it.
+    fn triggers(&self) -> TokenStream {
+        let triggers = &self.triggers;
+        if triggers.is_empty() {
+            return quote!(::std::vec::Vec::new());
+        }
+        quote!({
+            use ::spanwise::__private::triggers::*;
+            // Also where none of them is written without its path.
+            let _ = on_demand;
+            ::std::vec![#(#triggers),*]
+        })
     }
 
     /// The expression that makes the retries and the timeouts.
@@ -173,6 +190,17 @@ impl Backoff {
         })?;
         let base = base.ok_or_else(|| meta.error(BACKOFF))?;
         Ok(Backoff { base, factor, cap })
+    }
+}
+
+fn read_list(meta: &ParseNestedMeta<'_>) -> syn::Result<Vec<Expr>> {
+    let value: Expr = meta.value()?.parse()?;
+    match value {
+        Expr::Array(list) => Ok(list.elems.into_iter().collect()),
+        value => {
+            let what = "expected a list such as `[cron(\"0 9 * * *\").name(\"daily\")]`";
+            Err(syn::Error::new_spanned(value, what))
+        }
     }
 }
 

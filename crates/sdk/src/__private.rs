@@ -11,6 +11,11 @@ pub mod launch {
     pub use crate::launch::{ARGUMENT, Event, Request, Started, Trouble, VERSION};
 }
 
+/// What makes triggers in an attribute.
+pub mod triggers {
+    pub use crate::trigger::{cron, every, on_demand};
+}
+
 pub use crate::step::Step;
 pub use crate::task::{Registered, TaskOutput, TypedTask};
 pub use crate::value::{

@@ -9,14 +9,13 @@ use spanwise_engine::CallToken;
 use spanwise_proto::flyteidl2::task::NamedLiteral;
 
 use crate::ctx::Ambient;
-use crate::effective::Effective;
 use crate::embedded::InProcess;
 use crate::error::{Error, Result};
 use crate::overrides::Overrides;
 use crate::parent::{Child, NewTimer, Parent};
 use crate::payload::{freeze, read_outcome, read_outputs};
 use crate::remote::RemoteTask;
-use crate::task::{AnyTask, Arguments, Body, TaskOutput, TypedTask, spec};
+use crate::task::{AnyTask, Arguments, Body, TaskOutput, TypedTask, effective, spec};
 use crate::value::ValueError;
 use crate::wait::{self, Wait};
 
@@ -222,7 +221,7 @@ fn local_child(
     literals: Vec<NamedLiteral>,
 ) -> Result<Box<Child>> {
     let parent = &ambient.task.parent;
-    let effective = Effective::of_call(task, overrides)?;
+    let effective = effective(task, overrides)?;
     let action = ambient.call_site().name_call(&effective.identity, &literals);
     let cache_key = effective.cache_key(task.described().name.as_str(), &literals);
     let inputs = freeze(literals, &ambient.context)?;

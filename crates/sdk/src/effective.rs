@@ -5,12 +5,9 @@ use std::sync::Arc;
 use spanwise_core::admission::Needs;
 use spanwise_core::settings::{CacheVersion, InvalidSetting, TaskSettings};
 use spanwise_core::{ActionSpec, CachePolicy, Scope};
+use spanwise_proto::flyteidl2::core::TypedInterface;
 use spanwise_proto::flyteidl2::task::NamedLiteral;
 use spanwise_proto::hash;
-
-use crate::error::{Error, ErrorKind, Result};
-use crate::overrides::Overrides;
-use crate::task::AnyTask;
 
 /// The settings that hold, checked, and what follows from them.
 pub(crate) struct Effective {
@@ -25,10 +22,13 @@ pub(crate) struct Effective {
 }
 
 impl Effective {
-    /// Those of a task of this name.
-    pub(crate) fn new(name: &str, task: &dyn AnyTask, settings: TaskSettings) -> Result<Effective, InvalidSetting> {
+    /// Those of a task of this name, which takes and gives this and has this text.
+    pub(crate) fn new(
+        name: &str,
+        (interface, source): (&TypedInterface, &str),
+        settings: TaskSettings,
+    ) -> Result<Effective, InvalidSetting> {
         settings.check()?;
-        let interface = task.interface();
         let mut ignored = settings.cache.iter().flat_map(|cache| &cache.ignored_inputs);
         let is_unknown = |input: &&String| interface.inputs.variables.iter().all(|variable| variable.key != **input);
         if let Some(unknown) = ignored.find(is_unknown) {
@@ -38,26 +38,11 @@ impl Effective {
         let cache_version = match settings.cache.as_ref().map(|cache| &cache.version) {
             None | Some(CacheVersion::Off) => None,
             Some(CacheVersion::Given(version)) => Some(version.clone()),
-            Some(CacheVersion::Auto) => Some(hash::source_version(task.source())),
+            Some(CacheVersion::Auto) => Some(hash::source_version(source)),
         };
-        let interface_hash = hash::interface_hash(&interface);
+        let interface_hash = hash::interface_hash(interface);
         let identity = hash::task_identity(name, &interface_hash, cache_version.as_deref().unwrap_or_default());
         Ok(Effective { needs: settings.needs()?, identity: identity.into(), settings, cache_version, interface_hash })
-    }
-
-    /// Those of one call.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Usage`] names the setting that makes no sense.
-    pub(crate) fn of_call(task: &dyn AnyTask, overrides: &Overrides) -> Result<Arc<Effective>> {
-        let described = task.described();
-        let name = described.name.as_str();
-        let own = described.effective.as_ref().map_err(|error| invalid(name, error.clone()))?;
-        if overrides.settings.is_empty() {
-            return Ok(Arc::clone(own));
-        }
-        let settings = overrides.settings.over(&own.settings);
-        Effective::new(name, task, settings).map(Arc::new).map_err(|error| invalid(name, error))
     }
 
     /// The key of a result in the cache, wherever it is kept; none if it is not.
@@ -86,10 +71,4 @@ impl Effective {
         spec.queue = self.settings.queue.as_deref().map(Into::into);
         spec.needs = self.needs;
     }
-}
-
-fn invalid(task: &str, error: InvalidSetting) -> Error {
-    let InvalidSetting { field, why } = error;
-    let error = InvalidSetting { field, why: format!("{why} (task `{task}`)") };
-    Error::of(ErrorKind::Usage, "InvalidArgument", error)
 }

@@ -95,6 +95,42 @@
 //!
 //! A deployed task has no queue, as Flyte's definitions have none: whoever calls it names one (`Overrides::queue`). Outside of a task a call
 //! is the plain function, and asks for nothing. `cache = "auto"` is by the text of the function, and not of what that calls.
+//!
+//! # Triggers
+//!
+//! What starts runs of a task by a schedule, or by a name, is said with the task and deployed with it ([`deploy`]). A server fires it; by the
+//! engine of this process nothing is fired.
+//!
+//! ```
+//! use std::sync::LazyLock;
+//! use std::time::SystemTime;
+//! use spanwise::{TaskEnvironment, task};
+//!
+//! static ENV: LazyLock<TaskEnvironment> = LazyLock::new(|| TaskEnvironment::new("reports"));
+//!
+//! #[task(
+//!     env = ENV,
+//!     triggers = [
+//!         cron("0 9 * * *").tz("Europe/Berlin").name("daily").time_input("at").input("pages", 3_i64),
+//!         every("90m").name("often").time_input("at").input("pages", 1_i64).paused(),
+//!         on_demand().name("by-hand").input("at", SystemTime::UNIX_EPOCH).input("pages", 1_i64),
+//!     ],
+//! )]
+//! async fn report(at: SystemTime, pages: i64) -> spanwise::Result<String> {
+//!     Ok(format!("{pages} pages for {at:?}"))
+//! }
+//!
+//! # #[tokio::main]
+//! # async fn main() -> spanwise::Result<()> {
+//! # let client = spanwise::Client::open(spanwise::Config::new().in_memory())?;
+//! # let refused = client.deploy().await.unwrap_err();
+//! # assert!(refused.message().contains("tasks are deployed on a server"));
+//! # #[cfg(any())]
+//! spanwise::deploy().await?; // `spanwise triggers ls` lists them, `spanwise triggers fire by-hand` starts a run
+//! # client.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
 
 mod any_parent;
 mod backend;
@@ -131,6 +167,7 @@ mod run_context;
 mod step;
 mod task;
 mod timer;
+mod trigger;
 mod value;
 mod wait;
 
@@ -160,6 +197,7 @@ pub use spanwise_core::settings::{Cache, CacheVersion, Resources, Secret};
 pub use spanwise_wire::CustomContext;
 pub use task::{Arguments, TaskOutput};
 pub use timer::{sleep, sleep_until};
+pub use trigger::{Trigger, cron, every, on_demand};
 pub use value::{Value, ValueError};
 
 pub use spanwise_core::{

@@ -14,6 +14,7 @@ mod program;
 mod reference;
 mod run;
 mod server;
+mod triggers;
 
 pub(crate) use attempt::is_attempt;
 pub(crate) use connection::address_of;

@@ -14,6 +14,7 @@ use crate::effective::Effective;
 use crate::environment::TaskEnvironment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::overrides::Overrides;
+use crate::trigger::Trigger;
 use crate::value::{Value, ValueError};
 
 /// A body that gives a `T`.
@@ -35,6 +36,8 @@ pub struct TypedTask<A: 'static, T: 'static> {
     pub policy: fn() -> (RetryPolicy, Timeouts),
     /// What else it asks for.
     pub settings: fn() -> TaskSettings,
+    /// Its triggers.
+    pub triggers: fn() -> Vec<Trigger>,
     /// The text of its tokens: other code gives other results.
     pub source: &'static str,
     /// Its body.
@@ -63,6 +66,8 @@ pub trait AnyTask: Sync + 'static {
     fn function(&self) -> &'static str;
     /// The text of its documentation.
     fn docs(&self) -> &'static str;
+    /// Its triggers.
+    fn triggers(&self) -> Vec<Trigger>;
     /// The text of its tokens.
     fn source(&self) -> &'static str;
     /// The names of its inputs, each with its documentation and the JSON schema of its values.
@@ -86,7 +91,7 @@ impl<A: Arguments, T: TaskOutput> AnyTask for TypedTask<A, T> {
         self.described.get_or_init(|| {
             let name = format!("{}.{}", (self.environment)().name(), self.function);
             let settings = (self.settings)().over((self.environment)().settings());
-            let effective = Effective::new(&name, self, settings).map(Arc::new);
+            let effective = Effective::new(&name, (&self.interface(), self.source), settings).map(Arc::new);
             let (retry, timeouts) = (self.policy)();
             Described { name: TaskName::from(name.as_str()), effective, retry, timeouts }
         })
@@ -108,6 +113,10 @@ impl<A: Arguments, T: TaskOutput> AnyTask for TypedTask<A, T> {
 
     fn docs(&self) -> &'static str {
         self.docs
+    }
+
+    fn triggers(&self) -> Vec<Trigger> {
+        (self.triggers)()
     }
 
     fn source(&self) -> &'static str {
@@ -144,6 +153,25 @@ pub(crate) fn spec(task: &'static dyn AnyTask, effective: &Effective, overrides:
     overrides.apply(&mut spec.retry, &mut spec.timeouts);
     effective.apply(&mut spec);
     spec
+}
+
+/// What holds for one call of a task.
+///
+/// # Errors
+/// [`ErrorKind::Usage`] names the setting that makes no sense.
+pub(crate) fn effective(task: &dyn AnyTask, overrides: &Overrides) -> Result<Arc<Effective>> {
+    let described = task.described();
+    let name = described.name.as_str();
+    let invalid = |InvalidSetting { field, why }| {
+        let error = InvalidSetting { field, why: format!("{why} (task `{name}`)") };
+        Error::of(ErrorKind::Usage, "InvalidArgument", error)
+    };
+    let own = described.effective.as_ref().map_err(|error| invalid(error.clone()))?;
+    if overrides.settings.is_empty() {
+        return Ok(Arc::clone(own));
+    }
+    let settings = overrides.settings.over(&own.settings);
+    Effective::new(name, (&task.interface(), task.source()), settings).map(Arc::new).map_err(invalid)
 }
 
 /// The name of a task's output on Flyte's wire.
@@ -340,6 +368,7 @@ mod tests {
             argument_docs: &[],
             policy: || (RetryPolicy::default(), Timeouts::default()),
             settings: TaskSettings::default,
+            triggers: Vec::new,
             source: "",
             body: |()| Box::pin(async { Ok(()) }),
             described: OnceLock::new(),

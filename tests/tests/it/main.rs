@@ -40,6 +40,7 @@ mod remote;
 mod restart;
 mod retention;
 mod run_command;
+mod rust_triggers;
 mod schedule_oracle;
 mod second_process;
 mod secrets;

@@ -42,6 +42,11 @@ const DESCRIPTORS: [(&str, &str); 7] = [
     ("@hourly", "0 * * * *"),
 ];
 
+pub(super) fn interval(text: &str) -> Result<Duration, BadSchedule> {
+    let refused = |what: String| BadSchedule::Expression { expression: short(&format!("@every {text}")), what };
+    go_duration(text.trim()).map_err(refused)
+}
+
 pub(super) fn read(expression: &str) -> Result<Read<'_>, BadSchedule> {
     let refused = |what: String| BadSchedule::Expression { expression: short(expression), what };
     let (zone, text) = with_zone(expression.trim()).map_err(refused)?;

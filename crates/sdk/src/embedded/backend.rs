@@ -76,7 +76,7 @@ impl Embedded {
             return Ok(Box::new(EmbeddedRun(handle)));
         }
         let task = task::find(&handle.root_task().ok_or_else(no_root)?)?;
-        let effective = Effective::of_call(task, &Overrides::new())?;
+        let effective = task::effective(task, &Overrides::new())?;
         self.driving(task, effective, None)(&handle);
         Ok(Box::new(EmbeddedRun(handle)))
     }
@@ -129,7 +129,7 @@ impl Backend for Embedded {
                 Root::Local(task, literals) => (task, literals),
                 Root::Deployed(task) => return Err(task.not_here()),
             };
-            let effective = Effective::of_call(task, &overrides)?;
+            let effective = task::effective(task, &overrides)?;
             let mut spec = task::spec(task, &effective, &overrides);
             // Found by its name after a restart: no other task may have it.
             task::find(&spec.task)?;
@@ -164,7 +164,7 @@ impl Backend for Embedded {
             let context = options.context.clone().unwrap_or_else(|| context.without_trace());
             let mut spec = source.root_spec().ok_or_else(no_root)?;
             let task = task::find(&spec.task)?;
-            let effective = Effective::of_call(task, &Overrides::new())?;
+            let effective = task::effective(task, &Overrides::new())?;
             // This program's code computes it.
             spec.cache = spec.cache.and_then(|_| self.cache_policy(&effective, &spec.task, &literals));
             let id = self.run_id(options.new_name()?);

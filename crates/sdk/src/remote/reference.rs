@@ -81,7 +81,7 @@ impl RemoteTask {
         for variable in variables {
             if let Some(at) = given.iter().position(|input| input.name == variable.key) {
                 let input = given.swap_remove(at);
-                check_type(&input, &variable.value.r#type)?;
+                check_type(&input.name, &input.kind, &variable.value.r#type)?;
                 literals.push(input.value?);
             } else if let Some(default) = default_of(spec, &variable.key) {
                 literals.push(default);
@@ -103,13 +103,13 @@ fn default_of(spec: &TaskSpec, name: &str) -> Option<NamedLiteral> {
 }
 
 /// Refuses a value of another type where that can be told: two schemas of a structure may differ and fit.
-fn check_type(given: &Input, wanted: &LiteralType) -> Result<(), ValueError> {
-    let (given_kind, wanted) = (family(&given.kind), family(wanted));
-    if given_kind == wanted {
+pub(super) fn check_type(name: &str, given: &LiteralType, wanted: &LiteralType) -> Result<(), ValueError> {
+    let (given, wanted) = (family(given), family(wanted));
+    if given == wanted {
         return Ok(());
     }
-    let message = format!("the task takes {wanted}, and {given_kind} is given");
-    Err(ValueError::new(message).at(&given.name))
+    let message = format!("the task takes {wanted}, and {given} is given");
+    Err(ValueError::new(message).at(name))
 }
 
 fn family(kind: &LiteralType) -> String {

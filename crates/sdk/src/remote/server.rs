@@ -7,7 +7,7 @@ use std::pin::Pin;
 use connectrpc::ErrorCode;
 use spanwise_core::{ActionName, RunId, RunName, Scope};
 use spanwise_engine::Relation;
-use spanwise_proto::flyteidl2::task::{Inputs, TaskSpec};
+use spanwise_proto::flyteidl2::task::{Inputs, TaskSpec, TaskTrigger};
 use spanwise_proto::flyteidl2::workflow::{GetRunDetailsResponse, RunDetails, action_details};
 use spanwise_wire::{ids, options, relation, requests};
 use tokio::sync::OnceCell;
@@ -16,6 +16,7 @@ use super::connection::{Connection, SHORT, error, persist};
 use super::deployed;
 use super::program::{self, Program};
 use super::run::RemoteRun;
+use super::triggers;
 use crate::backend::{AnyRun, Backend, NewRun, Pending, Root, RunOptions};
 use crate::effective::Effective;
 use crate::error::{Error, Result};
@@ -57,7 +58,7 @@ impl Server {
             Root::Local(task, literals) => {
                 // Before anything is sent: what is over a limit needs no server to say so.
                 let (inputs, _) = freeze_message(literals, &context)?;
-                let effective = Effective::of_call(task, &overrides)?;
+                let effective = task::effective(task, &overrides)?;
                 let spec = task::spec(task, &effective, &overrides);
                 // As Python's SDK has it: the queue of the root is that of the tasks of the run that name none.
                 options.chosen.queue = options.chosen.queue.or_else(|| effective.settings.queue.clone());
@@ -83,20 +84,14 @@ impl Server {
     }
 
     async fn deploy_all(&self) -> Result<(String, Vec<String>)> {
-        let settings = |task: &'static dyn AnyTask| Ok((task, Effective::of_call(task, &Overrides::new())?));
-        let tasks: Vec<_> = task::all().map(settings).collect::<Result<_>>()?;
+        let effective = |task: &'static dyn AnyTask| Ok((task, task::effective(task, &Overrides::new())?));
+        let tasks: Vec<_> = task::all().map(effective).collect::<Result<_>>()?;
         let program = self.program().await?;
+        let definitions = tasks.into_iter().map(|(task, effective)| self.definition(program, task, &effective));
+        let definitions: Vec<_> = definitions.collect::<Result<_>>()?;
         let (client, mut names) = (self.connection.tasks(), Vec::new());
-        for (task, effective) in tasks {
-            let described = task.described();
-            let name = described.name.as_str();
-            if let Some(queue) = &effective.settings.queue {
-                eprintln!(
-                    "warning: queue `{queue}` of task `{name}` is not deployed, as Flyte's definitions have none: whoever calls it names it"
-                );
-            }
-            let spec = program.task_spec((task, &effective), (&described.retry, &described.timeouts), &self.scope);
-            let request = requests::deploy_task(&self.scope, name, &program.version, spec);
+        for (name, definition, triggers) in definitions {
+            let request = requests::deploy_task(&self.scope, name, &program.version, definition, triggers);
             match persist(SHORT, || client.deploy_task(request.clone())).await {
                 // This very program has been deployed before.
                 Err(error) if error.code == ErrorCode::AlreadyExists => {}
@@ -108,6 +103,26 @@ impl Server {
         }
         names.sort();
         Ok((program.version.clone(), names))
+    }
+
+    /// What is deployed of a task: its name, its definition, its triggers.
+    fn definition(
+        &self,
+        program: &Program,
+        task: &'static dyn AnyTask,
+        effective: &Effective,
+    ) -> Result<(&'static str, TaskSpec, Vec<TaskTrigger>)> {
+        let described = task.described();
+        let name = described.name.as_str();
+        if let Some(queue) = &effective.settings.queue {
+            eprintln!(
+                "warning: queue `{queue}` of task `{name}` is not deployed, as Flyte's definitions have none: whoever calls it names it"
+            );
+        }
+        let policy = (&described.retry, &described.timeouts);
+        let definition = program.task_spec((task, effective), policy, &self.scope);
+        let triggers = triggers::of_task(task, &definition, &self.scope)?;
+        Ok((name, definition, triggers))
     }
 
     /// Creates a run. After `Ok` it goes on without this program.

@@ -9,7 +9,9 @@ use spanwise_proto::flyteidl2::dataproxy::{
     CreateUploadLocationRequest, GetActionDataRequest, TailLogsRequest, UploadInputsRequest, UploadInputsResponse,
     upload_inputs_request,
 };
-use spanwise_proto::flyteidl2::task::{DeployTaskRequest, GetTaskDetailsRequest, Inputs, RunSpec, TaskSpec};
+use spanwise_proto::flyteidl2::task::{
+    DeployTaskRequest, GetTaskDetailsRequest, Inputs, RunSpec, TaskSpec, TaskTrigger,
+};
 use spanwise_proto::flyteidl2::workflow::{
     AbortActionRequest, AbortRunRequest, CreateRunRequest, CreateRunResponse, GetActionDetailsRequest,
     GetRunDetailsRequest, WatchActionDetailsRequest, create_run_request,
@@ -146,9 +148,15 @@ pub fn task_details(scope: &Scope, name: &str, version: &str) -> GetTaskDetailsR
 }
 
 /// Deploys a task in one version.
-pub fn deploy_task(scope: &Scope, name: &str, version: &str, task: TaskSpec) -> DeployTaskRequest {
+pub fn deploy_task(
+    scope: &Scope,
+    name: &str,
+    version: &str,
+    task: TaskSpec,
+    triggers: Vec<TaskTrigger>,
+) -> DeployTaskRequest {
     let id = ids::to_task_identifier(scope, name, version);
-    DeployTaskRequest { task_id: id.into(), spec: task.into(), ..DeployTaskRequest::default() }
+    DeployTaskRequest { task_id: id.into(), spec: task.into(), triggers, ..DeployTaskRequest::default() }
 }
 
 /// Where a file is to be uploaded that has this digest (MD5) and so many bytes.

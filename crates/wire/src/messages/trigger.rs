@@ -24,6 +24,10 @@ use crate::options::SentOptions;
 use crate::task::TaskDefinition;
 use crate::{CustomContext, Invalid, Stored, TaskInputs, ids, shown, times};
 
+mod new;
+
+pub use new::TriggerOfTask;
+
 /// The key of the context under which the SDK says which input is the time of the firing.
 const KICKOFF: &str = "_u_kickoff_time_input_arg";
 

@@ -116,4 +116,9 @@ async fn an_empty_queue() -> spanwise::Result<()> {
     Ok(())
 }
 
+#[task(env = ENV, triggers = "daily")]
+async fn triggers_in_no_list() -> spanwise::Result<()> {
+    Ok(())
+}
+
 fn main() {}

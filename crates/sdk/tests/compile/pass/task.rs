@@ -128,7 +128,12 @@ async fn some_settings() -> spanwise::Result<()> {
     Ok(())
 }
 
-#[task(env = ENV, cache = "disable", resources(cpu = 0.5, memory = "2G"))]
+#[task(
+    env = ENV,
+    cache = "disable",
+    resources(cpu = 0.5, memory = "2G"),
+    triggers = [cron("0 9 * * *").tz("Europe/Berlin").name("daily"), spanwise::every("1h").name("hourly")],
+)]
 async fn other_settings() -> spanwise::Result<()> {
     Ok(())
 }
