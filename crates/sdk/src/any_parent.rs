@@ -6,7 +6,7 @@ use spanwise_engine::{CallToken, Executor, Outcome, OutsideWait, StepRecord};
 use crate::call_site::CallSite;
 use crate::error::Result;
 use crate::overrides::Overrides;
-use crate::parent::{Child, CompletedStep, NewTimer, Parent};
+use crate::parent::{Child, CompletedStep, NewCondition, NewTimer, Parent};
 use crate::remote::RemoteTask;
 use crate::{embedded, remote};
 
@@ -67,6 +67,10 @@ impl Parent for AnyParent {
 
     async fn timer(&self, timer: NewTimer) -> Result<Outcome> {
         of_either!(self, parent => parent.timer(timer).await)
+    }
+
+    async fn condition(&self, condition: NewCondition) -> Result<Outcome> {
+        of_either!(self, parent => parent.condition(condition).await)
     }
 
     async fn step(&self, action: ActionName) -> Result<Option<StepRecord>> {

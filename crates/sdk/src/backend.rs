@@ -7,6 +7,7 @@ use std::pin::Pin;
 use spanwise_core::lifecycle::TraceLevel;
 use spanwise_core::{ActionName, Failure, Phase, RunId, RunName, TaskName};
 use spanwise_engine::{ActionView, Outcome, Relation, random_bits};
+use spanwise_proto::flyteidl2::core::Literal;
 use spanwise_proto::flyteidl2::task::NamedLiteral;
 use spanwise_wire::CustomContext;
 use tokio::sync::watch;
@@ -56,6 +57,9 @@ pub(crate) trait BackendRun: Send + Sync {
 
     /// Ends it and everything under it. A run that has ended stays as it is.
     fn abort<'a>(&'a self, reason: &'a str) -> Pending<'a, ()>;
+
+    /// Answers a condition of it that waits, with a value of this kind.
+    fn signal<'a>(&'a self, condition: &'a ActionView, kind: &'static str, value: Literal) -> Pending<'a, ()>;
 
     /// Its actions as they are now, in the order in which they were accepted.
     fn actions(&self) -> Pending<'_, Vec<ActionView>>;
@@ -150,4 +154,9 @@ impl RunOptions {
         let level = self.chosen.trace.as_deref().map(str::parse::<TraceLevel>).transpose();
         level.map_err(|error| Error::usage(format!("trace: {error}")))
     }
+}
+
+/// Who it is that asks for something by this program.
+pub(crate) fn user() -> String {
+    std::env::var("USER").ok().filter(|user| !user.is_empty()).unwrap_or_else(|| "user".to_owned())
 }

@@ -8,11 +8,12 @@ use spanwise_core::{ActionName, ActionSpec, Timeouts};
 use spanwise_engine::CallToken;
 use spanwise_proto::flyteidl2::task::NamedLiteral;
 
+use crate::condition::Question;
 use crate::ctx::Ambient;
 use crate::embedded::InProcess;
 use crate::error::{Error, Result};
 use crate::overrides::Overrides;
-use crate::parent::{Child, NewTimer, Parent};
+use crate::parent::{Child, NewCondition, NewTimer, Parent};
 use crate::payload::{freeze, read_outcome, read_outputs};
 use crate::remote::RemoteTask;
 use crate::task::{AnyTask, Arguments, Body, TaskOutput, TypedTask, effective, spec};
@@ -56,6 +57,8 @@ pub(crate) enum Callee<T> {
     Deployed(RemoteTask),
     /// A timer.
     Timer(Wait),
+    /// A condition.
+    Condition(Box<Question>),
 }
 
 impl<T> Callee<T> {
@@ -64,6 +67,7 @@ impl<T> Callee<T> {
             Callee::Local { task, .. } => task.described().name.as_str(),
             Callee::Deployed(task) => task.name(),
             Callee::Timer(_) => wait::NAME,
+            Callee::Condition(question) => &question.name,
         }
     }
 }
@@ -131,6 +135,14 @@ impl<T: TaskOutput> Call<T> {
         crate::blocking::block_on(self)?
     }
 
+    /// What is called, before the call has begun.
+    pub(crate) fn callee_mut(&mut self) -> Option<&mut Callee<T>> {
+        match &mut self.0 {
+            State::Made(Some(made)) => Some(&mut made.callee),
+            _ => None,
+        }
+    }
+
     /// Puts the call into another group, unless it is in one.
     pub(crate) fn in_group(mut self, group: &std::sync::Arc<str>) -> Call<T> {
         if let State::Made(Some(made)) = &mut self.0
@@ -182,6 +194,13 @@ impl<T: TaskOutput> Made<T> {
                 wait.in_process().await;
                 read_outputs(&[])
             }),
+            (None, Callee::Condition(question)) => {
+                let message = format!(
+                    "condition `{}` is waited for outside of a task, where nobody can answer it",
+                    question.name
+                );
+                Box::pin(std::future::ready(Err(Error::usage(message))))
+            }
             (Some(ambient), callee) => Box::pin(Made::child(callee, ambient, self.token, self.overrides)),
         }
     }
@@ -200,6 +219,7 @@ impl<T: TaskOutput> Made<T> {
                 return read_outcome(parent.deployed_child(ambient.call_site(), task, &overrides).await?);
             }
             Callee::Timer(wait) => return Box::pin(timer(&ambient, wait, overrides.timeouts())).await,
+            Callee::Condition(question) => return Box::pin(ask(&ambient, *question)).await,
         };
         let (task, effective) = (child.task, std::sync::Arc::clone(&child.effective));
         let in_process = InProcess { task, depth: ambient.task.depth + 1, effective };
@@ -251,4 +271,13 @@ async fn timer<T: TaskOutput>(ambient: &Ambient, wait: Wait, timeouts: Timeouts)
     let group = ambient.group.as_deref().map(str::to_owned);
     let inputs = freeze(literals, &ambient.context)?;
     read_outcome(ambient.task.parent.timer(NewTimer { action, group, wait, timeouts, inputs }).await?)
+}
+
+/// Waits inside a task until somebody answers.
+async fn ask<T: TaskOutput>(ambient: &Ambient, question: Question) -> Result<T> {
+    question.check()?;
+    let action = ambient.call_site().name_condition(&question.name);
+    let group = ambient.group.as_deref().map(str::to_owned);
+    let inputs = freeze(question.inputs()?, &ambient.context)?;
+    read_outcome(ambient.task.parent.condition(NewCondition { action, group, question, inputs }).await?)
 }

@@ -42,9 +42,18 @@ pub(crate) struct CallSite<'a> {
 }
 
 impl CallSite<'_> {
+    /// The name of the action that a condition is: its own name stands for its task and its inputs, as in Flyte.
+    pub(crate) fn name_condition(&self, name: &str) -> ActionName {
+        self.name(&name.into(), name.to_owned())
+    }
+
     /// The name of the action that a call is (semantics S3). Called once a call: it counts equal ones.
     pub(crate) fn name_call(&self, identity: &Arc<str>, literals: &[NamedLiteral]) -> ActionName {
-        let (caller, inputs_hash) = (self.caller, hash::inputs_hash(literals));
+        self.name(identity, hash::inputs_hash(literals))
+    }
+
+    fn name(&self, identity: &Arc<str>, inputs_hash: String) -> ActionName {
+        let caller = self.caller;
         let key = CallKey {
             caller,
             identity: Arc::clone(identity),

@@ -131,6 +131,37 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Conditions
+//!
+//! A task waits for somebody outside of it, without a slot and across restarts; [`Run::signal`] answers, and on a server so do
+//! `spanwise signal` and the run's page:
+//!
+//! ```
+//! use std::sync::LazyLock;
+//! use std::time::Duration;
+//! use spanwise::{TaskEnvironment, condition, task};
+//!
+//! static ENV: LazyLock<TaskEnvironment> = LazyLock::new(|| TaskEnvironment::new("release"));
+//!
+//! #[task(env = ENV)]
+//! async fn ship(version: String) -> spanwise::Result<String> {
+//!     let prompt = format!("Ship {version}?");
+//!     let yes = condition::<bool>("approve").prompt(prompt).timeout(Duration::from_secs(3600)).await?;
+//!     Ok(if yes { format!("{version} is out") } else { "not today".to_owned() })
+//! }
+//!
+//! # #[tokio::main]
+//! # async fn main() -> spanwise::Result<()> {
+//! # let client = spanwise::Client::open(spanwise::Config::new().in_memory())?;
+//! let run = client.with_runcontext().run(ship("v2".to_owned())).await?;
+//! # while run.actions().await?.len() < 2 { tokio::task::yield_now().await }
+//! run.signal("approve", true).await?; // once it waits; before that it is `ErrorKind::NotFound`
+//! assert_eq!(run.output().await?, "v2 is out");
+//! # client.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
 
 mod any_parent;
 mod backend;
@@ -139,6 +170,7 @@ mod body;
 mod call;
 mod call_site;
 mod client;
+mod condition;
 mod config;
 mod ctx;
 mod describe;
@@ -179,6 +211,7 @@ use no_remote as remote;
 
 pub use call::Call;
 pub use client::{Client, Deployment, deploy};
+pub use condition::{Answer, Condition, condition};
 pub use config::Config;
 pub use ctx::{Ctx, CustomContextScope, Group, TaskContext, ctx, custom_context, group, spawn, spawn_blocking};
 pub use entry::{ExitCode, at_exit, main};

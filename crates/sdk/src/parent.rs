@@ -8,6 +8,7 @@ use spanwise_core::{ActionName, ActionSpec, AttemptNo, Failure, RunId, Timeouts,
 use spanwise_engine::{CallToken, Executor, Outcome, OutsideWait, StepRecord};
 
 use crate::call_site::CallSite;
+use crate::condition::Question;
 use crate::effective::Effective;
 use crate::error::Result;
 use crate::overrides::Overrides;
@@ -42,6 +43,18 @@ pub(crate) struct NewTimer {
     /// How long that may take at most.
     pub(crate) timeouts: Timeouts,
     /// Its input with the context.
+    pub(crate) inputs: Bytes,
+}
+
+/// A condition that is to be waited for.
+pub(crate) struct NewCondition {
+    /// Its name as an action.
+    pub(crate) action: ActionName,
+    /// The group it is shown in.
+    pub(crate) group: Option<String>,
+    /// What is asked.
+    pub(crate) question: Question,
+    /// The same as frozen inputs, with the context.
     pub(crate) inputs: Bytes,
 }
 
@@ -101,6 +114,12 @@ pub(crate) trait Parent: Send + Sync {
     /// # Cancellation
     /// As that of a child.
     fn timer(&self, timer: NewTimer) -> impl Future<Output = Result<Outcome>> + Send;
+
+    /// Waits until a condition is answered, or its time is over.
+    ///
+    /// # Cancellation
+    /// As that of a child.
+    fn condition(&self, condition: NewCondition) -> impl Future<Output = Result<Outcome>> + Send;
 
     /// Looks a step up: what was recorded under this name, if it stands.
     fn step(&self, action: ActionName) -> impl Future<Output = Result<Option<StepRecord>>> + Send;

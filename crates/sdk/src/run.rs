@@ -3,13 +3,14 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use spanwise_core::{DEFAULT_ORG, RunId, RunName};
+use spanwise_core::{ActionKind, DEFAULT_ORG, Failure, Phase, RunId, RunName};
 use spanwise_engine::{ActionView, Outcome, Relation};
 use tokio::sync::watch;
 
-use crate::backend::{AnyRun, origin};
+use crate::backend::{AnyRun, BackendRun, origin};
 use crate::client::Client;
-use crate::error::Result;
+use crate::condition::Answer;
+use crate::error::{Error, ErrorKind, Result};
 use crate::payload::read_outcome;
 use crate::task::TaskOutput;
 
@@ -71,6 +72,31 @@ impl<T: TaskOutput> Run<T> {
     /// [`ErrorKind::System`](crate::ErrorKind::System) if the journal failed.
     pub async fn abort(&self, reason: &str) -> Result<()> {
         self.run.abort(reason).await
+    }
+
+    /// Answers a condition that one of its tasks waits for: `run.signal("approve", true).await?`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) if none of this name waits, [`ErrorKind::Usage`](crate::ErrorKind::Usage) if several
+    /// do, [`ErrorKind::Value`](crate::ErrorKind::Value) if it waits for a value of another type.
+    pub async fn signal(&self, condition: &str, value: impl Answer) -> Result<()> {
+        async fn send<A: Answer>(run: &dyn BackendRun, condition: &str, value: A) -> Result<()> {
+            let actions = run.actions().await?;
+            let waits = |action: &&ActionView| action.kind == ActionKind::Condition && action.phase == Phase::Paused;
+            let mut waiting = actions.iter().filter(waits).filter(|action| action.task.as_str() == condition);
+            match (waiting.next(), waiting.next()) {
+                (Some(action), None) => run.signal(action, A::KIND, value.to_literal()?).await,
+                (Some(_), Some(_)) => {
+                    Err(Error::usage(format!("several conditions `{condition}` of run `{}` wait", run.id().name)))
+                }
+                (None, _) => {
+                    let message = format!("no condition `{condition}` of run `{}` waits", run.id().name);
+                    let failure = Failure::user("ConditionNotFound", message).terminal();
+                    Err(Error::from_failure(ErrorKind::NotFound, failure))
+                }
+            }
+        }
+        send(&*self.run, condition, value).await
     }
 
     /// Its actions as they are now, in the order in which they were accepted.

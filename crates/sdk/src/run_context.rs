@@ -135,6 +135,9 @@ impl RunContext {
         let root = match callee {
             Callee::Local { task, arguments } => Root::Local(task, arguments.encode()?),
             Callee::Deployed(task) => Root::Deployed(task),
+            Callee::Condition(_) => {
+                return Err(Error::usage("a run begins with a task: wait for a condition inside of one"));
+            }
             Callee::Timer(_) => return Err(Error::usage("a run begins with a task: sleep inside of one")),
         };
         let new = NewRun { root, overrides, context, relation, options: self.options };

@@ -4,6 +4,7 @@
 //! `REMOTE_SCRATCH` names a folder for marks that outlive a process.
 
 use std::collections::{BTreeMap, HashMap};
+use std::future::IntoFuture;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
@@ -12,8 +13,8 @@ use std::time::{Duration, Instant, SystemTime};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use spanwise::{
-    ActionKind, ActionView, CustomContext, Error, ExitCode, Overrides, Result, Run, TaskEnvironment, TaskOutput,
-    Terminal, ctx, custom_context, group, map, remote_task, task, trace,
+    ActionKind, ActionView, Answer, CustomContext, Error, ExitCode, Overrides, Result, Run, TaskEnvironment,
+    TaskOutput, Terminal, condition, ctx, custom_context, group, map, remote_task, task, trace,
 };
 
 static ENV: LazyLock<TaskEnvironment> = LazyLock::new(|| TaskEnvironment::new("remote"));
@@ -331,6 +332,46 @@ async fn naps() -> Result<Vec<String>> {
     Ok(found)
 }
 
+#[trace]
+async fn step_that_asks() -> Result<bool> {
+    condition("in-a-step").timeout(Duration::from_secs(3600)).await
+}
+
+/// Asks for an answer of each kind, and for two that do not come.
+#[task(env = ENV)]
+async fn asks() -> Result<Vec<String>> {
+    let text = format!("{:?}", condition::<String>("text").prompt("Which?").description("One of them.").await?);
+    let (yes, number) =
+        tokio::try_join!(condition::<bool>("yes").into_future(), condition::<i64>("number").into_future())?;
+    let part = group("named").scope(async { condition::<f64>("part").await }).await?;
+    let limit = Duration::from_millis(200);
+    let late = condition::<bool>("late")
+        .timeout(limit)
+        .await
+        .err()
+        .map(|error| format!("{:?} {}", error.kind(), error.code()));
+    let again = condition::<bool>("late").timeout(limit).await.is_err();
+    let mut refused = Vec::new();
+    for call in [condition::<bool>(""), condition("zero").timeout(Duration::ZERO)] {
+        refused.push(call.await.err().map(|error| format!("{:?} {error}", error.kind())).unwrap_or_default());
+    }
+    let in_step = step_that_asks().await.err().map(|error| format!("{:?}", error.kind())).unwrap_or_default();
+    Ok([vec![text, format!("{yes} {number} {part} {again}"), late.unwrap_or_default(), in_step], refused].concat())
+}
+
+/// Answers a condition as soon as it waits.
+async fn answer<T: TaskOutput>(run: &Run<T>, name: &str, value: impl Answer + Clone) -> Result<()> {
+    let since = Instant::now();
+    loop {
+        match run.signal(name, value.clone()).await {
+            Err(error) if error.code() == "ConditionNotFound" && since.elapsed() < Duration::from_secs(60) => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            answered => return answered,
+        }
+    }
+}
+
 /// Sleeps, and notes its attempts and when it wakes.
 #[task(env = ENV)]
 async fn sleeps_over(scratch: String, millis: u64) -> Result<u32> {
@@ -473,6 +514,15 @@ async fn run_case(case: &str, scratch: String) -> Result<Json> {
             let run = start(naps()).await?;
             let error = start(spanwise::sleep(Duration::ZERO)).await.err().map(|error| format!("{:?}", error.kind()));
             json!({ "found": run.output().await?, "phases": phases(&run).await?, "as a root": error })
+        }
+        "asks" => {
+            let run = start(asks()).await?;
+            let wrong = answer(&run, "text", true).await.err().map(|error| format!("{:?}", error.kind()));
+            answer(&run, "text", "größe".to_owned()).await?;
+            answer(&run, "number", 7_i64).await?;
+            answer(&run, "yes", true).await?;
+            answer(&run, "part", 0.5).await?;
+            json!({ "found": run.output().await?, "wrong": wrong, "phases": phases(&run).await? })
         }
         "sleeps_over" => {
             let run = spanwise::with_runcontext().name("sleeps-over").run(sleeps_over(scratch, 6000)).await?;

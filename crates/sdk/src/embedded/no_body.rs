@@ -6,7 +6,7 @@ use std::pin::Pin;
 use spanwise_core::Failure;
 use spanwise_engine::{Attempt, Executor, Report};
 
-/// Of what has no attempts: a timer.
+/// Of what has no attempts: a timer, a condition.
 pub(super) struct NoBody;
 
 impl Executor for NoBody {

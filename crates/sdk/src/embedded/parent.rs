@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use spanwise_core::{ActionName, ActionSpec, AttemptNo, RunId, Timestamp};
+use spanwise_core::{ActionName, ActionSpec, AttemptNo, RunId, Timeouts, Timestamp};
 use spanwise_engine::{AttemptScope, Call, CallToken, Executor, NewStep, Outcome, OutsideWait, RunHandle, StepRecord};
 use tokio::task::{JoinError, JoinHandle};
 
 use super::no_body::NoBody;
 use crate::error::Result;
-use crate::parent::{self, Child, CompletedStep, NewTimer};
+use crate::parent::{self, Child, CompletedStep, NewCondition, NewTimer};
 use crate::wait;
 
 /// One attempt of a run of this process.
@@ -72,6 +72,15 @@ impl parent::Parent for Parent {
         let NewTimer { action, group, wait, timeouts, inputs } = timer;
         let wake = wait.wake(self.run.machine_time());
         let spec = ActionSpec { group, timeouts, ..ActionSpec::timer(wait::NAME, Some(self.scope.action), wake) };
+        let call = self.accept(action, spec, inputs)?;
+        self.drive(call, NoBody).await
+    }
+
+    async fn condition(&self, condition: NewCondition) -> Result<Outcome> {
+        let NewCondition { action, group, question, inputs } = condition;
+        // It has no attempts, so its deadline is the one limit that counts; whoever awaits it drives it, and minds that.
+        let timeouts = Timeouts { deadline: question.timeout, ..Timeouts::default() };
+        let spec = ActionSpec { group, timeouts, ..ActionSpec::condition(question.name.as_str(), self.scope.action) };
         let call = self.accept(action, spec, inputs)?;
         self.drive(call, NoBody).await
     }

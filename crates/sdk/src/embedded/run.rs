@@ -2,11 +2,15 @@
 
 use spanwise_core::{ActionName, RunId};
 use spanwise_engine::{ActionView, Outcome, Relation, RunHandle};
+use spanwise_proto::flyteidl2::core::Literal;
 use tokio::sync::watch;
 
-use crate::backend::{BackendRun, Pending};
+use crate::backend::{BackendRun, Pending, user};
+use crate::condition::kind_of;
 use crate::ctx::Ambient;
 use crate::parent::Parent;
+use crate::payload::{encode_outputs, thaw};
+use crate::value::ValueError;
 
 /// A run of the engine of this process.
 pub(super) struct EmbeddedRun(pub(super) RunHandle);
@@ -34,8 +38,20 @@ impl BackendRun for EmbeddedRun {
 
     fn abort<'a>(&'a self, reason: &'a str) -> Pending<'a, ()> {
         Box::pin(async move {
-            let by = std::env::var("USER").unwrap_or_else(|_| "user".to_owned());
-            self.0.abort(ActionName::ROOT, &by, reason).await?;
+            self.0.abort(ActionName::ROOT, &user(), reason).await?;
+            Ok(())
+        })
+    }
+
+    fn signal<'a>(&'a self, condition: &'a ActionView, kind: &'static str, value: Literal) -> Pending<'a, ()> {
+        Box::pin(async move {
+            let inputs = self.0.payloads(&condition.name).await?.0.unwrap_or_default();
+            let wanted = kind_of(&thaw(&inputs)?.0).unwrap_or_default();
+            if wanted != kind {
+                let message = format!("condition `{}` waits for a {wanted}, and a {kind} is given", condition.task);
+                return Err(ValueError::new(message).into());
+            }
+            self.0.signal(condition.name, &user(), None, encode_outputs(Some(value))?).await?;
             Ok(())
         })
     }

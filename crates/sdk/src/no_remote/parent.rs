@@ -4,7 +4,7 @@ use spanwise_core::{ActionName, AttemptNo, RunId, Timestamp};
 use spanwise_engine::{Executor, Outcome, StepRecord};
 
 use crate::error::Result;
-use crate::parent::{self, Child, CompletedStep, NewTimer};
+use crate::parent::{self, Child, CompletedStep, NewCondition, NewTimer};
 
 /// An attempt that a server has started.
 pub(crate) enum Parent {}
@@ -31,6 +31,10 @@ impl parent::Parent for Parent {
     }
 
     async fn timer(&self, _: NewTimer) -> Result<Outcome> {
+        match *self {}
+    }
+
+    async fn condition(&self, _: NewCondition) -> Result<Outcome> {
         match *self {}
     }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use connectrpc::{ConnectError, ErrorCode};
 use spanwise_core::{ActionName, Failure, Phase, RunId};
 use spanwise_proto::flyteidl2::actions::watch_for_updates_response;
+use spanwise_proto::flyteidl2::core::Literal;
 use spanwise_proto::flyteidl2::workflow::ActionUpdate;
 use spanwise_wire::{failure, requests};
 use tokio::sync::{oneshot, watch};
@@ -27,6 +28,8 @@ pub(super) struct ChildState {
     pub(super) failure: Option<Failure>,
     /// The directory of a task's outputs, the file of a step's.
     pub(super) output_uri: String,
+    /// What a condition was answered with.
+    pub(super) answer: Option<Literal>,
 }
 
 /// The children of one action.
@@ -188,6 +191,7 @@ impl Children {
         let Ok(action) = ActionName::new(&update.action_id.name) else { return };
         let Some(phase) = Phase::from_number(update.phase.to_i32()) else { return };
         let failure = update.error.as_option().map(failure::of_execution);
-        self.note(action, ChildState { phase, failure, output_uri: update.output_uri.clone() });
+        let (output_uri, answer) = (update.output_uri.clone(), update.value.as_option().cloned());
+        self.note(action, ChildState { phase, failure, output_uri, answer });
     }
 }

@@ -21,10 +21,11 @@ use super::deployed::Definitions;
 use super::program::Program;
 use super::reference::RemoteTask;
 use crate::call_site::CallSite;
+use crate::condition::Question;
 use crate::error::{Error, ErrorKind, Result};
 use crate::overrides::Overrides;
-use crate::parent::{self, Child, CompletedStep, NewTimer};
-use crate::payload::freeze;
+use crate::parent::{self, Child, CompletedStep, NewCondition, NewTimer};
+use crate::payload::{encode_outputs, freeze};
 use crate::wait;
 
 /// So many requests are under way at one time, each on a connection of its own. A thousand children do not open a thousand.
@@ -139,6 +140,7 @@ impl Parent {
     async fn outcome(&self, action: &ActionName, end: ChildState) -> Result<Outcome> {
         let failure = end.failure.unwrap_or_else(|| Failure::system("UnknownError", "the server gave no reason"));
         Ok(match end.phase {
+            Phase::Succeeded if end.answer.is_some() => Outcome::Succeeded(encode_outputs(end.answer)?),
             // Of what only waits there are none.
             Phase::Succeeded | Phase::Recovered if end.output_uri.is_empty() => Outcome::Succeeded(Bytes::new()),
             Phase::Succeeded | Phase::Recovered => {
@@ -207,7 +209,7 @@ impl Parent {
         let is_dropped = AtomicBool::new(false);
         self.accept(action, spec.group.unwrap_or_default(), step, inputs, &is_dropped).await?;
         let phase = if outcome.is_ok() { Phase::Succeeded } else { Phase::Failed };
-        self.0.children.note(action, ChildState { phase, failure: outcome.err(), output_uri });
+        self.0.children.note(action, ChildState { phase, failure: outcome.err(), output_uri, answer: None });
         Ok(())
     }
 
@@ -288,6 +290,13 @@ impl parent::Parent for Parent {
         let of = (wait::NAME, program.version.as_str());
         let task = children::task(scope, of, task::timer(scope, of, wait.interface(), &timeouts), None, None);
         Box::pin(self.call(action, group.unwrap_or_default(), task, inputs))
+    }
+
+    fn condition(&self, condition: NewCondition) -> impl Future<Output = Result<Outcome>> + Send {
+        let NewCondition { action, group, question, inputs } = condition;
+        let Question { name, prompt, description, timeout, declared, .. } = question;
+        let what = children::condition(&name, declared, (&prompt, &description), timeout);
+        Box::pin(self.call(action, group.unwrap_or_default(), what, inputs))
     }
 
     fn step(&self, action: ActionName) -> impl Future<Output = Result<Option<StepRecord>>> + Send {

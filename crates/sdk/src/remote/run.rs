@@ -2,18 +2,20 @@
 
 use std::time::Instant;
 
-use connectrpc::ConnectError;
+use connectrpc::{ConnectError, ErrorCode};
 use spanwise_core::{ActionName, Failure, Phase, RunId};
 use spanwise_engine::{ActionView, Outcome, Relation};
 use spanwise_proto::Message;
+use spanwise_proto::flyteidl2::core::Literal;
 use spanwise_proto::flyteidl2::workflow::{ActionDetails, action_details};
 use spanwise_wire::requests::{self, lists};
 use spanwise_wire::{failure, view};
 use tokio::sync::watch;
 
 use super::connection::{Connection, LONG, SHORT, error, persist};
-use crate::backend::{BackendRun, Pending};
+use crate::backend::{BackendRun, Pending, user};
 use crate::error::Result;
+use crate::value::ValueError;
 
 /// A run on a server. Cheap to clone.
 #[derive(Clone)]
@@ -136,6 +138,23 @@ impl BackendRun for RemoteRun {
 
     fn abort<'a>(&'a self, reason: &'a str) -> Pending<'a, ()> {
         Box::pin(self.ask_to_abort(reason))
+    }
+
+    fn signal<'a>(&'a self, condition: &'a ActionView, _: &'static str, value: Literal) -> Pending<'a, ()> {
+        Box::pin(async move {
+            let parent = condition.parent.unwrap_or(ActionName::ROOT);
+            let request = requests::signal(&self.id, &condition.name, &parent, &user(), value);
+            let actions = self.connection.actions();
+            let answer = persist(SHORT, || actions.signal(request.clone())).await;
+            match answer {
+                Ok(_) => Ok(()),
+                // It is the value that the server refuses.
+                Err(refused) if refused.code == ErrorCode::InvalidArgument => {
+                    Err(ValueError::new(refused.message.unwrap_or_default()).into())
+                }
+                Err(source) => Err(error(&format!("answer condition `{}`", condition.task), &source)),
+            }
+        })
     }
 
     fn actions(&self) -> Pending<'_, Vec<ActionView>> {

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops with the reason")]
 
 mod compile;
+mod conditions;
 mod context;
 mod golden;
 mod hardships;

@@ -1,12 +1,15 @@
 //! Requests of a task's process about the actions that it asks for.
 
+use std::time::Duration;
+
 use spanwise_core::{ActionName, RunId, Scope, Timestamp};
 use spanwise_proto::flyteidl2::actions::{
     AbortRequest, Action, EnqueueRequest, WatchForUpdatesRequest, action, watch_for_updates_request,
 };
 use spanwise_proto::flyteidl2::common::ActionPhase;
+use spanwise_proto::flyteidl2::core::LiteralType;
 use spanwise_proto::flyteidl2::task::{OutputReferences, TaskSpec};
-use spanwise_proto::flyteidl2::workflow::{TaskAction, TraceAction};
+use spanwise_proto::flyteidl2::workflow::{ConditionAction, TaskAction, TraceAction};
 use spanwise_proto::google::protobuf::StringValue;
 
 use crate::{ids, times};
@@ -61,6 +64,19 @@ pub fn step(name: &str, has_succeeded: bool, (started, ended): (Timestamp, Times
         end_time: times::timestamp(ended).into(),
         outputs: outputs.into(),
         ..TraceAction::default()
+    })))
+}
+
+/// A condition that is waited for, with the type of its answer. `prompt`: what is asked, and more about it.
+pub fn condition(name: &str, answer: LiteralType, prompt: (&str, &str), timeout: Option<Duration>) -> What {
+    let (prompt, description) = (prompt.0.to_owned(), prompt.1.to_owned());
+    What(action::Spec::Condition(Box::new(ConditionAction {
+        name: name.to_owned(),
+        r#type: answer.into(),
+        prompt,
+        description,
+        timeout: timeout.map(times::duration).into(),
+        ..ConditionAction::default()
     })))
 }
 
