@@ -39,7 +39,7 @@ pub use obstacle::{Holder, NAMED, Obstacle};
 pub use rate::{NotARate, Rate};
 pub use share::MAX_WEIGHT;
 
-use amounts::{Asked, Capacity, Had, either};
+use amounts::{Capacity, Demand, Had, either};
 use families::Families;
 use pool::PoolId;
 use tree::Tree;
@@ -183,7 +183,7 @@ enum Key<R> {
 struct Entry<T> {
     key: PoolId,
     queue: PoolId,
-    asked: Asked,
+    demand: Demand,
     /// Its parent, if it needs what a waiting process keeps.
     parent: Option<ActionName>,
     span_above: Option<TraceParent>,
@@ -207,8 +207,8 @@ impl<T> Entry<T> {
     fn had(&self) -> Had {
         match self.now {
             Now::Queued | Now::InLine { .. } => Had::default(),
-            Now::Granted { .. } | Now::UnderWay { is_busy: true, .. } => Had::busy(self.asked.needs),
-            Now::UnderWay { is_busy: false, .. } => Had::waiting(self.asked.needs),
+            Now::Granted { .. } | Now::UnderWay { is_busy: true, .. } => Had::busy(self.demand.needs),
+            Now::UnderWay { is_busy: false, .. } => Had::waiting(self.demand.needs),
         }
     }
 
@@ -300,8 +300,8 @@ impl<R: Copy + Eq + Hash, T: Clone> Admission<R, T> {
             Now::InLine { notice: last, .. } => *last = notice.clone(),
             Now::Queued => {
                 let parent = entry.parent.map(|parent| (owner.run, parent));
-                entry.asked.is_chosen = parent.is_some_and(|parent| self.families.choose(parent, action));
-                let number = self.tree.stand(entry.key, &entry.asked, id);
+                entry.demand.is_chosen = parent.is_some_and(|parent| self.families.choose(parent, action));
+                let number = self.tree.stand(entry.key, &entry.demand, id);
                 entry.now = Now::InLine { number, notice: notice.clone() };
                 parent.into_iter().for_each(|parent| self.families.stands(parent, number, action));
             }
@@ -406,8 +406,8 @@ impl<R: Copy + Eq + Hash, T: Clone> Admission<R, T> {
         let key = self.tree.key(queue, &owner.project, key, name, owner.weight);
         let needs = wish.needs.amounts().counted(&self.counted);
         let (parent, span_above) = (wish.parent.filter(|_| needs.are_kept()), wish.span_above);
-        let asked = Asked { needs, is_chosen: false };
-        self.entries.insert(id, Entry { key, queue, asked, parent, span_above, now: Now::Queued });
+        let demand = Demand { needs, is_chosen: false };
+        self.entries.insert(id, Entry { key, queue, demand, parent, span_above, now: Now::Queued });
         *self.queued.entry(queue).or_default() += 1;
     }
 
@@ -424,7 +424,7 @@ impl<R: Copy + Eq + Hash, T: Clone> Admission<R, T> {
     fn put(&mut self, id: Id<R>, now: Now<T>) {
         let Some(entry) = self.entries.get_mut(&id) else { return };
         if let Now::InLine { number, .. } = entry.now {
-            self.tree.leave(entry.key, entry.asked.line(), number);
+            self.tree.leave(entry.key, entry.demand.line(), number);
         }
         let (had, number, was_busy, was_queued) = (entry.had(), entry.number(), entry.is_busy(), entry.is_queued());
         let before = std::mem::replace(&mut entry.now, now);
@@ -456,9 +456,9 @@ impl<R: Copy + Eq + Hash, T: Clone> Admission<R, T> {
         }
         let Some((number, next)) = self.families.gives_up(parent, id.1) else { return };
         if let Some(entry) = self.entries.get_mut(&(id.0, next)) {
-            let line = entry.asked.line();
-            entry.asked.is_chosen = true;
-            self.tree.ask_anew(entry.key, number, (line, &entry.asked));
+            let line = entry.demand.line();
+            entry.demand.is_chosen = true;
+            self.tree.demand_anew(entry.key, number, (line, &entry.demand));
         }
     }
 
@@ -467,11 +467,11 @@ impl<R: Copy + Eq + Hash, T: Clone> Admission<R, T> {
         let mut begun = Vec::new();
         while !self.is_closed {
             let Some(id) = self.tree.next() else { break };
-            let Some(Entry { key, queue, asked, now: Now::InLine { number, notice }, .. }) = self.entries.get(&id)
+            let Some(Entry { key, queue, demand, now: Now::InLine { number, notice }, .. }) = self.entries.get(&id)
             else {
                 break;
             };
-            let (key, queue, line, number, notice) = (*key, *queue, asked.line(), *number, notice.clone());
+            let (key, queue, line, number, notice) = (*key, *queue, demand.line(), *number, notice.clone());
             self.tree.serve(key, line, number);
             if let Some(entry) = self.entries.get_mut(&id) {
                 // It stands in line no more.

@@ -128,7 +128,7 @@ impl Amounts {
 
 /// What an attempt in line asks for.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Asked {
+pub(super) struct Demand {
     pub(super) needs: Amounts,
     /// It may begin beside those that keep everything and only wait.
     pub(super) is_chosen: bool,
@@ -141,7 +141,7 @@ pub(super) struct Line {
     pub(super) is_chosen: bool,
 }
 
-impl Asked {
+impl Demand {
     pub(super) fn line(&self) -> Line {
         Line { about: self.needs.rounded(), is_chosen: self.is_chosen }
     }
@@ -152,7 +152,7 @@ impl Asked {
 pub(super) struct Had {
     pub(super) used: Amounts,
     /// The part of it that it keeps while it waits for something.
-    pub(super) kept: Amounts,
+    pub(super) retained: Amounts,
 }
 
 impl Amounts {
@@ -165,13 +165,13 @@ impl Amounts {
 impl Had {
     /// What one has that does something.
     pub(super) fn busy(needs: Amounts) -> Had {
-        Had { used: needs, kept: Amounts::default() }
+        Had { used: needs, retained: Amounts::default() }
     }
 
     /// What one has that only waits.
     pub(super) fn waiting(needs: Amounts) -> Had {
-        let kept = needs.while_waiting();
-        Had { used: kept, kept }
+        let retained = needs.while_waiting();
+        Had { used: retained, retained }
     }
 }
 

@@ -81,7 +81,7 @@ impl<R: Copy + Eq + Hash, T: Clone> Admission<R, T> {
     pub fn obstacle(&self, run: R, action: ActionName) -> Option<Obstacle<R>> {
         let entry = self.entries.get(&(run, action))?;
         let Now::InLine { .. } = entry.now else { return None };
-        let (pool, of) = self.tree.obstacle(entry.key, entry.asked.line())?;
+        let (pool, of) = self.tree.obstacle(entry.key, entry.demand.line())?;
         let found = self.tree.pool(pool);
         let rate = found.window.as_ref().filter(|_| of == Dimension::Begun);
         let (used, limit) = match rate {

@@ -32,7 +32,7 @@ pub(super) struct Pool<I> {
     pub(super) capacity: Capacity,
     pub(super) used: Amounts,
     /// The part of it that is kept by attempts which wait for something.
-    kept: Amounts,
+    retained: Amounts,
     pub(super) window: Option<Window>,
     /// Who has something of it, the oldest first.
     pub(super) users: BTreeMap<u64, I>,
@@ -110,7 +110,7 @@ impl<I> Pool<I> {
             parent,
             capacity,
             used: Amounts::default(),
-            kept: Amounts::default(),
+            retained: Amounts::default(),
             window: None,
             users: BTreeMap::new(),
             classes: Vec::new(),
@@ -135,15 +135,15 @@ impl<I> Pool<I> {
 
     /// True if attempts have some of it and none of them does anything: a child that waits for it may be what one of them waits for.
     fn is_kept(&self, dimension: Dimension) -> bool {
-        self.used[dimension] > 0 && self.used[dimension] == self.kept[dimension]
+        self.used[dimension] > 0 && self.used[dimension] == self.retained[dimension]
     }
 
     /// An attempt `before` had this and has that `after`wards.
     pub(super) fn change(&mut self, before: &Had, after: &Had) {
         self.used.subtract(&before.used);
         self.used.add(&after.used);
-        self.kept.subtract(&before.kept);
-        self.kept.add(&after.kept);
+        self.retained.subtract(&before.retained);
+        self.retained.add(&after.retained);
     }
 
     /// Those who stand in this line.

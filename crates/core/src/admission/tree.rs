@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::amounts::{Asked, Dimension, Had, Line};
+use super::amounts::{Demand, Dimension, Had, Line};
 use super::limits::{Limits, QueueLimits, SERVER, of_attempts};
 use super::pool::{Front, Pool, PoolId, Rank, Stood};
 use super::rate::Window;
@@ -112,9 +112,9 @@ impl<K: Clone + Eq + Hash, I: Copy> Tree<K, I> {
     }
 
     /// An attempt that needs this stands in line from now on; gives its number there.
-    pub(super) fn stand(&mut self, key: PoolId, asked: &Asked, attempt: I) -> u64 {
+    pub(super) fn stand(&mut self, key: PoolId, demand: &Demand, attempt: I) -> u64 {
         let number = self.number();
-        self.pool_mut(key).class(asked.line()).line.insert(number, (asked.needs, attempt));
+        self.pool_mut(key).class(demand.line()).line.insert(number, (demand.needs, attempt));
         self.for_path(key, |pool| pool.waiting += 1);
         // Whoever begins to wait begins where the others are.
         for (pool, among, priority) in self.shares(key) {
@@ -143,7 +143,7 @@ impl<K: Clone + Eq + Hash, I: Copy> Tree<K, I> {
     }
 
     /// An attempt that stands in line asks for it in another way from now on.
-    pub(super) fn ask_anew(&mut self, key: PoolId, number: u64, (before, after): (Line, &Asked)) {
+    pub(super) fn demand_anew(&mut self, key: PoolId, number: u64, (before, after): (Line, &Demand)) {
         let pool = self.pool_mut(key);
         if let Some((_, attempt)) = pool.class(before).line.remove(&number) {
             pool.class(after.line()).line.insert(number, (after.needs, attempt));

@@ -64,7 +64,9 @@ impl Disk {
     }
 
     fn create_with(&self, name: &str, inputs: usize) -> Result<RunHandle, Error> {
-        let (inputs, settings) = (Bytes::from(vec![7; inputs]), RunSettings::default());
+        // What a server drives has one.
+        let settings = RunSettings { definition: Some("program".into()), ..RunSettings::default() };
+        let inputs = Bytes::from(vec![7; inputs]);
         self.engine.create_run(NewRun {
             id: id(name),
             spec: ActionSpec::task("env.main"),

@@ -229,7 +229,7 @@ impl Parent {
         F: Future<Output = Result<T, ConnectError>>,
     {
         // Whoever is refused, or has no answer, waits without keeping a place from the others.
-        let in_turn = || {
+        let one_of_few = || {
             let asked = ask();
             async move {
                 let free = self.0.requests.acquire().await;
@@ -237,7 +237,7 @@ impl Parent {
                 asked.await
             }
         };
-        persist(LONG, in_turn).await
+        persist(LONG, one_of_few).await
     }
 }
 

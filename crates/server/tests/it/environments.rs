@@ -140,7 +140,11 @@ async fn an_interpreter_without_the_sdk_is_known_with_what_to_do() {
         .status()
         .unwrap();
     assert!(made.success());
-    let problem = Base::probe(&folder.path().join("bin/python"), &SDK).await.problem().unwrap();
-    assert!(problem.contains("-m pip install flyte"), "{problem}");
+    let base = Base::probe(&folder.path().join("bin/python"), &SDK).await;
+    // An environment can stand in for it.
+    assert_eq!(base.problem(), None);
+    let lacks = base.lacks_sdk().unwrap();
+    assert!(lacks.contains("-m pip install flyte"), "{lacks}");
+    assert_eq!((base.unusable(), base.warning()), (Some(lacks.clone()), Some(lacks)));
     assert!(Base::probe(Path::new("/nowhere/python"), &SDK).await.problem().is_some());
 }
