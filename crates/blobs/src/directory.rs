@@ -78,10 +78,22 @@ impl Directory {
         Ok(Directory { inner: Arc::new(inner) })
     }
 
-    /// Whether a store that has this directory has anything below a name, without opening it and so without changing anything.
+    /// Whether a store that has this directory has nothing below a name but files that end with `inner`, without opening it and so without changing
+    /// anything.
     #[must_use]
-    pub fn has_any(directory: &Path, top: &str) -> bool {
-        std::fs::read_dir(directory.join(BUCKET).join(top)).is_ok_and(|mut entries| entries.next().is_some())
+    pub fn has_only(directory: &Path, top: &str, inner: &str) -> bool {
+        let mut left = vec![directory.join(BUCKET).join(top)];
+        while let Some(directory) = left.pop() {
+            for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+                let path = entry.path();
+                match path.is_dir() {
+                    true => left.push(path),
+                    false if path.ends_with(inner) => {}
+                    false => return false,
+                }
+            }
+        }
+        true
     }
 
     /// Refuses to write into a directory that is not the one that was opened: what is there is another store's, or nobody's.

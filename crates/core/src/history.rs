@@ -60,9 +60,11 @@ pub fn attempts<'a>(events: impl IntoIterator<Item = &'a Event>) -> Vec<AttemptH
                     last.started_at = Some(event.at);
                 }
             }
+            // The attempt that follows it in a tracked run has waited since then.
+            Fact::InDoubt { .. } => queued_at = event.at,
             fact => {
                 let Some(end) = end(fact) else { continue };
-                if matches!(end, AttemptEnd::Released) {
+                if matches!(end, AttemptEnd::Released | AttemptEnd::Lost(_)) {
                     queued_at = event.at;
                 }
                 if let Some(last) = attempts.last_mut().filter(|last| last.end.is_none()) {

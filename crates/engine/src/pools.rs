@@ -286,15 +286,16 @@ mod tests {
         // `a` is launched and ends.
         set(&first, "a", UNDER_WAY);
         set(&first, "a", Standing::Apart);
-        b.notified().await;
-        // The other run is next, not `c`; `b` goes without having been launched.
-        first.withdraw(name("b"));
+        // The other run has had nothing, and is next.
         d.notified().await;
         assert!(claim(&second, "d", &d));
-        assert!(!claim(&first, "c", &c));
-        let found = first.in_the_way(name("c")).unwrap();
+        assert!(!claim(&first, "b", &b));
+        let found = first.in_the_way(name("b")).unwrap();
         assert_eq!((found.pool.as_str(), found.slots, found.who[0].1), ("server 1 of 1", Some(1), name("d")));
-        set(&second, "d", Standing::Apart);
+        // `d` goes without having been launched.
+        second.withdraw(name("d"));
+        b.notified().await;
+        set(&first, "b", Standing::Apart);
         c.notified().await;
     }
 
@@ -307,11 +308,19 @@ mod tests {
         let wish = Wish { queue: Some("q".into()), ..Wish::default() };
         let began = std::time::Instant::now();
         let notices = [0; 5].map(|_| notice());
+        let launch = |index: usize| {
+            let change = Change { action: name(&format!("a{index}")), wish: wish.clone(), standing: UNDER_WAY };
+            run.set(vec![change]);
+        };
         for (index, notice) in notices.iter().enumerate() {
             assert_eq!(run.claim(name(&format!("a{index}")), &wish, notice), index < 2);
+            if index < 2 {
+                launch(index);
+            }
         }
-        for notice in &notices[2..4] {
+        for (index, notice) in notices.iter().enumerate().skip(2).take(2) {
             notice.notified().await;
+            launch(index);
         }
         assert!(began.elapsed() >= Duration::from_secs(1));
         notices[4].notified().await;

@@ -99,6 +99,7 @@ pub struct Environment {
 }
 
 /// A build that is asked for.
+#[derive(Clone)]
 pub struct Build<'a> {
     /// The image, as the SDK names it.
     pub image: &'a str,
@@ -136,6 +137,8 @@ struct Inner {
     given: Base,
     /// Held by whoever asks the interpreter again.
     asking: tokio::sync::Mutex<()>,
+    /// Held by whoever makes an environment that stands in for the interpreter.
+    standing_in: tokio::sync::Mutex<()>,
     /// How long an installer may take to end after SIGTERM.
     grace: Duration,
     /// Builds that are being undone.
@@ -154,8 +157,8 @@ impl Environments {
         }
         let (environments, building) = (Mutex::default(), Mutex::default());
         let (given, base) = (base.clone(), RwLock::new(Arc::new(base)));
-        let asking = tokio::sync::Mutex::default();
-        let inner = Inner { directory, base, given, asking, grace, stopping, environments, building };
+        let (asking, standing_in) = (tokio::sync::Mutex::default(), tokio::sync::Mutex::default());
+        let inner = Inner { directory, base, given, asking, standing_in, grace, stopping, environments, building };
         Environments { inner: Arc::new(inner) }
     }
 
@@ -196,17 +199,46 @@ impl Environments {
     /// # Cancellation
     /// As [`Environments::ensure`].
     pub async fn stand_in(&self, build: &Build<'_>) -> Result<(), Error> {
-        let made = self.ensure(build).await?;
-        let _one = self.inner.asking.lock().await;
+        // One at a time, of whatever version: what is made first stands in for all.
+        let _one = self.inner.standing_in.lock().await;
         if self.base().unusable().is_none() {
             return Ok(());
         }
-        let base = Base::probe(&made.bin.join("python"), self.inner.given.sdk()).await;
-        if let Some(problem) = base.unusable() {
+        let mut problem = self.stands_in(self.ensure(build).await?).await;
+        if problem.is_some() {
+            // The machine may have ended before all of it was on the disk.
+            let fresh = Build { fresh: true, ..build.clone() };
+            problem = self.stands_in(self.ensure(&fresh).await?).await;
+        }
+        if let Some(problem) = problem {
             return Err(Error::Base(problem));
         }
-        *self.inner.base.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(base);
+        // A server that cannot note it asks the first task again.
+        if let Err(error) = record::stands_in(&self.inner.directory, build.key) {
+            tracing::warn!(%error, "note which environment stands in for the interpreter");
+        }
         Ok(())
+    }
+
+    /// Has tasks run with the environment that has stood in for this interpreter before, if there is one: what was made from it is found then.
+    pub async fn take_up(&self) {
+        let _one = self.inner.standing_in.lock().await;
+        let key = record::stood_in(&self.inner.directory).filter(|_| self.base().lacks_sdk().is_some());
+        if let Some(made) = key.and_then(|key| self.find(&key)) {
+            // One that cannot is made anew by the first task.
+            let _ = self.stands_in(made).await;
+        }
+    }
+
+    /// Has tasks run with an environment; says why they cannot.
+    async fn stands_in(&self, made: Arc<Environment>) -> Option<String> {
+        let base = Base::probe(&made.bin.join("python"), self.inner.given.sdk()).await;
+        let problem = base.unusable();
+        if problem.is_none() {
+            let _one = self.inner.asking.lock().await;
+            *self.inner.base.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(base);
+        }
+        problem
     }
 
     /// Whether it is one that was made for want of the SDK.

@@ -249,11 +249,15 @@ impl Growing {
     /// `is_complete` says that nothing comes any more, `is_noted` that its time is written down although the last one is recent.
     fn look_at(&self, is_complete: bool, is_noted: bool) -> bool {
         let Ok(written) = std::fs::metadata(&self.log).map(|metadata| metadata.len()) else { return false };
-        let cut = self.cut.lock().unwrap_or_else(PoisonError::into_inner).apply(&self.log, written);
-        let left = cut.unwrap_or_else(|error| {
+        let mut cut = self.cut.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(most) = cut.first_cut(written) {
+            cut.cut_at(self.hide_up_to(most));
+        }
+        let left = cut.apply(&self.log, written).unwrap_or_else(|error| {
             tracing::warn!(log = %self.log.display(), %error, "cut a log that is too long");
-            written
+            cut.uncut(written)
         });
+        drop(cut);
         let length = self.hide(left, is_complete);
         let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = times.note(length, is_noted) {
@@ -300,6 +304,15 @@ impl Growing {
                 looked.at.min(length)
             }
         }
+    }
+
+    /// Hides what is to be hidden before the log is cut there; says where to cut it, as a value that is cut through would not be found.
+    fn hide_up_to(&self, most: u64) -> u64 {
+        let at = self.hide(most, false);
+        if let Hiding::Values(_, looked) = &mut *self.lock_hiding() {
+            looked.forget_open();
+        }
+        at
     }
 
     fn lock_hiding(&self) -> MutexGuard<'_, Hiding> {

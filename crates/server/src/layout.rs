@@ -10,6 +10,9 @@ use spanwise_engine::RunKey;
 /// Below it are the directories of runs.
 pub(crate) const RUNS: &str = "runs";
 
+/// The inputs of its root, below the directory of a run.
+pub(crate) const INPUTS_OF_ROOT: &str = "a0/inputs.pb";
+
 /// Below it is what the tasks of runs store by themselves.
 pub(crate) const RAW_DATA: &str = "data";
 

@@ -169,6 +169,7 @@ impl Server {
             calls: Calls::start(engine, receivers),
             trace_url: config.trace_url.as_deref(),
         });
+        control.take_up_environment().await;
         take_up(&control).await.map_err(|error| Error::Recover(error.to_string()))?;
         control.keep_house();
         control.keep_time();

@@ -123,7 +123,7 @@ def what_no_process_can_be(_scratch):
     return {
         "root": {"container": refused(contained)},
         "child": {which: session.call(calls_what_cannot_run, which=which)["message"] for which in ["container", "shell"]},
-        "deployed": {"container": refused(get("tasktypes_contained.contained"))},
+        "deployed": {"container": refused(get("contained"))},
         "ran": MARK.exists(),
     }
 

@@ -186,7 +186,7 @@ impl Run {
     }
 
     /// The parent of an action, its parent, and so on.
-    fn parents(&self, name: &ActionName) -> impl Iterator<Item = ActionName> {
+    pub(super) fn parents(&self, name: &ActionName) -> impl Iterator<Item = ActionName> {
         let parent = |name: &ActionName| self.action(name).and_then(|action| action.spec.parent);
         std::iter::successors(parent(name), parent)
     }

@@ -65,6 +65,9 @@ impl Facts<'_> {
             if !current.is_news(report) || says_the_same {
                 return Ok(());
             }
+            if self.is_done_again(&action, current, report) {
+                return Ok(());
+            }
             if current.is_finished() {
                 return Err(self.wrong_state("take a report about", action));
             }
@@ -88,6 +91,19 @@ impl Facts<'_> {
         Ok(())
     }
 
+    /// True for what a program says of an action on the way to an end that it has had: another attempt of a parent calls its children again, and each
+    /// has the number that its attempt had. The end that it comes to is what counts.
+    fn is_done_again(&self, action: &ActionName, current: &Action, report: &Report) -> bool {
+        let has_ended = current.is_finished() || current.is_in_doubt() && current.attempt().is_none();
+        let is_again = || self.is_called_again(action) && report.attempt.0 <= current.attempts;
+        has_ended && !report.phase.phase().is_terminal() && is_again()
+    }
+
+    /// True if a parent of the action has made more than one attempt.
+    fn is_called_again(&self, action: &ActionName) -> bool {
+        self.run.parents(action).any(|parent| self.run.action(&parent).is_some_and(|parent| parent.attempts > 1))
+    }
+
     fn noted(&self, report: &Report) -> Reported {
         let Report { attempt, version, cache, output_uri, report_uri, .. } = report.clone();
         Reported { attempt, version, received_at: self.now, cache, output_uri, report_uri }
@@ -109,7 +125,8 @@ impl Facts<'_> {
             ReportedPhase::Initializing => {
                 before.has_failed || is_open && matches!(before.state, Some(State::Running { .. }))
             }
-            ReportedPhase::Running | ReportedPhase::Succeeded => before.has_failed,
+            ReportedPhase::Running => before.has_failed,
+            ReportedPhase::Succeeded => before.has_failed && !self.is_called_again(&action),
             ReportedPhase::Failed(_) | ReportedPhase::TimedOut(_) | ReportedPhase::Aborted { .. } => false,
         };
         if goes_back {
@@ -131,7 +148,7 @@ impl Facts<'_> {
                 return Ok(false);
             }
             ReportedPhase::Aborted { reason } => {
-                let (by, reason) = ("program".to_owned(), reason.clone());
+                let (by, reason) = ("program".to_owned(), Failure::user("", reason.clone()).shortened().message);
                 self.end_tracked(action, times.at, Fact::Aborted { by, reason });
                 return Ok(true);
             }
@@ -178,8 +195,9 @@ impl Facts<'_> {
                     return false;
                 }
                 self.push_at(action, at, Fact::AttemptFailed { attempt, failure: failure.clone() });
-                let may_follow =
-                    spec.tracked.as_ref().is_some_and(|tracked| tracked.any_retries) || attempt.0 <= spec.retry.retries;
+                // Of a child what is said of its retries may be that of another call of its task, which the SDK says once.
+                let any_retries = spec.tracked.as_ref().is_some_and(|tracked| tracked.any_retries);
+                let may_follow = !action.is_root() || any_retries || attempt.0 <= spec.retry.retries;
                 if may_follow {
                     let until = action.is_root().then(|| self.now.after(next_attempt_within(spec, attempt)));
                     self.push_at(action, at, Fact::InDoubt { failure, until });

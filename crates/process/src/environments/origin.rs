@@ -42,7 +42,8 @@ impl Origin {
     /// [`NoSuchPython`] if the machine has none of the version that is asked for.
     pub(super) async fn of(base: &Base, plan: &Plan) -> Result<Origin, NoSuchPython> {
         if plan.sdk.is_some() {
-            return Ok(Origin::Other(base.python().to_owned()));
+            // An interpreter of a Linux distribution may not be able to make environments by itself.
+            return Ok(files::on_path("uv").map_or_else(|| Origin::Other(base.python().to_owned()), Origin::Uv));
         }
         let Some(wanted) = plan.python.filter(|wanted| Some(*wanted) != base.version()) else {
             return Ok(Origin::Base);

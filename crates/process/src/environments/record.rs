@@ -57,6 +57,20 @@ impl Record {
     }
 }
 
+/// Where it stands which environment stands in for an interpreter without the SDK.
+const STANDS_IN: &str = "stand-in.json";
+
+/// The key of that environment.
+pub(super) fn stood_in(directory: &Path) -> Option<ImageKey> {
+    let key: String = serde_json::from_slice(&fs::read(directory.join(STANDS_IN)).ok()?).ok()?;
+    ImageKey::of(&format!("sdk:{key}"))
+}
+
+/// Notes it.
+pub(super) fn stands_in(directory: &Path, key: &ImageKey) -> io::Result<()> {
+    fs::write(directory.join(STANDS_IN), serde_json::to_vec(key.as_str())?)
+}
+
 /// Whether a virtual environment has a version of Python, as it says itself; so it counts if it does not say.
 fn is_of_version(directory: &Path, (major, minor): (u32, u32)) -> bool {
     let said = fs::read_to_string(directory.join("pyvenv.cfg")).unwrap_or_default();

@@ -13,6 +13,8 @@ use std::path::Path;
 #[derive(Debug)]
 pub(super) struct Cut {
     most: Option<u64>,
+    /// As it was set.
+    limit: Option<u64>,
     /// Why nothing is shown from there on, unless it is because of its length.
     withheld: Option<String>,
     /// Its length with the notice, once it is cut.
@@ -21,12 +23,27 @@ pub(super) struct Cut {
 
 impl Cut {
     pub(super) fn at(most: Option<u64>) -> Cut {
-        Cut { most, withheld: None, sealed: None }
+        Cut { most, limit: most, withheld: None, sealed: None }
     }
 
     /// Nothing that comes from here on is kept.
     pub(super) fn withhold(&mut self, from: u64, why: &str) {
-        *self = Cut { most: Some(from), withheld: Some(why.to_owned()), sealed: None };
+        *self = Cut { most: Some(from), limit: None, withheld: Some(why.to_owned()), sealed: None };
+    }
+
+    /// Where a log of this length is to be cut for the first time because of it.
+    pub(super) fn first_cut(&self, length: u64) -> Option<u64> {
+        self.most.filter(|most| length > *most && self.sealed.is_none() && self.withheld.is_none())
+    }
+
+    /// It is cut there, and no later.
+    pub(super) fn cut_at(&mut self, most: u64) {
+        self.most = Some(most);
+    }
+
+    /// How much of a log that could not be cut may be looked at.
+    pub(super) fn uncut(&self, length: u64) -> u64 {
+        if self.withheld.is_some() { length.min(self.most.unwrap_or(0)) } else { length }
     }
 
     /// Cuts a log of this length if that is too long; says how long it is then.
@@ -38,7 +55,7 @@ impl Cut {
             None => {
                 let notice = match &self.withheld {
                     Some(why) => format!("\nspanwise: what was printed from here on is not shown: {why}\n"),
-                    None => notice(most),
+                    None => notice(self.limit.unwrap_or(most)),
                 };
                 // At its place, not at the end: the task may write meanwhile.
                 file.write_all_at(notice.as_bytes(), most)?;

@@ -222,6 +222,13 @@ pub(super) struct Looked {
     open_as_shown: Vec<u8>,
 }
 
+impl Looked {
+    /// What follows is another text from now on.
+    pub(super) fn forget_open(&mut self) {
+        (self.open, self.open_as_shown) = Default::default();
+    }
+}
+
 /// Reads on at the end of what is there.
 fn read_at(file: &File, bytes: &mut Vec<u8>, from: u64, most: usize) -> io::Result<()> {
     let before = bytes.len();

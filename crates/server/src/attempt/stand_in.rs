@@ -29,7 +29,7 @@ impl Launcher {
         let build = Build {
             image: &name,
             key: &key,
-            plan: &Plan { sdk: Some(version.to_owned()), ..Plan::default() },
+            plan: &Plan { sdk: Some(version.to_owned()), python: base.version(), ..Plan::default() },
             context: None,
             env: with_programs(base.within(self.inherited().for_installer()), &bin_of(&base)),
             log,

@@ -68,6 +68,11 @@ impl ControlPlane {
         self.inner.executor.environments().find(&key).map_or(Image::Missing, Image::Built)
     }
 
+    /// Has tasks run with what an earlier server has made for an interpreter without the SDK.
+    pub(crate) async fn take_up_environment(&self) {
+        self.inner.executor.environments().take_up().await;
+    }
+
     /// Whether anything can be written.
     pub(crate) async fn is_ready(&self) -> Result<(), NotReady> {
         self.inner.readiness.check().await

@@ -12,6 +12,9 @@ use super::{ControlPlane, Error, MAX_INPUTS};
 use crate::definitions::to_store;
 use crate::layout;
 
+/// What was read of uploads for one request waits for the journal in memory, up to so many bytes.
+const MAX_IN_MEMORY: usize = 32 << 20;
+
 /// Under this root the stock SDK uploads what belongs to tracked runs.
 const UPLOADS: &str = "tracked-runs/";
 
@@ -33,24 +36,32 @@ impl ControlPlane {
     ) -> Result<Vec<Result<(), Error>>, Error> {
         self.inner.readiness.check().await?;
         let mut answers = Vec::with_capacity(updates.len());
+        let mut in_memory = 0;
         for update in updates {
             let answer = match update {
                 Ok(update) => self.report_one(run, update).await,
                 Err(invalid) => Err(invalid.into()),
             };
             match answer {
-                // The journal cannot be written: that is no matter of one of them.
-                Err(Error::Engine(error)) if !matches!(error, spanwise_engine::Error::Rejected(_)) => {
-                    return Err(error.into());
+                // That is no matter of one of them, and a program makes a request again, but never one of its reports.
+                Err(error) if is_of_server(&error) => return Err(error),
+                Ok(size) => {
+                    in_memory += size;
+                    answers.push(Ok(()));
                 }
-                answer => answers.push(answer),
+                Err(error) => answers.push(Err(error)),
+            }
+            if in_memory > MAX_IN_MEMORY {
+                run.committed().await?;
+                in_memory = 0;
             }
         }
         run.committed().await?;
         Ok(answers)
     }
 
-    async fn report_one(&self, run: &RunHandle, update: Update) -> Result<(), Error> {
+    /// Gives how many bytes wait for the journal because of it.
+    async fn report_one(&self, run: &RunHandle, update: Update) -> Result<usize, Error> {
         let Update { action, spec, definition, report, not_kept } = update;
         if !not_kept.is_empty() {
             let fields = not_kept.join(", ");
@@ -69,9 +80,10 @@ impl ControlPlane {
             _ => None,
         };
         let definition = definition.filter(|_| is_new).map(to_store);
+        let size = [&inputs, &outputs].into_iter().flatten().map(Bytes::len).sum();
         let payloads = Payloads { inputs, outputs };
         run.report(NewReport { action, spec, report, definition, payloads })?;
-        Ok(())
+        Ok(size)
     }
 
     /// What a program says that it has delivered, if that is among its uploads. Whatever is elsewhere has its address alone.
@@ -110,14 +122,31 @@ impl ControlPlane {
         let Some(rest) = root.strip_prefix(UPLOADS) else { return Ok(None) };
         let (run, action, attempt) = upload_of(rest, filename)?;
         let id = scope.run(run);
-        if self.inner.engine.run_row(&id)?.is_some_and(|(_, row)| !row.tracked) {
-            return Err(Error::Unmet(format!("filename_root: run `{}` is not tracked", id.name)));
+        if let Some((_, row)) = self.inner.engine.run_row(&id)? {
+            let refused = match (row.tracked, row.ended_at.is_some(), attempt.is_none() && action.is_root()) {
+                (false, ..) => "is not tracked",
+                (true, true, _) => "has ended",
+                (true, false, true) => "has its inputs",
+                (true, false, false) => "",
+            };
+            if !refused.is_empty() {
+                return Err(Error::Unmet(format!("filename_root: run `{}` {refused}", id.name)));
+            }
         }
         let directory = match attempt {
             Some(attempt) => layout::attempt(&id, &action, attempt)?,
             None => layout::run_base(&id)?.join(action.as_str())?,
         };
         Ok(Some(directory.join(filename)?))
+    }
+}
+
+/// True for an error of the server's own, which passes.
+fn is_of_server(error: &Error) -> bool {
+    match error {
+        Error::Engine(error) => !matches!(error, spanwise_engine::Error::Rejected(_)),
+        Error::Blobs(_) | Error::NotReady(_) => true,
+        _ => false,
     }
 }
 

@@ -96,15 +96,16 @@ impl SealingKey {
             file.parent().map(std::fs::create_dir_all).transpose()?;
             // In one step: half a key would be none.
             let (staged, mut written) = stage(file)?;
-            let linked = written
+            let whole = written
                 .write_all(format!("{KEY}{}\n", STANDARD.encode(key)).as_bytes())
-                .and_then(|()| written.sync_all())
-                .and_then(|()| std::fs::hard_link(&staged, file))
-                .or_else(|error| match error.kind() {
-                    io::ErrorKind::AlreadyExists => Err(error),
-                    // A file system without links.
-                    _ => std::fs::rename(&staged, file),
-                });
+                .and_then(|()| written.sync_all());
+            let linked = whole.and_then(|()| match std::fs::hard_link(&staged, file) {
+                // A file system without links.
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists && !file.exists() => {
+                    std::fs::rename(&staged, file)
+                }
+                linked => linked,
+            });
             let _ = std::fs::remove_file(staged);
             linked?;
             // Before anything is sealed by it: its name must outlive the machine's end too.

@@ -41,8 +41,9 @@ pub(super) fn follow(engine: &Engine, data: &DataDir, repair: bool) -> Result<Op
         last_beside = keys.into_iter().map(|(key, _)| key.0).max().unwrap_or(0).max(last_beside);
     }
     let last = engine.last_key()?.0;
-    let has_blobs = Directory::has_any(&data.blobs(), layout::RUNS);
-    let is_another = last == 0 && (has_blobs || last_beside > 0);
+    // Inputs of a root alone are uploads of a program whose run was never made.
+    let has_blobs = || !Directory::has_only(&data.blobs(), layout::RUNS, layout::INPUTS_OF_ROOT);
+    let is_another = last == 0 && (last_beside > 0 || has_blobs());
     if is_another && !repair {
         let what = format!(
             "`{}` knows no run, but the files of runs are beside it (`{}`, `{}`): it is not the journal that made them",

@@ -135,6 +135,30 @@ fn s16_a_failure_that_another_attempt_may_follow_is_shown_and_becomes_final_late
     assert_eq!(late.to_string(), "cannot take a report about `a0`: it is FAILED");
 }
 
+/// The stock SDK begins each action from its start in another attempt of its parent, under the number that it had.
+#[test]
+fn s16_children_that_another_attempt_of_their_parent_calls_again_are_what_they_come_to() {
+    let mut story = Story::track(tracked_root(1));
+    story.report("a0", 1, 0, Running).begin("done", "a0").begin("late", "a0").begin("under", "late");
+    story.report("done", 1, 1, Succeeded).report("late", 1, 1, failed()).report("under", 1, 1, failed());
+    // Nobody calls it again yet.
+    let refused = story.try_report("late", None, report(1, 2, Running)).unwrap_err().to_string();
+    assert_eq!(refused, "attempt 1 of `late` cannot be RUNNING any more");
+    story.check("late", Phase::Failed).report("a0", 1, 1, failed()).report("a0", 2, 0, Running);
+    for phase in [Queued, Initializing, Running] {
+        for child in ["done", "late", "under"] {
+            assert_eq!(story.try_report(child, None, report(1, 2, phase.clone())), Ok(0), "{child}");
+        }
+    }
+    assert_eq!(story.try_report("done", None, report(1, 3, Succeeded)), Ok(0));
+    story.report("late", 1, 3, Succeeded).report("under", 1, 3, Succeeded);
+    story.report("a0", 2, 1, Succeeded);
+    for child in ["done", "late", "under", "a0"] {
+        story.check(child, Phase::Succeeded);
+    }
+    assert_eq!(story.refold(), story.run);
+}
+
 #[test]
 fn s16_the_end_of_the_root_ends_what_nothing_was_reported_of() {
     let mut story = Story::track(tracked_root(0));
