@@ -221,12 +221,13 @@ impl Environments {
     }
 
     /// Has tasks run with the environment that has stood in for this interpreter before, if there is one: what was made from it is found then.
-    pub async fn take_up(&self) {
+    /// True if they do.
+    pub async fn take_up(&self) -> bool {
         let _one = self.inner.standing_in.lock().await;
         let key = record::stood_in(&self.inner.directory).filter(|_| self.base().lacks_sdk().is_some());
-        if let Some(made) = key.and_then(|key| self.find(&key)) {
-            // One that cannot is made anew by the first task.
-            let _ = self.stands_in(made).await;
+        match key.and_then(|key| self.find(&key)) {
+            Some(made) => self.stands_in(made).await.is_none(),
+            None => false,
         }
     }
 

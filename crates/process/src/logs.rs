@@ -250,7 +250,8 @@ impl Growing {
     fn look_at(&self, is_complete: bool, is_noted: bool) -> bool {
         let Ok(written) = std::fs::metadata(&self.log).map(|metadata| metadata.len()) else { return false };
         let mut cut = self.cut.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(most) = cut.first_cut(written) {
+        // One that cannot be read is not cut either, which is said below.
+        if let Ok(Some(most)) = cut.first_cut(&self.log, written) {
             cut.cut_at(self.hide_up_to(most));
         }
         let left = cut.apply(&self.log, written).unwrap_or_else(|error| {

@@ -152,7 +152,7 @@ impl Server {
         let (exporter, export) = journal::lifecycle_export(&config, &engine)?.unzip();
         let base = base.await.map_err(|error| Error::Io { doing: "ask the interpreter", source: error.into() })?;
         let (entrance, warning) = Entrance::new(config.users, descriptors);
-        warnings.extend(base.problem().or_else(|| base.warning()));
+        let of_base = base.problem().or_else(|| base.warning());
         warnings.extend(was_open.into_iter().chain(warning));
         let mut collector = Collecting::start(&config, data.path(), &mut warnings).await?;
         let found = assembly::Found { port, collects: collector.is_some(), descriptors };
@@ -169,7 +169,8 @@ impl Server {
             calls: Calls::start(engine, receivers),
             trace_url: config.trace_url.as_deref(),
         });
-        control.take_up_environment().await;
+        let stands_in = control.take_up_environment().await;
+        warnings.extend(of_base.filter(|_| !stands_in));
         take_up(&control).await.map_err(|error| Error::Recover(error.to_string()))?;
         control.keep_house();
         control.keep_time();

@@ -58,7 +58,8 @@ fn new_run(name: &str, spec: ActionSpec) -> NewRun {
         id: id(name),
         spec,
         inputs: Bytes::from_static(b"in"),
-        settings: RunSettings::default(),
+        // What a server drives has one.
+        settings: RunSettings { definition: Some("program".to_owned()), ..RunSettings::default() },
         definitions: Vec::new(),
     }
 }

@@ -4,8 +4,8 @@
 //! Writers append, so a file that is cut grows again from its new end. Between two looks it may be longer by what was written meanwhile;
 //! its readers see nothing beyond the notice.
 
-use std::fs::OpenOptions;
-use std::io;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
@@ -31,9 +31,14 @@ impl Cut {
         *self = Cut { most: Some(from), limit: None, withheld: Some(why.to_owned()), sealed: None };
     }
 
-    /// Where a log of this length is to be cut for the first time because of it.
-    pub(super) fn first_cut(&self, length: u64) -> Option<u64> {
-        self.most.filter(|most| length > *most && self.sealed.is_none() && self.withheld.is_none())
+    /// Where a log of this length is to be cut because of it, if it is not yet.
+    pub(super) fn first_cut(&mut self, log: &Path, length: u64) -> io::Result<Option<u64>> {
+        let most = self.most.filter(|most| length > *most && self.sealed.is_none() && self.withheld.is_none());
+        let Some(most) = most else { return Ok(None) };
+        let earlier = find_before(log, most, notice(most).as_bytes())?;
+        // An earlier server has cut it.
+        self.most = earlier.or(Some(most));
+        Ok(Some(most).filter(|_| earlier.is_none()))
     }
 
     /// It is cut there, and no later.
@@ -67,6 +72,19 @@ impl Cut {
         }
         Ok(sealed)
     }
+}
+
+/// A log is cut before a value that its limit would cut through: so much before the limit at most.
+const LONGEST_VALUE: u64 = 64 << 10;
+
+/// Where a text stands that begins at `most`, or not long before.
+fn find_before(log: &Path, most: u64, text: &[u8]) -> io::Result<Option<u64>> {
+    let from = most.saturating_sub(LONGEST_VALUE);
+    let mut near = Vec::new();
+    let mut file = File::open(log)?;
+    file.seek(SeekFrom::Start(from))?;
+    file.take(most - from + text.len() as u64).read_to_end(&mut near)?;
+    Ok(near.windows(text.len()).position(|part| part == text).map(|at| from + at as u64))
 }
 
 fn notice(most: u64) -> String {

@@ -251,6 +251,31 @@ async fn a_log_that_is_too_long_is_cut_and_says_so() {
     assert!(messages(&again)[..240].iter().all(|line| line.len() == 40), "{:?}", messages(&again));
 }
 
+/// The limit of a log falls into a value: nothing of it is shown, and a later server finds the log as it is.
+#[tokio::test]
+async fn s15_3_a_log_that_is_cut_within_a_value_shows_no_part_of_it() {
+    let value = "0123456789-a-token-of-forty-characters-x";
+    for before in [9_970, 9_999, 10_000, 9_960, 9_950] {
+        let home = tempdir().unwrap();
+        let log = home.path().join("log");
+        let hidden = || Hidden::new([value]);
+        append(&log, "=".repeat(before).as_bytes());
+        append(&log, value.as_bytes());
+        append(&log, "more\n".repeat(100).as_bytes());
+        let mut lengths = Vec::new();
+        for _ in 0..2 {
+            let logs = Logs::new(Some(10_000)).unwrap();
+            let recording = logs.record_hiding(&log, hidden()).await.unwrap();
+            recording.finish().await;
+            let shown = std::fs::read_to_string(&log).unwrap();
+            assert!(!shown.contains(&value[..4]), "{before}: {}", &shown[9_900..]);
+            assert_eq!(shown.matches(NOTICE).count(), 1, "{before}: {}", &shown[9_900..]);
+            lengths.push(shown.len());
+        }
+        assert_eq!(lengths[0], lengths[1], "{before}");
+    }
+}
+
 /// What a log holds that values are hidden in, of which the next server finds more than the one before has looked at.
 async fn left_by_a_server_that_was_killed(log: &Path) {
     let logs = Logs::new(None).unwrap();

@@ -68,9 +68,9 @@ impl ControlPlane {
         self.inner.executor.environments().find(&key).map_or(Image::Missing, Image::Built)
     }
 
-    /// Has tasks run with what an earlier server has made for an interpreter without the SDK.
-    pub(crate) async fn take_up_environment(&self) {
-        self.inner.executor.environments().take_up().await;
+    /// Has tasks run with what an earlier server has made for an interpreter without the SDK; true if there is such a thing.
+    pub(crate) async fn take_up_environment(&self) -> bool {
+        self.inner.executor.environments().take_up().await
     }
 
     /// Whether anything can be written.

@@ -144,7 +144,8 @@ fn s16_children_that_another_attempt_of_their_parent_calls_again_are_what_they_c
     // Nobody calls it again yet.
     let refused = story.try_report("late", None, report(1, 2, Running)).unwrap_err().to_string();
     assert_eq!(refused, "attempt 1 of `late` cannot be RUNNING any more");
-    story.check("late", Phase::Failed).report("a0", 1, 1, failed()).report("a0", 2, 0, Running);
+    story.check("late", Phase::Failed);
+    story.report("a0", 1, 1, failed()).report("a0", 2, 0, Running);
     for phase in [Queued, Initializing, Running] {
         for child in ["done", "late", "under"] {
             assert_eq!(story.try_report(child, None, report(1, 2, phase.clone())), Ok(0), "{child}");
