@@ -170,6 +170,24 @@ mod tests {
     }
 
     #[test]
+    fn s15_1_a_variable_that_somebody_has_named_stays_whatever_comes_after() {
+        let secret = || Secret::new("api-key");
+        for (secret, variable) in [
+            (secret(), Some("API_KEY")),
+            (secret().group("team"), Some("TEAM_API_KEY")),
+            (secret().group("one").group("team"), Some("TEAM_API_KEY")),
+            (secret().as_env("API_KEY").group("team"), Some("API_KEY")),
+            (secret().group("team").as_env("API_KEY"), Some("API_KEY")),
+            (secret().group("team").as_env("TEAM_API_KEY").group("other"), Some("TEAM_API_KEY")),
+            (secret().as_file().group("team"), None),
+            (secret().as_env("OTHER").as_file().group("team"), None),
+            (secret().as_file().as_env("OTHER").group("team"), Some("OTHER")),
+        ] {
+            assert_eq!(secret.variable.as_deref(), variable, "{secret:?}");
+        }
+    }
+
+    #[test]
     fn s14_3_what_is_requested_is_needed() {
         let needs = resources(Resources::new().cpu("500m").memory("1Gi").gpu(2)).needs();
         assert_eq!(needs, Ok(Needs { cpu: Some(500), memory: 1 << 30, gpu: 2 }));

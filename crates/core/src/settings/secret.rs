@@ -12,19 +12,21 @@ pub struct Secret {
     pub group: String,
     /// How the task reads it: this variable; none: a file.
     pub variable: Option<String>,
+    /// Somebody has named the variable: no group names it anew.
+    is_named: bool,
 }
 
 impl Secret {
     /// The secret of this name, as the variable that has its name in capitals, with `_` for `-`.
     pub fn new(key: impl Into<String>) -> Secret {
         let key = key.into();
-        Secret { variable: Some(variable("", &key)), group: String::new(), key }
+        Secret { variable: Some(variable("", &key)), group: String::new(), is_named: false, key }
     }
 
     /// The secret of this group; its variable is named by both, unless another one is.
     pub fn group(mut self, group: impl Into<String>) -> Secret {
         let group = group.into();
-        if self.variable.as_ref().is_some_and(|given| *given == variable(&self.group, &self.key)) {
+        if self.variable.is_some() && !self.is_named {
             self.variable = Some(variable(&group, &self.key));
         }
         self.group = group;
@@ -33,7 +35,7 @@ impl Secret {
 
     /// Gives it as this variable.
     pub fn as_env(mut self, variable: impl Into<String>) -> Secret {
-        self.variable = Some(variable.into());
+        (self.variable, self.is_named) = (Some(variable.into()), true);
         self
     }
 
