@@ -10,6 +10,7 @@ mod main_function;
 mod settings;
 mod signature;
 mod task;
+mod text;
 mod trace;
 mod traced;
 mod value;
@@ -49,7 +50,9 @@ pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// - `timeout = "30s"`: the limit of each attempt in RUNNING. Or `timeout(max_runtime = "30s", max_queued_time = "1m",
 ///   deadline = "1h")`.
 /// - `cache = "auto"`: results are kept, and used again for the same inputs until the text of the function changes. Or a version of your
-///   own, `cache = "v1"`, or `cache(version = "v1", ignored_inputs = ["at"], serialize = true, max_age = "1h")`.
+///   own, `cache = "v1"`, or `cache(version = "v1", ignored_inputs = ["at"], serialize = true, max_age = "1h")`. None are kept with
+///   `cache = "disable"`. As in Python, `"on"`, `"yes"`, `"true"` and `"enable"` are `"auto"`, and `"off"`, `"no"`, `"false"` and `"none"` are
+///   `"disable"`.
 /// - `resources(cpu = 2, memory = "1Gi", gpu = 1)`: what an attempt needs; `cpu` may be `0.5` or `"500m"` as well.
 /// - `secrets = ["db-password"]`: given as the variable `DB_PASSWORD`. Or `secret("db-password", group = "team", as = "DB")`, or
 ///   `secret("ca", file)`.

@@ -1,7 +1,8 @@
 //! What a task asks for beside its retries and its limits in time: `cache`, `resources(..)`, `secrets`, `env_vars`, `queue`.
 
 use proc_macro2::{Ident, TokenStream};
-use quote::quote;
+use quote::{ToTokens, quote};
+use spanwise_core::quantity;
 use syn::meta::ParseNestedMeta;
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
@@ -122,10 +123,11 @@ fn list<T: Parse>(meta: &ParseNestedMeta<'_>) -> syn::Result<Vec<T>> {
     Ok(Punctuated::<T, Token![,]>::parse_terminated(&content)?.into_iter().collect())
 }
 
+/// A version, or one of the words that Python's SDK takes for the cache by the text and for none (`_cache/cache.py`).
 fn version(version: &LitStr) -> syn::Result<TokenStream> {
-    match version.value().as_str() {
-        "auto" => Ok(quote!(::spanwise::Cache::auto())),
-        "disable" => Ok(quote!(::spanwise::Cache::off())),
+    match version.value().to_lowercase().as_str() {
+        "auto" | "enable" | "enabled" | "on" | "true" | "yes" => Ok(quote!(::spanwise::Cache::auto())),
+        "disable" | "disabled" | "off" | "false" | "no" | "none" => Ok(quote!(::spanwise::Cache::off())),
         "override" => Err(syn::Error::new(version.span(), "give the version itself, such as `cache = \"v1\"`")),
         _ => Ok(quote!(::spanwise::Cache::version(#version))),
     }
@@ -142,7 +144,7 @@ fn read_resources(meta: &ParseNestedMeta<'_>) -> syn::Result<TokenStream> {
             "memory" => {
                 let what = "`memory` is a number of bytes in quotes, such as \"512Mi\" or \"2G\"";
                 let memory = text(&meta, what)?;
-                is_quantity(&memory, &["", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"], what)?;
+                amount(quantity::quantity(&memory.value()), &memory, what)?;
                 quote!(.memory(#memory))
             }
             "gpu" => {
@@ -161,26 +163,20 @@ fn read_cpu(meta: &ParseNestedMeta<'_>) -> syn::Result<TokenStream> {
     let what = "`cpu` is a number of processors, such as 2, 0.5 or \"500m\"";
     let value: Expr = meta.value()?.parse()?;
     let Expr::Lit(ExprLit { lit, .. }) = &value else { return Err(syn::Error::new_spanned(value, what)) };
-    match lit {
-        Lit::Int(cpu) if cpu.suffix().is_empty() => Ok(quote!(.cpu(#cpu))),
-        Lit::Float(cpu) if cpu.suffix().is_empty() => Ok(quote!(.cpu(#cpu))),
-        Lit::Str(cpu) => {
-            is_quantity(cpu, &["", "m"], what)?;
-            Ok(quote!(.cpu(#cpu)))
-        }
-        _ => Err(syn::Error::new_spanned(lit, what)),
-    }
+    // As it is said when the program runs: numbers without their underscores and exponents.
+    let said = match lit {
+        Lit::Int(cpu) if cpu.suffix().is_empty() => cpu.base10_digits().to_owned(),
+        Lit::Float(cpu) if cpu.suffix().is_empty() => cpu.base10_parse::<f64>()?.to_string(),
+        Lit::Str(cpu) => cpu.value(),
+        _ => return Err(syn::Error::new_spanned(lit, what)),
+    };
+    amount(quantity::millis(&said), lit, what)?;
+    Ok(quote!(.cpu(#said)))
 }
 
-/// A number with one of these units after it.
-fn is_quantity(text: &LitStr, units: &[&str], what: &str) -> syn::Result<()> {
-    let value = text.value();
-    let number = value.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let is_number = number.parse::<f64>().is_ok() && number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    if is_number && units.contains(&&value[number.len()..]) {
-        return Ok(());
-    }
-    Err(syn::Error::new(text.span(), what))
+/// Refuses what is no amount, or more or less than there can be.
+fn amount(amount: Option<u64>, written: impl ToTokens, what: &str) -> syn::Result<()> {
+    amount.map(drop).ok_or_else(|| syn::Error::new_spanned(written, what))
 }
 
 fn number<T: std::str::FromStr>(meta: &ParseNestedMeta<'_>, what: &str) -> syn::Result<T>
@@ -290,4 +286,27 @@ fn read_variables(meta: &ParseNestedMeta<'_>) -> syn::Result<TokenStream> {
 fn read_queue(meta: &ParseNestedMeta<'_>) -> syn::Result<TokenStream> {
     let queue = text(meta, "expected the name of a queue in quotes")?;
     Ok(quote!(#queue.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use proc_macro2::Span;
+
+    use super::*;
+
+    #[test]
+    fn s5_the_words_of_pythons_cache_mean_the_same_and_all_others_are_versions() {
+        let made = |text: &str| version(&LitStr::new(text, Span::call_site())).map(|made| made.to_string());
+        let expected = |made: TokenStream| made.to_string();
+        for word in ["auto", "enable", "enabled", "on", "true", "yes", "On", "AUTO"] {
+            assert_eq!(made(word).unwrap(), expected(quote!(::spanwise::Cache::auto())), "{word}");
+        }
+        for word in ["disable", "disabled", "off", "false", "no", "none", "Off", "None"] {
+            assert_eq!(made(word).unwrap(), expected(quote!(::spanwise::Cache::off())), "{word}");
+        }
+        for word in ["v1", "office", "1", "auto "] {
+            assert_eq!(made(word).unwrap(), expected(quote!(::spanwise::Cache::version(#word))), "{word}");
+        }
+        assert!(made("override").is_err() && made("Override").is_err());
+    }
 }

@@ -6,7 +6,7 @@ use syn::meta::ParseNestedMeta;
 use syn::{Expr, ExprLit, ItemFn, Lit, LitStr};
 
 use crate::settings::Settings;
-use crate::{duration, signature, traced};
+use crate::{duration, signature, text, traced};
 
 /// What stands in the parentheses.
 #[derive(Default)]
@@ -56,7 +56,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> syn::Result<T
     let mut body = sig.clone();
     body.ident = body_name.clone();
     signature::remove_docs(&mut body);
-    let source = quote!(#body #block).to_string();
+    let source = text::of_function(attrs, &body, block);
     let call = quote!(#body_name(#(#names),*));
     let run = if sig.asyncness.is_some() {
         quote!(::std::boxed::Box::pin(async move { ::spanwise::__private::result(#call.await) }))

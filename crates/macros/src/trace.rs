@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use syn::{ItemFn, LitStr};
 
-use crate::{signature, traced};
+use crate::{signature, text, traced};
 
 pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> syn::Result<TokenStream> {
     let version = read_version(arguments)?;
@@ -22,7 +22,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> syn::Result<T
     let others = attrs.iter().filter(|attribute| !is_doc(attribute));
     let others = others.map(|attribute| traced::named(attribute, &sig.ident));
     let (name, result) = (&sig.ident, &sig.output);
-    let source = version.map_or_else(|| quote!(#sig #block).to_string(), |version| version.value());
+    let source = version.map_or_else(|| text::of_function(attrs, sig, block), |version| version.value());
     let step_name = name.to_string();
     let argument_names = names.iter().map(ToString::to_string);
     let body_name = format_ident!("__{}_body", name);

@@ -21,7 +21,7 @@ mod circles;
 const EDGES: [(&str, &[&str]); 14] = [
     ("spanwise-core", &[]),
     ("spanwise-proto", &[]),
-    ("spanwise-macros", &[]),
+    ("spanwise-macros", &["spanwise-core"]),
     ("spanwise-wire", &["spanwise-core", "spanwise-proto"]),
     ("spanwise-sqlite", &["spanwise-core"]),
     ("spanwise-store", &["spanwise-core", "spanwise-sqlite"]),

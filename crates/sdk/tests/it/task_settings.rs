@@ -43,7 +43,7 @@ async fn kept_by_its_environment(name: String, at: u32) -> spanwise::Result<u32>
     Ok(count(&name) * 100 + at)
 }
 
-#[task(env = CACHED, cache = "disable")]
+#[task(env = CACHED, cache = "off")]
 async fn kept_against_its_environment(name: String, at: u32) -> spanwise::Result<u32> {
     Ok(count(&name) * 100 + at)
 }

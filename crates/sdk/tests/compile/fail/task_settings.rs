@@ -121,4 +121,29 @@ async fn triggers_in_no_list() -> spanwise::Result<()> {
     Ok(())
 }
 
+#[task(env = ENV, resources(memory = "0"))]
+async fn memory_of_nothing() -> spanwise::Result<()> {
+    Ok(())
+}
+
+#[task(env = ENV, resources(memory = "0.5"))]
+async fn memory_of_half_a_byte() -> spanwise::Result<()> {
+    Ok(())
+}
+
+#[task(env = ENV, resources(memory = "99Ei"))]
+async fn more_memory_than_can_be_counted() -> spanwise::Result<()> {
+    Ok(())
+}
+
+#[task(env = ENV, resources(cpu = 99999999999999))]
+async fn more_processors_than_can_be_counted() -> spanwise::Result<()> {
+    Ok(())
+}
+
+#[task(env = ENV, resources(cpu = "1e3"))]
+async fn processors_with_an_exponent() -> spanwise::Result<()> {
+    Ok(())
+}
+
 fn main() {}

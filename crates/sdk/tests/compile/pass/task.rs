@@ -130,8 +130,8 @@ async fn some_settings() -> spanwise::Result<()> {
 
 #[task(
     env = ENV,
-    cache = "disable",
-    resources(cpu = 0.5, memory = "2G"),
+    cache = "none",
+    resources(cpu = 0.5, memory = "1e9"),
     triggers = [cron("0 9 * * *").tz("Europe/Berlin").name("daily"), spanwise::every("1h").name("hourly")],
 )]
 async fn other_settings() -> spanwise::Result<()> {
