@@ -94,7 +94,13 @@
 //! | queue | one of its settings | noted, and told once to be none |
 //!
 //! A deployed task has no queue, as Flyte's definitions have none: whoever calls it names one (`Overrides::queue`). Outside of a task a call
-//! is the plain function, and asks for nothing. `cache = "auto"` is by the text of the function, and not of what that calls.
+//! is the plain function, and asks for nothing. `cache = "auto"` is by the text of the function - its signature, its body and its attributes,
+//! however they are set, without comments - and not of what that calls.
+//!
+//! Which secrets and variables a call asks for is not kept with a run of this process: [`resume`] and [`RunContext::rerun`] look for those of the
+//! root's task. To go on with those of the call, start the interrupted run again with it: `.name("n").run(call)`.
+//!
+//! A timer and a condition have limits in time alone: what else is said of such a call is refused by its name.
 //!
 //! # Triggers
 //!

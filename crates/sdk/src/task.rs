@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 
+use rustc_hash::FxHashMap;
 use serde_json::{Value as Json, json};
 use spanwise_core::settings::{InvalidSetting, TaskSettings};
 use spanwise_core::{ActionSpec, Failure, RetryPolicy, TaskName, Timeouts};
@@ -155,12 +156,13 @@ pub(crate) fn spec(task: &'static dyn AnyTask, effective: &Effective, overrides:
     spec
 }
 
-/// What holds for one call of a task.
+/// What holds for one call of a task: of a root, of a child, of what is deployed.
 ///
 /// # Errors
-/// [`ErrorKind::Usage`] names the setting that makes no sense.
+/// [`ErrorKind::Usage`] names the setting that makes no sense, or the name if another task has it, too.
 pub(crate) fn effective(task: &dyn AnyTask, overrides: &Overrides) -> Result<Arc<Effective>> {
     let described = task.described();
+    find(&described.name)?;
     let name = described.name.as_str();
     let invalid = |InvalidSetting { field, why }| {
         let error = InvalidSetting { field, why: format!("{why} (task `{name}`)") };
@@ -187,20 +189,32 @@ pub(crate) fn all() -> impl Iterator<Item = &'static dyn AnyTask> {
     inventory::iter::<Registered>.into_iter().map(|task| task.0)
 }
 
+/// The tasks of this program by their names; none of a name that two of them have.
+fn by_name() -> &'static FxHashMap<&'static str, Option<&'static dyn AnyTask>> {
+    static BY_NAME: OnceLock<FxHashMap<&'static str, Option<&'static dyn AnyTask>>> = OnceLock::new();
+    BY_NAME.get_or_init(|| {
+        let mut tasks = FxHashMap::default();
+        for task in all() {
+            let name = task.described().name.as_str();
+            tasks.entry(name).and_modify(|other| *other = None).or_insert(Some(task));
+        }
+        tasks
+    })
+}
+
 /// The task of this name in this program.
 ///
 /// # Errors
-/// If there is none, or more than one: a run that goes on after a restart would not know which it was.
+/// If there is none, or more than one: a run that goes on after a restart would not know which it was, and one would be given what the cache
+/// keeps of the other.
 pub(crate) fn find(name: &TaskName) -> Result<&'static dyn AnyTask> {
-    let of_name = |task: &&'static dyn AnyTask| task.described().name == *name;
-    let mut found = all().filter(of_name);
-    match (found.next(), found.next()) {
-        (Some(task), None) => Ok(task),
-        (Some(_), Some(_)) => {
+    match by_name().get(name.as_str()) {
+        Some(Some(task)) => Ok(*task),
+        Some(None) => {
             let message = format!("two tasks of this program are named `{name}`: give one another name or environment");
             Err(Error::usage(message))
         }
-        (None, _) => {
+        None => {
             let failure = Failure::user("TaskNotFound", format!("task `{name}` is not in this program")).terminal();
             Err(Error::from_failure(ErrorKind::NotFound, failure))
         }

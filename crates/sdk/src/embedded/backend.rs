@@ -70,14 +70,14 @@ impl Embedded {
         self.scope.clone().run(name)
     }
 
-    /// Drives the root of a run that was there already in the background, unless it is at its end.
+    /// Drives the root of a run that was there already in the background, unless it is at its end. What the call that started it said of
+    /// secrets and variables is not kept: those of the task hold.
     fn drive(&self, handle: RunHandle) -> Result<AnyRun> {
-        if handle.is_finished() {
-            return Ok(Box::new(EmbeddedRun(handle)));
+        if !handle.is_finished() {
+            let task = task::find(&handle.root_task().ok_or_else(no_root)?)?;
+            let effective = task::effective(task, &Overrides::new())?;
+            self.driving(task, effective, None)(&handle);
         }
-        let task = task::find(&handle.root_task().ok_or_else(no_root)?)?;
-        let effective = task::effective(task, &Overrides::new())?;
-        self.driving(task, effective, None)(&handle);
         Ok(Box::new(EmbeddedRun(handle)))
     }
 
@@ -131,25 +131,25 @@ impl Backend for Embedded {
             };
             let effective = task::effective(task, &overrides)?;
             let mut spec = task::spec(task, &effective, &overrides);
-            // Found by its name after a restart: no other task may have it.
-            task::find(&spec.task)?;
             spec.cache = self.cache_policy(&effective, &spec.task, &literals);
             let inputs = freeze(literals, &context)?;
-            let begin = self.driving(task, effective, Some(inputs.clone()));
+            let begin = self.driving(task, Arc::clone(&effective), Some(inputs.clone()));
             let id = self.run_id(options.new_name()?);
             let trace = self.run_trace(&options, &id, &context)?;
             spec.traceparent = context.span().filter(|_| trace.is_exported());
             let settings =
                 RunSettings { options: options_of_run(&options)?, relation, trace, ..RunSettings::default() };
-            let task = spec.task.clone();
+            let name = spec.task.clone();
             let definitions = Vec::new();
             let new = NewEngineRun { id: id.clone(), spec, inputs: inputs.clone(), settings, definitions };
             match self.engine.accept_run(new, begin).await {
                 Ok(begun) => Ok(Box::new(EmbeddedRun(begun)) as AnyRun),
                 Err(taken @ spanwise_engine::Error::AlreadyExists(_)) => {
                     let existing = self.engine.resume(&id)?;
-                    same_run(&existing, &task, &inputs).await.map_err(|why| already_exists(&taken, &why))?;
-                    self.drive(existing)
+                    same_run(&existing, &name, &inputs).await.map_err(|why| already_exists(&taken, &why))?;
+                    // As this call has it: what it says of secrets and variables is not in the journal.
+                    self.driving(task, effective, None)(&existing);
+                    Ok(Box::new(EmbeddedRun(existing)) as AnyRun)
                 }
                 Err(error) => Err(error.into()),
             }

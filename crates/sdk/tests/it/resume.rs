@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use spanwise::{Client, Config, ErrorKind, task, trace};
+use spanwise::{Client, Config, ErrorKind, Overrides, task, trace};
 use tokio::sync::Notify;
 
 use crate::ENV;
@@ -77,6 +77,39 @@ async fn s4_an_interrupted_run_goes_on_under_its_name_and_repeats_nothing() {
     assert_eq!(third.resume::<i64>("long").await.unwrap().output().await.unwrap(), 20);
     assert_eq!(third.resume::<i64>("none").await.unwrap_err().kind(), ErrorKind::NotFound);
     assert_eq!(CHILDREN.load(Ordering::SeqCst), 5);
+}
+
+static OVERRIDDEN: AtomicU32 = AtomicU32::new(0);
+static HOLDING: Notify = Notify::const_new();
+
+/// Asks for what no process has.
+#[task(env = ENV, secrets = ["nobody-has-it"], env_vars = [("NOBODY_HAS_IT", "x")])]
+async fn asks_for_much() -> spanwise::Result<u32> {
+    let attempt = OVERRIDDEN.fetch_add(1, Ordering::SeqCst);
+    if attempt == 0 {
+        HOLDING.notify_one();
+        std::future::pending::<()>().await;
+    }
+    Ok(attempt)
+}
+
+#[tokio::test]
+async fn s4_a_run_that_is_started_again_under_its_name_goes_on_with_the_settings_of_the_call() {
+    let directory = tempfile::tempdir().unwrap();
+    let nothing = || Overrides::new().secrets([] as [&str; 0]).env_vars([] as [(&str, &str); 0]);
+    let call = || asks_for_much().override_with(nothing());
+    let first = open(directory.path());
+    let run = first.with_runcontext().name("overridden").run(call()).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(20), HOLDING.notified()).await.unwrap();
+    first.shutdown().await;
+    drop((run, first));
+
+    let second = open(directory.path());
+    let run = second.with_runcontext().name("overridden").run(call()).await.unwrap();
+    assert_eq!(run.output().await.unwrap(), 1);
+    let error = second.with_runcontext().run(asks_for_much()).await.unwrap().output().await.unwrap_err();
+    assert_eq!(error.code(), "VariableNotSet", "its own settings hold where the call says nothing");
+    second.shutdown().await;
 }
 
 #[tokio::test]

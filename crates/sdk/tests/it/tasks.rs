@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use spanwise::{
-    ActionName, ActionView, Backoff, Error, ErrorContext, ErrorKind, Overrides, Phase, Run, Terminal, ctx, group, map,
-    task,
+    ActionName, ActionView, Backoff, Cache, Client, Config, Error, ErrorContext, ErrorKind, Overrides, Phase, Run,
+    Terminal, ctx, group, map, task,
 };
 
 use crate::{ENV, memory};
@@ -436,9 +436,32 @@ async fn twin() -> spanwise::Result<()> {
     twins::twin().await
 }
 
+#[task(env = ENV)]
+async fn calls_a_twin(other: bool) -> spanwise::Result<()> {
+    let cached = || Overrides::new().cache(Cache::version("v1"));
+    if other { twins::twin().override_with(cached()).await } else { twin().override_with(cached()).await }
+}
+
 #[tokio::test]
-async fn two_tasks_of_one_name_are_refused() {
-    let error = memory().with_runcontext().run(twin()).await.unwrap_err();
+async fn two_tasks_of_one_name_are_refused_as_roots_and_as_children() {
+    let client = memory();
+    let root = client.with_runcontext().run(twin()).await.unwrap_err();
+    let mut refused = vec![root];
+    for other in [false, true] {
+        let run = client.with_runcontext().run(calls_a_twin(other)).await.unwrap();
+        refused.push(run.output().await.unwrap_err());
+    }
+    for error in refused {
+        assert!(error.message().contains("two tasks of this program are named `it.twin`"), "{error}");
+    }
+    client.shutdown().await;
+}
+
+#[cfg(feature = "remote")]
+#[tokio::test]
+async fn s10_two_tasks_of_one_name_are_refused_before_anything_is_deployed() {
+    let nobody = Client::open(Config::new().endpoint("localhost:1")).unwrap();
+    let error = nobody.deploy().await.unwrap_err();
     assert!(error.message().contains("two tasks of this program are named `it.twin`"), "{error}");
 }
 
