@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use spanwise_core::{ActionName, ActionSpec, Timeouts};
+use spanwise_core::{ActionName, ActionSpec};
 use spanwise_engine::CallToken;
 use spanwise_proto::flyteidl2::task::NamedLiteral;
 
@@ -218,8 +218,8 @@ impl<T: TaskOutput> Made<T> {
             Callee::Deployed(task) => {
                 return read_outcome(parent.deployed_child(ambient.call_site(), task, &overrides).await?);
             }
-            Callee::Timer(wait) => return Box::pin(timer(&ambient, wait, overrides.timeouts())).await,
-            Callee::Condition(question) => return Box::pin(ask(&ambient, *question)).await,
+            Callee::Timer(wait) => return Box::pin(timer(&ambient, wait, &overrides)).await,
+            Callee::Condition(question) => return Box::pin(ask(&ambient, *question, &overrides)).await,
         };
         let (task, effective) = (child.task, std::sync::Arc::clone(&child.effective));
         let in_process = InProcess { task, depth: ambient.task.depth + 1, effective };
@@ -265,7 +265,9 @@ impl<T> std::fmt::Debug for Call<T> {
 }
 
 /// Waits inside a task, by an action of its own.
-async fn timer<T: TaskOutput>(ambient: &Ambient, wait: Wait, timeouts: Timeouts) -> Result<T> {
+async fn timer<T: TaskOutput>(ambient: &Ambient, wait: Wait, overrides: &Overrides) -> Result<T> {
+    overrides.only(&["timeout", "max_queued_time", "deadline"], "a timer")?;
+    let timeouts = overrides.timeouts();
     let literals = vec![wait.input()?];
     let action: ActionName = ambient.call_site().name_call(wait.identity(), &literals);
     let group = ambient.group.as_deref().map(str::to_owned);
@@ -274,8 +276,12 @@ async fn timer<T: TaskOutput>(ambient: &Ambient, wait: Wait, timeouts: Timeouts)
 }
 
 /// Waits inside a task until somebody answers.
-async fn ask<T: TaskOutput>(ambient: &Ambient, question: Question) -> Result<T> {
+async fn ask<T: TaskOutput>(ambient: &Ambient, mut question: Question, overrides: &Overrides) -> Result<T> {
     question.check()?;
+    overrides.only(&["deadline"], &format!("condition `{}`", question.name))?;
+    if let Some(limit) = overrides.timeouts().deadline {
+        question.timeout = Some(limit).filter(|limit| !limit.is_zero());
+    }
     let action = ambient.call_site().name_condition(&question.name);
     let group = ambient.group.as_deref().map(str::to_owned);
     let inputs = freeze(question.inputs()?, &ambient.context)?;

@@ -3,7 +3,7 @@
 use std::future::IntoFuture;
 use std::time::Duration;
 
-use spanwise_proto::flyteidl2::core::LiteralType;
+use spanwise_proto::flyteidl2::core::{Literal, LiteralType};
 use spanwise_proto::flyteidl2::task::NamedLiteral;
 
 use crate::call::{Call, Callee};
@@ -17,7 +17,8 @@ use crate::value::{Value, ValueError};
 ///
 /// # Errors
 /// [`ErrorKind::TimedOut`](crate::ErrorKind::TimedOut) if nobody answers in time, [`ErrorKind::Aborted`](crate::ErrorKind::Aborted) if somebody
-/// aborts it, [`ErrorKind::Usage`](crate::ErrorKind::Usage) outside of a task, in a step, without a name, or with a timeout of zero.
+/// aborts it, [`ErrorKind::Usage`](crate::ErrorKind::Usage) outside of a task, in a step, without a name, with a timeout of zero, or
+/// by a setting of the call that is no deadline.
 pub fn condition<T: Answer>(name: impl Into<String>) -> Condition<T> {
     let (prompt, description) = ("Approve?".to_owned(), String::new());
     let question =
@@ -40,7 +41,8 @@ impl<T: Answer> Condition<T> {
         self.with(|question| question.description = description.into())
     }
 
-    /// How long it waits, from when it is first awaited; for ever if nothing is said.
+    /// How long it waits, from when it is first awaited; for ever if nothing is said. The deadline of [`Call::override_with`] is
+    /// the same, and replaces it; zero is no limit there.
     pub fn timeout(self, limit: Duration) -> Condition<T> {
         self.with(|question| question.timeout = Some(limit))
     }
@@ -125,6 +127,14 @@ impl Question {
     pub(crate) fn inputs(&self) -> Result<Vec<NamedLiteral>, ValueError> {
         let texts = [("prompt", &self.prompt), ("description", &self.description), (TYPE, &self.kind.to_owned())];
         texts.into_iter().map(|(name, text)| Ok(NamedLiteral::new(name, text.to_literal()?))).collect()
+    }
+}
+
+/// An answer of the kind `given` as the value that a condition waits for, if it is one: a whole number is a float, too, as for a server.
+pub(crate) fn fitting(value: Literal, given: &str, wanted: &str) -> Option<Literal> {
+    match (given, wanted) {
+        ("int", "float") => i64::from_literal(&value).ok().map(|whole| Literal::float(whole as f64)),
+        _ => (given == wanted).then_some(value),
     }
 }
 

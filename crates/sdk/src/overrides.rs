@@ -100,6 +100,28 @@ impl Overrides {
         self.settings.check().map_err(|error| Error::of(ErrorKind::Usage, "InvalidArgument", error))
     }
 
+    /// Refuses what is said and means nothing for `what`, which only has these settings.
+    pub(crate) fn only(&self, known: &[&str], what: &str) -> Result<()> {
+        let Overrides { retries, backoff, max_runtime, max_queued_time, deadline, settings } = self;
+        let TaskSettings { cache, resources, secrets, env_vars, queue } = settings;
+        let said = [
+            ("retries", retries.is_some()),
+            ("backoff", backoff.is_some()),
+            ("timeout", max_runtime.is_some()),
+            ("max_queued_time", max_queued_time.is_some()),
+            ("deadline", deadline.is_some()),
+            ("cache", cache.is_some()),
+            ("resources", resources.is_some()),
+            ("secrets", secrets.is_some()),
+            ("env_vars", env_vars.is_some()),
+            ("queue", queue.is_some()),
+        ];
+        match said.iter().find(|(name, is_said)| *is_said && !known.contains(name)) {
+            Some((name, _)) => Err(Error::usage(format!("{name}: {what} has none; it has {}", known.join(", ")))),
+            None => Ok(()),
+        }
+    }
+
     /// The limits in time alone, for what is never tried again.
     pub(crate) fn timeouts(&self) -> Timeouts {
         let (mut retry, mut timeouts) = Default::default();

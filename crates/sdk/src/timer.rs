@@ -18,7 +18,8 @@ use crate::wait::Wait;
 ///
 /// # Errors
 /// [`ErrorKind::Aborted`](crate::ErrorKind::Aborted) if somebody aborts it; [`ErrorKind::TimedOut`](crate::ErrorKind::TimedOut) by a
-/// limit of [`Call::override_with`]; [`ErrorKind::Usage`](crate::ErrorKind::Usage) inside a step.
+/// limit of [`Call::override_with`]; [`ErrorKind::Usage`](crate::ErrorKind::Usage) inside a step, or by a setting of the call that is no limit in
+/// time.
 pub fn sleep(length: Duration) -> Call<()> {
     Call::new(Callee::Timer(Wait::For(length)))
 }

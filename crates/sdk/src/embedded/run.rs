@@ -6,7 +6,7 @@ use spanwise_proto::flyteidl2::core::Literal;
 use tokio::sync::watch;
 
 use crate::backend::{BackendRun, Pending, user};
-use crate::condition::kind_of;
+use crate::condition::{fitting, kind_of};
 use crate::ctx::Ambient;
 use crate::parent::Parent;
 use crate::payload::{encode_outputs, thaw};
@@ -47,10 +47,9 @@ impl BackendRun for EmbeddedRun {
         Box::pin(async move {
             let inputs = self.0.payloads(&condition.name).await?.0.unwrap_or_default();
             let wanted = kind_of(&thaw(&inputs)?.0).unwrap_or_default();
-            if wanted != kind {
-                let message = format!("condition `{}` waits for a {wanted}, and a {kind} is given", condition.task);
-                return Err(ValueError::new(message).into());
-            }
+            let value = fitting(value, kind, &wanted).ok_or_else(|| {
+                ValueError::new(format!("condition `{}` waits for a {wanted}, and a {kind} is given", condition.task))
+            })?;
             self.0.signal(condition.name, &user(), None, encode_outputs(Some(value))?).await?;
             Ok(())
         })

@@ -3,7 +3,10 @@
 use std::future::IntoFuture;
 use std::time::Duration;
 
-use spanwise::{ActionKind, Answer, Client, Config, ErrorKind, Phase, Run, TaskOutput, condition, task, trace};
+use spanwise::{
+    ActionKind, Answer, Cache, Client, Config, ErrorKind, Overrides, Phase, Resources, Run, TaskOutput, condition,
+    task, trace,
+};
 
 use crate::{ENV, memory};
 
@@ -53,6 +56,8 @@ async fn s7_a_condition_is_answered_with_a_value_of_its_type() {
     assert_eq!(signalled(&client, "bool", true).await.unwrap(), "true");
     assert_eq!(signalled(&client, "int", -7_i64).await.unwrap(), "-7");
     assert_eq!(signalled(&client, "float", 0.5).await.unwrap(), "0.5");
+    assert_eq!(signalled(&client, "float", 2_i64).await.unwrap(), "2.0");
+    assert_eq!(signalled(&client, "int", 2.0).await.unwrap_err().kind(), ErrorKind::Value);
     assert_eq!(signalled(&client, "str", "größe".to_owned()).await.unwrap(), "\"größe\"");
     let refused = signalled(&client, "bool", 1_i64).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Value);
@@ -77,6 +82,84 @@ async fn s7_a_condition_that_nobody_answers_ends_at_its_deadline() {
     paused(&answered, 1).await;
     answered.signal("soon", false).await.unwrap();
     assert!(!in_time(answered.output()).await.unwrap());
+    client.shutdown().await;
+}
+
+/// The settings that a call may name, by their names.
+fn overrides(name: &str) -> Overrides {
+    let (new, hour) = (Overrides::new(), Duration::from_secs(3600));
+    match name {
+        "retries" => new.retries(1),
+        "backoff" => new.backoff(spanwise::Backoff { base: hour, factor: 1.0, cap: None }),
+        "timeout" => new.timeout(hour),
+        "max_queued_time" => new.max_queued_time(hour),
+        "deadline" => new.deadline(Duration::from_millis(20)),
+        "no deadline" => new.deadline(Duration::ZERO),
+        "cache" => new.cache(Cache::off()),
+        "resources" => new.resources(Resources::new().cpu(1)),
+        "secrets" => new.secrets(["a"]),
+        "env_vars" => new.env_vars([("A", "b")]),
+        "queue" => new.queue("gpu"),
+        _ => new,
+    }
+}
+
+/// A condition, or a timer, with a setting of its call.
+#[task(env = ENV)]
+async fn waits_with(what: String, name: String) -> spanwise::Result<bool> {
+    let moment = Duration::from_millis(20);
+    match what.as_str() {
+        "timer" => spanwise::sleep(moment).override_with(overrides(&name)).await.map(|()| true),
+        _ => condition("limited").timeout(moment).into_future().override_with(overrides(&name)).await,
+    }
+}
+
+#[tokio::test]
+async fn s10_what_only_waits_is_refused_what_means_nothing_for_it_by_name() {
+    let client = memory();
+    let outcome = async |what: &str, name: &str| {
+        let run = client.with_runcontext().run(waits_with(what.to_owned(), name.to_owned())).await.unwrap();
+        in_time(run.output()).await
+    };
+    for name in
+        ["retries", "backoff", "timeout", "max_queued_time", "cache", "resources", "secrets", "env_vars", "queue"]
+    {
+        let refused = outcome("condition", name).await.unwrap_err();
+        let said = format!("{name}: condition `limited` has none; it has deadline");
+        assert!(refused.message().contains(&said), "{name}: {refused}");
+        match outcome("timer", name).await {
+            Ok(_) => assert!(["timeout", "max_queued_time"].contains(&name), "{name}"),
+            Err(refused) => {
+                assert!(refused.message().contains(&format!("{name}: a timer has none")), "{name}: {refused}")
+            }
+        }
+    }
+    client.shutdown().await;
+}
+
+#[task(env = ENV)]
+async fn asks_with_a_deadline(own: Option<u64>, name: String) -> spanwise::Result<bool> {
+    let question = condition("limited");
+    let question = match own {
+        Some(millis) => question.timeout(Duration::from_millis(millis)),
+        None => question,
+    };
+    question.into_future().override_with(overrides(&name)).await
+}
+
+#[tokio::test]
+async fn s7_the_deadline_of_the_call_is_that_of_its_condition() {
+    let client = memory();
+    for own in [None, Some(3_600_000)] {
+        let run = client.with_runcontext().run(asks_with_a_deadline(own, "deadline".to_owned())).await.unwrap();
+        assert_eq!(in_time(run.output()).await.unwrap_err().code(), "DEADLINE_EXCEEDED", "{own:?}");
+    }
+    let unlimited =
+        client.with_runcontext().run(asks_with_a_deadline(Some(50), "no deadline".to_owned())).await.unwrap();
+    paused(&unlimited, 1).await;
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    unlimited.signal("limited", true).await.unwrap();
+    assert!(in_time(unlimited.output()).await.unwrap());
     client.shutdown().await;
 }
 
