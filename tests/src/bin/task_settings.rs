@@ -126,6 +126,20 @@ async fn found(scratch: &str, deployed: bool, nested: bool) -> Result<Json> {
     Ok(json!(found))
 }
 
+/// The names of a run with a queue of its own, of its rerun, of a rerun of that, and of one in another queue.
+async fn reruns(scratch: &str) -> Result<Json> {
+    let call = call(false, "everything", scratch, ("reruns", 1));
+    let first = spanwise::with_runcontext().queue("of-the-run").run(call).await?;
+    first.output().await?;
+    let again = spanwise::with_runcontext().rerun::<Vec<String>>(first.name().as_str()).await?;
+    let third = spanwise::with_runcontext().rerun::<Vec<String>>(again.name().as_str()).await?;
+    let other = spanwise::with_runcontext().queue("chosen").rerun::<Vec<String>>(first.name().as_str()).await?;
+    for run in [&again, &third, &other] {
+        run.output().await?;
+    }
+    Ok(json!([first.name().as_str(), again.name().as_str(), third.name().as_str(), other.name().as_str()]))
+}
+
 async fn run_case(case: &str, scratch: &str) -> Result<Json> {
     Ok(match case {
         "own" => json!([found(scratch, false, false).await?, found(scratch, false, true).await?]),
@@ -134,6 +148,7 @@ async fn run_case(case: &str, scratch: &str) -> Result<Json> {
             json!([found(scratch, true, false).await?, found(scratch, true, true).await?])
         }
         "deploy" => json!(spanwise::deploy().await?.tasks),
+        "reruns" => reruns(scratch).await?,
         other => return Err(Error::terminal(format!("there is no case `{other}`"))),
     })
 }

@@ -1,6 +1,6 @@
 //! A task with triggers. `trigger_tasks` deploys it, twice, and prints what came of it as one line `RESULT {..}`.
 //!
-//! `TRIGGER_NAME` is the name of one of the triggers.
+//! `TRIGGER_NAME` is the name of one of the triggers, `TRIGGER_FACTOR` an input of it, and `TASK_MODE` a variable of the task.
 
 use std::io::Write;
 use std::sync::LazyLock;
@@ -9,7 +9,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde_json::json;
 use spanwise::{ExitCode, Result, TaskEnvironment, Trigger, ctx, on_demand, task};
 
-static ENV: LazyLock<TaskEnvironment> = LazyLock::new(|| TaskEnvironment::new("rust_triggers"));
+static ENV: LazyLock<TaskEnvironment> = LazyLock::new(|| match std::env::var("TASK_MODE") {
+    Ok(mode) => TaskEnvironment::new("rust_triggers").env_vars([("MODE", mode)]),
+    Err(_) => TaskEnvironment::new("rust_triggers"),
+});
 
 /// The first moment of the year 2000.
 fn long_ago() -> SystemTime {
@@ -18,7 +21,8 @@ fn long_ago() -> SystemTime {
 
 fn by_hand() -> Trigger {
     let name = std::env::var("TRIGGER_NAME").unwrap_or_else(|_| "by_hand".to_owned());
-    on_demand().name(name).input("factor", 5_i64).input("at", long_ago())
+    let factor = std::env::var("TRIGGER_FACTOR").ok().and_then(|factor| factor.parse().ok()).unwrap_or(5_i64);
+    on_demand().name(name).input("factor", factor).input("at", long_ago())
 }
 
 /// Says what it is started with.

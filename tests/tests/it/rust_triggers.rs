@@ -41,6 +41,22 @@ fn s11_triggers_of_rust_tasks_are_deployed_as_pythons_and_start_runs() {
 }
 
 #[test]
+fn s10_a_version_that_keeps_other_content_is_an_error_of_its_task() {
+    let data = tempfile::tempdir().unwrap();
+    let server = DevServer::start(data.path());
+    let good = json!({ "tasks": { "Ok": ["rust_triggers.report"] }, "again": true });
+    assert_eq!(deploy(Some(&server), &[]), good);
+    for (name, value) in [("TASK_MODE", "other"), ("TRIGGER_FACTOR", "6")] {
+        let found = deploy(Some(&server), &[(name, value)]);
+        let refused = found["tasks"]["Err"].as_str().unwrap_or_default();
+        assert!(refused.contains("deploy task `rust_triggers.report`"), "{name}: {found}");
+        assert!(refused.contains("with other content, which it keeps"), "{name}: {found}");
+    }
+    assert_eq!(deploy(Some(&server), &[]), good, "what is there is the same");
+    server.stop();
+}
+
+#[test]
 fn s11_10_a_trigger_that_makes_no_sense_refuses_the_deployment_before_anything_is_sent() {
     let data = tempfile::tempdir().unwrap();
     let server = DevServer::start(data.path());

@@ -95,3 +95,16 @@ fn s10_what_is_deployed_is_what_python_deploys() {
     assert_eq!(found["rust"]["security_context"]["secrets"].as_array().map(Vec::len), Some(4));
     server.stop();
 }
+
+#[test]
+fn s14_1_a_rerun_waits_in_the_queue_of_its_source_unless_another_one_is_chosen() {
+    let data = tempfile::tempdir().unwrap();
+    let server = server(data.path());
+    let (runs, _) = run("reruns", Some(&server));
+    let log = server.said();
+    for (run, queue) in runs.as_array().unwrap().iter().zip(["of-the-run", "of-the-run", "of-the-run", "chosen"]) {
+        let (run, told) = (run.as_str().unwrap(), format!("queue `{queue}` is not honoured"));
+        assert!(log.lines().any(|line| line.contains(run) && line.contains(&told)), "{run} {queue}: {log}");
+    }
+    server.stop();
+}

@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
-use connectrpc::ErrorCode;
+use connectrpc::{ConnectError, ErrorCode};
 use spanwise_core::{ActionName, RunId, RunName, Scope};
 use spanwise_engine::Relation;
 use spanwise_proto::flyteidl2::task::{Inputs, TaskSpec, TaskTrigger};
@@ -75,11 +75,13 @@ impl Server {
     }
 
     async fn rerun_of(&self, source: RunName, mut options: RunOptions) -> Result<RemoteRun> {
-        let (task, inputs, limit) = self.source(source.clone()).await?;
+        let (task, inputs, of_source) = self.source(source.clone()).await?;
         let (literals, context) = split(inputs);
         let context = options.context.take().unwrap_or_else(|| context.without_trace());
         let (inputs, _) = freeze_message(literals, &context)?;
-        options.chosen.max_action_concurrency = options.chosen.max_action_concurrency.or(limit);
+        options.chosen.max_action_concurrency =
+            options.chosen.max_action_concurrency.or(of_source.max_action_concurrency);
+        options.chosen.queue = options.chosen.queue.or(of_source.queue);
         self.create(task, inputs, Some(Relation::Rerun { run: source }), options).await
     }
 
@@ -93,8 +95,9 @@ impl Server {
         for (name, definition, triggers) in definitions {
             let request = requests::deploy_task(&self.scope, name, &program.version, definition, triggers);
             match persist(SHORT, || client.deploy_task(request.clone())).await {
-                // This very program has been deployed before.
-                Err(error) if error.code == ErrorCode::AlreadyExists => {}
+                // This very program has been deployed before, unless the server says that it keeps other content of a task or of a trigger:
+                // what is deployed may follow from variables and files, too.
+                Err(kept) if kept.code == ErrorCode::AlreadyExists && !keeps_other_content(&kept) => {}
                 deployed => {
                     deployed.map_err(|source| error(&format!("deploy task `{name}`"), &source))?;
                 }
@@ -169,8 +172,8 @@ impl Server {
         Ok(RemoteRun::new(self.connection.clone(), id, relation))
     }
 
-    /// What a run was started with: its task, its inputs, its limit.
-    async fn source(&self, name: RunName) -> Result<(TaskSpec, Inputs, Option<u32>)> {
+    /// What a run was started with: its task, its inputs, its options.
+    async fn source(&self, name: RunName) -> Result<(TaskSpec, Inputs, spanwise_core::RunOptions)> {
         let id = self.run_id(name);
         let details = self.details(&id).await?;
         let Some(action_details::Spec::Task(task)) = details.action.into_option().and_then(|action| action.spec) else {
@@ -180,8 +183,7 @@ impl Server {
         let data = self.connection.data();
         let found = persist(SHORT, || data.get_action_data(request.clone())).await;
         let found = found.map_err(|source| error("read the inputs of the run", &source))?.into_owned();
-        let limit = options::of_message(&details.run_spec).max_action_concurrency;
-        Ok((*task, found.inputs.into_option().unwrap_or_default(), limit))
+        Ok((*task, found.inputs.into_option().unwrap_or_default(), options::of_message(&details.run_spec)))
     }
 
     async fn details(&self, id: &RunId) -> Result<RunDetails> {
@@ -196,6 +198,11 @@ impl Server {
     fn run_id(&self, name: RunName) -> RunId {
         self.scope.clone().run(name)
     }
+}
+
+/// As a server of ours says it; both answers have one code, as Flyte's have.
+fn keeps_other_content(answer: &ConnectError) -> bool {
+    answer.message.as_deref().is_some_and(|message| message.contains("with other content"))
 }
 
 impl Backend for Server {
