@@ -8,13 +8,13 @@ use spanwise_core::{ActionName, ActionSpec};
 use spanwise_engine::CallToken;
 use spanwise_proto::flyteidl2::task::NamedLiteral;
 
-use crate::condition::Question;
 use crate::ctx::Ambient;
 use crate::embedded::InProcess;
 use crate::error::{Error, Result};
 use crate::overrides::Overrides;
 use crate::parent::{Child, NewCondition, NewTimer, Parent};
 use crate::payload::{freeze, read_outcome, read_outputs};
+use crate::question::Question;
 use crate::remote::RemoteTask;
 use crate::task::{AnyTask, Arguments, Body, TaskOutput, TypedTask, effective, spec};
 use crate::value::ValueError;

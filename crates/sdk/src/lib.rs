@@ -198,6 +198,7 @@ mod panic;
 mod parent;
 mod payload;
 mod purpose;
+mod question;
 #[cfg(feature = "remote")]
 mod remote;
 mod run;

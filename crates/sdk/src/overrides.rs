@@ -101,7 +101,7 @@ impl Overrides {
     }
 
     /// Refuses what is said and means nothing for `what`, which only has these settings.
-    pub(crate) fn only(&self, known: &[&str], what: &str) -> Result<()> {
+    pub(crate) fn only(&self, settings_of: &[&str], what: &str) -> Result<()> {
         let Overrides { retries, backoff, max_runtime, max_queued_time, deadline, settings } = self;
         let TaskSettings { cache, resources, secrets, env_vars, queue } = settings;
         let said = [
@@ -116,8 +116,8 @@ impl Overrides {
             ("env_vars", env_vars.is_some()),
             ("queue", queue.is_some()),
         ];
-        match said.iter().find(|(name, is_said)| *is_said && !known.contains(name)) {
-            Some((name, _)) => Err(Error::usage(format!("{name}: {what} has none; it has {}", known.join(", ")))),
+        match said.iter().find(|(name, is_said)| *is_said && !settings_of.contains(name)) {
+            Some((name, _)) => Err(Error::usage(format!("{name}: {what} has none; it has {}", settings_of.join(", ")))),
             None => Ok(()),
         }
     }

@@ -8,10 +8,10 @@ use spanwise_core::{ActionName, ActionSpec, AttemptNo, Failure, RunId, Timeouts,
 use spanwise_engine::{CallToken, Executor, Outcome, OutsideWait, StepRecord};
 
 use crate::call_site::CallSite;
-use crate::condition::Question;
 use crate::effective::Effective;
 use crate::error::Result;
 use crate::overrides::Overrides;
+use crate::question::Question;
 use crate::remote::RemoteTask;
 use crate::task::AnyTask;
 use crate::wait::Wait;

@@ -169,9 +169,7 @@ impl Server {
             calls: Calls::start(engine, receivers),
             trace_url: config.trace_url.as_deref(),
         });
-        let stands_in = control.take_up_environment().await;
-        warnings.extend(of_base.filter(|_| !stands_in));
-        take_up(&control).await.map_err(|error| Error::Recover(error.to_string()))?;
+        warnings.extend(take_up(&control, of_base).await?);
         control.keep_house();
         control.keep_time();
         let mut listeners: Vec<_> = listeners.into_iter().map(|listener| (listener, router.clone())).collect();
@@ -266,10 +264,14 @@ impl Server {
     }
 }
 
-/// Takes up the runs and the apps that were under way.
-async fn take_up(control: &ControlPlane) -> Result<(), crate::control::Error> {
-    control.recover()?;
-    control.recover_apps().await
+/// Takes up the runs and the apps that were under way, with what stands in for their interpreter. Gives what is to be said `of_base`, the
+/// interpreter itself, if nothing does.
+async fn take_up(control: &ControlPlane, of_base: Option<String>) -> Result<Option<String>, Error> {
+    let failed = |error: crate::control::Error| Error::Recover(error.to_string());
+    let stands_in = control.take_up_environment().await;
+    control.recover().map_err(failed)?;
+    control.recover_apps().await.map_err(failed)?;
+    Ok(of_base.filter(|_| !stands_in))
 }
 
 /// Where it listens, and on which port.

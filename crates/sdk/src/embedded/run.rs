@@ -6,10 +6,10 @@ use spanwise_proto::flyteidl2::core::Literal;
 use tokio::sync::watch;
 
 use crate::backend::{BackendRun, Pending, user};
-use crate::condition::{fitting, kind_of};
 use crate::ctx::Ambient;
 use crate::parent::Parent;
 use crate::payload::{encode_outputs, thaw};
+use crate::question::{fitting, kind_of};
 use crate::value::ValueError;
 
 /// A run of the engine of this process.

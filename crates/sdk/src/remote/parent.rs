@@ -21,11 +21,11 @@ use super::deployed::Definitions;
 use super::program::Program;
 use super::reference::RemoteTask;
 use crate::call_site::CallSite;
-use crate::condition::Question;
 use crate::error::{Error, ErrorKind, Result};
 use crate::overrides::Overrides;
 use crate::parent::{self, Child, CompletedStep, NewCondition, NewTimer};
 use crate::payload::{encode_outputs, freeze};
+use crate::question::Question;
 use crate::wait;
 
 /// So many requests are under way at one time, each on a connection of its own. A thousand children do not open a thousand.
@@ -230,11 +230,11 @@ impl Parent {
     {
         // Whoever is refused, or has no answer, waits without keeping a place from the others.
         let one_of_few = || {
-            let asked = ask();
+            let request = ask();
             async move {
                 let free = self.0.requests.acquire().await;
                 let _request = free.map_err(|error| ConnectError::internal(error.to_string()))?;
-                asked.await
+                request.await
             }
         };
         persist(LONG, one_of_few).await

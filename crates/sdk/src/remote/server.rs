@@ -97,7 +97,7 @@ impl Server {
             match persist(SHORT, || client.deploy_task(request.clone())).await {
                 // This very program has been deployed before, unless the server says that it keeps other content of a task or of a trigger:
                 // what is deployed may follow from variables and files, too.
-                Err(kept) if kept.code == ErrorCode::AlreadyExists && !keeps_other_content(&kept) => {}
+                Err(there) if there.code == ErrorCode::AlreadyExists && !keeps_other_content(&there) => {}
                 deployed => {
                     deployed.map_err(|source| error(&format!("deploy task `{name}`"), &source))?;
                 }
