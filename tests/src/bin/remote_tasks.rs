@@ -350,9 +350,13 @@ async fn asks() -> Result<Vec<String>> {
         .await
         .err()
         .map(|error| format!("{:?} {}", error.kind(), error.code()));
-    let again = condition::<bool>("late").timeout(limit).await.is_err();
+    let of_call = Overrides::new().deadline(limit);
+    let again = condition::<bool>("late").into_future().override_with(of_call).await.is_err();
     let mut refused = Vec::new();
-    for call in [condition::<bool>(""), condition("zero").timeout(Duration::ZERO)] {
+    let tried_again = condition("retried").into_future().override_with(Overrides::new().retries(1));
+    for call in
+        [condition::<bool>("").into_future(), condition("zero").timeout(Duration::ZERO).into_future(), tried_again]
+    {
         refused.push(call.await.err().map(|error| format!("{:?} {error}", error.kind())).unwrap_or_default());
     }
     let in_step = step_that_asks().await.err().map(|error| format!("{:?}", error.kind())).unwrap_or_default();
@@ -521,7 +525,7 @@ async fn run_case(case: &str, scratch: String) -> Result<Json> {
             answer(&run, "text", "größe".to_owned()).await?;
             answer(&run, "number", 7_i64).await?;
             answer(&run, "yes", true).await?;
-            answer(&run, "part", 0.5).await?;
+            answer(&run, "part", 2_i64).await?;
             json!({ "found": run.output().await?, "wrong": wrong, "phases": phases(&run).await? })
         }
         "sleeps_over" => {

@@ -227,12 +227,13 @@ fn check_woken(found: &Value, attempts: &str, away: Duration, asleep: &Path, beg
 #[test]
 fn s7_conditions_are_answered_or_run_out() {
     let found = in_both("asks");
-    let answered = ["\"größe\"", "true 7 0.5 true", "TimedOut DEADLINE_EXCEEDED", "Usage"];
+    let answered = ["\"größe\"", "true 7 2 true", "TimedOut DEADLINE_EXCEEDED", "Usage"];
     for (at, expected) in answered.iter().enumerate() {
         assert_eq!(found["found"][at], *expected, "{found}");
     }
     let refused = |at: usize| found["found"][at].as_str().unwrap();
     assert!(refused(4).contains("it has no name") && refused(5).contains("`zero`: timeout"), "{found}");
+    assert!(refused(6).contains("retries: condition `retried` has none"), "{found}");
     assert_eq!(found["wrong"], "Value");
     assert_eq!((&found["phases"]["text SUCCEEDED 0"], &found["phases"]["late TIMED_OUT 0"]), (&json!(1), &json!(2)));
 }
