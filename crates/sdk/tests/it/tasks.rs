@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use spanwise::{
-    ActionName, ActionView, Backoff, Cache, Client, Config, Error, ErrorContext, ErrorKind, Overrides, Phase, Run,
-    Terminal, ctx, group, map, task,
+    ActionName, ActionView, Backoff, Cache, Error, ErrorContext, ErrorKind, Overrides, Phase, Run, Terminal, ctx,
+    group, map, task,
 };
 
 use crate::{ENV, memory};
@@ -460,7 +460,7 @@ async fn two_tasks_of_one_name_are_refused_as_roots_and_as_children() {
 #[cfg(feature = "remote")]
 #[tokio::test]
 async fn s10_two_tasks_of_one_name_are_refused_before_anything_is_deployed() {
-    let nobody = Client::open(Config::new().endpoint("localhost:1")).unwrap();
+    let nobody = spanwise::Client::open(spanwise::Config::new().endpoint("localhost:1")).unwrap();
     let error = nobody.deploy().await.unwrap_err();
     assert!(error.message().contains("two tasks of this program are named `it.twin`"), "{error}");
 }
