@@ -467,18 +467,9 @@ impl<R: Copy + Eq + Hash, T: Clone> Admission<R, T> {
         let mut begun = Vec::new();
         while !self.is_closed {
             let Some(id) = self.tree.next() else { break };
-            let Some(Entry { key, queue, demand, now: Now::InLine { number, notice }, .. }) = self.entries.get(&id)
-            else {
-                break;
-            };
-            let (key, queue, line, number, notice) = (*key, *queue, demand.line(), *number, notice.clone());
-            self.tree.serve(key, line, number);
-            if let Some(entry) = self.entries.get_mut(&id) {
-                // It stands in line no more.
-                entry.now = Now::Queued;
-                let parent = entry.parent.map(|parent| (id.0, parent));
-                parent.into_iter().for_each(|parent| self.families.leaves(parent, number));
-            }
+            let Some(Entry { key, queue, now: Now::InLine { notice, .. }, .. }) = self.entries.get(&id) else { break };
+            let (key, queue, notice) = (*key, *queue, notice.clone());
+            self.tree.serve(key);
             let number = self.tree.number();
             self.put(id, Now::Granted { number });
             self.tree.grant(queue);

@@ -163,17 +163,15 @@ impl<K: Clone + Eq + Hash, I: Copy> Tree<K, I> {
         Some(*attempt)
     }
 
-    /// An attempt is served: it stands in line no more, and the shares that it is part of have gone on.
-    pub(super) fn serve(&mut self, key: PoolId, line: Line, number: u64) {
-        let queue = self.queue_of(key);
+    /// An attempt of a key is served, which stands in line until then: the shares that it is part of have gone on.
+    pub(super) fn serve(&mut self, key: PoolId) {
         for (pool, among, priority) in self.shares(key) {
             let waiting = self.pool(among).weights.get(&priority).copied().unwrap_or_default();
             let mut clock = self.clock(among, priority);
             self.pool_mut(pool).share.serve(&mut clock, waiting);
             self.pool_mut(among).clocks.insert(priority, clock);
         }
-        self.leave(key, line, number);
-        self.drop_overtaken(queue);
+        self.drop_overtaken(self.queue_of(key));
     }
 
     /// Keys that nobody refers to, and that the others have come up with, are as good as new ones.
