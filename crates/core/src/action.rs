@@ -232,6 +232,11 @@ impl Action {
         last.is_none_or(|last| (report.attempt, report.version) > last)
     }
 
+    /// True once its program has said how it stands.
+    pub fn was_reported(&self) -> bool {
+        self.reported.is_some()
+    }
+
     /// True once nothing can change any more (a step that failed recoverably may still be recorded over).
     pub fn is_finished(&self) -> bool {
         self.end().is_some()

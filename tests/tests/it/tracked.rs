@@ -236,7 +236,9 @@ fn s16_what_makes_no_sense_is_refused_by_its_field_and_the_rest_of_a_report_is_t
     let server = strict(data.path());
     let (name, root) = ("local-1", action_id("local-1", "a0"));
     assert_eq!(created(&server, name, program("hostile.main", &["x"])).status, 200);
-    created(&server, name, program("hostile.main", &["x"])).assert_error("again", "already_exists", name);
+    // Who did not hear the answer asks again, and has the same run; another program has not.
+    assert_eq!(created(&server, name, program("hostile.main", &["x"])).status, 200);
+    created(&server, name, program("hostile.other", &["x"])).assert_error("another", "already_exists", name);
     let unnamed = CreateTrackedRunRequest { id: Some(project().into()), ..CreateTrackedRunRequest::default() };
     ask(&server, "TrackedRunService/CreateRun", &unnamed).assert_error(
         "no task",
@@ -286,6 +288,7 @@ fn s16_what_makes_no_sense_is_refused_by_its_field_and_the_rest_of_a_report_is_t
         with_logs,
     ];
     let said = statuses(&send(&server, name, updates, |_| {}));
+    created(&server, name, program("hostile.main", &["x"])).assert_error("reported on", "already_exists", name);
     let expected = [
         (0, ""),
         (0, ""),

@@ -11,9 +11,11 @@ use spanwise_wire::task::{RunRules, TaskDefinition};
 use spanwise_wire::{Invalid, TaskInputs, inputs, shown};
 
 use super::enqueue::as_timer;
+use super::tracked::Again;
 use super::{ControlPlane, Error};
 use crate::calls;
 use crate::definitions::to_store;
+use crate::leftovers::Untouched;
 use crate::notify::Receivers;
 use crate::queues;
 
@@ -57,7 +59,7 @@ impl ControlPlane {
             self.check_bundle(task.bundle.as_deref()).await?;
         }
         let inputs = task.with_defaults(inputs);
-        let relation = sent.relation.recorded;
+        let relation = sent.relation.recorded.clone();
         if let Some(Relation::Rerun { run } | Relation::Recover { run }) = &relation {
             start_time = start_time.or(self.run(&scope.clone().run(run.clone()))?.given_start_time());
         }
@@ -83,13 +85,44 @@ impl ControlPlane {
             receivers,
             warnings,
         };
-        // What an earlier run of the name has left goes before there is a new one, which nothing may keep from being driven then.
-        let leftovers = &self.inner.leftovers;
-        let untouched = if is_named { leftovers.make_way(&id).await? } else { leftovers.untouched().await };
         let (frozen, named) = (inputs.encode(), task.name.clone());
         let definitions = vec![to_store(sent.stored.clone()), to_store(task.stored.clone())];
-        let accepted = spanwise_engine::NewRun { id, spec, inputs: frozen.clone(), settings, definitions };
-        let plane = self.clone();
+        let again = tracked.then(|| Again {
+            id: id.clone(),
+            options: sent.stored.digest.clone(),
+            task: task.stored.digest.clone(),
+            inputs: frozen.clone(),
+        });
+        // What an earlier run of the name has left goes before there is a new one; what the program of a tracked run has uploaded is there already.
+        let untouched = self.untouched(&id, is_named && !tracked).await?;
+        let accepted = spanwise_engine::NewRun { id, spec, inputs: frozen, settings, definitions };
+        let run = match (self.accept(accepted, task, sent, untouched).await, again) {
+            (Err(taken @ spanwise_engine::Error::AlreadyExists(_)), Some(again)) => {
+                return self.created_before(again).await?.ok_or_else(|| taken.into());
+            }
+            (made, _) => made?,
+        };
+        log_warnings(&run, &named);
+        calls::is_about(&run);
+        Ok(run)
+    }
+
+    /// Nothing of a run is removed while this is held, which nothing may keep from being driven. What an earlier run of its name has left goes first, if
+    /// that is asked for.
+    async fn untouched(&self, id: &RunId, makes_way: bool) -> Result<Untouched, Error> {
+        let leftovers = &self.inner.leftovers;
+        Ok(if makes_way { leftovers.make_way(id).await? } else { leftovers.untouched().await })
+    }
+
+    /// Has the engine accept a run, and begins to drive it.
+    async fn accept(
+        &self,
+        new: spanwise_engine::NewRun,
+        task: TaskDefinition,
+        sent: SentOptions,
+        untouched: Untouched,
+    ) -> Result<RunHandle, spanwise_engine::Error> {
+        let (plane, frozen) = (self.clone(), new.inputs.clone());
         // The run is made also if the caller goes away meanwhile: nothing is removed until it is there.
         let begin = move |run: &RunHandle| {
             // Before it is driven: whoever drives it asks for them.
@@ -98,10 +131,7 @@ impl ControlPlane {
             plane.drive(run, ActionName::ROOT, Some(frozen));
             drop(untouched);
         };
-        let run = self.inner.engine.accept_run(accepted, begin).await?;
-        log_warnings(&run, &named);
-        calls::is_about(&run);
-        Ok(run)
+        self.inner.engine.accept_run(new, begin).await
     }
 
     /// What is fixed about the root of a new run.

@@ -6,7 +6,7 @@ use spanwise_core::tracked::ReportedPhase;
 use spanwise_core::{ActionName, AttemptNo, RunId, RunName};
 use spanwise_engine::{NewReport, Payloads, RunHandle, Scope};
 use spanwise_wire::tracked::Update;
-use spanwise_wire::{Invalid, shown, values};
+use spanwise_wire::{Invalid, TaskInputs, shown, values};
 
 use super::{ControlPlane, Error, MAX_INPUTS};
 use crate::definitions::to_store;
@@ -18,7 +18,35 @@ const MAX_IN_MEMORY: usize = 32 << 20;
 /// Under this root the stock SDK uploads what belongs to tracked runs.
 const UPLOADS: &str = "tracked-runs/";
 
+/// A tracked run as it is asked for, which is there already.
+pub(super) struct Again {
+    pub(super) id: RunId,
+    /// The digest of what is asked of the run.
+    pub(super) options: String,
+    /// The digest of its root's definition.
+    pub(super) task: String,
+    pub(super) inputs: Bytes,
+}
+
 impl ControlPlane {
+    /// The run that an earlier try of the same request has made: a program that did not hear the answer asks again. None if it is another one, or
+    /// was reported on: then somebody else has it. The context may differ, for each try is a span of its caller's.
+    pub(super) async fn created_before(&self, again: Again) -> Result<Option<RunHandle>, Error> {
+        let run = self.run(&again.id)?;
+        let settings = run.settings();
+        let is_new = run.action(&ActionName::ROOT).is_some_and(|root| !root.was_reported());
+        let task = run.root_spec().and_then(|root| root.definition);
+        let is_same = settings.tracked
+            && is_new
+            && settings.definition.as_deref() == Some(again.options.as_str())
+            && task.as_deref() == Some(again.task.as_str());
+        if !is_same {
+            return Ok(None);
+        }
+        let inputs = run.payloads(&ActionName::ROOT).await?.0.unwrap_or_default();
+        Ok(TaskInputs::read(&inputs)?.has_values_of(&TaskInputs::read(&again.inputs)?).then_some(run))
+    }
+
     /// A tracked run by its name.
     pub(crate) fn tracked_run(&self, id: &RunId) -> Result<RunHandle, Error> {
         let run = self.run(id)?;

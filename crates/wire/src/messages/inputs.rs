@@ -26,6 +26,11 @@ impl From<Inputs> for TaskInputs {
 }
 
 impl TaskInputs {
+    /// True if the values are those of others, whatever their contexts.
+    pub fn has_values_of(&self, other: &TaskInputs) -> bool {
+        self.values == other.values
+    }
+
     /// Reads `inputs.pb`.
     ///
     /// # Errors
