@@ -94,8 +94,10 @@ pub struct Environment {
     pub warnings: Vec<String>,
     /// Whoever had it made, as [`Build::built_by`] said.
     pub built_by: Option<[String; 4]>,
-    /// Whether it sees the packages of the interpreter that it was made from: not if it has another version of Python.
+    /// Whether it sees the packages of the interpreter that it was made from: not if it has another version of Python, or not the SDK.
     pub shares_packages: bool,
+    /// It has not the SDK, with which its packages do not go together: what the installer said.
+    pub lacks_sdk: Option<String>,
 }
 
 /// A build that is asked for.
@@ -262,7 +264,7 @@ impl Environments {
     /// # Errors
     /// [`NoSuchPython`] if the machine does not have it.
     pub async fn look_for_python(&self, plan: &Plan) -> Result<(), NoSuchPython> {
-        Origin::of(&self.base(), plan).await.map(|_| ())
+        Origin::of(&self.base(), plan, true).await.map(|_| ())
     }
 
     /// The environment of an image, if it is complete and was made from the interpreter that the server has now.

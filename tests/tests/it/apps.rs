@@ -143,13 +143,30 @@ fn s12_a_fastapi_app_is_asked_by_a_task_in_its_trace_woken_and_killed_and_has_th
         (&json!(422), &json!(200), &json!(502)),
         "{found}"
     );
-    eprintln!("a FastAPI app that slept has answered 20 requests within {} s", found["woken_in"]);
+    let woken_in = found["woken_in"].as_f64().unwrap();
+    eprintln!("a FastAPI app that slept has answered 20 requests within {woken_in} s");
+    assert!(woken_in < 1.0, "it is forked from an interpreter that has imported what it needs: {woken_in} s");
     let pid = |server: &DevServer| run_case(server, "fastapi_app.py", "pid")["pid"].as_u64().unwrap();
     let before = pid(&server);
     server.kill();
     server.restart();
     let after = pid(&server);
     assert!(is_alive(after) && (after == before || !is_alive(before)), "{before} {after}");
+}
+
+#[test]
+fn s12_an_app_runs_with_packages_that_do_not_go_together_with_the_sdk_and_a_task_says_why_it_does_not() {
+    let data = tempfile::tempdir().unwrap();
+    let mut server = DevServer::start(data.path());
+    let check = |found: &Value| {
+        assert_eq!((&found["served"], &found["alone"]), (&found["version"], &found["version"]), "{found}");
+        let failed = found["failed"].to_string();
+        assert!(failed.contains("do not go together with flyte") && failed.contains("protobuf"), "{failed}");
+    };
+    check(&run_case(&server, "apps_without_sdk.py", "runs"));
+    server.kill();
+    server.restart();
+    check(&run_case(&server, "apps_without_sdk.py", "runs"));
 }
 
 #[test]

@@ -8,21 +8,40 @@ use super::plan::Step;
 use super::record::Record;
 use super::site::{Site, say};
 use super::unfinished::Unfinished;
-use super::{Build, Error, Inner, copy, install};
+use super::{Base, Build, Error, Inner, Sdk, copy, install};
 use crate::random_name;
 
-/// Makes the environment and its record.
+/// Makes the environment and its record. One whose packages do not go together with the SDK is made without it.
 pub(super) async fn run(inner: &Inner, build: &Build<'_>) -> Result<Record, Error> {
     let base = inner.base();
     let unusable = if build.plan.sdk.is_some() { base.problem() } else { base.unusable() };
     if let Some(problem) = unusable {
         return Err(Error::Base(problem));
     }
+    let made = make(inner, (&base, build), None).await;
+    let Some(conflict) = made.as_ref().err().and_then(|error| conflict(error, base.sdk())) else { return made };
+    let name = base.sdk().name;
+    say(build.log, &format!("its packages do not go together with {name}: making the environment without it"))?;
+    // What the installer said about both is what is to be read, if this does not help.
+    make(inner, (&base, build), Some(conflict.to_owned())).await.or(made)
+}
+
+/// What an installer said of packages that do not go together, where the SDK is one of them.
+fn conflict<'a>(error: &'a Error, sdk: &Sdk) -> Option<&'a str> {
+    let Error::Step { last_lines, .. } = error else { return None };
+    // The words of pip, and those of uv.
+    let is_one = ["ResolutionImpossible", "No solution found"].iter().any(|words| last_lines.contains(words));
+    (is_one && last_lines.contains(sdk.name)).then_some(last_lines)
+}
+
+/// Makes the environment, without the SDK if it is said why.
+async fn make(inner: &Inner, (base, build): (&Base, &Build<'_>), lacks_sdk: Option<String>) -> Result<Record, Error> {
     let started = Instant::now();
     let name = format!("{}-{}", build.key, random_name());
-    let mut site = Site { base: &base, build, unfinished: Unfinished::new(inner, &name) };
+    let mut site = Site { base, build, unfinished: Unfinished::new(inner, &name), has_sdk: lacks_sdk.is_none() };
     let done = match site.make().await {
-        Ok(warnings) => {
+        Ok(mut warnings) => {
+            warnings.extend(lacks_sdk.is_some().then(|| without_sdk(base.sdk())));
             let record = Record {
                 image: build.image.to_owned(),
                 directory: name,
@@ -30,6 +49,7 @@ pub(super) async fn run(inner: &Inner, build: &Build<'_>) -> Result<Record, Erro
                 env: build.plan.env.clone(),
                 warnings,
                 built_by: build.built_by.clone(),
+                lacks_sdk,
             };
             let written = record.write(&inner.directory, build.key);
             written.map(|()| record).map_err(|source| site.io("write the record beside", source))
@@ -50,11 +70,18 @@ pub(super) async fn run(inner: &Inner, build: &Build<'_>) -> Result<Record, Erro
     }
 }
 
+fn without_sdk(sdk: &Sdk) -> String {
+    format!(
+        "its packages do not go together with {}: apps that are programs of their own run in it, tasks do not",
+        sdk.name
+    )
+}
+
 impl Site<'_> {
     async fn make(&mut self) -> Result<Vec<String>, Error> {
         let (base, plan) = (self.base, self.build.plan);
         fs::create_dir_all(self.directory()).map_err(|error| self.io("make directory", error))?;
-        let origin = Origin::of(base, plan).await.map_err(Error::NoSuchPython)?;
+        let origin = Origin::of(base, plan, self.has_sdk).await.map_err(Error::NoSuchPython)?;
         let warnings = plan.warnings.clone();
         self.say(&format!("making an environment for {}", self.build.image))?;
         for warning in &warnings {
@@ -91,7 +118,7 @@ impl Site<'_> {
             }
             Origin::Other(python) => vec![python.display().to_string(), "-m".into(), "venv".into(), directory],
             Origin::Uv(uv) => {
-                let (major, minor) = self.build.plan.python.unwrap_or_default();
+                let (major, minor) = self.build.plan.python.or(self.base.version()).unwrap_or_default();
                 let uv = uv.display().to_string();
                 // The directory is there already, and empty.
                 vec![

@@ -25,8 +25,10 @@ impl Installer {
         }
         // uv looks at an environment's own packages only.
         if !(origin.shares_packages() && installer == Installer::Pip) {
-            let sdk = site.requirement().into_iter().collect();
-            installer.run(site, "the SDK", Vec::new(), sdk).await?;
+            let sdk: Vec<String> = site.requirement().into_iter().collect();
+            if !sdk.is_empty() || site.has_sdk {
+                installer.run(site, "the SDK", Vec::new(), sdk).await?;
+            }
         }
         Ok(installer)
     }
@@ -36,9 +38,13 @@ impl Installer {
         let in_context = |path: &str| site.context().join(path).display().to_string();
         match step {
             Step::Packages { packages, options } => {
-                let mut what = packages.clone();
+                let is_left_out = |package: &String| !site.has_sdk && sdk.is_named_by(package);
+                let mut what: Vec<String> = packages.iter().filter(|package| !is_left_out(package)).cloned().collect();
+                if what.is_empty() {
+                    return Ok(());
+                }
                 if !packages.iter().any(|package| sdk.is_named_by(package)) && !is_alone(options) {
-                    what.extend(site.base.requirement());
+                    what.extend(site.beside());
                 }
                 self.run(site, &packages.join(" "), options.clone(), what).await
             }
@@ -47,7 +53,7 @@ impl Installer {
                 let text = fs::read_to_string(&path).map_err(|error| site.io("read a requirements file of", error))?;
                 let mut what = vec!["--requirement".to_owned(), path];
                 if !text.lines().any(|line| sdk.is_named_by(line)) && !is_alone(options) {
-                    what.extend(site.base.requirement());
+                    what.extend(site.beside());
                 }
                 self.run(site, &format!("requirements from {file}"), options.clone(), what).await
             }

@@ -40,19 +40,24 @@ pub struct NoSuchPython {
 impl Origin {
     /// # Errors
     /// [`NoSuchPython`] if the machine has none of the version that is asked for.
-    pub(super) async fn of(base: &Base, plan: &Plan) -> Result<Origin, NoSuchPython> {
+    pub(super) async fn of(base: &Base, plan: &Plan, has_sdk: bool) -> Result<Origin, NoSuchPython> {
         if plan.sdk.is_some() {
-            // An interpreter of a Linux distribution may not be able to make environments by itself.
-            return Ok(files::on_path("uv").map_or_else(|| Origin::Other(base.python().to_owned()), Origin::Uv));
+            return Ok(Origin::apart(base));
         }
         let Some(wanted) = plan.python.filter(|wanted| Some(*wanted) != base.version()) else {
-            return Ok(Origin::Base);
+            return Ok(if has_sdk { Origin::Base } else { Origin::apart(base) });
         };
         if let Some(installed) = installed(wanted).await {
             return Ok(Origin::Other(installed));
         }
         let here = base.version().map_or_else(|| "another one".to_owned(), |(major, minor)| format!("{major}.{minor}"));
         files::on_path("uv").map(Origin::Uv).ok_or(NoSuchPython { wanted, here })
+    }
+
+    /// The server's own version, without its packages.
+    fn apart(base: &Base) -> Origin {
+        // An interpreter of a Linux distribution may not be able to make environments by itself.
+        files::on_path("uv").map_or_else(|| Origin::Other(base.python().to_owned()), Origin::Uv)
     }
 
     pub(super) fn shares_packages(&self) -> bool {

@@ -23,6 +23,9 @@ pub(super) struct Record {
     pub(super) env: Vec<(String, String)>,
     pub(super) warnings: Vec<String>,
     pub(super) built_by: Option<[String; 4]>,
+    /// It has not the SDK, with which its packages do not go together: what the installer said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) lacks_sdk: Option<String>,
 }
 
 impl Record {
@@ -52,7 +55,9 @@ impl Record {
             env: self.env,
             warnings: self.warnings,
             built_by: self.built_by,
-            shares_packages: inner.base().version().is_none_or(|version| is_of_version(&directory, version)),
+            shares_packages: self.lacks_sdk.is_none()
+                && inner.base().version().is_none_or(|version| is_of_version(&directory, version)),
+            lacks_sdk: self.lacks_sdk,
         })
     }
 }

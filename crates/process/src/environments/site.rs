@@ -23,6 +23,8 @@ pub(super) struct Site<'a> {
     pub(super) base: &'a Base,
     pub(super) build: &'a Build<'a>,
     pub(super) unfinished: Unfinished,
+    /// Whether it gets the SDK.
+    pub(super) has_sdk: bool,
 }
 
 impl Site<'_> {
@@ -47,7 +49,12 @@ impl Site<'_> {
     /// The SDK that it gets, as installers have it.
     pub(super) fn requirement(&self) -> Option<String> {
         let wanted = self.build.plan.sdk.as_ref().map(|version| format!("{}=={version}", self.base.sdk().name));
-        wanted.or_else(|| self.base.requirement())
+        wanted.or_else(|| self.base.requirement()).filter(|_| self.has_sdk)
+    }
+
+    /// What is installed with other packages, so that they go together with it.
+    pub(super) fn beside(&self) -> Option<String> {
+        self.base.requirement().filter(|_| self.has_sdk)
     }
 
     pub(super) fn io(&self, doing: &'static str, source: io::Error) -> Error {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use spanwise_core::Failure;
-use spanwise_process::{Launch, Limits, Process, Recording};
+use spanwise_process::{Launch, Limits, Process, Recording, Script};
 use spanwise_wire::apps::{AppDefinition, AppId};
 use tokio::net::TcpStream;
 
@@ -91,6 +91,15 @@ fn with_port(argument: &str, wanted: u16, given: u16) -> String {
     }
 }
 
+/// What is started: the program of the definition, or the script that stands for it.
+fn argv(definition: &AppDefinition, ports: &Reserved, script: Option<&Script>) -> Vec<String> {
+    let filled = fill(&definition.program.argv, &definition.id, definition.port, ports.given);
+    match script {
+        Some(script) => script.command().into_iter().chain(filled.into_iter().skip(1)).collect(),
+        None => filled,
+    }
+}
+
 impl Apps {
     /// Starts the process of an app.
     pub(super) async fn launch(&self, definition: &Arc<AppDefinition>) -> Result<Running, Failure> {
@@ -129,7 +138,7 @@ impl Apps {
         }
         let secrets = values.given((&*shared.runner, shared.data.mounts())).await?;
         let launch = Launch {
-            argv: self.argv(definition, &ports, served.program),
+            argv: argv(definition, &ports, served.script.as_ref()),
             env: self.env(definition, &ports, &served.python, secrets.variables),
             directory: files.work(),
             log,
@@ -137,17 +146,9 @@ impl Apps {
             claim: Some(files.claim(number)),
             mounted: secrets.files,
         };
-        let started = shared.runner.start(None, &launch).await;
+        let started = shared.runner.start(served.script.as_ref(), &launch).await;
         let process = started.map_err(|error| Failure::user("CannotStart", spanwise_wire::with_causes(&error)))?;
         Ok(Running { process, files, number, ports, recording: Some(recording) })
-    }
-
-    fn argv(&self, definition: &AppDefinition, ports: &Reserved, program: Vec<String>) -> Vec<String> {
-        let filled = fill(&definition.program.argv, &definition.id, definition.port, ports.given);
-        match program.is_empty() {
-            true => filled,
-            false => program.into_iter().chain(filled.into_iter().skip(1)).collect(),
-        }
     }
 
     fn env(

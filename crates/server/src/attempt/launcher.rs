@@ -10,10 +10,14 @@ use spanwise_wire::image::published_python;
 use spanwise_wire::task::{ENTRY_POINT, Program};
 
 use super::{entry, system, verdict};
+use crate::image_plan::SDK;
 use spanwise_process::environments::{Base, Environment, Environments, ImageKey};
 
 /// What runs beside the stock SDK in each of its processes.
-pub const BESIDE_SDK: &str = include_str!("sdk.py");
+pub const BESIDE_SDK: &str = concat!(include_str!("sdk.py"), "\n\n", include_str!("task.py"));
+
+/// What runs beside the SDK's entry point of apps.
+const BESIDE_APP: &str = concat!(include_str!("sdk.py"), "\n\n", include_str!("app.py"));
 
 /// Starts processes of tasks.
 #[derive(Debug)]
@@ -41,8 +45,8 @@ pub(crate) struct PythonEnvironment {
 #[derive(Clone, Debug)]
 pub(crate) struct Serving {
     pub(crate) python: PythonEnvironment,
-    /// The program in the place of the SDK's entry point; empty for an app that is started by a program of its own.
-    pub(crate) program: Vec<String>,
+    /// The SDK's entry point; none for an app that is started by a program of its own.
+    pub(crate) script: Option<Script>,
 }
 
 impl PythonEnvironment {
@@ -111,6 +115,9 @@ impl Launcher {
             notes.extend(other.map(|(_, (major, minor))| {
                 format!("the image has Python {major}.{minor}: the task runs in an environment with the SDK alone, beside the server's own")
             }));
+            if is_stock && let Some(conflict) = &found.lacks_sdk {
+                return Err(without_sdk(&program.image, conflict));
+            }
             let (bin, env) = (found.bin.clone(), found.env.clone());
             let (interpreter, path) = (bin.join("python"), bin.join(ENTRY_POINT));
             let directories = directories(&found, &base);
@@ -130,26 +137,28 @@ impl Launcher {
         Ok(PythonEnvironment { path: programs(&self.bin, &base), base, script, env: Vec::new(), notes, image: None })
     }
 
-    /// The environment of an app, and the program in the place of the first of its arguments if that is the SDK's entry point.
+    /// The environment of an app, and the script in the place of the first of its arguments if that is the SDK's entry point.
     pub(crate) async fn serving(&self, program: &Program) -> Result<Serving, Failure> {
         let python = self.environment(program).await?;
         if program.argv.first().is_none_or(|first| first != entry::SERVE) {
-            return Ok(Serving { python, program: Vec::new() });
+            return Ok(Serving { python, script: None });
         }
-        let script = entry::write_serve(&self.bin).map_err(|error| system("write the SDK's entry point", &error))?;
+        let path = entry::write_serve(&self.bin).map_err(|error| system("write the SDK's entry point", &error))?;
         let found = ImageKey::of(&program.image).and_then(|key| self.environments.find(&key));
-        let mut argv = match found {
-            Some(found) => vec![found.bin.join("python").display().to_string()],
+        // The SDK's entry point may start the app as a program of its own, which then finds what is installed for it on its path.
+        let found = found.filter(|found| found.lacks_sdk.is_none());
+        let (interpreter, options) = match found {
+            Some(found) => (found.bin.join("python"), Vec::new()),
             None => {
                 let base = &python.base;
                 if let Some(problem) = base.unusable() {
                     return Err(Failure::user("PythonNotFound", problem).terminal());
                 }
-                std::iter::once(base.python().display().to_string()).chain(base.options().iter().cloned()).collect()
+                (base.python().to_owned(), base.options().to_vec())
             }
         };
-        argv.push(script.display().to_string());
-        Ok(Serving { python, program: argv })
+        let script = Script { interpreter, options, path, beside: BESIDE_APP };
+        Ok(Serving { python, script: Some(script) })
     }
 
     /// The entry point for the server's own interpreter. If that has no SDK, the task fails for good: another attempt would find the same.
@@ -208,6 +217,16 @@ pub(super) fn other_python(program: &Program, base: &Base) -> Option<(ImageKey, 
     Some((ImageKey::of_python(version), version))
 }
 
+/// Why a task cannot run in an environment that was made for apps alone.
+fn without_sdk(image: &str, conflict: &str) -> Failure {
+    let name = SDK.name;
+    let message = format!(
+        "the packages of the image {image} do not go together with {name}, which tasks need: ask for other versions of them. The installer \
+         said:\n{conflict}"
+    );
+    Failure::user("PackagesConflict", message).terminal()
+}
+
 /// The directory of programs beside an interpreter.
 pub(super) fn bin_of(base: &Base) -> Vec<PathBuf> {
     base.python().parent().map(Path::to_owned).into_iter().collect()
@@ -218,7 +237,6 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
-    use crate::image_plan::SDK;
 
     #[tokio::test]
     async fn an_interpreter_that_does_not_work_is_not_another_version_than_that_of_an_image() {
@@ -249,6 +267,7 @@ mod tests {
                 warnings: Vec::new(),
                 built_by: None,
                 shares_packages,
+                lacks_sdk: None,
             };
             let environment = PythonEnvironment {
                 path: directories(&image, &base),
