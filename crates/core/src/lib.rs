@@ -19,6 +19,7 @@ mod event;
 mod failure;
 pub mod history;
 mod id;
+pub mod layout;
 pub mod lifecycle;
 mod live;
 mod notification;

@@ -1,7 +1,7 @@
 //! The engine: a journal, and the runs of this process.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -70,6 +70,8 @@ pub struct Engine {
 }
 
 pub(crate) struct Inner {
+    /// Where it keeps what it keeps; none: in memory.
+    directory: Option<PathBuf>,
     pub(crate) clock: Clock,
     pub(crate) journal: Journal,
     pub(crate) interrupted: AtomicBool,
@@ -125,7 +127,12 @@ impl Engine {
         let (exports, run_feeds) = (Arc::new(Exports::default()), Arc::new(RunFeeds::default()));
         let ended = Arc::new(Notify::new());
         let (of_journal, feeds) = (Arc::clone(&exports), Arc::clone(&run_feeds));
+        let directory = match &config.storage {
+            Storage::Directory { path, .. } => Some(std::path::absolute(path).unwrap_or_else(|_| path.clone())),
+            Storage::Memory => None,
+        };
         let inner = Inner {
+            directory,
             clock,
             journal: Journal::open(store, always_inline, of_journal, Arc::clone(&ended), feeds)?,
             exports,
@@ -150,6 +157,11 @@ impl Engine {
             inner.recall_begun(period)?;
         }
         Ok(Engine { inner: Arc::new(inner) })
+    }
+
+    /// Where it keeps what it keeps; none: in memory.
+    pub fn directory(&self) -> Option<&Path> {
+        self.inner.directory.as_deref()
     }
 
     /// Gives every attempt back, for a process that ends while runs are under way: bodies are dropped, calls stay open without

@@ -23,6 +23,7 @@ mod journal;
 mod notifications;
 mod pools;
 mod random;
+mod recovery;
 mod reservations;
 mod run;
 mod run_feed;

@@ -81,6 +81,10 @@ impl Parent for AnyParent {
         of_either!(self, parent => parent.record_step(step).await)
     }
 
+    async fn write_report(&self, page: String) -> Result<()> {
+        of_either!(self, parent => parent.write_report(page).await)
+    }
+
     fn count_call(&self) -> Option<CallToken> {
         of_either!(self, parent => parent.count_call())
     }

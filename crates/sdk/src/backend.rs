@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use spanwise_core::lifecycle::TraceLevel;
-use spanwise_core::{ActionName, Failure, Phase, RunId, RunName, TaskName};
+use spanwise_core::{ActionName, AttemptNo, Failure, Phase, RunId, RunName, TaskName};
 use spanwise_engine::{ActionView, Outcome, Relation, random_bits};
 use spanwise_proto::flyteidl2::core::Literal;
 use spanwise_proto::flyteidl2::task::NamedLiteral;
@@ -28,8 +28,9 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
     /// Starts a run. After `Ok` it survives the process.
     fn start(&self, new: NewRun) -> Pending<'_, AnyRun>;
 
-    /// Runs the task of an earlier run again. With no map given, its map is reused without what carries the trace.
-    fn rerun(&self, source: RunName, options: RunOptions) -> Pending<'_, AnyRun>;
+    /// Runs the task of an earlier run again, from the beginning or with what has succeeded there. With no map given, its map is reused without
+    /// what carries the trace.
+    fn rerun(&self, again: Again, options: RunOptions) -> Pending<'_, AnyRun>;
 
     /// Takes up a run: one that was interrupted goes on.
     fn resume(&self, name: RunName) -> Pending<'_, AnyRun>;
@@ -42,6 +43,25 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
 
     /// What has to run for the page of a run to open.
     fn how_to_open(&self) -> String;
+}
+
+/// How an earlier run is run again.
+#[derive(Clone, Debug)]
+pub(crate) enum Again {
+    /// All of it.
+    Rerun(RunName),
+    /// What has succeeded there counts.
+    Recover(RunName),
+}
+
+impl Again {
+    /// The earlier run, and what the new one is to it.
+    pub(crate) fn source(self) -> (RunName, Relation) {
+        match self {
+            Again::Rerun(run) => (run.clone(), Relation::Rerun { run }),
+            Again::Recover(run) => (run.clone(), Relation::Recover { run }),
+        }
+    }
 }
 
 /// One run.
@@ -61,7 +81,10 @@ pub(crate) trait BackendRun: Send + Sync {
     /// Answers a condition of it that waits, with a value of this kind.
     fn signal<'a>(&'a self, condition: &'a ActionView, kind: &'static str, value: Literal) -> Pending<'a, ()>;
 
-    /// Its actions as they are now, in the order in which they were accepted.
+    /// The report of an attempt, if it has left one.
+    fn report(&self, action: ActionName, attempt: AttemptNo) -> Pending<'_, Option<String>>;
+
+    /// Ends it and everything under it., in the order in which they were accepted.
     fn actions(&self) -> Pending<'_, Vec<ActionView>>;
 
     /// The same, where it is to be had for less: why an action failed may be left out.

@@ -46,18 +46,23 @@ async fn attempt(
     _counted: CountedBody,
 ) -> Report {
     crate::panic::install_hook();
+    let name = task.described().name.clone();
+    let running = Arc::new(RunningTask::new(parent, name, depth));
     let run_body = async {
         let (inputs, context) = thaw(&delivered.inputs)?;
         let mut context = context.without_reserved();
         if let Some(span) = delivered.span {
             context.set(TRACEPARENT, span.to_string());
         }
-        let name = task.described().name.clone();
-        let task_context = RunningTask::new(parent, name, depth);
-        let ambient = Ambient { task: Arc::new(task_context), context, group: None, step: None };
+        let ambient = Ambient { task: Arc::clone(&running), context, group: None, step: None };
         run_in(ambient, task, &inputs).await
     };
-    match AssertUnwindSafe(run_body).catch_unwind().await {
+    let ended = AssertUnwindSafe(run_body).catch_unwind().await;
+    if running.report.get().is_some() {
+        // Few have one: it takes no room in the call of each action.
+        Box::pin(crate::report::finish(&running)).await;
+    }
+    match ended {
         Ok(Ok(outputs)) => Report::Succeeded(outputs),
         Ok(Err(error)) => Report::Failed(error.to_failure()),
         Err(panic) => Report::Failed(crate::panic::failure(panic.as_ref())),

@@ -1,7 +1,7 @@
 //! What a task can ask about itself, and the scopes that change what its calls carry.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use spanwise_core::{ActionName, RunId, RunName, TaskName};
 use spanwise_wire::CustomContext;
@@ -11,6 +11,7 @@ use crate::any_parent::AnyParent;
 use crate::call_site::{CallCounts, CallSite};
 use crate::error::{Error, Result};
 use crate::parent::Parent;
+use crate::report::Report;
 
 tokio::task_local! {
     static AMBIENT: Ambient;
@@ -24,6 +25,8 @@ pub(crate) struct RunningTask {
     /// How many tasks of this process stand above it; deep chains move to a stack of their own.
     pub(crate) depth: u32,
     calls: CallCounts,
+    /// What it has made for people, once it makes something.
+    pub(crate) report: OnceLock<Box<Report>>,
 }
 
 /// What the calls carry that are made by the code that runs now.
@@ -38,7 +41,7 @@ pub(crate) struct Ambient {
 
 impl RunningTask {
     pub(crate) fn new(parent: AnyParent, task: TaskName, depth: u32) -> RunningTask {
-        RunningTask { parent, task, depth, calls: CallCounts::default() }
+        RunningTask { parent, task, depth, calls: CallCounts::default(), report: OnceLock::new() }
     }
 
     /// The run.

@@ -4,6 +4,7 @@ mod backend;
 mod executor;
 mod no_body;
 mod parent;
+mod reports;
 mod run;
 mod surroundings;
 

@@ -168,6 +168,48 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Running again what failed
+//!
+//! [`RunContext::recover`] runs the task of an earlier run again and takes over what has succeeded there; [`RunContext::rerun`] takes over nothing.
+//!
+//! ```
+//! use std::sync::LazyLock;
+//! use std::sync::atomic::{AtomicU32, Ordering};
+//!
+//! use spanwise::{Error, TaskEnvironment, task};
+//!
+//! static ENV: LazyLock<TaskEnvironment> = LazyLock::new(|| TaskEnvironment::new("again"));
+//! static LOADED: AtomicU32 = AtomicU32::new(0);
+//! static TRIES: AtomicU32 = AtomicU32::new(0);
+//!
+//! #[task(env = ENV)]
+//! async fn load(day: i64) -> spanwise::Result<i64> {
+//!     LOADED.fetch_add(1, Ordering::Relaxed);
+//!     Ok(100 * day)
+//! }
+//!
+//! #[task(env = ENV)]
+//! async fn report_of(day: i64) -> spanwise::Result<String> {
+//!     let rows = load(day).await?;
+//!     match TRIES.fetch_add(1, Ordering::Relaxed) {
+//!         0 => Err(Error::terminal("no room")),
+//!         _ => Ok(format!("{rows} rows")),
+//!     }
+//! }
+//!
+//! # #[tokio::main]
+//! # async fn main() -> spanwise::Result<()> {
+//! # let client = spanwise::Client::open(spanwise::Config::new().in_memory())?;
+//! let failed = client.with_runcontext().name("monday").run(report_of(1)).await?;
+//! assert!(failed.output().await.is_err());
+//! let again = client.with_runcontext().recover::<String>("monday").await?;
+//! assert_eq!(again.output().await?, "100 rows");
+//! assert_eq!(LOADED.load(Ordering::Relaxed), 1);
+//! # client.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
 
 mod any_parent;
 mod backend;
@@ -201,6 +243,7 @@ mod purpose;
 mod question;
 #[cfg(feature = "remote")]
 mod remote;
+pub mod report;
 mod run;
 mod run_context;
 mod step;

@@ -127,6 +127,9 @@ pub(crate) trait Parent: Send + Sync {
     /// Records a step. After `Ok` it is safe.
     fn record_step(&self, step: CompletedStep) -> impl Future<Output = Result<()>> + Send;
 
+    /// Writes the report of the attempt, in the place of an earlier one.
+    fn write_report(&self, page: String) -> impl Future<Output = Result<()>> + Send;
+
     /// Counts a call from when it is made until it is over.
     fn count_call(&self) -> Option<CallToken> {
         None

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use spanwise_core::{ActionKind, DEFAULT_ORG, Failure, Phase, RunId, RunName};
+use spanwise_core::{ActionKind, ActionName, AttemptNo, DEFAULT_ORG, Failure, Phase, RunId, RunName};
 use spanwise_engine::{ActionView, Outcome, Relation};
 use tokio::sync::watch;
 
@@ -97,6 +97,30 @@ impl<T: TaskOutput> Run<T> {
             }
         }
         send(&*self.run, condition, value).await
+    }
+
+    /// The report that the last attempt of its root has made, as a page of HTML; none if it has made none.
+    ///
+    /// # Errors
+    /// [`ErrorKind::System`](crate::ErrorKind::System) if it cannot be read.
+    pub async fn report(&self) -> Result<Option<String>> {
+        self.report_of(&ActionName::ROOT).await
+    }
+
+    /// The same of one of its actions.
+    ///
+    /// # Errors
+    /// As [`Run::report`]; [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) if it has no such action.
+    pub async fn report_of(&self, action: &ActionName) -> Result<Option<String>> {
+        let actions = self.run.outline().await?;
+        let Some(found) = actions.iter().find(|other| other.name == *action) else {
+            let failure = Failure::user("NotFound", format!("run `{}` has no action `{action}`", self.run.id().name));
+            return Err(Error::from_failure(ErrorKind::NotFound, failure.terminal()));
+        };
+        match found.attempts {
+            0 => Ok(None),
+            attempts => self.run.report(*action, AttemptNo(attempts)).await,
+        }
     }
 
     /// Its actions as they are now, in the order in which they were accepted.

@@ -5,7 +5,7 @@ use spanwise_engine::Relation;
 use spanwise_proto::flyteidl2::task::NamedLiteral;
 use spanwise_wire::CustomContext;
 
-use crate::backend::{NewRun, Root, RunOptions};
+use crate::backend::{Again, NewRun, Root, RunOptions};
 use crate::call::{Call, Callee};
 use crate::client::{Client, default_client};
 use crate::ctx::Ambient;
@@ -159,14 +159,37 @@ impl RunContext {
         Ok(Run::new(client, run))
     }
 
+    /// For [`recover`](RunContext::recover): actions that are run again although they have succeeded in the earlier run, by their names. One that calls others calls
+    /// them again: name those, too, where they are to be run. Names that the earlier run does not have change nothing.
+    pub fn rerun_actions(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> RunContext {
+        self.options.chosen.rerun_actions.extend(names.into_iter().map(Into::into));
+        self
+    }
+
+    /// Runs the task of an earlier run again, with the same inputs, and takes over what has succeeded there: the root is run, and each action that it calls
+    /// again under the name that it had is at its end at once ([`Phase::Recovered`](crate::Phase::Recovered)). What failed there, was not
+    /// reached or is called with other inputs is run. The map is treated as by [`rerun`](RunContext::rerun).
+    ///
+    /// # Errors
+    /// As [`rerun`](RunContext::rerun).
+    pub async fn recover<T: TaskOutput>(self, source: &str) -> Result<Run<T>> {
+        let source = Again::Recover(RunName::new(source)?);
+        self.run_again(source).await
+    }
+
     /// Runs the task of an earlier run again, with the same inputs. Its map is reused without `traceparent`, `tracestate` and
     /// `baggage`, so the new run has a trace of its own; a map given here is used instead.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) if there is no such run, or its task is not in this program.
     pub async fn rerun<T: TaskOutput>(self, source: &str) -> Result<Run<T>> {
+        let source = Again::Rerun(RunName::new(source)?);
+        self.run_again(source).await
+    }
+
+    async fn run_again<T: TaskOutput>(self, again: Again) -> Result<Run<T>> {
         let client = self.client?;
-        let run = client.backend().rerun(RunName::new(source)?, self.options).await?;
+        let run = client.backend().rerun(again, self.options).await?;
         Ok(Run::new(client, run))
     }
 }

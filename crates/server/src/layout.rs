@@ -4,11 +4,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use spanwise_blobs::{BUCKET, BadUri, BlobUri};
-use spanwise_core::{ActionName, AttemptNo, RunId};
+use spanwise_core::{ActionName, AttemptNo, RunId, layout};
 use spanwise_engine::RunKey;
 
-/// Below it are the directories of runs.
-pub(crate) const RUNS: &str = "runs";
+pub(crate) use spanwise_core::layout::RUNS;
 
 /// The inputs of its root, below the directory of a run.
 pub(crate) const INPUTS_OF_ROOT: &str = "a0/inputs.pb";
@@ -24,7 +23,7 @@ pub(crate) const UPLOADED_INPUTS: &str = "inputs";
 /// # Errors
 /// [`BadUri`] if a name of the run cannot be part of a key; names are checked before a run is accepted.
 pub(crate) fn run_base(id: &RunId) -> Result<BlobUri, BadUri> {
-    BlobUri::from_key(&format!("{RUNS}/{}/{}/{}/{}", id.org, id.project, id.domain, id.name))
+    BlobUri::from_key(&layout::run_key(id))
 }
 
 /// The URI of [`run_base`]; empty if there is none.
@@ -39,12 +38,12 @@ pub(crate) fn inputs(id: &RunId, action: &ActionName) -> Result<BlobUri, BadUri>
 
 /// The directory of an attempt's outputs.
 pub(crate) fn attempt(id: &RunId, action: &ActionName, attempt: AttemptNo) -> Result<BlobUri, BadUri> {
-    run_base(id)?.join(action.as_str())?.join(&attempt.to_string())
+    BlobUri::from_key(&layout::attempt_key(id, action, attempt))
 }
 
 /// The report that an attempt may leave.
 pub(crate) fn report(id: &RunId, action: &ActionName, number: AttemptNo) -> Result<BlobUri, BadUri> {
-    attempt(id, action, number)?.join("report.html")
+    attempt(id, action, number)?.join(layout::REPORT)
 }
 
 /// The directory of what an attempt's task stores by itself.

@@ -37,6 +37,7 @@ mod python;
 mod queues;
 mod readme;
 mod remote;
+mod remote_runs;
 mod restart;
 mod retention;
 mod run_command;

@@ -12,7 +12,7 @@ use spanwise_core::lifecycle::{RunTrace, TraceLevel};
 use spanwise_core::trace::TRACESTATE;
 use spanwise_core::{ActionName, CachePolicy, Failure, RunId, RunName, Scope, TaskName};
 use spanwise_engine::{
-    Call, Engine, EngineConfig, Export, ExportLimits, NewRun as NewEngineRun, Relation, RunHandle, RunSettings, Storage,
+    Call, Engine, EngineConfig, Export, ExportLimits, NewRun as NewEngineRun, RunHandle, RunSettings, Storage,
 };
 use spanwise_proto::flyteidl2::task::NamedLiteral;
 use spanwise_wire::{CustomContext, shown};
@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 
 use super::executor::InProcess;
 use super::run::EmbeddedRun;
-use crate::backend::{AnyRun, Backend, NewRun, Pending, Root, RunOptions};
+use crate::backend::{Again, AnyRun, Backend, NewRun, Pending, Root, RunOptions};
 use crate::config::{Exporter, Tracing};
 use crate::effective::Effective;
 use crate::error::{Error, ErrorKind, Result};
@@ -62,6 +62,9 @@ impl Embedded {
             Storage::Memory => None,
         };
         let engine = Engine::open(config)?;
+        if let Some(data) = engine.directory() {
+            super::reports::remove_of_pruned(&engine, data);
+        }
         let export = Mutex::new(exporter.map(|exporter| begin_export(&engine, exporter)).transpose()?);
         Ok(Embedded { engine, scope, directory, tracing, export, drivers: Drivers::default() })
     }
@@ -156,8 +159,9 @@ impl Backend for Embedded {
         })
     }
 
-    fn rerun(&self, source: RunName, options: RunOptions) -> Pending<'_, AnyRun> {
+    fn rerun(&self, again: Again, options: RunOptions) -> Pending<'_, AnyRun> {
         Box::pin(async move {
+            let (source, relation) = again.source();
             let source = self.engine.resume(&self.run_id(source))?;
             let inputs = source.payloads(&ActionName::ROOT).await?.0.unwrap_or_default();
             let (literals, context) = thaw(&inputs)?;
@@ -174,12 +178,8 @@ impl Backend for Embedded {
             let mut limited = options_of_run(&options)?;
             let limit = source.settings().options.max_action_concurrency;
             limited.max_action_concurrency = limited.max_action_concurrency.or(limit);
-            let settings = RunSettings {
-                options: limited,
-                relation: Some(Relation::Rerun { run: source.id().name.clone() }),
-                trace,
-                ..RunSettings::default()
-            };
+            limited.rerun_actions = options.chosen.rerun_actions;
+            let settings = RunSettings { options: limited, relation: Some(relation), trace, ..RunSettings::default() };
             let inputs = freeze(literals, &context)?;
             let definitions = Vec::new();
             let begin = self.driving(task, effective, Some(inputs.clone()));

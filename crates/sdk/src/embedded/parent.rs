@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use spanwise_core::{ActionName, ActionSpec, AttemptNo, RunId, Timeouts, Timestamp};
-use spanwise_engine::{AttemptScope, Call, CallToken, Executor, NewStep, Outcome, OutsideWait, RunHandle, StepRecord};
+use spanwise_core::{ActionName, ActionSpec, AttemptNo, RunId, RunName, Timeouts, Timestamp};
+use spanwise_engine::{
+    AttemptScope, Call, CallToken, Executor, NewStep, Outcome, OutsideWait, Relation, RunHandle, StepRecord,
+};
 use tokio::task::{JoinError, JoinHandle};
 
 use super::no_body::NoBody;
+use super::reports;
 use crate::error::Result;
 use crate::parent::{self, Child, CompletedStep, NewCondition, NewTimer};
 use crate::wait;
@@ -32,6 +35,9 @@ impl Parent {
 
     /// Drives an action to its end where it is awaited.
     async fn drive<E: Executor + 'static>(&self, call: Call, executor: E) -> Result<Outcome> {
+        if let Some(Relation::Recover { run }) = &self.run.settings().relation {
+            Box::pin(recover(&self.run, run, call.action, &executor)).await?;
+        }
         if !self.run.settings().is_limited() {
             return Ok(self.run.drive(call, &executor).await?);
         }
@@ -39,6 +45,25 @@ impl Parent {
         let run = self.run.clone();
         let driven = on_own_task(Box::pin(async move { run.drive(call, &executor).await })).await;
         Ok(driven.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?)
+    }
+}
+
+/// In a run that recovers another one, ends an action that has succeeded there with what it delivered there. What is not there any more, or cannot be
+/// read, is run again.
+async fn recover(run: &RunHandle, source: &RunName, action: ActionName, executor: &dyn Executor) -> Result<()> {
+    let is_run_again = run.settings().options.rerun_actions.iter().any(|name| name == action.as_str());
+    if is_run_again || !run.is_untouched(&action) {
+        return Ok(());
+    }
+    let source = match run.engine().resume(&run.id().scope().run(source.clone())) {
+        Err(spanwise_engine::Error::NotFound(_)) => return Ok(()),
+        source => source?,
+    };
+    match source.delivered(&action).await {
+        Ok(Some((from, outputs))) => Ok(run.reuse(action, from, outputs, executor).await?),
+        Ok(None) => Ok(()),
+        Err(error) if error.is_damage() => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -93,6 +118,18 @@ impl parent::Parent for Parent {
         let CompletedStep { action, spec, started, inputs, outcome, observed } = step;
         let new = NewStep { spec, started, inputs, outcome, observed, definition: None };
         Ok(self.run.record_step(action, new).await?)
+    }
+
+    async fn write_report(&self, page: String) -> Result<()> {
+        let (engine, run) = (self.run.engine().clone(), self.run.id().clone());
+        let (action, attempt) = (self.scope.action, self.scope.attempt);
+        let written = tokio::task::spawn_blocking(move || {
+            let Some(data) = engine.directory() else { return Ok(()) };
+            reports::remove_of_pruned(&engine, data);
+            reports::write(data, &run, &action, attempt, &page)
+        });
+        let written = written.await.map_err(std::io::Error::other).flatten();
+        written.map_err(|error| reports::failed("write", &error))
     }
 
     fn count_call(&self) -> Option<CallToken> {

@@ -1,10 +1,11 @@
 //! A run of this process, as the program that started it or took it up holds it.
 
-use spanwise_core::{ActionName, RunId};
+use spanwise_core::{ActionName, AttemptNo, RunId};
 use spanwise_engine::{ActionView, Outcome, Relation, RunHandle};
 use spanwise_proto::flyteidl2::core::Literal;
 use tokio::sync::watch;
 
+use super::reports;
 use crate::backend::{BackendRun, Pending, user};
 use crate::ctx::Ambient;
 use crate::parent::Parent;
@@ -40,6 +41,18 @@ impl BackendRun for EmbeddedRun {
         Box::pin(async move {
             self.0.abort(ActionName::ROOT, &user(), reason).await?;
             Ok(())
+        })
+    }
+
+    fn report(&self, action: ActionName, attempt: AttemptNo) -> Pending<'_, Option<String>> {
+        Box::pin(async move {
+            let (engine, run) = (self.0.engine().clone(), self.0.id().clone());
+            let read = tokio::task::spawn_blocking(move || match engine.directory() {
+                Some(data) => reports::read(data, &run, &action, attempt),
+                None => Ok(None),
+            });
+            let read = read.await.map_err(std::io::Error::other).flatten();
+            read.map_err(|error| reports::failed("read", &error))
         })
     }
 

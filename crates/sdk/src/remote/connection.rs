@@ -133,7 +133,12 @@ impl Connection {
 
     /// Reads a blob; none if it is not there.
     pub(crate) async fn get(&self, uri: &str) -> Result<Option<Bytes>, ConnectError> {
-        let (status, body) = self.send(Method::GET, &self.location(uri)?, Bytes::new(), &[]).await?;
+        self.get_signed(&self.location(uri)?).await
+    }
+
+    /// Reads from an address that the server has given; none if nothing is there.
+    pub(crate) async fn get_signed(&self, uri: &str) -> Result<Option<Bytes>, ConnectError> {
+        let (status, body) = self.send(Method::GET, uri, Bytes::new(), &[]).await?;
         match status {
             StatusCode::NOT_FOUND => Ok(None),
             status if status.is_success() => Ok(Some(body)),

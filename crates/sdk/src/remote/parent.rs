@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use connectrpc::{ConnectError, ErrorCode};
-use spanwise_core::{ActionName, AttemptNo, Failure, Phase, RunId, Scope, Timestamp, code};
+use spanwise_core::{ActionName, AttemptNo, Failure, Phase, RunId, Scope, Timestamp, code, layout};
 use spanwise_engine::{DroppedCalls, Executor, Outcome, StepRecord};
 use spanwise_wire::requests::{self, children};
 use spanwise_wire::{failure, task, times};
@@ -44,6 +44,8 @@ struct Inner {
     attempt: AttemptNo,
     /// The directory of the run's data.
     run_base: String,
+    /// Where the report goes.
+    report: String,
     children: Arc<Children>,
     requests: Semaphore,
     dropped: DroppedCalls<Dropped>,
@@ -69,6 +71,7 @@ impl Parent {
             action: *action,
             attempt: contract.attempt,
             run_base: contract.run_base.clone(),
+            report: format!("{}/{}", contract.outputs, layout::REPORT),
             requests: Semaphore::new(REQUESTS),
             dropped: DroppedCalls::default(),
             definitions: Definitions::default(),
@@ -305,6 +308,12 @@ impl parent::Parent for Parent {
 
     fn record_step(&self, step: CompletedStep) -> impl Future<Output = Result<()>> + Send {
         Box::pin(self.complete_step(step))
+    }
+
+    async fn write_report(&self, page: String) -> Result<()> {
+        let (connection, page) = (&self.0.connection, Bytes::from(page));
+        let put = persist(LONG, || connection.put(&self.0.report, page.clone())).await;
+        put.map_err(|source| error("write the report", &source))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use connectrpc::{ConnectError, ErrorCode};
-use spanwise_core::{ActionName, Failure, Phase, RunId};
+use spanwise_core::{ActionName, AttemptNo, Failure, Phase, RunId};
 use spanwise_engine::{ActionView, Outcome, Relation};
 use spanwise_proto::Message;
 use spanwise_proto::flyteidl2::core::Literal;
@@ -79,6 +79,19 @@ impl RemoteRun {
         Ok(found.outputs.into_option().unwrap_or_default().encode_to_vec().into())
     }
 
+    async fn read_report(&self, action: ActionName, attempt: AttemptNo) -> Result<Option<String>> {
+        let doing = |source: ConnectError| error("read the report", &source);
+        let request = requests::report_link(&self.id, &action, attempt);
+        let data = self.connection.data();
+        let link = match persist(SHORT, || data.create_download_link(request.clone())).await {
+            Err(missing) if missing.code == ErrorCode::NotFound => return Ok(None),
+            link => link.map_err(doing)?.into_owned(),
+        };
+        let Some(url) = link.pre_signed_urls.signed_url.first() else { return Ok(None) };
+        let page = persist(SHORT, || self.connection.get_signed(url)).await.map_err(doing)?;
+        Ok(page.map(|page| String::from_utf8_lossy(&page).into_owned()))
+    }
+
     async fn ask_to_abort(&self, reason: &str) -> Result<()> {
         let request = requests::abort_run(&self.id, reason);
         let runs = self.connection.runs();
@@ -138,6 +151,10 @@ impl BackendRun for RemoteRun {
 
     fn abort<'a>(&'a self, reason: &'a str) -> Pending<'a, ()> {
         Box::pin(self.ask_to_abort(reason))
+    }
+
+    fn report(&self, action: ActionName, attempt: AttemptNo) -> Pending<'_, Option<String>> {
+        Box::pin(self.read_report(action, attempt))
     }
 
     fn signal<'a>(&'a self, condition: &'a ActionView, _: &'static str, value: Literal) -> Pending<'a, ()> {

@@ -17,7 +17,7 @@ use super::deployed;
 use super::program::{self, Program};
 use super::run::RemoteRun;
 use super::triggers;
-use crate::backend::{AnyRun, Backend, NewRun, Pending, Root, RunOptions};
+use crate::backend::{Again, AnyRun, Backend, NewRun, Pending, Root, RunOptions};
 use crate::effective::Effective;
 use crate::error::{Error, Result};
 use crate::overrides::Overrides;
@@ -74,15 +74,16 @@ impl Server {
         self.create(task, inputs, relation, options).await
     }
 
-    async fn rerun_of(&self, source: RunName, mut options: RunOptions) -> Result<RemoteRun> {
-        let (task, inputs, of_source) = self.source(source.clone()).await?;
+    async fn rerun_of(&self, again: Again, mut options: RunOptions) -> Result<RemoteRun> {
+        let (source, relation) = again.source();
+        let (task, inputs, of_source) = self.source(source).await?;
         let (literals, context) = split(inputs);
         let context = options.context.take().unwrap_or_else(|| context.without_trace());
         let (inputs, _) = freeze_message(literals, &context)?;
         options.chosen.max_action_concurrency =
             options.chosen.max_action_concurrency.or(of_source.max_action_concurrency);
         options.chosen.queue = options.chosen.queue.or(of_source.queue);
-        self.create(task, inputs, Some(Relation::Rerun { run: source }), options).await
+        self.create(task, inputs, Some(relation), options).await
     }
 
     async fn deploy_all(&self) -> Result<(String, Vec<String>)> {
@@ -210,8 +211,8 @@ impl Backend for Server {
         Box::pin(async move { Ok(Box::new(self.start_new(new).await?) as AnyRun) })
     }
 
-    fn rerun(&self, source: RunName, options: RunOptions) -> Pending<'_, AnyRun> {
-        Box::pin(async move { Ok(Box::new(self.rerun_of(source, options).await?) as AnyRun) })
+    fn rerun(&self, again: Again, options: RunOptions) -> Pending<'_, AnyRun> {
+        Box::pin(async move { Ok(Box::new(self.rerun_of(again, options).await?) as AnyRun) })
     }
 
     fn resume(&self, name: RunName) -> Pending<'_, AnyRun> {

@@ -9,6 +9,8 @@ mod hardships;
 #[cfg(feature = "otel-sdk")]
 mod lifecycle;
 mod names;
+mod recover;
+mod reports;
 mod resume;
 mod settings;
 mod steps;

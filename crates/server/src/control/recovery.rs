@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use spanwise_core::{Action, ActionName, AttemptNo, End, Phase, RunId, Source, State};
+use spanwise_core::{ActionName, RunId, Source};
 use spanwise_engine::{Relation, RunHandle};
 
 use super::{ControlPlane, Error};
@@ -30,11 +30,7 @@ impl ControlPlane {
     /// cannot be read there any more is run again, and said.
     async fn recover_action(&self, run: &RunHandle, action: ActionName) -> Result<(), Error> {
         let Some(Relation::Recover { run: source }) = &run.settings().relation else { return Ok(()) };
-        let is_fresh = |action: Action| {
-            matches!(action.phase(), Phase::Queued | Phase::WaitingForResources)
-                || matches!(action.state, State::Asleep { .. })
-        };
-        if action == ActionName::ROOT || !run.action(&action).is_some_and(is_fresh) {
+        if action == ActionName::ROOT || !run.is_untouched(&action) {
             return Ok(());
         }
         let source = RunId { name: source.clone(), ..run.id().clone() };
@@ -62,20 +58,7 @@ impl ControlPlane {
         if self.options(run)?.rerun_actions.iter().any(|name| name == action.as_str()) {
             return Ok(None);
         }
-        let source = self.run(id)?;
-        let Some(earlier) = source.action(&action) else { return Ok(None) };
-        let attempt = match earlier.end() {
-            Some(End::Succeeded { attempt }) => *attempt,
-            // What it has waited for is over: there are no outputs.
-            Some(End::Elapsed) => {
-                let source = Source::Recovery { run: id.name.to_string(), attempt: AttemptNo(0) };
-                return Ok(Some((source, Bytes::new())));
-            }
-            Some(End::Reused(Source::Recovery { attempt, .. } | Source::Cache { attempt, .. })) => *attempt,
-            _ => return Ok(None),
-        };
-        let outputs = source.payloads(&action).await?.1;
-        Ok(outputs.map(|outputs| (Source::Recovery { run: id.name.to_string(), attempt }, outputs)))
+        Ok(self.run(id)?.delivered(&action).await?)
     }
 }
 

@@ -3,11 +3,11 @@
 
 use spanwise_core::{ActionName, AttemptNo, Relation, RunId, RunName, RunOptions, Scope};
 use spanwise_proto::flyteidl2::actions::SignalRequest;
-use spanwise_proto::flyteidl2::common::{EnrichedIdentity, User, UserIdentifier};
+use spanwise_proto::flyteidl2::common::{ActionAttemptIdentifier, EnrichedIdentity, User, UserIdentifier};
 use spanwise_proto::flyteidl2::core::Literal;
 use spanwise_proto::flyteidl2::dataproxy::{
-    CreateUploadLocationRequest, GetActionDataRequest, TailLogsRequest, UploadInputsRequest, UploadInputsResponse,
-    upload_inputs_request,
+    ArtifactType, CreateDownloadLinkRequest, CreateUploadLocationRequest, GetActionDataRequest, TailLogsRequest,
+    UploadInputsRequest, UploadInputsResponse, create_download_link_request, upload_inputs_request,
 };
 use spanwise_proto::flyteidl2::task::{
     DeployTaskRequest, GetTaskDetailsRequest, Inputs, RunSpec, TaskSpec, TaskTrigger,
@@ -98,6 +98,20 @@ pub fn action_details(run: &RunId, action: &ActionName) -> GetActionDetailsReque
 pub fn action_data(run: &RunId, action: &ActionName) -> GetActionDataRequest {
     let id = ids::to_action_identifier(run, action);
     GetActionDataRequest { action_id: id.into(), ..GetActionDataRequest::default() }
+}
+
+/// Where the report of an attempt is read.
+pub fn report_link(run: &RunId, action: &ActionName, attempt: AttemptNo) -> CreateDownloadLinkRequest {
+    let id = ActionAttemptIdentifier {
+        action_id: ids::to_action_identifier(run, action).into(),
+        attempt: attempt.0,
+        ..ActionAttemptIdentifier::default()
+    };
+    CreateDownloadLinkRequest {
+        artifact_type: ArtifactType::ARTIFACT_TYPE_REPORT.into(),
+        source: Some(create_download_link_request::Source::ActionAttemptId(id.into())),
+        ..CreateDownloadLinkRequest::default()
+    }
 }
 
 /// An action at each of its changes.

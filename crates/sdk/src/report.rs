@@ -1,0 +1,217 @@
+//! Reports: pages that tasks make for people while they run, one for each attempt, in tabs.
+//!
+//! ```
+//! use std::sync::LazyLock;
+//!
+//! use spanwise::{TaskEnvironment, report, task};
+//!
+//! static ENV: LazyLock<TaskEnvironment> = LazyLock::new(|| TaskEnvironment::new("training"));
+//!
+//! #[task(env = ENV)]
+//! async fn train(epochs: i64) -> spanwise::Result<f64> {
+//!     let mut loss = 1.0;
+//!     for epoch in 1..=epochs {
+//!         loss /= 2.0;
+//!         report::log(format!("<p>epoch {epoch}: {loss}</p>"));
+//!         report::tab("last").replace(format!("<b>{loss}</b>"));
+//!         report::flush().await?; // seen while the task runs
+//!     }
+//!     Ok(loss)
+//! }
+//!
+//! # #[tokio::main]
+//! # async fn main() -> spanwise::Result<()> {
+//! # let folder = tempfile::tempdir()?;
+//! # let client = spanwise::Client::open(spanwise::Config::new().data_dir(folder.path()))?;
+//! let run = client.with_runcontext().run(train(3)).await?;
+//! run.output().await?;
+//! let page = run.report().await?.unwrap_or_default();
+//! assert!(page.contains("epoch 3: 0.125") && page.contains("<b>0.125</b>"));
+//! # client.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What is added is HTML, and stands in the page as it is: escape what comes from elsewhere. What was not [flushed](flush) when the body ends, well or not, is
+//! written then; if that fails, the log says so, and the task has ended as it has. The console shows the page beside the attempt, of an engine in this process once
+//! `spanwise dev` has its data directory. An engine in memory keeps no reports. Outside of a task nothing is kept either.
+
+use std::fmt::Write as _;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::ctx::{Ambient, RunningTask};
+use crate::error::{Error, Result};
+use crate::parent::Parent;
+
+/// The tab that content goes to which names none.
+const FIRST: &str = "main";
+
+/// A larger report is refused: no browser would show it.
+const MAX_REPORT: usize = 64 << 20;
+
+/// Adds HTML to the first tab.
+pub fn log(html: impl Into<String>) {
+    tab(FIRST).log(html);
+}
+
+/// Puts HTML in the place of what the first tab has.
+pub fn replace(html: impl Into<String>) {
+    tab(FIRST).replace(html);
+}
+
+/// A tab by its name, made where it is used first. Tabs stand in the order in which they were made.
+pub fn tab(name: impl Into<String>) -> Tab {
+    Tab { name: name.into() }
+}
+
+/// Writes the report as it is now, so that it is seen while the task goes on. What has not changed is not written again.
+///
+/// # Errors
+/// [`ErrorKind::Usage`](crate::ErrorKind::Usage) if it is larger than 64 MiB; [`ErrorKind::System`](crate::ErrorKind::System) if it cannot be written.
+pub async fn flush() -> Result<()> {
+    match Ambient::current() {
+        Some(ambient) => write(&ambient.task).await,
+        None => Ok(()),
+    }
+}
+
+/// A tab of the report of the attempt that runs here.
+#[derive(Clone, Debug)]
+pub struct Tab {
+    name: String,
+}
+
+impl Tab {
+    /// Adds HTML to it.
+    pub fn log(&self, html: impl Into<String>) {
+        self.change(|content| content.push(html.into()));
+    }
+
+    /// Puts HTML in the place of what it has.
+    pub fn replace(&self, html: impl Into<String>) {
+        self.change(|content| *content = vec![html.into()]);
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Vec<String>)) {
+        if let Some(ambient) = Ambient::current() {
+            change(ambient.task.report.get_or_init(Box::default).tabs().of(&self.name));
+        }
+    }
+}
+
+/// The report of an attempt.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    tabs: Mutex<Tabs>,
+    /// Which revision is written. Held by whoever writes: an earlier one never comes after a later one.
+    written: tokio::sync::Mutex<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Tabs {
+    /// By name, in the order in which they were made.
+    all: Vec<(String, Vec<String>)>,
+    /// Counts the changes.
+    revision: u64,
+}
+
+impl Report {
+    fn tabs(&self) -> MutexGuard<'_, Tabs> {
+        self.tabs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Tabs {
+    /// The content of a tab, which is about to change.
+    fn of(&mut self, name: &str) -> &mut Vec<String> {
+        self.revision += 1;
+        let at = self.all.iter().position(|(other, _)| other == name).unwrap_or_else(|| {
+            self.all.push((name.to_owned(), Vec::new()));
+            self.all.len() - 1
+        });
+        &mut self.all[at].1
+    }
+
+    /// The whole page.
+    fn page(&self, task: &str) -> String {
+        let (mut names, mut contents) = (String::new(), String::new());
+        for (at, (name, content)) in self.all.iter().enumerate() {
+            let checked = if at == 0 { " checked" } else { "" };
+            let _ = write!(
+                names,
+                "<input type=\"radio\" name=\"tab\" id=\"tab-{at}\"{checked}><label for=\"tab-{at}\">{}</label>",
+                escaped(name)
+            );
+            let _ = write!(contents, "<section>{}</section>", content.join("\n"));
+        }
+        let mut rules = String::new();
+        for at in 0..self.all.len() {
+            let nth = at + 1;
+            let _ = write!(rules, "#tab-{at}:checked~main>section:nth-of-type({nth}){{display:block}}");
+        }
+        let head = format!("<meta charset=\"utf-8\"><title>{}</title><style>{STYLE}{rules}</style>", escaped(task));
+        format!(
+            "<!DOCTYPE html>\n<html>\n<head>{head}</head>\n<body>\n{names}\n<main>{contents}</main>\n</body>\n</html>\n"
+        )
+    }
+}
+
+/// Tabs without a script: a page may be shown where none may run.
+const STYLE: &str = "body{font-family:system-ui,sans-serif;margin:1rem}input{position:absolute;opacity:0}label{display:inline-block;padding:.4rem .8rem;\
+    cursor:pointer;border-bottom:2px solid transparent}input:checked+label{border-color:currentColor;font-weight:600}input:focus-visible+label{outline:2px \
+    solid}main>section{display:none;padding-top:1rem}";
+
+fn escaped(text: &str) -> String {
+    text.chars().fold(String::new(), |mut escaped, character| {
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            other => escaped.push(other),
+        }
+        escaped
+    })
+}
+
+async fn write(task: &RunningTask) -> Result<()> {
+    let Some(report) = task.report.get() else { return Ok(()) };
+    let mut written = report.written.lock().await;
+    let (revision, page) = {
+        let tabs = report.tabs();
+        if tabs.revision == *written {
+            return Ok(());
+        }
+        (tabs.revision, tabs.page(task.task.as_str()))
+    };
+    if page.len() > MAX_REPORT {
+        return Err(Error::usage(format!("the report has {} bytes, {MAX_REPORT} are the limit", page.len())));
+    }
+    task.parent.write_report(page).await?;
+    *written = revision;
+    Ok(())
+}
+
+/// Writes what is not written when the body of an attempt is over.
+pub(crate) async fn finish(task: &RunningTask) {
+    if let Err(error) = write(task).await {
+        eprintln!("warning: the report of task `{}` is not written: {error}", task.task);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_has_its_tabs_in_their_order_and_names_that_are_no_html() {
+        let mut tabs = Tabs::default();
+        tabs.of("main").push("<p>one</p>".to_owned());
+        tabs.of("<b> & \"x\"").push("<p>two</p>".to_owned());
+        tabs.of("main").push("<p>three</p>".to_owned());
+        let page = tabs.page("env.<task>");
+        assert!(page.contains("<section><p>one</p>\n<p>three</p></section><section><p>two</p></section>"), "{page}");
+        assert!(page.contains(">main</label>") && page.contains(">&lt;b&gt; &amp; &quot;x&quot;</label>"), "{page}");
+        assert!(page.contains("<title>env.&lt;task&gt;</title>") && tabs.revision == 3, "{page}");
+    }
+}
