@@ -32,6 +32,7 @@ pub use logs::{
 pub use mounted::{Mounted, can_mount};
 pub use name::random_name;
 pub use os::ProcessId;
+use os::cgroup::MemoryGroup;
 use os::{Watched, find};
 pub use remains::{ask_remains, end_remains};
 pub use runner::{Logs, Machine, Runner};
@@ -80,12 +81,25 @@ impl Launch {
     }
 }
 
-/// What each process of an attempt may use at most. The kernel counts per process, not for the group.
+/// What the processes of an attempt may use at most.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
-    /// Private writable memory (`RLIMIT_DATA`). Address space would be the wrong measure: allocator arenas and mapped
+    /// Memory. Of a launch with a claim, what all its processes use together is counted by a control group, where this server may make one. Else each process is
+    /// held to the private writable memory that it reserves (`RLIMIT_DATA`). Address space would be the wrong measure: allocator arenas and mapped
     /// libraries reserve far more of it than they use.
     pub memory_bytes: Option<u64>,
+    /// What is added to that where what is reserved counts: what an interpreter has reserved before its program begins.
+    pub reserved_bytes: u64,
+}
+
+/// How the memory of an attempt is limited on this machine, for people.
+pub fn memory_limits() -> String {
+    os::cgroup::described()
+}
+
+/// True if the kernel has killed a process of an attempt because of the memory that they use together.
+pub fn ran_out_of_memory(claim: &Path) -> bool {
+    os::cgroup::has_killed(&remains::mark(claim))
 }
 
 /// How a process ended.
@@ -205,7 +219,12 @@ fn start(launch: &Launch, argv: &[OsString], input: Option<&str>) -> Result<Proc
     let (program, arguments) = argv.split_first().ok_or(Error::NoProgram)?;
     let (output, errors) = open_log(&launch.log).map_err(|source| Error::Log { path: launch.log.clone(), source })?;
     let mut command = Command::new(program);
-    let limits = os::limits_in_shell(launch.limits, own::given().map(|given| given.descriptors));
+    let group = memory_group(launch);
+    let mut limits = os::limits_in_shell(launch.limits, own::given().map(|given| given.descriptors));
+    if let Some(group) = &group {
+        // Before it can start others.
+        limits.push_str(&format!("{{ echo $$ > '{}'; }} 2>/dev/null\n", group.processes().display()));
+    }
     if launch.claim.is_some() || input.is_some() || !limits.is_empty() {
         let redirection = input.as_ref().map(|_| REDIRECTION).unwrap_or_default();
         // The shell's own variable is not the launch's.
@@ -228,12 +247,24 @@ fn start(launch: &Launch, argv: &[OsString], input: Option<&str>) -> Result<Proc
         .spawn()
         .map_err(failed_to_start)?;
     // The child is not waited for through its handle: its end is seen as the system tells it, and reaped then.
-    take_charge(child.id(), launch.limits).map_err(|source| {
+    take_charge(child.id(), enforced(launch.limits, group.as_ref(), child.id())).map_err(|source| {
         let mut child = child;
         let _ = child.kill();
         let _ = child.wait();
         Error::TakeCharge { program: name.clone(), pid: child.id(), source }
     })
+}
+
+/// The control group of a launch whose memory is limited; none where there can be none, or nobody would find it again.
+fn memory_group(launch: &Launch) -> Option<MemoryGroup> {
+    let (bytes, claim) = (launch.limits.memory_bytes?, launch.claim.as_deref()?);
+    os::cgroup::make(&remains::mark(claim), bytes)
+}
+
+/// What a process is still to be held to: not to the memory that its group counts.
+fn enforced(limits: Limits, group: Option<&MemoryGroup>, pid: u32) -> Limits {
+    let is_counted = group.is_some_and(|group| std::fs::write(group.processes(), pid.to_string()).is_ok());
+    if is_counted { Limits { memory_bytes: None, ..limits } } else { limits }
 }
 
 /// A pipe with a text in it. What does not fit into it is written as it is read; a reader that ends takes the rest with it.
@@ -261,7 +292,8 @@ fn take_charge(pid: u32, limits: Limits) -> io::Result<Process> {
 impl Limits {
     fn each(self) -> impl Iterator<Item = (Resource, Rlimit)> {
         let limit = |bytes| Rlimit { current: Some(bytes), maximum: Some(bytes) };
-        self.memory_bytes.map(|bytes| (Resource::Data, limit(bytes))).into_iter()
+        let reserved = self.memory_bytes.map(|bytes| bytes.saturating_add(self.reserved_bytes));
+        reserved.map(|bytes| (Resource::Data, limit(bytes))).into_iter()
     }
 }
 

@@ -1,6 +1,6 @@
 //! What each system has in its own way: who a process is, when it ends, what it may use, what it has left, and when a file has grown.
 //!
-//! `linux` asks Linux (pidfd, `/proc`, prlimit, inotify). `portable` does with what every Unix has: the number of a process with the time
+//! `linux` asks Linux (pidfd, `/proc`, prlimit, control groups, inotify). `portable` does with what every Unix has: the number of a process with the time
 //! of its start, SIGCHLD for children, the shell's `ulimit`, and the crates `sysinfo` and `notify`; what is no child of this process is
 //! looked at again and again, for nothing else exists. `--cfg spanwise_portable` chooses it on Linux too: so its tests run there.
 
@@ -21,7 +21,7 @@ use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use system::{
-    CAN_FORK, CLAIM, Changes, Watched, Watches, boot, claimant, find, limit, limits_in_shell, marked, seen,
+    CAN_FORK, CLAIM, Changes, Watched, Watches, boot, cgroup, claimant, find, limit, limits_in_shell, marked, seen,
     signal_marked,
 };
 

@@ -21,7 +21,10 @@ static GIVEN: OnceLock<Given> = OnceLock::new();
 
 /// Makes what this process writes its user's alone, and lets it have as many descriptors as the system allows: each connection takes
 /// one. Returns how many that are.
+///
+/// To be called before this process has any other: it leaves its control group then, if others are to have groups below that.
 pub fn settle() -> u64 {
+    crate::memory_limits();
     let given = GIVEN.get_or_init(|| {
         let umask = umask(Mode::RWXG | Mode::RWXO).as_raw_mode();
         let descriptors = getrlimit(Resource::Nofile);

@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, getpgid};
 use sha2::{Digest, Sha256};
 
 use crate::ProcessId;
-use crate::os::{marked, signal_marked};
+use crate::os::{cgroup, marked, signal_marked};
 
 /// The variable that holds the mark.
 pub(super) const VARIABLE: &str = "SPANWISE_ATTEMPT";
@@ -39,8 +39,13 @@ pub fn ask_remains(claim: &Path, leader: &ProcessId) {
     }
 }
 
-/// Kills every process of an attempt whose leader has ended.
+/// Kills every process of an attempt whose leader has ended, and removes the control group that has counted their memory.
 pub fn end_remains(claim: &Path) {
+    kill_all(claim);
+    cgroup::remove(&mark(claim));
+}
+
+fn kill_all(claim: &Path) {
     let variable = variable(claim);
     for _ in 0..ROUNDS {
         let left = marked(&variable);

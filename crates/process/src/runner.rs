@@ -63,6 +63,9 @@ pub trait Runner: Debug + Send + Sync + 'static {
     /// Asks what a process has left outside of its group to end.
     async fn ask_remains(&self, claim: &Path, leader: &ProcessId);
 
+    /// True if a process of a claim was killed because of the memory that all of them use. Only before [`Runner::end_remains`].
+    async fn ran_out_of_memory(&self, claim: &Path) -> bool;
+
     /// Ends everything that the process of a claim has left.
     async fn end_remains(&self, claim: &Path);
 }
@@ -170,6 +173,11 @@ impl Runner for Machine {
     async fn ask_remains(&self, claim: &Path, leader: &ProcessId) {
         let (claim, leader) = (claim.to_owned(), leader.clone());
         let _ = tokio::task::spawn_blocking(move || crate::ask_remains(&claim, &leader)).await;
+    }
+
+    async fn ran_out_of_memory(&self, claim: &Path) -> bool {
+        let claim = claim.to_owned();
+        tokio::task::spawn_blocking(move || crate::ran_out_of_memory(&claim)).await.unwrap_or_default()
     }
 
     async fn end_remains(&self, claim: &Path) {

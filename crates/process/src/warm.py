@@ -408,7 +408,7 @@ def become(request):
     """Makes this process what a fresh one is when its first line runs: as it is, or by exec."""
     if request["umask"] is not None:
         os.umask(request["umask"])
-    if request["data"] is not None:
+    if not join(request["group"]) and request["data"] is not None:
         resource.setrlimit(resource.RLIMIT_DATA, (request["data"],) * 2)
     arguments, environment = request["argv"], dict(request["env"])
     mark(environment)
@@ -431,6 +431,18 @@ def become(request):
             with open(request["claim"], "a") as claim:
                 claim.write(f"not started: {code}\n")
         os._exit(code)
+
+
+def join(group):
+    """True if this process is in the control group that counts its memory."""
+    if group is None:
+        return False
+    try:
+        with open(group, "w") as file:
+            file.write(str(os.getpid()))
+    except OSError:
+        return False
+    return True
 
 
 def become_script(path, claim, arguments, environment):

@@ -12,7 +12,7 @@ use spanwise_core::{ActionName, ActionSpec, AttemptNo, Failure, FailureKind, Run
 use spanwise_engine::{Attempt, Executor, Report, RunHandle, RunKey};
 use spanwise_process as process;
 use spanwise_process::environments::Environments;
-use spanwise_process::{Claim, Hidden, Launch, Limits, Logs, Process, ProcessId, Runner};
+use spanwise_process::{Claim, Hidden, Launch, Logs, Process, ProcessId, Runner};
 use spanwise_wire::task::{CORE_SLEEP, IMAGE_BUILD, Program};
 use spanwise_wire::{TaskInputs, inputs};
 use tokio_util::task::TaskTracker;
@@ -45,7 +45,7 @@ pub(crate) use entry::SERVE;
 pub(crate) use image::{LIMIT as BUILD_LIMIT, plan as plan_of_image};
 pub use launcher::BESIDE_SDK;
 pub(crate) use launcher::{Launcher, PythonEnvironment};
-pub(crate) use memory::bytes as memory_limit;
+pub(crate) use memory::limits as memory_limits;
 pub(crate) use programs::Programs;
 pub(crate) use refusals::Refusals;
 pub(crate) use secrets::{Values, hidden};
@@ -231,7 +231,7 @@ impl Shared {
         attempt.scope.report_ended();
         charge.ended();
         // From here on, what the machine cannot do for now must not become a report: the next attempt would run the body again.
-        self.end_remains(&files);
+        let ran_out = self.end_remains(&files).await;
         let last_lines = self.logs.last_lines(&files.log, LAST_LINES).await.unwrap_or_default();
         let beginning = patiently(READ_CLAIM, || self.runner.beginning_of(&files.process)).await;
         if self.is_of_this_boot(&files).await {
@@ -248,7 +248,7 @@ impl Shared {
         let (has_outputs, last_lines) = (program.has_outputs, last_lines.as_str());
         let report = verdict::judge(left, &Evidence { beginning, ending, has_outputs, last_lines, refused: &refused });
         let report = begun::judged(report, badly)?;
-        Ok(secrets::masked(memory::named(report, program.memory_limit.as_ref()), &hidden))
+        Ok(secrets::masked(memory::named(report, program.memory_limit.as_ref(), ran_out), &hidden))
     }
 
     /// The process of an attempt: the one that has claimed it, or a new one; none if it has ended. With it the failure of the launch, if it failed.
@@ -355,10 +355,12 @@ impl Shared {
         adopt(&*self.runner, id).await
     }
 
-    /// Kills what the attempt has left outside of its process group.
-    fn end_remains(&self, files: &Files) {
+    /// Kills what the attempt has left outside of its process group. True if it has used more memory than it may.
+    async fn end_remains(&self, files: &Files) -> bool {
         let (claim, runner) = (files.process.clone(), Arc::clone(&self.runner));
+        let ran_out = runner.ran_out_of_memory(&claim).await;
         self.stopping.spawn(async move { runner.end_remains(&claim).await });
+        ran_out
     }
 
     /// False if the machine has gone down since the process began: what it left may not have reached the disk.
@@ -414,7 +416,7 @@ impl Shared {
             env,
             directory: files.work.clone(),
             log: files.log.clone(),
-            limits: Limits { memory_bytes: memory::bytes(program) },
+            limits: memory::limits(program),
             claim: Some(files.process.clone()),
             mounted: secrets.files,
         };

@@ -30,6 +30,9 @@ pub struct Running {
     pub port: u16,
     /// Where it keeps everything.
     pub data_dir: PathBuf,
+    /// How the memory of its tasks is limited.
+    #[serde(default)]
+    pub memory: Option<String>,
     /// The interpreter of its tasks; none in the note.
     #[serde(default)]
     pub python: Option<Box<Interpreter>>,
@@ -80,6 +83,12 @@ impl Drop for Note {
 }
 
 impl Running {
+    /// This process.
+    pub(crate) fn new(port: u16, data: &Path) -> Running {
+        let memory = Some(spanwise_process::memory_limits());
+        Running { pid: std::process::id(), port, data_dir: data.to_owned(), memory, python: None }
+    }
+
     /// Writes the note. Only who holds the data directory may.
     pub(crate) fn note(&self) -> io::Result<Note> {
         let file = self.data_dir.join(FILE);
@@ -120,7 +129,7 @@ mod tests {
     #[test]
     fn a_note_is_there_as_long_as_its_server() {
         let directory = tempfile::tempdir().unwrap();
-        let running = Running { pid: 7, port: 8585, data_dir: directory.path().to_owned(), python: None };
+        let running = Running { pid: 7, port: 8585, data_dir: directory.path().to_owned(), memory: None, python: None };
         assert_eq!(read(directory.path()), None);
         let note = running.note().unwrap();
         assert_eq!(read(directory.path()), Some(running));

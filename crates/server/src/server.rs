@@ -147,7 +147,7 @@ impl Server {
         let was_open = journal::close(&data, ownership)?;
         warnings.extend(journal::follow(&engine, &data, config.repair)?);
         let (listeners, port) = listen(&config).await?;
-        let running = Running { pid: std::process::id(), port, data_dir: data.path().to_owned(), python: None };
+        let running = Running::new(port, data.path());
         let note = note(&running, &mut warnings);
         let (exporter, export) = journal::lifecycle_export(&config, &engine)?.unzip();
         let base = base.await.map_err(|error| Error::Io { doing: "ask the interpreter", source: error.into() })?;

@@ -150,6 +150,8 @@ fn the_doctor_finds_what_is_there() {
     let said = text(&found);
     assert_eq!(found.status.code(), Some(0), "{said}");
     assert!(said.contains("flyte 2.12.1"), "{said}");
+    let memory = said.lines().find(|line| line.contains(" memory "));
+    assert!(memory.is_some_and(|line| line.starts_with("ok") && line.contains("limited by")), "{said}");
     let missing = spanwise(&server, &["doctor", "--python", "/bin/false"]);
     assert_eq!(missing.status.code(), Some(1));
     assert!(text(&missing).contains("pip install flyte"), "{missing:?}");

@@ -1,4 +1,4 @@
-//! What is Linux's own stands in `os/linux.rs` of a crate, with `os/portable.rs` beside it.
+//! What is Linux's own stands in `os/linux.rs` of a crate, or below `os/linux/`, with `os/portable.rs` beside it.
 
 use crate::{assert_none, rust_files};
 
@@ -21,9 +21,10 @@ fn what_is_linuxs_own_has_a_portable_form_beside_it() {
         let asks = |line: &str| OF_LINUX.iter().any(|word| line.contains(word));
         let lines = code.enumerate().map(|(at, line)| (at + 1, line.split("//").next().unwrap_or_default()));
         let found: Vec<(usize, &str)> = lines.filter(|(_, line)| asks(line)).collect();
-        if file.ends_with("os/linux.rs") {
+        let above = file.parent().filter(|above| above.ends_with("os/linux"));
+        if file.ends_with("os/linux.rs") || above.is_some() {
             of_linux += found.len();
-            let portable = file.with_file_name("portable.rs");
+            let portable = above.unwrap_or(&file).with_file_name("portable.rs");
             if !spanwise_e2e::cargo::root().join(&portable).is_file() {
                 problems.push(format!("{}: there is no {}", file.display(), portable.display()));
             }

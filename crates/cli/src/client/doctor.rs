@@ -35,9 +35,12 @@ enum Found {
 pub(crate) async fn run(options: Options) -> anyhow::Result<u8> {
     let target = options.target.resolve()?;
     let mut checks = vec![Check { what: "server", found: server(&target).await }];
-    let of_server = running(&target).and_then(|running| running.python);
+    let running = running(&target);
+    let memory = running.as_ref().and_then(|running| running.memory.clone());
+    let of_server = running.and_then(|running| running.python);
     let is_known = of_server.is_some();
     checks.extend(of_server.map(|python| Check { what: "tasks", found: (*python).into() }));
+    checks.extend(memory.map(|memory| Check { what: "memory", found: Found::Fine(format!("limited {memory}")) }));
     if options.python.is_some() || !is_known {
         checks.push(Check { what: "python", found: python(options.python.as_deref()).await });
     }

@@ -1,4 +1,6 @@
-//! Linux: pidfd, `/proc`, prlimit and inotify.
+//! Linux: pidfd, `/proc`, prlimit, control groups and inotify.
+
+pub(crate) mod cgroup;
 
 use std::collections::HashMap;
 use std::fs;

@@ -68,6 +68,35 @@ pub(crate) fn claimant(_: &str, line: &str) -> Option<ProcessId> {
     Some(ProcessId { pid, started, boot: boot().to_owned() })
 }
 
+/// There are no control groups: each process is held to its limit.
+pub(crate) mod cgroup {
+    use std::path::Path;
+
+    /// Nobody has one.
+    #[derive(Debug)]
+    pub(crate) enum MemoryGroup {}
+
+    impl MemoryGroup {
+        pub(crate) fn processes(&self) -> &Path {
+            match *self {}
+        }
+    }
+
+    pub(crate) fn make(_: &str, _: u64) -> Option<MemoryGroup> {
+        None
+    }
+
+    pub(crate) fn has_killed(_: &str) -> bool {
+        false
+    }
+
+    pub(crate) fn remove(_: &str) {}
+
+    pub(crate) fn described() -> String {
+        "by the shell's ulimit: what each process reserves counts, where the system counts it".to_owned()
+    }
+}
+
 /// Limits are set before the start, by the shell.
 pub(crate) fn limit(_: Pid, _: Limits, _: Option<Rlimit>) -> io::Result<()> {
     Ok(())

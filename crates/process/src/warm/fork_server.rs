@@ -19,7 +19,8 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, oneshot};
 
 use super::script::Script;
-use crate::{Ending, Launch, Limits, Process, ProcessId, REDIRECTION, cold, own, remains, take_charge};
+use crate::os::cgroup::MemoryGroup;
+use crate::{Ending, Launch, Limits, Process, ProcessId, REDIRECTION, cold, memory_group, own, remains, take_charge};
 
 const SOURCE: &str = include_str!("../warm.py");
 
@@ -87,7 +88,10 @@ struct Request<'a> {
     log: &'a Path,
     claim: Option<PathBuf>,
     umask: Option<u32>,
+    /// The limit of what it reserves, where no group counts what it uses.
     data: Option<u64>,
+    /// The file of its control group that it writes its number to.
+    group: Option<&'a Path>,
 }
 
 #[derive(Deserialize)]
@@ -153,14 +157,25 @@ impl ForkServer {
     /// Forks a child that runs `launch`: the script with these arguments, of which it is the first.
     pub(super) async fn fork(&self, argv: &[String], launch: &Launch) -> Result<Process, NotForked> {
         let id = self.number.fetch_add(1, Ordering::Relaxed);
-        let data = launch.limits.memory_bytes;
+        let group = memory_group(launch);
+        let data = launch.limits.memory_bytes.map(|bytes| bytes.saturating_add(launch.limits.reserved_bytes));
         let refused = |error: &dyn std::error::Error| NotForked::Refused(error.to_string());
         // The fork server has a working directory of its own.
         let directory = std::path::absolute(&launch.directory).map_err(|error| refused(&error))?;
         let log = std::path::absolute(&launch.log).map_err(|error| refused(&error))?;
         let claim = launch.claim.as_deref().map(std::path::absolute).transpose().map_err(|error| refused(&error))?;
         let (umask, env) = (own::given().map(|given| given.umask), launch.variables().collect());
-        let request = Request { id, argv, env, directory: &directory, log: &log, claim, umask, data };
+        let request = Request {
+            id,
+            argv,
+            env,
+            directory: &directory,
+            log: &log,
+            claim,
+            umask,
+            data,
+            group: group.as_ref().map(MemoryGroup::processes),
+        };
         let mut request = serde_json::to_vec(&request).map_err(|error| refused(&error))?;
         request.push(b'\n');
         let (answer, started) = oneshot::channel();

@@ -3,7 +3,9 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use spanwise_process::{Ending, Error, Limits, Process, ProcessId, adopt, ask_remains, end_remains, spawn};
+use spanwise_process::{
+    Ending, Error, Limits, Process, ProcessId, adopt, ask_remains, end_remains, memory_limits, ran_out_of_memory, spawn,
+};
 use tempfile::tempdir;
 
 use super::script;
@@ -126,12 +128,49 @@ async fn limits_hold_from_the_start() {
         home.path(),
         "exec python3 -c 'import resource as r; print(r.getrlimit(r.RLIMIT_DATA)); bytearray(1 << 30)'",
     );
-    launch.limits = Limits { memory_bytes: Some(256 << 20) };
+    launch.limits = Limits { memory_bytes: Some(192 << 20), reserved_bytes: 64 << 20 };
     launch.env = std::env::vars().filter(|(name, _)| name == "PATH").collect();
     let process = spawn(&launch).unwrap();
     assert_eq!(soon("ends", process.wait()).await, Ending::Exited(1));
     let log = text(&launch.log);
     assert!(log.contains("(268435456, 268435456)\n") && log.contains("MemoryError"), "{log}");
+}
+
+/// Where there are control groups, what is reserved costs nothing, and what all processes of a launch use counts.
+#[tokio::test]
+async fn the_memory_of_all_processes_of_a_launch_counts_where_there_are_control_groups() {
+    if !memory_limits().starts_with("by control groups") {
+        eprintln!("not tried: {}", memory_limits());
+        return;
+    }
+    let home = tempdir().unwrap();
+    let launch = |name: &str, body: &str| {
+        let mut launch = script(home.path(), &format!("exec python3 -c '{body}'"));
+        launch.claim = Some(home.path().join(name));
+        launch.limits = Limits { memory_bytes: Some(96 << 20), reserved_bytes: 0 };
+        launch.env = std::env::vars().filter(|(name, _)| name == "PATH").collect();
+        launch
+    };
+    let reserves = "import mmap; m = mmap.mmap(-1, 1 << 30, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS); m[0] = 1; bytearray(20 << 20)";
+    let uses = "bytearray(256 << 20)";
+    let together = "import os, time\nfor _ in range(4):\n  if os.fork() == 0:\n    held = bytearray(40 << 20); time.sleep(60)\nos.wait()";
+    for (name, body, expected, is_killed) in [
+        ("reserves", reserves, Ending::Exited(0), false),
+        ("uses", uses, Ending::Signalled(9), true),
+        ("together", together, Ending::Exited(0), true),
+    ] {
+        let launch = launch(name, body);
+        let claim = launch.claim.clone().unwrap();
+        let process = spawn(&launch).unwrap();
+        let ending = soon("ends", process.wait()).await;
+        let log = text(&launch.log);
+        // The kernel chooses whom it kills: one of the children, or their parent.
+        let is_expected = ending == expected || name == "together" && ending == Ending::Signalled(9);
+        assert!(is_expected, "{name}: {ending:?} {log}");
+        assert_eq!(ran_out_of_memory(&claim), is_killed, "{name}: {log}");
+        end_remains(&claim);
+        assert!(!ran_out_of_memory(&claim), "{name}: its group is gone");
+    }
 }
 
 #[tokio::test]

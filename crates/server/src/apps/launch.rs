@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use spanwise_core::Failure;
-use spanwise_process::{Launch, Limits, Process, Recording, Script};
+use spanwise_process::{Launch, Process, Recording, Script};
 use spanwise_wire::apps::{AppDefinition, AppId};
 use tokio::net::TcpStream;
 
@@ -142,7 +142,7 @@ impl Apps {
             env: self.env(definition, &ports, &served.python, secrets.variables),
             directory: files.work(),
             log,
-            limits: Limits { memory_bytes: attempt::memory_limit(&definition.program) },
+            limits: attempt::memory_limits(&definition.program),
             claim: Some(files.claim(number)),
             mounted: secrets.files,
         };

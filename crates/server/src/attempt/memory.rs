@@ -2,10 +2,10 @@
 
 use spanwise_core::Failure;
 use spanwise_engine::Report;
+use spanwise_process::Limits;
 use spanwise_wire::{task::MemoryLimit, task::Program};
 
-/// What an interpreter with the SDK has taken before the first line of its task. A container's limit has room for it because its
-/// pages are few; here all that is reserved counts.
+/// What an interpreter with the SDK has reserved before the first line of its task.
 const INTERPRETER: u64 = 64 << 20;
 
 /// What Flyte calls it: the SDK raises its `OOMError` for this code.
@@ -15,16 +15,16 @@ const OUT_OF_MEMORY: &str = "OOMKilled";
 const REFUSED: [&str; 5] =
     ["MemoryError", "can't start new thread", "Cannot allocate memory", "memory allocation of ", "std::bad_alloc"];
 
-/// The limit for the process of a task, in bytes.
-pub(crate) fn bytes(program: &Program) -> Option<u64> {
-    let own = if program.task_type == "rust" { 0 } else { INTERPRETER };
-    program.memory_limit.as_ref().map(|limit| limit.bytes.saturating_add(own))
+/// The limits of the processes of a task.
+pub(crate) fn limits(program: &Program) -> Limits {
+    let reserved_bytes = if program.task_type == "rust" { 0 } else { INTERPRETER };
+    Limits { memory_bytes: program.memory_limit.as_ref().map(|limit| limit.bytes), reserved_bytes }
 }
 
-/// Names the limit in the failure of a task that has met it.
-pub(super) fn named(report: Report, limit: Option<&MemoryLimit>) -> Report {
+/// Names the limit in the failure of a task that has met it. The kernel says of some that it has ended one of their processes.
+pub(super) fn named(report: Report, limit: Option<&MemoryLimit>, is_told: bool) -> Report {
     match (report, limit) {
-        (Report::Failed(failure), Some(limit)) if has_run_out(&failure) => {
+        (Report::Failed(failure), Some(limit)) if is_told || has_run_out(&failure) => {
             // A MemoryError of Python says nothing more.
             let said = if failure.message.trim().is_empty() { &failure.code } else { &failure.message };
             let message =
@@ -47,7 +47,7 @@ mod tests {
     #[test]
     fn the_limit_is_named_where_a_task_has_met_it_and_nowhere_else() {
         let limit = MemoryLimit { bytes: 512 << 20, written: "512Mi".to_owned() };
-        let shown = |failure: Failure, limit: Option<&MemoryLimit>| match named(Report::Failed(failure), limit) {
+        let shown = |failure: Failure, limit: Option<&MemoryLimit>| match named(Report::Failed(failure), limit, false) {
             Report::Failed(failure) => (failure.code.to_string(), failure.message, failure.recoverable),
             _ => panic!("it is still a failure"),
         };
@@ -65,8 +65,13 @@ mod tests {
             let (code_without, text, _) = shown(Failure::user(code, message), None);
             assert_eq!((code_without.as_str(), text.as_str()), (code, message), "a task without a limit");
         }
-        let (code, text, _) = shown(Failure::user("ValueError", "no"), Some(&limit));
+        let other = Failure::user("ValueError", "no");
+        let (code, text, _) = shown(other.clone(), Some(&limit));
         assert_eq!((code.as_str(), text.as_str()), ("ValueError", "no"));
+        let told = named(Report::Failed(other), Some(&limit), true);
+        assert!(
+            matches!(told, Report::Failed(failure) if *failure.code == *"OOMKilled" && failure.message.ends_with("): no"))
+        );
     }
 
     #[test]
@@ -77,7 +82,9 @@ mod tests {
             memory_limit: limit.clone(),
             ..Program::default()
         };
-        assert_eq!((bytes(&program("rust")), bytes(&program("python"))), (Some(100), Some(100 + INTERPRETER)));
-        assert_eq!(bytes(&Program::default()), None);
+        let limits_of = |bytes, reserved_bytes| Limits { memory_bytes: bytes, reserved_bytes };
+        assert_eq!(limits(&program("rust")), limits_of(Some(100), 0));
+        assert_eq!(limits(&program("python")), limits_of(Some(100), INTERPRETER));
+        assert_eq!(limits(&Program::default()), limits_of(None, INTERPRETER));
     }
 }

@@ -70,7 +70,8 @@ pub const TASK: &[Row] = &[
     row(
         "task_template.container.resources",
         Honoured(
-            "memory: the limit, else the request, as `RLIMIT_DATA` (with 64 MiB for the interpreter); who needs more fails with \
+            "memory: the limit, else the request, of all processes of an attempt by a control group, where the server may make \
+             one, else of each as `RLIMIT_DATA` (with 64 MiB for the interpreter): `spanwise doctor` says which; who needs more fails with \
              `OOMKilled` (`flyte.errors.OOMError`), which names the limit; a task with `cpu=0` takes no slot; what is requested counts \
              where the server or the queue has a limit of it: see [queues](queues.md)",
         ),

@@ -1,0 +1,319 @@
+//! Control groups: the kernel counts the memory that all processes of an attempt use together, and kills one of them where it is more than the
+//! limit. Where this server may make no groups, each process is held to what it reserves (`RLIMIT_DATA`), which is more than it uses.
+//!
+//! Version 2 needs a group that was delegated (systemd: `Delegate=memory`, `DelegateSubgroup=spanwise-server`), version 1 one that this user may write to.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+/// The group of the server itself, beside those of attempts: in version 2 a group that has others below it has no processes.
+const SERVER: &str = "spanwise-server";
+
+/// Before a group can be removed whose last process has just ended.
+const PAUSE: Duration = Duration::from_millis(5);
+const ROUNDS: usize = 40;
+
+/// Where groups are made.
+#[derive(Debug, PartialEq, Eq)]
+struct Groups {
+    directory: PathBuf,
+    version: Version,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Version {
+    One,
+    Two,
+}
+
+impl Version {
+    /// The files with the limits of memory, and of memory with swap.
+    fn limits(self) -> [&'static str; 2] {
+        match self {
+            Version::One => ["memory.limit_in_bytes", "memory.memsw.limit_in_bytes"],
+            Version::Two => ["memory.max", "memory.swap.max"],
+        }
+    }
+
+    /// What is written to them.
+    fn values(self, bytes: u64) -> [u64; 2] {
+        match self {
+            Version::One => [bytes, bytes],
+            Version::Two => [bytes, 0],
+        }
+    }
+
+    /// The file that counts the processes which were killed.
+    fn counts(self) -> &'static str {
+        match self {
+            Version::One => "memory.oom_control",
+            Version::Two => "memory.events",
+        }
+    }
+}
+
+/// A group of one attempt.
+#[derive(Debug)]
+pub(crate) struct MemoryGroup {
+    processes: PathBuf,
+}
+
+impl MemoryGroup {
+    /// The file that a process writes its number to, or has it written.
+    pub(crate) fn processes(&self) -> &Path {
+        &self.processes
+    }
+}
+
+/// Makes a group that may use so much memory; none where none can be made.
+pub(crate) fn make(name: &str, bytes: u64) -> Option<MemoryGroup> {
+    let groups = groups().as_ref().ok()?;
+    let made = groups.make(name, bytes);
+    made.inspect_err(|error| tracing::warn!(%error, "make a control group: the limit of memory is one of each process"))
+        .ok()
+}
+
+/// True if the kernel has killed a process of a group for its use of memory.
+pub(crate) fn has_killed(name: &str) -> bool {
+    groups().as_ref().is_ok_and(|groups| groups.has_killed(name))
+}
+
+/// Removes a group whose processes have ended.
+pub(crate) fn remove(name: &str) {
+    if let Ok(groups) = groups() {
+        groups.remove(name);
+    }
+}
+
+/// How memory is limited, for people.
+pub(crate) fn described() -> String {
+    match groups() {
+        Ok(Groups { directory, version }) => {
+            let version = if *version == Version::One { 1 } else { 2 };
+            format!(
+                "by control groups (version {version}) in {}: what all processes of an attempt use counts",
+                directory.display()
+            )
+        }
+        Err(why) => format!("by RLIMIT_DATA: what each process reserves counts, as there are no control groups: {why}"),
+    }
+}
+
+fn groups() -> &'static Result<Groups, String> {
+    static GROUPS: OnceLock<Result<Groups, String>> = OnceLock::new();
+    GROUPS.get_or_init(|| {
+        let read = |path: &str| fs::read_to_string(path).map_err(|error| format!("{path}: {error}"));
+        let (own, mounts) = (read("/proc/self/cgroup")?, read("/proc/self/mountinfo")?);
+        let mut problem = "this system has no control group that counts memory".to_owned();
+        for groups in candidates(&own, &mounts) {
+            match groups.open() {
+                Ok(groups) => return Ok(groups),
+                Err(why) => problem = why,
+            }
+        }
+        Err(problem)
+    })
+}
+
+/// The groups of this process in which others might be made.
+fn candidates(own: &str, mounts: &str) -> Vec<Groups> {
+    let mut found = Vec::new();
+    for line in own.lines() {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else { continue };
+        let version = match controllers {
+            "" => Version::Two,
+            names if names.split(',').any(|name| name == "memory") => Version::One,
+            _ => continue,
+        };
+        let mount = mounts.lines().filter_map(Mount::of).find(|mount| mount.is_for(version));
+        if let Some(directory) = mount.and_then(|mount| mount.directory_of(path)) {
+            found.push(Groups { directory, version });
+        }
+    }
+    found
+}
+
+/// A line of `/proc/self/mountinfo`, as far as it matters.
+struct Mount<'a> {
+    root: &'a str,
+    at: &'a str,
+    kind: &'a str,
+    options: &'a str,
+}
+
+impl Mount<'_> {
+    fn of(line: &str) -> Option<Mount<'_>> {
+        let (before, after) = line.split_once(" - ")?;
+        let mut before = before.split(' ').skip(3);
+        let (root, at) = (before.next()?, before.next()?);
+        let mut after = after.split(' ');
+        let kind = after.next()?;
+        Some(Mount { root, at, kind, options: after.nth(1).unwrap_or_default() })
+    }
+
+    fn is_for(&self, version: Version) -> bool {
+        match version {
+            Version::Two => self.kind == "cgroup2",
+            Version::One => self.kind == "cgroup" && self.options.split(',').any(|option| option == "memory"),
+        }
+    }
+
+    /// Where a group is seen here: below the one that is mounted.
+    fn directory_of(&self, path: &str) -> Option<PathBuf> {
+        let below = match self.root {
+            "/" => path,
+            root => path.strip_prefix(root)?,
+        };
+        Some(Path::new(self.at).join(below.trim_start_matches('/')))
+    }
+}
+
+impl Groups {
+    /// Itself, if groups can be made there, which is tried.
+    fn open(self) -> Result<Groups, String> {
+        let groups = match self.version {
+            Version::One => self,
+            Version::Two => self.delegated()?,
+        };
+        let probe = format!("probe-{}", std::process::id());
+        let failed = |error: io::Error| format!("{}: {error}", groups.directory.display());
+        groups.make(&probe, 64 << 20).map_err(failed)?;
+        fs::remove_dir(groups.group(&probe)).map_err(failed)?;
+        Ok(groups)
+    }
+
+    /// In version 2, the group below which others may count memory. This server leaves it, if nobody else is in it.
+    fn delegated(mut self) -> Result<Groups, String> {
+        if self.directory.ends_with(SERVER) {
+            self.directory.pop();
+        }
+        let read = |name: &str| fs::read_to_string(self.directory.join(name)).unwrap_or_default();
+        let has = |file: &str| read(file).split_whitespace().any(|controller| controller == "memory");
+        if !has("cgroup.controllers") {
+            return Err(format!("{}: memory is not counted there", self.directory.display()));
+        }
+        if has("cgroup.subtree_control") {
+            return Ok(self);
+        }
+        let own = std::process::id().to_string();
+        if let Some(other) = read("cgroup.procs").lines().find(|process| *process != own) {
+            return Err(format!(
+                "{}: process {other} is in it, too, so that it can have no groups below it",
+                self.directory.display()
+            ));
+        }
+        let server = self.directory.join(SERVER);
+        let made = fs::create_dir_all(&server)
+            .and_then(|()| fs::write(server.join("cgroup.procs"), own))
+            .and_then(|()| fs::write(self.directory.join("cgroup.subtree_control"), "+memory"));
+        made.map_err(|error| format!("{}: {error}", self.directory.display()))?;
+        Ok(self)
+    }
+
+    fn group(&self, name: &str) -> PathBuf {
+        self.directory.join(format!("spanwise-{name}"))
+    }
+
+    fn make(&self, name: &str, bytes: u64) -> io::Result<MemoryGroup> {
+        let group = self.group(name);
+        match fs::create_dir(&group) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        let ([memory, swap], [most, most_swap]) = (self.version.limits(), self.version.values(bytes));
+        if let Err(error) = fs::write(group.join(memory), most.to_string()) {
+            let _ = fs::remove_dir(&group);
+            return Err(error);
+        }
+        // A kernel that does not count swap has no such file.
+        let _ = fs::write(group.join(swap), most_swap.to_string());
+        Ok(MemoryGroup { processes: group.join("cgroup.procs") })
+    }
+
+    fn has_killed(&self, name: &str) -> bool {
+        let counts = fs::read_to_string(self.group(name).join(self.version.counts())).unwrap_or_default();
+        let killed = counts.lines().find_map(|line| line.strip_prefix("oom_kill "));
+        killed.and_then(|count| count.trim().parse().ok()).is_some_and(|count: u64| count > 0)
+    }
+
+    fn remove(&self, name: &str) {
+        let group = self.group(name);
+        for _ in 0..ROUNDS {
+            match fs::remove_dir(&group) {
+                Err(error) if error.kind() == io::ErrorKind::ResourceBusy => std::thread::sleep(PAUSE),
+                _ => return,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOUNTS: &str = "\
+25 1 0:22 / /sys rw - sysfs sysfs rw
+30 25 0:26 / /sys/fs/cgroup/memory rw,relatime shared:9 - cgroup cgroup rw,memory
+31 25 0:27 / /sys/fs/cgroup/cpu rw,relatime - cgroup cgroup rw,cpu
+32 25 0:28 /a/b /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw,nsdelegate
+";
+
+    #[test]
+    fn the_groups_of_a_process_are_found_where_they_are_mounted() {
+        let found = candidates("9:name=systemd:/\n4:cpuset,memory:/x/y\n1:cpu:/\n0::/a/b/c.service\n", MOUNTS);
+        let groups = |directory: &str, version| Groups { directory: directory.into(), version };
+        let expected = [
+            groups("/sys/fs/cgroup/memory/x/y", Version::One),
+            groups("/sys/fs/cgroup/unified/c.service", Version::Two),
+        ];
+        assert_eq!(found, expected);
+        assert_eq!(candidates("0::/elsewhere\n", MOUNTS), [], "it is not below what is mounted");
+        assert_eq!(candidates("", MOUNTS), []);
+        assert_eq!(candidates("4:memory:/\n0::/\n", "damaged"), []);
+    }
+
+    /// The rules of version 2, on files that are none of the kernel's: what is read and written, and in which order it would have to work.
+    #[test]
+    fn a_server_leaves_a_group_that_it_is_alone_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+        let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
+        let groups = || Groups { directory: folder.path().to_owned(), version: Version::Two };
+        let own = std::process::id().to_string();
+        write("cgroup.controllers", "cpu io\n");
+        assert!(groups().delegated().unwrap_err().contains("memory is not counted"));
+        write("cgroup.controllers", "cpu memory\n");
+        write("cgroup.subtree_control", "");
+        write("cgroup.procs", &format!("{own}\n1\n"));
+        assert!(groups().delegated().unwrap_err().contains("process 1 is in it"));
+        write("cgroup.procs", &format!("{own}\n"));
+        assert_eq!(groups().delegated().unwrap(), groups());
+        assert_eq!((read("spanwise-server/cgroup.procs"), read("cgroup.subtree_control")), (own, "+memory".to_owned()));
+        // The next server is started in the group of the one before.
+        let of_server = Groups { directory: folder.path().join(SERVER), version: Version::Two };
+        write("cgroup.subtree_control", "memory\n");
+        assert_eq!(of_server.delegated().unwrap(), groups());
+    }
+
+    #[test]
+    fn the_kernels_counts_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        for (version, counts) in [
+            (Version::One, "oom_kill_disable 0\nunder_oom 0\noom_kill "),
+            (Version::Two, "low 0\nmax 7\noom 2\noom_kill "),
+        ] {
+            let groups = Groups { directory: folder.path().to_owned(), version };
+            assert!(!groups.has_killed("nobody"));
+            let group = groups.make("some", 1 << 20).unwrap();
+            assert!(group.processes().starts_with(folder.path()));
+            for (count, expected) in [("0\n", false), ("1\n", true)] {
+                fs::write(groups.group("some").join(version.counts()), format!("{counts}{count}")).unwrap();
+                assert_eq!(groups.has_killed("some"), expected, "{version:?}");
+            }
+        }
+    }
+}
