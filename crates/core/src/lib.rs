@@ -22,7 +22,7 @@ mod id;
 pub mod layout;
 pub mod lifecycle;
 mod live;
-mod notification;
+pub mod notification;
 mod options;
 mod phase;
 mod policy;

@@ -1,8 +1,73 @@
-//! When a notification that could not be delivered is tried again, and when no more.
+//! What a program wants to be told of the end of a run, and when a notification that could not be delivered is tried again.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::Timestamp;
+use crate::{Phase, Timestamp};
+
+/// A wish to be notified, as a program has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notification {
+    /// At which ends of the run.
+    pub phases: Vec<Phase>,
+    /// How, and to whom.
+    pub delivery: Delivery,
+}
+
+/// How somebody is notified. Texts are Flyte's templates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// By a request.
+    Request(Request),
+    /// By a message in a channel of Slack.
+    Slack {
+        /// The address of its incoming webhook.
+        url: String,
+        /// The text.
+        message: String,
+    },
+    /// By a message in a channel of Microsoft Teams.
+    Teams {
+        /// The address of its webhook.
+        url: String,
+        /// The title.
+        title: String,
+        /// The text.
+        message: String,
+    },
+    /// By a mail.
+    Mail(Mail),
+}
+
+/// A request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Request {
+    /// Where it goes.
+    pub url: String,
+    /// Its method; empty: POST.
+    pub method: String,
+    /// Its headers.
+    pub headers: BTreeMap<String, String>,
+    /// Its body.
+    pub body: String,
+}
+
+/// A mail.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mail {
+    /// The addresses of those it is for.
+    pub to: Vec<String>,
+    /// Who gets a copy.
+    pub cc: Vec<String>,
+    /// Who gets a copy that the others do not see.
+    pub bcc: Vec<String>,
+    /// Its subject.
+    pub subject: String,
+    /// Its text.
+    pub text: String,
+    /// The same as HTML.
+    pub html: Option<String>,
+}
 
 /// The bounds of notifications.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use spanwise_core::lifecycle::TraceLevel;
+use spanwise_core::notification::Notification;
 use spanwise_core::{ActionName, AttemptNo, Failure, Phase, RunId, RunName, TaskName};
 use spanwise_engine::{ActionView, Outcome, Relation, random_bits};
 use spanwise_proto::flyteidl2::core::Literal;
@@ -161,6 +162,8 @@ pub(crate) struct RunOptions {
     pub(crate) context: Option<CustomContext>,
     /// What a server, or the journal, gets as it was chosen.
     pub(crate) chosen: spanwise_core::RunOptions,
+    /// Who is told of its end.
+    pub(crate) notifications: Vec<Notification>,
 }
 
 impl RunOptions {

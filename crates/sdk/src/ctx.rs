@@ -11,7 +11,7 @@ use crate::any_parent::AnyParent;
 use crate::call_site::{CallCounts, CallSite};
 use crate::error::{Error, Result};
 use crate::parent::Parent;
-use crate::report::Report;
+use crate::tabs::Report;
 
 tokio::task_local! {
     static AMBIENT: Ambient;

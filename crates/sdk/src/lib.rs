@@ -233,6 +233,7 @@ mod launch;
 mod map;
 #[cfg(not(feature = "remote"))]
 mod no_remote;
+pub mod notify;
 #[cfg(feature = "otel")]
 pub mod otel;
 mod overrides;
@@ -247,6 +248,7 @@ pub mod report;
 mod run;
 mod run_context;
 mod step;
+mod tabs;
 mod task;
 mod timer;
 mod trigger;
@@ -276,6 +278,7 @@ pub use remote::{FlyteConfig, RemoteTask, remote_task};
 pub use run::{Run, RunUrl};
 pub use run_context::{RunContext, resume, with_runcontext};
 pub use spanwise_core::ContextError;
+pub use spanwise_core::notification::Notification;
 pub use spanwise_core::settings::{Cache, CacheVersion, Resources, Secret};
 pub use spanwise_wire::CustomContext;
 pub use task::{Arguments, TaskOutput};

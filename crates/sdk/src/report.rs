@@ -36,9 +36,6 @@
 //! written then; if that fails, the log says so, and the task has ended as it has. The console shows the page beside the attempt, of an engine in this process once
 //! `spanwise dev` has its data directory. An engine in memory keeps no reports. Outside of a task nothing is kept either.
 
-use std::fmt::Write as _;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use crate::ctx::{Ambient, RunningTask};
 use crate::error::{Error, Result};
 use crate::parent::Parent;
@@ -99,81 +96,6 @@ impl Tab {
     }
 }
 
-/// The report of an attempt.
-#[derive(Debug, Default)]
-pub(crate) struct Report {
-    tabs: Mutex<Tabs>,
-    /// Which revision is written. Held by whoever writes: an earlier one never comes after a later one.
-    written: tokio::sync::Mutex<u64>,
-}
-
-#[derive(Debug, Default)]
-struct Tabs {
-    /// By name, in the order in which they were made.
-    all: Vec<(String, Vec<String>)>,
-    /// Counts the changes.
-    revision: u64,
-}
-
-impl Report {
-    fn tabs(&self) -> MutexGuard<'_, Tabs> {
-        self.tabs.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Tabs {
-    /// The content of a tab, which is about to change.
-    fn of(&mut self, name: &str) -> &mut Vec<String> {
-        self.revision += 1;
-        let at = self.all.iter().position(|(other, _)| other == name).unwrap_or_else(|| {
-            self.all.push((name.to_owned(), Vec::new()));
-            self.all.len() - 1
-        });
-        &mut self.all[at].1
-    }
-
-    /// The whole page.
-    fn page(&self, task: &str) -> String {
-        let (mut names, mut contents) = (String::new(), String::new());
-        for (at, (name, content)) in self.all.iter().enumerate() {
-            let checked = if at == 0 { " checked" } else { "" };
-            let _ = write!(
-                names,
-                "<input type=\"radio\" name=\"tab\" id=\"tab-{at}\"{checked}><label for=\"tab-{at}\">{}</label>",
-                escaped(name)
-            );
-            let _ = write!(contents, "<section>{}</section>", content.join("\n"));
-        }
-        let mut rules = String::new();
-        for at in 0..self.all.len() {
-            let nth = at + 1;
-            let _ = write!(rules, "#tab-{at}:checked~main>section:nth-of-type({nth}){{display:block}}");
-        }
-        let head = format!("<meta charset=\"utf-8\"><title>{}</title><style>{STYLE}{rules}</style>", escaped(task));
-        format!(
-            "<!DOCTYPE html>\n<html>\n<head>{head}</head>\n<body>\n{names}\n<main>{contents}</main>\n</body>\n</html>\n"
-        )
-    }
-}
-
-/// Tabs without a script: a page may be shown where none may run.
-const STYLE: &str = "body{font-family:system-ui,sans-serif;margin:1rem}input{position:absolute;opacity:0}label{display:inline-block;padding:.4rem .8rem;\
-    cursor:pointer;border-bottom:2px solid transparent}input:checked+label{border-color:currentColor;font-weight:600}input:focus-visible+label{outline:2px \
-    solid}main>section{display:none;padding-top:1rem}";
-
-fn escaped(text: &str) -> String {
-    text.chars().fold(String::new(), |mut escaped, character| {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            other => escaped.push(other),
-        }
-        escaped
-    })
-}
-
 async fn write(task: &RunningTask) -> Result<()> {
     let Some(report) = task.report.get() else { return Ok(()) };
     let mut written = report.written.lock().await;
@@ -196,22 +118,5 @@ async fn write(task: &RunningTask) -> Result<()> {
 pub(crate) async fn finish(task: &RunningTask) {
     if let Err(error) = write(task).await {
         eprintln!("warning: the report of task `{}` is not written: {error}", task.task);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_page_has_its_tabs_in_their_order_and_names_that_are_no_html() {
-        let mut tabs = Tabs::default();
-        tabs.of("main").push("<p>one</p>".to_owned());
-        tabs.of("<b> & \"x\"").push("<p>two</p>".to_owned());
-        tabs.of("main").push("<p>three</p>".to_owned());
-        let page = tabs.page("env.<task>");
-        assert!(page.contains("<section><p>one</p>\n<p>three</p></section><section><p>two</p></section>"), "{page}");
-        assert!(page.contains(">main</label>") && page.contains(">&lt;b&gt; &amp; &quot;x&quot;</label>"), "{page}");
-        assert!(page.contains("<title>env.&lt;task&gt;</title>") && tabs.revision == 3, "{page}");
     }
 }

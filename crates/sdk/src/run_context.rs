@@ -1,6 +1,7 @@
 //! Starting runs: described with a [`RunContext`], given to the client's backend.
 
 use spanwise_core::RunName;
+use spanwise_core::notification::Notification;
 use spanwise_engine::Relation;
 use spanwise_proto::flyteidl2::task::NamedLiteral;
 use spanwise_wire::CustomContext;
@@ -113,6 +114,12 @@ impl RunContext {
     /// A variable in the environment of the run's task processes on a server. Tasks in this process have the environment that it has.
     pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> RunContext {
         self.options.chosen.env.insert(name.into(), value.into());
+        self
+    }
+
+    /// Has somebody told of the end of the run: see [`notify`](crate::notify). May be called several times.
+    pub fn notify(mut self, notification: Notification) -> RunContext {
+        self.options.notifications.push(notification);
         self
     }
 

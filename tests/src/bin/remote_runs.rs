@@ -7,7 +7,9 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use serde_json::{Value as Json, json};
-use spanwise::{ActionView, Error, ExitCode, Result, Run, TaskEnvironment, report, task};
+use spanwise::{
+    ActionView, Client, Config, Error, ExitCode, Phase, Result, Run, TaskEnvironment, notify, report, task,
+};
 
 static ENV: LazyLock<TaskEnvironment> = LazyLock::new(|| TaskEnvironment::new("runs"));
 
@@ -73,6 +75,31 @@ async fn reports() -> Result<Json> {
     Ok(json!(found))
 }
 
+/// The name of a run that fails, of whose end somebody is told in each way.
+async fn notifies(receiver: &str) -> Result<Json> {
+    let url = |path: &str| format!("{receiver}/{path}");
+    let ends = [Phase::Failed, Phase::TimedOut];
+    let hook =
+        notify::webhook(url("hook")).method("PUT").header("X-Run", "{{.Run.Name}}").body(r#"{"why":"{{.Error}}"}"#);
+    let mail =
+        notify::email(["oncall@example.com"], "{{.Run.Name}} is {{.Phase}}", "{{.Error}}").bcc(["d@example.com"]);
+    let run = spanwise::with_runcontext()
+        .notify(hook.on(ends))
+        .notify(notify::slack(url("slack"), "{{.Run.Name}} \u{1f680}").on(ends))
+        .notify(notify::teams(url("teams"), "{{.Phase}}", "{{.Error}}").on(ends))
+        .notify(mail.on(ends))
+        .notify(notify::slack(url("never"), "well").on([Phase::Succeeded]))
+        .run(tells(true))
+        .await?;
+    let refused = spanwise::with_runcontext().notify(notify::webhook("nowhere").on(ends)).run(tells(true)).await;
+    let embedded = Client::open(Config::new().in_memory())?;
+    let here = embedded.with_runcontext().notify(notify::slack(url("x"), "x").on(ends)).run(tells(true)).await;
+    let why = |refused: Result<Run<String>>| refused.err().map(|error| error.message().to_owned());
+    Ok(
+        json!({ "run": run.name().as_str(), "failed": run.output().await.is_err(), "refused": why(refused), "here": why(here) }),
+    )
+}
+
 fn main() -> ExitCode {
     spanwise::main(async {
         spanwise::init().await?;
@@ -80,6 +107,7 @@ fn main() -> ExitCode {
         let result = match case.as_str() {
             "recovers" => recovers(&std::env::var("REMOTE_SCRATCH")?).await?,
             "reports" => reports().await?,
+            "notifies" => notifies(&std::env::var("RECEIVER")?).await?,
             other => return Err(Error::terminal(format!("there is no case `{other}`"))),
         };
         writeln!(std::io::stdout(), "RESULT {result}")?;

@@ -201,6 +201,30 @@ fn shown(server: &DevServer, run: &str) -> String {
 }
 
 #[test]
+fn s13_a_driver_in_rust_has_somebody_told_in_each_way() {
+    let (receiver, sink) = (Receiver::start(free(), 204, request), Receiver::start(free(), 0, mail));
+    let data = tempfile::tempdir().unwrap();
+    let smtp = format!("smtp://127.0.0.1:{}", sink.port);
+    let server = DevServer::start_with(data.path(), &[("SPANWISE_SMTP_URL", &smtp)]);
+    let found = crate::remote_runs::run("notifies", &server, &[("RECEIVER", &receiver.url())]);
+    let run = found["run"].as_str().unwrap();
+    assert_eq!(found["failed"], true);
+    assert!(found["refused"].as_str().unwrap().contains("delivery_template.webhook.url"), "{found}");
+    assert!(found["here"].as_str().unwrap().contains("notifications are sent by a server"), "{found}");
+    let came = receiver.wait_for("three requests", &server, |came| came.len() >= 3);
+    let of =
+        |line: &str| came.iter().find(|request| request.line.starts_with(line)).unwrap_or_else(|| panic!("{came:?}"));
+    assert_eq!(of("PUT /hook").header("x-run"), run);
+    assert!(of("PUT /hook").json()["why"].as_str().unwrap().contains("no more"), "{came:?}");
+    assert_eq!(of("POST /slack").json()["text"], format!("{run} \u{1f680}"));
+    assert_eq!(of("POST /teams").json()["title"], "FAILED");
+    let mail = sink.wait_for("a mail", &server, |came| !came.is_empty()).remove(0);
+    assert_eq!(mail.recipients, ["oncall@example.com", "d@example.com"]);
+    assert!(mail.text.contains(&format!("Subject: {run} is FAILED\r\n")), "{}", mail.text);
+    wait_for_states(&server, run, &["delivered", "delivered", "delivered", "delivered", "unwanted"]);
+}
+
+#[test]
 fn s13_every_kind_of_the_stock_sdk_is_sent_at_the_end_of_a_run() {
     let (receiver, sink) = (Receiver::start(free(), 204, request), Receiver::start(free(), 0, mail));
     let data = tempfile::tempdir().unwrap();

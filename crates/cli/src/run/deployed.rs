@@ -89,9 +89,10 @@ async fn create(
 ) -> anyhow::Result<Started> {
     let name = how.name.as_deref().map(|name| target.run(name)).transpose()?.map(|run| run.name);
     let (scope, options) = (target.scope(), how.options());
-    let new = requests::NewRun { scope: &scope, name: name.as_ref(), task: &task, options: &options, relation: None };
+    let (name, options) = (name.as_ref(), &options);
+    let new = requests::NewRun { scope: &scope, name, task: &task, options, relation: None, notifications: &[] };
     let stored = server.data().upload_inputs(new.upload(inputs)).await.map_err(|error| explain(target, error))?;
-    let created = server.runs().create_run(new.create(stored.into_owned())).await;
+    let created = server.runs().create_run(new.create(stored.into_owned())?).await;
     let created = created.map_err(|error| explain(target, error))?.into_owned();
     let id = requests::created(&created).context("the server does not say which run it has created")?;
     let url = crate::client::page(target, id.name.as_str());

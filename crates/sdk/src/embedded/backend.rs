@@ -251,6 +251,12 @@ fn options_of_run(options: &RunOptions) -> Result<spanwise_core::RunOptions> {
             shown(queue)
         )));
     }
+    if !options.notifications.is_empty() {
+        let why = "notifications are sent by a server, and the run's tasks run in this process";
+        return Err(Error::usage(format!(
+            "{why}: set an endpoint, or tell who is to know when `run.output()` is there"
+        )));
+    }
     match options.chosen.env.keys().next() {
         Some(name) => Err(Error::usage(format!(
             "the variable `{name}` is given to the run's processes, but its tasks run in this one: set it here"

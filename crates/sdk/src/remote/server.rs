@@ -145,12 +145,13 @@ impl Server {
             task: &task,
             options: &options.chosen,
             relation: relation.as_ref(),
+            notifications: &options.notifications,
         };
         let upload = new.upload(inputs);
         let (data, runs) = (self.connection.data(), self.connection.runs());
         let inputs = persist(SHORT, || data.upload_inputs(upload.clone())).await;
         let inputs = inputs.map_err(|source| error("upload the inputs", &source))?.into_owned();
-        let request = new.create(inputs);
+        let request = new.create(inputs).map_err(|invalid| Error::usage(invalid.to_string()))?;
         match persist(SHORT, || runs.create_run(request.clone())).await {
             Ok(created) => {
                 let named = requests::created(&created.into_owned());

@@ -29,7 +29,7 @@ const MAX_ADDRESS: usize = 254;
 
 /// What the stock SDK sends where there is no body in HTML (`flyte/_internal/runtime/notifications_serde.py`); who reads mail as HTML would
 /// see that instead of the text.
-const NO_HTML: &str = "No HTML body";
+pub(crate) const NO_HTML: &str = "No HTML body";
 
 /// Headers that are the connection's.
 const RESERVED: [&str; 6] = ["connection", "content-length", "host", "te", "transfer-encoding", "upgrade"];

@@ -1,6 +1,7 @@
 //! The requests of clients, made of core's types: one function for each method that is called. A field that a request gets stands here and
 //! nowhere else; the SDK and the command line only send what these make.
 
+use spanwise_core::notification::Notification;
 use spanwise_core::{ActionName, AttemptNo, Relation, RunId, RunName, RunOptions, Scope};
 use spanwise_proto::flyteidl2::actions::SignalRequest;
 use spanwise_proto::flyteidl2::common::{ActionAttemptIdentifier, EnrichedIdentity, User, UserIdentifier};
@@ -17,10 +18,11 @@ use spanwise_proto::flyteidl2::workflow::{
     GetRunDetailsRequest, WatchActionDetailsRequest, create_run_request,
 };
 
-use crate::{ids, options, relation};
+use crate::{Invalid, ids, options, relation};
 
 pub mod children;
 pub mod lists;
+mod notifications;
 pub mod triggers;
 
 /// A run that a client wants. Its inputs go first ([`NewRun::upload`]); with the server's answer it is created ([`NewRun::create`]).
@@ -36,6 +38,8 @@ pub struct NewRun<'a> {
     pub options: &'a RunOptions,
     /// Where it comes from, if from another run.
     pub relation: Option<&'a Relation>,
+    /// Who is told of its end.
+    pub notifications: &'a [Notification],
 }
 
 impl NewRun<'_> {
@@ -55,7 +59,10 @@ impl NewRun<'_> {
     }
 
     /// Creates it with inputs that are stored.
-    pub fn create(&self, inputs: UploadInputsResponse) -> CreateRunRequest {
+    ///
+    /// # Errors
+    /// [`Invalid`] if a notification cannot be put into words of Flyte's.
+    pub fn create(&self, inputs: UploadInputsResponse) -> Result<CreateRunRequest, Invalid> {
         use create_run_request::{Id, InputWrapper, Task};
         let id = match self.id() {
             Some(run) => Id::RunId(Box::new(ids::to_run_identifier(&run))),
@@ -63,14 +70,15 @@ impl NewRun<'_> {
         };
         let inputs = inputs.offloaded_input_data.into_option().unwrap_or_default();
         let relation = self.relation.map(|relation| relation::to_message(self.scope, relation));
-        let spec = RunSpec { relation: relation.into(), ..options::to_message(self.options) };
-        CreateRunRequest {
+        let notification_settings = notifications::settings(self.notifications)?;
+        let spec = RunSpec { relation: relation.into(), notification_settings, ..options::to_message(self.options) };
+        Ok(CreateRunRequest {
             id: Some(id),
             task: Some(Task::TaskSpec(Box::new(self.task.clone()))),
             input_wrapper: Some(InputWrapper::OffloadedInputData(Box::new(inputs))),
             run_spec: spec.into(),
             ..CreateRunRequest::default()
-        }
+        })
     }
 
     fn id(&self) -> Option<RunId> {
@@ -202,11 +210,11 @@ mod tests {
         let task = TaskSpec { short_name: "main".to_owned(), ..TaskSpec::default() };
         let stored = OffloadedInputData { uri: "s3://x".to_owned(), ..OffloadedInputData::default() };
         for (name, relation) in [(None, None), (Some(&name), Some(&relation))] {
-            let new = NewRun { scope: &scope, name, task: &task, options: &options, relation };
+            let new = NewRun { scope: &scope, name, task: &task, options: &options, relation, notifications: &[] };
             let upload = new.upload(Inputs::default());
             let answer =
                 UploadInputsResponse { offloaded_input_data: stored.clone().into(), ..UploadInputsResponse::default() };
-            let create = new.create(answer);
+            let create = new.create(answer).unwrap();
             match (name, upload.id, create.id) {
                 (
                     Some(name),
