@@ -112,6 +112,9 @@ pub(crate) enum BadSetting {
     /// Of a queue.
     #[error("queue `{0}` is set twice")]
     QueueTwice(String),
+    /// Of the GPUs.
+    #[error("the GPU `{0}` is named twice")]
+    DeviceTwice(String),
 }
 
 impl Common {

@@ -27,6 +27,7 @@ use crate::secrets::Secrets;
 mod begun;
 mod charge;
 pub(crate) mod contract;
+mod devices;
 mod entry;
 mod image;
 mod launcher;
@@ -54,6 +55,7 @@ pub(crate) use signs::SignsOfLife;
 
 use charge::Charge;
 use contract::{Contract, FileUris};
+pub(crate) use devices::Devices;
 use trouble::{bad_task, damaged, patiently, stopped_by, system, undefined, unstored};
 use verdict::Evidence;
 
@@ -76,6 +78,7 @@ pub(crate) struct Shared {
     pub(crate) signs: SignsOfLife,
     pub(crate) refusals: Refusals,
     pub(crate) readiness: Readiness,
+    pub(crate) devices: Devices,
     /// Where the server listens, as `host:port`.
     pub(crate) endpoint: String,
     /// Where tasks send their spans unless something else says so.
@@ -228,6 +231,7 @@ impl Shared {
         if let Ok(recording) = self.logs.record_hiding(&files.log, hidden.clone()).await {
             recording.finish().await;
         }
+        devices::give_back(&files.process);
         attempt.scope.report_ended();
         charge.ended();
         // From here on, what the machine cannot do for now must not become a report: the next attempt would run the body again.
@@ -406,7 +410,12 @@ impl Shared {
             secrets.variables,
             contract.variables(uris, &context),
         ];
-        let env = contract::merge(contract::with_defaults(layers, &self.endpoint, self.defaults.clone()));
+        let mut env = contract::merge(contract::with_defaults(layers, &self.endpoint, self.defaults.clone()));
+        let gpu = spec.map_or(0, |spec| spec.needs.gpu);
+        if let Some((name, value)) = self.devices.of(&files.process, gpu).await? {
+            env.retain(|(other, _)| *other != name);
+            env.push((name, value));
+        }
         let mut argv = contract.fill(&program.argv, uris);
         if let Some(file) = self.programs.file(&argv[0]).await? {
             argv[0] = file.display().to_string();
@@ -464,6 +473,7 @@ impl Files {
     /// Removes what only the process needed; its log stays.
     fn remove_work(&self) {
         self.remove_directory();
+        devices::give_back(&self.process);
         let _ = std::fs::remove_file(&self.process);
         results::remove(&self.process);
         // Only if no other attempt of the action has its directory there, and no other action of the run.

@@ -133,6 +133,8 @@ pub struct ServerResources {
     pub cpu: Option<u64>,
     /// Bytes of memory.
     pub memory: Option<u64>,
+    /// Its GPUs, by the names that CUDA has for them; none: they are not counted, and tasks see what there is.
+    pub gpus: Vec<String>,
 }
 
 impl Config {
@@ -140,8 +142,9 @@ impl Config {
     pub(crate) fn limits(&self) -> Limits {
         let slots = self.max_tasks.max(1);
         let idle = self.max_idle_tasks.unwrap_or(slots.saturating_mul(IDLE_A_SLOT)).max(1);
-        let ServerResources { cpu, memory } = self.resources;
-        let server = ServerLimits { slots: Some(slots), idle: Some(idle), cpu, memory, gpu: None };
+        let ServerResources { cpu, memory, ref gpus } = self.resources;
+        let gpu = (!gpus.is_empty()).then_some(gpus.len() as u64);
+        let server = ServerLimits { slots: Some(slots), idle: Some(idle), cpu, memory, gpu };
         Limits { server, queues: self.queues.clone() }
     }
 }

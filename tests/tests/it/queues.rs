@@ -36,6 +36,19 @@ fn s14_1_no_more_tasks_run_at_one_time_than_their_queue_has() {
     server.stop();
 }
 
+#[test]
+fn s14_1_each_task_sees_the_gpus_that_are_its_own_whenever_the_server_was_killed() {
+    let data = tempfile::tempdir().unwrap();
+    let mut server = DevServer::start_with(data.path(), &[("SPANWISE_GPUS", "7,GPU-x"), ("SPANWISE_MAX_TASKS", "4")]);
+    let mut program = Program::new(&server, CASES).arg("gpus").start();
+    program.wait_for_marks("marks", |lines| !lines.is_empty(), &server);
+    server.kill();
+    server.restart();
+    let found = program.result(&server);
+    assert_eq!(found, json!({"own": "", "seen": ["7", "GPU-x"], "most": 2}));
+    server.stop();
+}
+
 /// What is under way counts before anything of another run is launched.
 #[test]
 fn s14_1_no_more_tasks_of_several_runs_run_at_one_time_when_the_server_was_killed() {

@@ -11,7 +11,8 @@ narrow = flyte.TaskEnvironment(name="queues_narrow", queue="narrow")
 shallow = flyte.TaskEnvironment(name="queues_shallow", queue="shallow")
 idle = flyte.TaskEnvironment(name="queues_idle", resources=flyte.Resources(cpu=0))
 elsewhere = flyte.TaskEnvironment(name="queues_elsewhere", queue="elsewhere")
-env = flyte.TaskEnvironment(name="queues", depends_on=[narrow, shallow, idle, elsewhere])
+on_gpu = flyte.TaskEnvironment(name="queues_on_gpu", resources=flyte.Resources(gpu=1))
+env = flyte.TaskEnvironment(name="queues", depends_on=[narrow, shallow, idle, elsewhere, on_gpu])
 
 
 def most_at_once(lines):
@@ -44,6 +45,25 @@ async def in_the_queue_of_its_run(marks: str, index: int) -> int:
 async def many(marks: str, count: int, narrow: bool) -> list[int]:
     task = in_narrow if narrow else in_the_queue_of_its_run
     return list(await asyncio.gather(*[task(marks, index) for index in range(count)]))
+
+
+@on_gpu.task
+async def sees(marks: str, index: int) -> str:
+    await stays(marks, index, 1.5)
+    return os.environ["CUDA_VISIBLE_DEVICES"]
+
+
+@env.task
+async def sees_none(marks: str, count: int) -> list[str]:
+    seen = await asyncio.gather(*[sees(marks, index) for index in range(count)])
+    return [os.environ["CUDA_VISIBLE_DEVICES"], *seen]
+
+
+@session.remote_case
+def gpus(scratch):
+    marks = scratch / "marks"
+    own, *seen = session.call(sees_none, str(marks), 5)
+    return {"own": own, "seen": sorted(set(seen)), "most": most_at_once(session.marks(marks))}
 
 
 @session.remote_case

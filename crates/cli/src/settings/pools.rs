@@ -24,6 +24,10 @@ pub(super) struct Pools {
     /// Memory that tasks may ask for in all, such as 16Gi; without it nobody counts it.
     #[arg(long, env = "SPANWISE_MAX_MEMORY", value_name = "SIZE", value_parser = memory)]
     max_memory: Option<u64>,
+    /// GPUs that tasks may ask for, by the names that CUDA has for them, such as 0,1: each task sees as many as it asks for, and no other
+    /// task has them. Without it nobody counts them, and tasks see all.
+    #[arg(long, env = "SPANWISE_GPUS", value_name = "NAME", value_delimiter = ',', value_parser = device)]
+    gpus: Vec<String>,
     /// A queue that tasks and runs may name, with its limits: `NAME concurrency=2 depth=1000 priority=3 rate=100/m cpu=4 memory=8Gi
     /// concurrency_per_project=2 concurrency_per_key=1`, all of them optional; may be given several times. In a file: [queues.NAME].
     #[arg(long = "queue", env = "SPANWISE_QUEUES", value_name = "NAME KEY=VALUE..", value_delimiter = ',', value_parser = queue)]
@@ -37,7 +41,10 @@ impl Pools {
     pub(super) fn apply(self, config: &mut Config) -> Result<(), BadSetting> {
         config.max_tasks = self.max_tasks.unwrap_or(config.max_tasks);
         config.max_idle_tasks = self.max_idle_tasks;
-        config.resources = ServerResources { cpu: self.max_cpu, memory: self.max_memory };
+        if let Some(twice) = self.gpus.iter().enumerate().find(|(at, name)| self.gpus[..*at].contains(name)) {
+            return Err(BadSetting::DeviceTwice(twice.1.clone()));
+        }
+        config.resources = ServerResources { cpu: self.max_cpu, memory: self.max_memory, gpus: self.gpus };
         let mut queues = BTreeMap::new();
         for (name, limits) in self.queues {
             if queues.insert(name.clone(), limits).is_some() {
@@ -52,6 +59,11 @@ impl Pools {
 fn processors(text: &str) -> Result<u64, String> {
     let is_some = millis(text).filter(|millis| *millis > 0);
     is_some.ok_or_else(|| format!("`{text}` is no number of processors, such as 4, 0.5 or 500m"))
+}
+
+fn device(text: &str) -> Result<String, String> {
+    let is_name = !text.is_empty() && text.chars().all(|next| next.is_ascii_alphanumeric() || "-_:./".contains(next));
+    is_name.then(|| text.to_owned()).ok_or_else(|| format!("`{text}` is no name of a device, such as 0 or GPU-5f3c"))
 }
 
 fn memory(text: &str) -> Result<u64, String> {

@@ -45,7 +45,7 @@ pub(crate) fn effective(matches: &ArgMatches) -> anyhow::Result<String> {
         };
         let given = matches.get_raw(key).map(|values| values.map(|value| value.to_string_lossy()).collect::<Vec<_>>());
         let line = match given.map(|values| values.join(",")) {
-            None if ["tee_", "smtp_", "pass_env", "secret_key_file", "queues", "max_cpu", "max_memory"]
+            None if ["tee_", "smtp_", "pass_env", "secret_key_file", "queues", "max_cpu", "max_memory", "gpus"]
                 .iter()
                 .any(|is_off| key.starts_with(is_off)) =>
             {

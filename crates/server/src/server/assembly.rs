@@ -66,6 +66,7 @@ pub(super) fn assemble(
         secrets: secrets.clone(),
         launcher,
         programs: attempt::Programs::new(blobs.clone(), data.programs()),
+        devices: attempt::Devices::new(config.resources.gpus.clone(), data.all_work()),
         signs,
         refusals: attempt::Refusals::default(),
         readiness: readiness.clone(),
