@@ -37,6 +37,7 @@ mod artifacts;
 mod builder;
 mod bundle;
 mod caller;
+mod clock;
 mod create;
 mod deploy;
 mod ending;
@@ -59,13 +60,14 @@ mod triggers;
 pub(crate) use apps::AppView;
 pub(crate) use artifacts::version;
 pub(crate) use caller::Caller;
+pub(crate) use clock::wall_clock;
 pub(crate) use create::{NewRun, random_name};
 pub(crate) use deploy::Deployed;
 pub(crate) use enqueue::NewAction;
 pub(crate) use logs::{AttemptLog, LogEnd};
 pub(crate) use reads::Image;
 pub(crate) use signal::Answer;
-pub(crate) use triggers::{Fire, NewTrigger, wall_clock};
+pub(crate) use triggers::{Fire, NewTrigger};
 
 /// Why the control plane refused, by what the client can do about it.
 #[derive(Debug, thiserror::Error)]

@@ -52,8 +52,7 @@ impl ControlPlane {
         let given = self.given_by_settings(&new.scope)?;
         let Receivers { receivers, not_honoured } = self.receivers_of(&new)?;
         let warnings = self.warnings(&new, &given, not_honoured).await?;
-        let NewRun { scope, name, task, inputs, options: sent, caller_trace, version, firing, .. } = new;
-        let tracked = new.tracked;
+        let NewRun { scope, name, task, inputs, options: sent, caller_trace, version, firing, tracked, .. } = new;
         if !tracked {
             self.check_bundle(task.bundle.as_deref()).await?;
         }

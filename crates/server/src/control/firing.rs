@@ -15,7 +15,8 @@ use spanwise_engine::{RunHandle, TriggerQuery, TriggerRow};
 
 mod versions;
 
-use super::triggers::{Fire, wall_clock};
+use super::clock::wall_clock;
+use super::triggers::Fire;
 use super::{ControlPlane, Error};
 use crate::readiness::in_one_line;
 

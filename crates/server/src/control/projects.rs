@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use spanwise_core::{DEFAULT_PROJECT, Project, Timestamp};
 use spanwise_engine::ProjectRow;
 
-use super::triggers::wall_clock;
+use super::clock::wall_clock;
 use super::{ControlPlane, Error};
 
 impl ControlPlane {

@@ -5,7 +5,7 @@ use spanwise_engine::SettingsRow;
 use spanwise_wire::Stored;
 use spanwise_wire::settings::{self, Settings};
 
-use super::triggers::wall_clock;
+use super::clock::wall_clock;
 use super::{ControlPlane, Error};
 
 /// What settings give to a new run.

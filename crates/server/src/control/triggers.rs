@@ -1,7 +1,5 @@
 //! Triggers: deployed in revisions, activated, deactivated, deleted, and fired.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use spanwise_core::Timestamp;
 use spanwise_core::lifecycle::Lifecycle;
 use spanwise_core::trace::TraceParent;
@@ -14,6 +12,7 @@ use spanwise_wire::task::TaskDefinition;
 use spanwise_wire::trigger::{TriggerDefinition, not_there, run_of_slot, run_of_version};
 use spanwise_wire::{Invalid, TaskInputs};
 
+use super::clock::wall_clock;
 use super::{ControlPlane, Error, NewRun, version};
 use crate::definitions::to_store;
 use crate::queues;
@@ -26,12 +25,6 @@ const FIRINGS_LOOKED_AT: usize = 64;
 
 /// Runs under way of one trigger that are looked at for one that can be read.
 const LIVE_LOOKED_AT: usize = 16;
-
-/// The time by the clock of the machine: schedules are about that one, however it jumps, and the engine's never does.
-pub(crate) fn wall_clock() -> Timestamp {
-    let micros = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
-    Timestamp(i64::try_from(micros).unwrap_or(i64::MAX))
-}
 
 /// A trigger that somebody deploys.
 pub(crate) struct NewTrigger {
