@@ -111,6 +111,7 @@ def fill(message, field):
 
 def set_path(message, path):
     """Sets one field, and what leads to it."""
+    names = [field.name for field in path]
     for field in path[:-1]:
         inner = getattr(message, field.name)
         message = inner.add() if field.is_repeated else inner
@@ -118,6 +119,9 @@ def set_path(message, path):
         if field.message_type.full_name == "flyteidl2.task.InlineRule" and path[-1].name != "on_phases":
             # A rule that is for no phase is refused before what it delivers is looked at.
             message.on_phases.append(phase_pb2.ACTION_PHASE_SUCCEEDED)
+        if field.message_type.full_name == "flyteidl2.notification.EmailDeliveryTemplate" and "to" not in names:
+            # Nor is a letter to nobody.
+            message.to.add(address="a@example.org")
     fill(message, path[-1])
 
 
