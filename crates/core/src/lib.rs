@@ -13,7 +13,9 @@
 mod action;
 pub mod admission;
 pub mod app;
+pub mod artifact;
 pub mod context;
+mod defaults;
 mod durability;
 mod event;
 mod failure;
@@ -26,6 +28,7 @@ pub mod notification;
 mod options;
 mod phase;
 mod policy;
+mod project;
 pub mod quantity;
 mod relation;
 mod retention;
@@ -41,6 +44,7 @@ mod view;
 
 pub use action::{Action, End, State};
 pub use context::ContextError;
+pub use defaults::RunDefaults;
 pub use durability::Durability;
 pub use event::{ActionKind, ActionSpec, CachePolicy, Event, Fact, Lookup, Source, StepOutcome, Wait, Wake};
 pub use failure::{Failure, FailureKind, code};
@@ -53,6 +57,7 @@ pub use notification::{Fault, NotificationLimits};
 pub use options::{CacheOptions, RunOptions};
 pub use phase::Phase;
 pub use policy::{Backoff, InvalidPolicy, RetryPolicy, Timeouts};
+pub use project::Project;
 pub use relation::Relation;
 pub use retention::Retention;
 pub use run::{

@@ -96,6 +96,9 @@ pub struct RunTrace {
     /// The runs that this one comes from: the run span of the one that it repeats.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<TraceParent>,
+    /// The attempts that have made the artifacts which it was given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub consumed: Vec<TraceParent>,
     /// The caller's `tracestate`, which belongs to every span of its trace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<TraceState>,
@@ -109,7 +112,7 @@ impl RunTrace {
             Some(parent) => parent.is_sampled(),
             None => is_taken(crate::trace::derived_trace_id(run), ratio),
         };
-        RunTrace { level, sampled, links: Vec::new(), state: None }
+        RunTrace { level, sampled, links: Vec::new(), consumed: Vec::new(), state: None }
     }
 
     /// With the caller's `tracestate`. A malformed one is left out, as the recommendation says; its trace stays.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
+use crate::artifact::OnArtifact;
 
 mod cron;
 mod dialect;
@@ -36,6 +37,8 @@ pub enum Automation {
         /// The first slot; without it the first one is `every` after the trigger was deployed or activated.
         start: Option<Timestamp>,
     },
+    /// Each new version of an artifact.
+    Artifact(OnArtifact),
 }
 
 /// What is wrong with a schedule.
@@ -99,14 +102,14 @@ enum Slots {
 }
 
 impl Schedule {
-    /// The schedule of a trigger; none if nothing but a request fires it. `since` is when it was deployed or activated: what a rate
+    /// The schedule of a trigger; none if it has none. `since` is when it was deployed or activated: what a rate
     /// counts from that does not say when it starts.
     ///
     /// # Errors
     /// [`BadSchedule`] says what is wrong.
     pub fn new(automation: &Automation, since: Timestamp) -> Result<Option<Schedule>, BadSchedule> {
         let slots = match automation {
-            Automation::OnDemand => return Ok(None),
+            Automation::OnDemand | Automation::Artifact(_) => return Ok(None),
             Automation::Rate { every, start } => rate(*every, *start, since)?,
             Automation::Cron { expression, zone } => match dialect::read(expression)? {
                 dialect::Read::Every(every) => rate(every, None, since)?,

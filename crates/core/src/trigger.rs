@@ -16,6 +16,9 @@ use crate::{Scope, Timestamp};
 
 #[cfg(test)]
 mod tests;
+mod version;
+
+pub use version::{VersionFacts, VersionStep, next_version};
 
 /// A trigger with everything that makes its name unique.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -75,6 +78,9 @@ pub struct Firing {
     /// The slot; none if the trigger was fired by request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheduled_at: Option<Timestamp>,
+    /// The version of an artifact that it waited for; none if something else has fired it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<FiringVersion>,
     /// How long after its slot it was fired, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub late_ms: Option<u64>,
@@ -84,6 +90,21 @@ pub struct Firing {
     /// The span of the run that the trigger had fired before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<TraceParent>,
+}
+
+/// The version of an artifact that has fired a trigger.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FiringVersion {
+    /// The name of the artifact, in the scope of the run.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+}
+
+impl fmt::Display for FiringVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.name, self.version)
+    }
 }
 
 /// What becomes of slots that nobody was there for.

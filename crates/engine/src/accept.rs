@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use spanwise_core::{ActionName, ActionSpec, Command, Rejection, Run, RunId};
+use spanwise_core::{ActionName, ActionSpec, Command, Rejection, Run, RunId, Timestamp};
 use spanwise_store::{Append, Definition, ExportState, Payloads, RunKey, RunRow};
 
 use crate::blocking::{leave_runtime, stays};
@@ -45,34 +45,21 @@ impl Engine {
         }
         self.inner.journal.check()?;
         let now = self.inner.clock.now();
-        let row = RunRow {
-            id: new.id.clone(),
-            task: new.spec.task.clone(),
-            phase: spanwise_core::Phase::Queued,
-            created_at: now,
-            ended_at: None,
-            labels: new.settings.options.labels.clone(),
-            definition: new.settings.definition.clone(),
-            task_version: new.settings.task_version.clone(),
-            tracked: new.settings.tracked,
-            fired_by: new.settings.firing.as_ref().map(|firing| firing.trigger.clone()),
-            settings: new.settings.stored()?,
-            export: (new.settings.trace.is_exported() && self.inner.exports.is_open()).then(ExportState::default),
-            unreadable: None,
-        };
-        let receivers = new.settings.receivers.clone();
+        let row = self.row_of(&new, now)?;
+        let (receivers, given) = (new.settings.receivers.clone(), new.settings.artifacts.clone());
         let cell = Arc::new(RunCell::new(new.id.clone(), new.settings, &self.inner.pools));
         let action = ActionName::ROOT;
         let inputs = Payloads { inputs: Some(new.inputs), outputs: None };
         let command = Command::Enqueue { action, spec: Arc::new(new.spec) };
-        let accepted = cell.command(&command, now, New { payloads: inputs, definitions: new.definitions });
+        let accepted =
+            cell.command(&command, now, New { payloads: inputs, definitions: new.definitions, ..New::default() });
         // A name that is taken stays taken: whoever creates the run again is not told to come later.
         if let Err(refused) = accepted {
             let may_pass = matches!(&refused, Rejection::Refused { refusal, .. } if refusal.may_pass());
             let is_taken = may_pass && self.inner.journal.store().find(&new.id)?.is_some();
             return Err(if is_taken { Error::AlreadyExists(new.id.name) } else { refused.into() });
         }
-        let first = Append { receivers, ..cell.take_first() };
+        let first = Append { receivers, given, ..cell.take_first() };
         let events = first.events.clone();
         let taken = || Error::AlreadyExists(new.id.name.clone());
         // Nobody may find the run in the store before it is found here: there would be two of it.
@@ -98,6 +85,25 @@ impl Engine {
         self.inner.exports.mark(&cell, 0, events);
         self.inner.run_feeds.note(&[cell.key()]);
         Ok(RunHandle::new(self.clone(), cell))
+    }
+
+    /// What the journal says about a run that is accepted now.
+    fn row_of(&self, new: &NewRun, now: Timestamp) -> Result<RunRow, Error> {
+        Ok(RunRow {
+            id: new.id.clone(),
+            task: new.spec.task.clone(),
+            phase: spanwise_core::Phase::Queued,
+            created_at: now,
+            ended_at: None,
+            labels: new.settings.options.labels.clone(),
+            definition: new.settings.definition.clone(),
+            task_version: new.settings.task_version.clone(),
+            tracked: new.settings.tracked,
+            fired_by: new.settings.firing.as_ref().map(|firing| firing.trigger.clone()),
+            settings: new.settings.stored()?,
+            export: (new.settings.trace.is_exported() && self.inner.exports.is_open()).then(ExportState::default),
+            unreadable: None,
+        })
     }
 
     /// The same, for async callers. `begin` is called as soon as the run is accepted.

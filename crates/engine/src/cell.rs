@@ -8,7 +8,7 @@ use spanwise_core::{
     ActionName, AttemptNo, Command, Event, Fate, JournalFacts, LiveRun, News, Next, ProcessFacts, Rejection, Run,
     RunId, Timestamp,
 };
-use spanwise_store::{Definition, Payloads, RunKey};
+use spanwise_store::{Definition, NewArtifact, Payloads, RunKey};
 use tokio::sync::{Notify, watch};
 
 use crate::error::Error;
@@ -35,11 +35,13 @@ pub(crate) struct New {
     pub(crate) payloads: Payloads,
     /// What its action is made from.
     pub(crate) definitions: Vec<Definition>,
+    /// The versions of artifacts that come to be by it.
+    pub(crate) artifacts: Vec<NewArtifact>,
 }
 
 impl From<Payloads> for New {
     fn from(payloads: Payloads) -> New {
-        New { payloads, definitions: Vec::new() }
+        New { payloads, ..New::default() }
     }
 }
 
@@ -62,6 +64,8 @@ struct CellState {
     changed: FxHashMap<ActionName, Payloads>,
     /// What actions are made from, by digest, until it is in the store.
     definitions: FxHashMap<String, Bytes>,
+    /// Versions of artifacts that come to be by events that no transaction has taken yet.
+    artifacts: Vec<NewArtifact>,
     watchers: FxHashMap<ActionName, Vec<Arc<Notify>>>,
     feeds: Feeds,
     /// The run was just created, and whoever did that is about to drive its root.
@@ -102,6 +106,7 @@ impl RunCell {
             events: Vec::new(),
             changed: FxHashMap::default(),
             definitions: FxHashMap::default(),
+            artifacts: Vec::new(),
             watchers: FxHashMap::default(),
             feeds: Feeds::default(),
             root_claimed: false,
@@ -315,6 +320,7 @@ impl CellState {
         if let Some(first) = events.first() {
             self.changed.entry(first.action).or_default().take_new(new.payloads);
             self.definitions.extend(new.definitions.into_iter().map(|Definition { digest, body }| (digest, body)));
+            self.artifacts.extend(new.artifacts);
         }
         self.absorb(events, &woken);
         Ok(changed)

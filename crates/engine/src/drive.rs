@@ -12,7 +12,7 @@ use spanwise_store::Payloads;
 use tokio::sync::{Notify, watch};
 
 use crate::calls::RootLeaf;
-use crate::cell::{self, Watch};
+use crate::cell::{self, New, Watch};
 use crate::dropped_calls::Fate;
 use crate::error::{Error, with_source};
 use crate::executor::{Attempt, Executor, Report};
@@ -174,10 +174,11 @@ impl Driver<'_> {
         let span = self.run.cell.attempt_span(&action, attempt);
         let mut body = Body(executor.execute(Attempt { run: self.run.clone(), scope, inputs, span, adopted }));
         let Some(report) = self.finish(&mut body.0, timed).await else { return Ok(()) };
-        let (ended, outputs) = report.split();
+        let (ended, outputs, artifacts) = report.split();
         let Some(command) = self.rules.report(attempt, ended, self.run.engine.is_interrupted()) else { return Ok(()) };
         let payloads = Payloads { inputs: None, outputs: outputs.clone() };
-        if self.run.cell.command(&command, self.run.now(), payloads).is_err() {
+        let new = New { payloads, artifacts, ..New::default() };
+        if self.run.cell.command(&command, self.run.now(), new).is_err() {
             // The attempt was ended from outside while it delivered: what the state says stands.
             return Ok(());
         }

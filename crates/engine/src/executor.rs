@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use spanwise_core::trace::TraceParent;
 use spanwise_core::{ActionName, Ended, Failure};
+use spanwise_store::NewArtifact;
 
 use crate::run::RunHandle;
 use crate::scope::AttemptScope;
@@ -32,6 +33,8 @@ pub struct Attempt {
 pub enum Report {
     /// Its outputs.
     Succeeded(Bytes),
+    /// Its outputs, and the versions of artifacts that come to be by its success.
+    Produced(Bytes, Vec<NewArtifact>),
     /// What went wrong.
     Failed(Failure),
     /// It is over without a result.
@@ -55,12 +58,13 @@ impl Report {
         Report::Lost { reason: reason.into(), blamed: false }
     }
 
-    /// How the attempt ended, for the rules, and its outputs.
-    pub(crate) fn split(self) -> (Ended, Option<Bytes>) {
+    /// How the attempt ended, for the rules, and what it has left.
+    pub(crate) fn split(self) -> (Ended, Option<Bytes>, Vec<NewArtifact>) {
         match self {
-            Report::Succeeded(outputs) => (Ended::Succeeded, Some(outputs)),
-            Report::Failed(failure) => (Ended::Failed(failure), None),
-            Report::Lost { reason, blamed } => (Ended::Lost { reason, blamed }, None),
+            Report::Succeeded(outputs) => (Ended::Succeeded, Some(outputs), Vec::new()),
+            Report::Produced(outputs, artifacts) => (Ended::Succeeded, Some(outputs), artifacts),
+            Report::Failed(failure) => (Ended::Failed(failure), None, Vec::new()),
+            Report::Lost { reason, blamed } => (Ended::Lost { reason, blamed }, None, Vec::new()),
         }
     }
 }

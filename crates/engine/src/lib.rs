@@ -6,6 +6,7 @@
 //! and recovery are one path.
 
 mod accept;
+mod artifacts;
 mod begun;
 mod blocking;
 mod cache;
@@ -24,6 +25,7 @@ mod notifications;
 mod pools;
 mod random;
 mod recovery;
+mod registry;
 mod reservations;
 mod run;
 mod run_feed;
@@ -52,7 +54,8 @@ pub use settings::RunSettings;
 pub use spanwise_core::admission::{Limits, QueueLimits, ServerLimits};
 pub use spanwise_core::{ActionView, Fault, NotificationLimits, Relation, RunOptions, Scope};
 pub use spanwise_store::{
-    AppRow, Definition, Durability, ExportState, NotificationRow, NotificationState, Payloads, PrunedRun, Retention,
-    RunKey, RunQuery, RunRow, TaskQuery, TaskRow, TriggerQuery, TriggerRow,
+    AppRow, ArtifactGroup, ArtifactKey, ArtifactQuery, ArtifactRow, ArtifactSource, Definition, Durability,
+    ExportState, NewArtifact, NotificationRow, NotificationState, Payloads, ProjectRow, PrunedRun, Retention, RunKey,
+    RunQuery, RunRow, SettingsRow, TaskQuery, TaskRow, TriggerQuery, TriggerRow,
 };
 pub use waiting::{Busy, OutsideWait, ShortPool, WaitsFor};

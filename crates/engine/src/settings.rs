@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use spanwise_core::lifecycle::{Lifecycle, RunTrace};
 use spanwise_core::trigger::Firing;
 use spanwise_core::{Relation, RunId, RunLimits, RunOptions, Timestamp};
-use spanwise_store::RunRow;
+use spanwise_store::{ArtifactKey, RunRow};
 
 use crate::error::Error;
 
@@ -32,6 +32,9 @@ pub struct RunSettings {
     /// The digest of what the run was created with, where a remote client sent it.
     #[serde(skip)]
     pub definition: Option<String>,
+    /// The digest of what its project, domain and organisation give to it, if they give anything: one of its definitions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub defaults: Option<String>,
     /// The version of the root's task, where it has one.
     #[serde(skip)]
     pub task_version: String,
@@ -39,6 +42,10 @@ pub struct RunSettings {
     /// of them since is told by [`RunHandle::notifications`](crate::RunHandle::notifications).
     #[serde(skip)]
     pub receivers: Vec<(u32, String)>,
+    /// The versions of artifacts that it is given. Of a run that is created: later they are asked for, see
+    /// [`Engine::artifacts_of_run`](crate::Engine::artifacts_of_run).
+    #[serde(skip)]
+    pub artifacts: Vec<ArtifactKey>,
     /// How its lifecycle is traced.
     #[serde(default, skip_serializing_if = "is_untraced")]
     pub trace: RunTrace,

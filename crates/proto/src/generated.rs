@@ -25,6 +25,12 @@ pub mod flyteidl2 {
         include!("generated/flyteidl2.app.rs");
         include!("generated/services/flyteidl2.app.rs");
     }
+    /// Versions of named values, and where they came from.
+    #[cfg(feature = "services")]
+    pub mod artifact {
+        include!("generated/flyteidl2.artifact.rs");
+        include!("generated/services/flyteidl2.artifact.rs");
+    }
     /// Who the caller is, and how a client logs in.
     #[cfg(feature = "services")]
     pub mod auth {
@@ -86,6 +92,12 @@ pub mod flyteidl2 {
     pub mod secret {
         include!("generated/flyteidl2.secret.rs");
         include!("generated/services/flyteidl2.secret.rs");
+    }
+    /// What runs have where they say nothing, by organisation, domain and project.
+    #[cfg(feature = "services")]
+    pub mod settings {
+        include!("generated/flyteidl2.settings.rs");
+        include!("generated/services/flyteidl2.settings.rs");
     }
     /// Inputs and outputs of a task, tasks that are deployed, and how a run is started.
     pub mod task {

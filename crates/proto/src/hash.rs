@@ -65,6 +65,12 @@ pub fn slot_name(project: &str, domain: &str, task: &str, trigger: &str, second:
     format!("r{:x}", fnv1(text.as_bytes()))
 }
 
+/// The name of the run that a version of an artifact starts, of all that tells it from others. Stock Flyte has another one, which nobody sees.
+pub fn version_name(parts: &[&String]) -> String {
+    let parts: Vec<&str> = parts.iter().map(|part| part.as_str()).collect();
+    format!("r{}", md5_base36(parts.join("\0").as_bytes()))
+}
+
 /// FNV-1 in 64 bits: not FNV-1a, which mixes in the other order.
 fn fnv1(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| hash.wrapping_mul(0x100_0000_01b3) ^ u64::from(*byte))

@@ -30,7 +30,7 @@ pub mod msgpack;
 pub mod pickle;
 mod structure;
 
-pub use buffa::{DecodeError, DecodeOptions, EnumValue, Enumeration, HasMessageView, Message, MessageField};
+pub use buffa::{DecodeError, DecodeOptions, EnumValue, Enumeration, HasMessageView, Message, MessageField, ProtoBox};
 pub use generated::{flyteidl2, google};
 pub use image::Image;
 

@@ -10,6 +10,7 @@ use crate::control::ControlPlane;
 
 mod actions;
 mod apps;
+mod artifacts;
 mod clusters;
 mod data;
 mod error;
@@ -24,6 +25,7 @@ mod reads;
 mod refusing;
 mod runs;
 mod secrets;
+mod settings;
 mod tasks;
 mod tracked;
 mod triggers;
@@ -54,6 +56,7 @@ pub(crate) fn service(api: Api) -> ConnectRpcService<Refusing> {
         .add_service(Arc::clone(&actions))
         .add_service(Arc::new(apps::Apps::new(Arc::clone(&api))))
         .add_service(Arc::new(apps::AppLogs::new(Arc::clone(&api))))
+        .add_service(Arc::new(artifacts::ArtifactsApi::new(Arc::clone(&api))))
         .add_service(Arc::new(clusters::Clusters))
         .add_service(Arc::new(data::Data::new(Arc::clone(&api))))
         .add_service(Arc::new(identity::Identity))
@@ -64,6 +67,7 @@ pub(crate) fn service(api: Api) -> ConnectRpcService<Refusing> {
         .add_service(Arc::clone(&runs))
         .add_service(Arc::new(tracked::TrackedRuns::new(Arc::clone(&api), runs)))
         .add_service(Arc::new(secrets::SecretsApi::new(Arc::clone(&api))))
+        .add_service(Arc::new(settings::SettingsApi::new(Arc::clone(&api))))
         .add_service(Arc::new(tasks::Tasks::new(Arc::clone(&api))))
         .add_service(Arc::new(triggers::Triggers::new(api)));
     let limits = Limits::default()

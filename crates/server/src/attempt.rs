@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use spanwise_blobs::Blobs;
-use spanwise_core::{ActionName, ActionSpec, AttemptNo, Failure, FailureKind, RunId};
+use spanwise_core::{ActionName, ActionSpec, AttemptNo, Failure, FailureKind, Phase, RunId};
 use spanwise_engine::{Attempt, Executor, Report, RunHandle, RunKey};
 use spanwise_process as process;
 use spanwise_process::environments::Environments;
@@ -24,6 +24,7 @@ use crate::queues;
 use crate::readiness::Readiness;
 use crate::secrets::Secrets;
 
+mod artifacts;
 mod begun;
 mod charge;
 pub(crate) mod contract;
@@ -125,6 +126,13 @@ impl ProcessExecutor {
         results::are_there(&self.shared.blobs, &claim, &directory).await
     }
 
+    /// Whether an action is of a task that produces artifacts, and has succeeded.
+    pub(crate) fn has_produced(&self, run: &RunHandle, action: ActionName) -> bool {
+        let found = run.action(&action).filter(|action| action.phase() == Phase::Succeeded);
+        let program = found.and_then(|action| self.shared.definitions.program(&action.spec).ok());
+        program.is_some_and(|program| program.produces_artifacts)
+    }
+
     /// Removes the working directory of a run that has ended, if nothing is in it: a claim that is there still says that its attempt
     /// may be looked for.
     pub(crate) fn remove_empty_work(&self, run: &RunHandle) {
@@ -193,6 +201,15 @@ impl Shared {
         }
     }
 
+    /// What is to be run, with what the run's scope has said of it.
+    fn program_of(&self, run: &RunHandle, spec: &ActionSpec) -> Result<Program, Failure> {
+        let program = self.definitions.program(spec);
+        let program = program.map_err(|error| undefined("read the task's definition", &error))?;
+        let defaults = self.definitions.defaults(run.settings());
+        let defaults = defaults.map_err(|error| undefined("read the run's settings", &error))?;
+        Ok(program.under(&defaults))
+    }
+
     async fn run(self: Arc<Self>, attempt: Attempt) -> Result<Report, Failure> {
         let (run, action, number) = (&attempt.run, attempt.scope.action, attempt.scope.attempt);
         let files = Files::of(&self.data, run, &action, number);
@@ -200,8 +217,7 @@ impl Shared {
         let mut charge = Charge::of(&self, &attempt, &files);
         let existing = run.action(&action);
         let spec = existing.ok_or_else(|| Failure::system("SystemError", "the action is not known").terminal())?.spec;
-        let program = self.definitions.program(&spec);
-        let program = program.map_err(|error| undefined("read the task's definition", &error))?;
+        let program = self.program_of(run, &spec)?;
         let (run_started_at, endpoint) = (run.start_time(), self.endpoint.as_str());
         let contract =
             Contract { run: run.id(), action: &action, attempt: number, previous: None, run_started_at, endpoint };
@@ -251,7 +267,7 @@ impl Shared {
         }
         let (has_outputs, last_lines) = (program.has_outputs, last_lines.as_str());
         let report = verdict::judge(left, &Evidence { beginning, ending, has_outputs, last_lines, refused: &refused });
-        let report = begun::judged(report, badly)?;
+        let report = self.with_artifacts(&attempt, &program, begun::judged(report, badly)?, &files).await;
         Ok(secrets::masked(memory::named(report, program.memory_limit.as_ref(), ran_out), &hidden))
     }
 
@@ -400,11 +416,14 @@ impl Shared {
             noted.map_err(|error| system("write to the attempt's log", &error))?;
         }
         let options = self.definitions.options(attempt.run.settings());
-        let options = options.map_err(|error| undefined("read the run's settings", &error))?;
+        let defaults = self.definitions.defaults(attempt.run.settings());
+        let settings = options.and_then(|options| Ok((options, defaults?)));
+        let (options, defaults) = settings.map_err(|error| undefined("read the run's settings", &error))?;
         let secrets = values.given((&*self.runner, self.data.mounts())).await?;
         let layers = vec![
             python.variables(self.launcher.inherited().for_task()),
             python.env(),
+            defaults.env.clone().into_iter().collect(),
             program.env.clone(),
             options.env.clone().into_iter().collect(),
             secrets.variables,

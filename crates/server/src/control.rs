@@ -11,7 +11,7 @@ use futures_util::FutureExt as _;
 use spanwise_blobs::{BlobUri, Blobs};
 use spanwise_core::lifecycle::TraceLevel;
 use spanwise_core::trigger::FiringRules;
-use spanwise_core::{ActionName, AttemptNo, RunId, Timestamp};
+use spanwise_core::{ActionName, AttemptNo, RunDefaults, RunId, Timestamp};
 use spanwise_engine::{
     Call, Engine, NotificationLimits, NotificationRow, Notifications, Outcome, OutsideWait, RunHandle, RunOptions,
     RunRow,
@@ -33,9 +33,11 @@ use crate::upload_copies::UploadCopies;
 
 mod abort;
 mod apps;
+mod artifacts;
 mod builder;
 mod bundle;
 mod caller;
+mod clock;
 mod create;
 mod deploy;
 mod ending;
@@ -45,23 +47,27 @@ mod firing;
 #[cfg(test)]
 mod inside;
 mod logs;
+mod projects;
 mod reads;
 mod recovery;
 mod rerun;
 mod secrets;
+mod settings;
 mod signal;
 mod tracked;
 mod triggers;
 
 pub(crate) use apps::AppView;
+pub(crate) use artifacts::version;
 pub(crate) use caller::Caller;
+pub(crate) use clock::wall_clock;
 pub(crate) use create::{NewRun, random_name};
 pub(crate) use deploy::Deployed;
 pub(crate) use enqueue::NewAction;
 pub(crate) use logs::{AttemptLog, LogEnd};
 pub(crate) use reads::Image;
 pub(crate) use signal::Answer;
-pub(crate) use triggers::{Fire, NewTrigger, wall_clock};
+pub(crate) use triggers::{Fire, NewTrigger};
 
 /// Why the control plane refused, by what the client can do about it.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +81,9 @@ pub(crate) enum Error {
     /// There is one of this name already.
     #[error("{0}")]
     AlreadyExists(String),
+    /// It is not what the caller has read any more.
+    #[error("{0}")]
+    Changed(String),
     /// What it needs is not as it must be.
     #[error("{0}")]
     Unmet(String),
@@ -357,6 +366,10 @@ impl ControlPlane {
             }
             let call = Call { action, inputs, caller: None };
             plane.see_through(&run, action, run.drive(call, &executor)).await;
+            // What it has produced is in the journal by now.
+            if executor.has_produced(&run, action) {
+                plane.inner.timer.wake.notify_one();
+            }
             executor.remove_empty_work(&run);
             if action.is_root() {
                 plane.inner.timer.ended(&run);
@@ -404,6 +417,11 @@ impl ControlPlane {
     /// What the run was created with, as its client sent it, with what the server has filled in.
     pub(crate) fn options(&self, run: &RunHandle) -> Result<Arc<RunOptions>, Error> {
         Ok(self.inner.definitions.options(run.settings())?)
+    }
+
+    /// What a run and its tasks have where they say nothing.
+    pub(crate) fn defaults(&self, run: &RunHandle) -> Result<Arc<RunDefaults>, Error> {
+        Ok(self.inner.definitions.defaults(run.settings())?)
     }
 
     /// The message that a run was created with.

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use spanwise_core::{ActionKind, ActionSpec, RunOptions};
+use spanwise_core::{ActionKind, ActionSpec, RunDefaults, RunOptions};
 use spanwise_engine::{Engine, RunSettings};
-use spanwise_wire::{Definition, Invalid, Stored, options, task, task::Program, task::TaskDefinition};
+use spanwise_wire::{Definition, Invalid, Stored, options, settings, task, task::Program, task::TaskDefinition};
 
 /// Decoded definitions that are kept; a run has a handful, and one is some kilobytes.
 const MOST_CACHED: usize = 512;
@@ -37,6 +37,7 @@ struct Cache {
     definitions: HashMap<String, Arc<Definition>>,
     programs: HashMap<String, Arc<Program>>,
     options: HashMap<String, Arc<RunOptions>>,
+    defaults: HashMap<String, Arc<RunDefaults>>,
 }
 
 /// A definition for the journal.
@@ -70,9 +71,11 @@ impl Definitions {
         self.cache().definitions.contains_key(digest)
     }
 
-    /// Remembers the options of a new run.
-    pub(crate) fn remember_options(&self, stored: Stored, options: RunOptions) {
-        insert(&mut self.cache().options, (&stored.digest, stored.body.len()), &Arc::new(options));
+    /// Remembers the options of a new run, with what its settings give to it.
+    pub(crate) fn remember_options(&self, settings: &RunSettings, size: usize, options: RunOptions) {
+        if let Some(key) = of_options(settings) {
+            insert(&mut self.cache().options, (&key, size), &Arc::new(options));
+        }
     }
 
     /// What an action was made from; none if it has no definition.
@@ -111,16 +114,28 @@ impl Definitions {
         }
     }
 
-    /// What the starter of a run has chosen: read once, however many actions the run has.
+    /// What a run and its tasks have where they say nothing.
+    pub(crate) fn defaults(&self, settings: &RunSettings) -> Result<Arc<RunDefaults>, Error> {
+        let Some(digest) = settings.defaults.as_deref() else { return Ok(Arc::default()) };
+        if let Some(cached) = self.cache().defaults.get(digest) {
+            return Ok(Arc::clone(cached));
+        }
+        let body = self.body(digest)?;
+        let read = Arc::new(settings::defaults(&body)?);
+        insert(&mut self.cache().defaults, (digest, body.len()), &read);
+        Ok(read)
+    }
+
+    /// What the starter of a run has chosen, and where that says nothing what its settings give: read once, however many actions the run has.
     pub(crate) fn options(&self, settings: &RunSettings) -> Result<Arc<RunOptions>, Error> {
-        let cached = |digest: &str| self.cache().options.get(digest).cloned();
-        if let Some(cached) = settings.definition.as_deref().and_then(cached) {
+        if let Some(cached) = of_options(settings).and_then(|key| self.cache().options.get(&key).cloned()) {
             return Ok(cached);
         }
         let sent = self.sent_options(settings)?;
-        let read = Arc::new(options::of_message(&options::decode(&sent)?));
-        if let Some(digest) = settings.definition.as_deref() {
-            insert(&mut self.cache().options, (digest, sent.len()), &read);
+        let read = self.defaults(settings)?.under(options::of_message(&options::decode(&sent)?));
+        let read = Arc::new(read);
+        if let Some(key) = of_options(settings) {
+            insert(&mut self.cache().options, (&key, sent.len()), &read);
         }
         Ok(read)
     }
@@ -132,6 +147,12 @@ impl Definitions {
     fn cache(&self) -> std::sync::MutexGuard<'_, Cache> {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Two runs that were created alike may have had other settings.
+fn of_options(settings: &RunSettings) -> Option<String> {
+    let digest = settings.definition.as_deref()?;
+    Some(format!("{digest} {}", settings.defaults.as_deref().unwrap_or_default()))
 }
 
 /// Keeps what was read of a body of this size, unless that is large. Starts anew when there is too much: what is in use comes back with one
@@ -160,11 +181,12 @@ mod tests {
         let settings = RunSettings { definition: Some("of a run".to_owned()), ..RunSettings::default() };
         // The journal has none of them: whoever asked it would be told so.
         assert!(matches!(definitions.options(&settings), Err(Error::Missing(_))));
-        let stored = |body: usize| Stored { digest: "of a run".to_owned(), body: vec![0; body].into() };
-        definitions.remember_options(stored(LARGEST_KEPT + 1), options.clone());
+        definitions.remember_options(&settings, LARGEST_KEPT + 1, options.clone());
         assert!(matches!(definitions.options(&settings), Err(Error::Missing(_))), "a large one");
-        definitions.remember_options(stored(1), options.clone());
+        definitions.remember_options(&settings, 1, options.clone());
         assert_eq!(*definitions.options(&settings).unwrap(), options);
+        let other = RunSettings { defaults: Some("of a project".to_owned()), ..settings };
+        assert!(matches!(definitions.options(&other), Err(Error::Missing(_))), "what others give is another matter");
 
         let key = spanwise_wire::ids::TaskKey {
             scope: spanwise_wire::ids::scope("", "p", "d").unwrap(),

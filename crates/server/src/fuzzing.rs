@@ -95,7 +95,7 @@ fn definitions(data: &[u8]) {
 
 fn definition(spec: &TaskSpec, options: &RunOptions) {
     let scope = Scope { org: "local".to_owned(), project: "p".to_owned(), domain: "d".to_owned() };
-    let rules = RunRules { scope: &scope, options };
+    let rules = RunRules { scope: &scope, options, defaults: &Default::default() };
     let _ = task::program(spec);
     let _ = task::not_honoured(spec);
     let inputs = task::with_defaults(spec, Default::default());

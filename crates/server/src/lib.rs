@@ -2,6 +2,7 @@
 
 mod api;
 mod apps;
+mod artifacts;
 mod attempt;
 pub mod blobs;
 mod calls;

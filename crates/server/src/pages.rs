@@ -21,6 +21,7 @@ use crate::trace::Traces;
 
 mod address;
 mod apps;
+mod artifacts;
 mod assets;
 mod data;
 pub(crate) mod escape;
@@ -95,6 +96,9 @@ pub(crate) fn router(pages: Pages) -> Router {
         .route("/v2/domain/{domain}/project/{project}/triggers", get(triggers::of_project))
         .route("/v2/domain/{domain}/project/{project}/triggers/{task}/{trigger}", get(triggers::one))
         .route("/v2/domain/{domain}/project/{project}/runs", get(runs::of_project))
+        .route("/artifacts", get(artifacts::all))
+        .route("/v2/domain/{domain}/project/{project}/artifacts", get(artifacts::of_project))
+        .route("/v2/domain/{domain}/project/{project}/artifacts/{artifact}", get(artifacts::one))
         .route("/apps", get(apps::all))
         .route("/v2/domain/{domain}/project/{project}/apps", get(apps::of_project))
         .route(APP, get(apps::page))
@@ -162,6 +166,7 @@ impl From<control::Error> for PageError {
             control::Error::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
             control::Error::Engine(error) if error.may_pass() => StatusCode::SERVICE_UNAVAILABLE,
             control::Error::Unmet(_)
+            | control::Error::Changed(_)
             | control::Error::AlreadyExists(_)
             | control::Error::Engine(spanwise_engine::Error::Rejected(_)) => StatusCode::CONFLICT,
             _ => {

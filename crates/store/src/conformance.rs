@@ -6,20 +6,24 @@
 #![expect(clippy::unwrap_used, reason = "these are tests: one that cannot go on stops with the reason")]
 
 mod apps;
+mod artifacts;
 mod catalog;
 pub mod examples;
 mod journal;
 mod notifications;
 mod queries;
+mod registry;
 mod retention;
 mod tracked;
 mod triggers;
 
 pub use apps::*;
+pub use artifacts::*;
 pub use catalog::*;
 pub use journal::*;
 pub use notifications::*;
 pub use queries::*;
+pub use registry::*;
 pub use retention::*;
 pub use tracked::*;
 pub use triggers::*;
@@ -78,6 +82,17 @@ macro_rules! conformance {
             the_oldest_notification_of_each_receiver_is_due_first,
             what_has_become_of_notifications_is_kept_as_long_as_their_run,
             notifications_of_one_receiver_are_given_up_by_the_age_of_their_runs,
+            a_project_is_registered_once_and_changed_as_often_as_somebody_wants,
+            settings_are_changed_by_who_has_seen_their_last_version,
+            settings_of_a_scope_come_from_the_widest_to_its_own,
+            a_version_is_kept_once,
+            versions_are_filtered_by_all_that_is_known_of_them,
+            of_each_partition_the_newest_version_is_found,
+            the_keys_of_an_artifact_are_fixed_once,
+            the_number_of_a_version_never_comes_again,
+            what_an_attempt_has_made_is_kept_with_its_success,
+            the_versions_that_a_run_was_given_are_found_from_both_sides,
+            versions_are_settled_for_each_trigger,
             a_tracked_run_whose_end_is_in_doubt_is_unfinished_and_stays,
         );
     };

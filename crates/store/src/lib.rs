@@ -3,20 +3,25 @@
 //! A store keeps facts and never decides a state: phases and times arrive as data, made by `spanwise-core`. The cases of
 //! `conformance` (a feature) are what the engine relies on: a new store, in whatever crate, passes them.
 
+mod artifacts;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod error;
 mod memory;
 mod model;
+mod registry;
 mod sqlite;
 
+pub use artifacts::Artifacts;
 pub use error::{Cause, Error};
 pub use memory::Memory;
 pub use model::{
-    AppRow, Append, CachedOutputs, Definition, Due, DueQuery, ExportState, NotificationRow, NotificationState,
-    Payloads, Pruned, PrunedRun, REVISIONS_KEPT, RunKey, RunQuery, RunRow, StoredRun, TaskQuery, TaskRow, TriggerQuery,
-    TriggerRow,
+    AppRow, Append, ArtifactGroup, ArtifactQuery, ArtifactRow, ArtifactSource, CachedOutputs, Definition, Due,
+    DueQuery, ExportState, NewArtifact, NotificationRow, NotificationState, Payloads, Pruned, PrunedRun,
+    REVISIONS_KEPT, RunKey, RunQuery, RunRow, StoredRun, TaskQuery, TaskRow, TriggerQuery, TriggerRow,
 };
+pub use registry::{ProjectRow, Registry, SettingsRow};
+pub use spanwise_core::artifact::ArtifactKey;
 pub use spanwise_core::{ActionView as ActionRow, Durability, Retention, Scope};
 pub use sqlite::Sqlite;
 
@@ -25,7 +30,7 @@ use spanwise_core::trigger::TriggerId;
 use spanwise_core::{ActionName, Event, RunId, Timestamp};
 
 /// A journal. Each method is one transaction; all of them may block on the disk.
-pub trait Store: Send + Sync + 'static {
+pub trait Store: Registry + Artifacts + Send + Sync + 'static {
     /// Adds a run with its first events, whose `run` is filled in here: both or neither.
     ///
     /// After `Ok` the name is taken, also after a restart.
@@ -175,7 +180,7 @@ pub trait Store: Send + Sync + 'static {
     /// [`Error::Full`] if the disk is full.
     fn cache(&self, key: &str, outputs: &CachedOutputs) -> Result<(), Error>;
 
-    /// The names of the projects in which runs or apps are or tasks are deployed, each once, in order.
+    /// The names of the projects in which runs, apps or artifacts are or tasks are deployed, and of those that are registered, each once, in order.
     ///
     /// # Errors
     /// If the store cannot be read.
@@ -242,7 +247,7 @@ pub trait Store: Send + Sync + 'static {
     /// If the store cannot be read.
     fn run(&self, run: RunKey) -> Result<Option<RunRow>, Error>;
 
-    /// Shows every value that is kept: inputs, outputs, cached outputs, definitions, those of apps among them. Others do not wait for it.
+    /// Shows every value that is kept: inputs, outputs, cached outputs, definitions, those of apps among them, settings and versions of artifacts. Others do not wait for it.
     ///
     /// # Errors
     /// If the store cannot be read.

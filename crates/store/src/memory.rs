@@ -17,7 +17,9 @@ use crate::{
 };
 
 mod apps;
+mod artifacts;
 mod notifications;
+mod registry;
 mod retention;
 
 /// Keeps runs in memory; they are gone with the process.
@@ -37,6 +39,8 @@ struct Inner {
     triggers: Vec<TriggerRow>,
     settled: HashMap<TriggerId, Timestamp>,
     apps: apps::Apps,
+    registered: registry::Registered,
+    versions: artifacts::Versions,
     notifications: notifications::Notifications,
     cache: HashMap<String, CachedOutputs>,
 }
@@ -248,8 +252,13 @@ impl Store for Memory {
         let inner = self.lock();
         let of_runs = inner.runs.values().map(|run| &run.row.id.project);
         let of_apps = inner.apps.rows().map(|app| &app.scope.project);
-        let projects: std::collections::BTreeSet<_> =
-            of_runs.chain(inner.tasks.iter().map(|task| &task.scope.project)).chain(of_apps).collect();
+        let of_tasks = inner.tasks.iter().map(|task| &task.scope.project);
+        let projects: std::collections::BTreeSet<_> = of_runs
+            .chain(of_tasks)
+            .chain(of_apps)
+            .chain(inner.registered.projects())
+            .chain(inner.versions.projects())
+            .collect();
         Ok(projects.into_iter().cloned().collect())
     }
 
@@ -346,6 +355,7 @@ impl Store for Memory {
         let cached = inner.cache.values().map(|cached| &cached.outputs);
         let apps = inner.apps.rows().map(|app| &app.body);
         payloads.chain(cached).chain(inner.definitions.values()).chain(apps).for_each(|value| visit(value));
+        inner.registered.values().chain(inner.versions.values()).for_each(visit);
         Ok(())
     }
 
@@ -435,8 +445,9 @@ impl Store for Memory {
             inner.shrink(usize::try_from(max_bytes).unwrap_or(usize::MAX), &mut runs);
         }
         inner.forget_definitions();
-        let Inner { runs: rest, notifications, .. } = &mut *inner;
+        let Inner { runs: rest, notifications, versions, .. } = &mut *inner;
         notifications.keep(&|run| rest.contains_key(run));
+        versions.keep(&|run| rest.contains_key(run));
         Ok(Pruned { runs })
     }
 }
@@ -446,6 +457,8 @@ impl Inner {
         let Some(run) = self.runs.get_mut(&append.run) else { return };
         run.append(append);
         self.notifications.insert(append.run, &append.receivers);
+        self.versions.give(append.run, &append.given);
+        self.versions.put_all(&append.artifacts);
         if let Some((_, Some(ended_at))) = append.run_phase.filter(|_| !append.in_doubt) {
             self.notifications.become_due(append.run, ended_at);
         }

@@ -3,11 +3,16 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use spanwise_core::artifact::ArtifactKey;
 use spanwise_core::trace::TraceParent;
 use spanwise_core::trigger::{TriggerChange, TriggerId};
 use spanwise_core::{ActionName, AttemptNo, Event, Phase, RunId, Scope, TaskName, Timestamp};
 
 use crate::ActionRow;
+
+mod artifacts;
+
+pub use artifacts::{ArtifactGroup, ArtifactQuery, ArtifactRow, ArtifactSource, NewArtifact};
 
 /// The number of a run in its store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -80,6 +85,10 @@ pub struct Append {
     pub definitions: Vec<Definition>,
     /// With the first events of a run: who is to be notified of its end, with the numbers of the rules.
     pub receivers: Vec<(u32, String)>,
+    /// With the first events of a run: the versions of artifacts that it was given.
+    pub given: Vec<ArtifactKey>,
+    /// Versions of artifacts that come to be by these events. One that is there already stays as it is.
+    pub artifacts: Vec<NewArtifact>,
 }
 
 /// What runs and actions are made from, stored once for all that share it.
@@ -234,6 +243,8 @@ pub struct TriggerRow {
     pub since: Timestamp,
     /// Everything up to this slot has been decided; no matter of the revision, and not written with one.
     pub settled: Option<Timestamp>,
+    /// The last version of any artifact that there was when it was deployed or activated: what is older is not its own.
+    pub after_artifact: ArtifactKey,
 }
 
 /// Which triggers to list, in the revisions that count, those that changed last first. Deleted ones are in no list.

@@ -16,6 +16,7 @@ use crate::{
 };
 
 mod apps;
+mod artifacts;
 mod catalog;
 mod columns;
 mod exports;
@@ -25,6 +26,7 @@ mod lock;
 mod notifications;
 mod prune;
 mod readers;
+mod registry;
 mod rows;
 mod triggers;
 
@@ -63,6 +65,8 @@ const SCHEMA: Schema<'_> = Schema {
         include_str!("../migrations/sqlite/0012_tracked.sql"),
         include_str!("../migrations/sqlite/0013_timers.sql"),
         include_str!("../migrations/sqlite/0014_untried_notifications.sql"),
+        include_str!("../migrations/sqlite/0015_projects_and_settings.sql"),
+        include_str!("../migrations/sqlite/0016_artifacts.sql"),
     ],
 };
 

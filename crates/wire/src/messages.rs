@@ -2,6 +2,7 @@
 
 pub mod actions;
 pub mod apps;
+pub mod artifact;
 pub mod condition;
 mod definition;
 pub mod details;
@@ -13,8 +14,10 @@ pub mod inputs;
 pub mod notification;
 pub mod options;
 pub mod policy;
+pub mod project;
 pub mod relation;
 pub mod requests;
+pub mod settings;
 pub mod support;
 pub mod task;
 pub mod times;

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops with the reason")]
 
 mod apps;
+mod artifacts;
 mod away;
 mod blame;
 mod browser;
@@ -33,9 +34,11 @@ mod needs;
 mod notifications;
 mod placing;
 mod pods;
+mod projects;
 mod python;
 mod queues;
 mod readme;
+mod reflection;
 mod remote;
 mod remote_runs;
 mod restart;
@@ -46,6 +49,7 @@ mod schedule_oracle;
 mod second_process;
 mod secrets;
 mod serve;
+mod settings;
 mod stock_sdk;
 mod storage;
 mod tap;

@@ -118,11 +118,11 @@ fn s11_8_triggers_follow_the_version_of_their_task_that_was_deployed_last() {
 }
 
 #[test]
-fn s11_10_a_trigger_that_waits_for_an_artifact_is_refused_before_anything_is_deployed() {
+fn s11_10_a_trigger_that_makes_no_sense_is_refused_before_anything_is_deployed() {
     let server = DevServer::shared();
     let refused = run_case(&server, "triggers.py", "refused");
     let message = refused["message"].as_str().unwrap();
-    assert!(message.contains("trigger `on_model`") && message.contains("wait for an artifact"), "{message}");
+    assert!(message.contains("trigger `never`") && message.contains("minute 61"), "{message}");
     assert_eq!(refused["deployed"], false);
 }
 

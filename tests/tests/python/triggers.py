@@ -258,10 +258,10 @@ def overlapping(_scratch):
     return steps
 
 
-watcher = flyte.TaskEnvironment(name="triggers_artifact")
+watcher = flyte.TaskEnvironment(name="triggers_refused")
 
 
-@watcher.task(triggers=flyte.Trigger(name="on_model", automation=flyte.OnArtifact("model"), inputs={"x": 1}))
+@watcher.task(triggers=flyte.Trigger(name="never", automation=flyte.Cron("61 * * * *"), inputs={"x": 1}))
 async def retrain(x: int) -> int:
     return x
 
@@ -272,7 +272,7 @@ def refused(_scratch):
         flyte.deploy(watcher, version="v1")
     except Exception as error:
         tasks = [task.name for task in flyte.remote.Task.listall()]
-        return {"message": str(error), "deployed": "triggers_artifact.retrain" in tasks}
+        return {"message": str(error), "deployed": "triggers_refused.retrain" in tasks}
     raise AssertionError("it was deployed")
 
 

@@ -9,7 +9,9 @@ pub(super) fn attributes(firing: &Firing) -> impl Iterator<Item = Attribute> + u
     let slot =
         firing.scheduled_at.map(|slot| ("spanwise.scheduled_at", Value::Text(crate::schedule::shown(slot).into())));
     let late = firing.late_ms.map(|late| ("spanwise.late_ms", Value::Int(i64::try_from(late).unwrap_or(i64::MAX))));
-    std::iter::once(name).chain(slot).chain(late)
+    let version = firing.version.as_ref();
+    let version = version.map(|version| ("spanwise.artifact", Value::from(version.to_string().as_str())));
+    std::iter::once(name).chain(slot).chain(late).chain(version)
 }
 
 /// Where the trigger comes from, and what it has fired before.

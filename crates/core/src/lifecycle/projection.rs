@@ -432,7 +432,9 @@ impl Lifecycle {
         details.extend(outcome.details.iter().cloned());
         details.extend(self.firing.iter().flat_map(firing::attributes));
         let of_trigger = self.firing.iter().flat_map(firing::links);
-        let links = self.trace.links.iter().map(|to| Link { to: *to, why: "source run" }).chain(of_trigger).collect();
+        let of_artifacts = self.trace.consumed.iter().map(|to| Link { to: *to, why: "artifact" });
+        let links = self.trace.links.iter().map(|to| Link { to: *to, why: "source run" });
+        let links = links.chain(of_artifacts).chain(of_trigger).collect();
         Span {
             part: Part::Run,
             context: Lifecycle::run_span(&self.run, self.inbound),

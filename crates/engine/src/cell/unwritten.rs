@@ -47,7 +47,9 @@ impl RunCell {
         let definitions = state.definitions.iter();
         let definitions = definitions.map(|(digest, body)| Definition { digest: digest.clone(), body: body.clone() });
         let definitions = definitions.collect();
-        Append { run, first_seq, events, actions, run_phase, in_doubt, definitions, receivers: Vec::new() }
+        let artifacts = std::mem::take(&mut state.artifacts);
+        let (receivers, given) = (Vec::new(), Vec::new());
+        Append { run, first_seq, events, actions, run_phase, in_doubt, definitions, receivers, given, artifacts }
     }
 
     /// The store has these definitions now: nobody looks for them here any more.

@@ -4,12 +4,14 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
+use spanwise_core::artifact::{ArtifactId, ArtifactKey, ArtifactName, PartitionSchema};
 use spanwise_core::lifecycle::{RunTrace, TraceLevel};
 use spanwise_core::trigger::TriggerId;
 use spanwise_core::{ActionName, ActionSpec, Command, Event, RunName, Timestamp};
 use spanwise_store::{
-    ActionRow, AppRow, Append, CachedOutputs, Definition, Due, DueQuery, Memory, NotificationRow, Payloads, Pruned,
-    Retention, RunQuery, RunRow, Scope, StoredRun, TaskQuery, TaskRow, TriggerQuery, TriggerRow,
+    ActionRow, AppRow, Append, ArtifactGroup, ArtifactQuery, ArtifactRow, Artifacts, CachedOutputs, Definition, Due,
+    DueQuery, Memory, NewArtifact, NotificationRow, Payloads, ProjectRow, Pruned, Registry, Retention, RunQuery,
+    RunRow, Scope, SettingsRow, StoredRun, TaskQuery, TaskRow, TriggerQuery, TriggerRow,
 };
 
 use super::*;
@@ -29,6 +31,33 @@ macro_rules! passed_on {
     ($(fn $name:ident(&self $(, $argument:ident: $kind:ty)*) -> $answer:ty;)*) => {
         $(fn $name(&self $(, $argument: $kind)*) -> $answer { self.store.$name($($argument),*) })*
     };
+}
+
+impl Registry for Unsteady {
+    passed_on! {
+        fn put_project(&self, project: &ProjectRow, is_new: bool) -> Stored<bool>;
+        fn registered_projects(&self) -> Stored<Vec<ProjectRow>>;
+        fn put_settings(&self, settings: &SettingsRow) -> Stored<bool>;
+        fn settings(&self, scope: &Scope) -> Stored<Vec<SettingsRow>>;
+    }
+}
+
+impl Artifacts for Unsteady {
+    passed_on! {
+        fn put_artifact(&self, new: &NewArtifact) -> Stored<Option<ArtifactKey>>;
+        fn artifacts(&self, query: &ArtifactQuery) -> Stored<Vec<ArtifactRow>>;
+        fn artifact_by_key(&self, key: ArtifactKey) -> Stored<Option<ArtifactRow>>;
+        fn artifact_names(&self, scope: Option<&Scope>, part: &str, offset: usize, limit: usize) -> Stored<Vec<ArtifactGroup>>;
+        fn artifact_metadata_keys(&self, scope: &Scope, name: Option<&str>) -> Stored<Vec<String>>;
+        fn delete_artifact(&self, id: &ArtifactId) -> Stored<bool>;
+        fn declare_artifact(&self, name: &ArtifactName, schema: &PartitionSchema) -> Stored<PartitionSchema>;
+        fn artifact_schema(&self, name: &ArtifactName) -> Stored<Option<(PartitionSchema, bool)>>;
+        fn newest_artifact(&self) -> Stored<ArtifactKey>;
+        fn runs_with_artifact(&self, artifact: ArtifactKey, limit: usize) -> Stored<Vec<RunKey>>;
+        fn artifacts_of_run(&self, run: RunKey) -> Stored<Vec<ArtifactKey>>;
+        fn settle_version(&self, trigger: &TriggerId, version: ArtifactKey) -> Stored<()>;
+        fn settled_version(&self, trigger: &TriggerId) -> Stored<Option<ArtifactKey>>;
+    }
 }
 
 impl Store for Unsteady {
@@ -117,7 +146,7 @@ async fn engine(store: &Arc<Unsteady>) -> Engine {
 async fn ended(engine: &Engine, name: &str) -> RunHandle {
     let (org, project, domain) = (String::new(), "p".to_owned(), "d".to_owned());
     let id = RunId { org, project, domain, name: RunName::new(name).unwrap() };
-    let trace = RunTrace { level: TraceLevel::Lifecycle, sampled: true, links: Vec::new(), state: None };
+    let trace = RunTrace { level: TraceLevel::Lifecycle, sampled: true, ..RunTrace::default() };
     let settings = RunSettings { trace, ..RunSettings::default() };
     let (spec, inputs) = (ActionSpec::task("env.main"), Bytes::new());
     let run = engine.create_run(NewRun { id, spec, inputs, settings, definitions: Vec::new() }).unwrap();

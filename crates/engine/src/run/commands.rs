@@ -71,7 +71,7 @@ impl RunHandle {
         let NewAction { spec, definition } = new.into();
         let payloads = Payloads { inputs: Some(inputs), outputs: None };
         let command = Command::Enqueue { action, spec: Arc::new(spec) };
-        let new = New { payloads, definitions: definition.into_iter().collect() };
+        let new = New { payloads, definitions: definition.into_iter().collect(), ..New::default() };
         Ok(self.cell.command(&command, self.now(), new)?)
     }
 
@@ -90,7 +90,7 @@ impl RunHandle {
         self.engine.inner.journal.check()?;
         let NewReport { action, spec, report, definition, payloads } = new;
         let command = Command::Report { action, spec: spec.map(Arc::new), report };
-        let new = New { payloads, definitions: definition.into_iter().collect() };
+        let new = New { payloads, definitions: definition.into_iter().collect(), ..New::default() };
         Ok(self.cell.command(&command, self.now(), new)?)
     }
 
@@ -136,7 +136,7 @@ impl RunHandle {
         };
         let command = Command::RecordStep { action, spec: Arc::new(spec), started, outcome, observed };
         let payloads = Payloads { inputs: Some(inputs), outputs };
-        let new = New { payloads, definitions: definition.into_iter().collect() };
+        let new = New { payloads, definitions: definition.into_iter().collect(), ..New::default() };
         self.cell.command(&command, self.now(), new)?;
         self.committed().await
     }

@@ -109,6 +109,8 @@ async fn s4_a_backoff_waits_at_most_its_length_after_the_clock_was_set_back() {
         in_doubt: false,
         definitions: Vec::new(),
         receivers: Vec::new(),
+        given: Vec::new(),
+        artifacts: Vec::new(),
     };
     store.create_run(&row, first).unwrap();
     drop(store);

@@ -59,7 +59,7 @@ fn quick() -> ExportLimits {
 }
 
 fn traced(name: &str, spec: ActionSpec) -> NewRun {
-    let trace = RunTrace { level: TraceLevel::Lifecycle, sampled: true, links: Vec::new(), state: None };
+    let trace = RunTrace { level: TraceLevel::Lifecycle, sampled: true, ..RunTrace::default() };
     NewRun { settings: RunSettings { trace, ..RunSettings::default() }, ..new_run(name, spec) }
 }
 

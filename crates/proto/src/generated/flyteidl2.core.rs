@@ -1597,6 +1597,296 @@ impl ::buffa::ExtensionSet for ArtifactVersionId {
     }
 }
 #[derive(Clone, PartialEq, Default)]
+pub struct ArtifactCard {
+    /// Field 1: `uri`
+    pub uri: ::buffa::alloc::string::String,
+    /// Field 2: `format`
+    pub format: ::buffa::alloc::string::String,
+    /// Field 3: `type`
+    pub r#type: ::buffa::alloc::string::String,
+    #[doc(hidden)]
+    pub __buffa_unknown_fields: ::buffa::UnknownFields,
+}
+impl ::core::fmt::Debug for ArtifactCard {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        f.debug_struct("ArtifactCard")
+            .field("uri", &self.uri)
+            .field("format", &self.format)
+            .field("type", &self.r#type)
+            .finish()
+    }
+}
+impl ArtifactCard {
+    /// Protobuf type URL for this message, for use with `Any::pack` and
+    /// `Any::unpack_if`.
+    ///
+    /// Format: `type.googleapis.com/<fully.qualified.TypeName>`
+    pub const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.core.ArtifactCard";
+}
+::buffa::impl_default_instance!(ArtifactCard);
+impl ::buffa::MessageName for ArtifactCard {
+    const PACKAGE: &'static str = "flyteidl2.core";
+    const NAME: &'static str = "ArtifactCard";
+    const FULL_NAME: &'static str = "flyteidl2.core.ArtifactCard";
+    const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.core.ArtifactCard";
+}
+impl ::buffa::Message for ArtifactCard {
+    /// Returns the total encoded size in bytes.
+    ///
+    /// Accumulates in `u64` (which cannot overflow for in-memory
+    /// data) and saturates to `u32` at return, so a message whose
+    /// encoded size exceeds the 2 GiB protobuf limit yields a value
+    /// above [`::buffa::MAX_MESSAGE_BYTES`] that the encode entry
+    /// points reject, never a silently wrapped size.
+    #[allow(clippy::let_and_return)]
+    fn compute_size(&self, _cache: &mut ::buffa::SizeCache) -> u32 {
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        let mut size = 0u64;
+        if !self.uri.is_empty() {
+            size += 1u64 + ::buffa::types::string_encoded_len(&self.uri) as u64;
+        }
+        if !self.format.is_empty() {
+            size += 1u64 + ::buffa::types::string_encoded_len(&self.format) as u64;
+        }
+        if !self.r#type.is_empty() {
+            size += 1u64 + ::buffa::types::string_encoded_len(&self.r#type) as u64;
+        }
+        size += self.__buffa_unknown_fields.encoded_len() as u64;
+        ::buffa::saturate_size(size)
+    }
+    fn write_to(
+        &self,
+        _cache: &mut ::buffa::SizeCache,
+        buf: &mut impl ::buffa::EncodeSink,
+    ) {
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        if !self.uri.is_empty() {
+            ::buffa::types::put_string_field(1u32, &self.uri, buf);
+        }
+        if !self.format.is_empty() {
+            ::buffa::types::put_string_field(2u32, &self.format, buf);
+        }
+        if !self.r#type.is_empty() {
+            ::buffa::types::put_string_field(3u32, &self.r#type, buf);
+        }
+        self.__buffa_unknown_fields.write_to(buf);
+    }
+    fn merge_field(
+        &mut self,
+        tag: ::buffa::encoding::Tag,
+        buf: &mut impl ::buffa::bytes::Buf,
+        ctx: ::buffa::DecodeContext<'_>,
+    ) -> ::core::result::Result<(), ::buffa::DecodeError> {
+        #[allow(unused_imports)]
+        use ::buffa::bytes::Buf as _;
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        match tag.field_number() {
+            1u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::types::merge_string(&mut self.uri, buf)?;
+            }
+            2u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::types::merge_string(&mut self.format, buf)?;
+            }
+            3u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::types::merge_string(&mut self.r#type, buf)?;
+            }
+            _ => {
+                self.__buffa_unknown_fields
+                    .push(::buffa::encoding::decode_unknown_field(tag, buf, ctx)?);
+            }
+        }
+        ::core::result::Result::Ok(())
+    }
+    fn clear(&mut self) {
+        self.uri.clear();
+        self.format.clear();
+        self.r#type.clear();
+        self.__buffa_unknown_fields.clear();
+    }
+}
+impl ::buffa::ExtensionSet for ArtifactCard {
+    const PROTO_FQN: &'static str = "flyteidl2.core.ArtifactCard";
+    fn unknown_fields(&self) -> &::buffa::UnknownFields {
+        &self.__buffa_unknown_fields
+    }
+    fn unknown_fields_mut(&mut self) -> &mut ::buffa::UnknownFields {
+        &mut self.__buffa_unknown_fields
+    }
+}
+#[derive(Clone, PartialEq, Default)]
+pub struct ArtifactInfo {
+    /// Field 1: `description`
+    pub description: ::buffa::alloc::string::String,
+    /// Field 2: `user_metadata`
+    pub user_metadata: ::buffa::alloc::collections::BTreeMap<
+        ::buffa::alloc::string::String,
+        ::buffa::alloc::string::String,
+    >,
+    /// Field 3: `card`
+    pub card: ::buffa::MessageField<ArtifactCard, ::buffa::Inline<ArtifactCard>>,
+    #[doc(hidden)]
+    pub __buffa_unknown_fields: ::buffa::UnknownFields,
+}
+impl ::core::fmt::Debug for ArtifactInfo {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        f.debug_struct("ArtifactInfo")
+            .field("description", &self.description)
+            .field("user_metadata", &self.user_metadata)
+            .field("card", &self.card)
+            .finish()
+    }
+}
+impl ArtifactInfo {
+    /// Protobuf type URL for this message, for use with `Any::pack` and
+    /// `Any::unpack_if`.
+    ///
+    /// Format: `type.googleapis.com/<fully.qualified.TypeName>`
+    pub const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.core.ArtifactInfo";
+}
+::buffa::impl_default_instance!(ArtifactInfo);
+impl ::buffa::MessageName for ArtifactInfo {
+    const PACKAGE: &'static str = "flyteidl2.core";
+    const NAME: &'static str = "ArtifactInfo";
+    const FULL_NAME: &'static str = "flyteidl2.core.ArtifactInfo";
+    const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.core.ArtifactInfo";
+}
+impl ::buffa::Message for ArtifactInfo {
+    /// Returns the total encoded size in bytes.
+    ///
+    /// Accumulates in `u64` (which cannot overflow for in-memory
+    /// data) and saturates to `u32` at return, so a message whose
+    /// encoded size exceeds the 2 GiB protobuf limit yields a value
+    /// above [`::buffa::MAX_MESSAGE_BYTES`] that the encode entry
+    /// points reject, never a silently wrapped size.
+    #[allow(clippy::let_and_return)]
+    fn compute_size(&self, __cache: &mut ::buffa::SizeCache) -> u32 {
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        let mut size = 0u64;
+        if !self.description.is_empty() {
+            size += 1u64 + ::buffa::types::string_encoded_len(&self.description) as u64;
+        }
+        size
+            += ::buffa::map_codec::field_len::<
+                ::buffa::map_codec::Str,
+                ::buffa::map_codec::Str,
+                _,
+            >(&self.user_metadata, 1u64);
+        if self.card.is_set() {
+            let __slot = __cache.reserve();
+            let inner_size = self.card.compute_size(__cache);
+            __cache.set(__slot, inner_size);
+            size
+                += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                    + inner_size as u64;
+        }
+        size += self.__buffa_unknown_fields.encoded_len() as u64;
+        ::buffa::saturate_size(size)
+    }
+    fn write_to(
+        &self,
+        __cache: &mut ::buffa::SizeCache,
+        buf: &mut impl ::buffa::EncodeSink,
+    ) {
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        if !self.description.is_empty() {
+            ::buffa::types::put_string_field(1u32, &self.description, buf);
+        }
+        ::buffa::map_codec::write_field::<
+            ::buffa::map_codec::Str,
+            ::buffa::map_codec::Str,
+            _,
+        >(&self.user_metadata, 2u32, buf);
+        if self.card.is_set() {
+            ::buffa::types::put_len_delimited_header(
+                3u32,
+                u64::from(__cache.consume_next()),
+                buf,
+            );
+            self.card.write_to(__cache, buf);
+        }
+        self.__buffa_unknown_fields.write_to(buf);
+    }
+    fn merge_field(
+        &mut self,
+        tag: ::buffa::encoding::Tag,
+        buf: &mut impl ::buffa::bytes::Buf,
+        ctx: ::buffa::DecodeContext<'_>,
+    ) -> ::core::result::Result<(), ::buffa::DecodeError> {
+        #[allow(unused_imports)]
+        use ::buffa::bytes::Buf as _;
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        match tag.field_number() {
+            1u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::types::merge_string(&mut self.description, buf)?;
+            }
+            2u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::map_codec::merge_entry::<
+                    ::buffa::map_codec::Str,
+                    ::buffa::map_codec::Str,
+                    _,
+                >(&mut self.user_metadata, buf, ctx)?;
+            }
+            3u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::Message::merge_length_delimited(
+                    self.card.get_or_insert_default(),
+                    buf,
+                    ctx,
+                )?;
+            }
+            _ => {
+                self.__buffa_unknown_fields
+                    .push(::buffa::encoding::decode_unknown_field(tag, buf, ctx)?);
+            }
+        }
+        ::core::result::Result::Ok(())
+    }
+    fn clear(&mut self) {
+        self.description.clear();
+        ::buffa::map_codec::MapStorage::storage_clear(&mut self.user_metadata);
+        self.card = ::buffa::MessageField::none();
+        self.__buffa_unknown_fields.clear();
+    }
+}
+impl ::buffa::ExtensionSet for ArtifactInfo {
+    const PROTO_FQN: &'static str = "flyteidl2.core.ArtifactInfo";
+    fn unknown_fields(&self) -> &::buffa::UnknownFields {
+        &self.__buffa_unknown_fields
+    }
+    fn unknown_fields_mut(&mut self) -> &mut ::buffa::UnknownFields {
+        &mut self.__buffa_unknown_fields
+    }
+}
+#[derive(Clone, PartialEq, Default)]
 pub struct ArtifactTag {
     /// Field 1: `artifact_key`
     pub artifact_key: ::buffa::MessageField<ArtifactKey, ::buffa::Inline<ArtifactKey>>,
@@ -6861,6 +7151,10 @@ pub struct Literal {
     >,
     /// Field 8: `offloaded_metadata`
     pub offloaded_metadata: ::buffa::MessageField<LiteralOffloadedMetadata>,
+    /// The version of an artifact that the value is.
+    ///
+    /// Field 9: `artifact_id`
+    pub artifact_id: ::buffa::MessageField<ArtifactVersionId>,
     pub value: ::core::option::Option<__buffa::oneof::literal::Value>,
     #[doc(hidden)]
     pub __buffa_unknown_fields: ::buffa::UnknownFields,
@@ -6871,6 +7165,7 @@ impl ::core::fmt::Debug for Literal {
             .field("hash", &self.hash)
             .field("metadata", &self.metadata)
             .field("offloaded_metadata", &self.offloaded_metadata)
+            .field("artifact_id", &self.artifact_id)
             .field("value", &self.value)
             .finish()
     }
@@ -6947,6 +7242,14 @@ impl ::buffa::Message for Literal {
                 += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
                     + inner_size as u64;
         }
+        if self.artifact_id.is_set() {
+            let __slot = __cache.reserve();
+            let inner_size = self.artifact_id.compute_size(__cache);
+            __cache.set(__slot, inner_size);
+            size
+                += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                    + inner_size as u64;
+        }
         size += self.__buffa_unknown_fields.encoded_len() as u64;
         ::buffa::saturate_size(size)
     }
@@ -7000,6 +7303,14 @@ impl ::buffa::Message for Literal {
                 buf,
             );
             self.offloaded_metadata.write_to(__cache, buf);
+        }
+        if self.artifact_id.is_set() {
+            ::buffa::types::put_len_delimited_header(
+                9u32,
+                u64::from(__cache.consume_next()),
+                buf,
+            );
+            self.artifact_id.write_to(__cache, buf);
         }
         self.__buffa_unknown_fields.write_to(buf);
     }
@@ -7101,6 +7412,17 @@ impl ::buffa::Message for Literal {
                     ctx,
                 )?;
             }
+            9u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::Message::merge_length_delimited(
+                    self.artifact_id.get_or_insert_default(),
+                    buf,
+                    ctx,
+                )?;
+            }
             _ => {
                 self.__buffa_unknown_fields
                     .push(::buffa::encoding::decode_unknown_field(tag, buf, ctx)?);
@@ -7113,6 +7435,7 @@ impl ::buffa::Message for Literal {
         self.hash.clear();
         ::buffa::map_codec::MapStorage::storage_clear(&mut self.metadata);
         self.offloaded_metadata = ::buffa::MessageField::none();
+        self.artifact_id = ::buffa::MessageField::none();
         self.__buffa_unknown_fields.clear();
     }
 }
@@ -18453,6 +18776,667 @@ pub mod __buffa {
             type ViewHandle = ArtifactVersionIdOwnedView;
         }
         #[derive(Clone, Debug, Default)]
+        pub struct ArtifactCardView<'a> {
+            /// Field 1: `uri`
+            pub uri: &'a str,
+            /// Field 2: `format`
+            pub format: &'a str,
+            /// Field 3: `type`
+            pub r#type: &'a str,
+            pub __buffa_unknown_fields: ::buffa::UnknownFieldsView<'a>,
+        }
+        impl<'a> ::buffa::MessageView<'a> for ArtifactCardView<'a> {
+            type Owned = super::super::ArtifactCard;
+            fn decode_view(
+                buf: &'a [u8],
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                let __limit = ::core::cell::Cell::new(
+                    ::buffa::DEFAULT_UNKNOWN_FIELD_LIMIT,
+                );
+                let __elem = ::core::cell::Cell::new(
+                    ::buffa::DEFAULT_ELEMENT_MEMORY_LIMIT,
+                );
+                <Self as ::buffa::MessageView>::decode_view_ctx(
+                    buf,
+                    ::buffa::DecodeContext::new(::buffa::RECURSION_LIMIT, &__limit)
+                        .with_element_memory(&__elem),
+                )
+            }
+            fn decode_view_with_ctx(
+                buf: &'a [u8],
+                ctx: ::buffa::DecodeContext<'_>,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                <Self as ::buffa::MessageView>::decode_view_ctx(buf, ctx)
+            }
+            #[inline]
+            fn merge_view_field(
+                &mut self,
+                tag: ::buffa::encoding::Tag,
+                cur: &'a [u8],
+                before_tag: &'a [u8],
+                ctx: ::buffa::DecodeContext<'_>,
+            ) -> ::core::result::Result<&'a [u8], ::buffa::DecodeError> {
+                let _ = ctx;
+                #[allow(unused_variables)]
+                let view = self;
+                let mut cur = cur;
+                match tag.field_number() {
+                    1u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        view.uri = ::buffa::types::borrow_str(&mut cur)?;
+                    }
+                    2u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        view.format = ::buffa::types::borrow_str(&mut cur)?;
+                    }
+                    3u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        view.r#type = ::buffa::types::borrow_str(&mut cur)?;
+                    }
+                    _ => {
+                        ::buffa::encoding::skip_field_depth(tag, &mut cur, ctx.depth())?;
+                        let span_len = before_tag.len() - cur.len();
+                        view.__buffa_unknown_fields
+                            .push_record(before_tag, span_len, ctx)?;
+                    }
+                }
+                ::core::result::Result::Ok(cur)
+            }
+            fn to_owned_message(
+                &self,
+            ) -> ::core::result::Result<
+                super::super::ArtifactCard,
+                ::buffa::DecodeError,
+            > {
+                self.to_owned_from_source(None)
+            }
+            #[allow(clippy::useless_conversion, clippy::needless_update)]
+            fn to_owned_from_source(
+                &self,
+                __buffa_src: ::core::option::Option<&::buffa::bytes::Bytes>,
+            ) -> ::core::result::Result<
+                super::super::ArtifactCard,
+                ::buffa::DecodeError,
+            > {
+                #[allow(unused_imports)]
+                use ::buffa::alloc::string::ToString as _;
+                let _ = __buffa_src;
+                ::core::result::Result::Ok(super::super::ArtifactCard {
+                    uri: self.uri.to_string(),
+                    format: self.format.to_string(),
+                    r#type: self.r#type.to_string(),
+                    __buffa_unknown_fields: self
+                        .__buffa_unknown_fields
+                        .to_owned()?
+                        .into(),
+                    ..::core::default::Default::default()
+                })
+            }
+        }
+        impl<'a> ::buffa::ViewEncode<'a> for ArtifactCardView<'a> {
+            #[allow(clippy::needless_borrow, clippy::let_and_return)]
+            fn compute_size(&self, _cache: &mut ::buffa::SizeCache) -> u32 {
+                #[allow(unused_imports)]
+                use ::buffa::Enumeration as _;
+                let mut size = 0u64;
+                if !self.uri.is_empty() {
+                    size += 1u64 + ::buffa::types::string_encoded_len(&self.uri) as u64;
+                }
+                if !self.format.is_empty() {
+                    size
+                        += 1u64
+                            + ::buffa::types::string_encoded_len(&self.format) as u64;
+                }
+                if !self.r#type.is_empty() {
+                    size
+                        += 1u64
+                            + ::buffa::types::string_encoded_len(&self.r#type) as u64;
+                }
+                size += self.__buffa_unknown_fields.encoded_len() as u64;
+                ::buffa::saturate_size(size)
+            }
+            #[allow(clippy::needless_borrow)]
+            fn write_to(
+                &self,
+                _cache: &mut ::buffa::SizeCache,
+                buf: &mut impl ::buffa::EncodeSink,
+            ) {
+                #[allow(unused_imports)]
+                use ::buffa::Enumeration as _;
+                if !self.uri.is_empty() {
+                    ::buffa::types::put_string_field(1u32, &self.uri, buf);
+                }
+                if !self.format.is_empty() {
+                    ::buffa::types::put_string_field(2u32, &self.format, buf);
+                }
+                if !self.r#type.is_empty() {
+                    ::buffa::types::put_string_field(3u32, &self.r#type, buf);
+                }
+                self.__buffa_unknown_fields.write_to(buf);
+            }
+        }
+        impl<'a> ::buffa::MessageName for ArtifactCardView<'a> {
+            const PACKAGE: &'static str = "flyteidl2.core";
+            const NAME: &'static str = "ArtifactCard";
+            const FULL_NAME: &'static str = "flyteidl2.core.ArtifactCard";
+            const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.core.ArtifactCard";
+        }
+        ::buffa::impl_default_view_instance!(ArtifactCardView);
+        ::buffa::impl_view_reborrow!(ArtifactCardView);
+        /** Self-contained, `'static` owned view of a `ArtifactCard` message.
+
+ Wraps [`::buffa::OwnedView`]`<`[`ArtifactCardView`]`<'static>>`: the decoded view and the [`::buffa::bytes::Bytes`] buffer it borrows from travel together, so the handle is `'static` and `Send + Sync` — suitable for async handlers, spawned tasks, and anywhere a `'static` bound is required.
+
+ Field accessors return borrows tied to `&self`. Use [`Self::view`] to get the full [`ArtifactCardView`] when you need struct patterns, iteration helpers, or to pass the view to lifetime-parameterised code.*/
+        #[derive(Clone, Debug)]
+        pub struct ArtifactCardOwnedView(::buffa::OwnedView<ArtifactCardView<'static>>);
+        impl ArtifactCardOwnedView {
+            /// Decode an owned view from a [`::buffa::bytes::Bytes`] buffer.
+            ///
+            /// The view borrows directly from the buffer's data; the buffer is
+            /// retained inside the returned handle.
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError`] if the buffer contains invalid
+            /// protobuf data.
+            pub fn decode(
+                bytes: ::buffa::bytes::Bytes,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    ArtifactCardOwnedView(::buffa::OwnedView::decode(bytes)?),
+                )
+            }
+            /// Decode with custom [`::buffa::DecodeOptions`] (recursion limit,
+            /// max message size).
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError`] if the buffer is invalid or
+            /// exceeds the configured limits.
+            pub fn decode_with_options(
+                bytes: ::buffa::bytes::Bytes,
+                opts: &::buffa::DecodeOptions,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    ArtifactCardOwnedView(
+                        ::buffa::OwnedView::decode_with_options(bytes, opts)?,
+                    ),
+                )
+            }
+            /// Build from an owned message via an encode → decode round-trip.
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError::MessageTooLarge`] if the
+            /// message's encoded size exceeds the 2 GiB protobuf limit, or
+            /// another [`::buffa::DecodeError`] if the re-encoded bytes are
+            /// somehow invalid (should not happen for well-formed messages).
+            pub fn from_owned(
+                msg: &super::super::ArtifactCard,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    ArtifactCardOwnedView(::buffa::OwnedView::from_owned(msg)?),
+                )
+            }
+            /// Borrow the full [`ArtifactCardView`] with its lifetime tied to `&self`.
+            #[must_use]
+            pub fn view(&self) -> &ArtifactCardView<'_> {
+                self.0.reborrow()
+            }
+            /// Convert to the owned message type.
+            ///
+            /// Infallible: this type's constructors wire-decode their
+            /// buffer, and a view produced by wire decoding always
+            /// converts. Delegates to [`::buffa::OwnedView::to_owned_message`],
+            /// whose contract also governs handles converted from a raw
+            /// [`::buffa::OwnedView`].
+            #[must_use]
+            pub fn to_owned_message(&self) -> super::super::ArtifactCard {
+                self.0.to_owned_message()
+            }
+            /// The underlying bytes buffer.
+            #[must_use]
+            pub fn bytes(&self) -> &::buffa::bytes::Bytes {
+                self.0.bytes()
+            }
+            /// Consume the handle, returning the underlying bytes buffer.
+            #[must_use]
+            pub fn into_bytes(self) -> ::buffa::bytes::Bytes {
+                self.0.into_bytes()
+            }
+            /// Field 1: `uri`
+            #[must_use]
+            pub fn uri(&self) -> &'_ str {
+                self.0.reborrow().uri
+            }
+            /// Field 2: `format`
+            #[must_use]
+            pub fn format(&self) -> &'_ str {
+                self.0.reborrow().format
+            }
+            /// Field 3: `type`
+            #[must_use]
+            pub fn r#type(&self) -> &'_ str {
+                self.0.reborrow().r#type
+            }
+        }
+        impl ::core::convert::From<::buffa::OwnedView<ArtifactCardView<'static>>>
+        for ArtifactCardOwnedView {
+            fn from(inner: ::buffa::OwnedView<ArtifactCardView<'static>>) -> Self {
+                ArtifactCardOwnedView(inner)
+            }
+        }
+        impl ::core::convert::From<ArtifactCardOwnedView>
+        for ::buffa::OwnedView<ArtifactCardView<'static>> {
+            fn from(wrapper: ArtifactCardOwnedView) -> Self {
+                wrapper.0
+            }
+        }
+        impl ::core::convert::AsRef<::buffa::OwnedView<ArtifactCardView<'static>>>
+        for ArtifactCardOwnedView {
+            fn as_ref(&self) -> &::buffa::OwnedView<ArtifactCardView<'static>> {
+                &self.0
+            }
+        }
+        impl ::buffa::HasMessageView for super::super::ArtifactCard {
+            type View<'a> = ArtifactCardView<'a>;
+            type ViewHandle = ArtifactCardOwnedView;
+        }
+        #[derive(Clone, Debug, Default)]
+        pub struct ArtifactInfoView<'a> {
+            /// Field 1: `description`
+            pub description: &'a str,
+            /// Field 2: `user_metadata` (map)
+            pub user_metadata: ::buffa::MapView<'a, &'a str, &'a str>,
+            /// Field 3: `card`
+            pub card: ::buffa::MessageFieldView<
+                super::super::__buffa::view::ArtifactCardView<'a>,
+            >,
+            pub __buffa_unknown_fields: ::buffa::UnknownFieldsView<'a>,
+        }
+        impl<'a> ::buffa::MessageView<'a> for ArtifactInfoView<'a> {
+            type Owned = super::super::ArtifactInfo;
+            fn decode_view(
+                buf: &'a [u8],
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                let __limit = ::core::cell::Cell::new(
+                    ::buffa::DEFAULT_UNKNOWN_FIELD_LIMIT,
+                );
+                let __elem = ::core::cell::Cell::new(
+                    ::buffa::DEFAULT_ELEMENT_MEMORY_LIMIT,
+                );
+                <Self as ::buffa::MessageView>::decode_view_ctx(
+                    buf,
+                    ::buffa::DecodeContext::new(::buffa::RECURSION_LIMIT, &__limit)
+                        .with_element_memory(&__elem),
+                )
+            }
+            fn decode_view_with_ctx(
+                buf: &'a [u8],
+                ctx: ::buffa::DecodeContext<'_>,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                <Self as ::buffa::MessageView>::decode_view_ctx(buf, ctx)
+            }
+            #[inline]
+            fn merge_view_field(
+                &mut self,
+                tag: ::buffa::encoding::Tag,
+                cur: &'a [u8],
+                before_tag: &'a [u8],
+                ctx: ::buffa::DecodeContext<'_>,
+            ) -> ::core::result::Result<&'a [u8], ::buffa::DecodeError> {
+                let _ = ctx;
+                #[allow(unused_variables)]
+                let view = self;
+                let mut cur = cur;
+                match tag.field_number() {
+                    1u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        view.description = ::buffa::types::borrow_str(&mut cur)?;
+                    }
+                    3u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let __sub_ctx = ctx.descend()?;
+                        let sub = ::buffa::types::borrow_bytes(&mut cur)?;
+                        match view.card.as_mut() {
+                            Some(existing) => {
+                                ::buffa::MessageView::merge_into_view(
+                                    existing,
+                                    sub,
+                                    __sub_ctx,
+                                )?
+                            }
+                            None => {
+                                view.card = ::buffa::MessageFieldView::set(
+                                    <super::super::__buffa::view::ArtifactCardView as ::buffa::MessageView>::decode_view_ctx(
+                                        sub,
+                                        __sub_ctx,
+                                    )?,
+                                );
+                            }
+                        }
+                    }
+                    2u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let entry_bytes = ::buffa::types::borrow_bytes(&mut cur)?;
+                        let mut entry_cur: &'a [u8] = entry_bytes;
+                        let mut key = "";
+                        let mut val = "";
+                        ctx.register_element_memory(
+                            ::buffa::__private::element_footprint(&key)
+                                + ::buffa::__private::element_footprint(&val),
+                        )?;
+                        while !entry_cur.is_empty() {
+                            let entry_tag = ::buffa::encoding::Tag::decode(
+                                &mut entry_cur,
+                            )?;
+                            match entry_tag.field_number() {
+                                1 => {
+                                    ::buffa::encoding::check_wire_type(
+                                        entry_tag,
+                                        ::buffa::encoding::WireType::LengthDelimited,
+                                    )?;
+                                    key = ::buffa::types::borrow_str(&mut entry_cur)?;
+                                }
+                                2 => {
+                                    ::buffa::encoding::check_wire_type(
+                                        entry_tag,
+                                        ::buffa::encoding::WireType::LengthDelimited,
+                                    )?;
+                                    val = ::buffa::types::borrow_str(&mut entry_cur)?;
+                                }
+                                _ => {
+                                    ::buffa::encoding::skip_field_depth(
+                                        entry_tag,
+                                        &mut entry_cur,
+                                        ctx.depth(),
+                                    )?;
+                                }
+                            }
+                        }
+                        view.user_metadata.push(key, val);
+                    }
+                    _ => {
+                        ::buffa::encoding::skip_field_depth(tag, &mut cur, ctx.depth())?;
+                        let span_len = before_tag.len() - cur.len();
+                        view.__buffa_unknown_fields
+                            .push_record(before_tag, span_len, ctx)?;
+                    }
+                }
+                ::core::result::Result::Ok(cur)
+            }
+            fn to_owned_message(
+                &self,
+            ) -> ::core::result::Result<
+                super::super::ArtifactInfo,
+                ::buffa::DecodeError,
+            > {
+                self.to_owned_from_source(None)
+            }
+            #[allow(clippy::useless_conversion, clippy::needless_update)]
+            fn to_owned_from_source(
+                &self,
+                __buffa_src: ::core::option::Option<&::buffa::bytes::Bytes>,
+            ) -> ::core::result::Result<
+                super::super::ArtifactInfo,
+                ::buffa::DecodeError,
+            > {
+                #[allow(unused_imports)]
+                use ::buffa::alloc::string::ToString as _;
+                let _ = __buffa_src;
+                ::core::result::Result::Ok(super::super::ArtifactInfo {
+                    description: self.description.to_string(),
+                    user_metadata: self
+                        .user_metadata
+                        .iter()
+                        .map(|(k, v)| (k.to_string(), v.to_string()))
+                        .collect(),
+                    card: match self.card.as_option() {
+                        Some(v) => {
+                            ::buffa::MessageField::<
+                                super::super::ArtifactCard,
+                                ::buffa::Inline<super::super::ArtifactCard>,
+                            >::some(v.to_owned_from_source(__buffa_src)?)
+                        }
+                        None => ::buffa::MessageField::none(),
+                    },
+                    __buffa_unknown_fields: self
+                        .__buffa_unknown_fields
+                        .to_owned()?
+                        .into(),
+                    ..::core::default::Default::default()
+                })
+            }
+        }
+        impl<'a> ::buffa::ViewEncode<'a> for ArtifactInfoView<'a> {
+            #[allow(clippy::needless_borrow, clippy::let_and_return)]
+            fn compute_size(&self, __cache: &mut ::buffa::SizeCache) -> u32 {
+                #[allow(unused_imports)]
+                use ::buffa::Enumeration as _;
+                let mut size = 0u64;
+                if !self.description.is_empty() {
+                    size
+                        += 1u64
+                            + ::buffa::types::string_encoded_len(&self.description)
+                                as u64;
+                }
+                #[allow(clippy::for_kv_map)]
+                for (k, v) in &self.user_metadata {
+                    let entry_size: u64 = 1u64
+                        + ::buffa::types::string_encoded_len(k) as u64 + 1u64
+                        + ::buffa::types::string_encoded_len(v) as u64;
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(entry_size) as u64
+                            + entry_size;
+                }
+                if self.card.is_set() {
+                    let __slot = __cache.reserve();
+                    let inner_size = self.card.compute_size(__cache);
+                    __cache.set(__slot, inner_size);
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                            + inner_size as u64;
+                }
+                size += self.__buffa_unknown_fields.encoded_len() as u64;
+                ::buffa::saturate_size(size)
+            }
+            #[allow(clippy::needless_borrow)]
+            fn write_to(
+                &self,
+                __cache: &mut ::buffa::SizeCache,
+                buf: &mut impl ::buffa::EncodeSink,
+            ) {
+                #[allow(unused_imports)]
+                use ::buffa::Enumeration as _;
+                if !self.description.is_empty() {
+                    ::buffa::types::put_string_field(1u32, &self.description, buf);
+                }
+                for (k, v) in &self.user_metadata {
+                    let entry_size: u64 = 1u64
+                        + ::buffa::types::string_encoded_len(k) as u64 + 1u64
+                        + ::buffa::types::string_encoded_len(v) as u64;
+                    ::buffa::encoding::Tag::new(
+                            2u32,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )
+                        .encode(buf);
+                    ::buffa::encoding::encode_varint(entry_size, buf);
+                    ::buffa::encoding::Tag::new(
+                            1u32,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )
+                        .encode(buf);
+                    ::buffa::types::encode_string(k, buf);
+                    ::buffa::encoding::Tag::new(
+                            2u32,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )
+                        .encode(buf);
+                    ::buffa::types::encode_string(v, buf);
+                }
+                if self.card.is_set() {
+                    ::buffa::types::put_len_delimited_header(
+                        3u32,
+                        u64::from(__cache.consume_next()),
+                        buf,
+                    );
+                    self.card.write_to(__cache, buf);
+                }
+                self.__buffa_unknown_fields.write_to(buf);
+            }
+        }
+        impl<'a> ::buffa::MessageName for ArtifactInfoView<'a> {
+            const PACKAGE: &'static str = "flyteidl2.core";
+            const NAME: &'static str = "ArtifactInfo";
+            const FULL_NAME: &'static str = "flyteidl2.core.ArtifactInfo";
+            const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.core.ArtifactInfo";
+        }
+        ::buffa::impl_default_view_instance!(ArtifactInfoView);
+        ::buffa::impl_view_reborrow!(ArtifactInfoView);
+        /** Self-contained, `'static` owned view of a `ArtifactInfo` message.
+
+ Wraps [`::buffa::OwnedView`]`<`[`ArtifactInfoView`]`<'static>>`: the decoded view and the [`::buffa::bytes::Bytes`] buffer it borrows from travel together, so the handle is `'static` and `Send + Sync` — suitable for async handlers, spawned tasks, and anywhere a `'static` bound is required.
+
+ Field accessors return borrows tied to `&self`. Use [`Self::view`] to get the full [`ArtifactInfoView`] when you need struct patterns, iteration helpers, or to pass the view to lifetime-parameterised code.*/
+        #[derive(Clone, Debug)]
+        pub struct ArtifactInfoOwnedView(::buffa::OwnedView<ArtifactInfoView<'static>>);
+        impl ArtifactInfoOwnedView {
+            /// Decode an owned view from a [`::buffa::bytes::Bytes`] buffer.
+            ///
+            /// The view borrows directly from the buffer's data; the buffer is
+            /// retained inside the returned handle.
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError`] if the buffer contains invalid
+            /// protobuf data.
+            pub fn decode(
+                bytes: ::buffa::bytes::Bytes,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    ArtifactInfoOwnedView(::buffa::OwnedView::decode(bytes)?),
+                )
+            }
+            /// Decode with custom [`::buffa::DecodeOptions`] (recursion limit,
+            /// max message size).
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError`] if the buffer is invalid or
+            /// exceeds the configured limits.
+            pub fn decode_with_options(
+                bytes: ::buffa::bytes::Bytes,
+                opts: &::buffa::DecodeOptions,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    ArtifactInfoOwnedView(
+                        ::buffa::OwnedView::decode_with_options(bytes, opts)?,
+                    ),
+                )
+            }
+            /// Build from an owned message via an encode → decode round-trip.
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError::MessageTooLarge`] if the
+            /// message's encoded size exceeds the 2 GiB protobuf limit, or
+            /// another [`::buffa::DecodeError`] if the re-encoded bytes are
+            /// somehow invalid (should not happen for well-formed messages).
+            pub fn from_owned(
+                msg: &super::super::ArtifactInfo,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    ArtifactInfoOwnedView(::buffa::OwnedView::from_owned(msg)?),
+                )
+            }
+            /// Borrow the full [`ArtifactInfoView`] with its lifetime tied to `&self`.
+            #[must_use]
+            pub fn view(&self) -> &ArtifactInfoView<'_> {
+                self.0.reborrow()
+            }
+            /// Convert to the owned message type.
+            ///
+            /// Infallible: this type's constructors wire-decode their
+            /// buffer, and a view produced by wire decoding always
+            /// converts. Delegates to [`::buffa::OwnedView::to_owned_message`],
+            /// whose contract also governs handles converted from a raw
+            /// [`::buffa::OwnedView`].
+            #[must_use]
+            pub fn to_owned_message(&self) -> super::super::ArtifactInfo {
+                self.0.to_owned_message()
+            }
+            /// The underlying bytes buffer.
+            #[must_use]
+            pub fn bytes(&self) -> &::buffa::bytes::Bytes {
+                self.0.bytes()
+            }
+            /// Consume the handle, returning the underlying bytes buffer.
+            #[must_use]
+            pub fn into_bytes(self) -> ::buffa::bytes::Bytes {
+                self.0.into_bytes()
+            }
+            /// Field 1: `description`
+            #[must_use]
+            pub fn description(&self) -> &'_ str {
+                self.0.reborrow().description
+            }
+            /// Field 2: `user_metadata` (map)
+            #[must_use]
+            pub fn user_metadata(&self) -> &::buffa::MapView<'_, &'_ str, &'_ str> {
+                &self.0.reborrow().user_metadata
+            }
+            /// Field 3: `card`
+            #[must_use]
+            pub fn card(
+                &self,
+            ) -> &::buffa::MessageFieldView<
+                super::super::__buffa::view::ArtifactCardView<'_>,
+            > {
+                &self.0.reborrow().card
+            }
+        }
+        impl ::core::convert::From<::buffa::OwnedView<ArtifactInfoView<'static>>>
+        for ArtifactInfoOwnedView {
+            fn from(inner: ::buffa::OwnedView<ArtifactInfoView<'static>>) -> Self {
+                ArtifactInfoOwnedView(inner)
+            }
+        }
+        impl ::core::convert::From<ArtifactInfoOwnedView>
+        for ::buffa::OwnedView<ArtifactInfoView<'static>> {
+            fn from(wrapper: ArtifactInfoOwnedView) -> Self {
+                wrapper.0
+            }
+        }
+        impl ::core::convert::AsRef<::buffa::OwnedView<ArtifactInfoView<'static>>>
+        for ArtifactInfoOwnedView {
+            fn as_ref(&self) -> &::buffa::OwnedView<ArtifactInfoView<'static>> {
+                &self.0
+            }
+        }
+        impl ::buffa::HasMessageView for super::super::ArtifactInfo {
+            type View<'a> = ArtifactInfoView<'a>;
+            type ViewHandle = ArtifactInfoOwnedView;
+        }
+        #[derive(Clone, Debug, Default)]
         pub struct ArtifactTagView<'a> {
             /// Field 1: `artifact_key`
             pub artifact_key: ::buffa::MessageFieldView<
@@ -28191,6 +29175,12 @@ pub mod __buffa {
             pub offloaded_metadata: ::buffa::MessageFieldView<
                 super::super::__buffa::view::LiteralOffloadedMetadataView<'a>,
             >,
+            /// The version of an artifact that the value is.
+            ///
+            /// Field 9: `artifact_id`
+            pub artifact_id: ::buffa::MessageFieldView<
+                super::super::__buffa::view::ArtifactVersionIdView<'a>,
+            >,
             pub value: ::core::option::Option<
                 super::super::__buffa::view::oneof::literal::Value<'a>,
             >,
@@ -28257,6 +29247,31 @@ pub mod __buffa {
                             None => {
                                 view.offloaded_metadata = ::buffa::MessageFieldView::set(
                                     <super::super::__buffa::view::LiteralOffloadedMetadataView as ::buffa::MessageView>::decode_view_ctx(
+                                        sub,
+                                        __sub_ctx,
+                                    )?,
+                                );
+                            }
+                        }
+                    }
+                    9u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let __sub_ctx = ctx.descend()?;
+                        let sub = ::buffa::types::borrow_bytes(&mut cur)?;
+                        match view.artifact_id.as_mut() {
+                            Some(existing) => {
+                                ::buffa::MessageView::merge_into_view(
+                                    existing,
+                                    sub,
+                                    __sub_ctx,
+                                )?
+                            }
+                            None => {
+                                view.artifact_id = ::buffa::MessageFieldView::set(
+                                    <super::super::__buffa::view::ArtifactVersionIdView as ::buffa::MessageView>::decode_view_ctx(
                                         sub,
                                         __sub_ctx,
                                     )?,
@@ -28437,6 +29452,14 @@ pub mod __buffa {
                         }
                         None => ::buffa::MessageField::none(),
                     },
+                    artifact_id: match self.artifact_id.as_option() {
+                        Some(v) => {
+                            ::buffa::MessageField::<
+                                super::super::ArtifactVersionId,
+                            >::some(v.to_owned_from_source(__buffa_src)?)
+                        }
+                        None => ::buffa::MessageField::none(),
+                    },
                     value: match self.value.as_ref() {
                         ::core::option::Option::Some(v) => {
                             ::core::option::Option::Some(
@@ -28537,6 +29560,14 @@ pub mod __buffa {
                         += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
                             + inner_size as u64;
                 }
+                if self.artifact_id.is_set() {
+                    let __slot = __cache.reserve();
+                    let inner_size = self.artifact_id.compute_size(__cache);
+                    __cache.set(__slot, inner_size);
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                            + inner_size as u64;
+                }
                 size += self.__buffa_unknown_fields.encoded_len() as u64;
                 ::buffa::saturate_size(size)
             }
@@ -28613,6 +29644,14 @@ pub mod __buffa {
                         buf,
                     );
                     self.offloaded_metadata.write_to(__cache, buf);
+                }
+                if self.artifact_id.is_set() {
+                    ::buffa::types::put_len_delimited_header(
+                        9u32,
+                        u64::from(__cache.consume_next()),
+                        buf,
+                    );
+                    self.artifact_id.write_to(__cache, buf);
                 }
                 self.__buffa_unknown_fields.write_to(buf);
             }
@@ -28727,6 +29766,17 @@ pub mod __buffa {
                 super::super::__buffa::view::LiteralOffloadedMetadataView<'_>,
             > {
                 &self.0.reborrow().offloaded_metadata
+            }
+            /// The version of an artifact that the value is.
+            ///
+            /// Field 9: `artifact_id`
+            #[must_use]
+            pub fn artifact_id(
+                &self,
+            ) -> &::buffa::MessageFieldView<
+                super::super::__buffa::view::ArtifactVersionIdView<'_>,
+            > {
+                &self.0.reborrow().artifact_id
             }
             /// Oneof `value`.
             #[must_use]
@@ -43778,6 +44828,18 @@ pub use self::__buffa::view::ArtifactVersionIdView;
 #[cfg(feature = "services")]
 #[doc(inline)]
 pub use self::__buffa::view::ArtifactVersionIdOwnedView;
+#[cfg(feature = "services")]
+#[doc(inline)]
+pub use self::__buffa::view::ArtifactCardView;
+#[cfg(feature = "services")]
+#[doc(inline)]
+pub use self::__buffa::view::ArtifactCardOwnedView;
+#[cfg(feature = "services")]
+#[doc(inline)]
+pub use self::__buffa::view::ArtifactInfoView;
+#[cfg(feature = "services")]
+#[doc(inline)]
+pub use self::__buffa::view::ArtifactInfoOwnedView;
 #[cfg(feature = "services")]
 #[doc(inline)]
 pub use self::__buffa::view::ArtifactTagView;

@@ -425,12 +425,17 @@ impl ::buffa::ExtensionSet for Inputs {
 pub struct Outputs {
     /// Field 1: `literals`
     pub literals: ::buffa::alloc::vec::Vec<NamedLiteral>,
+    /// Field 3: `produced_artifacts`
+    pub produced_artifacts: ::buffa::alloc::vec::Vec<ProducedArtifact>,
     #[doc(hidden)]
     pub __buffa_unknown_fields: ::buffa::UnknownFields,
 }
 impl ::core::fmt::Debug for Outputs {
     fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-        f.debug_struct("Outputs").field("literals", &self.literals).finish()
+        f.debug_struct("Outputs")
+            .field("literals", &self.literals)
+            .field("produced_artifacts", &self.produced_artifacts)
+            .finish()
     }
 }
 impl Outputs {
@@ -468,6 +473,14 @@ impl ::buffa::Message for Outputs {
                 += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
                     + inner_size as u64;
         }
+        for v in &self.produced_artifacts {
+            let __slot = __cache.reserve();
+            let inner_size = v.compute_size(__cache);
+            __cache.set(__slot, inner_size);
+            size
+                += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                    + inner_size as u64;
+        }
         size += self.__buffa_unknown_fields.encoded_len() as u64;
         ::buffa::saturate_size(size)
     }
@@ -481,6 +494,14 @@ impl ::buffa::Message for Outputs {
         for v in &self.literals {
             ::buffa::types::put_len_delimited_header(
                 1u32,
+                u64::from(__cache.consume_next()),
+                buf,
+            );
+            v.write_to(__cache, buf);
+        }
+        for v in &self.produced_artifacts {
+            ::buffa::types::put_len_delimited_header(
+                3u32,
                 u64::from(__cache.consume_next()),
                 buf,
             );
@@ -511,6 +532,18 @@ impl ::buffa::Message for Outputs {
                 ::buffa::Message::merge_length_delimited(&mut elem, buf, ctx)?;
                 self.literals.push(elem);
             }
+            3u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                let mut elem = ::core::default::Default::default();
+                ctx.register_element_memory(
+                    ::buffa::__private::element_footprint(&elem),
+                )?;
+                ::buffa::Message::merge_length_delimited(&mut elem, buf, ctx)?;
+                self.produced_artifacts.push(elem);
+            }
             _ => {
                 self.__buffa_unknown_fields
                     .push(::buffa::encoding::decode_unknown_field(tag, buf, ctx)?);
@@ -520,11 +553,313 @@ impl ::buffa::Message for Outputs {
     }
     fn clear(&mut self) {
         self.literals.clear();
+        self.produced_artifacts.clear();
         self.__buffa_unknown_fields.clear();
     }
 }
 impl ::buffa::ExtensionSet for Outputs {
     const PROTO_FQN: &'static str = "flyteidl2.task.Outputs";
+    fn unknown_fields(&self) -> &::buffa::UnknownFields {
+        &self.__buffa_unknown_fields
+    }
+    fn unknown_fields_mut(&mut self) -> &mut ::buffa::UnknownFields {
+        &mut self.__buffa_unknown_fields
+    }
+}
+/// What a task says of an output that is a version of an artifact.
+#[derive(Clone, PartialEq, Default)]
+pub struct ProducedArtifact {
+    /// Field 1: `output`
+    pub output: ::buffa::alloc::string::String,
+    /// Field 2: `name`
+    pub name: ::buffa::alloc::string::String,
+    /// Field 3: `version`
+    pub version: ::buffa::alloc::string::String,
+    /// Field 4: `info`
+    pub info: ::buffa::MessageField<
+        super::core::ArtifactInfo,
+        ::buffa::Inline<super::core::ArtifactInfo>,
+    >,
+    /// Field 5: `type`
+    pub r#type: ::buffa::MessageField<
+        super::core::LiteralType,
+        ::buffa::Inline<super::core::LiteralType>,
+    >,
+    /// Field 6: `parent_artifacts`
+    pub parent_artifacts: ::buffa::alloc::vec::Vec<super::core::ArtifactVersionId>,
+    /// Field 7: `partitions`
+    pub partitions: ::buffa::MessageField<
+        super::core::Partitions,
+        ::buffa::Inline<super::core::Partitions>,
+    >,
+    /// Field 8: `time_partition`
+    pub time_partition: ::buffa::MessageField<
+        super::core::TimePartition,
+        ::buffa::Inline<super::core::TimePartition>,
+    >,
+    #[doc(hidden)]
+    pub __buffa_unknown_fields: ::buffa::UnknownFields,
+}
+impl ::core::fmt::Debug for ProducedArtifact {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        f.debug_struct("ProducedArtifact")
+            .field("output", &self.output)
+            .field("name", &self.name)
+            .field("version", &self.version)
+            .field("info", &self.info)
+            .field("type", &self.r#type)
+            .field("parent_artifacts", &self.parent_artifacts)
+            .field("partitions", &self.partitions)
+            .field("time_partition", &self.time_partition)
+            .finish()
+    }
+}
+impl ProducedArtifact {
+    /// Protobuf type URL for this message, for use with `Any::pack` and
+    /// `Any::unpack_if`.
+    ///
+    /// Format: `type.googleapis.com/<fully.qualified.TypeName>`
+    pub const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.task.ProducedArtifact";
+}
+::buffa::impl_default_instance!(ProducedArtifact);
+impl ::buffa::MessageName for ProducedArtifact {
+    const PACKAGE: &'static str = "flyteidl2.task";
+    const NAME: &'static str = "ProducedArtifact";
+    const FULL_NAME: &'static str = "flyteidl2.task.ProducedArtifact";
+    const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.task.ProducedArtifact";
+}
+impl ::buffa::Message for ProducedArtifact {
+    /// Returns the total encoded size in bytes.
+    ///
+    /// Accumulates in `u64` (which cannot overflow for in-memory
+    /// data) and saturates to `u32` at return, so a message whose
+    /// encoded size exceeds the 2 GiB protobuf limit yields a value
+    /// above [`::buffa::MAX_MESSAGE_BYTES`] that the encode entry
+    /// points reject, never a silently wrapped size.
+    #[allow(clippy::let_and_return)]
+    fn compute_size(&self, __cache: &mut ::buffa::SizeCache) -> u32 {
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        let mut size = 0u64;
+        if !self.output.is_empty() {
+            size += 1u64 + ::buffa::types::string_encoded_len(&self.output) as u64;
+        }
+        if !self.name.is_empty() {
+            size += 1u64 + ::buffa::types::string_encoded_len(&self.name) as u64;
+        }
+        if !self.version.is_empty() {
+            size += 1u64 + ::buffa::types::string_encoded_len(&self.version) as u64;
+        }
+        if self.info.is_set() {
+            let __slot = __cache.reserve();
+            let inner_size = self.info.compute_size(__cache);
+            __cache.set(__slot, inner_size);
+            size
+                += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                    + inner_size as u64;
+        }
+        if self.r#type.is_set() {
+            let __slot = __cache.reserve();
+            let inner_size = self.r#type.compute_size(__cache);
+            __cache.set(__slot, inner_size);
+            size
+                += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                    + inner_size as u64;
+        }
+        for v in &self.parent_artifacts {
+            let __slot = __cache.reserve();
+            let inner_size = v.compute_size(__cache);
+            __cache.set(__slot, inner_size);
+            size
+                += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                    + inner_size as u64;
+        }
+        if self.partitions.is_set() {
+            let __slot = __cache.reserve();
+            let inner_size = self.partitions.compute_size(__cache);
+            __cache.set(__slot, inner_size);
+            size
+                += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                    + inner_size as u64;
+        }
+        if self.time_partition.is_set() {
+            let __slot = __cache.reserve();
+            let inner_size = self.time_partition.compute_size(__cache);
+            __cache.set(__slot, inner_size);
+            size
+                += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                    + inner_size as u64;
+        }
+        size += self.__buffa_unknown_fields.encoded_len() as u64;
+        ::buffa::saturate_size(size)
+    }
+    fn write_to(
+        &self,
+        __cache: &mut ::buffa::SizeCache,
+        buf: &mut impl ::buffa::EncodeSink,
+    ) {
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        if !self.output.is_empty() {
+            ::buffa::types::put_string_field(1u32, &self.output, buf);
+        }
+        if !self.name.is_empty() {
+            ::buffa::types::put_string_field(2u32, &self.name, buf);
+        }
+        if !self.version.is_empty() {
+            ::buffa::types::put_string_field(3u32, &self.version, buf);
+        }
+        if self.info.is_set() {
+            ::buffa::types::put_len_delimited_header(
+                4u32,
+                u64::from(__cache.consume_next()),
+                buf,
+            );
+            self.info.write_to(__cache, buf);
+        }
+        if self.r#type.is_set() {
+            ::buffa::types::put_len_delimited_header(
+                5u32,
+                u64::from(__cache.consume_next()),
+                buf,
+            );
+            self.r#type.write_to(__cache, buf);
+        }
+        for v in &self.parent_artifacts {
+            ::buffa::types::put_len_delimited_header(
+                6u32,
+                u64::from(__cache.consume_next()),
+                buf,
+            );
+            v.write_to(__cache, buf);
+        }
+        if self.partitions.is_set() {
+            ::buffa::types::put_len_delimited_header(
+                7u32,
+                u64::from(__cache.consume_next()),
+                buf,
+            );
+            self.partitions.write_to(__cache, buf);
+        }
+        if self.time_partition.is_set() {
+            ::buffa::types::put_len_delimited_header(
+                8u32,
+                u64::from(__cache.consume_next()),
+                buf,
+            );
+            self.time_partition.write_to(__cache, buf);
+        }
+        self.__buffa_unknown_fields.write_to(buf);
+    }
+    fn merge_field(
+        &mut self,
+        tag: ::buffa::encoding::Tag,
+        buf: &mut impl ::buffa::bytes::Buf,
+        ctx: ::buffa::DecodeContext<'_>,
+    ) -> ::core::result::Result<(), ::buffa::DecodeError> {
+        #[allow(unused_imports)]
+        use ::buffa::bytes::Buf as _;
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        match tag.field_number() {
+            1u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::types::merge_string(&mut self.output, buf)?;
+            }
+            2u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::types::merge_string(&mut self.name, buf)?;
+            }
+            3u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::types::merge_string(&mut self.version, buf)?;
+            }
+            4u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::Message::merge_length_delimited(
+                    self.info.get_or_insert_default(),
+                    buf,
+                    ctx,
+                )?;
+            }
+            5u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::Message::merge_length_delimited(
+                    self.r#type.get_or_insert_default(),
+                    buf,
+                    ctx,
+                )?;
+            }
+            6u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                let mut elem = ::core::default::Default::default();
+                ctx.register_element_memory(
+                    ::buffa::__private::element_footprint(&elem),
+                )?;
+                ::buffa::Message::merge_length_delimited(&mut elem, buf, ctx)?;
+                self.parent_artifacts.push(elem);
+            }
+            7u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::Message::merge_length_delimited(
+                    self.partitions.get_or_insert_default(),
+                    buf,
+                    ctx,
+                )?;
+            }
+            8u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::Message::merge_length_delimited(
+                    self.time_partition.get_or_insert_default(),
+                    buf,
+                    ctx,
+                )?;
+            }
+            _ => {
+                self.__buffa_unknown_fields
+                    .push(::buffa::encoding::decode_unknown_field(tag, buf, ctx)?);
+            }
+        }
+        ::core::result::Result::Ok(())
+    }
+    fn clear(&mut self) {
+        self.output.clear();
+        self.name.clear();
+        self.version.clear();
+        self.info = ::buffa::MessageField::none();
+        self.r#type = ::buffa::MessageField::none();
+        self.parent_artifacts.clear();
+        self.partitions = ::buffa::MessageField::none();
+        self.time_partition = ::buffa::MessageField::none();
+        self.__buffa_unknown_fields.clear();
+    }
+}
+impl ::buffa::ExtensionSet for ProducedArtifact {
+    const PROTO_FQN: &'static str = "flyteidl2.task.ProducedArtifact";
     fn unknown_fields(&self) -> &::buffa::UnknownFields {
         &self.__buffa_unknown_fields
     }
@@ -1145,6 +1480,197 @@ pub mod schedule {
     pub use super::__buffa::view::oneof::schedule::Expression as ExpressionView;
 }
 #[derive(Clone, PartialEq, Default)]
+pub struct ArtifactTrigger {
+    /// Field 1: `artifact_name`
+    pub artifact_name: ::buffa::alloc::string::String,
+    /// Field 2: `version`
+    pub version: ::buffa::alloc::string::String,
+    /// Field 3: `input_arg`
+    pub input_arg: ::buffa::alloc::string::String,
+    /// Field 4: `partitions`
+    pub partitions: ::buffa::alloc::collections::BTreeMap<
+        ::buffa::alloc::string::String,
+        ::buffa::alloc::string::String,
+    >,
+    /// Field 5: `partition_input_args`
+    pub partition_input_args: ::buffa::alloc::collections::BTreeMap<
+        ::buffa::alloc::string::String,
+        ::buffa::alloc::string::String,
+    >,
+    #[doc(hidden)]
+    pub __buffa_unknown_fields: ::buffa::UnknownFields,
+}
+impl ::core::fmt::Debug for ArtifactTrigger {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        f.debug_struct("ArtifactTrigger")
+            .field("artifact_name", &self.artifact_name)
+            .field("version", &self.version)
+            .field("input_arg", &self.input_arg)
+            .field("partitions", &self.partitions)
+            .field("partition_input_args", &self.partition_input_args)
+            .finish()
+    }
+}
+impl ArtifactTrigger {
+    /// Protobuf type URL for this message, for use with `Any::pack` and
+    /// `Any::unpack_if`.
+    ///
+    /// Format: `type.googleapis.com/<fully.qualified.TypeName>`
+    pub const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.task.ArtifactTrigger";
+}
+::buffa::impl_default_instance!(ArtifactTrigger);
+impl ::buffa::MessageName for ArtifactTrigger {
+    const PACKAGE: &'static str = "flyteidl2.task";
+    const NAME: &'static str = "ArtifactTrigger";
+    const FULL_NAME: &'static str = "flyteidl2.task.ArtifactTrigger";
+    const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.task.ArtifactTrigger";
+}
+impl ::buffa::Message for ArtifactTrigger {
+    /// Returns the total encoded size in bytes.
+    ///
+    /// Accumulates in `u64` (which cannot overflow for in-memory
+    /// data) and saturates to `u32` at return, so a message whose
+    /// encoded size exceeds the 2 GiB protobuf limit yields a value
+    /// above [`::buffa::MAX_MESSAGE_BYTES`] that the encode entry
+    /// points reject, never a silently wrapped size.
+    #[allow(clippy::let_and_return)]
+    fn compute_size(&self, _cache: &mut ::buffa::SizeCache) -> u32 {
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        let mut size = 0u64;
+        if !self.artifact_name.is_empty() {
+            size
+                += 1u64 + ::buffa::types::string_encoded_len(&self.artifact_name) as u64;
+        }
+        if !self.version.is_empty() {
+            size += 1u64 + ::buffa::types::string_encoded_len(&self.version) as u64;
+        }
+        if !self.input_arg.is_empty() {
+            size += 1u64 + ::buffa::types::string_encoded_len(&self.input_arg) as u64;
+        }
+        size
+            += ::buffa::map_codec::field_len::<
+                ::buffa::map_codec::Str,
+                ::buffa::map_codec::Str,
+                _,
+            >(&self.partitions, 1u64);
+        size
+            += ::buffa::map_codec::field_len::<
+                ::buffa::map_codec::Str,
+                ::buffa::map_codec::Str,
+                _,
+            >(&self.partition_input_args, 1u64);
+        size += self.__buffa_unknown_fields.encoded_len() as u64;
+        ::buffa::saturate_size(size)
+    }
+    fn write_to(
+        &self,
+        _cache: &mut ::buffa::SizeCache,
+        buf: &mut impl ::buffa::EncodeSink,
+    ) {
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        if !self.artifact_name.is_empty() {
+            ::buffa::types::put_string_field(1u32, &self.artifact_name, buf);
+        }
+        if !self.version.is_empty() {
+            ::buffa::types::put_string_field(2u32, &self.version, buf);
+        }
+        if !self.input_arg.is_empty() {
+            ::buffa::types::put_string_field(3u32, &self.input_arg, buf);
+        }
+        ::buffa::map_codec::write_field::<
+            ::buffa::map_codec::Str,
+            ::buffa::map_codec::Str,
+            _,
+        >(&self.partitions, 4u32, buf);
+        ::buffa::map_codec::write_field::<
+            ::buffa::map_codec::Str,
+            ::buffa::map_codec::Str,
+            _,
+        >(&self.partition_input_args, 5u32, buf);
+        self.__buffa_unknown_fields.write_to(buf);
+    }
+    fn merge_field(
+        &mut self,
+        tag: ::buffa::encoding::Tag,
+        buf: &mut impl ::buffa::bytes::Buf,
+        ctx: ::buffa::DecodeContext<'_>,
+    ) -> ::core::result::Result<(), ::buffa::DecodeError> {
+        #[allow(unused_imports)]
+        use ::buffa::bytes::Buf as _;
+        #[allow(unused_imports)]
+        use ::buffa::Enumeration as _;
+        match tag.field_number() {
+            1u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::types::merge_string(&mut self.artifact_name, buf)?;
+            }
+            2u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::types::merge_string(&mut self.version, buf)?;
+            }
+            3u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::types::merge_string(&mut self.input_arg, buf)?;
+            }
+            4u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::map_codec::merge_entry::<
+                    ::buffa::map_codec::Str,
+                    ::buffa::map_codec::Str,
+                    _,
+                >(&mut self.partitions, buf, ctx)?;
+            }
+            5u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                ::buffa::map_codec::merge_entry::<
+                    ::buffa::map_codec::Str,
+                    ::buffa::map_codec::Str,
+                    _,
+                >(&mut self.partition_input_args, buf, ctx)?;
+            }
+            _ => {
+                self.__buffa_unknown_fields
+                    .push(::buffa::encoding::decode_unknown_field(tag, buf, ctx)?);
+            }
+        }
+        ::core::result::Result::Ok(())
+    }
+    fn clear(&mut self) {
+        self.artifact_name.clear();
+        self.version.clear();
+        self.input_arg.clear();
+        ::buffa::map_codec::MapStorage::storage_clear(&mut self.partitions);
+        ::buffa::map_codec::MapStorage::storage_clear(&mut self.partition_input_args);
+        self.__buffa_unknown_fields.clear();
+    }
+}
+impl ::buffa::ExtensionSet for ArtifactTrigger {
+    const PROTO_FQN: &'static str = "flyteidl2.task.ArtifactTrigger";
+    fn unknown_fields(&self) -> &::buffa::UnknownFields {
+        &self.__buffa_unknown_fields
+    }
+    fn unknown_fields_mut(&mut self) -> &mut ::buffa::UnknownFields {
+        &mut self.__buffa_unknown_fields
+    }
+}
+#[derive(Clone, PartialEq, Default)]
 pub struct TriggerAutomationSpec {
     /// Field 1: `type`
     pub r#type: ::buffa::EnumValue<TriggerAutomationSpecType>,
@@ -1205,6 +1731,14 @@ impl ::buffa::Message for TriggerAutomationSpec {
                         += 1u64 + ::buffa::encoding::varint_len(inner as u64) as u64
                             + inner as u64;
                 }
+                __buffa::oneof::trigger_automation_spec::Automation::Artifact(x) => {
+                    let __slot = __cache.reserve();
+                    let inner = x.compute_size(__cache);
+                    __cache.set(__slot, inner);
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(inner as u64) as u64
+                            + inner as u64;
+                }
             }
         }
         size += self.__buffa_unknown_fields.encoded_len() as u64;
@@ -1228,6 +1762,14 @@ impl ::buffa::Message for TriggerAutomationSpec {
                 __buffa::oneof::trigger_automation_spec::Automation::Schedule(x) => {
                     ::buffa::types::put_len_delimited_header(
                         2u32,
+                        u64::from(__cache.consume_next()),
+                        buf,
+                    );
+                    x.write_to(__cache, buf);
+                }
+                __buffa::oneof::trigger_automation_spec::Automation::Artifact(x) => {
+                    ::buffa::types::put_len_delimited_header(
+                        3u32,
                         u64::from(__cache.consume_next()),
                         buf,
                     );
@@ -1274,6 +1816,28 @@ impl ::buffa::Message for TriggerAutomationSpec {
                     ::buffa::Message::merge_length_delimited(&mut val, buf, ctx)?;
                     self.automation = ::core::option::Option::Some(
                         __buffa::oneof::trigger_automation_spec::Automation::Schedule(
+                            ::buffa::alloc::boxed::Box::new(val),
+                        ),
+                    );
+                }
+            }
+            3u32 => {
+                ::buffa::encoding::check_wire_type(
+                    tag,
+                    ::buffa::encoding::WireType::LengthDelimited,
+                )?;
+                if let ::core::option::Option::Some(
+                    __buffa::oneof::trigger_automation_spec::Automation::Artifact(
+                        ref mut existing,
+                    ),
+                ) = self.automation
+                {
+                    ::buffa::Message::merge_length_delimited(&mut **existing, buf, ctx)?;
+                } else {
+                    let mut val = ::core::default::Default::default();
+                    ::buffa::Message::merge_length_delimited(&mut val, buf, ctx)?;
+                    self.automation = ::core::option::Option::Some(
+                        __buffa::oneof::trigger_automation_spec::Automation::Artifact(
                             ::buffa::alloc::boxed::Box::new(val),
                         ),
                     );
@@ -8525,6 +9089,11 @@ pub mod __buffa {
                 'a,
                 super::super::__buffa::view::NamedLiteralView<'a>,
             >,
+            /// Field 3: `produced_artifacts`
+            pub produced_artifacts: ::buffa::RepeatedView<
+                'a,
+                super::super::__buffa::view::ProducedArtifactView<'a>,
+            >,
             pub __buffa_unknown_fields: ::buffa::UnknownFieldsView<'a>,
         }
         impl<'a> ::buffa::MessageView<'a> for OutputsView<'a> {
@@ -8583,6 +9152,26 @@ pub mod __buffa {
                                 )?,
                             );
                     }
+                    3u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let __sub_ctx = ctx.descend()?;
+                        let sub = ::buffa::types::borrow_bytes(&mut cur)?;
+                        ctx.register_element_memory(
+                            ::core::mem::size_of::<
+                                super::super::__buffa::view::ProducedArtifactView,
+                            >(),
+                        )?;
+                        view.produced_artifacts
+                            .push(
+                                <super::super::__buffa::view::ProducedArtifactView as ::buffa::MessageView>::decode_view_ctx(
+                                    sub,
+                                    __sub_ctx,
+                                )?,
+                            );
+                    }
                     _ => {
                         ::buffa::encoding::skip_field_depth(tag, &mut cur, ctx.depth())?;
                         let span_len = before_tag.len() - cur.len();
@@ -8611,6 +9200,11 @@ pub mod __buffa {
                         .iter()
                         .map(|v| v.to_owned_from_source(__buffa_src))
                         .collect::<::core::result::Result<_, ::buffa::DecodeError>>()?,
+                    produced_artifacts: self
+                        .produced_artifacts
+                        .iter()
+                        .map(|v| v.to_owned_from_source(__buffa_src))
+                        .collect::<::core::result::Result<_, ::buffa::DecodeError>>()?,
                     __buffa_unknown_fields: self
                         .__buffa_unknown_fields
                         .to_owned()?
@@ -8633,6 +9227,14 @@ pub mod __buffa {
                         += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
                             + inner_size as u64;
                 }
+                for v in &self.produced_artifacts {
+                    let __slot = __cache.reserve();
+                    let inner_size = v.compute_size(__cache);
+                    __cache.set(__slot, inner_size);
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                            + inner_size as u64;
+                }
                 size += self.__buffa_unknown_fields.encoded_len() as u64;
                 ::buffa::saturate_size(size)
             }
@@ -8647,6 +9249,14 @@ pub mod __buffa {
                 for v in &self.literals {
                     ::buffa::types::put_len_delimited_header(
                         1u32,
+                        u64::from(__cache.consume_next()),
+                        buf,
+                    );
+                    v.write_to(__cache, buf);
+                }
+                for v in &self.produced_artifacts {
+                    ::buffa::types::put_len_delimited_header(
+                        3u32,
                         u64::from(__cache.consume_next()),
                         buf,
                     );
@@ -8755,6 +9365,16 @@ pub mod __buffa {
             > {
                 &self.0.reborrow().literals
             }
+            /// Field 3: `produced_artifacts`
+            #[must_use]
+            pub fn produced_artifacts(
+                &self,
+            ) -> &::buffa::RepeatedView<
+                '_,
+                super::super::__buffa::view::ProducedArtifactView<'_>,
+            > {
+                &self.0.reborrow().produced_artifacts
+            }
         }
         impl ::core::convert::From<::buffa::OwnedView<OutputsView<'static>>>
         for OutputsOwnedView {
@@ -8777,6 +9397,594 @@ pub mod __buffa {
         impl ::buffa::HasMessageView for super::super::Outputs {
             type View<'a> = OutputsView<'a>;
             type ViewHandle = OutputsOwnedView;
+        }
+        /// What a task says of an output that is a version of an artifact.
+        #[derive(Clone, Debug, Default)]
+        pub struct ProducedArtifactView<'a> {
+            /// Field 1: `output`
+            pub output: &'a str,
+            /// Field 2: `name`
+            pub name: &'a str,
+            /// Field 3: `version`
+            pub version: &'a str,
+            /// Field 4: `info`
+            pub info: ::buffa::MessageFieldView<
+                super::super::super::core::__buffa::view::ArtifactInfoView<'a>,
+            >,
+            /// Field 5: `type`
+            pub r#type: ::buffa::MessageFieldView<
+                super::super::super::core::__buffa::view::LiteralTypeView<'a>,
+            >,
+            /// Field 6: `parent_artifacts`
+            pub parent_artifacts: ::buffa::RepeatedView<
+                'a,
+                super::super::super::core::__buffa::view::ArtifactVersionIdView<'a>,
+            >,
+            /// Field 7: `partitions`
+            pub partitions: ::buffa::MessageFieldView<
+                super::super::super::core::__buffa::view::PartitionsView<'a>,
+            >,
+            /// Field 8: `time_partition`
+            pub time_partition: ::buffa::MessageFieldView<
+                super::super::super::core::__buffa::view::TimePartitionView<'a>,
+            >,
+            pub __buffa_unknown_fields: ::buffa::UnknownFieldsView<'a>,
+        }
+        impl<'a> ::buffa::MessageView<'a> for ProducedArtifactView<'a> {
+            type Owned = super::super::ProducedArtifact;
+            fn decode_view(
+                buf: &'a [u8],
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                let __limit = ::core::cell::Cell::new(
+                    ::buffa::DEFAULT_UNKNOWN_FIELD_LIMIT,
+                );
+                let __elem = ::core::cell::Cell::new(
+                    ::buffa::DEFAULT_ELEMENT_MEMORY_LIMIT,
+                );
+                <Self as ::buffa::MessageView>::decode_view_ctx(
+                    buf,
+                    ::buffa::DecodeContext::new(::buffa::RECURSION_LIMIT, &__limit)
+                        .with_element_memory(&__elem),
+                )
+            }
+            fn decode_view_with_ctx(
+                buf: &'a [u8],
+                ctx: ::buffa::DecodeContext<'_>,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                <Self as ::buffa::MessageView>::decode_view_ctx(buf, ctx)
+            }
+            #[inline]
+            fn merge_view_field(
+                &mut self,
+                tag: ::buffa::encoding::Tag,
+                cur: &'a [u8],
+                before_tag: &'a [u8],
+                ctx: ::buffa::DecodeContext<'_>,
+            ) -> ::core::result::Result<&'a [u8], ::buffa::DecodeError> {
+                let _ = ctx;
+                #[allow(unused_variables)]
+                let view = self;
+                let mut cur = cur;
+                match tag.field_number() {
+                    1u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        view.output = ::buffa::types::borrow_str(&mut cur)?;
+                    }
+                    2u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        view.name = ::buffa::types::borrow_str(&mut cur)?;
+                    }
+                    3u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        view.version = ::buffa::types::borrow_str(&mut cur)?;
+                    }
+                    4u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let __sub_ctx = ctx.descend()?;
+                        let sub = ::buffa::types::borrow_bytes(&mut cur)?;
+                        match view.info.as_mut() {
+                            Some(existing) => {
+                                ::buffa::MessageView::merge_into_view(
+                                    existing,
+                                    sub,
+                                    __sub_ctx,
+                                )?
+                            }
+                            None => {
+                                view.info = ::buffa::MessageFieldView::set(
+                                    <super::super::super::core::__buffa::view::ArtifactInfoView as ::buffa::MessageView>::decode_view_ctx(
+                                        sub,
+                                        __sub_ctx,
+                                    )?,
+                                );
+                            }
+                        }
+                    }
+                    5u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let __sub_ctx = ctx.descend()?;
+                        let sub = ::buffa::types::borrow_bytes(&mut cur)?;
+                        match view.r#type.as_mut() {
+                            Some(existing) => {
+                                ::buffa::MessageView::merge_into_view(
+                                    existing,
+                                    sub,
+                                    __sub_ctx,
+                                )?
+                            }
+                            None => {
+                                view.r#type = ::buffa::MessageFieldView::set(
+                                    <super::super::super::core::__buffa::view::LiteralTypeView as ::buffa::MessageView>::decode_view_ctx(
+                                        sub,
+                                        __sub_ctx,
+                                    )?,
+                                );
+                            }
+                        }
+                    }
+                    7u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let __sub_ctx = ctx.descend()?;
+                        let sub = ::buffa::types::borrow_bytes(&mut cur)?;
+                        match view.partitions.as_mut() {
+                            Some(existing) => {
+                                ::buffa::MessageView::merge_into_view(
+                                    existing,
+                                    sub,
+                                    __sub_ctx,
+                                )?
+                            }
+                            None => {
+                                view.partitions = ::buffa::MessageFieldView::set(
+                                    <super::super::super::core::__buffa::view::PartitionsView as ::buffa::MessageView>::decode_view_ctx(
+                                        sub,
+                                        __sub_ctx,
+                                    )?,
+                                );
+                            }
+                        }
+                    }
+                    8u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let __sub_ctx = ctx.descend()?;
+                        let sub = ::buffa::types::borrow_bytes(&mut cur)?;
+                        match view.time_partition.as_mut() {
+                            Some(existing) => {
+                                ::buffa::MessageView::merge_into_view(
+                                    existing,
+                                    sub,
+                                    __sub_ctx,
+                                )?
+                            }
+                            None => {
+                                view.time_partition = ::buffa::MessageFieldView::set(
+                                    <super::super::super::core::__buffa::view::TimePartitionView as ::buffa::MessageView>::decode_view_ctx(
+                                        sub,
+                                        __sub_ctx,
+                                    )?,
+                                );
+                            }
+                        }
+                    }
+                    6u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let __sub_ctx = ctx.descend()?;
+                        let sub = ::buffa::types::borrow_bytes(&mut cur)?;
+                        ctx.register_element_memory(
+                            ::core::mem::size_of::<
+                                super::super::super::core::__buffa::view::ArtifactVersionIdView,
+                            >(),
+                        )?;
+                        view.parent_artifacts
+                            .push(
+                                <super::super::super::core::__buffa::view::ArtifactVersionIdView as ::buffa::MessageView>::decode_view_ctx(
+                                    sub,
+                                    __sub_ctx,
+                                )?,
+                            );
+                    }
+                    _ => {
+                        ::buffa::encoding::skip_field_depth(tag, &mut cur, ctx.depth())?;
+                        let span_len = before_tag.len() - cur.len();
+                        view.__buffa_unknown_fields
+                            .push_record(before_tag, span_len, ctx)?;
+                    }
+                }
+                ::core::result::Result::Ok(cur)
+            }
+            fn to_owned_message(
+                &self,
+            ) -> ::core::result::Result<
+                super::super::ProducedArtifact,
+                ::buffa::DecodeError,
+            > {
+                self.to_owned_from_source(None)
+            }
+            #[allow(clippy::useless_conversion, clippy::needless_update)]
+            fn to_owned_from_source(
+                &self,
+                __buffa_src: ::core::option::Option<&::buffa::bytes::Bytes>,
+            ) -> ::core::result::Result<
+                super::super::ProducedArtifact,
+                ::buffa::DecodeError,
+            > {
+                #[allow(unused_imports)]
+                use ::buffa::alloc::string::ToString as _;
+                let _ = __buffa_src;
+                ::core::result::Result::Ok(super::super::ProducedArtifact {
+                    output: self.output.to_string(),
+                    name: self.name.to_string(),
+                    version: self.version.to_string(),
+                    info: match self.info.as_option() {
+                        Some(v) => {
+                            ::buffa::MessageField::<
+                                super::super::super::core::ArtifactInfo,
+                                ::buffa::Inline<super::super::super::core::ArtifactInfo>,
+                            >::some(v.to_owned_from_source(__buffa_src)?)
+                        }
+                        None => ::buffa::MessageField::none(),
+                    },
+                    r#type: match self.r#type.as_option() {
+                        Some(v) => {
+                            ::buffa::MessageField::<
+                                super::super::super::core::LiteralType,
+                                ::buffa::Inline<super::super::super::core::LiteralType>,
+                            >::some(v.to_owned_from_source(__buffa_src)?)
+                        }
+                        None => ::buffa::MessageField::none(),
+                    },
+                    parent_artifacts: self
+                        .parent_artifacts
+                        .iter()
+                        .map(|v| v.to_owned_from_source(__buffa_src))
+                        .collect::<::core::result::Result<_, ::buffa::DecodeError>>()?,
+                    partitions: match self.partitions.as_option() {
+                        Some(v) => {
+                            ::buffa::MessageField::<
+                                super::super::super::core::Partitions,
+                                ::buffa::Inline<super::super::super::core::Partitions>,
+                            >::some(v.to_owned_from_source(__buffa_src)?)
+                        }
+                        None => ::buffa::MessageField::none(),
+                    },
+                    time_partition: match self.time_partition.as_option() {
+                        Some(v) => {
+                            ::buffa::MessageField::<
+                                super::super::super::core::TimePartition,
+                                ::buffa::Inline<super::super::super::core::TimePartition>,
+                            >::some(v.to_owned_from_source(__buffa_src)?)
+                        }
+                        None => ::buffa::MessageField::none(),
+                    },
+                    __buffa_unknown_fields: self
+                        .__buffa_unknown_fields
+                        .to_owned()?
+                        .into(),
+                    ..::core::default::Default::default()
+                })
+            }
+        }
+        impl<'a> ::buffa::ViewEncode<'a> for ProducedArtifactView<'a> {
+            #[allow(clippy::needless_borrow, clippy::let_and_return)]
+            fn compute_size(&self, __cache: &mut ::buffa::SizeCache) -> u32 {
+                #[allow(unused_imports)]
+                use ::buffa::Enumeration as _;
+                let mut size = 0u64;
+                if !self.output.is_empty() {
+                    size
+                        += 1u64
+                            + ::buffa::types::string_encoded_len(&self.output) as u64;
+                }
+                if !self.name.is_empty() {
+                    size += 1u64 + ::buffa::types::string_encoded_len(&self.name) as u64;
+                }
+                if !self.version.is_empty() {
+                    size
+                        += 1u64
+                            + ::buffa::types::string_encoded_len(&self.version) as u64;
+                }
+                if self.info.is_set() {
+                    let __slot = __cache.reserve();
+                    let inner_size = self.info.compute_size(__cache);
+                    __cache.set(__slot, inner_size);
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                            + inner_size as u64;
+                }
+                if self.r#type.is_set() {
+                    let __slot = __cache.reserve();
+                    let inner_size = self.r#type.compute_size(__cache);
+                    __cache.set(__slot, inner_size);
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                            + inner_size as u64;
+                }
+                for v in &self.parent_artifacts {
+                    let __slot = __cache.reserve();
+                    let inner_size = v.compute_size(__cache);
+                    __cache.set(__slot, inner_size);
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                            + inner_size as u64;
+                }
+                if self.partitions.is_set() {
+                    let __slot = __cache.reserve();
+                    let inner_size = self.partitions.compute_size(__cache);
+                    __cache.set(__slot, inner_size);
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                            + inner_size as u64;
+                }
+                if self.time_partition.is_set() {
+                    let __slot = __cache.reserve();
+                    let inner_size = self.time_partition.compute_size(__cache);
+                    __cache.set(__slot, inner_size);
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(inner_size as u64) as u64
+                            + inner_size as u64;
+                }
+                size += self.__buffa_unknown_fields.encoded_len() as u64;
+                ::buffa::saturate_size(size)
+            }
+            #[allow(clippy::needless_borrow)]
+            fn write_to(
+                &self,
+                __cache: &mut ::buffa::SizeCache,
+                buf: &mut impl ::buffa::EncodeSink,
+            ) {
+                #[allow(unused_imports)]
+                use ::buffa::Enumeration as _;
+                if !self.output.is_empty() {
+                    ::buffa::types::put_string_field(1u32, &self.output, buf);
+                }
+                if !self.name.is_empty() {
+                    ::buffa::types::put_string_field(2u32, &self.name, buf);
+                }
+                if !self.version.is_empty() {
+                    ::buffa::types::put_string_field(3u32, &self.version, buf);
+                }
+                if self.info.is_set() {
+                    ::buffa::types::put_len_delimited_header(
+                        4u32,
+                        u64::from(__cache.consume_next()),
+                        buf,
+                    );
+                    self.info.write_to(__cache, buf);
+                }
+                if self.r#type.is_set() {
+                    ::buffa::types::put_len_delimited_header(
+                        5u32,
+                        u64::from(__cache.consume_next()),
+                        buf,
+                    );
+                    self.r#type.write_to(__cache, buf);
+                }
+                for v in &self.parent_artifacts {
+                    ::buffa::types::put_len_delimited_header(
+                        6u32,
+                        u64::from(__cache.consume_next()),
+                        buf,
+                    );
+                    v.write_to(__cache, buf);
+                }
+                if self.partitions.is_set() {
+                    ::buffa::types::put_len_delimited_header(
+                        7u32,
+                        u64::from(__cache.consume_next()),
+                        buf,
+                    );
+                    self.partitions.write_to(__cache, buf);
+                }
+                if self.time_partition.is_set() {
+                    ::buffa::types::put_len_delimited_header(
+                        8u32,
+                        u64::from(__cache.consume_next()),
+                        buf,
+                    );
+                    self.time_partition.write_to(__cache, buf);
+                }
+                self.__buffa_unknown_fields.write_to(buf);
+            }
+        }
+        impl<'a> ::buffa::MessageName for ProducedArtifactView<'a> {
+            const PACKAGE: &'static str = "flyteidl2.task";
+            const NAME: &'static str = "ProducedArtifact";
+            const FULL_NAME: &'static str = "flyteidl2.task.ProducedArtifact";
+            const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.task.ProducedArtifact";
+        }
+        ::buffa::impl_default_view_instance!(ProducedArtifactView);
+        ::buffa::impl_view_reborrow!(ProducedArtifactView);
+        /** Self-contained, `'static` owned view of a `ProducedArtifact` message.
+
+ Wraps [`::buffa::OwnedView`]`<`[`ProducedArtifactView`]`<'static>>`: the decoded view and the [`::buffa::bytes::Bytes`] buffer it borrows from travel together, so the handle is `'static` and `Send + Sync` — suitable for async handlers, spawned tasks, and anywhere a `'static` bound is required.
+
+ Field accessors return borrows tied to `&self`. Use [`Self::view`] to get the full [`ProducedArtifactView`] when you need struct patterns, iteration helpers, or to pass the view to lifetime-parameterised code.*/
+        #[derive(Clone, Debug)]
+        pub struct ProducedArtifactOwnedView(
+            ::buffa::OwnedView<ProducedArtifactView<'static>>,
+        );
+        impl ProducedArtifactOwnedView {
+            /// Decode an owned view from a [`::buffa::bytes::Bytes`] buffer.
+            ///
+            /// The view borrows directly from the buffer's data; the buffer is
+            /// retained inside the returned handle.
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError`] if the buffer contains invalid
+            /// protobuf data.
+            pub fn decode(
+                bytes: ::buffa::bytes::Bytes,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    ProducedArtifactOwnedView(::buffa::OwnedView::decode(bytes)?),
+                )
+            }
+            /// Decode with custom [`::buffa::DecodeOptions`] (recursion limit,
+            /// max message size).
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError`] if the buffer is invalid or
+            /// exceeds the configured limits.
+            pub fn decode_with_options(
+                bytes: ::buffa::bytes::Bytes,
+                opts: &::buffa::DecodeOptions,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    ProducedArtifactOwnedView(
+                        ::buffa::OwnedView::decode_with_options(bytes, opts)?,
+                    ),
+                )
+            }
+            /// Build from an owned message via an encode → decode round-trip.
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError::MessageTooLarge`] if the
+            /// message's encoded size exceeds the 2 GiB protobuf limit, or
+            /// another [`::buffa::DecodeError`] if the re-encoded bytes are
+            /// somehow invalid (should not happen for well-formed messages).
+            pub fn from_owned(
+                msg: &super::super::ProducedArtifact,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    ProducedArtifactOwnedView(::buffa::OwnedView::from_owned(msg)?),
+                )
+            }
+            /// Borrow the full [`ProducedArtifactView`] with its lifetime tied to `&self`.
+            #[must_use]
+            pub fn view(&self) -> &ProducedArtifactView<'_> {
+                self.0.reborrow()
+            }
+            /// Convert to the owned message type.
+            ///
+            /// Infallible: this type's constructors wire-decode their
+            /// buffer, and a view produced by wire decoding always
+            /// converts. Delegates to [`::buffa::OwnedView::to_owned_message`],
+            /// whose contract also governs handles converted from a raw
+            /// [`::buffa::OwnedView`].
+            #[must_use]
+            pub fn to_owned_message(&self) -> super::super::ProducedArtifact {
+                self.0.to_owned_message()
+            }
+            /// The underlying bytes buffer.
+            #[must_use]
+            pub fn bytes(&self) -> &::buffa::bytes::Bytes {
+                self.0.bytes()
+            }
+            /// Consume the handle, returning the underlying bytes buffer.
+            #[must_use]
+            pub fn into_bytes(self) -> ::buffa::bytes::Bytes {
+                self.0.into_bytes()
+            }
+            /// Field 1: `output`
+            #[must_use]
+            pub fn output(&self) -> &'_ str {
+                self.0.reborrow().output
+            }
+            /// Field 2: `name`
+            #[must_use]
+            pub fn name(&self) -> &'_ str {
+                self.0.reborrow().name
+            }
+            /// Field 3: `version`
+            #[must_use]
+            pub fn version(&self) -> &'_ str {
+                self.0.reborrow().version
+            }
+            /// Field 4: `info`
+            #[must_use]
+            pub fn info(
+                &self,
+            ) -> &::buffa::MessageFieldView<
+                super::super::super::core::__buffa::view::ArtifactInfoView<'_>,
+            > {
+                &self.0.reborrow().info
+            }
+            /// Field 5: `type`
+            #[must_use]
+            pub fn r#type(
+                &self,
+            ) -> &::buffa::MessageFieldView<
+                super::super::super::core::__buffa::view::LiteralTypeView<'_>,
+            > {
+                &self.0.reborrow().r#type
+            }
+            /// Field 6: `parent_artifacts`
+            #[must_use]
+            pub fn parent_artifacts(
+                &self,
+            ) -> &::buffa::RepeatedView<
+                '_,
+                super::super::super::core::__buffa::view::ArtifactVersionIdView<'_>,
+            > {
+                &self.0.reborrow().parent_artifacts
+            }
+            /// Field 7: `partitions`
+            #[must_use]
+            pub fn partitions(
+                &self,
+            ) -> &::buffa::MessageFieldView<
+                super::super::super::core::__buffa::view::PartitionsView<'_>,
+            > {
+                &self.0.reborrow().partitions
+            }
+            /// Field 8: `time_partition`
+            #[must_use]
+            pub fn time_partition(
+                &self,
+            ) -> &::buffa::MessageFieldView<
+                super::super::super::core::__buffa::view::TimePartitionView<'_>,
+            > {
+                &self.0.reborrow().time_partition
+            }
+        }
+        impl ::core::convert::From<::buffa::OwnedView<ProducedArtifactView<'static>>>
+        for ProducedArtifactOwnedView {
+            fn from(inner: ::buffa::OwnedView<ProducedArtifactView<'static>>) -> Self {
+                ProducedArtifactOwnedView(inner)
+            }
+        }
+        impl ::core::convert::From<ProducedArtifactOwnedView>
+        for ::buffa::OwnedView<ProducedArtifactView<'static>> {
+            fn from(wrapper: ProducedArtifactOwnedView) -> Self {
+                wrapper.0
+            }
+        }
+        impl ::core::convert::AsRef<::buffa::OwnedView<ProducedArtifactView<'static>>>
+        for ProducedArtifactOwnedView {
+            fn as_ref(&self) -> &::buffa::OwnedView<ProducedArtifactView<'static>> {
+                &self.0
+            }
+        }
+        impl ::buffa::HasMessageView for super::super::ProducedArtifact {
+            type View<'a> = ProducedArtifactView<'a>;
+            type ViewHandle = ProducedArtifactOwnedView;
         }
         #[derive(Clone, Debug, Default)]
         pub struct NamedParameterView<'a> {
@@ -10059,6 +11267,464 @@ pub mod __buffa {
             type ViewHandle = ScheduleOwnedView;
         }
         #[derive(Clone, Debug, Default)]
+        pub struct ArtifactTriggerView<'a> {
+            /// Field 1: `artifact_name`
+            pub artifact_name: &'a str,
+            /// Field 2: `version`
+            pub version: &'a str,
+            /// Field 3: `input_arg`
+            pub input_arg: &'a str,
+            /// Field 4: `partitions` (map)
+            pub partitions: ::buffa::MapView<'a, &'a str, &'a str>,
+            /// Field 5: `partition_input_args` (map)
+            pub partition_input_args: ::buffa::MapView<'a, &'a str, &'a str>,
+            pub __buffa_unknown_fields: ::buffa::UnknownFieldsView<'a>,
+        }
+        impl<'a> ::buffa::MessageView<'a> for ArtifactTriggerView<'a> {
+            type Owned = super::super::ArtifactTrigger;
+            fn decode_view(
+                buf: &'a [u8],
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                let __limit = ::core::cell::Cell::new(
+                    ::buffa::DEFAULT_UNKNOWN_FIELD_LIMIT,
+                );
+                let __elem = ::core::cell::Cell::new(
+                    ::buffa::DEFAULT_ELEMENT_MEMORY_LIMIT,
+                );
+                <Self as ::buffa::MessageView>::decode_view_ctx(
+                    buf,
+                    ::buffa::DecodeContext::new(::buffa::RECURSION_LIMIT, &__limit)
+                        .with_element_memory(&__elem),
+                )
+            }
+            fn decode_view_with_ctx(
+                buf: &'a [u8],
+                ctx: ::buffa::DecodeContext<'_>,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                <Self as ::buffa::MessageView>::decode_view_ctx(buf, ctx)
+            }
+            #[inline]
+            fn merge_view_field(
+                &mut self,
+                tag: ::buffa::encoding::Tag,
+                cur: &'a [u8],
+                before_tag: &'a [u8],
+                ctx: ::buffa::DecodeContext<'_>,
+            ) -> ::core::result::Result<&'a [u8], ::buffa::DecodeError> {
+                let _ = ctx;
+                #[allow(unused_variables)]
+                let view = self;
+                let mut cur = cur;
+                match tag.field_number() {
+                    1u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        view.artifact_name = ::buffa::types::borrow_str(&mut cur)?;
+                    }
+                    2u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        view.version = ::buffa::types::borrow_str(&mut cur)?;
+                    }
+                    3u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        view.input_arg = ::buffa::types::borrow_str(&mut cur)?;
+                    }
+                    4u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let entry_bytes = ::buffa::types::borrow_bytes(&mut cur)?;
+                        let mut entry_cur: &'a [u8] = entry_bytes;
+                        let mut key = "";
+                        let mut val = "";
+                        ctx.register_element_memory(
+                            ::buffa::__private::element_footprint(&key)
+                                + ::buffa::__private::element_footprint(&val),
+                        )?;
+                        while !entry_cur.is_empty() {
+                            let entry_tag = ::buffa::encoding::Tag::decode(
+                                &mut entry_cur,
+                            )?;
+                            match entry_tag.field_number() {
+                                1 => {
+                                    ::buffa::encoding::check_wire_type(
+                                        entry_tag,
+                                        ::buffa::encoding::WireType::LengthDelimited,
+                                    )?;
+                                    key = ::buffa::types::borrow_str(&mut entry_cur)?;
+                                }
+                                2 => {
+                                    ::buffa::encoding::check_wire_type(
+                                        entry_tag,
+                                        ::buffa::encoding::WireType::LengthDelimited,
+                                    )?;
+                                    val = ::buffa::types::borrow_str(&mut entry_cur)?;
+                                }
+                                _ => {
+                                    ::buffa::encoding::skip_field_depth(
+                                        entry_tag,
+                                        &mut entry_cur,
+                                        ctx.depth(),
+                                    )?;
+                                }
+                            }
+                        }
+                        view.partitions.push(key, val);
+                    }
+                    5u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let entry_bytes = ::buffa::types::borrow_bytes(&mut cur)?;
+                        let mut entry_cur: &'a [u8] = entry_bytes;
+                        let mut key = "";
+                        let mut val = "";
+                        ctx.register_element_memory(
+                            ::buffa::__private::element_footprint(&key)
+                                + ::buffa::__private::element_footprint(&val),
+                        )?;
+                        while !entry_cur.is_empty() {
+                            let entry_tag = ::buffa::encoding::Tag::decode(
+                                &mut entry_cur,
+                            )?;
+                            match entry_tag.field_number() {
+                                1 => {
+                                    ::buffa::encoding::check_wire_type(
+                                        entry_tag,
+                                        ::buffa::encoding::WireType::LengthDelimited,
+                                    )?;
+                                    key = ::buffa::types::borrow_str(&mut entry_cur)?;
+                                }
+                                2 => {
+                                    ::buffa::encoding::check_wire_type(
+                                        entry_tag,
+                                        ::buffa::encoding::WireType::LengthDelimited,
+                                    )?;
+                                    val = ::buffa::types::borrow_str(&mut entry_cur)?;
+                                }
+                                _ => {
+                                    ::buffa::encoding::skip_field_depth(
+                                        entry_tag,
+                                        &mut entry_cur,
+                                        ctx.depth(),
+                                    )?;
+                                }
+                            }
+                        }
+                        view.partition_input_args.push(key, val);
+                    }
+                    _ => {
+                        ::buffa::encoding::skip_field_depth(tag, &mut cur, ctx.depth())?;
+                        let span_len = before_tag.len() - cur.len();
+                        view.__buffa_unknown_fields
+                            .push_record(before_tag, span_len, ctx)?;
+                    }
+                }
+                ::core::result::Result::Ok(cur)
+            }
+            fn to_owned_message(
+                &self,
+            ) -> ::core::result::Result<
+                super::super::ArtifactTrigger,
+                ::buffa::DecodeError,
+            > {
+                self.to_owned_from_source(None)
+            }
+            #[allow(clippy::useless_conversion, clippy::needless_update)]
+            fn to_owned_from_source(
+                &self,
+                __buffa_src: ::core::option::Option<&::buffa::bytes::Bytes>,
+            ) -> ::core::result::Result<
+                super::super::ArtifactTrigger,
+                ::buffa::DecodeError,
+            > {
+                #[allow(unused_imports)]
+                use ::buffa::alloc::string::ToString as _;
+                let _ = __buffa_src;
+                ::core::result::Result::Ok(super::super::ArtifactTrigger {
+                    artifact_name: self.artifact_name.to_string(),
+                    version: self.version.to_string(),
+                    input_arg: self.input_arg.to_string(),
+                    partitions: self
+                        .partitions
+                        .iter()
+                        .map(|(k, v)| (k.to_string(), v.to_string()))
+                        .collect(),
+                    partition_input_args: self
+                        .partition_input_args
+                        .iter()
+                        .map(|(k, v)| (k.to_string(), v.to_string()))
+                        .collect(),
+                    __buffa_unknown_fields: self
+                        .__buffa_unknown_fields
+                        .to_owned()?
+                        .into(),
+                    ..::core::default::Default::default()
+                })
+            }
+        }
+        impl<'a> ::buffa::ViewEncode<'a> for ArtifactTriggerView<'a> {
+            #[allow(clippy::needless_borrow, clippy::let_and_return)]
+            fn compute_size(&self, _cache: &mut ::buffa::SizeCache) -> u32 {
+                #[allow(unused_imports)]
+                use ::buffa::Enumeration as _;
+                let mut size = 0u64;
+                if !self.artifact_name.is_empty() {
+                    size
+                        += 1u64
+                            + ::buffa::types::string_encoded_len(&self.artifact_name)
+                                as u64;
+                }
+                if !self.version.is_empty() {
+                    size
+                        += 1u64
+                            + ::buffa::types::string_encoded_len(&self.version) as u64;
+                }
+                if !self.input_arg.is_empty() {
+                    size
+                        += 1u64
+                            + ::buffa::types::string_encoded_len(&self.input_arg) as u64;
+                }
+                #[allow(clippy::for_kv_map)]
+                for (k, v) in &self.partitions {
+                    let entry_size: u64 = 1u64
+                        + ::buffa::types::string_encoded_len(k) as u64 + 1u64
+                        + ::buffa::types::string_encoded_len(v) as u64;
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(entry_size) as u64
+                            + entry_size;
+                }
+                #[allow(clippy::for_kv_map)]
+                for (k, v) in &self.partition_input_args {
+                    let entry_size: u64 = 1u64
+                        + ::buffa::types::string_encoded_len(k) as u64 + 1u64
+                        + ::buffa::types::string_encoded_len(v) as u64;
+                    size
+                        += 1u64 + ::buffa::encoding::varint_len(entry_size) as u64
+                            + entry_size;
+                }
+                size += self.__buffa_unknown_fields.encoded_len() as u64;
+                ::buffa::saturate_size(size)
+            }
+            #[allow(clippy::needless_borrow)]
+            fn write_to(
+                &self,
+                _cache: &mut ::buffa::SizeCache,
+                buf: &mut impl ::buffa::EncodeSink,
+            ) {
+                #[allow(unused_imports)]
+                use ::buffa::Enumeration as _;
+                if !self.artifact_name.is_empty() {
+                    ::buffa::types::put_string_field(1u32, &self.artifact_name, buf);
+                }
+                if !self.version.is_empty() {
+                    ::buffa::types::put_string_field(2u32, &self.version, buf);
+                }
+                if !self.input_arg.is_empty() {
+                    ::buffa::types::put_string_field(3u32, &self.input_arg, buf);
+                }
+                for (k, v) in &self.partitions {
+                    let entry_size: u64 = 1u64
+                        + ::buffa::types::string_encoded_len(k) as u64 + 1u64
+                        + ::buffa::types::string_encoded_len(v) as u64;
+                    ::buffa::encoding::Tag::new(
+                            4u32,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )
+                        .encode(buf);
+                    ::buffa::encoding::encode_varint(entry_size, buf);
+                    ::buffa::encoding::Tag::new(
+                            1u32,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )
+                        .encode(buf);
+                    ::buffa::types::encode_string(k, buf);
+                    ::buffa::encoding::Tag::new(
+                            2u32,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )
+                        .encode(buf);
+                    ::buffa::types::encode_string(v, buf);
+                }
+                for (k, v) in &self.partition_input_args {
+                    let entry_size: u64 = 1u64
+                        + ::buffa::types::string_encoded_len(k) as u64 + 1u64
+                        + ::buffa::types::string_encoded_len(v) as u64;
+                    ::buffa::encoding::Tag::new(
+                            5u32,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )
+                        .encode(buf);
+                    ::buffa::encoding::encode_varint(entry_size, buf);
+                    ::buffa::encoding::Tag::new(
+                            1u32,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )
+                        .encode(buf);
+                    ::buffa::types::encode_string(k, buf);
+                    ::buffa::encoding::Tag::new(
+                            2u32,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )
+                        .encode(buf);
+                    ::buffa::types::encode_string(v, buf);
+                }
+                self.__buffa_unknown_fields.write_to(buf);
+            }
+        }
+        impl<'a> ::buffa::MessageName for ArtifactTriggerView<'a> {
+            const PACKAGE: &'static str = "flyteidl2.task";
+            const NAME: &'static str = "ArtifactTrigger";
+            const FULL_NAME: &'static str = "flyteidl2.task.ArtifactTrigger";
+            const TYPE_URL: &'static str = "type.googleapis.com/flyteidl2.task.ArtifactTrigger";
+        }
+        ::buffa::impl_default_view_instance!(ArtifactTriggerView);
+        ::buffa::impl_view_reborrow!(ArtifactTriggerView);
+        /** Self-contained, `'static` owned view of a `ArtifactTrigger` message.
+
+ Wraps [`::buffa::OwnedView`]`<`[`ArtifactTriggerView`]`<'static>>`: the decoded view and the [`::buffa::bytes::Bytes`] buffer it borrows from travel together, so the handle is `'static` and `Send + Sync` — suitable for async handlers, spawned tasks, and anywhere a `'static` bound is required.
+
+ Field accessors return borrows tied to `&self`. Use [`Self::view`] to get the full [`ArtifactTriggerView`] when you need struct patterns, iteration helpers, or to pass the view to lifetime-parameterised code.*/
+        #[derive(Clone, Debug)]
+        pub struct ArtifactTriggerOwnedView(
+            ::buffa::OwnedView<ArtifactTriggerView<'static>>,
+        );
+        impl ArtifactTriggerOwnedView {
+            /// Decode an owned view from a [`::buffa::bytes::Bytes`] buffer.
+            ///
+            /// The view borrows directly from the buffer's data; the buffer is
+            /// retained inside the returned handle.
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError`] if the buffer contains invalid
+            /// protobuf data.
+            pub fn decode(
+                bytes: ::buffa::bytes::Bytes,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    ArtifactTriggerOwnedView(::buffa::OwnedView::decode(bytes)?),
+                )
+            }
+            /// Decode with custom [`::buffa::DecodeOptions`] (recursion limit,
+            /// max message size).
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError`] if the buffer is invalid or
+            /// exceeds the configured limits.
+            pub fn decode_with_options(
+                bytes: ::buffa::bytes::Bytes,
+                opts: &::buffa::DecodeOptions,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    ArtifactTriggerOwnedView(
+                        ::buffa::OwnedView::decode_with_options(bytes, opts)?,
+                    ),
+                )
+            }
+            /// Build from an owned message via an encode → decode round-trip.
+            ///
+            /// # Errors
+            ///
+            /// Returns [`::buffa::DecodeError::MessageTooLarge`] if the
+            /// message's encoded size exceeds the 2 GiB protobuf limit, or
+            /// another [`::buffa::DecodeError`] if the re-encoded bytes are
+            /// somehow invalid (should not happen for well-formed messages).
+            pub fn from_owned(
+                msg: &super::super::ArtifactTrigger,
+            ) -> ::core::result::Result<Self, ::buffa::DecodeError> {
+                ::core::result::Result::Ok(
+                    ArtifactTriggerOwnedView(::buffa::OwnedView::from_owned(msg)?),
+                )
+            }
+            /// Borrow the full [`ArtifactTriggerView`] with its lifetime tied to `&self`.
+            #[must_use]
+            pub fn view(&self) -> &ArtifactTriggerView<'_> {
+                self.0.reborrow()
+            }
+            /// Convert to the owned message type.
+            ///
+            /// Infallible: this type's constructors wire-decode their
+            /// buffer, and a view produced by wire decoding always
+            /// converts. Delegates to [`::buffa::OwnedView::to_owned_message`],
+            /// whose contract also governs handles converted from a raw
+            /// [`::buffa::OwnedView`].
+            #[must_use]
+            pub fn to_owned_message(&self) -> super::super::ArtifactTrigger {
+                self.0.to_owned_message()
+            }
+            /// The underlying bytes buffer.
+            #[must_use]
+            pub fn bytes(&self) -> &::buffa::bytes::Bytes {
+                self.0.bytes()
+            }
+            /// Consume the handle, returning the underlying bytes buffer.
+            #[must_use]
+            pub fn into_bytes(self) -> ::buffa::bytes::Bytes {
+                self.0.into_bytes()
+            }
+            /// Field 1: `artifact_name`
+            #[must_use]
+            pub fn artifact_name(&self) -> &'_ str {
+                self.0.reborrow().artifact_name
+            }
+            /// Field 2: `version`
+            #[must_use]
+            pub fn version(&self) -> &'_ str {
+                self.0.reborrow().version
+            }
+            /// Field 3: `input_arg`
+            #[must_use]
+            pub fn input_arg(&self) -> &'_ str {
+                self.0.reborrow().input_arg
+            }
+            /// Field 4: `partitions` (map)
+            #[must_use]
+            pub fn partitions(&self) -> &::buffa::MapView<'_, &'_ str, &'_ str> {
+                &self.0.reborrow().partitions
+            }
+            /// Field 5: `partition_input_args` (map)
+            #[must_use]
+            pub fn partition_input_args(
+                &self,
+            ) -> &::buffa::MapView<'_, &'_ str, &'_ str> {
+                &self.0.reborrow().partition_input_args
+            }
+        }
+        impl ::core::convert::From<::buffa::OwnedView<ArtifactTriggerView<'static>>>
+        for ArtifactTriggerOwnedView {
+            fn from(inner: ::buffa::OwnedView<ArtifactTriggerView<'static>>) -> Self {
+                ArtifactTriggerOwnedView(inner)
+            }
+        }
+        impl ::core::convert::From<ArtifactTriggerOwnedView>
+        for ::buffa::OwnedView<ArtifactTriggerView<'static>> {
+            fn from(wrapper: ArtifactTriggerOwnedView) -> Self {
+                wrapper.0
+            }
+        }
+        impl ::core::convert::AsRef<::buffa::OwnedView<ArtifactTriggerView<'static>>>
+        for ArtifactTriggerOwnedView {
+            fn as_ref(&self) -> &::buffa::OwnedView<ArtifactTriggerView<'static>> {
+                &self.0
+            }
+        }
+        impl ::buffa::HasMessageView for super::super::ArtifactTrigger {
+            type View<'a> = ArtifactTriggerView<'a>;
+            type ViewHandle = ArtifactTriggerOwnedView;
+        }
+        #[derive(Clone, Debug, Default)]
         pub struct TriggerAutomationSpecView<'a> {
             /// Field 1: `type`
             pub r#type: ::buffa::EnumValue<super::super::TriggerAutomationSpecType>,
@@ -10145,6 +11811,37 @@ pub mod __buffa {
                             );
                         }
                     }
+                    3u32 => {
+                        ::buffa::encoding::check_wire_type(
+                            tag,
+                            ::buffa::encoding::WireType::LengthDelimited,
+                        )?;
+                        let __sub_ctx = ctx.descend()?;
+                        let sub = ::buffa::types::borrow_bytes(&mut cur)?;
+                        if let Some(
+                            super::super::__buffa::view::oneof::trigger_automation_spec::Automation::Artifact(
+                                ref mut existing,
+                            ),
+                        ) = view.automation
+                        {
+                            ::buffa::MessageView::merge_into_view(
+                                &mut **existing,
+                                sub,
+                                __sub_ctx,
+                            )?;
+                        } else {
+                            view.automation = Some(
+                                super::super::__buffa::view::oneof::trigger_automation_spec::Automation::Artifact(
+                                    ::buffa::alloc::boxed::Box::new(
+                                        <super::super::__buffa::view::ArtifactTriggerView as ::buffa::MessageView>::decode_view_ctx(
+                                            sub,
+                                            __sub_ctx,
+                                        )?,
+                                    ),
+                                ),
+                            );
+                        }
+                    }
                     _ => {
                         ::buffa::encoding::skip_field_depth(tag, &mut cur, ctx.depth())?;
                         let span_len = before_tag.len() - cur.len();
@@ -10188,6 +11885,15 @@ pub mod __buffa {
                                             ),
                                         )
                                     }
+                                    super::super::__buffa::view::oneof::trigger_automation_spec::Automation::Artifact(
+                                        v,
+                                    ) => {
+                                        super::super::__buffa::oneof::trigger_automation_spec::Automation::Artifact(
+                                            ::buffa::alloc::boxed::Box::new(
+                                                v.to_owned_from_source(__buffa_src)?,
+                                            ),
+                                        )
+                                    }
                                 },
                             )
                         }
@@ -10225,6 +11931,16 @@ pub mod __buffa {
                                 += 1u64 + ::buffa::encoding::varint_len(inner as u64) as u64
                                     + inner as u64;
                         }
+                        super::super::__buffa::view::oneof::trigger_automation_spec::Automation::Artifact(
+                            x,
+                        ) => {
+                            let __slot = __cache.reserve();
+                            let inner = x.compute_size(__cache);
+                            __cache.set(__slot, inner);
+                            size
+                                += 1u64 + ::buffa::encoding::varint_len(inner as u64) as u64
+                                    + inner as u64;
+                        }
                     }
                 }
                 size += self.__buffa_unknown_fields.encoded_len() as u64;
@@ -10251,6 +11967,16 @@ pub mod __buffa {
                         ) => {
                             ::buffa::types::put_len_delimited_header(
                                 2u32,
+                                u64::from(__cache.consume_next()),
+                                buf,
+                            );
+                            x.write_to(__cache, buf);
+                        }
+                        super::super::__buffa::view::oneof::trigger_automation_spec::Automation::Artifact(
+                            x,
+                        ) => {
+                            ::buffa::types::put_len_delimited_header(
+                                3u32,
                                 u64::from(__cache.consume_next()),
                                 buf,
                             );
@@ -24369,6 +26095,13 @@ pub mod __buffa {
                             super::super::super::super::__buffa::view::ScheduleView<'a>,
                         >,
                     ),
+                    Artifact(
+                        ::buffa::alloc::boxed::Box<
+                            super::super::super::super::__buffa::view::ArtifactTriggerView<
+                                'a,
+                            >,
+                        >,
+                    ),
                 }
             }
             pub mod run_spec {
@@ -24508,6 +26241,9 @@ pub mod __buffa {
             #[derive(Clone, PartialEq, Debug)]
             pub enum Automation {
                 Schedule(::buffa::alloc::boxed::Box<super::super::super::Schedule>),
+                Artifact(
+                    ::buffa::alloc::boxed::Box<super::super::super::ArtifactTrigger>,
+                ),
             }
             impl ::buffa::Oneof for Automation {}
             impl From<super::super::super::Schedule> for Automation {
@@ -24518,6 +26254,17 @@ pub mod __buffa {
             impl From<super::super::super::Schedule>
             for ::core::option::Option<Automation> {
                 fn from(v: super::super::super::Schedule) -> Self {
+                    Self::Some(Automation::from(v))
+                }
+            }
+            impl From<super::super::super::ArtifactTrigger> for Automation {
+                fn from(v: super::super::super::ArtifactTrigger) -> Self {
+                    Self::Artifact(::buffa::alloc::boxed::Box::new(v))
+                }
+            }
+            impl From<super::super::super::ArtifactTrigger>
+            for ::core::option::Option<Automation> {
+                fn from(v: super::super::super::ArtifactTrigger) -> Self {
                     Self::Some(Automation::from(v))
                 }
             }
@@ -24728,6 +26475,12 @@ pub use self::__buffa::view::OutputsView;
 pub use self::__buffa::view::OutputsOwnedView;
 #[cfg(feature = "services")]
 #[doc(inline)]
+pub use self::__buffa::view::ProducedArtifactView;
+#[cfg(feature = "services")]
+#[doc(inline)]
+pub use self::__buffa::view::ProducedArtifactOwnedView;
+#[cfg(feature = "services")]
+#[doc(inline)]
 pub use self::__buffa::view::NamedParameterView;
 #[cfg(feature = "services")]
 #[doc(inline)]
@@ -24750,6 +26503,12 @@ pub use self::__buffa::view::ScheduleView;
 #[cfg(feature = "services")]
 #[doc(inline)]
 pub use self::__buffa::view::ScheduleOwnedView;
+#[cfg(feature = "services")]
+#[doc(inline)]
+pub use self::__buffa::view::ArtifactTriggerView;
+#[cfg(feature = "services")]
+#[doc(inline)]
+pub use self::__buffa::view::ArtifactTriggerOwnedView;
 #[cfg(feature = "services")]
 #[doc(inline)]
 pub use self::__buffa::view::TriggerAutomationSpecView;

@@ -445,7 +445,7 @@ def messages() -> list[dict]:
 
 
 # Of these packages spanwise-proto declares nothing.
-UNUSED_PACKAGES = {"artifact", "connector", "event", "org", "plugins", "settings"}
+UNUSED_PACKAGES = {"connector", "event", "org", "plugins"}
 
 
 def idl_files(left_out: set[str] = UNUSED_PACKAGES) -> list:

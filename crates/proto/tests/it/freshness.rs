@@ -7,7 +7,7 @@ use connectrpc_codegen::codegen::{self, descriptor::FileDescriptorSet};
 use spanwise_proto::Message as _;
 
 /// All .proto files, relative to `proto/`.
-pub(crate) const FILES: [&str; 56] = [
+pub(crate) const FILES: [&str; 60] = [
     "flyteidl2/actions/actions_service.proto",
     "flyteidl2/app/app_definition.proto",
     "flyteidl2/app/app_logs_payload.proto",
@@ -15,6 +15,8 @@ pub(crate) const FILES: [&str; 56] = [
     "flyteidl2/app/app_payload.proto",
     "flyteidl2/app/app_service.proto",
     "flyteidl2/app/replica_definition.proto",
+    "flyteidl2/artifact/artifact.proto",
+    "flyteidl2/artifact/artifact_service.proto",
     "flyteidl2/auth/auth_service.proto",
     "flyteidl2/auth/identity.proto",
     "flyteidl2/cacheservice/cacheservice.proto",
@@ -46,6 +48,8 @@ pub(crate) const FILES: [&str; 56] = [
     "flyteidl2/secret/definition.proto",
     "flyteidl2/secret/payload.proto",
     "flyteidl2/secret/secret.proto",
+    "flyteidl2/settings/settings_definition.proto",
+    "flyteidl2/settings/settings_service.proto",
     "flyteidl2/task/common.proto",
     "flyteidl2/task/environment.proto",
     "flyteidl2/task/run.proto",
@@ -70,7 +74,8 @@ pub(crate) const FILES: [&str; 56] = [
 const UNBOXED: [&str; 2] = [".flyteidl2.core.Literal.value.scalar", ".flyteidl2.core.Scalar.value.primitive"];
 
 /// Behind a pointer, or every literal would carry the size of a type, and every request the size of a whole task.
-const BOXED: [&str; 10] = [
+const BOXED: [&str; 11] = [
+    ".flyteidl2.core.Literal.artifact_id",
     ".flyteidl2.core.Literal.offloaded_metadata",
     ".flyteidl2.core.LiteralType",
     ".flyteidl2.core.TaskTemplate",

@@ -11,13 +11,14 @@ use crate::freshness::assert_fresh;
 use crate::golden;
 
 /// What a caller asks by.
-const ROOTS: [&str; 6] = [
+const ROOTS: [&str; 7] = [
     "flyteidl2.app.Spec",
     "flyteidl2.task.RunSpec",
     "flyteidl2.task.TaskSpec",
     "flyteidl2.task.TaskTriggerSpec",
     "flyteidl2.trigger.TriggerSpec",
     "flyteidl2.imagebuilder.ImageSpec",
+    "flyteidl2.settings.Settings",
 ];
 
 /// Values, which have rules of their own, and who somebody is, which the server says itself.

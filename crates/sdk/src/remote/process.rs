@@ -61,7 +61,7 @@ async fn run() -> Result<()> {
         Err(error) => Report::Failed(error.to_failure()),
     };
     let (file, content) = match report {
-        Report::Succeeded(outputs) => ("outputs.pb", outputs),
+        Report::Succeeded(outputs) | Report::Produced(outputs, _) => ("outputs.pb", outputs),
         Report::Failed(failed) => left(&failed),
         Report::Lost { reason, .. } => left(&Failure::system("AttemptLost", reason)),
     };
@@ -79,7 +79,7 @@ fn left(failed: &Failure) -> (&'static str, Bytes) {
 /// Runs the body of an attempt, and aborts what it gives up.
 async fn run_and_abort(parent: &Parent, body: impl Future<Output = Report>) -> Report {
     let mut aborts = JoinSet::new();
-    let has_failed = |report: &Report| !matches!(report, Report::Succeeded(_));
+    let has_failed = |report: &Report| !matches!(report, Report::Succeeded(_) | Report::Produced(..));
     let settle = |call, caller: Caller| {
         if caller.fate() == Fate::Abort {
             let parent = parent.clone();

@@ -14,6 +14,7 @@ impl From<Error> for ConnectError {
             Error::Invalid(_) | Error::Uri(_) => ConnectError::invalid_argument(message),
             Error::NotFound(_) => ConnectError::not_found(message),
             Error::AlreadyExists(_) => ConnectError::already_exists(message),
+            Error::Changed(_) => ConnectError::aborted(message),
             Error::Unmet(_) => ConnectError::failed_precondition(message),
             Error::Engine(error) => from_engine(&error, message),
             Error::Blobs(blobs::Error::TooLarge { .. }) => ConnectError::invalid_argument(message),

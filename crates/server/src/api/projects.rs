@@ -1,24 +1,17 @@
-//! `ProjectService`: a project is there as soon as something runs in it.
+//! `ProjectService`: a project is there as soon as something runs in it, or somebody has registered it.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use connectrpc::{ConnectError, RequestContext, Response, ServiceRequest, ServiceResult};
 use spanwise_proto::flyteidl2::common::sort;
 use spanwise_proto::flyteidl2::project::{
-    CreateProjectRequest, CreateProjectResponse, Domain, GetProjectRequest, GetProjectResponse, ListProjectsRequest,
-    ListProjectsResponse, Project, ProjectService, ProjectState, Projects as ProjectList, UpdateProjectRequest,
+    CreateProjectRequest, CreateProjectResponse, GetProjectRequest, GetProjectResponse, ListProjectsRequest,
+    ListProjectsResponse, Project, ProjectService, Projects as ProjectList, UpdateProjectRequest,
     UpdateProjectResponse,
 };
 
-use super::refusing::refused;
 use super::{Api, listing};
-use crate::control::Error;
-use spanwise_core::{DEFAULT_DOMAIN, DEFAULT_ORG, DEFAULT_PROJECT};
-use spanwise_wire::{Invalid, shown};
-
-/// The domains that every project shows (Flyte's own three).
-const DOMAINS: [&str; 3] = [DEFAULT_DOMAIN, "staging", "production"];
+use spanwise_wire::{Invalid, project, shown};
 
 /// The service.
 pub(super) struct Projects {
@@ -29,41 +22,30 @@ impl Projects {
     pub(super) fn new(api: Arc<Api>) -> Projects {
         Projects { api }
     }
-
-    /// The names of all projects.
-    fn names(&self) -> Result<BTreeSet<String>, Error> {
-        let mut names = self.api.control.projects()?;
-        names.insert(DEFAULT_PROJECT.to_owned());
-        Ok(names)
-    }
 }
 
-fn project(name: String) -> Project {
-    let domain = |name: &str| Domain { id: name.to_owned(), name: name.to_owned(), ..Domain::default() };
-    Project {
-        id: name.clone(),
-        name,
-        domains: DOMAINS.map(domain).into(),
-        org: DEFAULT_ORG.to_owned(),
-        ..Project::default()
-    }
+/// What a request says of a project.
+fn said(project: Option<Project>) -> Result<spanwise_core::Project, Invalid> {
+    project::of_message(project.ok_or(Invalid::Missing("project"))?)
 }
 
 impl ProjectService for Projects {
     async fn create_project(
         &self,
         _ctx: RequestContext,
-        _request: ServiceRequest<'_, CreateProjectRequest>,
+        request: ServiceRequest<'_, CreateProjectRequest>,
     ) -> ServiceResult<CreateProjectResponse> {
-        Err(refused("flyteidl2.project.ProjectService/CreateProject"))
+        self.api.control.create_project(said(request.to_owned_message().project.into_option())?)?;
+        Response::ok(CreateProjectResponse::default())
     }
 
     async fn update_project(
         &self,
         _ctx: RequestContext,
-        _request: ServiceRequest<'_, UpdateProjectRequest>,
+        request: ServiceRequest<'_, UpdateProjectRequest>,
     ) -> ServiceResult<UpdateProjectResponse> {
-        Err(refused("flyteidl2.project.ProjectService/UpdateProject"))
+        self.api.control.update_project(said(request.to_owned_message().project.into_option())?)?;
+        Response::ok(UpdateProjectResponse::default())
     }
 
     async fn get_project(
@@ -74,10 +56,12 @@ impl ProjectService for Projects {
         if request.id.is_empty() {
             return Err(Invalid::Missing("id").into());
         }
-        if !self.names()?.contains(request.id) {
-            return Err(ConnectError::not_found(format!("project `{}` has no runs and no tasks", shown(request.id))));
-        }
-        let project = project(request.id.to_owned()).into();
+        let none = || {
+            let text = "is not registered, and has no runs and no tasks";
+            ConnectError::not_found(format!("project `{}` {text}", shown(request.id)))
+        };
+        let project = self.api.control.projects()?.remove(request.id).ok_or_else(none)?;
+        let project = project::to_message(project).into();
         Response::ok(GetProjectResponse { project, ..GetProjectResponse::default() })
     }
 
@@ -89,25 +73,22 @@ impl ProjectService for Projects {
         let request = request.to_owned_message();
         let offset = listing::position("token", &request.token)?.unwrap_or(0);
         let page = listing::Page { offset, limit: listing::size(request.limit) };
-        let mut names: Vec<String> = self.names()?.into_iter().collect();
+        let states = states(&request.filters)?;
+        let mut projects: Vec<Project> = self.api.control.projects()?.into_values().map(project::to_message).collect();
+        projects.retain(|project| states.iter().all(|state| project.state.to_i32() == *state));
         if goes_down(&request)? {
-            names.reverse();
+            projects.reverse();
         }
-        if !shows_active(&request.filters)? {
-            names.clear();
-        }
-        let mut names: Vec<String> = names.into_iter().skip(page.offset).take(page.limit + 1).collect();
-        let token = page.next(&mut names);
-        let projects = names.into_iter().map(project).collect();
+        let mut projects: Vec<Project> = projects.into_iter().skip(page.offset).take(page.limit + 1).collect();
+        let token = page.next(&mut projects);
         let projects = ProjectList { projects, token, ..ProjectList::default() }.into();
         Response::ok(ListProjectsResponse { projects, ..ListProjectsResponse::default() })
     }
 }
 
-/// Whether active projects, which all of them are, are asked for: `eq(field, value)`, several with `+` between them.
-fn shows_active(filters: &str) -> Result<bool, Invalid> {
-    let mut shows = true;
-    for filter in filters.split('+').map(str::trim).filter(|filter| !filter.is_empty()) {
+/// The states that are asked for, each of which a project has to have: `eq(field, value)`, several with `+` between them.
+fn states(filters: &str) -> Result<Vec<i32>, Invalid> {
+    let state = |filter: &str| {
         let refused = || {
             Invalid::field(format!(
                 "filters: projects cannot be filtered by `{}`, only by eq(state, ..)",
@@ -116,14 +97,13 @@ fn shows_active(filters: &str) -> Result<bool, Invalid> {
         };
         let pair =
             filter.strip_prefix("eq(").and_then(|rest| rest.strip_suffix(')')).and_then(|pair| pair.split_once(','));
-        let state =
-            pair.filter(|(field, _)| field.trim() == "state").and_then(|(_, value)| value.trim().parse::<i32>().ok());
-        shows &= state.ok_or_else(refused)? == ProjectState::PROJECT_STATE_ACTIVE as i32;
-    }
-    Ok(shows)
+        let state = pair.filter(|(field, _)| field.trim() == "state").and_then(|(_, value)| value.trim().parse().ok());
+        state.ok_or_else(refused)
+    };
+    filters.split('+').map(str::trim).filter(|filter| !filter.is_empty()).map(state).collect()
 }
 
-/// Whether the last name comes first. When a project was created is not recorded, so the clients' usual order is that of the names.
+/// Whether the last id comes first. When a project came to be is known of some only, so the clients' usual order is that of the ids.
 fn goes_down(request: &ListProjectsRequest) -> Result<bool, Invalid> {
     let Some(sort) = request.sort_by.as_option().filter(|sort| !sort.key.is_empty()) else { return Ok(false) };
     let is_down = sort.direction.as_known() == Some(sort::Direction::DESCENDING);
@@ -139,14 +119,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn projects_are_active_and_what_else_is_asked_of_them_is_refused_by_name() {
-        for (filters, shows) in
-            [("", true), ("eq(state, 0)", true), ("eq(state, 1)", false), ("eq(state, 0)+eq(state,1)", false)]
-        {
-            assert_eq!(shows_active(filters).map_err(|error| error.to_string()), Ok(shows), "{filters}");
+    fn projects_are_filtered_by_their_state_and_what_else_is_asked_of_them_is_refused_by_name() {
+        for (filters, expected) in [
+            ("", vec![]),
+            ("eq(state, 0)", vec![0]),
+            ("eq(state, 1)", vec![1]),
+            ("eq(state, 0)+eq(state,1)", vec![0, 1]),
+        ] {
+            assert_eq!(states(filters).map_err(|error| error.to_string()), Ok(expected), "{filters}");
         }
         for filters in ["eq(name, a)", "value_in(state, 0)", "eq(state, x)", "eq(name, a)+eq(state, 0)", "state"] {
-            assert!(shows_active(filters).unwrap_err().to_string().contains("filters: projects"), "{filters}");
+            assert!(states(filters).unwrap_err().to_string().contains("filters: projects"), "{filters}");
         }
     }
 }

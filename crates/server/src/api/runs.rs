@@ -150,7 +150,7 @@ impl Runs {
         if let Some(slot) = slot {
             self.api.control.check_slot(&row, slot, name.as_ref())?;
         }
-        let fire = Fire { slot, name, inputs, options: options.transpose()?, caller_trace };
+        let fire = Fire { slot, version: None, name, inputs, options: options.transpose()?, caller_trace };
         Ok(self.api.control.fire(&row, fire).await?)
     }
 }

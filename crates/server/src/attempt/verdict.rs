@@ -187,7 +187,7 @@ mod tests {
 
     fn judged(report: Report) -> String {
         match report {
-            Report::Succeeded(outputs) => format!("ok {}", !outputs.is_empty()),
+            Report::Succeeded(outputs) | Report::Produced(outputs, _) => format!("ok {}", !outputs.is_empty()),
             Report::Failed(failure) => format!("{} {:?} {}", failure.code, failure.kind, failure.recoverable),
             Report::Lost { blamed, .. } => format!("lost {blamed}"),
         }

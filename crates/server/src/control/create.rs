@@ -5,12 +5,13 @@ use spanwise_core::lifecycle::{RunTrace, STEPS_LABEL, TRACE_LABEL, TraceLevel};
 use spanwise_core::trace::{TRACEPARENT, TRACESTATE, TraceParent};
 use spanwise_core::trigger::Firing;
 use spanwise_core::{ActionName, ActionSpec, RunId, RunName, Timestamp};
-use spanwise_engine::{Relation, RunHandle, RunOptions, RunSettings, Scope};
+use spanwise_engine::{ArtifactRow, Relation, RunHandle, RunOptions, RunSettings, Scope};
 use spanwise_wire::options::SentOptions;
 use spanwise_wire::task::{RunRules, TaskDefinition};
-use spanwise_wire::{Invalid, TaskInputs, inputs, shown};
+use spanwise_wire::{CustomContext, Invalid, TaskInputs, inputs, shown};
 
 use super::enqueue::as_timer;
+use super::settings::Given;
 use super::tracked::Again;
 use super::{ControlPlane, Error};
 use crate::calls;
@@ -48,55 +49,55 @@ impl ControlPlane {
     /// Accepts a run and begins to drive it. After `Ok` it survives the process.
     pub(crate) async fn create_run(&self, new: NewRun) -> Result<RunHandle, Error> {
         self.inner.readiness.check().await?;
-        let Receivers { receivers, not_honoured } = match new.tracked {
-            true => Receivers::default(), // Its program sends them.
-            false => self.inner.courier.receivers(&new.options.rules)?,
-        };
-        let warnings = self.warnings(&new, not_honoured).await?;
-        let NewRun { scope, name, task, inputs, options: sent, caller_trace, version, firing, .. } = new;
-        let (tracked, mut start_time) = (new.tracked, new.start_time);
+        let given = self.given_by_settings(&new.scope)?;
+        let Receivers { receivers, not_honoured } = self.receivers_of(&new)?;
+        let warnings = self.warnings(&new, &given, not_honoured).await?;
+        let NewRun { scope, name, task, inputs, options: sent, caller_trace, version, firing, tracked, .. } = new;
         if !tracked {
             self.check_bundle(task.bundle.as_deref()).await?;
         }
         let inputs = task.with_defaults(inputs);
-        let relation = sent.relation.recorded.clone();
-        if let Some(Relation::Rerun { run } | Relation::Recover { run }) = &relation {
-            start_time = start_time.or(self.run(&scope.clone().run(run.clone()))?.given_start_time());
-        }
+        let relation = sent.relation.recorded;
+        let start_time = self.start_time(new.start_time, &scope, relation.as_ref())?;
         let inputs = self.with_trace(inputs, &scope, relation.as_ref(), caller_trace.as_deref()).await?;
-        let mut spec = self.spec_of_root(&task, &inputs, (&scope, &sent.options), tracked)?;
+        let options = given.defaults.under(sent.options);
+        let rules = RunRules { scope: &scope, options: &options, defaults: &given.defaults };
+        let consumed = self.consumed(&inputs)?;
+        let mut spec = self.spec_of_root(&task, &inputs, &rules, tracked)?;
         let is_named = name.is_some();
         let id = scope.run(name.unwrap_or_else(|| RunName::from_random(spanwise_engine::random_bits())));
         let inbound = inputs.context.span();
-        check_labels(&sent.options)?;
-        queues::check(&sent.options)?;
-        let trace = self.trace_of_new(&id, (&sent.options, relation.as_ref()), inbound)?;
-        let trace = trace.with_state(inbound.and_then(|_| inputs.context.get(TRACESTATE)));
+        check(&options)?;
+        let trace = self.trace_of_new(&id, (&options, relation.as_ref()), inbound)?;
+        let trace = with_context(trace, &inputs.context, &consumed);
         spec.traceparent = inbound.filter(|_| trace.is_exported());
         let settings = RunSettings {
-            options: sent.options.shown(),
+            options: options.shown(),
             relation,
             firing,
             tracked,
             start_time,
             definition: Some(sent.stored.digest.clone()),
+            defaults: given.stored.as_ref().map(|stored| stored.digest.clone()),
             task_version: version.unwrap_or_else(|| task.version.clone()),
             trace,
             receivers,
+            artifacts: consumed.iter().map(|row| row.key).collect(),
             warnings,
         };
         let (frozen, named) = (inputs.encode(), task.name.clone());
-        let definitions = vec![to_store(sent.stored.clone()), to_store(task.stored.clone())];
         let again = tracked.then(|| Again {
             id: id.clone(),
             options: sent.stored.digest.clone(),
             task: task.stored.digest.clone(),
             inputs: frozen.clone(),
         });
+        let size = sent.stored.body.len();
+        let definitions = [sent.stored, task.stored.clone()].into_iter().chain(given.stored).map(to_store).collect();
         // What an earlier run of the name has left goes before there is a new one; what the program of a tracked run has uploaded is there already.
         let untouched = self.untouched(&id, is_named && !tracked).await?;
         let accepted = spanwise_engine::NewRun { id, spec, inputs: frozen, settings, definitions };
-        let run = match (self.accept(accepted, task, sent, untouched).await, again) {
+        let run = match (self.accept(accepted, task, (size, options), untouched).await, again) {
             (Err(taken @ spanwise_engine::Error::AlreadyExists(_)), Some(again)) => {
                 return self.created_before(again).await?.ok_or_else(|| taken.into());
             }
@@ -119,7 +120,7 @@ impl ControlPlane {
         &self,
         new: spanwise_engine::NewRun,
         task: TaskDefinition,
-        sent: SentOptions,
+        (size, options): (usize, RunOptions),
         untouched: Untouched,
     ) -> Result<RunHandle, spanwise_engine::Error> {
         let (plane, frozen) = (self.clone(), new.inputs.clone());
@@ -127,11 +128,31 @@ impl ControlPlane {
         let begin = move |run: &RunHandle| {
             // Before it is driven: whoever drives it asks for them.
             plane.inner.definitions.remember(task);
-            plane.inner.definitions.remember_options(sent.stored, sent.options);
+            plane.inner.definitions.remember_options(run.settings(), size, options);
             plane.drive(run, ActionName::ROOT, Some(frozen));
             drop(untouched);
         };
         self.inner.engine.accept_run(new, begin).await
+    }
+
+    /// Who is notified of a run. A tracked one's program sends them itself.
+    fn receivers_of(&self, new: &NewRun) -> Result<Receivers, Invalid> {
+        if new.tracked { Ok(Receivers::default()) } else { self.inner.courier.receivers(&new.options.rules) }
+    }
+
+    /// The time that a run is for: the given one, else that of the run that it repeats.
+    fn start_time(
+        &self,
+        given: Option<Timestamp>,
+        scope: &Scope,
+        relation: Option<&Relation>,
+    ) -> Result<Option<Timestamp>, Error> {
+        match (given, relation) {
+            (None, Some(Relation::Rerun { run } | Relation::Recover { run })) => {
+                Ok(self.run(&scope.clone().run(run.clone()))?.given_start_time())
+            }
+            _ => Ok(given),
+        }
     }
 
     /// What is fixed about the root of a new run.
@@ -139,14 +160,14 @@ impl ControlPlane {
         &self,
         task: &TaskDefinition,
         inputs: &TaskInputs,
-        (scope, options): (&Scope, &RunOptions),
+        rules: &RunRules<'_>,
         tracked: bool,
     ) -> Result<ActionSpec, Invalid> {
         if tracked {
             return spanwise_wire::tracked::root(task, self.inner.tracked_silence);
         }
         let cache_key = task.root_cache_key(inputs)?;
-        let spec = task.action_spec(None, "", cache_key.as_deref(), &RunRules { scope, options })?;
+        let spec = task.action_spec(None, "", cache_key.as_deref(), rules)?;
         Ok(match task.only_waits {
             true => as_timer(spec, task, inputs, self.inner.engine.machine_time()),
             false => spec,
@@ -154,20 +175,23 @@ impl ControlPlane {
     }
 
     /// What of a run is not honoured, which a strict server refuses, and what else is to be said of it.
-    async fn warnings(&self, new: &NewRun, of_notifications: Vec<String>) -> Result<Vec<String>, Error> {
+    async fn warnings(&self, new: &NewRun, given: &Given, of_notifications: Vec<String>) -> Result<Vec<String>, Error> {
         if new.tracked {
             // What it asks for is its program's to honour.
             return Ok(new.options.relation.warning.clone().into_iter().collect());
         }
         let mut warnings = new.options.not_honoured.clone();
         warnings.extend(of_notifications);
-        warnings.extend(queues::not_there(&self.inner.engine, new.options.options.queue.as_deref()));
+        let queue = new.options.options.queue.as_deref().or(given.defaults.queue.as_deref());
+        warnings.extend(queues::not_there(&self.inner.engine, queue));
         warnings.extend(new.task.not_honoured());
         warnings.extend(self.image_warnings(new).await?);
         if self.inner.strict && !warnings.is_empty() {
             return Err(Invalid::field(warnings.join("; ")).into());
         }
         warnings.extend(new.options.relation.warning.clone());
+        // Whoever starts the run has not asked for it.
+        warnings.extend(given.not_honoured.iter().cloned());
         warnings.extend(new.notes.iter().cloned());
         Ok(warnings)
     }
@@ -230,8 +254,7 @@ impl ControlPlane {
 
     /// Whether a run could be created with these options.
     pub(super) fn check_options(&self, scope: &Scope, options: &RunOptions) -> Result<(), Error> {
-        check_labels(options)?;
-        queues::check(options)?;
+        check(options)?;
         self.trace_of_new(&scope.clone().run(RunName::from_random(0)), (options, None), None)?;
         match options.max_action_concurrency {
             Some(1) => Err(spanwise_engine::Error::ConcurrencyOfOne.into()),
@@ -247,6 +270,12 @@ impl ControlPlane {
     }
 }
 
+/// The trace of a run with what its map says of it, linked to the attempts that made the artifacts that it is given.
+fn with_context(trace: RunTrace, context: &CustomContext, consumed: &[ArtifactRow]) -> RunTrace {
+    let trace = trace.with_state(context.span().and_then(|_| context.get(TRACESTATE)));
+    RunTrace { consumed: consumed.iter().filter_map(|row| row.artifact.producer).collect(), ..trace }
+}
+
 /// What of a run is not honoured is in the log of the server too.
 fn log_warnings(run: &RunHandle, task: &str) {
     for warning in &run.settings().warnings {
@@ -258,6 +287,11 @@ fn log_warnings(run: &RunHandle, task: &str) {
 /// Random bits as a name of a directory.
 pub(crate) fn random_name() -> String {
     base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(spanwise_engine::random_bits().to_be_bytes())
+}
+
+fn check(options: &RunOptions) -> Result<(), Invalid> {
+    check_labels(options)?;
+    queues::check(options)
 }
 
 /// A label that the journal would shorten is refused.

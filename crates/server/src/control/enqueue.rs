@@ -53,9 +53,9 @@ impl ControlPlane {
         let inputs = self.read_inputs("input_uri", &new.input_uri).await?;
         let context = inputs::context(&inputs)?;
         context.check().map_err(Invalid::from)?;
-        let options = self.options(run)?;
+        let (options, defaults) = (self.options(run)?, self.defaults(run)?);
         let scope = run.id().scope();
-        let rules = RunRules { scope: &scope, options: &options };
+        let rules = RunRules { scope: &scope, options: &options, defaults: &defaults };
         let mut spec = task.action_spec(Some(new.parent), &new.group, new_task.cache_key.as_deref(), &rules)?;
         spec.queue = new_task.queue.map(Into::into).or(spec.queue);
         spec.traceparent = context.span().filter(|_| run.is_traced());

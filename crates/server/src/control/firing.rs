@@ -7,12 +7,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use spanwise_core::schedule::{self, Schedule};
+use spanwise_core::artifact::OnArtifact;
+use spanwise_core::schedule::{self, Automation, Schedule};
 use spanwise_core::trigger::{Facts, FiringRules, MISSED_AFTER, Overlap, Step, TriggerId, Why, next};
 use spanwise_core::{Rejection, Timestamp};
 use spanwise_engine::{RunHandle, TriggerQuery, TriggerRow};
 
-use super::triggers::{Fire, wall_clock};
+mod versions;
+
+use super::clock::wall_clock;
+use super::triggers::Fire;
 use super::{ControlPlane, Error};
 use crate::readiness::in_one_line;
 
@@ -30,6 +34,8 @@ struct Planned {
     revision: u64,
     /// None: no schedule, or one that makes no sense any more.
     schedule: Option<Schedule>,
+    /// The artifact whose versions it waits for.
+    on: Option<OnArtifact>,
     rules: FiringRules,
 }
 
@@ -154,6 +160,9 @@ impl Scheduler {
 
     async fn step(&mut self, row: &TriggerRow, catches_up: &mut usize) -> Result<Done, Error> {
         let Some(planned) = self.planned(row) else { return Ok(later()) };
+        if let Some(on) = &planned.on {
+            return self.step_version(row, on, planned.rules).await;
+        }
         let Some(schedule) = &planned.schedule else { return Ok(Done::Waits(None)) };
         let is_limited = planned.rules.overlap != Overlap::Allow;
         if is_limited {
@@ -207,16 +216,20 @@ impl Scheduler {
             let definition = self.plane.trigger_definition(row)?;
             // A clock that was ahead when it was deployed delays it no longer than it was.
             let since = row.since.min(wall_clock());
-            Ok::<_, Error>((definition.schedule(since)?, definition.rules(of_server)?))
+            let on = match &definition.automation {
+                Automation::Artifact(on) => Some(on.clone()),
+                _ => None,
+            };
+            Ok::<_, Error>((definition.schedule(since)?, on, definition.rules(of_server)?))
         };
-        let (schedule, rules) = match read() {
+        let (schedule, on, rules) = match read() {
             Ok(planned) => planned,
             Err(Error::Invalid(error)) => {
                 // It was looked at when it was deployed: another version of this program has another opinion of it.
                 let trouble = in_one_line(&error);
                 tracing::error!(trigger = %row.id, trouble, "a trigger has no schedule any more: it does not fire");
                 self.plane.inner.timer.note_trouble(row, Some(trouble));
-                (None, of_server)
+                (None, None, of_server)
             }
             Err(error) => {
                 let trouble = in_one_line(&error);
@@ -225,19 +238,23 @@ impl Scheduler {
                 return None;
             }
         };
-        let planned = Arc::new(Planned { revision: row.revision, schedule, rules });
+        let planned = Arc::new(Planned { revision: row.revision, schedule, on, rules });
         self.planned.insert(row.id.clone(), Arc::clone(&planned));
         Some(planned)
     }
 
     /// Creates the run of a slot. False if that may go well later: the slot stays due.
     async fn fire(&self, row: &TriggerRow, slot: Timestamp) -> bool {
+        let fire = Fire { slot: Some(slot), ..Fire::default() };
+        self.create(row, fire, &schedule::shown(slot)).await
+    }
+
+    /// Creates a run of a trigger for what `of` says. False if that may go well later.
+    async fn create(&self, row: &TriggerRow, fire: Fire, of: &str) -> bool {
         let timer = &self.plane.inner.timer;
-        let fired = self.plane.fire(row, Fire { slot: Some(slot), ..Fire::default() }).await;
-        let error = match fired {
+        let error = match self.plane.fire(row, fire).await {
             Ok(run) => {
-                let (trigger, at) = (tracing::field::display(&row.id), schedule::shown(slot));
-                tracing::info!(trigger, at, run = %run.id().name, "a trigger has fired");
+                tracing::info!(trigger = %row.id, at = of, run = %run.id().name, "a trigger has fired");
                 timer.note_trouble(row, None);
                 return true;
             }
@@ -246,8 +263,8 @@ impl Scheduler {
             Err(error) => error,
         };
         let (trouble, may_pass) = (in_one_line(&error), may_pass(&error));
-        tracing::error!(trigger = %row.id, slot = schedule::shown(slot), trouble, may_pass, "a slot could not be fired");
-        timer.note_trouble(row, Some(format!("{}: {trouble}", schedule::shown(slot))));
+        tracing::error!(trigger = %row.id, slot = of, trouble, may_pass, "a slot could not be fired");
+        timer.note_trouble(row, Some(format!("{of}: {trouble}")));
         !may_pass
     }
 }

@@ -1,6 +1,6 @@
 //! What pages and services look at: runs, definitions, projects, images, and whether the server is well.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,11 +55,6 @@ impl ControlPlane {
     /// What an action was made from; none if it has no definition.
     pub(crate) fn definition(&self, action: &ActionSpec) -> Result<Option<Arc<Definition>>, Error> {
         Ok(self.inner.definitions.of(action)?)
-    }
-
-    /// The names of the projects in which runs are or tasks are deployed.
-    pub(crate) fn projects(&self) -> Result<BTreeSet<String>, Error> {
-        Ok(self.inner.engine.projects()?.into_iter().collect())
     }
 
     /// What is known of an image, by the name that the SDK gives it.

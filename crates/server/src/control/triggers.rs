@@ -1,20 +1,19 @@
 //! Triggers: deployed in revisions, activated, deactivated, deleted, and fired.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use spanwise_core::Timestamp;
 use spanwise_core::lifecycle::Lifecycle;
 use spanwise_core::trace::TraceParent;
-use spanwise_core::trigger::{Firing, FiringRules, TriggerChange, TriggerId};
+use spanwise_core::trigger::{Firing, FiringRules, FiringVersion, TriggerChange, TriggerId};
 use spanwise_core::{RunName, schedule};
-use spanwise_engine::{RunHandle, RunQuery, RunRow, RunSettings, TriggerQuery, TriggerRow};
+use spanwise_engine::{ArtifactRow, RunHandle, RunQuery, RunRow, RunSettings, TriggerQuery, TriggerRow};
 use spanwise_wire::ids::TaskKey;
 use spanwise_wire::options::SentOptions;
 use spanwise_wire::task::TaskDefinition;
-use spanwise_wire::trigger::{TriggerDefinition, not_there, run_of_slot};
+use spanwise_wire::trigger::{TriggerDefinition, not_there, run_of_slot, run_of_version};
 use spanwise_wire::{Invalid, TaskInputs};
 
-use super::{ControlPlane, Error, NewRun};
+use super::clock::wall_clock;
+use super::{ControlPlane, Error, NewRun, version};
 use crate::definitions::to_store;
 use crate::queues;
 
@@ -26,12 +25,6 @@ const FIRINGS_LOOKED_AT: usize = 64;
 
 /// Runs under way of one trigger that are looked at for one that can be read.
 const LIVE_LOOKED_AT: usize = 16;
-
-/// The time by the clock of the machine: schedules are about that one, however it jumps, and the engine's never does.
-pub(crate) fn wall_clock() -> Timestamp {
-    let micros = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
-    Timestamp(i64::try_from(micros).unwrap_or(i64::MAX))
-}
 
 /// A trigger that somebody deploys.
 pub(crate) struct NewTrigger {
@@ -46,8 +39,10 @@ pub(crate) struct NewTrigger {
 /// How a trigger is fired.
 #[derive(Default)]
 pub(crate) struct Fire {
-    /// The slot; none if it is fired because somebody asks for it.
+    /// The slot; none if something else fires it.
     pub(crate) slot: Option<Timestamp>,
+    /// The version of an artifact that fires it; none if something else does.
+    pub(crate) version: Option<ArtifactRow>,
     /// The name of the run; none: that of the slot, or one that the server makes.
     pub(crate) name: Option<RunName>,
     /// None: the trigger's own.
@@ -127,6 +122,10 @@ impl ControlPlane {
                 task_version: definition.task_version.clone(),
                 definition: definition.stored.digest.clone(),
                 settled: current.as_ref().and_then(|row| row.settled),
+                after_artifact: match goes_on {
+                    Some(row) => row.after_artifact,
+                    None => self.inner.engine.newest_artifact()?,
+                },
             };
             if self.inner.engine.put_trigger(&row, Some(&to_store(definition.stored.clone())))? {
                 self.inner.timer.wake.notify_one();
@@ -248,7 +247,17 @@ impl ControlPlane {
             let revision = current.revision + 1;
             let (now, of_task) = (wall_clock(), current.task_version.clone());
             let task_version = version.map_or(of_task, str::to_owned);
-            let row = TriggerRow { revision, change, active, changed_at: now, since: now, task_version, ..current };
+            let after_artifact = self.inner.engine.newest_artifact()?;
+            let row = TriggerRow {
+                revision,
+                change,
+                active,
+                changed_at: now,
+                since: now,
+                after_artifact,
+                task_version,
+                ..current
+            };
             if self.inner.engine.put_trigger(&row, None)? {
                 self.inner.timer.wake.notify_one();
                 return Ok(());
@@ -265,23 +274,31 @@ impl ControlPlane {
         let task = self.deployed(&key)?;
         // One that nobody has scheduled is for the time at which it is asked for.
         let at = fire.slot.unwrap_or_else(|| self.now());
-        let inputs = definition.at_time(fire.inputs.unwrap_or_else(|| definition.inputs()), at);
+        let mut inputs = definition.at_time(fire.inputs.unwrap_or_else(|| definition.inputs()), at);
+        if let Some(row) = &fire.version {
+            inputs = definition.with_version(&task, inputs, (&version(row)?, &row.artifact.partition))?;
+        }
         let firing = Firing {
             trigger: row.id.name.clone(),
             revision: row.revision,
             scheduled_at: fire.slot,
+            version: fire.version.as_ref().map(|row| FiringVersion {
+                name: row.artifact.id.name.name.clone(),
+                version: row.artifact.id.version.clone(),
+            }),
             late_ms: fire.slot.map(|slot| u64::try_from(wall_clock().since(slot).as_millis()).unwrap_or(u64::MAX)),
             deployed_by: row.deployed_by,
             previous: self.firing_before(&row.id, fire.slot)?,
         };
         let of_slot = fire.slot.map(|slot| run_of_slot(&row.id, slot)).transpose()?;
+        let of_version = fire.version.as_ref().map(|fired| run_of_version(&row.id, &fired.artifact.id)).transpose()?;
         let (options, left_out) = match fire.options {
             Some(options) => (options, None),
             None => definition.options_of_run(&scope)?,
         };
         let new = NewRun {
             scope: scope.clone(),
-            name: fire.name.or(of_slot),
+            name: fire.name.or(of_slot).or(of_version),
             task,
             inputs,
             options,

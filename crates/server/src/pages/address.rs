@@ -2,6 +2,7 @@
 
 use form_urlencoded::Serializer;
 use http::Uri;
+use spanwise_core::artifact::ArtifactName;
 use spanwise_core::trigger::TriggerId;
 use spanwise_core::{ActionName, AttemptNo, DEFAULT_ORG, RunId, RunName};
 use spanwise_wire::apps::AppId;
@@ -83,6 +84,14 @@ pub(super) fn trigger(id: &TriggerId) -> String {
     let list = format!("/v2/domain/{}/project/{}/triggers", scope.domain, scope.project);
     let org = if scope.org == DEFAULT_ORG { String::new() } else { scope.org.clone() };
     format!("{list}/{}/{}{}", part(task), part(name), query([("org", org)]))
+}
+
+/// The page of an artifact, at the address that the SDK prints.
+pub(super) fn artifact(name: &ArtifactName) -> String {
+    let ArtifactName { scope, name } = name;
+    let part = percent_encoding::utf8_percent_encode(name, IN_A_PATH);
+    let org = if scope.org == DEFAULT_ORG { String::new() } else { scope.org.clone() };
+    format!("/v2/domain/{}/project/{}/artifacts/{part}{}", scope.domain, scope.project, query([("org", org)]))
 }
 
 /// The trace of a run as a file in a format; an empty one is OTLP.

@@ -73,6 +73,7 @@ impl Header {
             let trigger = TriggerId { scope, task, name: firing.trigger.clone() };
             (firing.trigger.clone(), firing.scheduled_at.map(|slot| when(slot, now)), address::trigger(&trigger))
         });
+        let given = Some(artifacts(pages, run)?).filter(|ids| !ids.is_empty()).map(|ids| ("Artifacts", ids));
         let is_driven_here = control::is_driven_here(run);
         let mut warnings = settings.warnings.clone();
         if !is_driven_here && !run.is_finished() {
@@ -91,7 +92,7 @@ impl Header {
             took: span(times.created, times.ended, now),
             ran: ran(&times, now),
             actions: count(actions),
-            chosen: chosen(&settings.options).into_iter().chain(tracked(run)).collect(),
+            chosen: chosen(&settings.options).into_iter().chain(tracked(run)).chain(given).collect(),
             relation,
             fired,
             warnings,
@@ -103,6 +104,11 @@ impl Header {
             repeatable: is_driven_here && !settings.tracked,
         })
     }
+}
+
+/// The versions of artifacts that it was given.
+fn artifacts(pages: &Pages, run: &RunHandle) -> Result<Vec<(String, String)>, PageError> {
+    Ok(pages.control.artifacts_of_run(run)?.into_iter().map(|id| (id.name.name, id.version)).collect())
 }
 
 /// Of a tracked run: where its program is, and how long ago it was heard.

@@ -116,7 +116,7 @@ CREATE TABLE triggers (
     deployed_at  INTEGER NOT NULL,
     deployed_by  TEXT,                                              -- the span of the call that did, as a traceparent
     task_version TEXT    NOT NULL,
-    definition   TEXT    NOT NULL, since INTEGER NOT NULL DEFAULT 0,
+    definition   TEXT    NOT NULL, since INTEGER NOT NULL DEFAULT 0, after_artifact INTEGER NOT NULL DEFAULT 0,
     UNIQUE (org, project, domain, task, name, revision)
 );
 
@@ -165,6 +165,87 @@ CREATE INDEX notifications_due ON notifications (receiver, due_at) WHERE state =
 
 CREATE INDEX notifications_troubled ON notifications (run) WHERE error IS NOT NULL AND state IN (0, 2);
 
+CREATE INDEX runs_tracked ON runs (key) WHERE tracked = 1;
+
 CREATE INDEX notifications_untried ON notifications (receiver, due_at) WHERE state = 0 AND due_at IS NOT NULL AND tries = 0;
 
-CREATE INDEX runs_tracked ON runs (key) WHERE tracked = 1;
+CREATE TABLE projects (
+    id          TEXT    NOT NULL PRIMARY KEY,
+    name        TEXT    NOT NULL,
+    description TEXT    NOT NULL,
+    labels      TEXT    NOT NULL,                                   -- a JSON object of texts
+    archived    INTEGER NOT NULL CHECK (archived IN (0, 1)),
+    created_at  INTEGER NOT NULL,
+    changed_at  INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE settings (
+    org        TEXT    NOT NULL,
+    domain     TEXT    NOT NULL,
+    project    TEXT    NOT NULL,
+    version    INTEGER NOT NULL CHECK (version > 0),                -- counted up by each change
+    body       BLOB    NOT NULL,                                    -- as they were sent
+    changed_at INTEGER NOT NULL,
+    PRIMARY KEY (org, domain, project),
+    CHECK (domain <> '' OR project = '')
+) WITHOUT ROWID;
+
+CREATE TABLE artifacts (
+    key        INTEGER PRIMARY KEY AUTOINCREMENT,
+    org        TEXT    NOT NULL,
+    project    TEXT    NOT NULL,
+    domain     TEXT    NOT NULL,
+    name       TEXT    NOT NULL,
+    version    TEXT    NOT NULL,
+    body       BLOB    NOT NULL,                                    -- the value, its type, and what is said of it
+    time_key   TEXT,                                                -- of the partition by time, if it has one
+    time_unit  TEXT,
+    time_start INTEGER,
+    partition  TEXT    NOT NULL,                                    -- the others: a JSON object of texts
+    run        TEXT,                                                -- the attempt that has made it, in its own scope
+    action     TEXT,
+    attempt    INTEGER,
+    external   TEXT,                                                -- or where it comes from
+    producer   TEXT,                                                -- the span of that attempt, as a traceparent
+    created_at INTEGER NOT NULL,
+    UNIQUE (org, project, domain, name, version)
+);
+
+CREATE INDEX artifacts_by_name ON artifacts (org, project, domain, name, key);
+
+CREATE INDEX artifacts_by_run ON artifacts (run) WHERE run IS NOT NULL;
+
+CREATE TABLE artifact_metadata (
+    artifact INTEGER NOT NULL,
+    key      TEXT    NOT NULL,
+    value    TEXT    NOT NULL,
+    PRIMARY KEY (artifact, key)
+) WITHOUT ROWID;
+
+CREATE TABLE artifact_schemas (
+    org      TEXT    NOT NULL,
+    project  TEXT    NOT NULL,
+    domain   TEXT    NOT NULL,
+    name     TEXT    NOT NULL,
+    body     TEXT    NOT NULL,                                      -- as JSON
+    declared INTEGER NOT NULL CHECK (declared IN (0, 1)),           -- 0: by its first version
+    PRIMARY KEY (org, project, domain, name)
+) WITHOUT ROWID;
+
+CREATE TABLE run_artifacts (
+    run      INTEGER NOT NULL,
+    artifact INTEGER NOT NULL,
+    PRIMARY KEY (run, artifact)
+) WITHOUT ROWID;
+
+CREATE INDEX run_artifacts_by_artifact ON run_artifacts (artifact, run);
+
+CREATE TABLE trigger_artifacts (
+    org     TEXT    NOT NULL,
+    project TEXT    NOT NULL,
+    domain  TEXT    NOT NULL,
+    task    TEXT    NOT NULL,
+    name    TEXT    NOT NULL,
+    settled INTEGER NOT NULL,
+    PRIMARY KEY (org, project, domain, task, name)
+) WITHOUT ROWID;

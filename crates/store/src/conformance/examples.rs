@@ -88,6 +88,8 @@ pub fn append(run: RunKey, first_seq: u64, events: Vec<Event>) -> Append {
         in_doubt: false,
         definitions: Vec::new(),
         receivers: Vec::new(),
+        given: Vec::new(),
+        artifacts: Vec::new(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Triggers, their revisions and their slots.
 
+use spanwise_core::artifact::ArtifactKey;
 use spanwise_core::trigger::{TriggerChange, TriggerId};
 use spanwise_core::{Phase, Timestamp};
 
@@ -20,6 +21,7 @@ fn trigger(task: &str, name: &str, revision: u64) -> TriggerRow {
         definition: "d".to_owned(),
         since: Timestamp(8),
         settled: None,
+        after_artifact: ArtifactKey(7),
     }
 }
 

@@ -16,7 +16,8 @@ impl Inner {
         let of_tasks = self.tasks.iter().map(|task| task.deployed_at);
         let of_triggers = self.triggers.iter().map(|trigger| trigger.changed_at);
         let of_apps = self.apps.rows().map(|app| app.changed_at);
-        of_runs.chain(of_events).chain(of_cache).chain(of_tasks).chain(of_triggers).chain(of_apps).max()
+        let of_all = of_runs.chain(of_events).chain(of_cache).chain(of_tasks).chain(of_triggers).chain(of_apps);
+        of_all.chain(self.registered.newest()).chain(self.versions.newest_time()).max()
     }
 
     /// Cached outputs have half of the room at most; then what is oldest goes.

@@ -96,9 +96,10 @@ pub(super) fn read_tasks(connection: &Connection, query: &TaskQuery) -> Result<V
     rows.map(|row| row.map_err(failed)?).collect()
 }
 
-/// The projects of runs, of deployed tasks and of apps.
+/// The projects of runs, of deployed tasks, of apps and of artifacts, and those that are registered.
 pub(super) fn read_projects(connection: &Connection) -> Result<Vec<String>, Error> {
-    let sql = "SELECT project FROM runs UNION SELECT project FROM tasks UNION SELECT project FROM apps ORDER BY 1";
+    let sql = "SELECT project FROM runs UNION SELECT project FROM tasks UNION SELECT project FROM apps
+               UNION SELECT id FROM projects UNION SELECT project FROM artifacts ORDER BY 1";
     let mut statement = connection.prepare_cached(sql).map_err(failed)?;
     let (mut rows, mut projects) = (statement.query([]).map_err(failed)?, Vec::new());
     while let Some(row) = rows.next().map_err(failed)? {
@@ -189,7 +190,9 @@ pub(super) fn visit_values(connection: &Connection, visit: &mut dyn FnMut(&[u8])
              UNION ALL SELECT outputs FROM actions WHERE outputs IS NOT NULL
              UNION ALL SELECT outputs FROM cache
              UNION ALL SELECT body FROM definitions
-             UNION ALL SELECT body FROM apps",
+             UNION ALL SELECT body FROM apps
+             UNION ALL SELECT body FROM settings
+             UNION ALL SELECT body FROM artifacts",
         )
         .map_err(failed)?;
     let mut rows = statement.query([]).map_err(failed)?;

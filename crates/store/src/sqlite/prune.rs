@@ -22,7 +22,10 @@ pub(super) fn newest_fact(connection: &Connection) -> Result<Option<Timestamp>, 
                  UNION ALL SELECT max(stored_at) FROM cache
                  UNION ALL SELECT max(deployed_at) FROM tasks
                  UNION ALL SELECT max(changed_at) FROM triggers
-                 UNION ALL SELECT max(changed_at) FROM apps)",
+                 UNION ALL SELECT max(changed_at) FROM apps
+                 UNION ALL SELECT max(changed_at) FROM projects
+                 UNION ALL SELECT max(changed_at) FROM settings
+                 UNION ALL SELECT max(created_at) FROM artifacts)",
         )
         .and_then(|mut select| select.query_row([], |row| row.get::<_, Option<i64>>(0)))
         .map_err(failed)?;
@@ -109,6 +112,7 @@ fn delete_run(transaction: &Transaction<'_>, run: RunKey) -> rusqlite::Result<()
         "DELETE FROM run_definitions WHERE run = ?1",
         "DELETE FROM run_labels WHERE run = ?1",
         "DELETE FROM notifications WHERE run = ?1",
+        "DELETE FROM run_artifacts WHERE run = ?1",
         "DELETE FROM events WHERE run = ?1",
         "DELETE FROM actions WHERE run = ?1",
         "DELETE FROM runs WHERE key = ?1",

@@ -6,7 +6,7 @@ use serde::Serializer;
 use spanwise_core::{ActionKind, ActionName, Event, Fact, Phase, RunId, RunName, TaskName, Timestamp};
 
 use super::columns::{corrupt, get, read_kind, read_name, read_phase};
-use super::{catalog, exports, failed, notifications};
+use super::{artifacts, catalog, exports, failed, notifications};
 use crate::{ActionRow, Append, Error, ExportState, Payloads, RunKey, RunQuery, RunRow};
 
 /// How much of what cannot be read an error shows.
@@ -81,6 +81,10 @@ pub(super) fn append(transaction: &Transaction<'_>, batch: &[Append]) -> Result<
     for append in batch {
         catalog::insert_definitions(transaction, append.run, &append.definitions)?;
         notifications::insert(transaction, append.run, &append.receivers)?;
+        artifacts::give(transaction, append.run, &append.given)?;
+        for new in &append.artifacts {
+            artifacts::insert(transaction, new)?;
+        }
         for (row, payloads) in &append.actions {
             upsert_action(&mut upsert, append.run, row, payloads)?;
         }

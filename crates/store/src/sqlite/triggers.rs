@@ -1,6 +1,7 @@
 //! Triggers, their revisions, and how far their slots have been decided.
 
 use rusqlite::{Connection, ErrorCode, Row, Transaction, params};
+use spanwise_core::artifact::ArtifactKey;
 use spanwise_core::trigger::{TriggerChange, TriggerId};
 use spanwise_core::{Scope, Timestamp};
 
@@ -9,7 +10,7 @@ use super::{catalog, failed};
 use crate::{Definition, Error, TriggerQuery, TriggerRow};
 
 const COLUMNS: &str = "org, project, domain, task, name, revision, change, active, changed_at, deployed_at, deployed_by, \
-                       task_version, definition, since, \
+                       task_version, definition, since, after_artifact, \
                        (SELECT settled FROM trigger_slots AS s WHERE s.org = t.org AND s.project = t.project \
                         AND s.domain = t.domain AND s.task = t.task AND s.name = t.name)";
 
@@ -37,12 +38,13 @@ pub(super) fn insert(
         trigger.task_version,
         trigger.definition,
         trigger.since.0,
+        trigger.after_artifact.0,
     ];
     transaction
         .prepare_cached(
             "INSERT INTO triggers (org, project, domain, task, name, revision, change, active, changed_at, deployed_at,
-                                   deployed_by, task_version, definition, since)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+                                   deployed_by, task_version, definition, since, after_artifact)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
         )
         .and_then(|mut insert| insert.execute(values))
         .map_err(|error| match error.sqlite_error_code() {
@@ -137,6 +139,7 @@ fn read_row(row: &Row<'_>) -> Result<TriggerRow, Error> {
         task_version: get(row, 11)?,
         definition: get(row, 12)?,
         since: Timestamp(get(row, 13)?),
-        settled: get::<Option<i64>>(row, 14)?.map(Timestamp),
+        after_artifact: ArtifactKey(get(row, 14)?),
+        settled: get::<Option<i64>>(row, 15)?.map(Timestamp),
     })
 }

@@ -450,6 +450,9 @@ fn say_firing(metadata: &mut ActionMetadata, run: &RunId, task: &str, firing: &F
     let (name, revision) = (ids::to_trigger_name(&id).into(), firing.revision);
     metadata.trigger_id = TriggerIdentifier { name, revision, ..TriggerIdentifier::default() }.into();
     metadata.trigger_name = firing.trigger.clone();
+    if firing.version.is_some() {
+        metadata.source = RunSource::RUN_SOURCE_ARTIFACT_TRIGGER.into();
+    }
     if firing.scheduled_at.is_some() {
         metadata.source = RunSource::RUN_SOURCE_SCHEDULE_TRIGGER.into();
     }

@@ -5,6 +5,7 @@
 pub mod app;
 pub mod methods;
 pub mod run;
+pub mod settings;
 pub mod task;
 mod warnings;
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use spanwise_core::artifact::OnArtifact;
 use spanwise_core::schedule::{Automation, Schedule};
 use spanwise_core::trace::{TRACEPARENT, TRACESTATE};
 use spanwise_core::trigger::{CATCH_UP_LABEL, CatchUp, FiringRules, OVERLAP_LABEL, Overlap, TriggerChange, TriggerId};
@@ -25,8 +26,11 @@ use crate::task::TaskDefinition;
 use crate::{CustomContext, Invalid, Stored, TaskInputs, ids, shown, times};
 
 mod new;
+mod version;
 
 pub use new::TriggerOfTask;
+pub use version::run_of_version;
+use version::waits_for;
 
 /// The key of the context under which the SDK says which input is the time of the firing.
 const KICKOFF: &str = "_u_kickoff_time_input_arg";
@@ -238,7 +242,9 @@ impl TriggerDefinition {
         let own = self.own_values();
         let marked = own.context.iter().find(|pair| pair.key == KICKOFF).map(|pair| pair.value.as_str());
         let time = marked.or_else(|| self.kickoff());
-        let given: Vec<&str> = own.literals.iter().map(|literal| literal.name.as_str()).chain(time).collect();
+        let (of_version, of_partition) = self.artifact_inputs();
+        let given = own.literals.iter().map(|literal| literal.name.as_str()).chain(time);
+        let given: Vec<&str> = given.chain(of_version).chain(of_partition).collect();
         if let Some(unknown) = given.iter().find(|name| !inputs.contains(name)) {
             let text = format!("inputs: task `{}` has no input `{}`", shown(&task.name), shown(unknown));
             return Err(Invalid::field(text));
@@ -279,6 +285,12 @@ pub fn described(automation: &Automation) -> String {
             let from = start.map(|at| format!(" from {} on", spanwise_core::schedule::shown(at)));
             format!("every {minutes} {unit}{}", from.unwrap_or_default())
         }
+        Automation::Artifact(OnArtifact { name, version, partition }) => {
+            let version = version.as_ref().map(|version| format!("@{}", shown(version))).unwrap_or_default();
+            let parts: Vec<String> = partition.iter().map(|(key, value)| shown(&format!("{key}={value}"))).collect();
+            let parts = if parts.is_empty() { String::new() } else { format!(" [{}]", parts.join(", ")) };
+            format!("on artifact {}{version}{parts}", shown(name))
+        }
     }
 }
 
@@ -304,15 +316,10 @@ pub fn slots(
 /// What fires a trigger, as its message says it.
 ///
 /// # Errors
-/// [`Invalid`] names the field; for what waits for an artifact too, which is not part of this version.
+/// [`Invalid`] names the field.
 pub fn automation(spec: &TriggerAutomationSpec) -> Result<Automation, Invalid> {
     match spec.r#type.as_known() {
-        Some(TriggerAutomationSpecType::TYPE_ARTIFACT) => {
-            return Err(Invalid::field(
-                "automation_spec: triggers that wait for an artifact are not part of this version: use a schedule, or start runs from \
-                 the task that makes it",
-            ));
-        }
+        Some(TriggerAutomationSpecType::TYPE_ARTIFACT) => return waits_for(spec),
         None => return Err(Invalid::field(format!("automation_spec.type: {} is not known", spec.r#type.to_i32()))),
         Some(_) => {}
     }

@@ -14,7 +14,7 @@ fn run_id() -> RunId {
 }
 
 fn traced() -> RunTrace {
-    RunTrace { level: TraceLevel::Lifecycle, sampled: true, links: Vec::new(), state: None }
+    RunTrace { level: TraceLevel::Lifecycle, sampled: true, ..RunTrace::default() }
 }
 
 fn caller() -> TraceParent {
@@ -105,6 +105,7 @@ fn s11_4_the_run_of_a_slot_says_what_has_fired_it_and_when_it_was_due() {
         one(&lifecycle.take(), "a0", Part::Run).clone()
     };
     let of_slot = Firing {
+        version: None,
         trigger: "daily".to_owned(),
         revision: 2,
         scheduled_at: Some(Timestamp(1_774_746_000_000_000)),

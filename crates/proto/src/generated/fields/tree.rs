@@ -796,6 +796,133 @@ pub static NOTIFICATION_WEBHOOK_DELIVERY_TEMPLATE: Declared = Declared {
         Field { number: 4, name: "body_template", message: None },
     ],
 };
+/// `flyteidl2.settings.AcceleratorSetting`.
+pub static SETTINGS_ACCELERATOR_SETTING: Declared = Declared {
+    name: "flyteidl2.settings.AcceleratorSetting",
+    fields: &[
+        Field { number: 1, name: "state", message: None },
+        Field { number: 2, name: "accelerator_value", message: Some(&CORE_G_P_U_ACCELERATOR) },
+        Field { number: 3, name: "scope_level", message: None },
+    ],
+};
+/// `flyteidl2.settings.AppSettings`.
+pub static SETTINGS_APP_SETTINGS: Declared = Declared {
+    name: "flyteidl2.settings.AppSettings",
+    fields: &[
+        Field { number: 1, name: "disallow_anonymous", message: Some(&SETTINGS_BOOL_SETTING) },
+        Field { number: 2, name: "app_dns_strategy", message: Some(&SETTINGS_STRING_SETTING) },
+    ],
+};
+/// `flyteidl2.settings.BoolSetting`.
+pub static SETTINGS_BOOL_SETTING: Declared = Declared {
+    name: "flyteidl2.settings.BoolSetting",
+    fields: &[
+        Field { number: 1, name: "state", message: None },
+        Field { number: 2, name: "bool_value", message: None },
+        Field { number: 3, name: "scope_level", message: None },
+    ],
+};
+/// `flyteidl2.settings.Int64Setting`.
+pub static SETTINGS_INT64_SETTING: Declared = Declared {
+    name: "flyteidl2.settings.Int64Setting",
+    fields: &[
+        Field { number: 1, name: "state", message: None },
+        Field { number: 2, name: "int_value", message: None },
+        Field { number: 3, name: "scope_level", message: None },
+    ],
+};
+/// `flyteidl2.settings.QuantitySetting`.
+pub static SETTINGS_QUANTITY_SETTING: Declared = Declared {
+    name: "flyteidl2.settings.QuantitySetting",
+    fields: &[
+        Field { number: 1, name: "state", message: None },
+        Field { number: 2, name: "quantity_value", message: None },
+        Field { number: 3, name: "scope_level", message: None },
+    ],
+};
+/// `flyteidl2.settings.RunSettings`.
+pub static SETTINGS_RUN_SETTINGS: Declared = Declared {
+    name: "flyteidl2.settings.RunSettings",
+    fields: &[
+        Field { number: 1, name: "default_queue", message: Some(&SETTINGS_STRING_SETTING) },
+        Field { number: 2, name: "max_action_concurrency", message: Some(&SETTINGS_INT64_SETTING) },
+        Field { number: 3, name: "run_base_dir", message: Some(&SETTINGS_STRING_SETTING) },
+    ],
+};
+/// `flyteidl2.settings.SecuritySettings`.
+pub static SETTINGS_SECURITY_SETTINGS: Declared = Declared {
+    name: "flyteidl2.settings.SecuritySettings",
+    fields: &[
+        Field { number: 1, name: "service_account", message: Some(&SETTINGS_STRING_SETTING) },
+    ],
+};
+/// `flyteidl2.settings.Settings`.
+pub static SETTINGS_SETTINGS: Declared = Declared {
+    name: "flyteidl2.settings.Settings",
+    fields: &[
+        Field { number: 1, name: "run", message: Some(&SETTINGS_RUN_SETTINGS) },
+        Field { number: 2, name: "security", message: Some(&SETTINGS_SECURITY_SETTINGS) },
+        Field { number: 3, name: "storage", message: Some(&SETTINGS_STORAGE_SETTINGS) },
+        Field { number: 4, name: "task_resource", message: Some(&SETTINGS_TASK_RESOURCE_SETTINGS) },
+        Field { number: 5, name: "labels", message: Some(&SETTINGS_STRING_MAP_SETTING) },
+        Field { number: 6, name: "annotations", message: Some(&SETTINGS_STRING_MAP_SETTING) },
+        Field { number: 7, name: "environment_variables", message: Some(&SETTINGS_STRING_MAP_SETTING) },
+        Field { number: 8, name: "app", message: Some(&SETTINGS_APP_SETTINGS) },
+        Field { number: 9, name: "pod_template_name", message: Some(&SETTINGS_STRING_SETTING) },
+    ],
+};
+/// `flyteidl2.settings.StorageSettings`.
+pub static SETTINGS_STORAGE_SETTINGS: Declared = Declared {
+    name: "flyteidl2.settings.StorageSettings",
+    fields: &[
+        Field { number: 1, name: "raw_data_path", message: Some(&SETTINGS_STRING_SETTING) },
+    ],
+};
+/// `flyteidl2.settings.StringMap`.
+pub static SETTINGS_STRING_MAP: Declared = Declared {
+    name: "flyteidl2.settings.StringMap",
+    fields: &[
+        Field { number: 1, name: "entries", message: None },
+    ],
+};
+/// `flyteidl2.settings.StringMapSetting`.
+pub static SETTINGS_STRING_MAP_SETTING: Declared = Declared {
+    name: "flyteidl2.settings.StringMapSetting",
+    fields: &[
+        Field { number: 1, name: "state", message: None },
+        Field { number: 2, name: "map_value", message: Some(&SETTINGS_STRING_MAP) },
+        Field { number: 3, name: "scope_level", message: None },
+    ],
+};
+/// `flyteidl2.settings.StringSetting`.
+pub static SETTINGS_STRING_SETTING: Declared = Declared {
+    name: "flyteidl2.settings.StringSetting",
+    fields: &[
+        Field { number: 1, name: "state", message: None },
+        Field { number: 2, name: "string_value", message: None },
+        Field { number: 3, name: "scope_level", message: None },
+    ],
+};
+/// `flyteidl2.settings.TaskResourceDefaults`.
+pub static SETTINGS_TASK_RESOURCE_DEFAULTS: Declared = Declared {
+    name: "flyteidl2.settings.TaskResourceDefaults",
+    fields: &[
+        Field { number: 1, name: "cpu", message: Some(&SETTINGS_QUANTITY_SETTING) },
+        Field { number: 2, name: "gpu", message: Some(&SETTINGS_QUANTITY_SETTING) },
+        Field { number: 3, name: "memory", message: Some(&SETTINGS_QUANTITY_SETTING) },
+        Field { number: 4, name: "storage", message: Some(&SETTINGS_QUANTITY_SETTING) },
+    ],
+};
+/// `flyteidl2.settings.TaskResourceSettings`.
+pub static SETTINGS_TASK_RESOURCE_SETTINGS: Declared = Declared {
+    name: "flyteidl2.settings.TaskResourceSettings",
+    fields: &[
+        Field { number: 1, name: "min", message: Some(&SETTINGS_TASK_RESOURCE_DEFAULTS) },
+        Field { number: 2, name: "max", message: Some(&SETTINGS_TASK_RESOURCE_DEFAULTS) },
+        Field { number: 3, name: "mirror_limits_request", message: Some(&SETTINGS_BOOL_SETTING) },
+        Field { number: 4, name: "default_accelerator", message: Some(&SETTINGS_ACCELERATOR_SETTING) },
+    ],
+};
 /// `flyteidl2.task.Annotations`.
 pub static TASK_ANNOTATIONS: Declared = Declared {
     name: "flyteidl2.task.Annotations",

@@ -71,7 +71,7 @@ async fn s5_what_was_reused_leads_to_the_run_that_made_it_in_whichever_project()
         let traceparent = Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().unwrap());
         let spec = ActionSpec { cache: Some(key.clone()), traceparent, ..ActionSpec::task("env.main") };
         let inputs = values::encode_inputs(&Inputs::default());
-        let trace = RunTrace { level: TraceLevel::Lifecycle, sampled: true, links: Vec::new(), state: None };
+        let trace = RunTrace { level: TraceLevel::Lifecycle, sampled: true, ..RunTrace::default() };
         let settings = RunSettings { trace, ..RunSettings::default() };
         let new = NewRun { id, spec, inputs, settings, definitions: Vec::new() };
         drive(&console.control.engine().create_run(new).unwrap(), ActionName::ROOT).await;

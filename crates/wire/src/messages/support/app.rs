@@ -29,7 +29,7 @@ pub const APP: &[Row] = &[
     row("ingress.subdomain", Honoured("below `localhost`")),
     row("ingress.cname", Honoured("whoever has the name lead here is served")),
     row("desired_state", Honoured("")),
-    row("cluster_pool", Honoured("another one than `default` is warned about")),
+    called("cluster_pool", "cluster_pool", Warned(ONE_MACHINE)),
     called("cluster", "cluster", Warned(ONE_MACHINE)),
     row("images", Stored("")),
     called("security_context.run_as", "service_account", Warned("apps run as the server's user")),

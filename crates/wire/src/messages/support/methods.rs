@@ -78,11 +78,9 @@ const STATES: &str = "flyteidl2.workflow.StateService";
 const TRACKED: &str = "flyteidl2.workflow.TrackedRunService";
 const TRIGGERS: &str = "flyteidl2.trigger.TriggerService";
 
-const NO_ARTIFACTS: &str = "artifacts are not part of this version: pass the outputs of a run to the next one";
 const NO_CONNECTORS: &str = "there are no connectors: a task is a process of this machine";
 const NO_DOMAINS: &str = "the domains are development, staging and production";
 const NO_LOGIN: &str = "this server has no login: connect with `insecure=True`";
-const NO_SETTINGS: &str = "there are no settings of an organisation, a project or a domain: give them with the run";
 const OWN_APPS: &str = "it is for clusters: this server runs its apps itself";
 const OWN_CACHE: &str = "lookups, reservations and results of the cache are made by the server itself, for each action whose task is cached";
 const OWN_EVENTS: &str = "the server learns of what its tasks do by itself";
@@ -125,8 +123,12 @@ pub const METHODS: &[Methods] = &[
             "ListArtifacts",
             "ListPartitionValues",
         ],
-        Refused(NO_ARTIFACTS),
-    ),
+        Honoured(
+            "the newest come first; lists are filtered by `source_run`, `source_action`, `source_external_ref`, `version`, `created_at`, `time_partition`, `partition.*` \
+             and `user_metadata.*`, names by `name` (contains): all others are refused by name; S20",
+        ),
+    )
+    .shown_by("`artifacts`"),
     unary("flyteidl2.auth.AuthMetadataService", &["GetOAuth2Metadata", "GetPublicClientConfig"], Refused(NO_LOGIN)),
     unary("flyteidl2.auth.IdentityService", &["UserInfo"], Honoured("the server's user")),
     unary(
@@ -160,14 +162,15 @@ pub const METHODS: &[Methods] = &[
         &["CreateDomain", "DeleteDomain", "GetDomain", "ListDomains", "UpdateDomain"],
         Refused(NO_DOMAINS),
     ),
-    unary(PROJECTS, &["ListProjects", "GetProject"], Honoured("a project is there once something runs in it; all are active, in the order of their names"))
-        .shown_by("`stock_sdk::cli`, `listing`"),
     unary(
         PROJECTS,
-        &["CreateProject"],
-        Refused("a project need not be created: it is there as soon as something runs in it"),
-    ),
-    unary(PROJECTS, &["UpdateProject"], Refused("projects have no settings in this version")),
+        &["CreateProject", "GetProject", "ListProjects", "UpdateProject"],
+        Honoured(
+            "a project need not be created: it is there once something runs in it; an archived one is left out of lists, and its runs and triggers go on; \
+             lists are filtered by `state`, and in the order of the ids",
+        ),
+    )
+    .shown_by("`projects`, `stock_sdk::cli`, `listing`"),
     unary(
         "flyteidl2.secret.SecretService",
         &["CreateSecret", "DeleteSecret", "GetSecret", "ListSecrets", "UpdateSecret"],
@@ -177,8 +180,12 @@ pub const METHODS: &[Methods] = &[
     unary(
         "flyteidl2.settings.SettingsService",
         &["CreateSettings", "GetSettings", "GetSettingsForEdit", "UpdateSettings"],
-        Refused(NO_SETTINGS),
-    ),
+        Honoured(
+            "of an organisation, a domain and a project in a domain, the narrowest counts; who changes them says which version was read, and is `aborted` if that is \
+             not the last one; what a setting gives to runs: [settings](#settings)",
+        ),
+    )
+    .shown_by("`settings`"),
     unary(
         "flyteidl2.task.TaskService",
         &["DeployTask", "GetTaskDetails", "ListTasks", "ListVersions"],
@@ -191,9 +198,9 @@ pub const METHODS: &[Methods] = &[
     unary(
         TRIGGERS,
         &["DeployTrigger"],
-        Honoured("cron, fixed rate and on request (S11); one that waits for an artifact is refused by its name"),
+        Honoured("cron, fixed rate, on request (S11) and by versions of an artifact (S20)"),
     )
-    .shown_by("`triggers`"),
+    .shown_by("`triggers`, `artifacts`"),
     unary(
         TRIGGERS,
         &["DeleteTriggers", "GetTriggerDetails", "GetTriggerRevisionDetails", "GetTriggerRevisionHistory", "UpdateTriggers"],

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use spanwise_proto::fields::{APP_SPEC, Declared, TASK_RUN_SPEC, TASK_TASK_SPEC};
+use spanwise_proto::fields::{APP_SPEC, Declared, SETTINGS_SETTINGS, TASK_RUN_SPEC, TASK_TASK_SPEC};
 use spanwise_proto::flyteidl2::core::{Container, Resources, TaskTemplate, resources};
 use spanwise_proto::flyteidl2::task::{RunSpec, TaskSpec};
 use spanwise_proto::{Message, MessageField};
@@ -10,13 +10,15 @@ use spanwise_proto::{Message, MessageField};
 use super::app::APP;
 use super::methods::{METHODS, Streams};
 use super::run::RUN;
+use super::settings::SETTINGS;
 use super::task::TASK;
 use super::warnings::{by_fields, covering};
 use super::*;
 
 mod documented;
 
-const TABLES: [(&Declared, &[Row]); 3] = [(&TASK_RUN_SPEC, RUN), (&TASK_TASK_SPEC, TASK), (&APP_SPEC, APP)];
+const TABLES: [(&Declared, &[Row]); 4] =
+    [(&TASK_RUN_SPEC, RUN), (&TASK_TASK_SPEC, TASK), (&APP_SPEC, APP), (&SETTINGS_SETTINGS, SETTINGS)];
 
 /// The path to each field, with the numbers along it.
 fn paths(declared: &'static Declared) -> Vec<(String, Vec<u32>)> {

@@ -7,10 +7,12 @@ use spanwise_proto::fields::{self, Declared, Found};
 use spanwise_proto::flyteidl2::app;
 use spanwise_proto::flyteidl2::core::resources::ResourceName;
 use spanwise_proto::flyteidl2::core::{Resources, task_template};
+use spanwise_proto::flyteidl2::settings::Settings;
 use spanwise_proto::flyteidl2::task::{RunSpec, TaskSpec};
 
 use super::app::{APP, ONE_MACHINE, ONE_PROCESS};
 use super::run::RUN;
+use super::settings::SETTINGS;
 use super::task::TASK;
 use super::{Row, Support};
 
@@ -49,6 +51,11 @@ impl Asks for TaskSpec {
         }
         wishes
     }
+}
+
+impl Asks for Settings {
+    const FIELDS: &'static Declared = &fields::SETTINGS_SETTINGS;
+    const ROWS: &'static [Row] = SETTINGS;
 }
 
 impl Asks for app::Spec {

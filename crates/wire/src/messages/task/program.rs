@@ -1,5 +1,6 @@
 //! What a process needs of a task definition.
 
+use spanwise_core::RunDefaults;
 use spanwise_core::quantity::quantity;
 use spanwise_proto::flyteidl2::core::{Container, Resources, Secret, resources, secret, task_template};
 use spanwise_proto::flyteidl2::task::TaskSpec;
@@ -27,6 +28,8 @@ pub struct Program {
     pub memory_limit: Option<MemoryLimit>,
     /// True if it must deliver outputs.
     pub has_outputs: bool,
+    /// True if its outputs may be versions of artifacts.
+    pub produces_artifacts: bool,
     /// Why no process can be made of it, and what to do; none if one can.
     pub refused: Option<String>,
     /// What it asks for and does not get, one sentence each.
@@ -63,6 +66,7 @@ pub fn program(spec: &TaskSpec) -> Result<Program, Invalid> {
         name: template.id.name.clone(),
         task_type: template.r#type.clone(),
         has_outputs: !template.interface.outputs.variables.is_empty(),
+        produces_artifacts: template.metadata.produces_artifacts,
         secrets: template.security_context.secrets.iter().map(secret_request).collect(),
         ..Program::default()
     };
@@ -97,6 +101,14 @@ pub fn container_program(
 }
 
 impl Program {
+    /// The same with what it has where its task says nothing.
+    #[must_use]
+    pub fn under(&self, defaults: &RunDefaults) -> Program {
+        let written = defaults.memory_limit.as_deref().filter(|_| !self.argv.is_empty());
+        let limit = written.and_then(|text| Some(MemoryLimit { bytes: quantity(text)?, written: text.to_owned() }));
+        Program { memory_limit: self.memory_limit.clone().or(limit), ..self.clone() }
+    }
+
     fn take_container(&mut self, container: &Container) -> Result<(), Invalid> {
         self.argv = container.command.iter().chain(&container.args).cloned().collect();
         self.env = container.env.iter().map(|pair| (pair.key.clone(), pair.value.clone())).collect();

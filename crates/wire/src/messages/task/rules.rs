@@ -1,6 +1,6 @@
 //! What the rules need to know of a task action.
 
-use spanwise_core::{ActionName, ActionSpec, CachePolicy, RunOptions, Scope};
+use spanwise_core::{ActionName, ActionSpec, CachePolicy, RunDefaults, RunOptions, Scope};
 use spanwise_proto::flyteidl2::core::TaskMetadata;
 use spanwise_proto::flyteidl2::task::{Inputs, TaskSpec};
 use spanwise_proto::hash;
@@ -16,6 +16,8 @@ pub struct RunRules<'a> {
     pub scope: &'a Scope,
     /// What its starter has chosen.
     pub options: &'a RunOptions,
+    /// What its tasks have where they say nothing.
+    pub defaults: &'a RunDefaults,
 }
 
 /// What the rules need to know of a task action; `digest` names its definition, see [`encode`](super::encode).
@@ -41,7 +43,7 @@ pub fn action_spec(
         cache: cache_key.filter(|key| !key.is_empty()).map(|key| cache_policy(key, metadata, run)),
         definition: Some(digest.into()),
         queue: run.options.queue.as_deref().map(Into::into),
-        needs: needs::of(template(spec)?)?,
+        needs: run.defaults.needs_under(needs::of(template(spec)?)?),
         ..ActionSpec::task(name(spec)?)
     })
 }

@@ -1,9 +1,10 @@
 //! The triggers that a task is deployed with, as the stock SDK sends them (`trigger_serde.py`).
 
 use spanwise_core::RunOptions;
+use spanwise_core::artifact::OnArtifact;
 use spanwise_core::schedule::Automation;
 use spanwise_proto::flyteidl2::task::{
-    Cron, FixedRate, FixedRateUnit, Inputs, NamedLiteral, Schedule, TaskTrigger, TaskTriggerSpec,
+    ArtifactTrigger, Cron, FixedRate, FixedRateUnit, Inputs, NamedLiteral, Schedule, TaskTrigger, TaskTriggerSpec,
     TriggerAutomationSpec, TriggerAutomationSpecType,
 };
 
@@ -65,6 +66,24 @@ fn to_message(automation: &Automation, time_input: &str) -> Result<TriggerAutoma
                 "inputs: `{time_input}` cannot be the time of a slot: nothing but a request fires it"
             )));
         }
+        Automation::Artifact(_) if !time_input.is_empty() => {
+            return Err(Invalid::field(format!(
+                "inputs: `{time_input}` cannot be the time of a slot: nothing but a version of an artifact fires it"
+            )));
+        }
+        Automation::Artifact(OnArtifact { name, version, partition }) => {
+            let artifact = ArtifactTrigger {
+                artifact_name: name.clone(),
+                version: version.clone().unwrap_or_default(),
+                partitions: partition.clone().into_iter().collect(),
+                ..ArtifactTrigger::default()
+            };
+            return Ok(TriggerAutomationSpec {
+                r#type: TriggerAutomationSpecType::TYPE_ARTIFACT.into(),
+                automation: Some(artifact.into()),
+                ..TriggerAutomationSpec::default()
+            });
+        }
         Automation::Cron { expression, zone } => {
             let zone = if zone.is_empty() { "UTC" } else { zone };
             Cron { expression: expression.clone(), timezone: zone.to_owned(), ..Cron::default() }.into()
@@ -102,11 +121,18 @@ mod tests {
     fn s11_3_what_is_sent_is_read_again() {
         let cron = |zone: &str| Automation::Cron { expression: "0 9 * * *".to_owned(), zone: zone.to_owned() };
         let rate = |seconds, start| Automation::Rate { every: Duration::from_secs(seconds), start };
+        let artifact = |version: Option<&str>| {
+            let (name, version) = ("model".to_owned(), version.map(str::to_owned));
+            let partition = [("region".to_owned(), "us".to_owned())].into();
+            Automation::Artifact(OnArtifact { name, version, partition })
+        };
         for (sent, read) in [
             (Automation::OnDemand, Automation::OnDemand),
             (cron("Europe/Berlin"), cron("Europe/Berlin")),
             (cron(""), cron("UTC")),
             (rate(60, None), rate(60, None)),
+            (artifact(Some("v1")), artifact(Some("v1"))),
+            (artifact(None), artifact(None)),
             (rate(3 * 24 * 3600, Some(Timestamp(5))), rate(3 * 24 * 3600, Some(Timestamp(5)))),
         ] {
             assert_eq!(automation(&to_message(&sent, "").unwrap()).unwrap(), read);

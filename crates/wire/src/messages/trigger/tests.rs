@@ -61,7 +61,7 @@ fn s11_3_automations_are_read_with_their_units() {
     let nothing = FixedRate { unit: FixedRateUnit::FIXED_RATE_UNIT_DAY.into(), ..FixedRate::default() };
     assert!(refused(scheduled(nothing.into())).contains("rate.value"));
     let of_type = |kind: TriggerAutomationSpecType| TriggerAutomationSpec { r#type: kind.into(), ..Default::default() };
-    assert!(refused(of_type(TriggerAutomationSpecType::TYPE_ARTIFACT)).contains("wait for an artifact"));
+    assert!(refused(of_type(TriggerAutomationSpecType::TYPE_ARTIFACT)).contains("automation_spec.artifact"));
     assert!(
         refused(of_type(TriggerAutomationSpecType::TYPE_SCHEDULE)).contains("`automation_spec.schedule` is missing")
     );

@@ -10,7 +10,14 @@ fn the_documentation_has_the_tables() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/compatibility.md");
     let committed = std::fs::read_to_string(&path).unwrap();
     let mut fresh = committed.clone();
-    for (name, table) in [("methods", methods()), ("run", fields(RUN)), ("task", fields(TASK)), ("app", fields(APP))] {
+    let tables = [
+        ("methods", methods()),
+        ("run", fields(RUN)),
+        ("task", fields(TASK)),
+        ("app", fields(APP)),
+        ("settings", fields(SETTINGS)),
+    ];
+    for (name, table) in tables {
         fresh = replaced(&fresh, name, &table);
     }
     if std::env::var_os("SPANWISE_UPDATE").is_some_and(|value| value == "1") {
