@@ -87,7 +87,8 @@ impl RunSettings {
     /// # Errors
     /// [`Error::Settings`] if they have no stored form.
     pub(crate) fn stored(&self) -> Result<String, Error> {
-        let options = RunOptions { labels: BTreeMap::new(), ..self.options.shown() };
+        let rerun_actions = self.options.rerun_actions.clone();
+        let options = RunOptions { labels: BTreeMap::new(), rerun_actions, ..self.options.shown() };
         stored(&RunSettings { options, ..self.clone() })
     }
 

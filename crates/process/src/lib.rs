@@ -223,7 +223,7 @@ fn start(launch: &Launch, argv: &[OsString], input: Option<&str>) -> Result<Proc
     let mut limits = os::limits_in_shell(launch.limits, own::given().map(|given| given.descriptors));
     if let Some(group) = &group {
         // Before it can start others.
-        limits.push_str(&format!("{{ echo $$ > '{}'; }} 2>/dev/null\n", group.processes().display()));
+        limits.push_str(&format!("{{ echo $$ >| '{}'; }} 2>/dev/null\n", group.processes().display()));
     }
     if launch.claim.is_some() || input.is_some() || !limits.is_empty() {
         let redirection = input.as_ref().map(|_| REDIRECTION).unwrap_or_default();
@@ -245,6 +245,7 @@ fn start(launch: &Launch, argv: &[OsString], input: Option<&str>) -> Result<Proc
         .stderr(errors)
         .process_group(0)
         .spawn()
+        .inspect_err(|_| forget_group(launch))
         .map_err(failed_to_start)?;
     // The child is not waited for through its handle: its end is seen as the system tells it, and reaped then.
     take_charge(child.id(), enforced(launch.limits, group.as_ref(), child.id())).map_err(|source| {
@@ -259,6 +260,13 @@ fn start(launch: &Launch, argv: &[OsString], input: Option<&str>) -> Result<Proc
 fn memory_group(launch: &Launch) -> Option<MemoryGroup> {
     let (bytes, claim) = (launch.limits.memory_bytes?, launch.claim.as_deref()?);
     os::cgroup::make(&remains::mark(claim), bytes)
+}
+
+/// Nothing has been started that would be in it.
+pub(crate) fn forget_group(launch: &Launch) {
+    if let (Some(_), Some(claim)) = (launch.limits.memory_bytes, &launch.claim) {
+        os::cgroup::remove(&remains::mark(claim));
+    }
 }
 
 /// What a process is still to be held to: not to the memory that its group counts.

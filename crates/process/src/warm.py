@@ -213,7 +213,8 @@ def prepare():
         for name in USEFUL:
             try:
                 importlib.import_module(name)
-            except ImportError:
+            except Exception:
+                # What cannot be imported is missed by whoever needs it.
                 pass
     if reads.readers_of_all:
         raise Unfit(f"{sorted(reads.readers_of_all)} read the whole environment when imported")

@@ -85,7 +85,7 @@ pub(crate) trait BackendRun: Send + Sync {
     /// The report of an attempt, if it has left one.
     fn report(&self, action: ActionName, attempt: AttemptNo) -> Pending<'_, Option<String>>;
 
-    /// Ends it and everything under it., in the order in which they were accepted.
+    /// Its actions as they are now, in the order in which they were accepted.
     fn actions(&self) -> Pending<'_, Vec<ActionView>>;
 
     /// The same, where it is to be had for less: why an action failed may be left out.

@@ -26,43 +26,49 @@ pub(crate) struct Delivered {
     pub(crate) span: Option<TraceParent>,
 }
 
-/// Runs the body of an attempt.
+/// Runs the body of an attempt. What it has made for people and not written is beside it: to be written when it is over, and its calls are settled.
 pub(crate) fn run_body(
     task: &'static dyn AnyTask,
     delivered: Delivered,
     parent: AnyParent,
     depth: u32,
-) -> impl Future<Output = Report> + Send {
+) -> (impl Future<Output = Report> + Send, Unwritten) {
     // Counted from now on, also if nobody polls it.
     let counted = CountedBody::begin();
-    attempt(task, delivered, parent, depth, counted)
+    let running = Arc::new(RunningTask::new(parent, task.described().name.clone(), depth));
+    let unwritten = Unwritten(Arc::clone(&running));
+    (attempt(task, delivered, running, counted), unwritten)
+}
+
+/// What a body has made for people, as far as it is not written.
+pub(crate) struct Unwritten(Arc<RunningTask>);
+
+impl Unwritten {
+    /// Writes it. Few have any: it takes no room in the call of each action.
+    pub(crate) async fn write(self) {
+        if self.0.report.get().is_some() {
+            Box::pin(crate::report::finish(self.0)).await;
+        }
+    }
 }
 
 async fn attempt(
     task: &'static dyn AnyTask,
     delivered: Delivered,
-    parent: AnyParent,
-    depth: u32,
+    running: Arc<RunningTask>,
     _counted: CountedBody,
 ) -> Report {
     crate::panic::install_hook();
-    let name = task.described().name.clone();
-    let running = Arc::new(RunningTask::new(parent, name, depth));
     let run_body = async {
         let (inputs, context) = thaw(&delivered.inputs)?;
         let mut context = context.without_reserved();
         if let Some(span) = delivered.span {
             context.set(TRACEPARENT, span.to_string());
         }
-        let ambient = Ambient { task: Arc::clone(&running), context, group: None, step: None };
+        let ambient = Ambient { task: running, context, group: None, step: None };
         run_in(ambient, task, &inputs).await
     };
-    let ended = AssertUnwindSafe(run_body).catch_unwind().await;
-    if running.report.get().is_some() {
-        // Few have one: it takes no room in the call of each action.
-        Box::pin(crate::report::finish(&running)).await;
-    }
-    match ended {
+    match AssertUnwindSafe(run_body).catch_unwind().await {
         Ok(Ok(outputs)) => Report::Succeeded(outputs),
         Ok(Err(error)) => Report::Failed(error.to_failure()),
         Err(panic) => Report::Failed(crate::panic::failure(panic.as_ref())),

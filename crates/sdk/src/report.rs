@@ -36,6 +36,8 @@
 //! written then; if that fails, the log says so, and the task has ended as it has. The console shows the page beside the attempt, of an engine in this process once
 //! `spanwise dev` has its data directory. An engine in memory keeps no reports. Outside of a task nothing is kept either.
 
+use std::sync::Arc;
+
 use crate::ctx::{Ambient, RunningTask};
 use crate::error::{Error, Result};
 use crate::parent::Parent;
@@ -67,7 +69,7 @@ pub fn tab(name: impl Into<String>) -> Tab {
 /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) if it is larger than 64 MiB; [`ErrorKind::System`](crate::ErrorKind::System) if it cannot be written.
 pub async fn flush() -> Result<()> {
     match Ambient::current() {
-        Some(ambient) => write(&ambient.task).await,
+        Some(ambient) => write_on(ambient.task).await,
         None => Ok(()),
     }
 }
@@ -96,6 +98,18 @@ impl Tab {
     }
 }
 
+/// Goes on if nobody waits for it any more: what comes after it would else be written beside it.
+async fn write_on(task: Arc<RunningTask>) -> Result<()> {
+    if task.report.get().is_none() {
+        return Ok(());
+    }
+    let written = tokio::spawn(async move { write(&task).await }).await;
+    written.unwrap_or_else(|error| match error.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(error) => Err(Error::from(std::io::Error::other(error))),
+    })
+}
+
 async fn write(task: &RunningTask) -> Result<()> {
     let Some(report) = task.report.get() else { return Ok(()) };
     let mut written = report.written.lock().await;
@@ -115,8 +129,8 @@ async fn write(task: &RunningTask) -> Result<()> {
 }
 
 /// Writes what is not written when the body of an attempt is over.
-pub(crate) async fn finish(task: &RunningTask) {
-    if let Err(error) = write(task).await {
+pub(crate) async fn finish(task: Arc<RunningTask>) {
+    if let Err(error) = write_on(Arc::clone(&task)).await {
         eprintln!("warning: the report of task `{}` is not written: {error}", task.task);
     }
 }

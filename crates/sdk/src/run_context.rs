@@ -175,7 +175,8 @@ impl RunContext {
 
     /// Runs the task of an earlier run again, with the same inputs, and takes over what has succeeded there: the root is run, and each action that it calls
     /// again under the name that it had is at its end at once ([`Phase::Recovered`](crate::Phase::Recovered)). What failed there, was not
-    /// reached or is called with other inputs is run. The map is treated as by [`rerun`](RunContext::rerun).
+    /// reached or is called with other inputs is run. Calls of tasks and timers are taken over; steps run again with the task that makes them, and conditions
+    /// are asked again. The map is treated as by [`rerun`](RunContext::rerun).
     ///
     /// # Errors
     /// As [`rerun`](RunContext::rerun).

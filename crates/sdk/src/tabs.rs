@@ -43,7 +43,7 @@ impl Tabs {
             let checked = if at == 0 { " checked" } else { "" };
             let _ = write!(
                 names,
-                "<input type=\"radio\" name=\"tab\" id=\"tab-{at}\"{checked}><label for=\"tab-{at}\">{}</label>",
+                "<input type=\"radio\" name=\"spanwise-tab\" id=\"spanwise-tab-{at}\"{checked}><label for=\"spanwise-tab-{at}\">{}</label>",
                 escaped(name)
             );
             let _ = write!(contents, "<section>{}</section>", content.join("\n"));
@@ -51,7 +51,7 @@ impl Tabs {
         let mut rules = String::new();
         for at in 0..self.all.len() {
             let nth = at + 1;
-            let _ = write!(rules, "#tab-{at}:checked~main>section:nth-of-type({nth}){{display:block}}");
+            let _ = write!(rules, "#spanwise-tab-{at}:checked~main>section:nth-of-type({nth}){{display:block}}");
         }
         let head = format!("<meta charset=\"utf-8\"><title>{}</title><style>{STYLE}{rules}</style>", escaped(task));
         format!(
@@ -61,8 +61,8 @@ impl Tabs {
 }
 
 /// Tabs without a script: a page may be shown where none may run.
-const STYLE: &str = "body{font-family:system-ui,sans-serif;margin:1rem}input{position:absolute;opacity:0}label{display:inline-block;padding:.4rem .8rem;\
-    cursor:pointer;border-bottom:2px solid transparent}input:checked+label{border-color:currentColor;font-weight:600}input:focus-visible+label{outline:2px \
+const STYLE: &str = "body{font-family:system-ui,sans-serif;margin:1rem}body>input{position:absolute;opacity:0}body>label{display:inline-block;padding:.4rem .8rem;\
+    cursor:pointer;border-bottom:2px solid transparent}body>input:checked+label{border-color:currentColor;font-weight:600}body>input:focus-visible+label{outline:2px \
     solid}main>section{display:none;padding-top:1rem}";
 
 fn escaped(text: &str) -> String {

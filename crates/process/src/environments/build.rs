@@ -19,7 +19,11 @@ pub(super) async fn run(inner: &Inner, build: &Build<'_>) -> Result<Record, Erro
         return Err(Error::Base(problem));
     }
     let made = make(inner, (&base, build), None).await;
-    let Some(conflict) = made.as_ref().err().and_then(|error| conflict(error, base.sdk())) else { return made };
+    // One that is nothing but the SDK, or files beside it, is of no use without.
+    let has_packages = build.plan.steps.iter().any(|step| !matches!(step, Step::Copy { .. }));
+    let may_do_without = has_packages && build.plan.sdk.is_none();
+    let conflict = made.as_ref().err().filter(|_| may_do_without).and_then(|error| conflict(error, base.sdk()));
+    let Some(conflict) = conflict else { return made };
     let name = base.sdk().name;
     say(build.log, &format!("its packages do not go together with {name}: making the environment without it"))?;
     // What the installer said about both is what is to be read, if this does not help.
@@ -31,7 +35,10 @@ fn conflict<'a>(error: &'a Error, sdk: &Sdk) -> Option<&'a str> {
     let Error::Step { last_lines, .. } = error else { return None };
     // The words of pip, and those of uv.
     let is_one = ["ResolutionImpossible", "No solution found"].iter().any(|words| last_lines.contains(words));
-    (is_one && last_lines.contains(sdk.name)).then_some(last_lines)
+    // uv says the same of what it cannot find, which may be there the next time.
+    let is_missing = ["was not found in", "there is no version of", "there are no versions of"];
+    let is_missing = is_missing.iter().any(|words| last_lines.contains(words));
+    (is_one && !is_missing && last_lines.contains(sdk.name)).then_some(last_lines)
 }
 
 /// Makes the environment, without the SDK if it is said why.

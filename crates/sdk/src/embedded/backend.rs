@@ -144,6 +144,7 @@ impl Backend for Embedded {
                 RunSettings { options: options_of_run(&options)?, relation, trace, ..RunSettings::default() };
             let name = spec.task.clone();
             let definitions = Vec::new();
+            super::reports::make_way(&self.engine, &id);
             let new = NewEngineRun { id: id.clone(), spec, inputs: inputs.clone(), settings, definitions };
             match self.engine.accept_run(new, begin).await {
                 Ok(begun) => Ok(Box::new(EmbeddedRun(begun)) as AnyRun),
@@ -183,6 +184,7 @@ impl Backend for Embedded {
             let inputs = freeze(literals, &context)?;
             let definitions = Vec::new();
             let begin = self.driving(task, effective, Some(inputs.clone()));
+            super::reports::make_way(&self.engine, &id);
             let new = NewEngineRun { id, spec, inputs, settings, definitions };
             Ok(Box::new(EmbeddedRun(self.engine.accept_run(new, begin).await?)) as AnyRun)
         })

@@ -37,9 +37,11 @@ impl Executor for InProcess {
         let parent = Parent::new(run.clone(), Arc::clone(&scope));
         let delivered = Delivered { inputs: attempt.inputs, span: attempt.span };
         // Each future that has another one as its argument has room for it twice.
-        let polls = scope.run_body(run, Box::pin(run_body(task, delivered, parent.into(), depth)));
+        let (body, unwritten) = run_body(task, delivered, parent.into(), depth);
+        let polls = scope.run_body(run, Box::pin(body));
         let body = async move {
             let report = polls.await;
+            unwritten.write().await;
             if matches!(report, Report::Failed(_)) && runtime_is_going().await {
                 // What the body has spawned was cancelled with the runtime: no failure of the body, which goes too.
                 return std::future::pending().await;

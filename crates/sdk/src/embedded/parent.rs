@@ -57,6 +57,7 @@ async fn recover(run: &RunHandle, source: &RunName, action: ActionName, executor
     }
     let source = match run.engine().resume(&run.id().scope().run(source.clone())) {
         Err(spanwise_engine::Error::NotFound(_)) => return Ok(()),
+        Err(error) if error.is_damage() => return Ok(()),
         source => source?,
     };
     match source.delivered(&action).await {

@@ -3,11 +3,15 @@
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use spanwise_core::{ActionName, AttemptNo, Failure, RunId, layout};
 use spanwise_engine::Engine;
 
 use crate::error::{Error, ErrorKind};
+
+/// The next name of a report that is being written.
+static NEXT: AtomicU64 = AtomicU64::new(0);
 
 fn directory_of(data: &Path, key: &str) -> PathBuf {
     data.join(layout::BLOBS).join(key)
@@ -24,7 +28,9 @@ pub(super) fn write(data: &Path, run: &RunId, action: &ActionName, attempt: Atte
     let staging = data.join(layout::STAGING);
     fs::create_dir_all(&directory)?;
     fs::create_dir_all(&staging)?;
-    let staged = staging.join(format!("report-{}-{action}-{attempt}", run.name));
+    // One that nobody waits for any more may still be written.
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let staged = staging.join(format!("report-{}-{action}-{attempt}-{number}", run.name));
     let written = fs::File::create(&staged).and_then(|mut file| {
         file.write_all(page.as_bytes())?;
         file.sync_all()
@@ -43,6 +49,15 @@ pub(super) fn read(data: &Path, run: &RunId, action: &ActionName, attempt: Attem
         Ok(page) => Ok(Some(page)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+/// Before a run of a name is made: what a run has left that had the name and is gone is not shown as its own.
+pub(super) fn make_way(engine: &Engine, run: &RunId) {
+    let Some(data) = engine.directory() else { return };
+    let directory = directory_of(data, &layout::run_key(run));
+    if directory.is_dir() && matches!(engine.run_row(run), Ok(None)) {
+        let _ = fs::remove_dir_all(directory);
     }
 }
 

@@ -56,7 +56,10 @@ async fn run() -> Result<()> {
     let report = match task::find(&contract.task) {
         Ok(task) => {
             let delivered = Delivered { inputs, span: None };
-            run_and_abort(&parent, run_body(task, delivered, parent.clone().into(), 0)).await
+            let (body, unwritten) = run_body(task, delivered, parent.clone().into(), 0);
+            let report = run_and_abort(&parent, body).await;
+            unwritten.write().await;
+            report
         }
         Err(error) => Report::Failed(error.to_failure()),
     };

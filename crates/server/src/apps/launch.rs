@@ -179,6 +179,8 @@ impl Apps {
             Ending::Signalled(signal) => format!("signal {signal} ended the app"),
             Ending::Gone => "the app is gone".to_owned(),
         };
+        let ran_out = self.inner.shared.runner.ran_out_of_memory(&running.files.claim(running.number)).await;
+        let how = if ran_out { format!("{how}: it needs more memory than its limit (its `resources`)") } else { how };
         let said = self.inner.shared.logs.last_lines(&running.files.log(running.number), LAST_LINES).await;
         match said.as_deref().map(str::trim_end) {
             Ok("") | Err(_) => how,

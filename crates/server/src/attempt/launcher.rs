@@ -146,6 +146,11 @@ impl Launcher {
         let path = entry::write_serve(&self.bin).map_err(|error| system("write the SDK's entry point", &error))?;
         let found = ImageKey::of(&program.image).and_then(|key| self.environments.find(&key));
         // The SDK's entry point may start the app as a program of its own, which then finds what is installed for it on its path.
+        if let Some(conflict) = found.as_ref().and_then(|found| found.lacks_sdk.as_ref())
+            && program.argv.iter().position(|argument| argument == "--").is_none_or(|at| at + 1 == program.argv.len())
+        {
+            return Err(without_sdk(&program.image, conflict));
+        }
         let found = found.filter(|found| found.lacks_sdk.is_none());
         let (interpreter, options) = match found {
             Some(found) => (found.bin.join("python"), Vec::new()),
@@ -221,7 +226,7 @@ pub(super) fn other_python(program: &Program, base: &Base) -> Option<(ImageKey, 
 fn without_sdk(image: &str, conflict: &str) -> Failure {
     let name = SDK.name;
     let message = format!(
-        "the packages of the image {image} do not go together with {name}, which tasks need: ask for other versions of them. The installer \
+        "the packages of the image {image} do not go together with {name}, which tasks need, and apps that it serves itself: ask for other versions of them. The installer \
          said:\n{conflict}"
     );
     Failure::user("PackagesConflict", message).terminal()

@@ -31,6 +31,10 @@ pub(super) fn named(report: Report, limit: Option<&MemoryLimit>, is_told: bool) 
                 format!("the task needs more memory than its limit of {} (its `resources`): {said}", limit.written);
             Report::Failed(Failure { code: OUT_OF_MEMORY.into(), message, ..failure })
         }
+        // Nobody knows how the process of an earlier server has ended, but by this.
+        (Report::Lost { reason, blamed: true }, Some(_)) if is_told => {
+            named(Report::Failed(Failure::user(OUT_OF_MEMORY, reason)), limit, true)
+        }
         (report, _) => report,
     }
 }
@@ -68,6 +72,9 @@ mod tests {
         let other = Failure::user("ValueError", "no");
         let (code, text, _) = shown(other.clone(), Some(&limit));
         assert_eq!((code.as_str(), text.as_str()), ("ValueError", "no"));
+        let adopted = named(Report::lost("it is gone"), Some(&limit), true);
+        assert!(matches!(adopted, Report::Failed(failure) if *failure.code == *"OOMKilled"));
+        assert!(matches!(named(Report::lost("it is gone"), Some(&limit), false), Report::Lost { .. }));
         let told = named(Report::Failed(other), Some(&limit), true);
         assert!(
             matches!(told, Report::Failed(failure) if *failure.code == *"OOMKilled" && failure.message.ends_with("): no"))

@@ -34,7 +34,7 @@ impl ControlPlane {
     pub(super) async fn created_before(&self, again: Again) -> Result<Option<RunHandle>, Error> {
         let run = self.run(&again.id)?;
         let settings = run.settings();
-        let is_new = run.action(&ActionName::ROOT).is_some_and(|root| !root.was_reported());
+        let is_new = run.action(&ActionName::ROOT).is_some_and(|root| !root.was_reported() && !root.is_finished());
         let task = run.root_spec().and_then(|root| root.definition);
         let is_same = settings.tracked
             && is_new

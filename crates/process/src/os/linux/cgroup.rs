@@ -5,9 +5,15 @@
 
 use std::fs;
 use std::io;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
+
+use rustix::event::{EventfdFlags, eventfd};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 /// The group of the server itself, beside those of attempts: in version 2 a group that has others below it has no processes.
 const SERVER: &str = "spanwise-server";
@@ -21,6 +27,8 @@ const ROUNDS: usize = 40;
 struct Groups {
     directory: PathBuf,
     version: Version,
+    /// It is the topmost group that this process sees.
+    is_root: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,11 +54,11 @@ impl Version {
         }
     }
 
-    /// The file that counts the processes which were killed.
-    fn counts(self) -> &'static str {
+    /// Where it is counted how many processes were killed, and how often the group itself has met its limit: others may have too little, too.
+    fn counts(self) -> [(&'static str, &'static str); 2] {
         match self {
-            Version::One => "memory.oom_control",
-            Version::Two => "memory.events",
+            Version::One => [("memory.oom_control", "oom_kill "), ("memory.failcnt", "")],
+            Version::Two => [("memory.events", "oom_kill "), ("memory.events.local", "oom ")],
         }
     }
 }
@@ -91,7 +99,7 @@ pub(crate) fn remove(name: &str) {
 /// How memory is limited, for people.
 pub(crate) fn described() -> String {
     match groups() {
-        Ok(Groups { directory, version }) => {
+        Ok(Groups { directory, version, .. }) => {
             let version = if *version == Version::One { 1 } else { 2 };
             format!(
                 "by control groups (version {version}) in {}: what all processes of an attempt use counts",
@@ -131,7 +139,7 @@ fn candidates(own: &str, mounts: &str) -> Vec<Groups> {
         };
         let mount = mounts.lines().filter_map(Mount::of).find(|mount| mount.is_for(version));
         if let Some(directory) = mount.and_then(|mount| mount.directory_of(path)) {
-            found.push(Groups { directory, version });
+            found.push(Groups { directory, version, is_root: path == "/" });
         }
     }
     found
@@ -181,15 +189,20 @@ impl Groups {
         };
         let probe = format!("probe-{}", std::process::id());
         let failed = |error: io::Error| format!("{}: {error}", groups.directory.display());
-        groups.make(&probe, 64 << 20).map_err(failed)?;
-        fs::remove_dir(groups.group(&probe)).map_err(failed)?;
+        groups.sweep();
+        let tried = groups.try_to_make(&probe, 64 << 20);
+        let _ = fs::remove_dir(groups.group(&probe));
+        tried.map_err(failed)?;
         Ok(groups)
     }
 
     /// In version 2, the group below which others may count memory. This server leaves it, if nobody else is in it.
     fn delegated(mut self) -> Result<Groups, String> {
-        if self.directory.ends_with(SERVER) {
-            self.directory.pop();
+        match self.directory.ends_with(SERVER) {
+            true => drop(self.directory.pop()),
+            // The root of a container's own is its own; any other belongs to somebody who counts on what happens in it.
+            false if self.is_root => {}
+            false => return Err(format!("{}: it was not delegated", self.directory.display())),
         }
         let read = |name: &str| fs::read_to_string(self.directory.join(name)).unwrap_or_default();
         let has = |file: &str| read(file).split_whitespace().any(|controller| controller == "memory");
@@ -219,6 +232,16 @@ impl Groups {
     }
 
     fn make(&self, name: &str, bytes: u64) -> io::Result<MemoryGroup> {
+        let group = self.try_to_make(name, bytes)?;
+        // Where one process is killed all are: the others would wait for it, some of them for ever.
+        match self.version {
+            Version::One => end_together(&group)?,
+            Version::Two => drop(fs::write(group.join("memory.oom.group"), "1")),
+        }
+        Ok(MemoryGroup { processes: group.join("cgroup.procs") })
+    }
+
+    fn try_to_make(&self, name: &str, bytes: u64) -> io::Result<PathBuf> {
         let group = self.group(name);
         match fs::create_dir(&group) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
@@ -231,23 +254,77 @@ impl Groups {
         }
         // A kernel that does not count swap has no such file.
         let _ = fs::write(group.join(swap), most_swap.to_string());
-        Ok(MemoryGroup { processes: group.join("cgroup.procs") })
+        Ok(group)
     }
 
     fn has_killed(&self, name: &str) -> bool {
-        let counts = fs::read_to_string(self.group(name).join(self.version.counts())).unwrap_or_default();
-        let killed = counts.lines().find_map(|line| line.strip_prefix("oom_kill "));
-        killed.and_then(|count| count.trim().parse().ok()).is_some_and(|count: u64| count > 0)
+        self.version.counts().into_iter().all(|(file, key)| {
+            let counts = fs::read_to_string(self.group(name).join(file)).unwrap_or_default();
+            let count = counts.lines().find_map(|line| line.strip_prefix(key)?.trim().parse::<u64>().ok());
+            count.is_some_and(|count| count > 0)
+        })
     }
 
     fn remove(&self, name: &str) {
         let group = self.group(name);
         for _ in 0..ROUNDS {
             match fs::remove_dir(&group) {
-                Err(error) if error.kind() == io::ErrorKind::ResourceBusy => std::thread::sleep(PAUSE),
+                Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+                    kill_all(&group);
+                    std::thread::sleep(PAUSE);
+                }
                 _ => return,
             }
         }
+    }
+
+    /// Removes the groups that servers have left which were killed; those with a process in them stay.
+    fn sweep(&self) {
+        let Ok(entries) = fs::read_dir(&self.directory) else { return };
+        for group in entries.flatten().map(|entry| entry.path()) {
+            let name = group.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            if name.starts_with("spanwise-") && name != SERVER {
+                let _ = fs::remove_dir(&group);
+            }
+        }
+    }
+}
+
+/// In version 1 the kernel kills one process and tells that there was too little memory, or that the group is gone.
+fn end_together(group: &Path) -> io::Result<()> {
+    let control = group.join("cgroup.event_control");
+    if !control.exists() {
+        return Ok(());
+    }
+    let event = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
+    let limit = fs::File::open(group.join("memory.oom_control"))?;
+    fs::write(control, format!("{} {}", event.as_raw_fd(), limit.as_raw_fd()))?;
+    let (event, group) = (readable(event)?, group.to_owned());
+    tokio::spawn(async move {
+        while let Ok(mut ready) = event.readable().await {
+            if !group.exists() {
+                return;
+            }
+            kill_all(&group);
+            let _ = rustix::io::read(event.get_ref(), &mut [0; 8]);
+            ready.clear_ready();
+        }
+    });
+    Ok(())
+}
+
+#[expect(
+    deprecated,
+    reason = "its successor is unsafe for the sake of other types: an owned descriptor stays what it is"
+)]
+fn readable(event: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    AsyncFd::with_interest(event, Interest::READABLE)
+}
+
+fn kill_all(group: &Path) {
+    let processes = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
+    for process in processes.lines().filter_map(|line| Pid::from_raw(line.parse().ok()?)) {
+        let _ = kill_process(process, Signal::KILL);
     }
 }
 
@@ -265,7 +342,7 @@ mod tests {
     #[test]
     fn the_groups_of_a_process_are_found_where_they_are_mounted() {
         let found = candidates("9:name=systemd:/\n4:cpuset,memory:/x/y\n1:cpu:/\n0::/a/b/c.service\n", MOUNTS);
-        let groups = |directory: &str, version| Groups { directory: directory.into(), version };
+        let groups = |directory: &str, version| Groups { directory: directory.into(), version, is_root: false };
         let expected = [
             groups("/sys/fs/cgroup/memory/x/y", Version::One),
             groups("/sys/fs/cgroup/unified/c.service", Version::Two),
@@ -282,7 +359,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
         let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
-        let groups = || Groups { directory: folder.path().to_owned(), version: Version::Two };
+        let groups = || Groups { directory: folder.path().to_owned(), version: Version::Two, is_root: true };
         let own = std::process::id().to_string();
         write("cgroup.controllers", "cpu io\n");
         assert!(groups().delegated().unwrap_err().contains("memory is not counted"));
@@ -294,25 +371,31 @@ mod tests {
         assert_eq!(groups().delegated().unwrap(), groups());
         assert_eq!((read("spanwise-server/cgroup.procs"), read("cgroup.subtree_control")), (own, "+memory".to_owned()));
         // The next server is started in the group of the one before.
-        let of_server = Groups { directory: folder.path().join(SERVER), version: Version::Two };
+        let of_server = Groups { directory: folder.path().join(SERVER), version: Version::Two, is_root: false };
+        let of_others = Groups { is_root: false, ..groups() };
+        assert!(of_others.delegated().unwrap_err().contains("it was not delegated"));
         write("cgroup.subtree_control", "memory\n");
-        assert_eq!(of_server.delegated().unwrap(), groups());
+        assert_eq!(of_server.delegated().unwrap().directory, groups().directory);
     }
 
     #[test]
     fn the_kernels_counts_are_read() {
         let folder = tempfile::tempdir().unwrap();
         for (version, counts) in [
-            (Version::One, "oom_kill_disable 0\nunder_oom 0\noom_kill "),
-            (Version::Two, "low 0\nmax 7\noom 2\noom_kill "),
+            (Version::One, ["oom_kill_disable 0\nunder_oom 0\noom_kill ", ""]),
+            (Version::Two, ["low 0\nmax 7\noom 2\noom_kill ", "low 0\noom "]),
         ] {
-            let groups = Groups { directory: folder.path().to_owned(), version };
+            let groups = Groups { directory: folder.path().to_owned(), version, is_root: false };
             assert!(!groups.has_killed("nobody"));
             let group = groups.make("some", 1 << 20).unwrap();
             assert!(group.processes().starts_with(folder.path()));
-            for (count, expected) in [("0\n", false), ("1\n", true)] {
-                fs::write(groups.group("some").join(version.counts()), format!("{counts}{count}")).unwrap();
-                assert_eq!(groups.has_killed("some"), expected, "{version:?}");
+            // Somebody else may have too little memory: then the group's own limit was not met.
+            for (found, expected) in [(["0", "0"], false), (["1", "0"], false), (["0", "1"], false), (["1", "3"], true)]
+            {
+                for (at, (file, _)) in version.counts().into_iter().enumerate() {
+                    fs::write(groups.group("some").join(file), format!("{}{}\n", counts[at], found[at])).unwrap();
+                }
+                assert_eq!(groups.has_killed("some"), expected, "{version:?} {found:?}");
             }
         }
     }
