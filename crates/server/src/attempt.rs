@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use spanwise_blobs::Blobs;
-use spanwise_core::{ActionName, ActionSpec, AttemptNo, Failure, FailureKind, Phase, RunId};
+use spanwise_core::{ActionName, AttemptNo, Failure, FailureKind, Phase, RunId};
 use spanwise_engine::{Attempt, Executor, Report, RunHandle, RunKey};
 use spanwise_process as process;
 use spanwise_process::environments::Environments;
 use spanwise_process::{Claim, Hidden, Launch, Logs, Process, ProcessId, Runner};
+use spanwise_wire::inputs;
 use spanwise_wire::task::{CORE_SLEEP, IMAGE_BUILD, Program};
-use spanwise_wire::{TaskInputs, inputs};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
@@ -28,6 +28,7 @@ mod artifacts;
 mod begun;
 mod charge;
 pub(crate) mod contract;
+mod defined;
 mod devices;
 mod entry;
 mod image;
@@ -187,29 +188,6 @@ impl Executor for ProcessExecutor {
 }
 
 impl Shared {
-    /// Why there is no timer for an action of a task that only waits.
-    fn no_timer(&self, spec: &ActionSpec, inputs: &Bytes) -> Failure {
-        let definition = match self.definitions.of(spec) {
-            Ok(definition) => definition,
-            Err(error) => return undefined("read the task's definition", &error),
-        };
-        let task = definition.and_then(|definition| definition.task().ok().flatten());
-        let input = task.map(|task| task.timer_input(&TaskInputs::read(inputs)?));
-        match input {
-            Some(Err(error)) => bad_task(error.to_string()),
-            _ => Failure::system("SystemError", "it only waits, and is no timer").terminal(),
-        }
-    }
-
-    /// What is to be run, with what the run's scope has said of it.
-    fn program_of(&self, run: &RunHandle, spec: &ActionSpec) -> Result<Program, Failure> {
-        let program = self.definitions.program(spec);
-        let program = program.map_err(|error| undefined("read the task's definition", &error))?;
-        let defaults = self.definitions.defaults(run.settings());
-        let defaults = defaults.map_err(|error| undefined("read the run's settings", &error))?;
-        Ok(program.under(&defaults))
-    }
-
     async fn run(self: Arc<Self>, attempt: Attempt) -> Result<Report, Failure> {
         let (run, action, number) = (&attempt.run, attempt.scope.action, attempt.scope.attempt);
         let files = Files::of(&self.data, run, &action, number);
@@ -415,10 +393,7 @@ impl Shared {
             let noted = self.logs.append(&files.log, &note).await;
             noted.map_err(|error| system("write to the attempt's log", &error))?;
         }
-        let options = self.definitions.options(attempt.run.settings());
-        let defaults = self.definitions.defaults(attempt.run.settings());
-        let settings = options.and_then(|options| Ok((options, defaults?)));
-        let (options, defaults) = settings.map_err(|error| undefined("read the run's settings", &error))?;
+        let (options, defaults) = self.settings_of(&attempt.run)?;
         let secrets = values.given((&*self.runner, self.data.mounts())).await?;
         let layers = vec![
             python.variables(self.launcher.inherited().for_task()),

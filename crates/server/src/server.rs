@@ -50,10 +50,10 @@ pub enum Error {
         source: std::io::Error,
     },
     /// Another server has the data directory.
-    #[error("open the data directory{}", by(Some(holder)))]
+    #[error("open the data directory{}", by(Some(holder.as_ref())))]
     InUse {
         /// That server.
-        holder: Running,
+        holder: Box<Running>,
         /// What the journal said.
         #[source]
         source: spanwise_engine::Error,

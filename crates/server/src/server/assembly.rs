@@ -47,11 +47,10 @@ pub(super) fn assemble(
     let signer = Signer::open(&data.path().join("signing.key"))?;
     let secrets = open_secrets(config, &data)?;
     let definitions = Definitions::new(engine.clone());
-    let stopping = TaskTracker::new();
+    let (stopping, signs) = (TaskTracker::new(), SignsOfLife::default());
     let endpoint = endpoint_of_tasks(config, port);
     let environments = Environments::open(data.environments(), base, config.grace, stopping.clone());
     let readiness = Readiness::new(engine.clone(), blobs.clone());
-    let signs = SignsOfLife::default();
     let doors = http::blobs(&blobs, &signer, &signs);
     let launcher = Arc::new(Launcher::new(environments, Inherited::of_this_process(&config.pass_env), data.bin()));
     let warm = (!config.cold).then(|| Warm::new(launcher.common()));

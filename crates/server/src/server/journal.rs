@@ -26,7 +26,7 @@ pub(super) fn open(config: &Config, data: &DataDir, warnings: &mut Vec<String>) 
         waits_for_room: true,
     });
     engine.map_err(|source| match running::read(data.path()) {
-        Some(holder) if source.is_in_use() => Error::InUse { holder, source },
+        Some(holder) if source.is_in_use() => Error::InUse { holder: Box::new(holder), source },
         _ => Error::Engine(source),
     })
 }
