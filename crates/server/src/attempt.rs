@@ -12,6 +12,7 @@ use spanwise_core::{ActionName, ActionSpec, AttemptNo, Failure, FailureKind, Run
 use spanwise_engine::{Attempt, Executor, Report, RunHandle, RunKey};
 use spanwise_process as process;
 use spanwise_process::environments::Environments;
+use spanwise_process::roots::Roots;
 use spanwise_process::{Claim, Hidden, Launch, Limits, Logs, Process, ProcessId, Runner};
 use spanwise_wire::task::{CORE_SLEEP, IMAGE_BUILD, Program};
 use spanwise_wire::{TaskInputs, inputs};
@@ -26,6 +27,7 @@ use crate::secrets::Secrets;
 
 mod begun;
 mod charge;
+mod container;
 pub(crate) mod contract;
 mod entry;
 mod image;
@@ -40,6 +42,7 @@ mod stand_in;
 pub(crate) mod trouble;
 mod verdict;
 
+pub use container::can_run_containers;
 pub(crate) use contract::exporter_defaults;
 pub(crate) use entry::SERVE;
 pub(crate) use image::{LIMIT as BUILD_LIMIT, plan as plan_of_image};
@@ -73,6 +76,7 @@ pub(crate) struct Shared {
     pub(crate) secrets: Secrets,
     pub(crate) launcher: Arc<Launcher>,
     pub(crate) programs: Programs,
+    pub(crate) roots: Roots,
     pub(crate) signs: SignsOfLife,
     pub(crate) refusals: Refusals,
     pub(crate) readiness: Readiness,
@@ -218,13 +222,19 @@ impl Shared {
         charge.records(self.record(&files, &hidden, attempt.adopted).await?);
         let refused = self.refusals.of(run.key(), action);
         let (launched, badly) = self.process_of(&attempt, (&program, &values), contract, &files).await?;
+        let _root = self.root_in_use(&program);
         let ending = match launched {
             Some(process) => {
                 attempt.scope.report_alive();
+                if program.container.is_some() {
+                    // It reads no inputs of ours, and runs once it is there.
+                    attempt.run.report_started(action, number);
+                }
                 self.watch(&attempt, process, (sign, &hidden), &files, &mut charge).await
             }
             None => process::Ending::Gone,
         };
+        let ending = self.end_of_container((&program, ending), &uris, &files).await;
         if let Ok(recording) = self.logs.record_hiding(&files.log, hidden.clone()).await {
             recording.finish().await;
         }
@@ -248,6 +258,7 @@ impl Shared {
         let (has_outputs, last_lines) = (program.has_outputs, last_lines.as_str());
         let report = verdict::judge(left, &Evidence { beginning, ending, has_outputs, last_lines, refused: &refused });
         let report = begun::judged(report, badly)?;
+        let report = container::named(report, &program, last_lines);
         Ok(secrets::masked(memory::named(report, program.memory_limit.as_ref()), &hidden))
     }
 
@@ -379,6 +390,9 @@ impl Shared {
             return Err(bad_task(format!("`{}`: {why}", program.name)));
         }
         let values = values.as_ref().map_err(Failure::clone)?;
+        if let Some(task) = &program.container {
+            return self.launch_container(attempt, (program, task, values), contract, uris, files).await;
+        }
         let delivered = inputs::delivered(&attempt.inputs, attempt.span);
         let (delivered, context) = delivered.map_err(|error| damaged("read the frozen inputs", &error))?;
         self.deliver_inputs(delivered, uris).await?;
@@ -417,6 +431,7 @@ impl Shared {
             limits: Limits { memory_bytes: memory::bytes(program) },
             claim: Some(files.process.clone()),
             mounted: secrets.files,
+            container: None,
         };
         self.launcher.start(&*self.runner, &python, launch).await
     }
@@ -474,6 +489,6 @@ impl Files {
 
     /// Removes the working directory alone.
     fn remove_directory(&self) {
-        let _ = std::fs::remove_dir_all(&self.work);
+        let _ = process::remove_tree(&self.work);
     }
 }

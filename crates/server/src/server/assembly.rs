@@ -24,6 +24,7 @@ use crate::readiness::Readiness;
 use crate::secrets::Secrets;
 use crate::upload_copies::UploadCopies;
 use spanwise_process::environments::{Base, Environments};
+use spanwise_process::roots::Roots;
 
 /// What a server has found where it was started.
 pub(super) struct Found {
@@ -66,6 +67,7 @@ pub(super) fn assemble(
         secrets: secrets.clone(),
         launcher,
         programs: attempt::Programs::new(blobs.clone(), data.programs()),
+        roots: Roots::open(data.roots(), config.grace, stopping.clone()),
         signs,
         refusals: attempt::Refusals::default(),
         readiness: readiness.clone(),
