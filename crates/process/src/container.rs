@@ -220,11 +220,11 @@ mod tests {
     fn variables_come_before_the_root_so_that_what_is_cut_off_starts_nothing() {
         let container = Container {
             root: "/roots/x".into(),
-            directory: "/work/x".into(),
+            directory: "/data/x".into(),
             working_directory: "/srv".to_owned(),
             user: Some((33, 34)),
-            mounts: vec![("/work/x/inputs".into(), "/var/inputs".to_owned())],
-            exit: "/work/x.exit".into(),
+            mounts: vec![("/data/x/inputs".into(), "/var/inputs".to_owned())],
+            exit: "/data/x.exit".into(),
         };
         let env = [("A".to_owned(), "1\n2".to_owned())];
         let options = container.options(env.into_iter(), Some(Path::new("/etc/secrets"))).unwrap();

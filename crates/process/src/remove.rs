@@ -46,7 +46,7 @@ mod tests {
         fs::write(closed.join("file"), "").unwrap();
         std::os::unix::fs::symlink(&other, closed.join("link")).unwrap();
         for directory in [&closed, &other] {
-            fs::set_permissions(directory, fs::Permissions::from_mode(0)).unwrap();
+            fs::set_permissions(directory, fs::Permissions::from_mode(0o0)).unwrap();
         }
         remove_tree(&folder.path().join("tree")).unwrap();
         assert!(!folder.path().join("tree").exists());

@@ -225,19 +225,13 @@ impl Shared {
         let _root = self.root_in_use(&program);
         let ending = match launched {
             Some(process) => {
-                attempt.scope.report_alive();
-                if program.container.is_some() {
-                    // It reads no inputs of ours, and runs once it is there.
-                    attempt.run.report_started(action, number);
-                }
+                container::began(&attempt, &program);
                 self.watch(&attempt, process, (sign, &hidden), &files, &mut charge).await
             }
             None => process::Ending::Gone,
         };
         let ending = self.end_of_container((&program, ending), &uris, &files).await;
-        if let Ok(recording) = self.logs.record_hiding(&files.log, hidden.clone()).await {
-            recording.finish().await;
-        }
+        self.hide_last(&files, &hidden).await;
         attempt.scope.report_ended();
         charge.ended();
         // From here on, what the machine cannot do for now must not become a report: the next attempt would run the body again.
@@ -257,9 +251,15 @@ impl Shared {
         }
         let (has_outputs, last_lines) = (program.has_outputs, last_lines.as_str());
         let report = verdict::judge(left, &Evidence { beginning, ending, has_outputs, last_lines, refused: &refused });
-        let report = begun::judged(report, badly)?;
-        let report = container::named(report, &program, last_lines);
+        let report = container::named(begun::judged(report, badly)?, &program, last_lines);
         Ok(secrets::masked(memory::named(report, program.memory_limit.as_ref()), &hidden))
+    }
+
+    /// Hides what was said after the end was seen.
+    async fn hide_last(&self, files: &Files, hidden: &Hidden) {
+        if let Ok(recording) = self.logs.record_hiding(&files.log, hidden.clone()).await {
+            recording.finish().await;
+        }
     }
 
     /// The process of an attempt: the one that has claimed it, or a new one; none if it has ended. With it the failure of the launch, if it failed.

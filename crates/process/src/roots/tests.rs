@@ -1,3 +1,5 @@
+//! What is in the directory of roots, found and removed.
+
 use std::fs;
 
 use super::record::Record;

@@ -21,13 +21,8 @@ use spanwise_core::text::seconds;
 mod outputs;
 mod stage;
 
-pub(super) use outputs::Left;
-
 /// What a container has of a path if neither its image nor its task says more.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
-/// The name beside a claim under which the exit code stands.
-pub(super) const EXIT: &str = "exit";
 
 /// What `bwrap` says in front of why a program cannot be started.
 const CANNOT_START: &str = "bwrap: execvp ";
@@ -39,6 +34,14 @@ const CANNOT_START: &str = "bwrap: execvp ";
 pub async fn can_run_containers() -> Result<(), String> {
     process::can_contain().await?;
     roots::missing().map_or(Ok(()), Err)
+}
+
+/// Says that an attempt has a process. A container reads no inputs by itself, and runs once it is there.
+pub(super) fn began(attempt: &Attempt, program: &Program) {
+    attempt.scope.report_alive();
+    if program.container.is_some() {
+        attempt.run.report_started(attempt.scope.action, attempt.scope.attempt);
+    }
 }
 
 /// This machine cannot run containers, or cannot make what they need.
@@ -186,7 +189,7 @@ impl Shared {
 
 /// Where the exit code of a container stands.
 fn exit_file(claim: &Path) -> PathBuf {
-    results::beside_claim(claim, EXIT)
+    results::beside_claim(claim, results::EXIT)
 }
 
 /// What is started: the task's words, with inputs in the place of their placeholders, behind what the image says.

@@ -5,12 +5,13 @@ use std::error::Error as StdError;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use spanwise_blobs::{Announced, BlobUri, Blobs, Mode};
+use spanwise_core::Failure;
 use spanwise_engine::Report;
 use tokio::fs::File;
 use tokio_util::io::ReaderStream;
 
-use super::container::{EXIT, Left};
 use super::trouble::patiently;
 
 /// The result of a process. An error comes last, because it counts.
@@ -28,6 +29,12 @@ pub(super) async fn leave(claim: &Path, left: Left) {
     let write = || std::future::ready(std::fs::write(&new, &content).and_then(|()| std::fs::rename(&new, &file)));
     patiently("leave the result of a container", write).await;
 }
+
+/// The name beside a claim under which the exit code of a container stands.
+pub(super) const EXIT: &str = "exit";
+
+/// What there is of a container's result: outputs, an error, or neither.
+pub(super) type Left = Option<Result<Bytes, Failure>>;
 
 /// What a process leaves when it is lost for want of its store.
 const LOST: &str = "lost";

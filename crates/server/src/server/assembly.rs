@@ -51,8 +51,7 @@ pub(super) fn assemble(
     let stopping = TaskTracker::new();
     let endpoint = endpoint_of_tasks(config, port);
     let environments = Environments::open(data.environments(), base, config.grace, stopping.clone());
-    let readiness = Readiness::new(engine.clone(), blobs.clone());
-    let signs = SignsOfLife::default();
+    let (readiness, signs) = (Readiness::new(engine.clone(), blobs.clone()), SignsOfLife::default());
     let doors = http::blobs(&blobs, &signer, &signs);
     let launcher = Arc::new(Launcher::new(environments, Inherited::of_this_process(&config.pass_env), data.bin()));
     let warm = (!config.cold).then(|| Warm::new(launcher.common()));

@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use spanwise_blobs::{Announced, BlobUri, Blobs, Mode};
 use spanwise_core::Failure;
-use spanwise_proto::flyteidl2::core::Literal;
 use spanwise_wire::shown;
 use spanwise_wire::task::ContainerTask;
-use spanwise_wire::task::container::{ERROR_FILE, Kind, Output, encode};
+use spanwise_wire::task::container::{Collected, ERROR_FILE, Kind, Output};
 use tokio_util::io::ReaderStream;
 
+use super::super::results::Left;
 use super::super::trouble::patiently;
 use super::super::verdict::{MAX_OUTPUTS, too_large};
 
@@ -22,9 +22,6 @@ const STDERR: &str = "_stderr";
 
 /// How much of a text an error shows.
 const MOST_SAID: u64 = 4096;
-
-/// What there is of a container's result: outputs, an error, or neither.
-pub(crate) type Left = Option<Result<Bytes, Failure>>;
 
 /// What keeps an output from being taken: the machine, or the container.
 enum Trouble {
@@ -45,7 +42,7 @@ pub(super) async fn left_by(
     (directory, code): (Option<&Path>, i32),
     base: &BlobUri,
 ) -> Left {
-    let Some(directory) = directory else { return (code == 0).then(|| Ok(encode(Vec::new()))) };
+    let Some(directory) = directory else { return (code == 0).then(|| Ok(Collected::default().encode())) };
     let error_file = directory.join(ERROR_FILE);
     if let Ok(said) = tail(&error_file) {
         let said =
@@ -83,27 +80,31 @@ fn tail(file: &Path) -> io::Result<String> {
 }
 
 async fn outputs(blobs: &Blobs, task: &ContainerTask, directory: &Path, base: &BlobUri) -> Result<Bytes, Trouble> {
-    let mut found = Vec::new();
+    let mut collected = Collected::default();
     for output in task.wanted() {
-        let value = value(blobs, &output, directory, base).await?;
-        found.push((output.name, value));
+        collect(blobs, &output, (directory, base), &mut collected).await?;
     }
-    let outputs = encode(found);
+    let outputs = collected.encode();
     match outputs.len() as u64 > MAX_OUTPUTS {
         true => Err(Trouble::Container(too_large(outputs.len() as u64))),
         false => Ok(outputs),
     }
 }
 
-async fn value(blobs: &Blobs, output: &Output, directory: &Path, base: &BlobUri) -> Result<Literal, Trouble> {
+async fn collect(
+    blobs: &Blobs,
+    output: &Output,
+    (directory, base): (&Path, &BlobUri),
+    collected: &mut Collected,
+) -> Result<(), Trouble> {
     let name = output.name.as_str();
     if output.kind == Kind::Nothing {
-        return Ok(output.missing());
+        return Ok(collected.missing(output));
     }
     let what = if output.kind == Kind::Directory { "directory" } else { "file" };
     let path = match within(directory, &directory.join(name))? {
         Some(path) => path,
-        None if output.is_optional => return Ok(output.missing()),
+        None if output.is_optional => return Ok(collected.missing(output)),
         None => {
             return Err(bad(format!("output `{name}`: the container has left no {what} `{name}` among its outputs")));
         }
@@ -113,27 +114,27 @@ async fn value(blobs: &Blobs, output: &Output, directory: &Path, base: &BlobUri)
         return Err(bad(format!("output `{name}`: what the container has left is no {what}")));
     }
     match output.kind {
-        Kind::Text => text(output, &path, metadata.len()),
+        Kind::Text => text(output, (&path, metadata.len()), collected),
         Kind::File => {
             let uri = named(base, name)?;
             put(blobs, &path, &uri).await?;
-            Ok(output.stored(&uri.to_string()))
+            Ok(collected.stored(output, &uri.to_string()))
         }
         Kind::Directory | Kind::Nothing => {
             let uri = named(base, name)?;
             put_all(blobs, (directory, &path), &uri).await?;
-            Ok(output.stored(&uri.to_string()))
+            Ok(collected.stored(output, &uri.to_string()))
         }
     }
 }
 
-fn text(output: &Output, path: &Path, size: u64) -> Result<Literal, Trouble> {
+fn text(output: &Output, (path, size): (&Path, u64), collected: &mut Collected) -> Result<(), Trouble> {
     if size > MAX_OUTPUTS {
         return Err(Trouble::Container(too_large(size)));
     }
     let text = String::from_utf8(fs::read(path)?);
     let text = text.map_err(|_| bad(format!("output `{}`: its file is no text in UTF-8", output.name)))?;
-    output.of_text(&text).map_err(|error| bad(error.to_string()))
+    collected.text(output, &text).map_err(|error| bad(error.to_string()))
 }
 
 /// Another attempt may leave something else.

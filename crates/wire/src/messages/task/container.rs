@@ -18,7 +18,7 @@ mod span;
 mod tests;
 
 pub use inputs::{BadInput, Entry};
-pub use outputs::{BadOutput, Kind, Output, encode};
+pub use outputs::{BadOutput, Collected, Kind, Output};
 
 /// Where inputs and outputs are unless the task says otherwise.
 const INPUTS: &str = "/var/inputs";

@@ -96,21 +96,8 @@ impl Output {
         Some(Output { name: name.to_owned(), kind: kind(declared)?, is_optional, declared: declared.clone() })
     }
 
-    /// The value that is written as a text.
-    ///
-    /// # Errors
-    /// [`BadOutput`] says what was expected.
-    pub fn of_text(&self, text: &str) -> Result<Literal, BadOutput> {
-        of_text(&self.declared, text).map_err(|misfit| BadOutput { name: shown(&self.name), misfit })
-    }
-
-    /// The value whose file or directory is stored at a URI.
-    pub fn stored(&self, uri: &str) -> Literal {
-        stored(&self.declared, uri)
-    }
-
     /// The value of an output that is missing, or always none.
-    pub fn missing(&self) -> Literal {
+    pub(super) fn missing(&self) -> Literal {
         match self.declared.union_type.as_option() {
             Some(union) => union
                 .variants
@@ -122,10 +109,40 @@ impl Output {
     }
 }
 
-/// `outputs.pb`.
-pub fn encode(outputs: Vec<(String, Literal)>) -> Bytes {
-    let literals = outputs.into_iter().map(|(name, literal)| NamedLiteral::new(name, literal)).collect();
-    Bytes::from(Outputs { literals, ..Outputs::default() }.encode_to_vec())
+/// The outputs that were found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Collected(Vec<NamedLiteral>);
+
+impl Collected {
+    /// Adds the value that is written as a text.
+    ///
+    /// # Errors
+    /// [`BadOutput`] says what was expected.
+    pub fn text(&mut self, output: &Output, text: &str) -> Result<(), BadOutput> {
+        let value = of_text(&output.declared, text);
+        let value = value.map_err(|misfit| BadOutput { name: shown(&output.name), misfit })?;
+        self.add(output, value);
+        Ok(())
+    }
+
+    /// Adds the value whose file or directory is stored at a URI.
+    pub fn stored(&mut self, output: &Output, uri: &str) {
+        self.add(output, stored(&output.declared, uri));
+    }
+
+    /// Adds the value of an output that is missing, or always none.
+    pub fn missing(&mut self, output: &Output) {
+        self.add(output, output.missing());
+    }
+
+    fn add(&mut self, output: &Output, value: Literal) {
+        self.0.push(NamedLiteral::new(output.name.clone(), value));
+    }
+
+    /// `outputs.pb`.
+    pub fn encode(self) -> Bytes {
+        Bytes::from(Outputs { literals: self.0, ..Outputs::default() }.encode_to_vec())
+    }
 }
 
 fn of_text(declared: &LiteralType, text: &str) -> Result<Literal, String> {

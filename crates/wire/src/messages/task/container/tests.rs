@@ -1,3 +1,5 @@
+//! Inputs and outputs as files, by tables.
+
 use serde_json::{Value as Json, json};
 use spanwise_proto::Message as _;
 use spanwise_proto::flyteidl2::core::{
@@ -5,7 +7,6 @@ use spanwise_proto::flyteidl2::core::{
 };
 use spanwise_proto::flyteidl2::task::{Inputs, NamedLiteral};
 
-use super::outputs::encode;
 use super::*;
 use crate::{TaskInputs, values};
 
@@ -33,6 +34,10 @@ fn task(format: LiteralMapFormat, layout: FileInputLayout, outputs: Vec<(&str, L
     let template =
         TaskTemplate { r#type: CONTAINER.to_owned(), interface: interface.into(), ..TaskTemplate::default() };
     ContainerTask::of(&template, &container).unwrap()
+}
+
+fn first(collected: Collected) -> Literal {
+    values::first_output(&collected.encode()).unwrap()
 }
 
 fn plain() -> ContainerTask {
@@ -196,7 +201,9 @@ fn outputs_are_what_their_files_say_in_their_types() {
         (optional(LiteralType::integer(), "int"), "3", json!(3)),
     ] {
         let output = &task(LiteralMapFormat::JSON, FileInputLayout::DIRECT, vec![("o", declared)]).wanted()[0];
-        assert_eq!(output.of_text(text).unwrap().to_json(), expected, "{text}");
+        let mut collected = Collected::default();
+        collected.text(output, text).unwrap();
+        assert_eq!(first(collected).to_json(), expected, "{text}");
     }
     for (declared, text, part) in [
         (LiteralType::integer(), "five", "output `o`: expected an integer of 64 bits"),
@@ -206,7 +213,7 @@ fn outputs_are_what_their_files_say_in_their_types() {
         (LiteralType::list(LiteralType::integer()), "1,2", "expected JSON"),
     ] {
         let output = &task(LiteralMapFormat::JSON, FileInputLayout::DIRECT, vec![("o", declared)]).wanted()[0];
-        let said = output.of_text(text).unwrap_err().to_string();
+        let said = Collected::default().text(output, text).unwrap_err().to_string();
         assert!(said.contains(part), "{said}");
     }
 }
@@ -228,11 +235,15 @@ fn what_is_stored_has_the_form_of_its_type_and_what_no_file_can_hold_is_refused(
     let kinds: Vec<(Kind, bool)> = wanted.iter().map(|output| (output.kind, output.is_optional)).collect();
     // Sorted by their names: d, f, n, o.
     assert_eq!(kinds, [(Kind::Directory, false), (Kind::File, false), (Kind::Nothing, false), (Kind::File, true)]);
-    let stored = wanted[3].stored("s3://b/o");
-    assert_eq!(stored.as_union().unwrap().0.to_json(), json!("s3://b/o"));
-    assert!(wanted[3].missing().as_union().unwrap().0.is_none());
-    let encoded = encode(vec![("f".to_owned(), wanted[1].stored("s3://b/f"))]);
-    assert_eq!(values::outputs(&encoded).unwrap().literals[0].value.to_json(), json!("s3://b/f"));
+    let of = |add: &dyn Fn(&mut Collected)| {
+        let mut collected = Collected::default();
+        add(&mut collected);
+        first(collected)
+    };
+    let optional = of(&|collected| collected.stored(&wanted[3], "s3://b/o"));
+    assert_eq!(optional.as_union().unwrap().0.to_json(), json!("s3://b/o"));
+    assert!(of(&|collected| collected.missing(&wanted[3])).as_union().unwrap().0.is_none());
+    assert_eq!(of(&|collected| collected.stored(&wanted[1], "s3://b/f")).to_json(), json!("s3://b/f"));
     let refused = task(LiteralMapFormat::JSON, FileInputLayout::DIRECT, vec![("x", LiteralType::bytes())]).refusal();
     assert!(refused.unwrap().contains("output `x`"));
 }
