@@ -26,7 +26,6 @@ mod plan;
 mod record;
 mod sdk;
 mod site;
-mod unfinished;
 
 pub use base::{Base, NoPython};
 pub use key::ImageKey;

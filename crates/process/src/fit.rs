@@ -79,6 +79,7 @@ mod tests {
             limits: Limits::default(),
             claim: None,
             mounted: None,
+            container: None,
         }
     }
 

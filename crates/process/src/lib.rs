@@ -22,6 +22,7 @@ use tokio::sync::{oneshot, watch};
 
 pub use claim::{Beginning, Claim, beginning_of, claim_of, give_up};
 pub use cold::spawn_script;
+pub use container::{Container, can_contain, exit_code};
 use group::Group;
 pub use inherited::{Inherited, with_programs};
 #[cfg(any(test, feature = "fuzzing"))]
@@ -35,11 +36,13 @@ pub use os::ProcessId;
 use os::cgroup::MemoryGroup;
 use os::{Watched, find};
 pub use remains::{ask_remains, end_remains};
+pub use remove::remove_tree;
 pub use runner::{Logs, Machine, Runner};
 pub use warm::{Script, Warm};
 
 mod claim;
 mod cold;
+mod container;
 pub mod environments;
 mod fit;
 mod group;
@@ -50,7 +53,11 @@ mod name;
 mod os;
 pub mod own;
 mod remains;
+mod remove;
+pub mod roots;
 mod runner;
+mod step;
+mod unfinished;
 mod warm;
 
 /// What is to be started, in full: nothing is inherited from the server.
@@ -71,6 +78,8 @@ pub struct Launch {
     pub claim: Option<PathBuf>,
     /// Files that only it sees. Such a process is started for itself, not forked.
     pub mounted: Option<Mounted>,
+    /// Its root file system; none for that of the machine. The program and its environment are those of the container, and it starts where that says.
+    pub container: Option<Container>,
 }
 
 impl Launch {
@@ -78,6 +87,17 @@ impl Launch {
     fn variables(&self) -> impl Iterator<Item = (String, String)> {
         let mark = self.claim.as_deref().map(|claim| (remains::VARIABLE.to_owned(), remains::mark(claim)));
         self.env.iter().cloned().chain(mark)
+    }
+
+    /// The environment of the program that is started: that of the process, or what makes its container.
+    fn outer_variables(&self) -> Vec<(String, String)> {
+        match self.container {
+            None => self.variables().collect(),
+            Some(_) => {
+                let mark = self.variables().filter(|(name, _)| name == remains::VARIABLE);
+                std::iter::once(Container::outer_env()).chain(mark).collect()
+            }
+        }
     }
 }
 
@@ -210,11 +230,15 @@ fn start(launch: &Launch, argv: &[OsString], input: Option<&str>) -> Result<Proc
         directory: launch.directory.clone(),
         source,
     };
-    let argv = match &launch.mounted {
-        Some(mounted) => mounted.around(argv, input.is_some()),
-        None => argv.to_vec(),
+    let (argv, input) = match &launch.container {
+        Some(container) => contained(container, argv, launch).map_err(failed_to_start)?,
+        None => (argv.to_vec(), input.map(str::to_owned)),
     };
-    let text = launch.mounted.iter().map(Mounted::text).chain(input.map(str::to_owned)).reduce(|a, b| a + &b);
+    let argv = match &launch.mounted {
+        Some(mounted) => mounted.around(&argv, input.is_some()),
+        None => argv,
+    };
+    let text = launch.mounted.iter().map(Mounted::text).chain(input).reduce(|a, b| a + &b);
     let input = text.map(filled).transpose().map_err(failed_to_start)?;
     let (program, arguments) = argv.split_first().ok_or(Error::NoProgram)?;
     let (output, errors) = open_log(&launch.log).map_err(|source| Error::Log { path: launch.log.clone(), source })?;
@@ -238,7 +262,7 @@ fn start(launch: &Launch, argv: &[OsString], input: Option<&str>) -> Result<Proc
     let child = command
         .args(arguments)
         .env_clear()
-        .envs(launch.variables().map(|(name, value)| (OsString::from(name), OsString::from(value))))
+        .envs(launch.outer_variables().into_iter().map(|(name, value)| (OsString::from(name), OsString::from(value))))
         .current_dir(&launch.directory)
         .stdin(input.map_or_else(Stdio::null, Stdio::from))
         .stdout(output)
@@ -273,6 +297,13 @@ pub(crate) fn forget_group(launch: &Launch) {
 fn enforced(limits: Limits, group: Option<&MemoryGroup>, pid: u32) -> Limits {
     let is_counted = group.is_some_and(|group| std::fs::write(group.processes(), pid.to_string()).is_ok());
     if is_counted { Limits { memory_bytes: None, ..limits } } else { limits }
+}
+
+/// The command of a container, and what it reads from descriptor 3.
+fn contained(container: &Container, argv: &[OsString], launch: &Launch) -> io::Result<(Vec<OsString>, Option<String>)> {
+    container.prepare()?;
+    let files = launch.mounted.as_ref().map(|mounted| mounted.directory.as_path());
+    Ok((container.around(argv)?, Some(container.options(launch.variables(), files)?)))
 }
 
 /// A pipe with a text in it. What does not fit into it is written as it is read; a reader that ends takes the rest with it.

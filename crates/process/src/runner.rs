@@ -36,6 +36,12 @@ pub trait Runner: Debug + Send + Sync + 'static {
     /// What is missing, for people.
     async fn can_mount(&self, mounted: &Mounted) -> Result<(), String>;
 
+    /// Whether a process can have a root file system of its own ([`Launch::container`]), and if not, why.
+    ///
+    /// # Errors
+    /// What is missing, for people.
+    async fn can_contain(&self) -> Result<(), String>;
+
     /// Who has what a claim is about.
     ///
     /// # Errors
@@ -125,12 +131,14 @@ pub struct Machine {
     warm: Option<Warm>,
     /// Set once files could be mounted: until then it is tried again, as somebody may have seen to it.
     mounts: OnceCell<()>,
+    /// The same of containers.
+    containers: OnceCell<()>,
 }
 
 impl Machine {
     /// Processes of scripts are forked from a warm interpreter where that can be, if there is one.
     pub fn new(warm: Option<Warm>) -> Machine {
-        Machine { warm, mounts: OnceCell::new() }
+        Machine { warm, mounts: OnceCell::new(), containers: OnceCell::new() }
     }
 }
 
@@ -152,6 +160,10 @@ impl Runner for Machine {
 
     async fn can_mount(&self, mounted: &Mounted) -> Result<(), String> {
         self.mounts.get_or_try_init(|| crate::can_mount(mounted)).await.copied()
+    }
+
+    async fn can_contain(&self) -> Result<(), String> {
+        self.containers.get_or_try_init(crate::can_contain).await.copied()
     }
 
     async fn claim_of(&self, claim: &Path) -> io::Result<Claim> {

@@ -12,6 +12,7 @@ use spanwise_core::{ActionName, AttemptNo, Failure, FailureKind, Phase, RunId};
 use spanwise_engine::{Attempt, Executor, Report, RunHandle, RunKey};
 use spanwise_process as process;
 use spanwise_process::environments::Environments;
+use spanwise_process::roots::Roots;
 use spanwise_process::{Claim, Hidden, Launch, Logs, Process, ProcessId, Runner};
 use spanwise_wire::inputs;
 use spanwise_wire::task::{CORE_SLEEP, IMAGE_BUILD, Program};
@@ -27,6 +28,7 @@ use crate::secrets::Secrets;
 mod artifacts;
 mod begun;
 mod charge;
+mod container;
 pub(crate) mod contract;
 mod defined;
 mod devices;
@@ -43,6 +45,7 @@ mod stand_in;
 pub(crate) mod trouble;
 mod verdict;
 
+pub use container::can_run_containers;
 pub(crate) use contract::exporter_defaults;
 pub(crate) use entry::SERVE;
 pub(crate) use image::{LIMIT as BUILD_LIMIT, plan as plan_of_image};
@@ -77,6 +80,7 @@ pub(crate) struct Shared {
     pub(crate) secrets: Secrets,
     pub(crate) launcher: Arc<Launcher>,
     pub(crate) programs: Programs,
+    pub(crate) roots: Roots,
     pub(crate) signs: SignsOfLife,
     pub(crate) refusals: Refusals,
     pub(crate) readiness: Readiness,
@@ -215,16 +219,16 @@ impl Shared {
         charge.records(self.record(&files, &hidden, attempt.adopted).await?);
         let refused = self.refusals.of(run.key(), action);
         let (launched, badly) = self.process_of(&attempt, (&program, &values), contract, &files).await?;
+        let _root = self.root_in_use(&program);
         let ending = match launched {
             Some(process) => {
-                attempt.scope.report_alive();
+                container::began(&attempt, &program);
                 self.watch(&attempt, process, (sign, &hidden), &files, &mut charge).await
             }
             None => process::Ending::Gone,
         };
-        if let Ok(recording) = self.logs.record_hiding(&files.log, hidden.clone()).await {
-            recording.finish().await;
-        }
+        let ending = self.end_of_container((&program, ending), &uris, &files).await;
+        self.hide_last(&files, &hidden).await;
         devices::give_back(&files.process);
         attempt.scope.report_ended();
         charge.ended();
@@ -245,8 +249,16 @@ impl Shared {
         }
         let (has_outputs, last_lines) = (program.has_outputs, last_lines.as_str());
         let report = verdict::judge(left, &Evidence { beginning, ending, has_outputs, last_lines, refused: &refused });
-        let report = self.with_artifacts(&attempt, &program, begun::judged(report, badly)?, &files).await;
+        let report = container::named(begun::judged(report, badly)?, &program, last_lines);
+        let report = self.with_artifacts(&attempt, &program, report, &files).await;
         Ok(secrets::masked(memory::named(report, program.memory_limit.as_ref(), ran_out), &hidden))
+    }
+
+    /// Hides what was said after the end was seen.
+    async fn hide_last(&self, files: &Files, hidden: &Hidden) {
+        if let Ok(recording) = self.logs.record_hiding(&files.log, hidden.clone()).await {
+            recording.finish().await;
+        }
     }
 
     /// The process of an attempt: the one that has claimed it, or a new one; none if it has ended. With it the failure of the launch, if it failed.
@@ -379,6 +391,9 @@ impl Shared {
             return Err(bad_task(format!("`{}`: {why}", program.name)));
         }
         let values = values.as_ref().map_err(Failure::clone)?;
+        if let Some(task) = &program.container {
+            return self.launch_container(attempt, (program, task, values), contract, uris, files).await;
+        }
         let delivered = inputs::delivered(&attempt.inputs, attempt.span);
         let (delivered, context) = delivered.map_err(|error| damaged("read the frozen inputs", &error))?;
         self.deliver_inputs(delivered, uris).await?;
@@ -422,6 +437,7 @@ impl Shared {
             limits: memory::limits(program),
             claim: Some(files.process.clone()),
             mounted: secrets.files,
+            container: None,
         };
         self.launcher.start(&*self.runner, &python, launch).await
     }
@@ -480,6 +496,6 @@ impl Files {
 
     /// Removes the working directory alone.
     fn remove_directory(&self) {
-        let _ = std::fs::remove_dir_all(&self.work);
+        let _ = process::remove_tree(&self.work);
     }
 }

@@ -1,7 +1,7 @@
 //! What a process can realise of an image: the layers as steps of an installation, and warnings for the others.
 
 use spanwise_process::environments::{Plan, Sdk, Step};
-use spanwise_wire::image::{Image, InstallOptions, Layer};
+use spanwise_wire::image::{Image, InstallOptions, Layer, published_python};
 use spanwise_wire::task::SecretRequest;
 
 /// What tasks are written with: every environment has it.
@@ -37,7 +37,7 @@ impl ImagePlan {
     ///
     /// [`UnknownLayer`] if packages would be missing that tasks surely need.
     pub fn of(image: impl Into<Image>) -> Result<ImagePlan, UnknownLayer> {
-        let Image { python_version, layers } = image.into();
+        let Image { python_version, base, layers } = image.into();
         let plan = Plan { python: version(&python_version), ..Plan::default() };
         let set = layers.iter().filter_map(|layer| match layer {
             Layer::WorkingDirectory(directory) => Some(directory.trim_end_matches('/').to_owned()),
@@ -45,6 +45,9 @@ impl ImagePlan {
         });
         let working_directories = WORKING_DIRECTORIES.map(str::to_owned).into_iter().chain(set).collect();
         let mut plan = ImagePlan { plan, secrets: Vec::new(), working_directories };
+        if !is_plain(&base) {
+            plan.warn(format!("nothing of the base image {base} is there: tasks are processes of this machine, with its programs and its Python"));
+        }
         for layer in layers {
             plan.take(layer)?;
         }
@@ -157,6 +160,11 @@ impl ImagePlan {
     }
 }
 
+/// Whether an image is one of those that the SDK lays layers on by itself: Python and the SDK, which every environment has.
+fn is_plain(base: &str) -> bool {
+    base.is_empty() || base.starts_with("python:") || published_python(base).is_some()
+}
+
 fn version(text: &str) -> Option<(u32, u32)> {
     let (major, minor) = text.split_once('.')?;
     Some((major.parse().ok()?, minor.parse().ok()?))
@@ -246,6 +254,20 @@ mod tests {
         assert_eq!(plan.env, [("COLOUR".to_owned(), "blue".to_owned())]);
         let said = plan.warnings.join("\n");
         assert!(["git, ffmpeg", "PATH"].iter().all(|part| said.contains(part)), "{said}");
+    }
+
+    #[test]
+    fn s9_a_base_image_that_is_more_than_python_is_a_warning() {
+        let warnings = |base: &str| {
+            let spec = ImageSpec { base_image: base.to_owned(), ..spec(Vec::new()) };
+            ImagePlan::of(&spec).unwrap().plan.warnings
+        };
+        for base in ["", "python:3.12-slim-bookworm", "ghcr.io/flyteorg/flyte:py3.12-v2.12.1"] {
+            assert!(warnings(base).is_empty(), "{base}");
+        }
+        for base in ["nvcr.io/nvidia/pytorch:24.01-py3", "team/base@sha256:00"] {
+            assert!(warnings(base)[0].contains(base), "{base}");
+        }
     }
 
     #[test]

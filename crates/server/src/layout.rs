@@ -89,10 +89,11 @@ impl DataDir {
     }
 
     /// Every directory that a server has in it.
-    pub(crate) fn directories(&self) -> [PathBuf; 8] {
+    pub(crate) fn directories(&self) -> [PathBuf; 9] {
         [
             self.blobs(),
             self.environments(),
+            self.roots(),
             self.bin(),
             self.programs(),
             self.secrets(),
@@ -115,6 +116,11 @@ impl DataDir {
     /// Virtual environments that were made for images.
     pub(crate) fn environments(&self) -> PathBuf {
         self.0.join("environments")
+    }
+
+    /// Root file systems that were made for images of containers.
+    pub(crate) fn roots(&self) -> PathBuf {
+        self.0.join("roots")
     }
 
     /// The SDK's entry point for the interpreter of tasks.

@@ -34,7 +34,7 @@ mod trace;
 mod upload_copies;
 mod waits;
 
-pub use attempt::BESIDE_SDK;
+pub use attempt::{BESIDE_SDK, can_run_containers};
 pub use config::{Config, DEFAULT_PORT, ServerResources};
 pub use notify::{BadMailServer, MailServer};
 pub use peers::Users;

@@ -10,6 +10,7 @@ mod chaos;
 mod chaos_disk;
 mod collector;
 mod command_line;
+mod containers;
 mod crash;
 mod dev_server;
 mod doors;

@@ -183,6 +183,12 @@ impl Program {
         self
     }
 
+    /// A file beside the programs.
+    pub(crate) fn file(self, name: &str, content: &str) -> Program {
+        std::fs::write(self.folder.path().join("programs").join(name), content).unwrap();
+        self
+    }
+
     pub(crate) fn start(mut self) -> Running {
         let mut child = self.command.spawn().unwrap();
         let stdout = Text::of(child.stdout.take().unwrap());

@@ -12,7 +12,6 @@ import flyte.errors
 import flyte.remote
 import session
 from flyte.extend import AsyncFunctionTaskTemplate, TaskPluginRegistry
-from flyte.extras import ContainerTask, shell
 
 
 @dataclass
@@ -39,14 +38,33 @@ TaskPluginRegistry.register(Pool, PooledTask)
 
 pooled = flyte.TaskEnvironment(name="tasktypes_pooled", plugin_config=Pool(size=3))
 
-# Commands that are there on any machine, and must not be run. The parent makes its child's definition, so the file has one name everywhere.
-MARK = Path(tempfile.gettempdir()) / "spanwise-test-a-container-ran-on-the-machine"
-contained = ContainerTask(name="contained", image="debian:12-slim", command=["/bin/sh", "-c", f"echo ran >> {MARK}"], outputs={})
-contained_env = flyte.TaskEnvironment.from_task("tasktypes_contained", contained)
-in_a_shell = shell.create(
-    name="in_a_shell", image="debian:12-slim", outputs={"n": int}, script=f"echo ran >> {MARK}; echo 1 > {{outputs.n}}"
-)
-env = flyte.TaskEnvironment(name="tasktypes", depends_on=[pooled, contained_env, in_a_shell.env])
+# The parent makes its child's definition, so the file has one name everywhere.
+MARK = Path(tempfile.gettempdir()) / "spanwise-test-what-no-process-can-be-ran"
+
+
+@dataclass
+class Warehouse:
+    pass
+
+
+@dataclass(kw_only=True)
+class QueryTask(AsyncFunctionTaskTemplate):
+    """A task that a connector would send to a service."""
+
+    plugin_config: Warehouse
+    task_type: str = "snowflake"
+
+
+TaskPluginRegistry.register(Warehouse, QueryTask)
+
+queries = flyte.TaskEnvironment(name="tasktypes_queries", plugin_config=Warehouse())
+env = flyte.TaskEnvironment(name="tasktypes", depends_on=[pooled, queries])
+
+
+@queries.task
+async def query() -> str:
+    MARK.touch()
+    return "ran"
 
 
 @pooled.task
@@ -81,16 +99,12 @@ async def calls_slowly(left: int, log: str, go: str) -> str:
 
 
 @env.task
-async def calls_what_cannot_run(which: str) -> dict[str, str]:
+async def calls_what_cannot_run() -> dict[str, str]:
     try:
-        match which:
-            case "container":
-                await contained()
-            case "shell":
-                await in_a_shell()
+        await query()
     except flyte.errors.RuntimeUserError as error:
         return {name: str(text) for name, text in session.described(error).items()}
-    raise AssertionError(f"{which} ran")
+    raise AssertionError("it ran")
 
 
 @session.remote_case
@@ -121,9 +135,9 @@ def what_no_process_can_be(_scratch):
     flyte.deploy(env, version=version)
     get = lambda name: flyte.remote.Task.get(name, project="flytesnacks", domain="development", version=version)
     return {
-        "root": {"container": refused(contained)},
-        "child": {which: session.call(calls_what_cannot_run, which=which)["message"] for which in ["container", "shell"]},
-        "deployed": {"container": refused(get("contained"))},
+        "root": refused(query),
+        "child": session.call(calls_what_cannot_run)["message"],
+        "deployed": refused(get("tasktypes_queries.query")),
         "ran": MARK.exists(),
     }
 

@@ -9,7 +9,7 @@ use spanwise_wire::requests::lists;
 
 use super::{Target, TargetOptions, say};
 
-/// Check what a run needs: the server, Python with the SDK, tar.
+/// Check what a run needs: the server, Python with the SDK, tar; and what a container needs.
 #[derive(clap::Args)]
 pub(crate) struct Options {
     #[command(flatten)]
@@ -45,6 +45,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<u8> {
         checks.push(Check { what: "python", found: python(options.python.as_deref()).await });
     }
     checks.push(Check { what: "tar", found: said(Command::new("tar").arg("--version")) });
+    checks.push(Check { what: "bwrap", found: containers().await });
     for Check { what, found } in &checks {
         match found {
             Found::Fine(text) => say(format!("ok       {what:8} {text}"))?,
@@ -87,6 +88,14 @@ impl From<Interpreter> for Found {
             (None, Some(warning)) => Found::Unusual(warning),
             (None, None) => Found::Fine(interpreter.name),
         }
+    }
+}
+
+/// Whether tasks could be containers; only those that are need it.
+async fn containers() -> Found {
+    match spanwise_server::can_run_containers().await {
+        Ok(()) => Found::Fine("bubblewrap, skopeo and umoci are there".to_owned()),
+        Err(missing) => Found::Unusual(format!("tasks cannot be containers: {missing}")),
     }
 }
 

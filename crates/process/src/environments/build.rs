@@ -7,9 +7,9 @@ use super::origin::Origin;
 use super::plan::Step;
 use super::record::Record;
 use super::site::{Site, say};
-use super::unfinished::Unfinished;
 use super::{Base, Build, Error, Inner, Sdk, copy, install};
 use crate::random_name;
+use crate::unfinished::Unfinished;
 
 /// Makes the environment and its record. One whose packages do not go together with the SDK is made without it.
 pub(super) async fn run(inner: &Inner, build: &Build<'_>) -> Result<Record, Error> {
@@ -45,7 +45,8 @@ fn conflict<'a>(error: &'a Error, sdk: &Sdk) -> Option<&'a str> {
 async fn make(inner: &Inner, (base, build): (&Base, &Build<'_>), lacks_sdk: Option<String>) -> Result<Record, Error> {
     let started = Instant::now();
     let name = format!("{}-{}", build.key, random_name());
-    let mut site = Site { base, build, unfinished: Unfinished::new(inner, &name), has_sdk: lacks_sdk.is_none() };
+    let unfinished = Unfinished::new(inner.directory.join(&name), inner.grace, inner.stopping.clone());
+    let mut site = Site { base, build, unfinished, has_sdk: lacks_sdk.is_none() };
     let done = match site.make().await {
         Ok(mut warnings) => {
             warnings.extend(lacks_sdk.is_some().then(|| without_sdk(base.sdk())));

@@ -4,13 +4,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::record::SOURCE;
-use super::unfinished::Unfinished;
 use super::{Base, Build, Error};
-use crate::logs::last_lines_without;
-use crate::{Ending, Launch, Limits, append};
-
-/// How much of the log an error shows: an installer says what is wrong at its end.
-const LAST_LINES: usize = 3000;
+use crate::step::{self, Failed};
+use crate::unfinished::Unfinished;
+use crate::{Launch, Limits, append};
 
 /// Appends a line to a log.
 pub(super) fn say(log: &Path, line: &str) -> Result<(), Error> {
@@ -76,21 +73,12 @@ impl Site<'_> {
             // Several programs take part one after the other; the caller notes each.
             claim: None,
             mounted: None,
+            container: None,
         };
-        let started = crate::spawn(&launch);
-        let process = started.map_err(|source| Error::Start { doing: doing.to_owned(), source })?;
-        (self.build.started)(process.id());
-        self.unfinished.process = Some(process.clone());
-        let ending = process.wait().await;
-        self.unfinished.process = None;
-        if ending == Ending::Exited(0) {
-            return Ok(());
-        }
-        let last_lines = last_lines_without(self.build.log, LAST_LINES, self.build.hidden).unwrap_or_default();
-        Err(Error::Step {
-            doing: doing.to_owned(),
-            ending: in_words(ending),
-            last_lines: last_lines.trim_end().to_owned(),
+        let done = step::run(&launch, &mut self.unfinished, self.build.started, self.build.hidden).await;
+        done.map_err(|failed| match failed {
+            Failed::Start(source) => Error::Start { doing: doing.to_owned(), source },
+            Failed::Ended { ending, last_lines } => Error::Step { doing: doing.to_owned(), ending, last_lines },
         })
     }
 
@@ -116,13 +104,5 @@ impl Site<'_> {
         env.retain(|(name, _)| !misleading.contains(&name.as_str()) && set.iter().all(|(own, _)| name != own));
         env.extend(set.map(|(name, value)| (name.to_owned(), value)));
         env
-    }
-}
-
-fn in_words(ending: Ending) -> String {
-    match ending {
-        Ending::Exited(code) => format!("exit code {code}"),
-        Ending::Signalled(signal) => format!("signal {signal}"),
-        Ending::Gone => "it is gone".to_owned(),
     }
 }

@@ -19,5 +19,6 @@ fn script(directory: &Path, script: &str) -> Launch {
         limits: Limits::default(),
         claim: None,
         mounted: None,
+        container: None,
     }
 }

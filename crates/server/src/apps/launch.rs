@@ -145,6 +145,7 @@ impl Apps {
             limits: attempt::memory_limits(&definition.program),
             claim: Some(files.claim(number)),
             mounted: secrets.files,
+            container: None,
         };
         let started = shared.runner.start(served.script.as_ref(), &launch).await;
         let process = started.map_err(|error| Failure::user("CannotStart", spanwise_wire::with_causes(&error)))?;

@@ -65,6 +65,7 @@ mod tests {
             limits: Limits::default(),
             claim: Some(claim.clone()),
             mounted: None,
+            container: None,
         };
         let launched = process::spawn(&launch).unwrap();
         // Its first act is the claim.

@@ -28,7 +28,7 @@ pub(crate) struct FileUris {
     pub(crate) run_base: BlobUri,
     pub(crate) inputs: BlobUri,
     pub(crate) outputs: BlobUri,
-    raw_data: BlobUri,
+    pub(crate) raw_data: BlobUri,
     checkpoint: BlobUri,
     previous_checkpoint: Option<BlobUri>,
 }

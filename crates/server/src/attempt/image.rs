@@ -196,8 +196,11 @@ impl Shared {
         made
     }
 
-    /// Stops the installer that an earlier server has started for a task, if it has: see [`Shared::make_python`].
+    /// Stops the installer that an earlier server has started for a task, if it has: see [`Shared::make_python`]. For a container, what makes its root.
     pub(super) async fn end_python(&self, program: &Program, files: &Files) {
+        if program.container.is_some() {
+            return self.end_root(program, files).await;
+        }
         if let Some(key) = self.launcher.stands_in(&program.image) {
             self.end_installer(&key, files).await;
         }
@@ -221,7 +224,7 @@ impl Shared {
 }
 
 /// Stops the installer that is noted in a file, if it is still there.
-async fn end_noted(runner: &dyn Runner, note: &Path, grace: Duration) {
+pub(super) async fn end_noted(runner: &dyn Runner, note: &Path, grace: Duration) {
     let noted = std::fs::read(note).ok();
     let id = noted.and_then(|noted| serde_json::from_slice::<ProcessId>(&noted).ok());
     if let Some(id) = id
@@ -232,12 +235,12 @@ async fn end_noted(runner: &dyn Runner, note: &Path, grace: Duration) {
 }
 
 /// Where the installer of an attempt is noted.
-fn installer_file(files: &Files) -> PathBuf {
+pub(super) fn installer_file(files: &Files) -> PathBuf {
     files.work.join("installer.json")
 }
 
 /// Notes the installer. If that fails, an installer that outlives this server goes on until its end, for nothing.
-fn remember(note: &Path, id: &ProcessId) {
+pub(super) fn remember(note: &Path, id: &ProcessId) {
     let written = serde_json::to_vec(id).map_err(std::io::Error::from).and_then(|id| std::fs::write(note, id));
     if let Err(error) = written {
         tracing::debug!(note = %note.display(), %error, "note the installer of an image");
@@ -297,6 +300,7 @@ mod tests {
             limits: Limits::default(),
             claim: None,
             mounted: None,
+            container: None,
         };
         let installer = spanwise_process::spawn(&launch).unwrap();
         remember(&note, installer.id());

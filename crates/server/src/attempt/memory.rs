@@ -11,13 +11,20 @@ const INTERPRETER: u64 = 64 << 20;
 /// What Flyte calls it: the SDK raises its `OOMError` for this code.
 const OUT_OF_MEMORY: &str = "OOMKilled";
 
-/// How those who were refused memory put it: Python, its threads, the system, Rust and C++.
-const REFUSED: [&str; 5] =
-    ["MemoryError", "can't start new thread", "Cannot allocate memory", "memory allocation of ", "std::bad_alloc"];
+/// How those who were refused memory put it: Python, its threads, the system, Rust, C++ and the programs of GNU.
+const REFUSED: [&str; 6] = [
+    "MemoryError",
+    "can't start new thread",
+    "Cannot allocate memory",
+    "memory allocation of ",
+    "std::bad_alloc",
+    "memory exhausted",
+];
 
 /// The limits of the processes of a task.
 pub(crate) fn limits(program: &Program) -> Limits {
-    let reserved_bytes = if program.task_type == "rust" { 0 } else { INTERPRETER };
+    let has_interpreter = program.task_type != "rust" && program.container.is_none();
+    let reserved_bytes = if has_interpreter { INTERPRETER } else { 0 };
     Limits { memory_bytes: program.memory_limit.as_ref().map(|limit| limit.bytes), reserved_bytes }
 }
 

@@ -5,7 +5,9 @@ use std::error::Error as StdError;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use spanwise_blobs::{Announced, BlobUri, Blobs, Mode};
+use spanwise_core::Failure;
 use spanwise_engine::Report;
 use tokio::fs::File;
 use tokio_util::io::ReaderStream;
@@ -14,6 +16,25 @@ use super::trouble::patiently;
 
 /// The result of a process. An error comes last, because it counts.
 const RESULTS: [&str; 2] = ["outputs.pb", "error.pb"];
+
+/// Leaves the result of a container beside its claim, as a task of the SDK does itself. As long as there is no room for it, the attempt is not over.
+pub(super) async fn leave(claim: &Path, left: Left) {
+    let Some(left) = left else { return };
+    let (name, content) = match left {
+        Ok(outputs) => (RESULTS[0], outputs.to_vec()),
+        Err(failure) => (RESULTS[1], spanwise_wire::failure::document(&failure)),
+    };
+    let file = beside_claim(claim, name);
+    let new = file.with_added_extension("new");
+    let write = || std::future::ready(std::fs::write(&new, &content).and_then(|()| std::fs::rename(&new, &file)));
+    patiently("leave the result of a container", write).await;
+}
+
+/// The name beside a claim under which the exit code of a container stands.
+pub(super) const EXIT: &str = "exit";
+
+/// What there is of a container's result: outputs, an error, or neither.
+pub(super) type Left = Option<Result<Bytes, Failure>>;
 
 /// What a process leaves when it is lost for want of its store.
 const LOST: &str = "lost";
@@ -76,7 +97,7 @@ pub(super) fn lost(claim: &Path) -> Option<Report> {
 
 /// Removes what is left beside a claim.
 pub(super) fn remove(claim: &Path) {
-    for name in RESULTS.into_iter().chain([LOST]) {
+    for name in RESULTS.into_iter().chain([LOST, EXIT]) {
         let file = beside_claim(claim, name);
         let _ = std::fs::remove_file(file.with_added_extension("new"));
         let _ = std::fs::remove_file(file);
@@ -84,7 +105,7 @@ pub(super) fn remove(claim: &Path) {
 }
 
 /// Where a process leaves something (`attempt.py`).
-fn beside_claim(claim: &Path, name: &str) -> PathBuf {
+pub(super) fn beside_claim(claim: &Path, name: &str) -> PathBuf {
     claim.with_extension(name)
 }
 

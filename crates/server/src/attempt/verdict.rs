@@ -12,7 +12,7 @@ use spanwise_wire::{Invalid, failure, values};
 use super::refusals::Refused;
 
 /// The largest outputs that an action may have; the stock SDK's own limit is 10 MiB.
-const MAX_OUTPUTS: u64 = 11 << 20;
+pub(super) const MAX_OUTPUTS: u64 = 11 << 20;
 
 /// What the process left behind.
 #[derive(Debug)]
@@ -98,7 +98,7 @@ fn outputs(content: Bytes, has_outputs: bool) -> Report {
 }
 
 /// Another attempt would make as much.
-fn too_large(size: u64) -> Failure {
+pub(super) fn too_large(size: u64) -> Failure {
     let message = format!(
         "the outputs have {size} bytes, the limit is {MAX_OUTPUTS}: return large values as a File, a Dir or a DataFrame"
     );

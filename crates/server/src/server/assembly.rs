@@ -24,6 +24,7 @@ use crate::readiness::Readiness;
 use crate::secrets::Secrets;
 use crate::upload_copies::UploadCopies;
 use spanwise_process::environments::{Base, Environments};
+use spanwise_process::roots::Roots;
 
 /// What a server has found where it was started.
 pub(super) struct Found {
@@ -47,10 +48,10 @@ pub(super) fn assemble(
     let signer = Signer::open(&data.path().join("signing.key"))?;
     let secrets = open_secrets(config, &data)?;
     let definitions = Definitions::new(engine.clone());
-    let (stopping, signs) = (TaskTracker::new(), SignsOfLife::default());
+    let stopping = TaskTracker::new();
     let endpoint = endpoint_of_tasks(config, port);
     let environments = Environments::open(data.environments(), base, config.grace, stopping.clone());
-    let readiness = Readiness::new(engine.clone(), blobs.clone());
+    let (readiness, signs) = (Readiness::new(engine.clone(), blobs.clone()), SignsOfLife::default());
     let doors = http::blobs(&blobs, &signer, &signs);
     let launcher = Arc::new(Launcher::new(environments, Inherited::of_this_process(&config.pass_env), data.bin()));
     let warm = (!config.cold).then(|| Warm::new(launcher.common()));
@@ -66,6 +67,7 @@ pub(super) fn assemble(
         launcher,
         programs: attempt::Programs::new(blobs.clone(), data.programs()),
         devices: attempt::Devices::new(config.resources.gpus.clone(), data.all_work()),
+        roots: Roots::open(data.roots(), config.grace, stopping.clone()),
         signs,
         refusals: attempt::Refusals::default(),
         readiness: readiness.clone(),

@@ -19,6 +19,8 @@ use crate::{Invalid, TaskInputs, times, values};
 pub struct Image {
     /// The version of Python that it asks for, for instance `3.12`; empty if it does not say.
     pub python_version: String,
+    /// The image that its layers are laid on; empty if it does not say.
+    pub base: String,
     /// Its layers, the lowest first.
     pub layers: Vec<Layer>,
 }
@@ -108,7 +110,8 @@ impl Image {
 
 impl From<&ImageSpec> for Image {
     fn from(spec: &ImageSpec) -> Image {
-        Image { python_version: spec.python_version.clone(), layers: spec.layers.iter().map(layer).collect() }
+        let (python_version, base) = (spec.python_version.clone(), spec.base_image.clone());
+        Image { python_version, base, layers: spec.layers.iter().map(layer).collect() }
     }
 }
 
@@ -263,7 +266,9 @@ mod tests {
         let env = Env { env_variables: env_variables.into_iter().collect(), ..Env::default() };
         let layers = [Some(Kind::PipPackages(pip.into())), Some(Kind::Env(env.into())), None];
         let layers = layers.map(|layer| imagebuilder::Layer { layer, ..imagebuilder::Layer::default() });
-        let spec = ImageSpec { python_version: "3.11".to_owned(), layers: layers.into(), ..ImageSpec::default() };
+        let base_image = "team/base:1".to_owned();
+        let python_version = "3.11".to_owned();
+        let spec = ImageSpec { python_version, base_image, layers: layers.into(), ..ImageSpec::default() };
         let options = InstallOptions {
             index_url: "https://one".to_owned(),
             pre: true,
@@ -273,6 +278,7 @@ mod tests {
         let variables = [("A", "1"), ("B", "2")].map(|(name, value)| (name.to_owned(), value.to_owned()));
         let expected = Image {
             python_version: "3.11".to_owned(),
+            base: "team/base:1".to_owned(),
             layers: vec![
                 Layer::Packages { packages: vec!["six".to_owned()], options },
                 Layer::Variables(variables.into()),

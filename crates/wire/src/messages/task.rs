@@ -9,6 +9,7 @@ use spanwise_proto::{Message, MessageField};
 
 use crate::{Invalid, title};
 
+pub mod container;
 mod definition;
 mod needs;
 mod new;
@@ -20,6 +21,7 @@ pub mod settings;
 mod timer;
 mod types;
 
+pub use container::ContainerTask;
 pub use definition::TaskDefinition;
 pub use new::NewTask;
 pub use not_honoured::not_honoured;
@@ -31,6 +33,9 @@ pub use types::ENTRY_POINT;
 
 /// The type of the task that builds images, which is the server's own and no process.
 pub const IMAGE_BUILD: &str = "spanwise-image-build";
+
+/// The type of a task whose container starts a program of its own.
+pub const CONTAINER: &str = "raw-container";
 
 /// Decodes a definition.
 ///

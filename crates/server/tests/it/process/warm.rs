@@ -250,6 +250,7 @@ impl Home {
             limits: Limits::default(),
             claim: None,
             mounted: None,
+            container: None,
         }
     }
 

@@ -82,10 +82,16 @@ pub const TASK: &[Row] = &[
     row("task_template.container.env", Honoured("")),
     row("task_template.container.config", Stored("")),
     called("task_template.container.ports", "container.ports", Warned("a process listens where it likes")),
-    called(
+    row(
         "task_template.container.data_config",
-        "container.data_config",
-        Warned("inputs and outputs are no files of a container"),
+        Honoured(
+            "of a task of type `raw-container`: see [containers](containers.md); other tasks read and write by the SDK",
+        ),
+    ),
+    called(
+        "task_template.container.data_config.io_strategy",
+        "container.data_config.io_strategy",
+        Warned("inputs are there before the program starts, outputs are taken after its end"),
     ),
     row("task_template.container.architecture", Stored("")),
     row(

@@ -2,15 +2,15 @@
 
 use spanwise_core::RunDefaults;
 use spanwise_core::quantity::quantity;
-use spanwise_proto::flyteidl2::core::{Container, Resources, Secret, resources, secret, task_template};
+use spanwise_proto::flyteidl2::core::{Container, Resources, Secret, TaskTemplate, resources, secret, task_template};
 use spanwise_proto::flyteidl2::task::TaskSpec;
 
-use super::{container, not_honoured, pod, template, types};
+use super::{ContainerTask, container, not_honoured, pod, template, types};
 use crate::support::few;
 use crate::{Invalid, shown};
 
 /// What a process needs of a task definition.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Program {
     /// The task's full name.
     pub name: String,
@@ -22,6 +22,8 @@ pub struct Program {
     pub env: Vec<(String, String)>,
     /// The image that it asks for.
     pub image: String,
+    /// What it says about its container, if that starts a program of its own.
+    pub container: Option<Box<ContainerTask>>,
     /// The secrets that it asks for.
     pub secrets: Vec<SecretRequest>,
     /// The memory that it may use at most.
@@ -72,13 +74,14 @@ pub fn program(spec: &TaskSpec) -> Result<Program, Invalid> {
     };
     if let Some(container) = container(template) {
         program.take_container(&container)?;
+        program.container = ContainerTask::of(template, &container).map(Box::new);
     }
     // Of a pod without its container nothing else could be said.
     let of_pod = match &template.target {
         Some(task_template::Target::K8sPod(pod)) => few(pod::Pod::of(template, pod).refused),
         _ => Vec::new(),
     };
-    program.refused = if of_pod.is_empty() { types::refusal(template, &program.argv) } else { Some(of_pod.join("; ")) };
+    program.refused = if of_pod.is_empty() { program.refusal(template) } else { Some(of_pod.join("; ")) };
     program.not_honoured = not_honoured(spec);
     Ok(program)
 }
@@ -107,6 +110,13 @@ impl Program {
         let written = defaults.memory_limit.as_deref().filter(|_| !self.argv.is_empty());
         let limit = written.and_then(|text| Some(MemoryLimit { bytes: quantity(text)?, written: text.to_owned() }));
         Program { memory_limit: self.memory_limit.clone().or(limit), ..self.clone() }
+    }
+
+    fn refusal(&self, template: &TaskTemplate) -> Option<String> {
+        match &self.container {
+            Some(container) => container.refusal(),
+            None => types::refusal(template, &self.argv),
+        }
     }
 
     fn take_container(&mut self, container: &Container) -> Result<(), Invalid> {

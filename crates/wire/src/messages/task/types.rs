@@ -16,12 +16,7 @@ pub const ENTRY_POINT: &str = "a0";
 const PROGRAMS: [&str; 3] = ["python", "actor", "rust"];
 
 /// Types that no process can be, whatever their container starts: why, and what to do.
-const REFUSED: [(&str, &str); 5] = [
-    (
-        "raw-container",
-        "its command and its files are those of a container, and there is no container runtime here; nothing of it is run on the \
-         machine itself: call the program from a Python task (`subprocess`), or have the container run where there is a runtime",
-    ),
+const REFUSED: [(&str, &str); 4] = [
     (
         "clustered-task",
         "it is started by a JobSet of Kubernetes, with peers on other machines: use a plain TaskEnvironment, or the Elastic settings \
@@ -203,8 +198,6 @@ mod tests {
         for (kind, program, part) in [
             ("spark", "/bin/true", "`/bin/true`"),
             ("x", "", "entry point"),
-            ("raw-container", "a0", "container runtime"),
-            ("raw-container", "/bin/sh", "nothing of it is run on the machine itself"),
             ("clustered-task", "clustered", "JobSet"),
             ("databricks", "a0", "Databricks"),
         ] {

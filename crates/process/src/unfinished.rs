@@ -7,30 +7,28 @@ use std::time::Duration;
 
 use tokio_util::task::TaskTracker;
 
-use super::Inner;
-use crate::Process;
+use crate::{Process, remove_tree};
 
 /// What a build has begun; dropped, it is undone.
-pub(super) struct Unfinished {
-    pub(super) directory: PathBuf,
+pub(crate) struct Unfinished {
+    pub(crate) directory: PathBuf,
     /// The program that is at work.
-    pub(super) process: Option<Process>,
+    pub(crate) process: Option<Process>,
     grace: Duration,
     stopping: TaskTracker,
     is_over: bool,
 }
 
 impl Unfinished {
-    pub(super) fn new(inner: &Inner, name: &str) -> Unfinished {
-        let (directory, stopping) = (inner.directory.join(name), inner.stopping.clone());
-        Unfinished { directory, process: None, grace: inner.grace, stopping, is_over: false }
+    pub(crate) fn new(directory: PathBuf, grace: Duration, stopping: TaskTracker) -> Unfinished {
+        Unfinished { directory, process: None, grace, stopping, is_over: false }
     }
 
-    pub(super) fn keep(&mut self) {
+    pub(crate) fn keep(&mut self) {
         self.is_over = true;
     }
 
-    pub(super) async fn remove(&mut self) {
+    pub(crate) async fn remove(&mut self) {
         self.is_over = true;
         remove(self.directory.clone()).await;
     }
@@ -53,7 +51,7 @@ impl Drop for Unfinished {
 
 async fn remove(directory: PathBuf) {
     let removed = tokio::task::spawn_blocking(move || {
-        let removed = fs::remove_dir_all(&directory);
+        let removed = remove_tree(&directory);
         // The record's first form, if it could not be written.
         let _ = fs::remove_file(directory.with_extension("new"));
         removed.map_err(|error| (directory, error))
@@ -61,6 +59,6 @@ async fn remove(directory: PathBuf) {
     if let Ok(Err((directory, error))) = removed.await
         && error.kind() != io::ErrorKind::NotFound
     {
-        tracing::warn!(directory = %directory.display(), %error, "remove an unfinished environment: it goes with the next start");
+        tracing::warn!(directory = %directory.display(), %error, "remove what was not finished: it goes with the next start");
     }
 }
