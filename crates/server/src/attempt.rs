@@ -1,7 +1,6 @@
 //! Attempts as processes of this machine: what the engine asks for, done with `process`, and judged by the files that are left.
 
 use std::future::Future;
-use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +32,7 @@ pub(crate) mod contract;
 mod defined;
 mod devices;
 mod entry;
+mod files;
 mod image;
 mod launcher;
 mod memory;
@@ -61,6 +61,7 @@ pub(crate) use signs::SignsOfLife;
 use charge::Charge;
 use contract::{Contract, FileUris};
 pub(crate) use devices::Devices;
+use files::Files;
 use trouble::{bad_task, damaged, patiently, stopped_by, system, undefined, unstored};
 use verdict::Evidence;
 
@@ -229,9 +230,8 @@ impl Shared {
         };
         let ending = self.end_of_container((&program, ending), &uris, &files).await;
         self.hide_last(&files, &hidden).await;
-        devices::give_back(&files.process);
-        attempt.scope.report_ended();
         charge.ended();
+        attempt.scope.report_ended();
         // From here on, what the machine cannot do for now must not become a report: the next attempt would run the body again.
         let ran_out = self.end_remains(&files).await;
         let last_lines = self.logs.last_lines(&files.log, LAST_LINES).await.unwrap_or_default();
@@ -420,11 +420,7 @@ impl Shared {
             contract.variables(uris, &context),
         ];
         let mut env = contract::merge(contract::with_defaults(layers, &self.endpoint, self.defaults.clone()));
-        let gpu = spec.map_or(0, |spec| spec.needs.gpu);
-        if let Some((name, value)) = self.devices.of(&files.process, gpu).await? {
-            env.retain(|(other, _)| *other != name);
-            env.push((name, value));
-        }
+        self.devices.add_to(&mut env, &files.process, spec.map_or(0, |spec| spec.needs.gpu)).await?;
         let mut argv = contract.fill(&program.argv, uris);
         if let Some(file) = self.programs.file(&argv[0]).await? {
             argv[0] = file.display().to_string();
@@ -452,50 +448,4 @@ impl Shared {
 
 async fn adopt(runner: &dyn Runner, id: &ProcessId) -> Option<Process> {
     patiently("look for the process of an attempt", || runner.adopt(id)).await
-}
-
-/// The files of an attempt on this machine.
-#[derive(Clone, Debug)]
-struct Files {
-    run: RunHandle,
-    work: PathBuf,
-    process: PathBuf,
-    log: PathBuf,
-}
-
-impl Files {
-    fn of(data: &DataDir, run: &RunHandle, action: &ActionName, attempt: AttemptNo) -> Files {
-        let key = run.key();
-        Files {
-            run: run.clone(),
-            work: data.work(key, action, attempt),
-            process: data.process_file(key, action, attempt),
-            log: data.log(key, action, attempt),
-        }
-    }
-
-    fn make(&self) -> std::io::Result<()> {
-        std::fs::create_dir_all(&self.work)?;
-        self.log.parent().map(std::fs::create_dir_all).transpose()?;
-        Ok(())
-    }
-
-    /// Removes what only the process needed; its log stays.
-    fn remove_work(&self) {
-        self.remove_directory();
-        devices::give_back(&self.process);
-        let _ = std::fs::remove_file(&self.process);
-        results::remove(&self.process);
-        // Only if no other attempt of the action has its directory there, and no other action of the run.
-        let action = self.work.parent();
-        let _ = action.map(std::fs::remove_dir);
-        if self.run.is_finished() {
-            let _ = action.and_then(Path::parent).map(std::fs::remove_dir);
-        }
-    }
-
-    /// Removes the working directory alone.
-    fn remove_directory(&self) {
-        let _ = process::remove_tree(&self.work);
-    }
 }

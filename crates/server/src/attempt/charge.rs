@@ -7,7 +7,7 @@ use spanwise_engine::{Attempt, RunHandle};
 use spanwise_process::{Claim, Process, Recording};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::{Files, Shared, results};
+use super::{Files, Shared, devices, results};
 use crate::layout;
 
 /// Owns the process of an attempt. Dropped before the report, it stops the process and removes what there is of it, except a result of an attempt
@@ -60,8 +60,10 @@ impl Charge {
         self.of = Of::Process(process.clone());
     }
 
+    /// Its process is gone: others may have its devices.
     pub(super) fn ended(&mut self) {
         self.of = Of::Ended;
+        devices::give_back(&self.files.process);
     }
 
     /// Somebody else has it.

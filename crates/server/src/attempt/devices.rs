@@ -36,8 +36,22 @@ impl Devices {
         Devices { all, work, choosing: tokio::sync::Mutex::default() }
     }
 
+    /// Adds the variable that says which devices an attempt sees.
+    pub(super) async fn add_to(
+        &self,
+        env: &mut Vec<(String, String)>,
+        claim: &Path,
+        wanted: u64,
+    ) -> Result<(), Failure> {
+        if let Some((name, value)) = self.of(claim, wanted).await? {
+            env.retain(|(other, _)| *other != name);
+            env.push((name, value));
+        }
+        Ok(())
+    }
+
     /// The variable that says which devices an attempt sees: so many as it asks for. They are its own until [`give_back`].
-    pub(super) async fn of(&self, claim: &Path, wanted: u64) -> Result<Option<(String, String)>, Failure> {
+    async fn of(&self, claim: &Path, wanted: u64) -> Result<Option<(String, String)>, Failure> {
         if self.all.is_empty() {
             return Ok(None);
         }

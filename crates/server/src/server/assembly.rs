@@ -45,8 +45,7 @@ pub(super) fn assemble(
     base: Base,
 ) -> Result<(Api, Router, Apps), Error> {
     let blobs = Blobs::open(&data.blobs(), config.durability)?;
-    let signer = Signer::open(&data.path().join("signing.key"))?;
-    let secrets = open_secrets(config, &data)?;
+    let (signer, secrets) = (Signer::open(&data.path().join("signing.key"))?, open_secrets(config, &data)?);
     let definitions = Definitions::new(engine.clone());
     let stopping = TaskTracker::new();
     let endpoint = endpoint_of_tasks(config, port);
@@ -54,8 +53,8 @@ pub(super) fn assemble(
     let (readiness, signs) = (Readiness::new(engine.clone(), blobs.clone()), SignsOfLife::default());
     let doors = http::blobs(&blobs, &signer, &signs);
     let launcher = Arc::new(Launcher::new(environments, Inherited::of_this_process(&config.pass_env), data.bin()));
-    let warm = (!config.cold).then(|| Warm::new(launcher.common()));
-    let base_url = format!("http://{}:{port}", http::host(config.address));
+    let (warm, host) = ((!config.cold).then(|| Warm::new(launcher.common())), http::host(config.address));
+    let base_url = format!("http://{host}:{port}");
     let defaults = if collects { attempt::exporter_defaults(&endpoint) } else { Vec::new() };
     let shared = attempt::Shared {
         blobs: blobs.clone(),

@@ -99,12 +99,16 @@ async fn collect(
 ) -> Result<(), Trouble> {
     let name = output.name.as_str();
     if output.kind == Kind::Nothing {
-        return Ok(collected.missing(output));
+        collected.missing(output);
+        return Ok(());
     }
     let what = if output.kind == Kind::Directory { "directory" } else { "file" };
     let path = match within(directory, &directory.join(name))? {
         Some(path) => path,
-        None if output.is_optional => return Ok(collected.missing(output)),
+        None if output.is_optional => {
+            collected.missing(output);
+            return Ok(());
+        }
         None => {
             return Err(bad(format!("output `{name}`: the container has left no {what} `{name}` among its outputs")));
         }
@@ -118,12 +122,14 @@ async fn collect(
         Kind::File => {
             let uri = named(base, name)?;
             put(blobs, &path, &uri).await?;
-            Ok(collected.stored(output, &uri.to_string()))
+            collected.stored(output, &uri.to_string());
+            Ok(())
         }
         Kind::Directory | Kind::Nothing => {
             let uri = named(base, name)?;
             put_all(blobs, (directory, &path), &uri).await?;
-            Ok(collected.stored(output, &uri.to_string()))
+            collected.stored(output, &uri.to_string());
+            Ok(())
         }
     }
 }
