@@ -134,6 +134,11 @@ mod tests {
         let labels = [("team".to_owned(), "a".to_owned())].into();
         let options = RunOptions { labels, ..read.options };
         assert_eq!(RunSettings { options, ..read }.stored().unwrap(), r#"{"max_action_concurrency":3}"#);
+        // What a recovering run runs again has to be known to whoever takes it up.
+        let options = RunOptions { rerun_actions: vec!["x".to_owned()], ..RunOptions::default() };
+        let recovering = RunSettings { options, ..RunSettings::default() };
+        let read: RunSettings = serde_json::from_str(&recovering.stored().unwrap()).unwrap();
+        assert_eq!(read, recovering);
         let traced = r#"{"trace":{"level":"full","sampled":true}}"#;
         let read: RunSettings = serde_json::from_str(traced).unwrap();
         assert!(read.trace.sampled && read.options == RunOptions::default());

@@ -103,6 +103,8 @@ impl Container {
             None => CAPABILITIES.iter().for_each(|name| say(&["--cap-add", &format!("CAP_{name}")])),
         }
         say(&["--bind", "merged", "/", "--dev", "/dev", "--proc", "/proc", "--ro-bind-try", "/sys", "/sys"]);
+        // What can be set there is the machine's.
+        say(&["--ro-bind", "/proc/sys", "/proc/sys"]);
         for (from, to) in &self.mounts {
             say(&["--bind", &std::path::absolute(from)?.display().to_string(), to]);
         }

@@ -41,11 +41,15 @@ const NEVER: [&str; 1] = ["PYTHONHOME"];
 /// The installers read their indexes, and the passwords of those, from their own variables.
 const INSTALLERS: [&str; 2] = ["PIP_", "UV_"];
 
+/// Where logins of registries stand, and whose images are trusted.
+const REGISTRIES: [&str; 4] = ["DOCKER_CONFIG", "REGISTRY_AUTH_FILE", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR"];
+
 /// A server's environment, as far as it is passed on.
 #[derive(Clone, Debug)]
 pub struct Inherited {
     tasks: BTreeMap<String, String>,
     installers: BTreeMap<String, String>,
+    registries: BTreeMap<String, String>,
 }
 
 impl Inherited {
@@ -59,7 +63,7 @@ impl Inherited {
             let is_named = NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix));
             (is_named && !NEVER.contains(&name)) || passed_on.iter().any(|passed_on| passed_on == name)
         };
-        let (mut tasks, mut installers) = (BTreeMap::new(), BTreeMap::new());
+        let (mut tasks, mut installers, mut registries) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         // What is no text cannot be handed on: arguments and environments of attempts are texts.
         for (name, value) in
             server.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -68,14 +72,21 @@ impl Inherited {
                 tasks.insert(name, value);
             } else if INSTALLERS.iter().any(|prefix| name.starts_with(prefix)) {
                 installers.insert(name, value);
+            } else if REGISTRIES.contains(&name.as_str()) {
+                registries.insert(name, value);
             }
         }
-        Inherited { tasks, installers }
+        Inherited { tasks, installers, registries }
     }
 
     /// For a task.
     pub fn for_task(&self) -> Vec<(String, String)> {
         self.tasks.clone().into_iter().collect()
+    }
+
+    /// For the programs that bring images: they are told so where logins and policies are.
+    pub fn for_registries(&self) -> Vec<(String, String)> {
+        self.tasks.clone().into_iter().chain(self.registries.clone()).collect()
     }
 
     /// For the installer of an image's packages.

@@ -141,20 +141,24 @@ impl Leftovers {
         let keys: HashSet<RunKey> = pruned.iter().map(|run| run.key).collect();
         let ids: HashSet<RunId> = pruned.into_iter().filter_map(|run| run.id).collect();
         let (engine, data) = (self.engine.clone(), self.data.clone());
-        let (age, mut unknown) = blocking(move || {
+        let (age, mut unknown, has_artifacts) = blocking(move || {
             let newest = engine.newest_fact()?;
             let age = Age { after: engine.kept_before(), before: newest.map(|newest| newest.before(LEFT_ALONE)) };
             let mut unknown = Unknown::default();
             for directory in [data.all_work(), data.all_logs()] {
                 remove_unowned(&engine, &directory, &keys, age, &mut unknown)?;
             }
-            Ok((age, unknown))
+            Ok((age, unknown, engine.newest_artifact()?.0 > 0))
         })
         .await?;
+        let mut stored = self.unowned(layout::RAW_DATA, &ids, age, &mut unknown).await?;
         for (base, id) in self.unowned(layout::RUNS, &ids, age, &mut unknown).await? {
-            self.remove(&base, &id).await?;
+            // Cards of artifacts are there.
+            match has_artifacts {
+                true => stored.push((base, id)),
+                false => self.remove(&base, &id).await?,
+            }
         }
-        let stored = self.unowned(layout::RAW_DATA, &ids, age, &mut unknown).await?;
         if !stored.is_empty() {
             let mentioned = self.mentioned().await?;
             for (base, id) in stored.iter().filter(|(base, _)| !mentioned.contains(base.key())) {

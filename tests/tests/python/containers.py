@@ -101,7 +101,7 @@ slow = container(
     "slow", "echo begun; while [ ! -e /var/inputs/go ]; do sleep 0.05; done; echo x >> /var/outputs/log; cat /var/outputs/log > /var/outputs/text; echo 5 > /var/outputs/n",
     outputs={"n": int, "text": str},
 )
-endless = container("endless", "setsid sleep 34567 & trap 'echo got TERM; exit 0' TERM; echo begun; while :; do sleep 0.05; done")
+endless = container("endless", "setsid sleep 34567 & trap 'sleep 0.5; echo got TERM; exit 0' TERM; echo begun; while :; do sleep 0.05; done")
 in_time = container("in_time", "echo begun; sleep 300", timeout=datetime.timedelta(seconds=2))
 greedy = container(
     "greedy", "dd if=/dev/zero of=/dev/null bs=300M count=1", resources=flyte.Resources(memory="64Mi"),

@@ -7,6 +7,9 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+/// A larger table of users is none.
+const MOST_OF_A_TABLE: u64 = 1 << 20;
+
 /// What an image says about the processes in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
@@ -71,15 +74,18 @@ impl Settings {
     /// The name of the user or the group that the root does not have.
     pub fn user(&self, root: &Path) -> Result<Option<(u32, u32)>, String> {
         let (user, group) = self.user.split_once(':').unwrap_or((&self.user, ""));
-        let users = fs::read_to_string(root.join("etc/passwd")).unwrap_or_default();
+        if ["", "0", "root"].contains(&user) {
+            return Ok(None);
+        }
+        let users = table(root, "passwd");
         let line = users.lines().map(|line| line.split(':').collect::<Vec<&str>>());
         let line = line.into_iter().find(|fields| fields.len() > 3 && (fields[0] == user || fields[2] == user));
         let number = |text: &str| text.parse::<u32>().ok();
         let of_line = line.as_ref().and_then(|fields| Some((number(fields[2])?, number(fields[3])?)));
         let Some((number_of_user, own_group)) = of_line.or_else(|| Some((number(user)?, 0))) else {
-            return if user.is_empty() { Ok(None) } else { Err(user.to_owned()) };
+            return Err(user.to_owned());
         };
-        let groups = fs::read_to_string(root.join("etc/group")).unwrap_or_default();
+        let groups = table(root, "group");
         let named = groups.lines().map(|line| line.split(':').collect::<Vec<&str>>());
         let named = named.into_iter().find(|fields| fields.len() > 2 && fields[0] == group);
         let group = match group {
@@ -88,6 +94,14 @@ impl Settings {
         };
         Ok((number_of_user != 0).then_some((number_of_user, group)))
     }
+}
+
+/// A table of users or groups of an image. What leads out of it, or is none, is not read: it may be anything of this machine.
+fn table(root: &Path, name: &str) -> String {
+    let (directory, file) = (root.join("etc"), root.join("etc").join(name));
+    let is_own = fs::symlink_metadata(directory).is_ok_and(|found| found.is_dir())
+        && fs::symlink_metadata(&file).is_ok_and(|found| found.is_file() && found.len() <= MOST_OF_A_TABLE);
+    if is_own { fs::read_to_string(file).unwrap_or_default() } else { String::new() }
 }
 
 fn read(file: &Path) -> io::Result<Json> {

@@ -48,6 +48,8 @@ pub(super) async fn make(inner: &Inner, key: &Key, wanted: &Wanted<'_>) -> Resul
     let done = match site.make().await {
         Ok((settings, warnings)) => {
             let bytes = size(site.unfinished.directory.clone()).await;
+            // The record survives a power cut; what it says is complete does, too.
+            settle(site.unfinished.directory.clone()).await.map_err(|error| site.io("write to the disk", error))?;
             let record = Record { image: wanted.image.to_owned(), directory: name, settings, warnings, bytes };
             let written = record.write(&inner.directory, key);
             written.map(|()| bytes).map_err(|source| site.io("write the record beside", source))
@@ -82,8 +84,9 @@ impl Site<'_> {
             },
         };
         match release {
-            Some(release) => self.bootstrap(&release, &refused).await,
-            None => Err(refused),
+            // What a registry does not have, nothing stands in for.
+            Some(release) if !matches!(refused, Error::NoSuchImage(_)) => self.bootstrap(&release, refused).await,
+            _ => Err(refused),
         }
     }
 
@@ -94,7 +97,7 @@ impl Site<'_> {
         say(self.wanted.log, &format!("getting the image {image}"))?;
         let (from, is_local) = source(image);
         let mut argv = words(&["skopeo", "copy", "--override-os", "linux"]);
-        if !["/etc/containers/policy.json"].iter().any(|policy| Path::new(policy).exists()) {
+        if !self.has_policy() {
             argv.push("--insecure-policy".to_owned());
         }
         argv.extend(is_local.then(|| "--src-tls-verify=false".to_owned()));
@@ -110,11 +113,27 @@ impl Site<'_> {
         Ok(settings)
     }
 
+    /// Whether somebody has said whose images are trusted.
+    fn has_policy(&self) -> bool {
+        let of =
+            |name: &str| self.wanted.env.iter().find(|(other, _)| other == name).map(|(_, value)| PathBuf::from(value));
+        let own = of("XDG_CONFIG_HOME").or_else(|| Some(of("HOME")?.join(".config")));
+        let directories = own.into_iter().chain(["/etc".into()]);
+        directories.map(|directory| directory.join("containers/policy.json")).any(|policy| policy.exists())
+    }
+
     /// Makes a root of the same release from a mirror of Debian.
-    async fn bootstrap(&mut self, release: &str, refused: &Error) -> Result<(Settings, Vec<String>), Error> {
+    async fn bootstrap(&mut self, release: &str, refused: Error) -> Result<(Settings, Vec<String>), Error> {
         let image = self.wanted.image;
+        // What may pass stays what may pass.
         let no = |why: String| {
-            Err(Error::Missing(format!("{refused}; debootstrap could make a Debian root in its place: {why}")))
+            let hint = format!("debootstrap could make a Debian root in its place: {why}");
+            Err(match refused {
+                Error::Step { doing, ending, last_lines } => {
+                    Error::Step { doing, ending, last_lines: format!("{last_lines}\n{hint}") }
+                }
+                refused => Error::Missing(format!("{refused}; {hint}")),
+            })
         };
         if let Some(missing) = missing(&[DEBOOTSTRAP]) {
             return no(missing);
@@ -204,10 +223,24 @@ fn for_good(image: &str, error: Error) -> Error {
     match &error {
         Error::Step { last_lines, .. } if FOR_GOOD.iter().any(|said| last_lines.contains(said)) => {
             let said = last_lines.rsplit('\n').next().unwrap_or_default();
-            Error::NoSuchImage(format!("the image {image} cannot be had: {said}"))
+            Error::NoSuchImage(format!("the image {image} cannot be had: {said}{}", login(said)))
         }
         _ => error,
     }
+}
+
+/// How somebody whom a registry does not know logs in.
+fn login(said: &str) -> &'static str {
+    match said.contains("unauthorized") || said.contains("denied") {
+        true => " (log in as the server's user: `skopeo login HOST`, or set REGISTRY_AUTH_FILE)",
+        false => "",
+    }
+}
+
+/// Waits until all that was written to a file system is on the disk.
+async fn settle(directory: PathBuf) -> io::Result<()> {
+    let synced = tokio::task::spawn_blocking(move || Ok(rustix::fs::syncfs(fs::File::open(directory)?)?));
+    synced.await.map_err(io::Error::other)?
 }
 
 /// What a directory takes on the disk; what cannot be looked at counts for nothing.

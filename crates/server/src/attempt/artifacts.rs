@@ -4,8 +4,9 @@ use spanwise_engine::{Attempt, Report};
 use spanwise_wire::artifact::ProducedBy;
 use spanwise_wire::task::Program;
 
+use super::trouble::patiently;
 use super::{Files, Shared};
-use crate::artifacts::produced_by;
+use crate::artifacts::{Error, produced_by};
 use crate::readiness::in_one_line;
 
 impl Shared {
@@ -23,7 +24,11 @@ impl Shared {
         };
         let (run, by) = (&attempt.run, attempt.scope.clone());
         let by = ProducedBy { run: run.id(), action: &by.action, attempt: by.attempt };
-        let (artifacts, said) = match produced_by(run, by, &outputs) {
+        let found = patiently("read which artifacts are there", async || match produced_by(run, by, &outputs) {
+            Err(Error::Engine(error)) if !error.is_damage() => Err(error),
+            found => Ok(found),
+        });
+        let (artifacts, said) = match found.await {
             Ok(found) => found,
             Err(error) => (Vec::new(), vec![format!("its artifacts are not kept: {}", in_one_line(&error))]),
         };

@@ -15,7 +15,7 @@ use spanwise_wire::task::{ContainerTask, Program};
 use super::contract::{Contract, FileUris};
 use super::image::{LIMIT, installer_file, remember};
 use super::secrets::Values;
-use super::{Files, Shared, bad_task, contract, damaged, memory, results, system, undefined, verdict};
+use super::{Files, Shared, bad_task, contract, damaged, memory, results, system, verdict};
 use spanwise_core::text::seconds;
 
 mod outputs;
@@ -70,7 +70,7 @@ impl Shared {
         let note = installer_file(files);
         let wanted = Wanted {
             image: &program.image,
-            env: self.launcher.inherited().for_installer(),
+            env: self.launcher.inherited().for_registries(),
             log: &files.log,
             started: &|id| remember(&note, id),
             hidden,
@@ -128,16 +128,23 @@ impl Shared {
             let entries = task.entries(&inputs).map_err(|error| bad_task(error.to_string()))?;
             stage::stage(&self.blobs, &files.work.join("inputs"), entries).await?;
         }
-        let settings = self.definitions.options(attempt.run.settings());
-        let settings = settings.map_err(|error| undefined("read the run's settings", &error))?;
+        let (options, defaults) = self.settings_of(&attempt.run)?;
         let secrets = values.given((&*self.runner, self.data.mounts())).await?;
         let container = container(task, &root, files)?;
+        if let Some((user, _)) = container.user.filter(|_| rustix::process::geteuid().is_root()) {
+            let note = format!(
+                "warning: the image's user {user} has the files of the image that root has, and those of its own as nobody's"
+            );
+            let noted = self.logs.append(&files.log, &note).await;
+            noted.map_err(|error| system("write to the attempt's log", &error))?;
+        }
         let home = if container.user.is_none() { "/root" } else { "/" };
         let layers = vec![
             vec![("PATH".to_owned(), PATH.to_owned()), ("HOME".to_owned(), home.to_owned())],
             root.settings.env.clone(),
+            defaults.env.clone().into_iter().collect(),
             program.env.clone(),
-            settings.env.clone().into_iter().collect(),
+            options.env.clone().into_iter().collect(),
             secrets.variables,
             contract.variables(uris, &context),
         ];
@@ -167,7 +174,9 @@ impl Shared {
     ) -> Ending {
         let Some(task) = program.container.as_deref() else { return ending };
         let exit = exit_file(&files.process);
-        let Some(code) = process::exit_code(&exit) else { return ending };
+        // The file is missing where there was no room for it.
+        let of_shell = if let Ending::Exited(code) = ending { Some(code) } else { None };
+        let Some(code) = process::exit_code(&exit).or(of_shell) else { return ending };
         if !self.is_of_this_boot(files).await {
             return ending;
         }

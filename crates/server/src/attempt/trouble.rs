@@ -75,7 +75,7 @@ pub(super) fn bad_task(message: String) -> Failure {
 }
 
 /// Whether the machine had no room on the disk, no inodes, descriptors or memory left, or its disk did not answer.
-fn is_passing(error: &(dyn StdError + 'static)) -> bool {
+pub(super) fn is_passing(error: &(dyn StdError + 'static)) -> bool {
     const PASSES: [Errno; 8] = [
         Errno::NOSPC,
         Errno::DQUOT,

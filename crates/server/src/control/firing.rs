@@ -146,10 +146,20 @@ impl Scheduler {
         // Who is the first to catch up changes, as there is a limit to it.
         let first = self.rounds.checked_rem(rows.len()).unwrap_or(0);
         rows.rotate_left(first);
-        self.rounds = self.rounds.wrapping_add(CAUGHT_UP_A_ROUND);
+        self.rounds = self.rounds.wrapping_add(1);
         let (mut waits, mut went, mut catches_up): (Option<Timestamp>, _, _) = (None, false, CAUGHT_UP_A_ROUND);
         for row in rows {
-            match self.step(&row, &mut catches_up).await? {
+            let done = match self.step(&row, &mut catches_up).await {
+                // What one of them cannot read is no matter of the others.
+                Err(Error::Engine(error)) if error.is_damage() => {
+                    let trouble = in_one_line(&error);
+                    tracing::error!(trigger = %row.id, trouble, "a trigger cannot be looked at");
+                    self.plane.inner.timer.note_trouble(&row, Some(trouble));
+                    later()
+                }
+                done => done?,
+            };
+            match done {
                 Done::Went => went = true,
                 Done::Waits(until) => waits = waits.into_iter().chain(until).min(),
             }

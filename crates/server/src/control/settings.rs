@@ -1,6 +1,6 @@
 //! The settings of organisations, domains and projects, and what they give to a new run.
 
-use spanwise_core::{RunDefaults, Scope};
+use spanwise_core::{RunDefaults, RunOptions, Scope};
 use spanwise_engine::SettingsRow;
 use spanwise_wire::Stored;
 use spanwise_wire::settings::{self, Settings};
@@ -43,6 +43,9 @@ impl ControlPlane {
     pub(crate) fn put_settings(&self, scope: &Scope, settings: Settings, follows: u64) -> Result<u64, Error> {
         let warnings = settings::not_honoured(&settings);
         let body = settings::checked(settings)?.body;
+        // What a run would be refused for is refused here, before all of them are.
+        let given = settings::defaults_of(&settings::effective([(scope, &body)])?)?;
+        self.check_options(scope, &given.under(RunOptions::default()))?;
         let version = follows.saturating_add(1);
         let row = SettingsRow { scope: scope.clone(), version, body, changed_at: wall_clock() };
         if !self.inner.engine.put_settings(&row)? {

@@ -291,7 +291,8 @@ impl ControlPlane {
             previous: self.firing_before(&row.id, fire.slot)?,
         };
         let of_slot = fire.slot.map(|slot| run_of_slot(&row.id, slot)).transpose()?;
-        let of_version = fire.version.as_ref().map(|fired| run_of_version(&row.id, &fired.artifact.id)).transpose()?;
+        let of_version =
+            fire.version.as_ref().map(|fired| run_of_version(&row.id, &fired.artifact.id, fired.key.0)).transpose()?;
         let (options, left_out) = match fire.options {
             Some(options) => (options, None),
             None => definition.options_of_run(&scope)?,

@@ -170,8 +170,10 @@ fn mentions_are_found_in_any_form() {
     find_mentions(br#"{"a":"s3://spanwise/data/local/p/d/r2/b","b":"s3://spanwise/data/o/p/d/r3/c/1/"}"#, &mut found);
     find_mentions(b"s3://spanwise/data/local/p/d/unended s3://spanwise/runs/local/p/d/r4/a0", &mut found);
     find_mentions(b"s3://elsewhere/data/local/p/d/r5/a0 ::// s3://spanwise/data/\xff/p/d/r6/a0", &mut found);
+    find_mentions(b"x s3://spanwise/runs/local/p/d/r7/a0/1/cards/html-1.html\x12", &mut found);
     let mut found: Vec<_> = found.into_iter().collect();
     found.sort();
+    assert_eq!(found.pop().as_deref(), Some("runs/local/p/d/r7"), "the card of an artifact");
     assert_eq!(found, ["data/local/p/d/r1", "data/local/p/d/r2", "data/o/p/d/r3"]);
 }
 

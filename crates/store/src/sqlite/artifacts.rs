@@ -200,13 +200,17 @@ const WANTED: &str = "a.org = :org AND a.project = :project AND a.domain = :doma
 
 fn list(connection: &Connection, query: &ArtifactQuery) -> Result<Vec<ArtifactRow>, Error> {
     let order = if query.after.is_some() { "ASC" } else { "DESC" };
+    // Said without an alternative, so that an index is used.
+    let of_name = if query.name.is_some() { " AND a.name = :name" } else { "" };
+    let of_version = if query.version.is_some() { " AND a.version = :version" } else { "" };
+    let wanted = format!("{WANTED}{of_name}{of_version}");
     let sql = match query.latest_per_partition {
         false => format!(
-            "SELECT {COLUMNS} FROM artifacts AS a WHERE {WANTED} ORDER BY a.key {order} LIMIT :limit OFFSET :offset"
+            "SELECT {COLUMNS} FROM artifacts AS a WHERE {wanted} ORDER BY a.key {order} LIMIT :limit OFFSET :offset"
         ),
         true => format!(
             "SELECT {COLUMNS} FROM artifacts AS a WHERE a.key IN (
-                 SELECT max(a.key) FROM artifacts AS a WHERE {WANTED}
+                 SELECT max(a.key) FROM artifacts AS a WHERE {wanted}
                  GROUP BY a.name, a.time_key, a.time_unit, a.time_start, a.partition)
              ORDER BY a.key {order} LIMIT :limit OFFSET :offset"
         ),

@@ -60,6 +60,12 @@ pub fn checked(settings: Settings) -> Result<Stored, Invalid> {
     let mut values = settings.clone();
     keep_values(&mut values);
     defaults_of(&values)?;
+    let resources = &values.task_resource;
+    let (least, most) = (needs("min", &resources.min)?.memory, needs("max", &resources.max)?.memory);
+    if !resources.mirror_limits_request.bool_value && most > 0 && least > most {
+        let [least, most] = [&resources.min, &resources.max].map(|of| of.memory.quantity_value.clone());
+        return Err(Invalid::field(format!("task_resource.min.memory: {least} is more than the maximum, {most}")));
+    }
     Ok(Stored::of(&settings))
 }
 
@@ -138,14 +144,13 @@ pub fn defaults_of(settings: &Settings) -> Result<RunDefaults, Invalid> {
         return Err(Invalid::field(format!("run.max_action_concurrency: {limit} {why}")));
     }
     let resources = &settings.task_resource;
-    let (min, max) = (needs("min", &resources.min)?, needs("max", &resources.max)?);
+    let (mut min, max) = (needs("min", &resources.min)?, needs("max", &resources.max)?);
     let written = |of: &TaskResourceDefaults| Some(of.memory.quantity_value.clone()).filter(|text| !text.is_empty());
     let mirrored = resources.mirror_limits_request.bool_value;
     let memory_limit = written(&resources.max).filter(|_| !mirrored).or_else(|| written(&resources.min));
-    if let (false, Some(least), Some(most)) = (mirrored, written(&resources.min), written(&resources.max))
-        && min.memory > max.memory
-    {
-        return Err(Invalid::field(format!("task_resource.min.memory: {least} is more than the maximum, {most}")));
+    // Each is of a scope of its own: what a narrower one allows is not widened by what a wider one asks for.
+    if !mirrored && max.memory > 0 {
+        min.memory = min.memory.min(max.memory);
     }
     Ok(RunDefaults {
         labels: entries("labels", &settings.labels)?,

@@ -14,7 +14,7 @@ use spanwise_wire::task::container::{Collected, ERROR_FILE, Kind, Output};
 use tokio_util::io::ReaderStream;
 
 use super::super::results::Left;
-use super::super::trouble::patiently;
+use super::super::trouble::{is_passing, patiently};
 use super::super::verdict::{MAX_OUTPUTS, too_large};
 
 /// What the wrapper of `flyte.extras.shell` keeps of what its script says, which is in no log.
@@ -156,6 +156,10 @@ fn named(base: &BlobUri, name: &str) -> Result<BlobUri, Trouble> {
 fn within(directory: &Path, path: &Path) -> Result<Option<PathBuf>, Trouble> {
     let found = match fs::canonicalize(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        // A link to itself, or to what nobody may read: it stays like that.
+        Err(error) if !is_passing(&error) => {
+            return Err(bad(format!("output `{}` cannot be read: {error}", name_of(path))));
+        }
         found => found?,
     };
     match found.starts_with(fs::canonicalize(directory)?) {
@@ -169,7 +173,12 @@ fn name_of(path: &Path) -> String {
 }
 
 async fn put(blobs: &Blobs, file: &Path, uri: &BlobUri) -> Result<(), Trouble> {
-    let content = tokio::fs::File::open(file).await?;
+    let content = match tokio::fs::File::open(file).await {
+        Err(error) if !is_passing(&error) => {
+            return Err(bad(format!("output `{}` cannot be read: {error}", name_of(file))));
+        }
+        content => content?,
+    };
     blobs.put_stream(uri, ReaderStream::new(content), &Announced::default(), Mode::Replace).await?;
     Ok(())
 }

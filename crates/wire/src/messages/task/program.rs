@@ -107,7 +107,7 @@ impl Program {
     /// The same with what it has where its task says nothing.
     #[must_use]
     pub fn under(&self, defaults: &RunDefaults) -> Program {
-        let written = defaults.memory_limit.as_deref().filter(|_| !self.argv.is_empty());
+        let written = defaults.memory_limit.as_deref().filter(|_| !self.argv.is_empty() || self.container.is_some());
         let limit = written.and_then(|text| Some(MemoryLimit { bytes: quantity(text)?, written: text.to_owned() }));
         Program { memory_limit: self.memory_limit.clone().or(limit), ..self.clone() }
     }

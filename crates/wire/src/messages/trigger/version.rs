@@ -62,12 +62,22 @@ pub(super) fn waits_for(spec: &TriggerAutomationSpec) -> Result<Automation, Inva
     }))
 }
 
-/// The name of the run that a version of an artifact starts by a trigger: made of both, so that it is one run whoever starts it.
+/// The name of the run that a version of an artifact starts by a trigger: made of both, so that it is one run whoever starts it. `key` is the version's own: one
+/// that was deleted and registered again is another one.
 ///
 /// # Errors
 /// None for any version: the name is a letter and at most 25 digits.
-pub fn run_of_version(id: &TriggerId, artifact: &ArtifactId) -> Result<RunName, Invalid> {
+pub fn run_of_version(id: &TriggerId, artifact: &ArtifactId, key: i64) -> Result<RunName, Invalid> {
     let TriggerId { scope, task, name } = id;
-    let of = [&scope.org, &scope.project, &scope.domain, task, name, &artifact.name.name, &artifact.version];
+    let of = [
+        &scope.org,
+        &scope.project,
+        &scope.domain,
+        task,
+        name,
+        &artifact.name.name,
+        &artifact.version,
+        &key.to_string(),
+    ];
     Ok(RunName::new(&hash::version_name(&of))?)
 }
