@@ -198,8 +198,8 @@ def values(_scratch):
     run = session.start(scalars, **given)
     run.wait(quiet=True)
     run.raise_for_status()
-    found = run.outputs().named_outputs
-    n, f, b, text, at_end, span, level, together = (found[name] for name in ["n", "f", "b", "text", "at", "span", "level", "all"])
+    # In the order of their names, as the SDK has them.
+    together, at_end, b, f, level, n, span, text = run.outputs()
     assert (text, at_end) == (given["text"], at), (text, at_end)
     parent = session.start(greets, name="Flyte")
     flyte.deploy(env, version="v1")

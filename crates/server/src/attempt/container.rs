@@ -109,13 +109,9 @@ impl Shared {
         self.runner.can_contain().await.map_err(|why| no_containers(&why))?;
         files.make().map_err(|error| system("make the attempt's directory", &error))?;
         let root = self.root_of(program, (files, &values.hidden())).await?;
-        for note in root
-            .warnings
-            .iter()
-            .chain(&program.not_honoured)
-            .map(|said| format!("warning: {said}"))
-            .chain(values.not_hidden())
-        {
+        let container = container(task, &root, files)?;
+        let said = root.warnings.iter().chain(&program.not_honoured).cloned().chain(of_its_user(&container));
+        for note in said.map(|said| format!("warning: {said}")).chain(values.not_hidden()) {
             let noted = self.logs.append(&files.log, &note).await;
             noted.map_err(|error| system("write to the attempt's log", &error))?;
         }
@@ -130,14 +126,6 @@ impl Shared {
         }
         let (options, defaults) = self.settings_of(&attempt.run)?;
         let secrets = values.given((&*self.runner, self.data.mounts())).await?;
-        let container = container(task, &root, files)?;
-        if let Some((user, _)) = container.user.filter(|_| rustix::process::geteuid().is_root()) {
-            let note = format!(
-                "warning: the image's user {user} has the files of the image that root has, and those of its own as nobody's"
-            );
-            let noted = self.logs.append(&files.log, &note).await;
-            noted.map_err(|error| system("write to the attempt's log", &error))?;
-        }
         let home = if container.user.is_none() { "/root" } else { "/" };
         let layers = vec![
             vec![("PATH".to_owned(), PATH.to_owned()), ("HOME".to_owned(), home.to_owned())],
@@ -194,6 +182,12 @@ impl Shared {
             _ => Ending::Exited(code),
         }
     }
+}
+
+/// What a user of an image has where the server is root's.
+fn of_its_user(container: &Container) -> Option<String> {
+    let (user, _) = container.user.filter(|_| rustix::process::geteuid().is_root())?;
+    Some(format!("the image's user {user} has what root has in the image, and its own files there as nobody's"))
 }
 
 /// Where the exit code of a container stands.

@@ -54,11 +54,19 @@ impl Version {
         }
     }
 
-    /// Where it is counted how many processes were killed, and how often the group itself has met its limit: others may have too little, too.
-    fn counts(self) -> [(&'static str, &'static str); 2] {
+    /// Where it is counted how many processes of a group were killed.
+    fn killed(self) -> (&'static str, &'static str) {
         match self {
-            Version::One => [("memory.oom_control", "oom_kill "), ("memory.failcnt", "")],
-            Version::Two => [("memory.events", "oom_kill "), ("memory.events.local", "oom ")],
+            Version::One => ("memory.oom_control", "oom_kill "),
+            Version::Two => ("memory.events", "oom_kill "),
+        }
+    }
+
+    /// Where it is counted how often a group has met its own limit: others may have too little, too.
+    fn met(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Version::One => &[("memory.failcnt", ""), ("memory.memsw.failcnt", "")],
+            Version::Two => &[("memory.events.local", "oom ")],
         }
     }
 }
@@ -258,11 +266,8 @@ impl Groups {
     }
 
     fn has_killed(&self, name: &str) -> bool {
-        self.version.counts().into_iter().all(|(file, key)| {
-            let counts = fs::read_to_string(self.group(name).join(file)).unwrap_or_default();
-            let count = counts.lines().find_map(|line| line.strip_prefix(key)?.trim().parse::<u64>().ok());
-            count.is_some_and(|count| count > 0)
-        })
+        let group = self.group(name);
+        is_counted(&group, self.version.killed()) && self.version.met().iter().any(|count| is_counted(&group, *count))
     }
 
     fn remove(&self, name: &str) {
@@ -290,6 +295,13 @@ impl Groups {
     }
 }
 
+/// True if a file of a group has counted something.
+fn is_counted(group: &Path, (file, key): (&str, &str)) -> bool {
+    let counts = fs::read_to_string(group.join(file)).unwrap_or_default();
+    let count = counts.lines().find_map(|line| line.strip_prefix(key)?.trim().parse::<u64>().ok());
+    count.is_some_and(|count| count > 0)
+}
+
 /// In version 1 the kernel kills one process and tells that there was too little memory, or that the group is gone.
 fn end_together(group: &Path) -> io::Result<()> {
     let control = group.join("cgroup.event_control");
@@ -304,6 +316,13 @@ fn end_together(group: &Path) -> io::Result<()> {
         while let Ok(mut ready) = event.readable().await {
             if !group.exists() {
                 return;
+            }
+            // It tells before it does so, and what it has done is asked for later.
+            for _ in 0..ROUNDS {
+                if is_counted(&group, Version::One.killed()) {
+                    break;
+                }
+                tokio::time::sleep(PAUSE).await;
             }
             kill_all(&group);
             let _ = rustix::io::read(event.get_ref(), &mut [0; 8]);
@@ -392,7 +411,8 @@ mod tests {
             // Somebody else may have too little memory: then the group's own limit was not met.
             for (found, expected) in [(["0", "0"], false), (["1", "0"], false), (["0", "1"], false), (["1", "3"], true)]
             {
-                for (at, (file, _)) in version.counts().into_iter().enumerate() {
+                let files = [version.killed().0, version.met().last().unwrap().0];
+                for (at, file) in files.into_iter().enumerate() {
                     fs::write(groups.group("some").join(file), format!("{}{}\n", counts[at], found[at])).unwrap();
                 }
                 assert_eq!(groups.has_killed("some"), expected, "{version:?} {found:?}");
