@@ -226,12 +226,13 @@ def triggered(_scratch):
     Trigger.update("on_any", "artifacts_wait.uses", active=True)
     publish("five", "v5", region="eu")
     after = session.wait_until("one more", lambda: (runs := fired()) and len(runs["on_any"]) >= 4 and runs)
-    run = next(run for run in Run.listall(task_name="artifacts_wait.uses", limit=1000) if run.pb2.action.metadata.trigger_name == "on_us")
+    runs = {run.pb2.action.metadata.trigger_name: run for run in Run.listall(task_name="artifacts_wait.uses", limit=1000)}
+    run = runs["on_us"]
     return {
         "found": found,
         "after": after,
         "source": run.pb2.action.metadata.source,
-        "labels": dict(next(run for run in Run.listall(task_name="artifacts_wait.uses", limit=1)).pb2.labels),
+        "labels": dict(runs["on_any"].pb2.labels),
         "described": str(Trigger.get(name="on_us", task_name="artifacts_wait.uses").pb2.automation_spec.artifact.partitions),
         "listed": cli.flyte("get", "trigger", "artifacts_wait.uses"),
         "run": run.name,

@@ -202,7 +202,7 @@ def values(_scratch):
     together, at_end, b, f, level, n, span, text = run.outputs()
     assert (text, at_end) == (given["text"], at), (text, at_end)
     parent = session.start(greets, name="Flyte")
-    flyte.deploy(env, version="v1")
+    flyte.deploy(*[one for one in ENVIRONMENTS if one.name == "greeting_env"], version="v1")
     deployed = flyte.remote.Task.get("greeting", project="flytesnacks", domain="development", version="v1")
     return {
         "scalars": [n, f, b, span.total_seconds(), level if isinstance(level, str) else level.name],
