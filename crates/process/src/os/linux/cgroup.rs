@@ -18,6 +18,9 @@ use tokio::io::unix::AsyncFd;
 /// The group of the server itself, beside those of attempts: in version 2 a group that has others below it has no processes.
 const SERVER: &str = "spanwise-server";
 
+/// Who is as near to the limit as this has met it: memory is given in pieces.
+const NEARLY: u64 = 1 << 20;
+
 /// Before a group can be removed whose last process has just ended.
 const PAUSE: Duration = Duration::from_millis(5);
 const ROUNDS: usize = 40;
@@ -62,11 +65,15 @@ impl Version {
         }
     }
 
-    /// Where it is counted how often a group has met its own limit: others may have too little, too.
-    fn met(self) -> &'static [(&'static str, &'static str)] {
+    /// Whether a group has met its own limit: others may have too little, too. In version 1 not every kernel counts that, but each knows the most that was used.
+    fn has_met(self, group: &Path) -> bool {
         match self {
-            Version::One => &[("memory.failcnt", ""), ("memory.memsw.failcnt", "")],
-            Version::Two => &[("memory.events.local", "oom ")],
+            Version::One => {
+                let read = |file: &str| fs::read_to_string(group.join(file)).ok()?.trim().parse::<u64>().ok();
+                let (most, limit) = (read("memory.max_usage_in_bytes"), read("memory.limit_in_bytes"));
+                most.zip(limit).is_some_and(|(most, limit)| most.saturating_add(NEARLY) >= limit)
+            }
+            Version::Two => is_counted(group, ("memory.events.local", "oom ")),
         }
     }
 }
@@ -267,7 +274,7 @@ impl Groups {
 
     fn has_killed(&self, name: &str) -> bool {
         let group = self.group(name);
-        is_counted(&group, self.version.killed()) && self.version.met().iter().any(|count| is_counted(&group, *count))
+        is_counted(&group, self.version.killed()) && self.version.has_met(&group)
     }
 
     fn remove(&self, name: &str) {
@@ -406,12 +413,17 @@ mod tests {
         ] {
             let groups = Groups { directory: folder.path().to_owned(), version, is_root: false };
             assert!(!groups.has_killed("nobody"));
-            let group = groups.make("some", 1 << 20).unwrap();
+            let group = groups.make("some", 4 << 20).unwrap();
             assert!(group.processes().starts_with(folder.path()));
             // Somebody else may have too little memory: then the group's own limit was not met.
-            for (found, expected) in [(["0", "0"], false), (["1", "0"], false), (["0", "1"], false), (["1", "3"], true)]
+            // The most that was used, in version 1; how often there was too little, in version 2.
+            let met = if version == Version::One { ["70000", "4190208"] } else { ["0", "3"] };
+            for (found, expected) in
+                [(["0", met[0]], false), (["1", met[0]], false), (["0", met[1]], false), (["1", met[1]], true)]
             {
-                let files = [version.killed().0, version.met().last().unwrap().0];
+                let of_limit =
+                    if version == Version::One { "memory.max_usage_in_bytes" } else { "memory.events.local" };
+                let files = [version.killed().0, of_limit];
                 for (at, file) in files.into_iter().enumerate() {
                     fs::write(groups.group("some").join(file), format!("{}{}\n", counts[at], found[at])).unwrap();
                 }
