@@ -331,8 +331,12 @@ fn take_charge(pid: u32, limits: Limits) -> io::Result<Process> {
 impl Limits {
     fn each(self) -> impl Iterator<Item = (Resource, Rlimit)> {
         let limit = |bytes| Rlimit { current: Some(bytes), maximum: Some(bytes) };
-        let reserved = self.memory_bytes.map(|bytes| bytes.saturating_add(self.reserved_bytes));
-        reserved.map(|bytes| (Resource::Data, limit(bytes))).into_iter()
+        self.data().map(|bytes| (Resource::Data, limit(bytes))).into_iter()
+    }
+
+    /// What each process may reserve, where that is what counts.
+    fn data(self) -> Option<u64> {
+        self.memory_bytes.map(|bytes| bytes.saturating_add(self.reserved_bytes))
     }
 }
 

@@ -233,7 +233,7 @@ impl Shared {
         charge.ended();
         attempt.scope.report_ended();
         // From here on, what the machine cannot do for now must not become a report: the next attempt would run the body again.
-        let ran_out = self.end_remains(&files).await;
+        let ran_out = self.end_remains(&files, &program).await;
         let last_lines = self.logs.last_lines(&files.log, LAST_LINES).await.unwrap_or_default();
         let beginning = patiently(READ_CLAIM, || self.runner.beginning_of(&files.process)).await;
         if self.is_of_this_boot(&files).await {
@@ -366,9 +366,10 @@ impl Shared {
     }
 
     /// Kills what the attempt has left outside of its process group. True if it has used more memory than it may.
-    async fn end_remains(&self, files: &Files) -> bool {
+    async fn end_remains(&self, files: &Files, program: &Program) -> bool {
         let (claim, runner) = (files.process.clone(), Arc::clone(&self.runner));
-        let ran_out = runner.ran_out_of_memory(&claim).await;
+        // Nobody counts for those that have no limit.
+        let ran_out = program.memory_limit.is_some() && runner.ran_out_of_memory(&claim).await;
         self.stopping.spawn(async move { runner.end_remains(&claim).await });
         ran_out
     }

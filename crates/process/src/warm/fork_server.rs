@@ -158,7 +158,7 @@ impl ForkServer {
     pub(super) async fn fork(&self, argv: &[String], launch: &Launch) -> Result<Process, NotForked> {
         let id = self.number.fetch_add(1, Ordering::Relaxed);
         let group = memory_group(launch);
-        let data = launch.limits.memory_bytes.map(|bytes| bytes.saturating_add(launch.limits.reserved_bytes));
+        let data = launch.limits.data();
         let refused = |error: &dyn std::error::Error| NotForked::Refused(error.to_string());
         // The fork server has a working directory of its own.
         let directory = std::path::absolute(&launch.directory).map_err(|error| refused(&error))?;

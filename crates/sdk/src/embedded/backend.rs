@@ -62,9 +62,7 @@ impl Embedded {
             Storage::Memory => None,
         };
         let engine = Engine::open(config)?;
-        if let Some(data) = engine.directory() {
-            super::reports::remove_of_pruned(&engine, data);
-        }
+        super::reports::remove_of_pruned(&engine);
         let export = Mutex::new(exporter.map(|exporter| begin_export(&engine, exporter)).transpose()?);
         Ok(Embedded { engine, scope, directory, tracing, export, drivers: Drivers::default() })
     }

@@ -126,7 +126,7 @@ impl parent::Parent for Parent {
         let (action, attempt) = (self.scope.action, self.scope.attempt);
         let written = tokio::task::spawn_blocking(move || {
             let Some(data) = engine.directory() else { return Ok(()) };
-            reports::remove_of_pruned(&engine, data);
+            reports::remove_of_pruned(&engine);
             reports::write(data, &run, &action, attempt, &page)
         });
         let written = written.await.map_err(std::io::Error::other).flatten();

@@ -63,11 +63,8 @@ pub(super) fn make_way(engine: &Engine, run: &RunId) {
 
 /// Removes the reports of the runs that retention has deleted since the last call. What stays for now, because this process is killed, goes with the next
 /// server that has the directory.
-pub(super) fn remove_of_pruned(engine: &Engine, data: &Path) {
+pub(super) fn remove_of_pruned(engine: &Engine) {
     for run in engine.take_pruned().into_iter().filter_map(|pruned| pruned.id) {
-        // There may be another run of the name by now.
-        if matches!(engine.run_row(&run), Ok(None)) {
-            let _ = fs::remove_dir_all(directory_of(data, &layout::run_key(&run)));
-        }
+        make_way(engine, &run);
     }
 }
